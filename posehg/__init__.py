@@ -1,0 +1,3 @@
+"""posehg: human pose estimation with stacked hourglass networks."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,158 @@
+"""posehg's own checkpoint format, version 1.
+
+A folder holds ``config.json`` and ``model.safetensors``; the same config also stands in the header of the safetensors
+file, so that the file can travel alone. Nothing in it is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from posehg.errors import NotAvailable, PosehgError, UsageError
+from posehg.files import atomic
+from posehg.network import HourglassConfig, StackedHourglass
+from posehg.skeletons import Skeleton
+
+VERSION = 1
+_KEY = "posehg"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What must be known to use a network.
+
+    input_size: (rows, columns) of the crop. padding: the factor by which a person's box is enlarged to the crop.
+    sigma: of the target Gaussians, in heatmap cells. output: what the last layer gives: heatmaps (trained by MSE) or
+    logits (trained by spatial cross-entropy). provenance: free text about data, recipe and results.
+    """
+
+    network: HourglassConfig
+    skeleton: Skeleton
+    input_size: tuple[int, int]
+    padding: float = 1.25
+    sigma: float = 1.0
+    output: Literal["heatmaps", "logits"] = "heatmaps"
+    provenance: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.network.joints != len(self.skeleton.joints):
+            raise UsageError(f"{self.network.joints} heatmaps do not fit {len(self.skeleton.joints)} joints.")
+        if self.output not in ("heatmaps", "logits"):
+            raise UsageError(f"A network gives heatmaps or logits, not {self.output!r}.")
+        if any(side < 1 or side % self.network.multiple for side in self.input_size):
+            rows, columns = self.input_size
+            hint = f"Both sides must be multiples of {self.network.multiple}."
+            raise UsageError(f"The network cannot take an input of {columns} x {rows} pixels.", hint)
+
+    def to_json(self) -> str:
+        return json.dumps({_KEY: VERSION, **asdict(self)}, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelConfig:
+        """Raises ValueError, KeyError or TypeError for a text that is not such a config."""
+        values = json.loads(text)
+        version = values.pop(_KEY)
+        if version != VERSION:
+            hint = "Update posehg."
+            raise NotAvailable(f"This model was written by a newer posehg (format {version}, known: {VERSION}).", hint)
+        network, skeleton = values.pop("network"), values.pop("skeleton")
+        return cls(
+            network=HourglassConfig(**_tuples(network)),
+            skeleton=Skeleton(**{**_tuples(skeleton), "limbs": tuple(map(tuple, skeleton["limbs"]))}),
+            **_tuples(values),
+        )
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A config and the weights that belong to it."""
+
+    config: ModelConfig
+    state: Mapping[str, Tensor]
+
+    def network(self) -> StackedHourglass:
+        """The network with these weights, float32, in evaluation mode; raises NotAvailable where they do not fit."""
+        with torch.device("meta"):
+            expected = StackedHourglass(self.config.network).state_dict()
+        missing = sorted(expected.keys() - self.state.keys())
+        wrong = [key for key, value in expected.items() if key in self.state and self.state[key].shape != value.shape]
+        unknown = sorted(self.state.keys() - expected.keys())
+        for keys, what in ((missing, "lacks"), (wrong, "has another shape for"), (unknown, "has, but does not need,")):
+            if keys:
+                more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+                raise NotAvailable(f"The weights do not fit their config: the file {what} {keys[0]}{more}.")
+        network = StackedHourglass(self.config.network)
+        network.load_state_dict(dict(self.state))
+        return network.eval()
+
+
+def save_file(path: Path, checkpoint: Checkpoint, overwrite: bool = False) -> None:
+    """One safetensors file with the config in its header; it appears whole or not at all."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.state.items()}
+    content = to_bytes(tensors, metadata={_KEY: checkpoint.config.to_json()})
+    with atomic(path, overwrite) as temporary:
+        temporary.write_bytes(content)
+
+
+def save_folder(folder: Path, checkpoint: Checkpoint, overwrite: bool = False) -> None:
+    """config.json and model.safetensors in ``folder``, which is made where it does not exist."""
+    files = [folder / name for name in ("model.safetensors", "config.json")]
+    for file in files:
+        if file.exists() and not overwrite:
+            raise UsageError(f"{file} exists already.", "Give --overwrite to replace it, or another folder.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"The folder {folder} cannot be made: {error.strerror}.") from None
+    save_file(files[0], checkpoint, overwrite)
+    with atomic(files[1], overwrite) as temporary:
+        temporary.write_text(checkpoint.config.to_json(), encoding="utf-8")
+
+
+def halved(checkpoint: Checkpoint) -> Checkpoint:
+    """The same with its convolutions stored as float16. BatchNorm stays float32: small variances would vanish."""
+    state = {key: value.half() if value.ndim == 4 else value for key, value in checkpoint.state.items()}
+    return Checkpoint(checkpoint.config, state)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a model folder or a safetensors file; weights become float32. Raises NotAvailable, naming the file."""
+    file = path / "model.safetensors" if path.is_dir() else path
+    if not file.is_file():
+        hint = "A model is a folder with config.json and model.safetensors, or one safetensors file."
+        raise NotAvailable(f"There is no model at {path}.", hint)
+    try:
+        with safe_open(file, framework="pt") as content:
+            header = (content.metadata() or {}).get(_KEY)
+            state = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise NotAvailable(f"{file} is not a safetensors file, or is cut short ({error}).") from None
+    state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    return Checkpoint(_read_config(file, header), state)
+
+
+def _read_config(file: Path, header: str | None) -> ModelConfig:
+    beside = file.with_name("config.json")
+    try:
+        text = header if header is not None else beside.read_text(encoding="utf-8")
+    except OSError:
+        raise NotAvailable(f"{file} has no posehg config in its header and no config.json beside it.") from None
+    try:
+        return ModelConfig.from_json(text)
+    except PosehgError as error:
+        raise NotAvailable(f"The config of {file} cannot be used: {error}", error.hint) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NotAvailable(f"The config of {file} is not one of posehg's ({error}).") from None

@@ -1,0 +1,3 @@
+from pathlib import Path
+def evaluate(x: Path) -> None:
+    """x"""

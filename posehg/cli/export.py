@@ -1,0 +1,3 @@
+from pathlib import Path
+def export(x: Path) -> None:
+    """x"""

@@ -1,0 +1,69 @@
+"""Errors become a sentence, a hint and an exit code."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+import typer
+
+from posehg.errors import DeviceError, PosehgError
+
+INTERRUPTED = 130
+
+P = ParamSpec("P")
+
+
+def show_tracebacks() -> None:
+    os.environ["POSEHG_DEBUG"] = "1"
+
+
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """The command, with whatever goes wrong in it told to the user on stderr."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except (typer.Exit, typer.Abort):
+            raise
+        except KeyboardInterrupt:
+            note("Interrupted.")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # The reader of our output has gone: that is how pipes end. Python must not complain of it at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except Exception as error:
+            if os.environ.get("POSEHG_DEBUG"):
+                raise
+            raise typer.Exit(tell(_known(error))) from None
+
+    return run
+
+
+def _known(error: Exception) -> PosehgError:
+    if isinstance(error, PosehgError):
+        return error
+    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+        return DeviceError("The device ran out of memory.", "Try a smaller --batch, or --device cpu.")
+    if isinstance(error, ImportError) and "libGL" in str(error):
+        return DeviceError("OpenCV needs the system library libGL.", "On Debian and Ubuntu: apt install libgl1")
+    what = f"{type(error).__name__}: {error}".strip(": ")
+    return PosehgError(f"This is a bug in posehg ({what}).", "Run it again with --debug and report what it prints.")
+
+
+def tell(error: PosehgError) -> int:
+    """Print an error and its hint on stderr; gives its exit code."""
+    note(f"Error: {error}")
+    if error.hint:
+        note(f"Hint: {error.hint}")
+    return error.exit_code
+
+
+def note(text: str) -> None:
+    """A line for the reader, on stderr: stdout carries results only."""
+    print(text, file=sys.stderr)

@@ -1,0 +1,3 @@
+from pathlib import Path
+def predict(x: Path) -> None:
+    """x"""

@@ -1,0 +1,75 @@
+"""A training run on the terminal: a bar, a line an epoch, and signals that end it after saving."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+from types import FrameType, TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from posehg.training.config import TrainConfig
+from posehg.training.loop import Validation
+from posehg.training.state import Progress as RunProgress
+
+
+class TrainingProgress:
+    """The Listener that ``posehg train`` uses; a context manager, as it borrows the terminal and two signals."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self._config, self._stopped = config, False
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]:.0f} crops/s"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("", epoch=0, epochs=config.epochs, loss=0.0, speed=0.0, total=None)
+        self._began, self._steps = time.monotonic(), 0
+
+    def __enter__(self) -> Self:
+        self._before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._stopped and number == signal.SIGINT:
+            raise KeyboardInterrupt  # asked twice: leave at once; the last checkpoint is whole all the same
+        self._stopped = True
+        self.note("Stopping after this step, then saving.")
+
+    def note(self, text: str) -> None:
+        self._console.print(text, highlight=False)
+
+    def stop(self) -> bool:
+        return self._stopped
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
+        self._steps += 1
+        self._bar.update(
+            self._task, completed=step, total=steps, epoch=epoch + 1, loss=loss, speed=self._speed()
+        )
+
+    def _speed(self) -> float:
+        return self._steps * self._config.batch / max(time.monotonic() - self._began, 1e-9)
+
+    def epoch(self, progress: RunProgress, validations: Sequence[Validation]) -> None:
+        row = progress.history[-1]
+        scores = "  ".join(f"PCK@0.2 {v.data.name} {v.pck:.1f}" for v in validations)
+        self.note(
+            f"epoch {progress.epoch}/{self._config.epochs}  loss {row['loss']:.4f}  {scores}"
+            f"  ({self._speed():.0f} crops/s)"
+        )
+        self._began, self._steps = time.monotonic(), 0

@@ -1,0 +1,100 @@
+"""What sets on disk share: where they lie, opening their annotation files, whether their pictures are all there."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Collection, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from posehg.errors import NotAvailable, UsageError
+from posehg.poses import Person
+
+VARIABLE = "POSEHG_DATA"
+"""The environment variable that names the folder of the data sets."""
+
+_HERE = "Give the folder that holds it with --data DIR."
+
+# What scipy raises for a file that is broken or of another kind depends on the byte where it gives up.
+_BROKEN_MAT = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, NotImplementedError, zlib.error)
+
+
+def find(name: str, data: Path | None, source: str, joined: bool = False) -> Path:
+    """The folder of the data set ``name``: DATA/NAME or DATA itself, else $POSEHG_DATA/NAME, else ./data/NAME.
+
+    source: where the set is to be had and how it is laid out, for the hint.
+    joined: several sets are asked for at once, so DATA itself cannot be the folder of each of them.
+    """
+    if data is not None:
+        candidates = [data / name] if joined else [data / name, data]
+    else:
+        chosen = os.environ.get(VARIABLE)
+        candidates = [Path(chosen) / name] if chosen else [Path("data") / name]
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    looked = " or ".join(str(folder) for folder in candidates)
+    raise NotAvailable(f"The data set {name} was not found: there is no folder {looked}.", f"{source} {_HERE}")
+
+
+def check_split(name: str, split: str, splits: Collection[str]) -> None:
+    if split not in splits:
+        raise UsageError(f"The data set {name} has no split {split!r}.", f"It has: {', '.join(splits)}.")
+
+
+def check_pictures(name: str, folder: Path, persons: Sequence[Person]) -> None:
+    """Raises NotAvailable where annotated pictures are not in the folder, which is listed once."""
+    present = _names(folder)
+    needed = {person.image.name for person in persons}
+    missing = sorted(needed - present)
+    if missing:
+        raise NotAvailable(
+            f"{len(missing):,} of {len(needed):,} pictures of {name} are missing in {folder}; "
+            f"the first is {missing[0]}.",
+            "Unpack the set's pictures there; the annotations name these files.",
+        )
+
+
+def _names(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+
+
+def read_json(path: Path, expected: str) -> Any:
+    """What a json file holds. Raises NotAvailable, naming the file and ``expected``, where it cannot be read."""
+    content = _bytes(path)
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        raise unreadable(path, expected) from None
+
+
+def read_mat(path: Path, variable: str, expected: str) -> Any:
+    """One variable of a MATLAB file, its structs as objects with attributes. Raises NotAvailable as read_json does."""
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    content = BytesIO(_bytes(path))
+    try:
+        return loadmat(content, struct_as_record=False, squeeze_me=True, variable_names=[variable])[variable]
+    except (*_BROKEN_MAT, MatReadError):
+        raise unreadable(path, expected) from None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotAvailable(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def unreadable(path: Path, expected: str, detail: str = "") -> NotAvailable:
+    """The error for a file that is of another format or cut short."""
+    detail = f" ({detail})" if detail else ""
+    return NotAvailable(f"{path} is not {expected}, or was cut short{detail}.", "Copy or download it again.")

@@ -1,0 +1,154 @@
+"""One training set from several: persons moved to a common skeleton, joints matched by name.
+
+Nothing is copied: the persons are views, so sets that render their persons on demand stay lazy.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from operator import index as to_index
+from typing import overload
+
+import numpy as np
+
+from posehg.datasets.dataset import Dataset
+from posehg.errors import UsageError
+from posehg.images import Image
+from posehg.poses import Person
+from posehg.skeletons import Skeleton
+
+MIDPOINTS = {"pelvis": ("right_hip", "left_hip"), "thorax": ("right_shoulder", "left_shoulder")}
+"""Joints that a set without them can still give, as the middle of two others."""
+
+
+class _View(Sequence[Person]):
+    """A sequence that makes each person when it is asked for."""
+
+    def _get(self, index: int) -> Person:
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, index: int) -> Person: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Person]: ...
+    def __getitem__(self, index: int | slice) -> Person | Sequence[Person]:
+        if isinstance(index, slice):
+            return [self._get(i) for i in range(len(self))[index]]
+        return self._get(range(len(self))[to_index(index)])  # a range counts from the end and raises IndexError
+
+
+@dataclass(frozen=True, eq=False)
+class _Mapped(_View):
+    """Every person of ``persons``, changed."""
+
+    persons: Sequence[Person]
+    change: Callable[[Person], Person]
+
+    def __len__(self) -> int:
+        return len(self.persons)
+
+    def _get(self, index: int) -> Person:
+        return self.change(self.persons[index])
+
+
+class _Chained(_View):
+    """Several sequences one after the other, each as many times as ``repeats`` says."""
+
+    def __init__(self, parts: Sequence[Sequence[Person]], repeats: Sequence[int]) -> None:
+        self._parts = parts
+        self._ends = list(accumulate(len(part) * times for part, times in zip(parts, repeats, strict=True)))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def _get(self, index: int) -> Person:
+        number = bisect_right(self._ends, index)
+        start = self._ends[number - 1] if number else 0
+        part = self._parts[number]
+        return part[(index - start) % len(part)]
+
+
+@dataclass(frozen=True)
+class _Move:
+    """A person's joints in another order.
+
+    channels: for each joint of the new skeleton the channels whose mean it is; none where nothing is known of it.
+    """
+
+    channels: tuple[tuple[int, ...], ...]
+
+    def __call__(self, person: Person) -> Person:
+        keypoints = np.full((len(self.channels), 2), np.nan)
+        visible = np.zeros(len(self.channels), dtype=bool)
+        for joint, channels in enumerate(self.channels):
+            if channels:
+                keypoints[joint] = person.keypoints[list(channels)].mean(axis=0)  # NaN where one of two is not labelled
+                visible[joint] = person.visible[list(channels)].all()
+        return replace(person, keypoints=keypoints, visible=visible)
+
+
+def on_skeleton(dataset: Dataset, skeleton: Skeleton) -> Dataset:
+    """The set with its joints in the order of ``skeleton``; what it does not have is not labelled (NaN).
+
+    Pelvis and thorax are the middle of hips and shoulders in a set that does not annotate them.
+    Raises UsageError where the two skeletons have no joint in common.
+    """
+    if dataset.skeleton.joints == skeleton.joints:
+        return replace(dataset, skeleton=skeleton)
+    channels = tuple(_sources(joint, dataset.skeleton.joints) for joint in skeleton.joints)
+    if not any(channels):
+        raise UsageError(
+            f"The data set {dataset.name} has no joint in common with the skeleton {skeleton.name!r}.",
+            f"It has: {', '.join(dataset.skeleton.joints)}.",
+        )
+    return replace(dataset, skeleton=skeleton, persons=_Mapped(dataset.persons, _Move(channels)))
+
+
+def _sources(joint: str, joints: tuple[str, ...]) -> tuple[int, ...]:
+    names = (joint,) if joint in joints else MIDPOINTS.get(joint, ())
+    return tuple(joints.index(name) for name in names) if names and set(names) <= set(joints) else ()
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """Writes on a person which set it comes from."""
+
+    source: str
+
+    def __call__(self, person: Person) -> Person:
+        return replace(person, source=self.source)
+
+
+@dataclass(frozen=True, eq=False)
+class _ReadBySource:
+    """Reads a person's picture as the set does that it comes from."""
+
+    readers: Mapping[str, Callable[[Person], Image]]
+
+    def __call__(self, person: Person) -> Image:
+        return self.readers[person.source](person)
+
+
+def join(datasets: Sequence[Dataset], skeleton: Skeleton, repeats: Sequence[int] | None = None) -> Dataset:
+    """All persons of the sets on one skeleton, the sets one after the other.
+
+    repeats: how many times each set's persons are in the result, so that a small set weighs more; once by default.
+    Raises UsageError where two sets have one name or a set has no joint in common with the skeleton.
+    """
+    repeats = repeats or (1,) * len(datasets)
+    names = [dataset.name for dataset in datasets]
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise UsageError(f"The data set {twice[0]} is named twice.", f"Write {twice[0]}:2 to have its persons twice.")
+    parts = [_Mapped(on_skeleton(part, skeleton).persons, _Mark(part.name)) for part in datasets]
+    return Dataset(
+        name="+".join(names),
+        split=datasets[0].split,
+        skeleton=skeleton,
+        persons=_Chained(parts, repeats),
+        read=_ReadBySource({part.name: part.read for part in datasets}),
+    )

@@ -1,0 +1,62 @@
+"""Leeds Sports Pose Extended: joints.mat (14, 3, N) and images/im00001.jpg.. im10000.jpg.
+
+S. Johnson and M. Everingham, Learning Effective Human Pose Estimation from Inaccurate Annotation, CVPR 2011. The third
+column is 1 for a labelled joint; where it is 0 the coordinates mean nothing. Coordinates are MATLAB's, so one-based.
+The set has no official split: posehg trains on the first 9,000 pictures and validates on the others.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posehg.datasets.dataset import Dataset
+from posehg.datasets.folder import check_pictures, check_split, read_mat, unreadable
+from posehg.errors import NotAvailable
+from posehg.geometry import Box
+from posehg.poses import Person
+from posehg.skeletons import LSP
+
+SOURCE = (
+    "Get Leeds Sports Pose Extended from http://sam.johnson.io/research/lspet.html "
+    "and lay it out as lspet/joints.mat and lspet/images/."
+)
+FIRST_VALIDATION = 9000
+SPLITS = {"train": slice(0, FIRST_VALIDATION), "val": slice(FIRST_VALIDATION, None)}
+MIN_JOINTS = 2
+"""A person with fewer labelled joints has no extent that a crop could be cut by."""
+
+
+def load(root: Path, split: str) -> Dataset:
+    check_split("lspet", split, SPLITS)
+    path = root / "joints.mat"
+    if not path.is_file():
+        raise NotAvailable(f"{root} holds no joints.mat.", SOURCE)
+    joints = _read_joints(path)
+    numbers = range(joints.shape[2])[SPLITS[split]]
+    persons = [person for i in numbers if (person := _person(root / f"images/im{i + 1:05d}.jpg", joints[:, :, i]))]
+    check_pictures("lspet", root / "images", persons)
+    return Dataset("lspet", split, LSP, persons)
+
+
+def _read_joints(path: Path) -> NDArray[np.float64]:
+    """(14, 3, N): x, y, labelled."""
+    expected = "the joints.mat of LSPET, whose variable 'joints' is (14, 3, N)"
+    joints = np.asarray(read_mat(path, "joints", expected))
+    if joints.ndim == 2:
+        joints = joints[:, :, None]  # a set of one person, which reading squeezed
+    if joints.shape[:2] != (len(LSP.joints), 3) or joints.dtype.kind not in "fiu":
+        raise unreadable(path, expected)
+    return joints.astype(np.float64)
+
+
+def _person(image: Path, joints: NDArray[np.float64]) -> Person | None:
+    """joints: (14, 3)."""
+    labelled = joints[:, 2] > 0
+    keypoints = np.where(labelled[:, None], joints[:, :2] - 1, np.nan)
+    box = Box.bounding(keypoints)
+    if box is None or labelled.sum() < MIN_JOINTS:
+        return None
+    return Person(image, box, keypoints, labelled, id=image.stem)

@@ -1,0 +1,199 @@
+"""Skeletons on pictures, heatmaps on pictures, sheets of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+
+from posehg.geometry import Affine, Box, Points
+from posehg.images import Image, warp
+from posehg.poses import Pose
+from posehg.skeletons import Skeleton, side
+from posehg.strokes import Stroke, paint
+
+Colour = tuple[int, int, int]
+Floats = NDArray[np.float32]
+
+PALETTE: dict[str, tuple[Colour, Colour]] = {
+    "right": ((213, 58, 0), (255, 196, 0)),
+    "left": ((0, 84, 214), (64, 216, 232)),
+    "middle": ((236, 236, 236), (236, 236, 236)),
+}
+"""The colours of the first and the last joint of each side. Warm and cool: they differ for the colour-blind too."""
+
+BACKGROUNDS: dict[str, Colour] = {"black": (0, 0, 0), "white": (255, 255, 255), "gray": (128, 128, 128)}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How skeletons look.
+
+    width: of the lines, relative to what suits the person's size.
+    dots: a dot on each joint.
+    casing: the dark edge around lines and dots, which keeps them legible on any picture: its opacity, 0 .. 1.
+    colour: one colour for everything instead of the palette.
+    labels: write each joint's name beside it.
+    """
+
+    width: float = 1.0
+    dots: bool = True
+    casing: float = 0.75
+    colour: Colour | None = None
+    labels: bool = False
+
+
+STYLES = {"default": Style(), "thin": Style(width=0.55), "bold": Style(width=1.7), "lines": Style(dots=False)}
+
+_TRUTH = Style(width=0.5, colour=(110, 240, 60))
+
+
+def draw(image: Image, poses: Sequence[Pose], threshold: float, style: Style = STYLES["default"]) -> Image:
+    """A copy of the image with the skeletons of (photo pixel) poses on it, the surest person on top.
+
+    Joints with a score of at least ``threshold`` are drawn, and limbs between two such joints.
+    """
+    canvas = image.copy()
+    for pose in sorted(poses, key=lambda pose: pose.score):
+        _draw_skeleton(canvas, pose.skeleton, pose.keypoints, pose.scores >= threshold, pose.box, style)
+    return canvas
+
+
+def draw_truth_and_prediction(image: Image, truth: Points, pose: Pose, threshold: float = 0.0) -> Image:
+    """The prediction in colour and over it, thin and green, the annotation: (J, 2) photo pixels, NaN = not labelled."""
+    canvas = draw(image, [pose], threshold)
+    _draw_skeleton(canvas, pose.skeleton, truth, np.ones(len(truth), dtype=bool), pose.box, _TRUTH)
+    return canvas
+
+
+def blank(shape: tuple[int, ...], background: str) -> Image:
+    """An image of one of the BACKGROUNDS, as large as an image of that shape."""
+    return np.full((*shape[:2], 3), BACKGROUNDS[background], dtype=np.uint8)
+
+
+def cut_out(
+    shape: tuple[int, ...], poses: Sequence[Pose], threshold: float, style: Style = STYLES["default"]
+) -> NDArray[np.uint8]:
+    """The skeletons alone on transparent ground: RGBA (H, W, 4), as large as an image of that shape."""
+    on_black, on_white = (
+        draw(blank(shape, ground), poses, threshold, style).astype(np.float32) for ground in ("black", "white")
+    )
+    # What the two grounds make different is what shows through.
+    alpha = 255 - (on_white - on_black).mean(axis=2, keepdims=True)
+    colour = on_black * 255 / np.maximum(alpha, 1)
+    rgba: NDArray[np.float32] = np.concatenate([colour, alpha], axis=2)
+    return np.rint(np.clip(rgba, 0, 255)).astype(np.uint8)
+
+
+def contact_sheet(images: Sequence[Image], columns: int, cell: int, gap: int = 4) -> Image:
+    """The images in rows of ``columns``, each fitted into a square of ``cell`` pixels, ``gap`` white pixels around."""
+    rows, step = -(-len(images) // columns), cell + gap
+    sheet = np.full((rows * step + gap, columns * step + gap, 3), 255, dtype=np.uint8)
+    for number, image in enumerate(images):
+        top, left = (place * step + gap for place in divmod(number, columns))
+        height, width = image.shape[:2]
+        fitted = Affine.crop(Box(0, 0, width, height), (cell, cell))
+        sheet[top : top + cell, left : left + cell] = warp(image, fitted, (cell, cell), fill=255)
+    return sheet
+
+
+def heatmap_overlay(image: Image, heatmap: NDArray[np.floating], to_photo: Affine) -> Image:
+    """A copy of the image, coloured where the (h, w) heatmap of values 0 .. 1 is high.
+
+    to_photo: from the heatmap's cells to photo pixels.
+    """
+    height, width = image.shape[:2]
+    values = np.ascontiguousarray(np.nan_to_num(heatmap), dtype=np.float32)
+    spread = cv2.warpAffine(values, to_photo.matrix[:2], (width, height), flags=cv2.INTER_LINEAR)
+    heat = np.clip(np.asarray(spread, dtype=np.float32), 0, 1)
+    colours = cv2.applyColorMap(np.rint(heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    opacity = 0.85 * np.sqrt(heat, dtype=np.float32)  # the root lets the faint parts be seen too
+    blended = cv2.blendLinear(np.ascontiguousarray(image), np.ascontiguousarray(colours), 1 - opacity, opacity)
+    return np.asarray(blended, dtype=np.uint8)
+
+
+@cache
+def joint_colours(skeleton: Skeleton) -> NDArray[np.float32]:
+    """(J, 3) RGB: warm on the person's right, cool on the left, graded in the order of the right side's joints."""
+    colours = np.empty((len(skeleton.joints), 3), dtype=np.float32)
+    for channel, joint in enumerate(skeleton.joints):
+        first, last = (np.array(colour) for colour in PALETTE[side(joint)])
+        colours[channel] = first + (last - first) * _place(skeleton, channel)
+    colours.setflags(write=False)
+    return colours
+
+
+def _place(skeleton: Skeleton, channel: int) -> float:
+    """Where a joint comes among those of its side, 0 .. 1; a left joint where its mirror image does."""
+    if side(skeleton.joints[channel]) == "left":
+        channel = skeleton.flip[channel]
+    whose = side(skeleton.joints[channel])
+    alike = [joint for joint in skeleton.joints if side(joint) == whose]
+    return alike.index(skeleton.joints[channel]) / max(len(alike) - 1, 1)
+
+
+def _draw_skeleton(
+    canvas: Image, skeleton: Skeleton, keypoints: Points, shown: NDArray[np.bool_], box: Box, style: Style
+) -> None:
+    shown = shown & np.isfinite(keypoints).all(axis=1)
+    if not shown.any():
+        return
+    # Points that are absurdly far away would overflow; nobody sees where exactly they lie.
+    points = np.clip(keypoints, -1e6, 1e6)
+    radius = style.width * _line_width(points[shown], box, canvas.shape) / 2
+    casing = max(0.5 * radius, 0.6)
+    paint(canvas, _limbs(skeleton, points, shown, radius, style), casing, style.casing)
+    if style.dots:  # after the limbs, so that their casing parts them from these
+        paint(canvas, _dots(skeleton, points, shown, radius, style), casing, style.casing)
+    if style.labels:
+        _write_names(canvas, skeleton, points, shown, radius)
+
+
+def _line_width(shown: Points, box: Box, shape: tuple[int, ...]) -> float:
+    """In pixels: in proportion to how far the shown joints reach, but to be seen, and not coarse for the picture."""
+    reach = float(np.hypot(*np.ptp(shown, axis=0)))
+    size = reach if len(shown) > 2 else max(reach, 0.5 * box.w)  # one or two joints do not tell how large somebody is
+    return float(np.clip(0.013 * size, 1.4, max(1.4, 0.012 * max(shape[:2]))))
+
+
+def _colours(skeleton: Skeleton, style: Style) -> Floats:
+    if style.colour is None:
+        return joint_colours(skeleton)
+    return np.full((len(skeleton.joints), 3), style.colour, dtype=np.float32)
+
+
+def _limbs(skeleton: Skeleton, points: Points, shown: NDArray[np.bool_], radius: float, style: Style) -> list[Stroke]:
+    colours, strokes = _colours(skeleton, style), []
+    for a, b in skeleton.limb_indices:
+        if not (shown[a] and shown[b]):
+            continue
+        ends, run = points[[a, b]], colours[[a, b]]
+        if {side(skeleton.joints[a]), side(skeleton.joints[b])} == {"left", "right"}:
+            # Warm turns cool by way of the middle's colour: their mixture is mud.
+            ends = np.insert(ends, 1, ends.mean(axis=0), axis=0)
+            run = np.insert(run, 1, style.colour or PALETTE["middle"][0], axis=0)
+        strokes += [Stroke(ends[i : i + 2], radius, run[i : i + 2]) for i in range(len(ends) - 1)]
+    return strokes
+
+
+def _dots(skeleton: Skeleton, points: Points, shown: NDArray[np.bool_], radius: float, style: Style) -> list[Stroke]:
+    colours = _colours(skeleton, style)
+    return [Stroke(points[[joint, joint]], 1.6 * radius, colours[[joint, joint]]) for joint in np.flatnonzero(shown)]
+
+
+def _write_names(canvas: Image, skeleton: Skeleton, points: Points, shown: NDArray[np.bool_], radius: float) -> None:
+    picture = PillowImage.fromarray(canvas)
+    pen, size = ImageDraw.Draw(picture), max(10.0, 4 * radius)
+    font = ImageFont.load_default(size)
+    inside = shown & (points >= 0).all(axis=1) & (points < canvas.shape[1::-1]).all(axis=1)
+    for channel in np.flatnonzero(inside):
+        x, y = points[channel] + (3 * radius, 0)
+        name = skeleton.joints[channel].replace("_", " ")
+        pen.text((x, y), name, "white", font, anchor="lm", stroke_width=max(1, round(size / 8)), stroke_fill="black")
+    canvas[:] = np.asarray(picture)

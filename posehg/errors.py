@@ -1,0 +1,41 @@
+"""Every mistake a user can make. The command line turns each into a sentence, a hint and an exit code.
+
+PosehgError              1  a bug in posehg, if it is raised itself
+├── UsageError           2  an option or argument that cannot be meant
+├── InputError           3  a picture, box or annotation that cannot be used
+├── CheckFailed          4  a check that was asked for did not hold
+├── NotAvailable         5  a model or data set that is not there or not readable
+└── DeviceError          6  a compute device that is not there or too small
+"""
+
+from __future__ import annotations
+
+
+class PosehgError(Exception):
+    """A message of one sentence and, where there is something to do about it, a hint."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(PosehgError):
+    exit_code = 2
+
+
+class InputError(PosehgError):
+    exit_code = 3
+
+
+class CheckFailed(PosehgError):
+    exit_code = 4
+
+
+class NotAvailable(PosehgError):
+    exit_code = 5
+
+
+class DeviceError(PosehgError):
+    exit_code = 6

@@ -1,0 +1,44 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from posehg.errors import InputError, UsageError
+
+
+@contextmanager
+def atomic(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary path beside ``path`` to write to; it takes the place of ``path`` when the block ends without error.
+
+    Raises UsageError where the file exists and may not be overwritten, InputError where it cannot be written.
+    """
+    # The name is short and fixed, so that a long file name does not become a too long temporary one.
+    temporary = path.parent / f".posehg-{secrets.token_hex(6)}{path.suffix}"
+    try:
+        _check(path, overwrite)
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())  # a rename that survives a crash must not name a file whose bytes did not
+        os.replace(temporary, path)
+    except PermissionError:
+        hint = "Choose a folder that you may write to."
+        raise InputError(f"{path} cannot be written: permission denied.", hint) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        with suppress(OSError):  # a read-only file system refuses even to look for it
+            temporary.unlink(missing_ok=True)
+
+
+def _check(path: Path, overwrite: bool) -> None:
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; a file is to be written there.")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists already.", "Give --overwrite to replace it, or another name.")
+    if not path.parent.is_dir():
+        raise UsageError(f"There is no folder {path.parent}.", f"Make it first: mkdir -p {path.parent}")

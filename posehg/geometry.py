@@ -1,0 +1,133 @@
+"""Where a pixel goes: photo <-> crop <-> heatmap. The half-pixel rule lives here and nowhere else.
+
+Points are (x, y). A pixel's centre has integer coordinates, (0, 0) being the centre of the top-left pixel. A Box is
+measured at pixel edges, as everybody writes boxes: ``Box(0, 0, W, H)`` is the whole picture, so its left edge lies at
+the point x = -0.5. Cell i of a heatmap of stride s covers the crop's pixels s*i .. s*i + s-1:
+
+    crop pixel   | 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 |      point = box edge - 0.5
+    heatmap cell |       0       |       1       |      cell centre = s*i + (s-1)/2
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in photo pixels, from the pixel edge (x, y), w wide and h high."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """The middle, as a point (pixel centres are integers)."""
+        return self.x + self.w / 2 - 0.5, self.y + self.h / 2 - 0.5
+
+    @classmethod
+    def around(cls, center: tuple[float, float], width: float, height: float | None = None) -> Box:
+        """The box of that size in the middle of which the point ``center`` lies; a square without ``height``."""
+        height = width if height is None else height
+        return cls(center[0] + 0.5 - width / 2, center[1] + 0.5 - height / 2, width, height)
+
+    @classmethod
+    def bounding(cls, points: ArrayLike) -> Box | None:
+        """The smallest box that covers the pixels of the (N, 2) points, NaN left out; None where there is no point."""
+        points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+        points = points[np.isfinite(points).all(axis=1)]
+        if len(points) == 0:
+            return None
+        (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
+        return cls(float(x0), float(y0), float(x1 - x0 + 1), float(y1 - y0 + 1))
+
+    def square(self, padding: float = 1.0) -> Box:
+        """The square around the same middle, of side max(w, h) * padding."""
+        return Box.around(self.center, max(self.w, self.h) * padding)
+
+    def intersection(self, other: Box) -> float:
+        """The shared area in square pixels."""
+        width = min(self.x + self.w, other.x + other.w) - max(self.x, other.x)
+        height = min(self.y + self.h, other.y + other.h) - max(self.y, other.y)
+        return max(width, 0.0) * max(height, 0.0)
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union, 0 .. 1."""
+        shared = self.intersection(other)
+        union = self.w * self.h + other.w * other.h - shared
+        return shared / union if union > 0 else 0.0
+
+    def as_tuple(self) -> tuple[float, float, float, float]:
+        return self.x, self.y, self.w, self.h
+
+
+class Affine:
+    """A map of points, as a (3, 3) float64 matrix that acts on (x, y, 1). It never changes: methods give new ones."""
+
+    __slots__ = ("matrix",)
+
+    def __init__(self, matrix: ArrayLike) -> None:
+        self.matrix = np.array(matrix, dtype=np.float64).reshape(3, 3)
+        self.matrix.setflags(write=False)
+
+    def __repr__(self) -> str:
+        return f"Affine({self.matrix.tolist()})"
+
+    def __call__(self, points: ArrayLike) -> Points:
+        """Map (..., 2) points; NaN stays NaN."""
+        points = np.asarray(points, dtype=np.float64)
+        return points @ self.matrix[:2, :2].T + self.matrix[:2, 2]
+
+    def then(self, after: Affine) -> Affine:
+        """This map followed by another one."""
+        return Affine(after.matrix @ self.matrix)
+
+    def inverse(self) -> Affine:
+        return Affine(np.linalg.inv(self.matrix))
+
+    @property
+    def scale(self) -> float:
+        """How long a unit becomes (the square root of the determinant's size)."""
+        return math.sqrt(abs(float(np.linalg.det(self.matrix[:2, :2]))))
+
+    @classmethod
+    def identity(cls) -> Affine:
+        return cls(np.eye(3))
+
+    @classmethod
+    def translation(cls, x: float, y: float) -> Affine:
+        return cls([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
+
+    @classmethod
+    def crop(cls, box: Box, size: tuple[int, int], rotation: float = 0.0) -> Affine:
+        """From the photo to a crop of ``size`` = (rows, columns) that shows the whole box in its middle.
+
+        The aspect ratio is kept: a box of another shape than the crop is shown with what lies beside it.
+        rotation: degrees by which the content turns anticlockwise as seen.
+        """
+        rows, columns = size
+        scale = min(columns / box.w, rows / box.h)
+        turn = math.radians(rotation)
+        cos, sin = scale * math.cos(turn), scale * math.sin(turn)
+        around = cls([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1.0]])  # y points down, so anticlockwise has this sign
+        x, y = box.center
+        return cls.translation(-x, -y).then(around).then(cls.translation((columns - 1) / 2, (rows - 1) / 2))
+
+    @classmethod
+    def mirror(cls, columns: int) -> Affine:
+        """Left and right of a picture that is ``columns`` wide change places."""
+        return cls([[-1, 0, columns - 1], [0, 1, 0], [0, 0, 1]])
+
+    @classmethod
+    def shrink(cls, factor: float) -> Affine:
+        """From pixels to cells of ``factor`` x ``factor`` pixels: crop to heatmap, or a picture to its reduction."""
+        offset = (1 / factor - 1) / 2
+        return cls([[1 / factor, 0, offset], [0, 1 / factor, offset], [0, 0, 1.0]])

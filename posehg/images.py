@@ -1,0 +1,155 @@
+"""Pictures: read, write, warp. An image is RGB uint8 (H, W, 3), upright, without transparency."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import ImageOps, UnidentifiedImageError
+
+from posehg.errors import InputError
+from posehg.files import atomic
+from posehg.geometry import Affine
+
+Image = NDArray[np.uint8]
+
+MAX_PIXELS = 170_000_000
+"""Larger pictures are refused: decoded they would take more than 500 MB. (Pillow's own limit is a little higher.)"""
+
+SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""What can be written, and Pillow's name for it."""
+
+_BROKEN = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, RuntimeError, struct.error, zlib.error)
+"""What Pillow's decoders raise for broken files; which one depends on the format."""
+
+
+def read(path: str | Path) -> Image:
+    """A picture file as RGB uint8 (H, W, 3): EXIF orientation applied, transparency laid on white, 16 bits made 8.
+
+    Raises InputError, naming the file, for what is missing, not a picture, cut short or too large.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder, not a picture.", "Name the pictures in it.")
+        with warnings.catch_warnings():
+            # Pillow warns from half its own limit on, and of broken EXIF; posehg has a limit of its own below.
+            warnings.simplefilter("ignore")
+            with PillowImage.open(path) as picture:
+                if picture.width * picture.height > MAX_PIXELS:
+                    raise InputError(f"{path} is too large: {picture.width} x {picture.height} pixels.")
+                picture.load()
+                return _to_rgb(_upright(picture))
+    except FileNotFoundError:
+        raise InputError(f"There is no file {path}.") from None
+    except PermissionError:
+        raise InputError(f"{path} may not be read.", "Check its permissions.") from None
+    except UnidentifiedImageError:
+        empty = path.stat().st_size == 0
+        raise InputError(f"{path} is {'an empty file' if empty else 'not a picture that can be read'}.") from None
+    except PillowImage.DecompressionBombError:
+        raise InputError(f"{path} is too large to be decoded.") from None
+    except _BROKEN as error:
+        raise InputError(f"{path} is broken or cut short ({error}).") from None
+
+
+def _upright(picture: PillowImage.Image) -> PillowImage.Image:
+    try:
+        return ImageOps.exif_transpose(picture)
+    except _BROKEN:  # the pixels are sound by now, and only what the EXIF block says of them is not
+        return picture
+
+
+def _to_rgb(picture: PillowImage.Image) -> Image:
+    if picture.mode.startswith("I") or picture.mode == "F":
+        certain = picture.mode.startswith("I;16")
+        return np.repeat(_sixteen_to_eight(np.asarray(picture), certain)[:, :, None], 3, axis=2)
+    return np.array(_on_white(picture).convert("RGB"))
+
+
+def _on_white(picture: PillowImage.Image) -> PillowImage.Image:
+    if not picture.has_transparency_data:
+        return picture
+    return PillowImage.alpha_composite(PillowImage.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
+
+
+def _sixteen_to_eight(values: NDArray[np.generic], certain: bool) -> Image:
+    # Pillow's own convert("RGB") clips everything above 255 to white. Its 32-bit modes hold 8 or 16 bits, unsaid which.
+    numbers = np.nan_to_num(values.astype(np.float64))
+    top = 65535.0 if certain or numbers.max(initial=0.0) > 255 else 255.0
+    return np.clip(np.rint(numbers * (255.0 / top)), 0, 255).astype(np.uint8)
+
+
+def write(path: str | Path, image: Image, overwrite: bool = False) -> None:
+    """Write RGB (H, W, 3) or RGBA (H, W, 4) uint8; the suffix decides the format.
+
+    The file appears whole or not at all. Raises UsageError or InputError, naming the file.
+    """
+    path = Path(path)
+    format = SUFFIXES.get(path.suffix.lower())
+    if format is None:
+        raise InputError(f"{path}: pictures are written as {', '.join(SUFFIXES)}.")
+    picture = PillowImage.fromarray(image)
+    if format == "JPEG":
+        picture = _on_white(picture).convert("RGB")
+    with atomic(path, overwrite) as temporary:
+        try:
+            picture.save(temporary, format=format, **({"quality": 92} if format != "PNG" else {}))
+        except ValueError as error:  # a side that is longer than the format allows
+            raise InputError(f"{path} cannot be written as {format}: {error}.", "Write it as .png.") from None
+
+
+def warp(image: Image, to_crop: Affine, size: tuple[int, int], fill: int = 0) -> Image:
+    """The crop of ``size`` = (rows, columns) whose pixel p shows the image at ``to_crop.inverse()(p)``.
+
+    What lies outside the image is ``fill``. One bilinear warp; where the crop is less than half as large as what it
+    shows, the image is first averaged over whole k x k pixels, so that nothing aliases; that is part of the map.
+    """
+    rows, columns = size
+    # A picture that is smaller than one cell needs no larger cells.
+    factor = max(1, min(int(1 / to_crop.scale), *image.shape[:2]))
+    top, left, part = _shown(image, to_crop, size, factor)
+    if part.size == 0:
+        return np.full((rows, columns, 3), fill, dtype=np.uint8)
+    to_part = Affine.translation(-left, -top)
+    if factor > 1:
+        part = _averaged(part, factor, fill)
+        to_part = to_part.then(Affine.shrink(factor))
+    warped = cv2.warpAffine(
+        part,
+        to_part.inverse().then(to_crop).matrix[:2],
+        (columns, rows),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(fill, fill, fill),
+    )
+    return np.asarray(warped, dtype=np.uint8)
+
+
+def _shown(image: Image, to_crop: Affine, size: tuple[int, int], factor: int) -> tuple[int, int, Image]:
+    """The part of the image that the crop shows, from (top, left) on, and at least one cell more on each side.
+
+    Only the part, as cv2 refuses pictures that are wider than 32767. It begins on the image's own grid of cells.
+    """
+    rows, columns = size
+    height, width = image.shape[:2]
+    corners = to_crop.inverse()([(-1, -1), (columns, -1), (-1, rows), (columns, rows)])
+    low = np.floor(np.clip(corners.min(axis=0), 0, (width, height)) / factor).astype(int)
+    high = np.ceil(np.clip(corners.max(axis=0), -factor, (width, height)) / factor).astype(int)
+    left, top = (int(cell) * factor for cell in np.maximum(low - 1, 0))
+    right, bottom = (int(cell) * factor for cell in high + 1)
+    return top, left, np.ascontiguousarray(image[top:bottom, left:right])
+
+
+def _averaged(part: Image, factor: int, fill: int) -> Image:
+    """Each cell of factor x factor pixels becomes one; cells that the picture's end cuts off are filled up first."""
+    pad_y, pad_x = -part.shape[0] % factor, -part.shape[1] % factor
+    whole = cv2.copyMakeBorder(part, 0, pad_y, 0, pad_x, cv2.BORDER_CONSTANT, value=(fill, fill, fill))
+    cells = (whole.shape[1] // factor, whole.shape[0] // factor)
+    return np.asarray(cv2.resize(whole, cells, interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -1,0 +1,33 @@
+"""Which device computes."""
+
+from __future__ import annotations
+
+import torch
+
+from posehg.errors import DeviceError, UsageError
+
+
+def resolve(name: str) -> torch.device:
+    """``auto`` is CUDA, then Apple's MPS, then the CPU. Raises DeviceError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"There is no kind of device {name!r}.", "Known: auto, cpu, cuda, cuda:N, mps.") from None
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"posehg does not compute on {name!r}.", "Known: auto, cpu, cuda, cuda:N, mps.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"The device {name} was asked for, but torch finds {_cuda_devices()}.", "Try --device cpu.")
+    if device.type == "mps" and not _has_mps():
+        raise DeviceError("The device mps was asked for, but this is not a Mac with Metal.", "Try --device cpu.")
+    return device
+
+
+def _has_mps() -> bool:
+    return torch.backends.mps.is_available()
+
+
+def _cuda_devices() -> str:
+    count = torch.cuda.device_count()
+    return f"{count} CUDA device{'s' if count > 1 else ''}" if count else "no CUDA device"

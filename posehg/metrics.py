@@ -1,0 +1,71 @@
+"""PCK and PCKh: arrays in, arrays out. N persons, J joints; NaN means "not labelled" and never counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posehg.skeletons import LIMB_JOINTS, Skeleton
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class JointScores:
+    """correct: (J,) how many labelled joints were found; labelled: (J,) of how many."""
+
+    correct: NDArray[np.int64]
+    labelled: NDArray[np.int64]
+
+    @property
+    def percent(self) -> Array:
+        """(J,) percent found; NaN for a joint that is never labelled."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return 100.0 * self.correct / self.labelled
+
+    def mean(self, joints: list[int]) -> float:
+        """The unweighted mean of these joints' percentages; joints never labelled are left out, NaN if all are."""
+        values = self.percent[joints]
+        values = values[np.isfinite(values)]
+        return float(values.mean()) if len(values) else float("nan")
+
+    def weighted_mean(self, joints: list[int]) -> float:
+        """Found of labelled over these joints together, in percent."""
+        labelled = int(self.labelled[joints].sum())
+        return 100.0 * int(self.correct[joints].sum()) / labelled if labelled else float("nan")
+
+
+def normalised_distances(predicted: Array, truth: Array, unit: Array) -> Array:
+    """|predicted - truth| / unit: (N, J, 2), (N, J, 2), (N,) photo pixels -> (N, J).
+
+    NaN where the truth is NaN and for persons whose unit is missing, zero or negative: they are skipped.
+    """
+    unit = np.where(np.isfinite(unit) & (unit > 0), unit, np.nan)
+    return np.linalg.norm(predicted - truth, axis=-1) / unit[:, None]
+
+
+def found(distances: Array, threshold: float) -> JointScores:
+    """PCK: a joint is found when its normalised distance is at most ``threshold``. distances: (N, J)."""
+    with np.errstate(invalid="ignore"):
+        hits = distances <= threshold
+    return JointScores(hits.sum(axis=0).astype(np.int64), np.isfinite(distances).sum(axis=0).astype(np.int64))
+
+
+def torso_sizes(truth: Array, skeleton: Skeleton) -> Array:
+    """The unit of PCK: (N, J, 2) -> (N,) the distance of the skeleton's two torso joints; NaN where one is missing."""
+    a, b = (truth[:, skeleton.index(joint)] for joint in skeleton.torso)
+    return np.linalg.norm(a - b, axis=-1)
+
+
+def pck(predicted: Array, truth: Array, skeleton: Skeleton, threshold: float = 0.2) -> JointScores:
+    """PCK by torso size: predicted and truth (N, J, 2) in photo pixels, NaN in the truth = not labelled."""
+    return found(normalised_distances(predicted, truth, torso_sizes(truth, skeleton)), threshold)
+
+
+def limb_indices(skeleton: Skeleton) -> list[int]:
+    """The channels of the twelve joints of arms and legs, as far as the skeleton has them; else all channels."""
+    return [skeleton.index(joint) for joint in LIMB_JOINTS if joint in skeleton.joints] or list(
+        range(len(skeleton.joints))
+    )

@@ -1,0 +1,1 @@
+"""Training: persons to samples, samples to steps, steps to checkpoints."""

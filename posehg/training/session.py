@@ -1,0 +1,85 @@
+"""A run in its folder, from its options to its last epoch: data in, checkpoints and a report out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from posehg import datasets
+from posehg.datasets import Dataset
+from posehg.errors import NotAvailable, UsageError
+from posehg.skeletons import SKELETONS, Skeleton
+from posehg.training import report
+from posehg.training import state as states
+from posehg.training.config import TrainConfig
+from posehg.training.loop import STATE, Listener, Run, Validation
+from posehg.training.state import Progress, State
+
+MAX_VALIDATION = 500
+"""Persons of a set that an epoch's validation looks at, evenly spread; ``posehg eval`` takes all of them."""
+
+
+def use_threads(threads: int) -> None:
+    torch.set_num_threads(threads)
+
+
+def saved(folder: Path) -> State:
+    """The state of the run in ``folder``; raises NotAvailable where there is none."""
+    return states.load(folder / STATE)
+
+
+def run(
+    config: TrainConfig, data: Path | None, folder: Path, listener: Listener, resumed: State | None, overwrite: bool
+) -> bool:
+    """Train; True when the last epoch is done. Raises UsageError where ``folder`` holds a run that nobody resumes."""
+    if (folder / STATE).exists() and resumed is None and not overwrite:
+        raise UsageError(f"{folder} holds a run already.", "Give --resume to continue it, --overwrite to begin anew.")
+    skeleton = _skeleton(config.skeleton)
+    training = _limited(datasets.load(config.dataset, data, "train", skeleton), config.limit)
+    validation = [_limited(part, config.limit or MAX_VALIDATION) for part in _validation(config, data, training, listener)]
+    if resumed is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / STATE).unlink(missing_ok=True)
+    report.write_config(folder, config)
+    return Run(config, training, validation, folder, _Reporting(folder, listener), resumed).go()
+
+
+def _skeleton(name: str) -> Skeleton | None:
+    if name and name not in SKELETONS:
+        raise UsageError(f"There is no skeleton {name!r}.", "Known: " + ", ".join(SKELETONS))
+    return SKELETONS[name] if name else None
+
+
+def _validation(config: TrainConfig, data: Path | None, training: Dataset, listener: Listener) -> list[Dataset]:
+    """The val split of each joined set, on the training set's skeleton; a set that has none is left out, saying so."""
+    found = []
+    for part in config.dataset.split("+"):
+        name = part.partition(":")[0].strip()
+        try:
+            found.append(datasets.load_one(name, data, "val", joined="+" in config.dataset))
+        except NotAvailable as error:
+            listener.note(f"{name} takes no part in the validation: {error}")
+    return [datasets.on_skeleton(part, training.skeleton) for part in found]
+
+
+def _limited(data: Dataset, limit: int) -> Dataset:
+    """At most ``limit`` persons, evenly spread over the set."""
+    count = len(data)
+    if not limit or count <= limit:
+        return data
+    return replace(data, persons=[data.persons[i * count // limit] for i in range(limit)])
+
+
+class _Reporting:
+    """A Listener that also keeps the folder's report."""
+
+    def __init__(self, folder: Path, listener: Listener) -> None:
+        self._folder, self._listener = folder, listener
+        self.step, self.stop, self.note = listener.step, listener.stop, listener.note
+
+    def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
+        report.write(self._folder, progress, validations)
+        self._listener.epoch(progress, validations)

@@ -1,0 +1,68 @@
+"""A run at a moment: everything that it takes to go on exactly as if nothing had happened."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from posehg.errors import NotAvailable
+from posehg.files import atomic
+from posehg.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Progress:
+    """epoch, step: what comes next (both count from 0; ``step`` within the epoch). loss_sum: over the epoch's steps."""
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    best: float = -1.0
+    history: tuple[dict[str, float], ...] = field(default=())
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    config: TrainConfig
+    progress: Progress
+    network: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    rng: Tensor
+
+
+def save(path: Path, state: State) -> None:
+    """Replaces ``path`` in one step, so that a kill at any moment leaves the old state or the new one."""
+    content = {
+        "posehg": 1,
+        "config": asdict(state.config),
+        "progress": {**asdict(state.progress), "history": list(state.progress.history)},
+        "network": state.network,
+        "optimizer": state.optimizer,
+        "rng": state.rng,
+    }
+    with atomic(path, overwrite=True) as temporary:
+        torch.save(content, temporary)
+
+
+def load(path: Path) -> State:
+    """Raises NotAvailable for a file that is missing, cut short or not a run's state. No pickled code is executed."""
+    if not path.is_file():
+        raise NotAvailable(f"There is no run to resume: {path} is missing.", "Name its folder with --out.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        values = content["config"]
+        progress = {**content["progress"], "history": tuple(content["progress"]["history"])}
+        return State(
+            TrainConfig(**{**values, "stem": tuple(values["stem"])}),
+            Progress(**progress),
+            content["network"],
+            content["optimizer"],
+            content["rng"],
+        )
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, OSError, ValueError) as error:
+        raise NotAvailable(f"{path} is not the state of a training run, or is cut short.", str(error)[:200]) from None

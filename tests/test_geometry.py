@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from posehg.geometry import Affine, Box
+
+ROWS, COLUMNS = 53, 97
+
+coordinates = st.floats(-3000, 3000)
+lengths = st.floats(1, 3000)
+angles = st.floats(-180, 180)
+sizes = st.tuples(st.integers(1, 512), st.integers(1, 512))
+boxes = st.builds(Box, coordinates, coordinates, lengths, lengths)
+crops = st.builds(Affine.crop, boxes, sizes, angles)
+points = st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=7).map(np.array)
+
+
+@given(crops, points)
+def test_a_crop_and_back_is_the_identity(crop: Affine, points: np.ndarray) -> None:
+    assert_allclose(crop.inverse()(crop(points)), points, rtol=0, atol=1e-9)
+
+
+@given(crops, crops, points)
+def test_then_is_one_map_after_the_other(first: Affine, second: Affine, points: np.ndarray) -> None:
+    assert_allclose(first.then(second)(points), second(first(points)), atol=1e-6, rtol=1e-9)
+
+
+@given(st.integers(1, 4096), points)
+def test_mirroring_twice_is_the_identity(columns: int, points: np.ndarray) -> None:
+    assert_allclose(Affine.mirror(columns)(Affine.mirror(columns)(points)), points, atol=1e-9)
+
+
+def test_a_mirror_exchanges_the_first_and_the_last_column() -> None:
+    assert_array_equal(Affine.mirror(COLUMNS)([(0, 3), (COLUMNS - 1, 5)]), [(COLUMNS - 1, 3), (0, 5)])
+
+
+def test_a_mirror_moves_points_as_reversing_the_columns_moves_pixels() -> None:
+    picture = np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS)
+    (x, y) = Affine.mirror(COLUMNS)((11, 7)).astype(int)
+    assert picture[:, ::-1][y, x] == picture[7, 11]
+
+
+def test_the_whole_picture_at_its_own_size_is_the_identity() -> None:
+    whole = Affine.crop(Box(0, 0, COLUMNS, ROWS), (ROWS, COLUMNS))
+    assert_allclose(whole.matrix, np.eye(3), atol=1e-12)
+
+
+def test_a_box_of_whole_pixels_at_its_own_size_is_a_slice() -> None:
+    crop = Affine.crop(Box(11, 7, 31, 23), (23, 31))
+    assert_allclose(crop((11, 7)), (0, 0), atol=1e-12)
+
+
+@given(boxes, sizes, angles)
+def test_the_middle_of_the_box_is_the_middle_of_the_crop(box: Box, size: tuple[int, int], angle: float) -> None:
+    rows, columns = size
+    assert_allclose(Affine.crop(box, size, angle)(box.center), ((columns - 1) / 2, (rows - 1) / 2), atol=1e-6)
+
+
+@given(boxes, sizes)
+def test_a_crop_shows_the_whole_box(box: Box, size: tuple[int, int]) -> None:
+    rows, columns = size
+    edges = [(box.x - 0.5, box.y - 0.5), (box.x + box.w - 0.5, box.y + box.h - 0.5)]
+    (left, top), (right, bottom) = Affine.crop(box, size)(edges)
+    assert min(left, top) >= -0.5 - 1e-6
+    assert right <= columns - 0.5 + 1e-6
+    assert bottom <= rows - 0.5 + 1e-6
+
+
+@given(boxes, sizes, angles)
+def test_a_crop_keeps_angles_and_proportions(box: Box, size: tuple[int, int], angle: float) -> None:
+    crop = Affine.crop(box, size, angle)
+    linear = crop.matrix[:2, :2]
+    assert_allclose(linear @ linear.T, crop.scale**2 * np.eye(2), rtol=1e-9, atol=crop.scale**2 * 1e-9)
+
+
+def test_a_positive_rotation_turns_the_content_anticlockwise_as_seen() -> None:
+    box = Box.around((50, 50), 64)
+    to_the_right_of_the_middle = (60, 50)
+    x, y = Affine.crop(box, (64, 64), 90)(to_the_right_of_the_middle)
+    assert_allclose((x, y), (31.5, 31.5 - 10), atol=1e-9)  # now above it, and y points down
+
+
+@given(st.integers(0, 999), st.sampled_from([1, 2, 3, 4, 8]))
+def test_a_cell_has_its_centre_in_the_middle_of_its_pixels(cell: int, stride: int) -> None:
+    to_pixels = Affine.shrink(stride).inverse()
+    assert_allclose(to_pixels((cell, cell)), [stride * cell + (stride - 1) / 2] * 2, atol=1e-9)
+
+
+def test_shrinking_is_cropping_the_whole_to_fewer_pixels() -> None:
+    whole = Affine.crop(Box(0, 0, 4 * 31, 4 * 23), (23, 31))
+    assert_allclose(Affine.shrink(4).matrix, whole.matrix, atol=1e-12)
+
+
+def test_nan_stays_nan_and_touches_no_other_point() -> None:
+    moved = Affine.crop(Box(3, 5, 70, 110), (64, 64), 30)([(1, 2), (np.nan, np.nan), (3, 4)])
+    assert_array_equal(np.isnan(moved), [[False, False], [True, True], [False, False]])
+
+
+def test_a_map_takes_points_of_any_leading_shape() -> None:
+    assert Affine.translation(1, 2)(np.zeros((5, 7, 2))).shape == (5, 7, 2)
+
+
+def test_a_map_does_not_change_its_points() -> None:
+    points = np.ones((3, 2))
+    Affine.translation(5, 7)(points)
+    assert_array_equal(points, np.ones((3, 2)))
+
+
+def test_a_map_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        Affine.identity().matrix[0, 0] = 2
+
+
+def test_a_map_keeps_no_hold_on_the_array_it_was_made_of() -> None:
+    matrix = np.eye(3)
+    affine = Affine(matrix)
+    matrix[0, 2] = 9
+    assert_array_equal(affine.matrix, np.eye(3))
+
+
+def test_scale_is_the_length_of_a_unit() -> None:
+    assert Affine.crop(Box(0, 0, 128, 128), (64, 64), 30).scale == pytest.approx(0.5)
+
+
+def test_the_centre_of_one_pixel_is_that_pixel() -> None:
+    assert Box(3, 5, 1, 1).center == (3, 5)
+
+
+@given(boxes)
+def test_a_box_is_the_one_around_its_own_centre(box: Box) -> None:
+    assert_allclose(Box.around(box.center, box.w, box.h).as_tuple(), box.as_tuple(), atol=1e-9)
+
+
+def test_a_square_keeps_the_middle_and_pads_the_longer_side() -> None:
+    square = Box(10, 20, 30, 80).square(1.25)
+    assert (square.w, square.h) == (100, 100)
+    assert square.center == Box(10, 20, 30, 80).center
+
+
+def test_the_bounding_box_covers_the_outermost_pixels() -> None:
+    assert Box.bounding([(3, 5), (11, 7), (np.nan, np.nan)]) == Box(3, 5, 9, 3)
+
+
+@pytest.mark.parametrize("points", [[], [(np.nan, np.nan)], [(np.nan, 3)]])
+def test_nothing_has_no_bounding_box(points: list[tuple[float, float]]) -> None:
+    assert Box.bounding(points) is None
+
+
+@given(boxes)
+def test_a_box_overlaps_itself_entirely(box: Box) -> None:
+    assert box.iou(box) == pytest.approx(1)
+
+
+@given(boxes, boxes)
+def test_overlap_is_mutual_and_lies_between_0_and_1(one: Box, other: Box) -> None:
+    assert math.isclose(one.iou(other), other.iou(one), abs_tol=1e-12)
+    assert 0 <= one.iou(other) <= 1 + 1e-9
+
+
+def test_overlap_is_the_shared_part_of_the_union() -> None:
+    assert Box(0, 0, 4, 2).iou(Box(2, 0, 4, 2)) == pytest.approx(4 / 12)
+
+
+def test_boxes_that_only_touch_do_not_overlap() -> None:
+    assert Box(0, 0, 4, 2).iou(Box(4, 0, 4, 2)) == 0
+
+
+def test_empty_boxes_do_not_overlap() -> None:
+    assert Box(1, 1, 0, 0).iou(Box(1, 1, 0, 0)) == 0
