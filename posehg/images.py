@@ -112,8 +112,8 @@ def warp(image: Image, to_crop: Affine, size: tuple[int, int], fill: int = 0) ->
     shows, the image is first averaged over whole k x k pixels, so that nothing aliases; that is part of the map.
     """
     rows, columns = size
-    # A picture that is smaller than one cell needs no larger cells.
-    factor = max(1, min(int(1 / to_crop.scale), *image.shape[:2]))
+    # A whole number that came out a hair too small is meant; a picture smaller than one cell needs no larger cells.
+    factor = max(1, min(int(1 / to_crop.scale + 1e-6), *image.shape[:2]))
     top, left, part = _shown(image, to_crop, size, factor)
     if part.size == 0:
         return np.full((rows, columns, 3), fill, dtype=np.uint8)

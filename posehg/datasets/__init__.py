@@ -9,12 +9,12 @@ from pathlib import Path
 from types import ModuleType
 
 from posehg.datasets import folder
-from posehg.datasets.dataset import Dataset, read_picture
+from posehg.datasets.dataset import Dataset, read_picture, spread
 from posehg.datasets.joining import join, on_skeleton
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import MPII, Skeleton
 
-__all__ = ["LOADERS", "Dataset", "join", "load", "load_one", "on_skeleton", "read_picture"]
+__all__ = ["LOADERS", "Dataset", "join", "load", "load_one", "on_skeleton", "read_picture", "spread"]
 
 
 def _module(name: str) -> ModuleType:
@@ -57,7 +57,7 @@ def load_one(name: str, data: Path | None, split: str, joined: bool = False) -> 
 
 
 def load(names: str, data: Path | None, split: str, skeleton: Skeleton | None = None) -> Dataset:
-    """One set or several joined: ``mpii``, or ``mpii:2+lspet`` (MPII's persons twice).
+    """One set or several joined: ``mpii``, ``mpii:2+lspet`` (MPII's persons twice), ``mpii+synthetic:0.5`` (half of them).
 
     skeleton: what all persons are put on. By default a single set keeps its own; joined ones get MPII's where MPII or
     the synthetic set is among them, else that of the first.
@@ -73,12 +73,20 @@ def load(names: str, data: Path | None, split: str, skeleton: Skeleton | None = 
     return join(datasets, skeleton, repeats)
 
 
-def _parse(names: str) -> list[tuple[str, int]]:
-    """``mpii:2+lspet`` -> [("mpii", 2), ("lspet", 1)]."""
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _parse(names: str) -> list[tuple[str, float]]:
+    """``mpii:2+lspet`` -> [("mpii", 2.0), ("lspet", 1.0)]."""
     parts = []
     for part in names.split("+"):
         name, colon, count = part.strip().partition(":")
-        if not name or (colon and not (count.isascii() and count.isdigit() and int(count) > 0)):
-            raise UsageError(f"{names!r} does not name data sets.", "Write mpii, or mpii+lspet, or mpii:2+lspet.")
-        parts.append((name, int(count or 1)))
+        times = _number(count) if colon else 1.0
+        if not name or not 0 < times <= 1000:
+            raise UsageError(f"{names!r} does not name data sets.", "Write mpii, or mpii+lspet, or mpii:2+lspet:0.5.")
+        parts.append((name, times))
     return parts

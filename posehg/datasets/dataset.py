@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from posehg.images import Image, read
 from posehg.poses import Person
@@ -29,3 +29,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.persons)
+
+
+def spread(data: Dataset, count: int) -> Dataset:
+    """At most ``count`` of its persons, evenly spread over the set."""
+    total = len(data)
+    if total <= count:
+        return data
+    return replace(data, persons=[data.persons[i * total // count] for i in range(count)])

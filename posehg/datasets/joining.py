@@ -56,11 +56,12 @@ class _Mapped(_View):
 
 
 class _Chained(_View):
-    """Several sequences one after the other, each as many times as ``repeats`` says."""
+    """Several sequences one after the other, each as many times as ``repeats`` says; 0.5 takes the first half."""
 
-    def __init__(self, parts: Sequence[Sequence[Person]], repeats: Sequence[int]) -> None:
+    def __init__(self, parts: Sequence[Sequence[Person]], repeats: Sequence[float]) -> None:
         self._parts = parts
-        self._ends = list(accumulate(len(part) * times for part, times in zip(parts, repeats, strict=True)))
+        lengths = (round(len(part) * times) for part, times in zip(parts, repeats, strict=True))
+        self._ends = list(accumulate(lengths))
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -133,10 +134,11 @@ class _ReadBySource:
         return self.readers[person.source](person)
 
 
-def join(datasets: Sequence[Dataset], skeleton: Skeleton, repeats: Sequence[int] | None = None) -> Dataset:
+def join(datasets: Sequence[Dataset], skeleton: Skeleton, repeats: Sequence[float] | None = None) -> Dataset:
     """All persons of the sets on one skeleton, the sets one after the other.
 
     repeats: how many times each set's persons are in the result, so that a small set weighs more; once by default.
+        A part of a time takes the first of them.
     Raises UsageError where two sets have one name or a set has no joint in common with the skeleton.
     """
     repeats = repeats or (1,) * len(datasets)

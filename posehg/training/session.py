@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -38,8 +37,10 @@ def run(
     if (folder / STATE).exists() and resumed is None and not overwrite:
         raise UsageError(f"{folder} holds a run already.", "Give --resume to continue it, --overwrite to begin anew.")
     skeleton = _skeleton(config.skeleton)
-    training = _limited(datasets.load(config.dataset, data, "train", skeleton), config.limit)
-    validation = [_limited(part, config.limit or MAX_VALIDATION) for part in _validation(config, data, training, listener)]
+    training = datasets.load(config.dataset, data, "train", skeleton)
+    if config.limit:
+        training = datasets.spread(training, config.limit)
+    validation = [datasets.spread(part, config.limit or MAX_VALIDATION) for part in _validation(config, data, training, listener)]
     if resumed is None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / STATE).unlink(missing_ok=True)
@@ -63,14 +64,6 @@ def _validation(config: TrainConfig, data: Path | None, training: Dataset, liste
         except NotAvailable as error:
             listener.note(f"{name} takes no part in the validation: {error}")
     return [datasets.on_skeleton(part, training.skeleton) for part in found]
-
-
-def _limited(data: Dataset, limit: int) -> Dataset:
-    """At most ``limit`` persons, evenly spread over the set."""
-    count = len(data)
-    if not limit or count <= limit:
-        return data
-    return replace(data, persons=[data.persons[i * count // limit] for i in range(limit)])
 
 
 class _Reporting:

@@ -20,6 +20,7 @@ BONES = (
     *("pelvis", "belly", "chest", "neck", "head"),
     *("right_upper_arm", "left_upper_arm", "right_forearm", "left_forearm", "right_hand", "left_hand"),
     *("right_thigh", "left_thigh", "right_shank", "left_shank", "right_foot", "left_foot"),
+    *("right_collar", "left_collar"),  # from the thorax to the shoulder
     "lap",  # between the thighs: what a skirt hangs from
 )
 BONE = {name: index for index, name in enumerate(BONES)}
@@ -142,6 +143,8 @@ def build(proportions: Proportions, posture: Posture) -> Body:
         raised = _shrug(local[0])
         shoulder = np.array([sign * p.shoulders * (1 - 0.12 * raised), -0.012 + 0.04 * raised, -0.004])
         start = origins[3] + frames[2] @ shoulder
+        origins[BONE[f"{side}_collar"]] = origins[3]
+        frames[BONE[f"{side}_collar"]] = _pointing(start - origins[3], frames[2][:, 2])
         for bone, joint, rotation, length, parent in (
             ("upper_arm", "shoulder", local[0], p.upper_arm, frames[2]),
             ("forearm", "elbow", local[1], p.forearm, None),
@@ -163,6 +166,14 @@ def build(proportions: Proportions, posture: Posture) -> Body:
             start = start - length * frames[index][:, 1]
     frames[BONE["lap"]] = _lap(frames)
     return Body(p, np.stack([joints[name] for name in MPII.joints]), origins, frames)
+
+
+def _pointing(along: Array, front: Array) -> Array:
+    """A frame whose -y points along a vector, with z as far to the front as that allows."""
+    up = -along / np.linalg.norm(along)
+    ahead = front - up * (up @ front)
+    ahead /= np.linalg.norm(ahead) + 1e-9
+    return np.stack([np.cross(up, ahead), up, ahead], axis=1)
 
 
 def _lap(frames: Array) -> Array:

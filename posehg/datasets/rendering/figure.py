@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from posehg.datasets.rendering.body import BONE, SIDES, Body
 from posehg.datasets.rendering.outfits import Outfit, Tile
 
-SEGMENTS = 12
+SEGMENTS = 10
 """Faces around a tube."""
 
 Floats = NDArray[np.float32]
@@ -88,10 +88,15 @@ def _limb(
     return rings
 
 
+COLLAR: Profile = ((0, 0.02), (0.4, 0.028), (1, 0.033))
+
+
 def _arms(tubes: _Tubes, body: Body, outfit: Outfit) -> None:
     p = body.proportions
-    girth = p.girth ** 0.8 * (0.9 if p.feminine else 1.04)
+    girth = p.girth**0.8 * (0.9 if p.feminine else 1.04)
     for side in SIDES:
+        collar = _limb(f"{side}_collar", p.shoulders, COLLAR, girth * 1.02, 0.4)
+        tubes.add(Tile.SHIRT, [(x, y, z, a, b, 0.2 + 0.1 * v, bone) for x, y, z, a, b, v, bone in collar])
         for bone, length, profile, sleeve in (
             (f"{side}_upper_arm", p.upper_arm, UPPER_ARM, outfit.sleeve / 0.55),
             (f"{side}_forearm", p.forearm, FOREARM, (outfit.sleeve - 0.55) / 0.45),
@@ -129,16 +134,26 @@ def _hand(tubes: _Tubes, bone: str, length: float, girth: float, sign: float) ->
     tubes.add(Tile.SKIN, [(0.0, -t * length, z, r * girth, r * girth, t, index) for t, z, r in thumb])
 
 
-def _feet_and_legs(tubes: _Tubes, body: Body, outfit: Outfit) -> None:
+def _legs(tubes: _Tubes, body: Body, outfit: Outfit, skirt: float) -> None:
+    """What a skirt hides is left out, as it is too near to the cloth to be told from it by depth."""
     p = body.proportions
     girth = p.girth * (1.03 if p.feminine else 1.0)
     for side in SIDES:
+        if skirt:
+            tubes.add(Tile.SKIN, _limb(f"{side}_thigh", p.thigh, THIGH, girth, min(0.85 * skirt, 0.9)))
+            tubes.add(Tile.SHIN, _limb(f"{side}_shank", p.shank, SHANK, girth, max(skirt - 1.1, 0.0)))
+            continue
         for bone, length, profile, cover in (
             (f"{side}_thigh", p.thigh, THIGH, outfit.leg / 0.5),
             (f"{side}_shank", p.shank, SHANK, (outfit.leg - 0.5) / 0.5),
         ):
             bare = Tile.SKIN if bone.endswith("thigh") else Tile.SHIN
             _covered(tubes, bone, length, profile, girth, min(cover, 1.0), outfit.loose_leg, (Tile.LEG, bare))
+
+
+def _feet(tubes: _Tubes, body: Body, outfit: Outfit) -> None:
+    p = body.proportions
+    for side in SIDES:
         index, size = float(BONE[f"{side}_foot"]), 1.0 if outfit.barefoot else 1.12
         # Along the foot: share of its length from the heel, height of the middle over the sole, half width and height.
         shape = ((-0.30, 0.022, 0.003, 0.004), (-0.26, 0.022, 0.017, 0.02), (-0.05, 0.027, 0.022, 0.027))
@@ -176,7 +191,8 @@ def _trunk(tubes: _Tubes, body: Body, outfit: Outfit) -> None:
     reach = 0.06 - outfit.hem
     for y, a, b in hem:
         if y >= reach - 0.02 or y == 0.05:
-            shirt.append((0, y, -0.004, a * wide * 1.05 * top**0.5, b * deep * 1.05 * top**0.5, 0.85 + 0.15 * (0.05 - y) / 0.13, pelvis))
+            a, b = (1.05 * top**0.5 * half for half in (a * wide, b * deep))
+            shirt.append((0, y, -0.004, a, b, 0.85 + 0.15 * (0.05 - y) / 0.13, pelvis))
     x, y, z, a, b, v, bone = shirt[-1]
     shirt.append((x, y, z, 0.001, 0.001, v, bone))
     tubes.add(Tile.SHIRT, shirt)
@@ -242,14 +258,29 @@ def _head(tubes: _Tubes, body: Body, outfit: Outfit) -> None:
 def _hair(tubes: _Tubes, h: float, bone: float, style: str) -> None:
     """What stands off the head, at its back; the scalp itself is painted on the head."""
     if style == "short":
-        back = ((1.03, 0.01, 0.01, -0.03), (0.98, 0.2, 0.22, -0.03), (0.82, 0.32, 0.34, -0.06), (0.6, 0.335, 0.31, -0.11))
+        back = (
+            (1.03, 0.01, 0.01, -0.03),
+            (0.98, 0.2, 0.22, -0.03),
+            (0.82, 0.32, 0.34, -0.06),
+            (0.6, 0.335, 0.31, -0.11),
+        )
         back += ((0.4, 0.27, 0.22, -0.16), (0.25, 0.15, 0.1, -0.2), (0.22, 0.01, 0.01, -0.2))
     elif style == "bun":
         back = ((0.95, 0.01, 0.01, -0.4), (0.9, 0.13, 0.13, -0.42), (0.75, 0.16, 0.15, -0.44), (0.62, 0.1, 0.1, -0.42))
         back += ((0.58, 0.01, 0.01, -0.4),)
     elif style == "long":
-        back = ((1.03, 0.01, 0.01, -0.03), (0.98, 0.22, 0.24, -0.04), (0.8, 0.34, 0.36, -0.06), (0.55, 0.36, 0.3, -0.13))
-        back += ((0.2, 0.36, 0.24, -0.18), (-0.1, 0.36, 0.2, -0.22), (-0.35, 0.3, 0.14, -0.25), (-0.42, 0.02, 0.02, -0.25))
+        back = (
+            (1.03, 0.01, 0.01, -0.03),
+            (0.98, 0.22, 0.24, -0.04),
+            (0.8, 0.34, 0.36, -0.06),
+            (0.55, 0.36, 0.3, -0.13),
+        )
+        back += (
+            (0.2, 0.36, 0.24, -0.18),
+            (-0.1, 0.36, 0.2, -0.22),
+            (-0.35, 0.3, 0.14, -0.25),
+            (-0.42, 0.02, 0.02, -0.25),
+        )
     elif style == "hood":
         back = ((1.08, 0.01, 0.01, -0.05), (1.0, 0.26, 0.28, -0.06), (0.75, 0.39, 0.38, -0.09), (0.4, 0.39, 0.34, -0.1))
         back += ((0.05, 0.34, 0.3, -0.08), (-0.2, 0.36, 0.3, -0.05), (-0.22, 0.01, 0.01, -0.05))
@@ -258,15 +289,21 @@ def _hair(tubes: _Tubes, h: float, bone: float, style: str) -> None:
     tubes.add(Tile.HAIR, [(0, y * h, z * h, a * h, b * h, (1.1 - y) / 1.6, bone) for y, a, b, z in back])
 
 
-def _skirt(tubes: _Tubes, body: Body, outfit: Outfit) -> None:
+def _legs_together(body: Body) -> bool:
+    """Whether both thighs go roughly one way: nobody here wears a skirt to do the splits."""
+    right, left = (body.frames[BONE[f"{side}_thigh"]][:, 1] for side in SIDES)
+    return float(right @ left) > 0.72
+
+
+def _skirt(tubes: _Tubes, body: Body, skirt: float) -> None:
     """A cone from the waist to somewhere down the legs, wide enough for both of them."""
     p, lap = body.proportions, float(BONE["lap"])
     knees = body.inside("lap", np.stack([body.joint(f"{side}_knee") for side in SIDES]))
     spread_x, spread_z = (np.abs(knees[0, axis] - knees[1, axis]) / 2 for axis in (0, 2))
-    length = outfit.skirt * p.thigh
+    length = skirt * p.thigh
     wide, deep = 0.1 * p.girth, 0.07 * p.girth
-    a_end = max(float(spread_x) * min(outfit.skirt, 1.2) + 0.055, wide) * 1.12
-    b_end = max(float(spread_z) * min(outfit.skirt, 1.2) + 0.05, deep) * 1.12
+    a_end = max(float(spread_x) * min(skirt, 1.2) + 0.055, wide) * 1.12
+    b_end = max(float(spread_z) * min(skirt, 1.2) + 0.05, deep) * 1.12
     rings: list[Ring] = [(0, 0.05, 0.0, 0.088 * p.girth, 0.064 * p.girth, 0.0, float(BONE["pelvis"]))]
     for share in (0.12, 0.4, 0.7, 1.0):
         a, b = wide + (a_end - wide) * share, deep + (b_end - deep) * share
@@ -278,12 +315,14 @@ def _skirt(tubes: _Tubes, body: Body, outfit: Outfit) -> None:
 def dress(body: Body, outfit: Outfit) -> Mesh:
     """The surface of a body in its clothes."""
     tubes = _Tubes()
+    skirt = outfit.skirt if _legs_together(body) else 0.0
     _trunk(tubes, body, outfit)
     _arms(tubes, body, outfit)
-    _feet_and_legs(tubes, body, outfit)
+    _legs(tubes, body, outfit, skirt)
+    _feet(tubes, body, outfit)
     _head(tubes, body, outfit)
-    if outfit.skirt:
-        _skirt(tubes, body, outfit)
+    if skirt:
+        _skirt(tubes, body, skirt)
     return _surface(tubes, body)
 
 

@@ -46,6 +46,12 @@ def patch(rng: np.random.Generator, rows: int, columns: int, zoom: float) -> Fie
     return np.asarray(cv2.resize(piece, (columns, rows), interpolation=cv2.INTER_LINEAR))
 
 
+def shaded(canvas: Field, field: Field, strength: float) -> Field:
+    """An (H, W, 3) picture made lighter and darker by an (H, W) random field."""
+    factor = field * np.float32(strength) + np.float32(1)
+    return np.asarray(cv2.multiply(canvas, cv2.merge((factor, factor, factor))))
+
+
 def grain(rng: np.random.Generator, rows: int, columns: int) -> Field:
     """A (rows, columns, 3) piece of sensor noise of deviation about 1; sides up to 512."""
     y, x = rng.integers(0, _SIDE - rows + 1), rng.integers(0, _SIDE - columns + 1)

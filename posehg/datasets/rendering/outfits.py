@@ -20,6 +20,9 @@ TILE = 64
 """Texels along each side of a tile. Rows go down the body part, columns around it, its front being in the middle."""
 
 
+_ROWS, _COLUMNS = np.mgrid[:TILE, :TILE].astype(np.float32)
+
+
 class Tile(IntEnum):
     SKIN = 0
     HEAD = 1
@@ -63,9 +66,10 @@ class Outfit:
 
 
 def random_outfit(rng: Rng, feminine: bool) -> Outfit:
-    styles = ("long", "bun", "short", "cap", "helmet", "hood") if feminine else ("short", "bald", "cap", "helmet", "hood", "long")
-    weights = (0.45, 0.2, 0.18, 0.06, 0.06, 0.05) if feminine else (0.62, 0.1, 0.12, 0.08, 0.04, 0.04)
-    leg = rng.choice([1.0, rng.uniform(0.3, 0.5), rng.uniform(0.12, 0.2), rng.uniform(0.6, 0.8)], p=[0.58, 0.24, 0.1, 0.08])
+    styles = ("short", "long", "bun", "bald", "cap", "helmet", "hood")
+    weights = (0.18, 0.45, 0.2, 0.0, 0.06, 0.06, 0.05) if feminine else (0.62, 0.04, 0.0, 0.1, 0.12, 0.08, 0.04)
+    shorts, briefs, capri = rng.uniform((0.3, 0.12, 0.6), (0.5, 0.2, 0.8))
+    leg = rng.choice([1.0, shorts, briefs, capri], p=[0.58, 0.24, 0.1, 0.08])
     skirt = float(rng.uniform(0.5, 1.5)) if feminine and rng.random() < 0.22 else 0.0
     return Outfit(
         sleeve=float(rng.choice([1.0, rng.uniform(0.22, 0.42), 0.06, 0.62], p=[0.42, 0.36, 0.16, 0.06])),
@@ -95,7 +99,7 @@ def random_colour(rng: Rng) -> Colour:
 def cloth(rng: Rng) -> Texture:
     """(TILE, TILE, 3) in 0 .. 1: plain, striped, checked, dotted, printed or two-coloured, with folds."""
     first, second = random_colour(rng), random_colour(rng)
-    y, x = np.mgrid[:TILE, :TILE].astype(np.float32)
+    y, x = _ROWS, _COLUMNS
     kind = rng.random()
     width = rng.choice([4, 8, 16])
     if kind < 0.5:
@@ -158,10 +162,9 @@ def _face(rng: Rng, skin: Colour, hair: Colour, style: str) -> Texture:
     dark, red = (0.35 * skin).tolist(), (skin * (0.85, 0.55, 0.55)).tolist()
     if style != "bald":
         shade = hair * (1 + 0.12 * patch(rng, TILE, TILE, 3.0)[..., None])
-        rows, columns = np.mgrid[:TILE, :TILE]
-        away = np.abs(columns - middle)
+        away = np.abs(_COLUMNS[:1] - middle)
         line = np.interp(away, [0, 9, 13, 17, 19, 32], [14, 15, 20, 30, 46, 52]) + rng.uniform(-3, 3)
-        texture = np.where((rows < line)[..., None], shade, texture).astype(np.float32)
+        texture = np.where((_ROWS < line)[..., None], shade, texture).astype(np.float32)
     for sign in (-1, 1):
         eye = (middle + sign * 5, 33)
         cv2.ellipse(texture, eye, (3, 2), 0, 0, 360, (0.8 * skin).tolist(), -1)
@@ -171,8 +174,8 @@ def _face(rng: Rng, skin: Colour, hair: Colour, style: str) -> Texture:
         cv2.ellipse(texture, (middle + sign * 16, 36), (2, 6), 0, 0, 360, red, -1)
     cv2.line(texture, (middle - 1, 43), (middle + 1, 43), dark, 1)
     if rng.random() < 0.22:
-        rows, columns = np.mgrid[:TILE, :TILE]
-        beard = (np.abs(columns - middle) < 16) & (rows > 44 + 0.02 * (16 - np.abs(columns - middle)) ** 2)
+        away = np.abs(_COLUMNS[:1] - middle)
+        beard = (away < 16) & (_ROWS > 44 + 0.02 * (16 - away) ** 2)
         texture = np.where(beard[..., None], 0.7 * hair + 0.2 * skin, texture).astype(np.float32)
     cv2.ellipse(texture, (middle, 49), (4, 1 + int(rng.random() < 0.3)), 0, 0, 360, red, -1)
     if rng.random() < 0.3:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Angles = NDArray[np.float64]
 Rng = np.random.Generator
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +186,7 @@ LEGS: dict[str, tuple[float, Callable[[Rng], _Legs]]] = {
 """What legs do, and how often."""
 
 
-def _pick[Value](rng: Rng, table: dict[str, tuple[float, Value]]) -> Value:
+def _pick(rng: Rng, table: dict[str, tuple[float, Value]]) -> Value:
     """One entry of a table of weights and values."""
     rest = rng.random() * sum(weight for weight, _ in table.values())
     for weight, value in table.values():

@@ -1,0 +1,78 @@
+"""People that posehg renders itself: a data set without a download.
+
+Picture i of a split is made from the seed (constant, split, i) alone, so it is the same every time and everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from posehg.datasets.dataset import Dataset
+from posehg.datasets.rendering.backgrounds import random_background
+from posehg.datasets.rendering.scene import Scene, develop, person, picture, random_scene
+from posehg.errors import UsageError
+from posehg.images import Image
+from posehg.poses import Person
+from posehg.skeletons import MPII
+
+SPLITS = {"train": 8000, "val": 500}
+"""How many pictures each split has; each shows one annotated person."""
+
+_SEED = 1603_06937
+_DEMO, _EMPTY = len(SPLITS), len(SPLITS) + 1  # further "splits", of render() and background()
+
+
+@lru_cache(maxsize=32)
+def _scene(split: str, index: int) -> Scene:
+    return random_scene((_SEED, list(SPLITS).index(split), index))
+
+
+class Persons(Sequence[Person]):
+    """The annotated persons of a split, made when asked for."""
+
+    def __init__(self, split: str) -> None:
+        self.split = split
+
+    def __len__(self) -> int:
+        return SPLITS[self.split]
+
+    @overload
+    def __getitem__(self, index: int) -> Person: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Person]: ...
+    def __getitem__(self, index: int | slice) -> Person | Sequence[Person]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        number = range(len(self))[index]
+        id = f"{self.split}/{number:08d}"
+        return person(_scene(self.split, number), Path("synthetic") / f"{id}.png", id)
+
+
+def read(person: Person) -> Image:
+    """Render the picture of a person of this set, which its ``image`` names: RGB uint8 (H, W, 3)."""
+    return picture(_scene(person.image.parent.name, int(person.image.stem)))
+
+
+def load(root: Path | None, split: str) -> Dataset:
+    """The split ``train`` or ``val``; nothing is read from ``root``."""
+    if split not in SPLITS:
+        raise UsageError(f"The synthetic data set has no split {split!r}.", "It has: " + ", ".join(SPLITS))
+    return Dataset("synthetic", split, MPII, Persons(split), read)
+
+
+def render(seed: int, size: int = 256) -> tuple[Image, Person]:
+    """A picture (size, size, 3) of one person, and its annotation: for demonstrations and tests."""
+    scene = random_scene((_SEED, _DEMO, seed), size)
+    id = f"demo/{seed:08d}"
+    return picture(scene), person(scene, Path("synthetic") / f"{id}.png", id)
+
+
+def background(seed: int, size: int = 256) -> Image:
+    """A picture (size, size, 3) with nobody on it."""
+    rng = np.random.default_rng((_SEED, _EMPTY, seed))
+    return develop(rng, random_background(rng, size, size))

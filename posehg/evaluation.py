@@ -1,0 +1,85 @@
+"""A data set and an estimator to a report: PCK by torso size and, where heads are annotated, PCKh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from posehg import metrics
+from posehg.datasets.dataset import Dataset
+from posehg.errors import InputError
+from posehg.inference import persons
+from posehg.inference.estimator import Estimator
+from posehg.metrics import JointScores
+from posehg.skeletons import Skeleton
+
+PCK_THRESHOLD, PCKH_THRESHOLD = 0.2, 0.5
+_NOT_IN_PCKH_MEAN = ("pelvis", "thorax")
+"""MPII's own evaluation leaves these two joints out of its mean."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """One metric: the scores of each joint, and the means in use, each by its name, in percent."""
+
+    metric: str
+    scores: JointScores
+    means: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """dataset, split, persons: what was evaluated. joints: those that the network and the data set share."""
+
+    dataset: str
+    split: str
+    persons: int
+    skeleton: Skeleton
+    joints: tuple[str, ...]
+    tables: tuple[Table, ...]
+
+
+def evaluate(estimator: Estimator, data: Dataset) -> Report:
+    """The poses from the annotated boxes against the annotation; joints are matched by name.
+
+    Raises InputError where network and data set have no joint in common.
+    """
+    model = estimator.config.skeleton
+    joints = tuple(joint for joint in data.skeleton.joints if joint in model.joints)
+    if not joints:
+        raise InputError(
+            f"The model has none of the joints of {data.name}: it was made for another skeleton.",
+            f"The model has: {', '.join(model.joints)}.",
+        )
+    channels = [model.index(joint) for joint in joints]
+    predicted = np.full((len(data), len(data.skeleton.joints), 2), np.nan)
+    for row, pose in zip(predicted, persons.estimate(estimator, data), strict=True):
+        row[[data.skeleton.index(joint) for joint in joints]] = pose.keypoints[channels]
+    truth = np.stack([person.keypoints for person in data.persons])
+    tables = [_pck(predicted, truth, data.skeleton)]
+    heads = np.array([np.nan if p.head_size is None else p.head_size for p in data.persons])
+    if np.isfinite(heads).any():
+        tables.append(_pckh(predicted, truth, heads, data.skeleton))
+    return Report(data.name, data.split, len(data), data.skeleton, joints, tuple(tables))
+
+
+def _pck(predicted: metrics.Array, truth: metrics.Array, skeleton: Skeleton) -> Table:
+    scores = metrics.pck(predicted, truth, skeleton, PCK_THRESHOLD)
+    limbs = metrics.limb_indices(skeleton)
+    everything = list(range(len(skeleton.joints)))
+    means = {"mean of the 12 limb joints": scores.mean(limbs), "mean of all joints": scores.mean(everything)}
+    return Table(f"PCK@{PCK_THRESHOLD:g}", scores, means)
+
+
+def _pckh(predicted: metrics.Array, truth: metrics.Array, heads: metrics.Array, skeleton: Skeleton) -> Table:
+    distances = metrics.normalised_distances(predicted, truth, heads)
+    scores = metrics.found(distances, PCKH_THRESHOLD)
+    everything = list(range(len(skeleton.joints)))
+    counted = [i for i in everything if skeleton.joints[i] not in _NOT_IN_PCKH_MEAN]
+    means = {
+        "mean of joints without pelvis and thorax": scores.mean(counted),
+        "weighted mean without pelvis and thorax": scores.weighted_mean(counted),
+        "weighted mean of all joints": scores.weighted_mean(everything),
+    }
+    return Table(f"PCKh@{PCKH_THRESHOLD:g}", scores, means)

@@ -1,0 +1,120 @@
+"""Finds the most prominent person of a picture without a detector: the network itself says where somebody is.
+
+The network answers for the person in the middle of its window, and its scores are low where nobody is. So it is asked
+about windows of several sizes; around the confident joints of the best answers boxes are drawn, and it is asked again
+about those until the box settles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from posehg.geometry import Box
+from posehg.images import Image
+from posehg.inference.estimator import Estimator, View
+from posehg.poses import Pose
+
+THRESHOLD = 0.3
+"""A joint with a lower score is neither drawn nor counted as found."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How the person is looked for.
+
+    scales: sides of the windows, as shares of the picture's longer side. overlap: of neighbouring windows.
+    candidates: how many windows are followed up. rounds: how often, at most, a box is redrawn.
+    settled: the box has settled when the old and the new one overlap by this much (intersection over union).
+    quarter_turns: whether a candidate is also looked at on its sides and upside down, and how much better its score
+        must then be to be believed.
+    min_joints, min_score: with fewer confident joints or a lower mean score there is nobody.
+    """
+
+    scales: tuple[float, ...] = (1.0, 0.7, 0.5, 0.35)
+    overlap: float = 0.5
+    candidates: int = 4
+    rounds: int = 4
+    settled: float = 0.85
+    quarter_turns: bool = True
+    turn_margin: float = 0.04
+    min_joints: int = 4
+    min_score: float = 0.25
+
+
+def most_prominent(estimator: Estimator, image: Image, search: Search = Search()) -> Pose | None:
+    """The pose of the person who is clearest and largest, in photo pixels; None where nobody is found."""
+    windows = [View(image, box) for box in windows_of(image, search)]
+    answers = [pose for pose in estimator(windows) if _is_somebody(pose, search)]
+    best = _apart(sorted(answers, key=lambda pose: -_prominence(pose, image)), search.candidates)
+    settled = [pose for pose in (_settle(estimator, image, pose, search) for pose in best) if pose is not None]
+    return max(settled, key=lambda pose: _prominence(pose, image), default=None)
+
+
+def windows_of(image: Image, search: Search) -> Iterator[Box]:
+    """Squares that cover the picture at every scale, the largest showing all of it."""
+    height, width = image.shape[:2]
+    for scale in search.scales:
+        side = max(height, width) * scale
+        step = side * (1 - search.overlap)
+        for y in _starts(height, side, step):
+            for x in _starts(width, side, step):
+                yield Box(x, y, side, side)
+
+
+def _starts(length: float, side: float, step: float) -> list[float]:
+    """Where windows of ``side`` begin so that they cover 0 .. length; a wider one is centred."""
+    if side >= length:
+        return [(length - side) / 2]
+    count = int(np.ceil((length - side) / step)) + 1
+    return list(np.linspace(0, length - side, count))
+
+
+def _confident(pose: Pose) -> Box | None:
+    return Box.bounding(pose.keypoints[pose.scores >= THRESHOLD])
+
+
+def _is_somebody(pose: Pose, search: Search) -> bool:
+    return int((pose.scores >= THRESHOLD).sum()) >= search.min_joints and pose.score >= search.min_score
+
+
+def _prominence(pose: Pose, image: Image) -> float:
+    """The score, of which a person half as large loses a fifth."""
+    box = _confident(pose)
+    if box is None:
+        return 0.0
+    return pose.score * (max(box.w, box.h) / max(image.shape[:2])) ** 0.3
+
+
+def _apart(poses: list[Pose], count: int) -> list[Pose]:
+    """The first ``count`` that do not show the same as one before them."""
+    chosen: list[Pose] = []
+    boxes: list[Box] = []
+    for pose in poses:
+        box = _confident(pose)
+        if box is not None and all(box.iou(other) < 0.6 for other in boxes):
+            chosen.append(pose)
+            boxes.append(box)
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+def _settle(estimator: Estimator, image: Image, pose: Pose, search: Search) -> Pose | None:
+    """Ask again about the box around the confident joints, until that box no longer changes; None if the person fades."""
+    rotation = 0.0
+    for number in range(search.rounds):
+        found = _confident(pose)
+        if found is None:
+            return None
+        box = estimator.person_box(found)
+        if number and box.iou(pose.box) > search.settled:
+            break
+        turns = (0.0, 90.0, 180.0, 270.0) if search.quarter_turns and number == 0 else (rotation,)
+        answers = list(estimator(View(image, box, turn) for turn in turns))
+        gains = [answer.score - (search.turn_margin if index else 0) for index, answer in enumerate(answers)]
+        best = int(np.argmax(gains))
+        pose, rotation = answers[best], turns[best]
+    return pose if _is_somebody(pose, search) else None

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from posehg import drawing
+from posehg.drawing import PALETTE, STYLES, Style
+from posehg.geometry import Affine, Box, Points
+from posehg.images import Image
+from posehg.poses import Pose
+from posehg.skeletons import COCO, FLIC, LSP, MPII, SKELETONS, Skeleton
+
+STANDING = np.array(
+    [
+        *((62, 195), (58, 150), (60, 105), (85, 105), (88, 150), (86, 195)),
+        *((72, 105), (72, 50), (72, 42), (72, 10)),
+        *((25, 100), (35, 75), (50, 52), (95, 52), (110, 75), (120, 100)),
+    ],
+    dtype=np.float64,
+)
+"""The MPII joints of somebody who stands and faces us, 185 pixels tall: their right is on our left."""
+
+
+def pose(keypoints: Points = STANDING, scores: float | NDArray[np.float64] = 0.9, skeleton: Skeleton = MPII) -> Pose:
+    spread = np.broadcast_to(np.asarray(scores, dtype=np.float64), len(keypoints))
+    box = Box.bounding(keypoints) or Box(0, 0, 1, 1)
+    return Pose(skeleton, keypoints, spread, box.square(1.25), float(spread.mean()))
+
+
+def ground(rows: int = 240, columns: int = 180, value: int = 128) -> Image:
+    return np.full((rows, columns, 3), value, dtype=np.uint8)
+
+
+def changed(image: Image, drawn: Image) -> NDArray[np.bool_]:
+    return (image != drawn).any(axis=2)
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+@pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
+def test_a_skeleton_is_seen_on_any_ground(value: int, style: Style) -> None:
+    image = ground(value=value)
+    drawn = drawing.draw(image, [pose()], 0.5, style)
+    difference = np.abs(drawn.astype(int) - image).max(axis=2)
+    for joint, (x, y) in zip(MPII.joints, STANDING.astype(int), strict=True):
+        assert difference[y - 4 : y + 5, x - 4 : x + 5].max() > 80, joint
+
+
+def test_what_is_away_from_the_person_stays_as_it_is() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    moved = STANDING + np.array((150, 50))
+    rows, columns = np.nonzero(changed(image, drawing.draw(image, [pose(moved)], 0.5)))
+    (left, top), (right, bottom) = moved.min(axis=0), moved.max(axis=0)
+    assert left - 8 < columns.min() < columns.max() < right + 8
+    assert top - 8 < rows.min() < rows.max() < bottom + 8
+
+
+def test_the_image_that_is_given_is_not_changed() -> None:
+    image = ground()
+    image.setflags(write=False)
+    drawing.draw(image, [pose()], 0.5, Style(labels=True))
+    drawing.draw_truth_and_prediction(image, STANDING, pose())
+    drawing.heatmap_overlay(image, np.ones((5, 7)), Affine.identity())
+    assert (image == 128).all()
+
+
+def test_joints_under_the_threshold_draw_nothing_and_neither_do_their_limbs() -> None:
+    scores = np.full(16, 0.3)
+    assert not changed(ground(), drawing.draw(ground(), [pose(scores=scores)], 0.31)).any()
+    scores[MPII.index("right_wrist")] = 0.9
+    drawn = changed(ground(), drawing.draw(ground(), [pose(scores=scores)], 0.31))
+    rows, columns = np.nonzero(drawn)
+    assert np.hypot(columns - 25, rows - 100).max() < 8
+
+
+def test_a_score_of_exactly_the_threshold_is_drawn() -> None:
+    assert changed(ground(), drawing.draw(ground(), [pose(scores=0.3)], 0.3)).any()
+
+
+def test_a_limb_is_drawn_between_two_shown_joints_only() -> None:
+    scores = np.zeros(16)
+    scores[[MPII.index("right_knee"), MPII.index("right_ankle")]] = 1
+    middle = (172, 60)
+    assert changed(ground(), drawing.draw(ground(), [pose(scores=scores)], 0.5))[middle]
+    scores[MPII.index("right_ankle")] = 0.1
+    assert not changed(ground(), drawing.draw(ground(), [pose(scores=scores)], 0.5))[middle]
+
+
+def shin_width(scale: float) -> float:
+    """How wide the line of the right shin is, in pixels, of somebody ``scale`` times as large as STANDING."""
+    image = ground(int(240 * scale), int(180 * scale), value=0)
+    drawn = drawing.draw(image, [pose(STANDING * scale)], 0.5, Style(dots=False, casing=0.0))
+    row = drawn[round(172 * scale), : round(73 * scale), 0] / 213.0
+    return float(row.sum())
+
+
+def test_lines_are_as_wide_as_suits_the_person() -> None:
+    assert shin_width(0.05) == pytest.approx(1.4, abs=0.3)  # thinner would not be seen
+    widths = [shin_width(scale) for scale in (1, 2, 4, 8)]
+    for narrow, wide in pairwise(widths):
+        assert 1.8 < wide / narrow < 2.2
+
+
+def test_a_wild_joint_does_not_make_lines_coarse() -> None:
+    wild = STANDING.copy()
+    wild[MPII.index("left_wrist")] = (1e5, 1e5)
+    drawn = drawing.draw(ground(value=0), [pose(wild)], 0.5, Style(dots=False, casing=0.0))
+    assert (drawn[172, :73, 0] / 213).sum() < 6
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
+def test_left_is_cool_and_right_is_warm(skeleton: Skeleton) -> None:
+    colours = drawing.joint_colours(skeleton).astype(int)
+    for joint, (red, _, blue) in zip(skeleton.joints, colours, strict=True):
+        if joint.startswith("right_"):
+            assert red > blue + 100
+        elif joint.startswith("left_"):
+            assert blue > red + 100
+        else:
+            assert red == blue
+
+
+def test_mirrored_joints_have_the_same_place_in_their_sides_colours() -> None:
+    for skeleton in (MPII, LSP, COCO, FLIC):
+        colours = drawing.joint_colours(skeleton)
+        for warm, cool in zip(colours, colours[list(skeleton.flip)], strict=True):
+            (warm_first, warm_last), (cool_first, cool_last) = (np.array(PALETTE[s]) for s in ("right", "left"))
+            share = (warm - warm_first)[1] / (warm_last - warm_first)[1]
+            if warm[0] > warm[2]:
+                np.testing.assert_allclose(cool, cool_first + share * (cool_last - cool_first), atol=0.01)
+
+
+def test_the_persons_sides_differ_in_the_picture() -> None:
+    drawn = drawing.draw(ground(), [pose()], 0.5).astype(int)
+    right, left = drawn[150, 58], drawn[150, 88]
+    assert np.abs(right - left).max() > 100
+    assert right[0] > right[2]
+    assert left[2] > left[0]
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
+def test_every_skeleton_can_be_drawn(skeleton: Skeleton) -> None:
+    keypoints = np.random.default_rng(1).uniform(10, 170, (len(skeleton.joints), 2))
+    drawn = drawing.draw(ground(), [pose(keypoints, skeleton=skeleton)], 0.5, Style(labels=True))
+    assert changed(ground(), drawn).sum() > 500
+
+
+def test_a_dot_moves_with_its_joint_by_fractions_of_a_pixel() -> None:
+    alone = Skeleton("one", ("nose",), ())
+    for x in (20.0, 20.25, 20.6):
+        found = Pose(alone, np.array([(x, 15.5)]), np.ones(1), Box(0, 0, 400, 400), 1.0)
+        light = drawing.draw(ground(40, 400, value=0), [found], 0.5, Style(casing=0.0))[..., 0].astype(float)
+        rows, columns = np.mgrid[:40, :400]
+        assert (light * columns).sum() / light.sum() == pytest.approx(x, abs=0.05)
+        assert (light * rows).sum() / light.sum() == pytest.approx(15.5, abs=0.05)
+
+
+def test_the_surest_person_is_on_top() -> None:
+    sure, unsure = pose(scores=0.9), pose(STANDING[list(MPII.flip)], scores=0.6)
+    for people in ([sure, unsure], [unsure, sure]):
+        drawn = drawing.draw(ground(), people, 0.5)
+        np.testing.assert_array_equal(drawn[150, 58], drawing.draw(ground(), [sure], 0.5)[150, 58])
+
+
+def test_no_poses_give_a_copy() -> None:
+    image = ground()
+    drawn = drawing.draw(image, [], 0.5)
+    np.testing.assert_array_equal(drawn, image)
+    assert drawn is not image
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    keypoints=st.lists(st.tuples(*[st.floats(-1e308, 1e308) | st.floats(-50, 90)] * 2), min_size=16, max_size=16),
+    style=st.sampled_from([*STYLES.values(), Style(labels=True), Style(casing=0), Style(colour=(1, 2, 3))]),
+)
+def test_nothing_that_a_pose_can_hold_is_too_wild(
+    shape: tuple[int, int], keypoints: list[tuple[float, float]], style: Style
+) -> None:
+    wild = Pose(MPII, np.array(keypoints), np.ones(16), Box(0, 0, 1e300, 5), 1.0)
+    assert drawing.draw(ground(*shape), [wild], 0.5, style).shape == (*shape, 3)
+
+
+def test_unlabelled_joints_of_the_truth_are_left_out() -> None:
+    truth = np.full((16, 2), np.nan)
+    unsure = pose(scores=0.0)
+    nothing = drawing.draw_truth_and_prediction(ground(), truth, unsure, threshold=0.5)
+    assert not changed(ground(), nothing).any()
+    truth[MPII.index("head_top")] = (100, 100)
+    rows, columns = np.nonzero(changed(ground(), drawing.draw_truth_and_prediction(ground(), truth, unsure, 0.5)))
+    assert np.hypot(columns - 100, rows - 100).max() < 8
+
+
+def test_truth_and_prediction_can_be_told_apart() -> None:
+    drawn = drawing.draw_truth_and_prediction(ground(), STANDING + np.array((20, 0)), pose())
+    green = (drawn[..., 1] > 200) & (drawn[..., 0] < 150) & (drawn[..., 2] < 100)
+    assert green[150, 78]
+    assert not green[150, 58]
+
+
+@pytest.mark.parametrize("background", ["black", "white", "gray"])
+def test_a_cut_out_laid_on_a_ground_is_a_drawing_on_that_ground(background: str) -> None:
+    blank = drawing.blank((240, 180, 3), background)
+    clear = drawing.cut_out((240, 180, 3), [pose()], 0.5).astype(np.float64)
+    assert clear.shape == (240, 180, 4)
+    laid = blank + (clear[..., :3] - blank) * clear[..., 3:] / 255
+    assert np.abs(laid - drawing.draw(blank, [pose()], 0.5)).max() < 4
+
+
+def test_a_contact_sheet_has_every_picture_in_its_place() -> None:
+    pictures = [np.full(shape, 40 * i, dtype=np.uint8) for i, shape in enumerate([(9, 9, 3), (90, 30, 3), (3, 3, 3)])]
+    sheet = drawing.contact_sheet(pictures, columns=2, cell=50, gap=4)
+    assert sheet.shape == (2 * 54 + 4, 2 * 54 + 4, 3)
+    assert (sheet[29, 29] == 0).all()
+    assert (sheet[29, 83] == 40).all()
+    assert (sheet[29, 62] == 255).all()  # beside the tall one
+    assert (sheet[83, 29] == 80).all()
+    assert (sheet[83, 83] == 255).all()
+
+
+def test_a_contact_sheet_of_nothing_is_a_picture() -> None:
+    assert drawing.contact_sheet([], columns=3, cell=10).shape == (4, 46, 3)
+
+
+def test_a_heatmap_is_shown_where_it_belongs() -> None:
+    heatmap = np.zeros((11, 13))
+    heatmap[5, 7] = 1
+    to_photo = Affine.crop(Box(40, 60, 52, 44), (11, 13)).inverse()
+    overlay = drawing.heatmap_overlay(ground(), heatmap, to_photo)
+    rows, columns = np.nonzero(changed(ground(), overlay))
+    x, y = to_photo((7, 5))
+    assert (columns.min() + columns.max()) / 2 == pytest.approx(x, abs=1)
+    assert (rows.min() + rows.max()) / 2 == pytest.approx(y, abs=1)
+    assert np.hypot(columns - x, rows - y).max() < 6
+
+
+def test_an_empty_heatmap_changes_nothing() -> None:
+    assert np.abs(drawing.heatmap_overlay(ground(), np.zeros((5, 7)), Affine.identity()).astype(int) - 128).max() <= 1

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from posehg import images
+from posehg.errors import InputError, PosehgError, UsageError
+
+Save = Callable[..., Path]
+
+
+def noise(rows: int, columns: int, seed: int = 0) -> images.Image:
+    return np.random.default_rng(seed).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    def saved(picture: PillowImage.Image, name: str = "photo.png", **options: Any) -> Path:
+        picture.save(tmp_path / name, **options)
+        return tmp_path / name
+
+    return saved
+
+
+# What the camera stored for an upright picture, by the EXIF orientation that it wrote beside it.
+STORED = {
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.transpose(1, 0, 2),
+    6: lambda upright: np.rot90(upright, 1),
+    7: lambda upright: np.rot90(upright, 2).transpose(1, 0, 2),
+    8: lambda upright: np.rot90(upright, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_every_exif_orientation_is_read_upright(save: Save, orientation: int, suffix: str) -> None:
+    upright = noise(5, 7)
+    exif = PillowImage.Exif()
+    exif[0x0112] = orientation
+    stored = PillowImage.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
+    path = save(stored, f"a{suffix}", exif=exif, **({"lossless": True} if suffix == ".webp" else {}))
+    np.testing.assert_array_equal(images.read(path), upright)
+
+
+def test_a_picture_with_broken_exif_is_read_as_it_is_stored(save: Save) -> None:
+    picture = PillowImage.fromarray(noise(5, 7))
+    path = save(picture, exif=b"Exif\0\0II*\0 no directory here")
+    np.testing.assert_array_equal(images.read(path), np.asarray(picture))
+
+
+def test_transparency_is_laid_on_white(save: Save) -> None:
+    pixels = np.array([[[10, 20, 30, 255], [10, 20, 30, 0], [0, 0, 0, 128]]], dtype=np.uint8)
+    path = save(PillowImage.fromarray(pixels))
+    np.testing.assert_array_equal(images.read(path), [[[10, 20, 30], [255, 255, 255], [127, 127, 127]]])
+
+
+def test_transparent_palette_colours_are_white(save: Save) -> None:
+    picture = PillowImage.new("P", (2, 1))
+    picture.putpalette([200, 0, 0, 0, 0, 200])
+    picture.putpixel((1, 0), 1)
+    np.testing.assert_array_equal(images.read(save(picture, "a.png")), [[[200, 0, 0], [0, 0, 200]]])
+    path = save(picture, "b.png", transparency=1)
+    np.testing.assert_array_equal(images.read(path), [[[200, 0, 0], [255, 255, 255]]])
+
+
+def test_gray_becomes_three_equal_channels(save: Save) -> None:
+    gray = np.array([[0, 100, 255]], dtype=np.uint8)
+    np.testing.assert_array_equal(images.read(save(PillowImage.fromarray(gray))), gray[..., None].repeat(3, axis=2))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bits_are_scaled_and_not_clipped(save: Save, suffix: str) -> None:
+    deep = np.array([[0, 257, 25700, 65535]], dtype=np.uint16)
+    read = images.read(save(PillowImage.fromarray(deep), f"a{suffix}"))
+    np.testing.assert_array_equal(read[0], np.array([0, 1, 100, 255])[:, None].repeat(3, axis=1))
+
+
+def test_a_dark_sixteen_bit_picture_stays_dark(save: Save) -> None:
+    deep = np.full((2, 3), 200, dtype=np.uint16)
+    assert images.read(save(PillowImage.fromarray(deep), "a.tif")).max() == 1
+
+
+def test_cmyk_is_converted(save: Save) -> None:
+    path = save(PillowImage.new("CMYK", (16, 16), (0, 255, 255, 0)), "a.jpg", quality=95)
+    red, green, blue = images.read(path).reshape(-1, 3).mean(axis=0)
+    assert red > 200
+    assert green < 60
+    assert blue < 60
+
+
+def test_one_pixel_is_a_picture(save: Save) -> None:
+    read = images.read(save(PillowImage.new("RGB", (1, 1), (1, 2, 3))))
+    np.testing.assert_array_equal(read, [[[1, 2, 3]]])
+    assert read.flags.writeable
+
+
+def cut_jpeg(path: Path) -> None:
+    PillowImage.fromarray(noise(64, 64)).save(path, "JPEG")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: None, "There is no file"),
+        (lambda path: path.mkdir(), "is a folder"),
+        (lambda path: path.write_bytes(b""), "is an empty file"),
+        (lambda path: path.write_text("no picture"), "not a picture"),
+        (cut_jpeg, "is broken or cut short"),
+    ],
+    ids=["missing", "folder", "empty", "text", "cut"],
+)
+def test_what_cannot_be_read_is_named(tmp_path: Path, make: Callable[[Path], None], reason: str) -> None:
+    path = tmp_path / "holiday.jpg"
+    make(path)
+    with pytest.raises(InputError, match=reason) as caught:
+        images.read(path)
+    assert str(path) in str(caught.value)
+
+
+def test_every_way_to_cut_a_picture_short_is_an_input_error(tmp_path: Path, save: Save) -> None:
+    for suffix in (".jpg", ".png", ".webp", ".gif", ".tif", ".bmp"):
+        whole = save(PillowImage.fromarray(noise(9, 11)), f"whole{suffix}").read_bytes()
+        cut = tmp_path / f"cut{suffix}"
+        for length in np.linspace(0, len(whole) * 0.8, 9).astype(int):
+            cut.write_bytes(whole[:length])
+            with pytest.raises(InputError, match=r"cut\."):
+                images.read(cut)
+
+
+def test_a_name_that_is_too_long_is_an_input_error() -> None:
+    with pytest.raises(InputError):
+        images.read("a" * 5000 + ".png")
+
+
+def test_too_many_pixels_are_refused(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(PillowImage.new("RGB", (10, 11)))
+    monkeypatch.setattr(images, "MAX_PIXELS", 110)
+    assert images.read(path).shape == (11, 10, 3)
+    monkeypatch.setattr(images, "MAX_PIXELS", 109)
+    with pytest.raises(InputError, match="too large: 10 x 11"):
+        images.read(path)
+
+
+def test_the_limit_is_below_that_of_pillow() -> None:
+    assert PillowImage.MAX_IMAGE_PIXELS is not None
+    assert images.MAX_PIXELS < 2 * PillowImage.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.shared
+def test_photos_of_every_orientation_look_alike(shared: Path) -> None:
+    photos = [images.read(shared / "photos" / "free" / f"exif_portrait_{number}.jpg") for number in (1, 6, 8)]
+    assert {photo.shape for photo in photos} == {(1800, 1200, 3)}
+    for photo in photos[1:]:
+        assert np.abs(photo.astype(int) - photos[0]).mean() < 10
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".webp"])
+def test_what_is_written_can_be_read(tmp_path: Path, suffix: str) -> None:
+    image = np.full((6, 9, 3), (200, 100, 50), dtype=np.uint8)
+    images.write(tmp_path / f"a{suffix}", image)
+    assert np.abs(images.read(tmp_path / f"a{suffix}").astype(int) - image).max() <= (0 if suffix == ".png" else 4)
+
+
+def test_transparency_survives_in_png_and_is_laid_on_white_in_jpeg(tmp_path: Path) -> None:
+    clear = np.zeros((8, 8, 4), dtype=np.uint8)
+    images.write(tmp_path / "a.png", clear)
+    images.write(tmp_path / "a.jpg", clear)
+    np.testing.assert_array_equal(np.asarray(PillowImage.open(tmp_path / "a.png")), clear)
+    assert np.asarray(PillowImage.open(tmp_path / "a.jpg")).min() > 250
+
+
+def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    images.write(path, noise(2, 3))
+    with pytest.raises(UsageError, match="exists already"):
+        images.write(path, noise(5, 5))
+    assert images.read(path).shape == (2, 3, 3)
+    images.write(path, noise(5, 5), overwrite=True)
+    assert images.read(path).shape == (5, 5, 3)
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt(), ValueError("too wide")])
+def test_a_failure_in_the_middle_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def half(self: PillowImage.Image, path: Path, **options: object) -> None:
+        path.write_bytes(b"half")
+        raise error
+
+    images.write(tmp_path / "old.png", noise(2, 3))
+    monkeypatch.setattr(PillowImage.Image, "save", half)
+    for name in ("old.png", "new.png"):
+        with pytest.raises((PosehgError, KeyboardInterrupt)):
+            images.write(tmp_path / name, noise(5, 5), overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["old.png"]
+    assert images.read(tmp_path / "old.png").shape == (2, 3, 3)
+
+
+def test_a_folder_that_may_not_be_written_to_is_an_input_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # By hand, as nothing is forbidden to root. A read-only file system refuses the clearing up as well.
+    monkeypatch.setattr(PillowImage.Image, "save", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(InputError, match="permission denied"):
+        images.write(tmp_path / "a.png", noise(2, 3))
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a", "folder.png", "missing/a.png", f"{'a' * 300}.png"])
+def test_where_nothing_can_be_written_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(PosehgError, match=r"folder|written"):
+        images.write(tmp_path / name, noise(2, 3))
+
+
+def test_a_side_that_is_too_long_for_the_format_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="WEBP"):
+        images.write(tmp_path / "a.webp", np.zeros((1, 20000, 3), dtype=np.uint8))
