@@ -126,7 +126,6 @@ class Run:
         batch = images.to(self._device, non_blocking=True).float() / 255
         with self._autocast():
             outputs = self._network(batch.contiguous(memory_format=torch.channels_last))
-        outputs = [output.float() for output in outputs]
         loss = supervised(outputs, points.to(self._device), config.sigma, LOSSES[config.loss])
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -1,52 +1,48 @@
-"""The distance between a stack's output and the joints. A joint that is not labelled never changes it."""
+"""The distance between the stacks' outputs and the joints. A joint that is not labelled never changes it.
+
+Shapes: outputs (B, J, h, w); points (B, J, 2) in heatmap cells, NaN = not labelled (masked). A labelled joint that lies
+off the map belongs nowhere: its target map is all zero.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from posehg import heatmaps
 
-LossFunction = Callable[[Tensor, Tensor, float], Tensor]
+PerJoint = Callable[[Tensor, Tensor], Tensor]
 
 
-def mse(output: Tensor, points: Tensor, sigma: float) -> Tensor:
-    """The paper's loss: mean squared difference to Gaussian maps over the labelled joints' cells.
+def squared_difference(output: Tensor, target: Tensor) -> Tensor:
+    """The paper's loss: (B, J, h, w) twice -> (B, J), each map's mean squared difference to its Gaussian."""
+    return (output - target).square().mean(dim=(-2, -1))
 
-    output: (B, J, h, w); points: (B, J, 2) heatmap cells, NaN = not labelled (masked), off the map = an all-zero map.
+
+def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
+    """Spatial cross-entropy: (B, J, h, w) twice -> (B, J).
+
+    The output is taken as logits over the cells and *nowhere* (heatmaps.log_probabilities); the target Gaussian is made
+    to sum to 1, and an all-zero map is all *nowhere*. That cell's logit is 0, so only the others appear in the sum.
     """
-    target = heatmaps.encode(points, (output.shape[-2], output.shape[-1]), sigma)
-    per_joint = (output.float() - target).square().mean(dim=(-2, -1))  # (B, J)
-    return _mean_of_labelled(per_joint, points)
-
-
-def cross_entropy(output: Tensor, points: Tensor, sigma: float) -> Tensor:
-    """Spatial cross-entropy: ``output`` as logits over the cells and over *nowhere*, against the Gaussian made to sum to 1.
-
-    A labelled joint off the map belongs nowhere. Shapes as for ``mse``.
-    """
-    target = heatmaps.encode(points, (output.shape[-2], output.shape[-1]), sigma).flatten(-2)  # (B, J, h*w)
+    output, target = output.flatten(-2), target.flatten(-2)
     total = target.sum(dim=-1, keepdim=True)
     target = target / torch.where(total > 0, total, torch.ones_like(total))
-    target = torch.cat((target, (total == 0).to(target.dtype)), dim=-1)  # (B, J, h*w + 1)
-    per_joint = -(target * heatmaps.log_probabilities(output.float())).sum(dim=-1)  # (B, J)
-    return _mean_of_labelled(per_joint, points)
+    return torch.logsumexp(F.pad(output, (0, 1)), dim=-1) - (target * output).sum(dim=-1)
 
 
-def _mean_of_labelled(per_joint: Tensor, points: Tensor) -> Tensor:
+LOSSES: dict[str, PerJoint] = {"mse": squared_difference, "cross-entropy": cross_entropy}
+
+
+def supervised(outputs: Sequence[Tensor], points: Tensor, sigma: float, loss: PerJoint) -> Tensor:
+    """Intermediate supervision (section 3.3): the sum over the stacks of the mean over the labelled joints."""
+    rows, columns = outputs[0].shape[-2:]
+    target = heatmaps.encode(points, (rows, columns), sigma)
     labelled = torch.isfinite(points).all(dim=-1)
+    count = labelled.sum().clamp_min(1)
     # `where` and not a product: a masked joint contributes neither a value nor, were it infinite, a NaN.
-    kept = torch.where(labelled, per_joint, torch.zeros_like(per_joint))
-    return kept.sum() / labelled.sum().clamp_min(1)
-
-
-LOSSES: dict[str, LossFunction] = {"mse": mse, "cross-entropy": cross_entropy}
-
-
-def supervised(outputs: list[Tensor], points: Tensor, sigma: float, loss: LossFunction) -> Tensor:
-    """Intermediate supervision (section 3.3): the sum of every stack's loss."""
-    return torch.stack([loss(output, points, sigma) for output in outputs]).sum()
-
-
+    per_stack = [torch.where(labelled, loss(output.float(), target), 0.0).sum() / count for output in outputs]
+    return torch.stack(per_stack).sum()

@@ -52,7 +52,7 @@ def facing(turn: float, pitch: float = 0.0, roll: float = 0.0) -> NDArray[np.flo
 
     pitch: how far the camera is above, looking down. roll: by how much the picture turns clockwise.
     """
-    about_x, about_z, about_y = rotations(np.array([[pitch, 0, 0], [0, roll, 0], [0, -turn, 0]]))
+    about_x, about_z, about_y = rotations(np.array([[pitch, 0, 0], [0, roll, 0], [0, 0, -turn]]))
     return np.asarray(about_z @ np.diag([1.0, -1.0, -1.0]) @ about_x @ about_y)
 
 

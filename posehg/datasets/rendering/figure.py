@@ -96,7 +96,7 @@ def _arms(tubes: _Tubes, body: Body, outfit: Outfit) -> None:
     girth = p.girth**0.8 * (0.9 if p.feminine else 1.04)
     for side in SIDES:
         collar = _limb(f"{side}_collar", p.shoulders, COLLAR, girth * 1.02, 0.4)
-        tubes.add(Tile.SHIRT, [(x, y, z, a, b, 0.2 + 0.1 * v, bone) for x, y, z, a, b, v, bone in collar])
+        tubes.add(Tile.SLEEVE, [(x, y, z, a, b, 0.2 + 0.1 * v, bone) for x, y, z, a, b, v, bone in collar])
         for bone, length, profile, sleeve in (
             (f"{side}_upper_arm", p.upper_arm, UPPER_ARM, outfit.sleeve / 0.55),
             (f"{side}_forearm", p.forearm, FOREARM, (outfit.sleeve - 0.55) / 0.45),

@@ -20,7 +20,6 @@ from posehg.datasets.rendering.renderer import random_light, render
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.poses import Person
-from posehg.skeletons import MPII
 
 Floats = NDArray[np.float64]
 
@@ -107,7 +106,7 @@ _SHARES = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 def hidden_by_body(body: bodies.Body, camera: Camera) -> NDArray[np.bool_]:
     """(16,) joints that lie behind a part of the body which is clearly nearer to the camera than they are.
 
-    A part's own skin over a joint does not hide it: what hides has to be nearer by half its radius and 4 % of a stature.
+    A part's own skin over a joint does not hide it: what hides is nearer by half its radius and 4 % of a stature.
     """
     starts, ends = (np.stack([body.joint(row[i]) for row in _SOLID]) for i in (0, 1))
     radii = np.array([row[2:] for row in _SOLID]) * body.proportions.girth
