@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from copy import copy
 from itertools import islice
 
 import numpy as np
@@ -51,6 +52,12 @@ class Estimator:
         self.batch = batch or (1 if self.device.type == "cpu" else 32)
         network = network or checkpoint.network()
         self._network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def unflipped(self) -> Estimator:
+        """The same network, asked without the mirrored crop: half the work, where looking for somebody is all."""
+        other = copy(self)
+        other.flip = False
+        return other
 
     def person_box(self, box: Box) -> Box:
         """The square that the network should see of somebody in ``box``."""

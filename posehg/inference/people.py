@@ -47,7 +47,7 @@ class Search:
 def most_prominent(estimator: Estimator, image: Image, search: Search = Search()) -> Pose | None:
     """The pose of the person who is clearest and largest, in photo pixels; None where nobody is found."""
     windows = [View(image, box) for box in windows_of(image, search)]
-    answers = [pose for pose in estimator(windows) if _is_somebody(pose, search)]
+    answers = [pose for pose in estimator.unflipped()(windows) if _is_somebody(pose, search)]
     best = _apart(sorted(answers, key=lambda pose: -_prominence(pose, image)), search.candidates)
     settled = [pose for pose in (_settle(estimator, image, pose, search) for pose in best) if pose is not None]
     return max(settled, key=lambda pose: _prominence(pose, image), default=None)

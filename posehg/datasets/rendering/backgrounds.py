@@ -73,7 +73,7 @@ def _outdoors(rng: Rng, canvas: Canvas) -> Canvas:
 
 def _trees(rng: Rng, canvas: Canvas, horizon: int) -> None:
     """Foliage whose upper edge is ragged."""
-    rows, columns = canvas.shape[:2]
+    columns = canvas.shape[1]
     height = max(int(horizon * rng.uniform(0.15, 0.9)), 2)
     green = np.array((0.2, 0.3, 0.13), dtype=np.float32)
     leaves = _textured(rng, height, columns, _near(rng, green, 0.05), _near(rng, green, 0.12), rng.uniform(1, 2), 0.5)

@@ -25,6 +25,9 @@ BONES = (
 )
 BONE = {name: index for index, name in enumerate(BONES)}
 SIDES = ("right", "left")
+ARM = (("upper_arm", "shoulder"), ("forearm", "elbow"), ("hand", "wrist"))
+LEG = (("thigh", "hip"), ("shank", "knee"), ("foot", "ankle"))
+"""The bones of a limb from the trunk outwards, each with the joint at which it begins."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +134,9 @@ def build(proportions: Proportions, posture: Posture) -> Body:
     joints: dict[str, Array] = {}
 
     frames[0] = turn[0]
-    for bone in range(1, 5):
-        frames[bone] = frames[bone - 1] @ turn[bone]
-    for bone, length in enumerate((p.lower_spine, p.middle_spine, p.upper_spine, p.neck), start=1):
-        origins[bone] = origins[bone - 1] + length * frames[bone - 1][:, 1]
+    for index, length in enumerate((p.lower_spine, p.middle_spine, p.upper_spine, p.neck), start=1):
+        frames[index] = frames[index - 1] @ turn[index]
+        origins[index] = origins[index - 1] + length * frames[index - 1][:, 1]
     joints["pelvis"], joints["thorax"], joints["upper_neck"] = origins[0], origins[3], origins[4]
     joints["head_top"] = origins[4] + p.head * frames[4][:, 1]
 
@@ -142,28 +144,21 @@ def build(proportions: Proportions, posture: Posture) -> Body:
         local = turn[5 + 6 * i : 11 + 6 * i]
         raised = _shrug(local[0])
         shoulder = np.array([sign * p.shoulders * (1 - 0.12 * raised), -0.012 + 0.04 * raised, -0.004])
-        start = origins[3] + frames[2] @ shoulder
-        origins[BONE[f"{side}_collar"]] = origins[3]
-        frames[BONE[f"{side}_collar"]] = _pointing(start - origins[3], frames[2][:, 2])
-        for bone, joint, rotation, length, parent in (
-            ("upper_arm", "shoulder", local[0], p.upper_arm, frames[2]),
-            ("forearm", "elbow", local[1], p.forearm, None),
-            ("hand", "wrist", local[2], 0.0, None),
+        shoulder = origins[3] + frames[2] @ shoulder
+        collar = BONE[f"{side}_collar"]
+        origins[collar], frames[collar] = origins[3], _pointing(shoulder - origins[3], frames[2][:, 2])
+        hip = origins[0] + frames[0] @ np.array([sign * p.hips, 0, 0])
+        arm, leg = (p.upper_arm, p.forearm, 0.0), (p.thigh, p.shank, 0.0)
+        for start, parent, chain, lengths, rotation in (
+            (shoulder, 2, ARM, arm, local[:3]),
+            (hip, 0, LEG, leg, local[3:]),
         ):
-            index = BONE[f"{side}_{bone}"]
-            above = parent if parent is not None else frames[index - 2]
-            frames[index], origins[index], joints[f"{side}_{joint}"] = above @ rotation, start, start
-            start = start - length * frames[index][:, 1]
-        start = origins[0] + frames[0] @ np.array([sign * p.hips, 0, 0])
-        for bone, joint, rotation, length, parent in (
-            ("thigh", "hip", local[3], p.thigh, frames[0]),
-            ("shank", "knee", local[4], p.shank, None),
-            ("foot", "ankle", local[5], 0.0, None),
-        ):
-            index = BONE[f"{side}_{bone}"]
-            above = parent if parent is not None else frames[index - 2]
-            frames[index], origins[index], joints[f"{side}_{joint}"] = above @ rotation, start, start
-            start = start - length * frames[index][:, 1]
+            frame, place = frames[parent], start
+            for (bone, joint), length, turned in zip(chain, lengths, rotation, strict=True):
+                frame = frame @ turned
+                index = BONE[f"{side}_{bone}"]
+                frames[index], origins[index], joints[f"{side}_{joint}"] = frame, place, place
+                place = place - length * frame[:, 1]
     frames[BONE["lap"]] = _lap(frames)
     return Body(p, np.stack([joints[name] for name in MPII.joints]), origins, frames)
 

@@ -1,41 +1,12 @@
-"""A clothed body as tubes: rows of elliptical rings, each of which hangs on a bone."""
+"""A body in its clothes: what each part of it looks like, as tubes around its bones."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
 from posehg.datasets.rendering.body import BONE, SIDES, Body
+from posehg.datasets.rendering.mesh import Mesh, Profile, Ring, Tubes, limb, surface
 from posehg.datasets.rendering.outfits import Outfit, Tile
-
-SEGMENTS = 10
-"""Faces around a tube."""
-
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class Mesh:
-    """R rings of SEGMENTS + 1 vertices each (the last one repeats the first: the texture's seam, at the back).
-
-    vertices, normals: (R, S + 1, 3) world, statures. v: (R,) place in the texture's tile, 0 .. 1 down the part.
-    tile: (R,). joined: (R - 1,) bool, whether a ring and the next one belong to the same tube.
-    """
-
-    vertices: Floats
-    normals: Floats
-    v: Floats
-    tile: NDArray[np.int64]
-    joined: NDArray[np.bool_]
-
-
-Ring = tuple[float, float, float, float, float, float, float]
-"""x, y, z of the middle in the bone's frame, half width along x, half depth along z, v, bone."""
-
-Profile = tuple[tuple[float, float], ...]
-"""(share of the length, radius in statures), from the top down."""
 
 UPPER_ARM: Profile = ((0, 0.034), (0.18, 0.035), (0.5, 0.031), (0.8, 0.026), (1, 0.025))
 FOREARM: Profile = ((0, 0.025), (0.22, 0.027), (0.6, 0.022), (1, 0.0165))
@@ -43,59 +14,14 @@ THIGH: Profile = ((0, 0.056), (0.2, 0.056), (0.6, 0.046), (0.9, 0.037), (1, 0.03
 SHANK: Profile = ((0, 0.036), (0.28, 0.038), (0.6, 0.029), (0.9, 0.021), (1, 0.022))
 
 
-class _Tubes:
-    """Collects rings, tube by tube."""
-
-    def __init__(self) -> None:
-        self.rings: list[Ring] = []
-        self.tiles: list[int] = []
-        self.joined: list[bool] = []
-
-    def add(self, tile: Tile, rings: list[Ring]) -> None:
-        self.rings += rings
-        self.tiles += [int(tile)] * len(rings)
-        self.joined += [True] * (len(rings) - 1) + [False]
-
-
-def _radius(profile: Profile, share: float) -> float:
-    for (low, first), (high, second) in zip(profile, profile[1:], strict=False):
-        if share <= high:
-            return first + (second - first) * (share - low) / (high - low)
-    return profile[-1][1]
-
-
-def _limb(
-    bone: str, length: float, profile: Profile, girth: float, start: float = 0.0, stop: float = 1.0, wide: bool = False
-) -> list[Ring]:
-    """A limb from the share ``start`` of its length to ``stop``; round ends where it starts or stops at a joint.
-
-    wide: cloth, which does not narrow as much as the limb within it.
-    """
-    index = float(BONE[bone])
-    shares = [start, *(share for share, _ in profile if start < share < stop), stop]
-    rings: list[Ring] = []
-
-    def ring(share: float, scale: float, shift: float) -> Ring:
-        radius = _radius(profile, share) * girth
-        if wide:
-            radius = 0.72 * radius + 0.28 * profile[0][1] * girth
-        return 0.0, shift * radius - share * length, 0.0, scale * radius, scale * radius, share, index
-
-    if start == 0:
-        rings += [ring(0, 0.001, 1.0), ring(0, 0.5, 0.87), ring(0, 0.87, 0.5)]
-    rings += [ring(share, 1.0, 0.0) for share in shares]
-    rings += [ring(stop, 0.8, -0.55), ring(stop, 0.001, -0.9)] if stop == 1 else [ring(stop, 0.001, 0.0)]
-    return rings
-
-
 COLLAR: Profile = ((0, 0.02), (0.4, 0.028), (1, 0.033))
 
 
-def _arms(tubes: _Tubes, body: Body, outfit: Outfit) -> None:
+def _arms(tubes: Tubes, body: Body, outfit: Outfit) -> None:
     p = body.proportions
     girth = p.girth**0.8 * (0.9 if p.feminine else 1.04)
     for side in SIDES:
-        collar = _limb(f"{side}_collar", p.shoulders, COLLAR, girth * 1.02, 0.4)
+        collar = limb(f"{side}_collar", p.shoulders, COLLAR, girth * 1.02, 0.4)
         tubes.add(Tile.SLEEVE, [(x, y, z, a, b, 0.2 + 0.1 * v, bone) for x, y, z, a, b, v, bone in collar])
         for bone, length, profile, sleeve in (
             (f"{side}_upper_arm", p.upper_arm, UPPER_ARM, outfit.sleeve / 0.55),
@@ -106,7 +32,7 @@ def _arms(tubes: _Tubes, body: Body, outfit: Outfit) -> None:
 
 
 def _covered(
-    tubes: _Tubes,
+    tubes: Tubes,
     bone: str,
     length: float,
     profile: Profile,
@@ -117,12 +43,12 @@ def _covered(
 ) -> None:
     """A limb of which the share ``cloth`` from the top is covered."""
     if cloth > 0.05:
-        tubes.add(tiles[0], _limb(bone, length, profile, girth * loose, 0.0, cloth, wide=True))
+        tubes.add(tiles[0], limb(bone, length, profile, girth * loose, 0.0, cloth, wide=True))
     if cloth < 1:
-        tubes.add(tiles[1], _limb(bone, length, profile, girth, max(cloth - 0.03, 0.0) if cloth > 0.05 else 0.0))
+        tubes.add(tiles[1], limb(bone, length, profile, girth, max(cloth - 0.03, 0.0) if cloth > 0.05 else 0.0))
 
 
-def _hand(tubes: _Tubes, bone: str, length: float, girth: float, sign: float) -> None:
+def _hand(tubes: Tubes, bone: str, length: float, girth: float, sign: float) -> None:
     """Palm towards the body, thumb to the front when the arm hangs; fingers slightly bent."""
     index = float(BONE[bone])
     shape = ((0.0, 0.013, 0.016), (0.25, 0.012, 0.023), (0.5, 0.011, 0.024), (0.8, 0.008, 0.019), (1.0, 0.001, 0.004))
@@ -134,14 +60,14 @@ def _hand(tubes: _Tubes, bone: str, length: float, girth: float, sign: float) ->
     tubes.add(Tile.SKIN, [(0.0, -t * length, z, r * girth, r * girth, t, index) for t, z, r in thumb])
 
 
-def _legs(tubes: _Tubes, body: Body, outfit: Outfit, skirt: float) -> None:
+def _legs(tubes: Tubes, body: Body, outfit: Outfit, skirt: float) -> None:
     """What a skirt hides is left out, as it is too near to the cloth to be told from it by depth."""
     p = body.proportions
     girth = p.girth * (1.03 if p.feminine else 1.0)
     for side in SIDES:
         if skirt:
-            tubes.add(Tile.SKIN, _limb(f"{side}_thigh", p.thigh, THIGH, girth, min(0.85 * skirt, 0.9)))
-            tubes.add(Tile.SHIN, _limb(f"{side}_shank", p.shank, SHANK, girth, max(skirt - 1.1, 0.0)))
+            tubes.add(Tile.SKIN, limb(f"{side}_thigh", p.thigh, THIGH, girth, min(0.85 * skirt, 0.9)))
+            tubes.add(Tile.SHIN, limb(f"{side}_shank", p.shank, SHANK, girth, max(skirt - 1.1, 0.0)))
             continue
         for bone, length, profile, cover in (
             (f"{side}_thigh", p.thigh, THIGH, outfit.leg / 0.5),
@@ -151,23 +77,32 @@ def _legs(tubes: _Tubes, body: Body, outfit: Outfit, skirt: float) -> None:
             _covered(tubes, bone, length, profile, girth, min(cover, 1.0), outfit.loose_leg, (Tile.LEG, bare))
 
 
-def _feet(tubes: _Tubes, body: Body, outfit: Outfit) -> None:
-    p = body.proportions
+FOOT = (
+    # share of the length before the ankle, height of the middle over the sole, half width and half height, in statures
+    *((-0.30, 0.022, 0.003, 0.004), (-0.26, 0.022, 0.017, 0.02), (-0.05, 0.027, 0.022, 0.027)),
+    *(
+        (0.25, 0.021, 0.023, 0.021),
+        (0.55, 0.015, 0.027, 0.015),
+        (0.68, 0.012, 0.024, 0.012),
+        (0.74, 0.010, 0.006, 0.004),
+    ),
+)
+SOLE = -0.04
+"""How high the sole is over the ankle, in statures."""
+
+
+def _feet(tubes: Tubes, body: Body, outfit: Outfit) -> None:
+    length, size = body.proportions.foot, 1.0 if outfit.barefoot else 1.12
     for side in SIDES:
-        index, size = float(BONE[f"{side}_foot"]), 1.0 if outfit.barefoot else 1.12
-        # Along the foot: share of its length from the heel, height of the middle over the sole, half width and height.
-        shape = ((-0.30, 0.022, 0.003, 0.004), (-0.26, 0.022, 0.017, 0.02), (-0.05, 0.027, 0.022, 0.027))
-        shape += ((0.25, 0.021, 0.023, 0.021), (0.55, 0.015, 0.027, 0.015), (0.68, 0.012, 0.024, 0.012))
-        shape += ((0.74, 0.010, 0.006, 0.004),)
-        sole = -0.04
+        bone = float(BONE[f"{side}_foot"])
         tubes.add(
             Tile.SHOE,
-            [(0.0, -t * p.foot, sole + z, size * a, size * b, 0.3 + t * 0.9, index) for t, z, a, b in shape],
+            [(0.0, -t * length, SOLE + z, size * a, size * b, 0.3 + t * 0.9, bone) for t, z, a, b in FOOT],
         )
 
 
-def _trunk(tubes: _Tubes, body: Body, outfit: Outfit) -> None:
-    """Hips in trousers, then shirt and neck; rings hang on the pelvis, the belly or the chest, so that the trunk bends."""
+def _trunk(tubes: Tubes, body: Body, outfit: Outfit) -> None:
+    """Hips in trousers, then shirt and neck; rings hang on pelvis, belly or chest, so that the trunk bends."""
     p = body.proportions
     pelvis, belly, chest, neck = (float(BONE[name]) for name in ("pelvis", "belly", "chest", "neck"))
     # The first width covers the thighs' round ends, the last one reaches half way into the shoulders.
@@ -210,8 +145,11 @@ def _trunk(tubes: _Tubes, body: Body, outfit: Outfit) -> None:
     radius = 0.03 * g**0.6 * (0.88 if p.feminine else 1.05)
     tubes.add(
         Tile.SKIN,
-        [(0, p.neck + 0.03, 0.004, 0.9 * radius, radius, 0.0, neck), (0, 0.5 * p.neck, 0.0, radius, radius, 0.3, neck)]
-        + [(0, -0.01, -0.004, 1.25 * radius, 1.15 * radius, 0.8, neck)],
+        [
+            (0, p.neck + 0.03, 0.004, 0.9 * radius, radius, 0.0, neck),
+            (0, 0.5 * p.neck, 0.0, radius, radius, 0.3, neck),
+            (0, -0.01, -0.004, 1.25 * radius, 1.15 * radius, 0.8, neck),
+        ],
     )
 
 
@@ -229,7 +167,7 @@ HEAD = (
 )
 
 
-def _head(tubes: _Tubes, body: Body, outfit: Outfit) -> None:
+def _head(tubes: Tubes, body: Body, outfit: Outfit) -> None:
     h, bone = body.proportions.head, float(BONE["head"])
     covered = outfit.hair in ("cap", "helmet", "hood")
     tubes.add(Tile.HEAD, [(0, y * h, z * h, a * h, b * h, 1 - max(y, 0), bone) for y, a, b, z in HEAD])
@@ -255,38 +193,31 @@ def _head(tubes: _Tubes, body: Body, outfit: Outfit) -> None:
     _hair(tubes, h, bone, outfit.hair)
 
 
-def _hair(tubes: _Tubes, h: float, bone: float, style: str) -> None:
-    """What stands off the head, at its back; the scalp itself is painted on the head."""
-    if style == "short":
-        back = (
-            (1.03, 0.01, 0.01, -0.03),
-            (0.98, 0.2, 0.22, -0.03),
-            (0.82, 0.32, 0.34, -0.06),
-            (0.6, 0.335, 0.31, -0.11),
-        )
-        back += ((0.4, 0.27, 0.22, -0.16), (0.25, 0.15, 0.1, -0.2), (0.22, 0.01, 0.01, -0.2))
-    elif style == "bun":
-        back = ((0.95, 0.01, 0.01, -0.4), (0.9, 0.13, 0.13, -0.42), (0.75, 0.16, 0.15, -0.44), (0.62, 0.1, 0.1, -0.42))
-        back += ((0.58, 0.01, 0.01, -0.4),)
-    elif style == "long":
-        back = (
-            (1.03, 0.01, 0.01, -0.03),
-            (0.98, 0.22, 0.24, -0.04),
-            (0.8, 0.34, 0.36, -0.06),
-            (0.55, 0.36, 0.3, -0.13),
-        )
-        back += (
-            (0.2, 0.36, 0.24, -0.18),
-            (-0.1, 0.36, 0.2, -0.22),
-            (-0.35, 0.3, 0.14, -0.25),
-            (-0.42, 0.02, 0.02, -0.25),
-        )
-    elif style == "hood":
-        back = ((1.08, 0.01, 0.01, -0.05), (1.0, 0.26, 0.28, -0.06), (0.75, 0.39, 0.38, -0.09), (0.4, 0.39, 0.34, -0.1))
-        back += ((0.05, 0.34, 0.3, -0.08), (-0.2, 0.36, 0.3, -0.05), (-0.22, 0.01, 0.01, -0.05))
-    else:
-        return
-    tubes.add(Tile.HAIR, [(0, y * h, z * h, a * h, b * h, (1.1 - y) / 1.6, bone) for y, a, b, z in back])
+HAIR: dict[str, tuple[tuple[float, float, float, float], ...]] = {
+    "short": (
+        *((1.03, 0.01, 0.01, -0.03), (0.98, 0.2, 0.22, -0.03), (0.82, 0.32, 0.34, -0.06), (0.6, 0.335, 0.31, -0.11)),
+        *((0.4, 0.27, 0.22, -0.16), (0.25, 0.15, 0.1, -0.2), (0.22, 0.01, 0.01, -0.2)),
+    ),
+    "bun": (
+        *((0.95, 0.01, 0.01, -0.4), (0.9, 0.13, 0.13, -0.42), (0.75, 0.16, 0.15, -0.44), (0.62, 0.1, 0.1, -0.42)),
+        (0.58, 0.01, 0.01, -0.4),
+    ),
+    "long": (
+        *((1.03, 0.01, 0.01, -0.03), (0.98, 0.22, 0.24, -0.04), (0.8, 0.34, 0.36, -0.06), (0.55, 0.36, 0.3, -0.13)),
+        *((0.2, 0.36, 0.24, -0.18), (-0.1, 0.36, 0.2, -0.22), (-0.35, 0.3, 0.14, -0.25), (-0.42, 0.02, 0.02, -0.25)),
+    ),
+    "hood": (
+        *((1.08, 0.01, 0.01, -0.05), (1.0, 0.26, 0.28, -0.06), (0.75, 0.39, 0.38, -0.09), (0.4, 0.39, 0.34, -0.1)),
+        *((0.05, 0.34, 0.3, -0.08), (-0.2, 0.36, 0.3, -0.05), (-0.22, 0.01, 0.01, -0.05)),
+    ),
+}
+"""What stands off the head at its back, in HEAD's terms; the scalp itself is painted on the head."""
+
+
+def _hair(tubes: Tubes, h: float, bone: float, style: str) -> None:
+    if style in HAIR:
+        rings: list[Ring] = [(0, y * h, z * h, a * h, b * h, (1.1 - y) / 1.6, bone) for y, a, b, z in HAIR[style]]
+        tubes.add(Tile.HAIR, rings)
 
 
 def _legs_together(body: Body) -> bool:
@@ -295,7 +226,7 @@ def _legs_together(body: Body) -> bool:
     return float(right @ left) > 0.72
 
 
-def _skirt(tubes: _Tubes, body: Body, skirt: float) -> None:
+def _skirt(tubes: Tubes, body: Body, skirt: float) -> None:
     """A cone from the waist to somewhere down the legs, wide enough for both of them."""
     p, lap = body.proportions, float(BONE["lap"])
     knees = body.inside("lap", np.stack([body.joint(f"{side}_knee") for side in SIDES]))
@@ -314,7 +245,7 @@ def _skirt(tubes: _Tubes, body: Body, skirt: float) -> None:
 
 def dress(body: Body, outfit: Outfit) -> Mesh:
     """The surface of a body in its clothes."""
-    tubes = _Tubes()
+    tubes = Tubes()
     skirt = outfit.skirt if _legs_together(body) else 0.0
     _trunk(tubes, body, outfit)
     _arms(tubes, body, outfit)
@@ -323,32 +254,4 @@ def dress(body: Body, outfit: Outfit) -> Mesh:
     _head(tubes, body, outfit)
     if skirt:
         _skirt(tubes, body, skirt)
-    return _surface(tubes, body)
-
-
-_ANGLE = 2 * np.pi * np.arange(SEGMENTS + 1) / SEGMENTS
-_SIN, _COS = np.sin(_ANGLE)[None, :, None], np.cos(_ANGLE)[None, :, None]  # 0 is the back, a quarter on is the left
-
-
-def _surface(tubes: _Tubes, body: Body) -> Mesh:
-    rings = np.array(tubes.rings)
-    bone, joined = rings[:, 6].astype(np.int64), np.array(tubes.joined)
-    frames = body.frames[bone]
-    middle = body.origins[bone] + np.einsum("rij,rj->ri", frames, rings[:, :3])
-    across, along = frames[:, :, 0] * rings[:, 3:4], frames[:, :, 2] * rings[:, 4:5]
-    vertices = middle[:, None] + _SIN * across[:, None] - _COS * along[:, None]
-    around = _COS * across[:, None] + _SIN * along[:, None]
-    step = np.where(joined[:-1, None, None], vertices[1:] - vertices[:-1], 0)
-    down = np.zeros_like(vertices)
-    down[:-1] += step
-    down[1:] += step
-    # Wide steps count more in the sum, and a pole's ring has nearly no circumference: both still give a direction.
-    normals = np.cross(around, down)
-    normals /= np.linalg.norm(normals, axis=2, keepdims=True) + 1e-12
-    return Mesh(
-        vertices.astype(np.float32),
-        normals.astype(np.float32),
-        rings[:, 5].astype(np.float32),
-        np.array(tubes.tiles),
-        joined[:-1],
-    )
+    return surface(tubes, body)

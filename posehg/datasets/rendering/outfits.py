@@ -40,8 +40,10 @@ _SKINS = np.array(
     dtype=np.float32,
 ) / np.float32(255)
 _HAIRS = np.array(
-    [(20, 17, 16), (42, 30, 24), (76, 52, 36), (116, 82, 50), (184, 148, 96), (214, 190, 140), (150, 62, 32)]
-    + [(150, 148, 146)],
+    [
+        *((20, 17, 16), (42, 30, 24), (76, 52, 36), (116, 82, 50)),
+        *((184, 148, 96), (214, 190, 140), (150, 62, 32), (150, 148, 146)),
+    ],
     dtype=np.float32,
 ) / np.float32(255)
 
@@ -164,7 +166,7 @@ def _face(rng: Rng, skin: Colour, hair: Colour, style: str) -> Texture:
         shade = hair * (1 + 0.12 * patch(rng, TILE, TILE, 3.0)[..., None])
         away = np.abs(_COLUMNS[:1] - middle)
         line = np.interp(away, [0, 9, 13, 17, 19, 32], [14, 15, 20, 30, 46, 52]) + rng.uniform(-3, 3)
-        texture = np.where((_ROWS < line)[..., None], shade, texture).astype(np.float32)
+        texture = np.where((line > _ROWS)[..., None], shade, texture).astype(np.float32)
     for sign in (-1, 1):
         eye = (middle + sign * 5, 33)
         cv2.ellipse(texture, eye, (3, 2), 0, 0, 360, (0.8 * skin).tolist(), -1)
@@ -175,7 +177,7 @@ def _face(rng: Rng, skin: Colour, hair: Colour, style: str) -> Texture:
     cv2.line(texture, (middle - 1, 43), (middle + 1, 43), dark, 1)
     if rng.random() < 0.22:
         away = np.abs(_COLUMNS[:1] - middle)
-        beard = (away < 16) & (_ROWS > 44 + 0.02 * (16 - away) ** 2)
+        beard = (away < 16) & (44 + 0.02 * (16 - away) ** 2 < _ROWS)
         texture = np.where(beard[..., None], 0.7 * hair + 0.2 * skin, texture).astype(np.float32)
     cv2.ellipse(texture, (middle, 49), (4, 1 + int(rng.random() < 0.3)), 0, 0, 360, red, -1)
     if rng.random() < 0.3:

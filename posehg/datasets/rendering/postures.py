@@ -188,12 +188,9 @@ LEGS: dict[str, tuple[float, Callable[[Rng], _Legs]]] = {
 
 def _pick(rng: Rng, table: dict[str, tuple[float, Value]]) -> Value:
     """One entry of a table of weights and values."""
-    rest = rng.random() * sum(weight for weight, _ in table.values())
-    for weight, value in table.values():
-        rest -= weight
-        if rest < 0:
-            break
-    return value
+    weights = np.cumsum([weight for weight, _ in table.values()])
+    chosen = int(np.searchsorted(weights, rng.random() * weights[-1], side="right"))
+    return list(table.values())[chosen][1]
 
 
 def _random_arms(rng: Rng, swing: float) -> _Arms:

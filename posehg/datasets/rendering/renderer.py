@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg.datasets.rendering.camera import Camera
-from posehg.datasets.rendering.figure import SEGMENTS, Mesh
+from posehg.datasets.rendering.mesh import SEGMENTS, Mesh
 from posehg.datasets.rendering.outfits import TILE, Texture
 from posehg.datasets.rendering.postures import Rng
 
@@ -35,7 +35,7 @@ class Light:
 
 def random_light(rng: Rng, rotation: NDArray[np.float64]) -> Light:
     """Mostly from above (in the world) and not from behind; warm, white or bluish; hard or soft."""
-    direction = rotation @ (rng.standard_normal(3) + (0, 1.3, 0)) + (0, 0, -0.8)
+    direction = rotation @ rng.normal((0, 1.3, 0), 1.0) + (0, 0, -0.8)
     direction /= np.linalg.norm(direction) + 1e-9
     warmth = rng.normal(0, 0.06)
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
@@ -47,8 +47,8 @@ def random_light(rng: Rng, rotation: NDArray[np.float64]) -> Light:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Part of a picture: colour (h, w, 3) float32 0 .. 1 already multiplied by alpha (h, w, 3), three times the same; its
-    corner x, y."""
+    """Part of a picture: colour (h, w, 3) float32 0 .. 1 already multiplied by alpha (h, w, 3: three times the same);
+    its corner x, y."""
 
     colour: Floats
     alpha: Floats
@@ -74,7 +74,7 @@ def _corners(values: Floats, joined: NDArray[np.bool_]) -> Floats:
 
 
 def _planes(corners: Floats) -> tuple[Floats, Floats]:
-    """(F, 4, 2 + C) pixels and values -> (3, C, F): value = a + b x + c y on each face; and twice the signed areas (F,).
+    """(F, 4, 2 + C) pixels and values -> (3, C, F): value = a + b x + c y on each face; twice the signed areas (F,).
 
     Slopes come from the diagonals, so that faces of which one side has shrunk to a point need no special care.
     """
@@ -96,7 +96,8 @@ def render(mesh: Mesh, camera: Camera, textures: Texture, light: Light, size: tu
     columns, rows = high - low
     if rows <= 0 or columns <= 0:
         return None
-    shade = np.clip(camera.turned(mesh.normals) @ light.direction * np.float32(0.85) + np.float32(0.15), 0, 1)
+    facing = camera.turned(mesh.normals) @ light.direction
+    shade = np.clip(facing * np.float32(0.85) + np.float32(0.15), 0, 1)  # wrapped a little around the terminator
     values = np.empty((*depth.shape, 6), dtype=np.float32)
     values[..., :2] = (pixels - (low - 0.5).astype(np.float32)) * FINE - np.float32(0.5)
     values[..., 2], values[..., 3], values[..., 4], values[..., 5] = _U, mesh.v[:, None], shade, depth
@@ -110,12 +111,12 @@ def render(mesh: Mesh, camera: Camera, textures: Texture, light: Light, size: tu
     polygons = np.rint(corners[order, :, :2] * (1 << _SHIFT)).astype(np.int32)
     for number, polygon in enumerate(polygons, start=1):
         cv2.fillConvexPoly(buffer, polygon, number, cv2.LINE_8, _SHIFT)
-    colour = _colour(buffer, planes[:, :3, order], tile, textures, light)
-    alpha = (buffer > 0).astype(np.float32)
-    colour, alpha = (
-        cv2.resize(part, (int(columns), int(rows)), interpolation=cv2.INTER_AREA) for part in (colour, alpha)
-    )
-    return Layer(colour, np.asarray(cv2.merge((alpha, alpha, alpha))), int(low[0]), int(low[1]))
+    colour = _colour(buffer, np.ascontiguousarray(planes[:, :3, order].swapaxes(0, 1)), tile, textures, light)
+    small = (int(columns), int(rows))
+    colour = np.asarray(cv2.resize(colour, small, interpolation=cv2.INTER_AREA), dtype=np.float32)
+    cover = cv2.resize((buffer > 0).astype(np.float32), small, interpolation=cv2.INTER_AREA)
+    alpha = np.asarray(cv2.merge((cover, cover, cover)), dtype=np.float32)
+    return Layer(colour, alpha, int(low[0]), int(low[1]))
 
 
 def _ramp(light: Light) -> Floats:
@@ -126,15 +127,20 @@ def _ramp(light: Light) -> Floats:
 def _colour(
     buffer: NDArray[np.int32], planes: Floats, tile: NDArray[np.int64], textures: Texture, light: Light
 ) -> Floats:
-    """The colour (h, w, 3) of every sample of a buffer of face numbers (0 = nothing, n = planes[:, :, n - 1])."""
+    """The colour (h, w, 3) of every sample of a buffer of face numbers: 0 = nothing, n = planes[:, :, n - 1].
+
+    planes: (3, 3, F), for u, v and brightness each their start and their slopes by x and y.
+    """
     places = np.flatnonzero(buffer)
-    face = buffer.ravel()[places] - 1
-    rows = places // buffer.shape[1]
+    face = np.take(buffer, places) - 1
+    rows = places.astype(np.int32) // np.int32(buffer.shape[1])
     x, y = (places - rows * buffer.shape[1]).astype(np.float32), rows.astype(np.float32)
-    u, v, shade = (planes[0, i][face] + planes[1, i][face] * x + planes[2, i][face] * y for i in range(3))
+    u, v, shade = (
+        np.take(start, face) + np.take(by_x, face) * x + np.take(by_y, face) * y for start, by_x, by_y in planes
+    )
     column = np.clip(u * TILE, 0, TILE - 1).astype(np.int32)
     row = np.clip(v * TILE, 0, TILE - 1).astype(np.int32)
-    albedo = np.take(textures, (tile.astype(np.int32) * TILE)[face] * TILE + row * TILE + column, axis=0)
+    albedo = np.take(textures, np.take(tile.astype(np.int32) * (TILE * TILE), face) + row * TILE + column, axis=0)
     lit = np.take(_ramp(light), (np.clip(shade, 0, 1) * 255).astype(np.int32), axis=0)
     colour = np.zeros((buffer.size, 3), dtype=np.float32)
     colour[places] = np.multiply(albedo, lit, out=albedo)

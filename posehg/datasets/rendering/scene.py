@@ -1,7 +1,8 @@
-"""One picture: who stands where (cheap to make: joints, visibility, box), and how it is painted (made when looked at)."""
+"""One picture: who stands where (cheap: joints, visibility, box), and how it is painted (made when looked at)."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from posehg.datasets.rendering import body as bodies
 from posehg.datasets.rendering.backgrounds import random_background
 from posehg.datasets.rendering.camera import Camera, random_camera
-from posehg.datasets.rendering.figure import Mesh, dress
+from posehg.datasets.rendering.figure import dress
+from posehg.datasets.rendering.mesh import Mesh
 from posehg.datasets.rendering.noise import grain, patch, shaded
 from posehg.datasets.rendering.outfits import Outfit, paint, random_colour, random_outfit
 from posehg.datasets.rendering.postures import Rng, random_posture
@@ -108,7 +110,8 @@ def hidden_by_body(body: bodies.Body, camera: Camera) -> NDArray[np.bool_]:
 
     A part's own skin over a joint does not hide it: what hides is nearer by half its radius and 4 % of a stature.
     """
-    starts, ends = (np.stack([body.joint(row[i]) for row in _SOLID]) for i in (0, 1))
+    starts = np.stack([body.joint(start) for start, _, _, _ in _SOLID])
+    ends = np.stack([body.joint(end) for _, end, _, _ in _SOLID])
     radii = np.array([row[2:] for row in _SOLID]) * body.proportions.girth
     balls = (starts[:, None] + _SHARES[:, None] * (ends - starts)[:, None]).reshape(-1, 3)
     radius = (radii[:, :1] + _SHARES * (radii[:, 1:] - radii[:, :1])).ravel()
@@ -142,12 +145,11 @@ def person(scene: Scene, image: Path, id: str) -> Person:
 def _head_size(body: bodies.Body, camera: Camera) -> float:
     """0.6 of the diagonal, in pixels, of the box around the ball between upper_neck and head_top.
 
-    The box is the ball's in the head's own frame, as annotators turn nothing either: a head has one size however it
-    is turned, so the diagonal is that of a box as high as the head and 0.8 times as wide.
+    A ball looks the same from everywhere, so the unit of PCKh does not depend on how the head is turned.
     """
     _, depth = camera.project(np.stack([body.joint("upper_neck"), body.joint("head_top")]))
     height = body.proportions.head * camera.focal / float(depth.mean())
-    return 0.6 * float(np.hypot(height, 0.8 * height))
+    return 0.6 * math.sqrt(2) * height
 
 
 def picture(scene: Scene) -> Image:
