@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -12,55 +12,73 @@ from PIL import ImageDraw, ImageFont
 from posehg.images import Image
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 24, 44, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 24, 66, 52
 _FONT = ImageFont.load_default(15)
+_DOTS = 40  # a line of more points is drawn without them
 
 Line = Sequence[tuple[float, float]]
 
 
 def line_chart(title: str, x_label: str, lines: Mapping[str, Line], size: tuple[int, int] = (360, 640)) -> Image:
-    """Named lines of (x, y) points on common axes; points that are not finite are left out. ``size`` is (rows, columns)."""
+    """Named lines of (x, y) points on common axes; points that are not finite are left out. size: (rows, columns)."""
     rows, columns = size
     picture = PillowImage.new("RGB", (columns, rows), "white")
     pen = ImageDraw.Draw(picture)
-    pen.text((columns / 2, _TOP / 2), title, "black", _FONT, anchor="mm")
-    pen.text(((columns + _LEFT - _RIGHT) / 2, rows - 4), x_label, "black", _FONT, anchor="mb")
-    points = [point for line in lines.values() for point in line if math.isfinite(sum(point))]
-    if points:
-        _draw(pen, lines, points, size)
+    middle = (columns + _LEFT - _RIGHT) / 2
+    pen.text((middle, 20), title, "black", _FONT, anchor="mm")
+    pen.text((middle, rows - 10), x_label, "black", _FONT, anchor="ms")
+    _write_names(pen, lines, middle)
+    finite = {name: [(x, y) for x, y in line if math.isfinite(x) and math.isfinite(y)] for name, line in lines.items()}
+    if any(finite.values()):
+        _draw(pen, finite, size)
     return np.array(picture)
 
 
-def _draw(
-    pen: ImageDraw.ImageDraw, lines: Mapping[str, Line], points: Line, size: tuple[int, int]
-) -> None:
+def _write_names(pen: ImageDraw.ImageDraw, names: Iterable[str], middle: float) -> None:
+    """The legend, in a row between the title and the lines."""
+    gap = 24
+    widths = [pen.textlength(name, _FONT) + gap for name in names]
+    x = middle - (sum(widths) - gap) / 2
+    for number, (name, width) in enumerate(zip(names, widths, strict=True)):
+        pen.text((x, 46), name, _colour(number), _FONT, anchor="lm")
+        x += width
+
+
+def _colour(number: int) -> str:
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def _draw(pen: ImageDraw.ImageDraw, lines: Mapping[str, Line], size: tuple[int, int]) -> None:
     rows, columns = size
-    x_ticks, y_ticks = (_ticks(min(values), max(values)) for values in zip(*points, strict=True))
+    xs, ys = zip(*(point for line in lines.values() for point in line), strict=True)
+    left, right = (min(xs), max(xs)) if min(xs) < max(xs) else (xs[0] - 0.5, xs[0] + 0.5)
+    y_ticks = _ticks(min(ys), max(ys))
+    bottom, top = y_ticks[0], y_ticks[-1]
 
     def place(x: float, y: float) -> tuple[float, float]:
-        across = (x - x_ticks[0]) / (x_ticks[-1] - x_ticks[0])
-        up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
+        across, up = (x - left) / (right - left), (y - bottom) / (top - bottom)
         return _LEFT + across * (columns - _LEFT - _RIGHT), rows - _BOTTOM - up * (rows - _TOP - _BOTTOM)
 
     for y in y_ticks:
-        pen.line([place(x_ticks[0], y), place(x_ticks[-1], y)], "#dddddd")
-        pen.text((_LEFT - 8, place(x_ticks[0], y)[1]), f"{y:g}", "black", _FONT, anchor="rm")
-    for x in x_ticks:
-        pen.line([place(x, y_ticks[0]), place(x, y_ticks[-1])], "#dddddd")
-        pen.text((place(x, y_ticks[0])[0], rows - _BOTTOM + 5), f"{x:g}", "black", _FONT, anchor="ma")
-    for number, (name, line) in enumerate(lines.items()):
-        colour = _COLOURS[number % len(_COLOURS)]
-        course = [place(x, y) for x, y in line if math.isfinite(x + y)]
-        pen.line(course, colour, width=3, joint="curve")
-        for x, y in course:
-            pen.ellipse((x - 3, y - 3, x + 3, y + 3), colour)
-        pen.text((columns - _RIGHT - 8, _TOP + 12 + 20 * number), name, colour, _FONT, anchor="rm")
+        pen.line([place(left, y), place(right, y)], "#dddddd")
+        pen.text((_LEFT - 8, place(left, y)[1]), f"{y:g}", "black", _FONT, anchor="rm")
+    for x in _ticks(left, right, whole=all(float(x).is_integer() for x in xs)):
+        if left <= x <= right:
+            pen.line([place(x, bottom), place(x, top)], "#dddddd")
+            pen.text((place(x, bottom)[0], rows - _BOTTOM + 6), f"{x:g}", "black", _FONT, anchor="ma")
+    for number, line in enumerate(lines.values()):
+        course = [place(x, y) for x, y in line]
+        pen.line(course, _colour(number), width=3, joint="curve")
+        for x, y in course if len(course) <= _DOTS else ():
+            pen.ellipse((x - 3, y - 3, x + 3, y + 3), _colour(number))
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """About five round numbers that enclose ``low`` .. ``high``."""
-    span = (high - low) or abs(high) or 1.0
-    power = 10 ** math.floor(math.log10(span / 4))
+def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
+    """About five round numbers, whole ones if asked for; the first and the last enclose ``low`` .. ``high``."""
+    largest = max(abs(low), abs(high))
+    span = high - low if high - low > 1e-6 * largest else largest or 1.0
+    power = 10.0 ** math.floor(math.log10(span / 4))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor * 5 >= span)
+    step = max(step, 1.0) if whole else step
     first, last = math.floor(low / step), math.ceil(high / step)
-    return [round(step * i, 10) for i in range(first, max(last, first + 1) + 1)]
+    return [float(f"{step * i:.12g}") for i in range(first, max(last, first + 1) + 1)]

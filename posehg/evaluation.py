@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,8 @@ from posehg.errors import InputError
 from posehg.inference import persons
 from posehg.inference.estimator import Estimator
 from posehg.metrics import JointScores
-from posehg.skeletons import Skeleton
+from posehg.poses import Pose
+from posehg.skeletons import LIMB_JOINTS, Skeleton
 
 PCK_THRESHOLD, PCKH_THRESHOLD = 0.2, 0.5
 _NOT_IN_PCKH_MEAN = ("pelvis", "thorax")
@@ -40,9 +42,10 @@ class Report:
     tables: tuple[Table, ...]
 
 
-def evaluate(estimator: Estimator, data: Dataset) -> Report:
-    """The poses from the annotated boxes against the annotation; joints are matched by name.
+def evaluate(estimator: Estimator, data: Dataset, watch: Callable[[Iterator[Pose]], Iterable[Pose]] = iter) -> Report:
+    """The poses from the annotated boxes against the annotation; joints are matched by name, others do not count.
 
+    watch: sees the poses come, for a progress bar.
     Raises InputError where network and data set have no joint in common.
     """
     model = estimator.config.skeleton
@@ -54,21 +57,23 @@ def evaluate(estimator: Estimator, data: Dataset) -> Report:
         )
     channels = [model.index(joint) for joint in joints]
     predicted = np.full((len(data), len(data.skeleton.joints), 2), np.nan)
-    for row, pose in zip(predicted, persons.estimate(estimator, data), strict=True):
+    for row, pose in zip(predicted, watch(persons.estimate(estimator, data)), strict=True):
         row[[data.skeleton.index(joint) for joint in joints]] = pose.keypoints[channels]
-    truth = np.stack([person.keypoints for person in data.persons])
-    tables = [_pck(predicted, truth, data.skeleton)]
-    heads = np.array([np.nan if p.head_size is None else p.head_size for p in data.persons])
+    people = list(data.persons)
+    truth = np.stack([person.keypoints for person in people])
+    tables = [_pck(predicted, truth, data.skeleton, joints)]
+    heads = np.array([np.nan if person.head_size is None else person.head_size for person in people])
     if np.isfinite(heads).any():
         tables.append(_pckh(predicted, truth, heads, data.skeleton))
     return Report(data.name, data.split, len(data), data.skeleton, joints, tuple(tables))
 
 
-def _pck(predicted: metrics.Array, truth: metrics.Array, skeleton: Skeleton) -> Table:
+def _pck(predicted: metrics.Array, truth: metrics.Array, skeleton: Skeleton, joints: tuple[str, ...]) -> Table:
     scores = metrics.pck(predicted, truth, skeleton, PCK_THRESHOLD)
-    limbs = metrics.limb_indices(skeleton)
-    everything = list(range(len(skeleton.joints)))
-    means = {"mean of the 12 limb joints": scores.mean(limbs), "mean of all joints": scores.mean(everything)}
+    channels = [skeleton.index(joint) for joint in joints]
+    limbs = [channel for channel in channels if skeleton.joints[channel] in LIMB_JOINTS]
+    means = {f"mean of the {len(limbs)} limb joints": scores.mean(limbs)} if limbs else {}
+    means[f"mean of all {len(joints)} joints"] = scores.mean(channels)
     return Table(f"PCK@{PCK_THRESHOLD:g}", scores, means)
 
 

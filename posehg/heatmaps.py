@@ -70,9 +70,9 @@ def _vertex(line: Tensor, peak: Tensor) -> Tensor:
     middle = peak.clamp(1, last - 1)  # at the border the parabola goes through the three cells nearest to it
     before, here, after = (_take(line, middle + step).clamp_min(1e-10).log() for step in (-1, 0, 1))
     curvature = before - 2 * here + after
-    shift = torch.where(curvature < -1e-6, (before - after) / (2 * curvature), torch.zeros_like(here))
+    vertex = torch.where(curvature < -1e-6, middle + (before - after) / (2 * curvature), peak)
     # The vertex of a clean map is within half a cell of the highest value; where noise says otherwise, noise loses.
-    return torch.minimum(torch.maximum(middle + shift, peak - 0.5), peak + 0.5)
+    return torch.minimum(torch.maximum(vertex, peak - 0.5), peak + 0.5)
 
 
 def _take(line: Tensor, index: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ file, so that the file can travel alone. Nothing in it is ever executed.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from posehg.errors import NotAvailable, PosehgError, UsageError
+from posehg.errors import InputError, NotAvailable, PosehgError, UsageError
 from posehg.files import atomic
 from posehg.network import HourglassConfig, StackedHourglass
 from posehg.skeletons import Skeleton
@@ -48,10 +49,12 @@ class ModelConfig:
             raise UsageError(f"{self.network.joints} heatmaps do not fit {len(self.skeleton.joints)} joints.")
         if self.output not in ("heatmaps", "logits"):
             raise UsageError(f"A network gives heatmaps or logits, not {self.output!r}.")
-        if any(side < 1 or side % self.network.multiple for side in self.input_size):
-            rows, columns = self.input_size
+        rows, columns = self.input_size
+        if any(not isinstance(side, int) or side < 1 or side % self.network.multiple for side in self.input_size):
             hint = f"Both sides must be multiples of {self.network.multiple}."
             raise UsageError(f"The network cannot take an input of {columns} x {rows} pixels.", hint)
+        if not (0 < self.padding < math.inf and 0 < self.sigma < math.inf):
+            raise UsageError(f"Padding and sigma must be above 0, not {self.padding} and {self.sigma}.")
 
     def to_json(self) -> str:
         return json.dumps({_KEY: VERSION, **asdict(self)}, indent=2) + "\n"
@@ -67,9 +70,15 @@ class ModelConfig:
         network, skeleton = values.pop("network"), values.pop("skeleton")
         return cls(
             network=HourglassConfig(**_tuples(network)),
-            skeleton=Skeleton(**{**_tuples(skeleton), "limbs": tuple(map(tuple, skeleton["limbs"]))}),
+            skeleton=_skeleton(skeleton),
             **_tuples(values),
         )
+
+
+def _skeleton(values: dict[str, Any]) -> Skeleton:
+    if not all(isinstance(joint, str) for joint in values["joints"]):
+        raise TypeError("joints are names")
+    return Skeleton(**{**_tuples(values), "limbs": tuple((a, b) for a, b in values["limbs"])})
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,9 +93,15 @@ class Checkpoint:
     state: Mapping[str, Tensor]
 
     def network(self) -> StackedHourglass:
-        """The network with these weights, float32, in evaluation mode; raises NotAvailable where they do not fit."""
-        with torch.device("meta"):
-            expected = StackedHourglass(self.config.network).state_dict()
+        """The network with these weights, float32, in evaluation mode.
+
+        Raises NotAvailable where they do not fit their config or are not finite.
+        """
+        try:
+            with torch.device("meta"):
+                expected = StackedHourglass(self.config.network).state_dict()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise NotAvailable(f"The model's config describes no network that can be built ({error}).") from None
         missing = sorted(expected.keys() - self.state.keys())
         wrong = [key for key, value in expected.items() if key in self.state and self.state[key].shape != value.shape]
         unknown = sorted(self.state.keys() - expected.keys())
@@ -94,6 +109,9 @@ class Checkpoint:
             if keys:
                 more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
                 raise NotAvailable(f"The weights do not fit their config: the file {what} {keys[0]}{more}.")
+        broken = [key for key, value in self.state.items() if not value.isfinite().all()]
+        if broken:
+            raise NotAvailable(f"The weights hold numbers that are not finite, first in {broken[0]}.")
         network = StackedHourglass(self.config.network)
         network.load_state_dict(dict(self.state))
         return network.eval()
@@ -116,7 +134,7 @@ def save_folder(folder: Path, checkpoint: Checkpoint, overwrite: bool = False) -
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"The folder {folder} cannot be made: {error.strerror}.") from None
+        raise InputError(f"The folder {folder} cannot be made: {error.strerror or error}.") from None
     save_file(files[0], checkpoint, overwrite)
     with atomic(files[1], overwrite) as temporary:
         temporary.write_text(checkpoint.config.to_json(), encoding="utf-8")
@@ -154,5 +172,7 @@ def _read_config(file: Path, header: str | None) -> ModelConfig:
         return ModelConfig.from_json(text)
     except PosehgError as error:
         raise NotAvailable(f"The config of {file} cannot be used: {error}", error.hint) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
+        raise NotAvailable(f"The config of {file} is not one of posehg's: it lacks {error}.") from None
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise NotAvailable(f"The config of {file} is not one of posehg's ({error}).") from None

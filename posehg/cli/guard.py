@@ -1,24 +1,30 @@
-"""Errors become a sentence, a hint and an exit code."""
+"""Errors become a sentence, a hint and an exit code. Notes go to stderr, results to stdout."""
 
 from __future__ import annotations
 
 import functools
 import os
 import sys
+import traceback
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 import typer
 
 from posehg.errors import DeviceError, PosehgError
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 INTERRUPTED = 130
+DEBUG = "POSEHG_DEBUG"
+"""The environment variable that asks for tracebacks, as --debug does."""
 
 P = ParamSpec("P")
 
 
 def show_tracebacks() -> None:
-    os.environ["POSEHG_DEBUG"] = "1"
+    os.environ[DEBUG] = "1"
 
 
 def guarded(command: Callable[P, None]) -> Callable[P, None]:
@@ -38,8 +44,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except Exception as error:
-            if os.environ.get("POSEHG_DEBUG"):
-                raise
+            if os.environ.get(DEBUG):
+                traceback.print_exc()
             raise typer.Exit(tell(_known(error))) from None
 
     return run
@@ -49,11 +55,12 @@ def _known(error: Exception) -> PosehgError:
     if isinstance(error, PosehgError):
         return error
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
-        return DeviceError("The device ran out of memory.", "Try a smaller --batch, or --device cpu.")
+        return DeviceError("The device ran out of memory.", "Try --device cpu; in training, a smaller --batch.")
     if isinstance(error, ImportError) and "libGL" in str(error):
         return DeviceError("OpenCV needs the system library libGL.", "On Debian and Ubuntu: apt install libgl1")
     what = f"{type(error).__name__}: {error}".strip(": ")
-    return PosehgError(f"This is a bug in posehg ({what}).", "Run it again with --debug and report what it prints.")
+    report = "Report what is printed above." if os.environ.get(DEBUG) else "Run it with --debug and report the output."
+    return PosehgError(f"This is a bug in posehg ({what}).", report)
 
 
 def tell(error: PosehgError) -> int:
@@ -67,3 +74,14 @@ def tell(error: PosehgError) -> int:
 def note(text: str) -> None:
     """A line for the reader, on stderr: stdout carries results only."""
     print(text, file=sys.stderr)
+
+
+def show(result: RenderableType) -> None:
+    """A table or the like on stdout."""
+    from rich.console import Console
+
+    # Rich itself ends the process with 1 where the reader has gone.
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        console.print(result)
+    print(captured.get(), end="", flush=True)

@@ -2,94 +2,153 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from posehg.cli import guard
-from posehg.errors import CheckFailed, InputError, PosehgError, UsageError
+from posehg.errors import CheckFailed, InputError, UsageError
 
 if TYPE_CHECKING:
     from posehg.geometry import Box
+    from posehg.images import Image
     from posehg.inference.estimator import Estimator
-    from posehg.outputs import Result
+    from posehg.poses import Pose
 
-SOME_FAILED = InputError.exit_code
+_OUTPUT, _PEOPLE, _DRAWING, _MODEL = "Output", "People", "Drawing", "Model"
 
 
 def predict(
-    inputs: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Pictures: JPEG, PNG, WebP and so on.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Pictures: JPEG, PNG, WebP and so on.")],
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             "-o",
-            help="Picture (.png .jpg .webp) with the skeleton, or .json; for several photos a folder.",
+            help="File to write: .png, .jpg or .webp with the skeleton, or .json. For several photos a folder.",
+            rich_help_panel=_OUTPUT,
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One line of JSON a photo on standard output.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print a line of JSON for each photo, errors included.", rich_help_panel=_OUTPUT),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist.", rich_help_panel=_OUTPUT)
+    ] = False,
+    fail_if_empty: Annotated[
+        bool,
+        typer.Option("--fail-if-empty", help="Exit with 4 where nobody is found in a photo.", rich_help_panel=_OUTPUT),
+    ] = False,
     box: Annotated[
         list[str] | None,
-        typer.Option("--box", metavar="X,Y,W,H", help="Where a person is, in pixels; may be given several times."),
+        typer.Option(
+            "--box",
+            metavar="X,Y,W,H",
+            help="Where a person is, in pixels, instead of searching. May be given several times.",
+            rich_help_panel=_PEOPLE,
+        ),
     ] = None,
     whole: Annotated[
-        bool, typer.Option("--whole", help="The person fills the picture: do not search, take all of it.")
+        bool,
+        typer.Option(
+            "--whole", help="The person fills the photo: do not search, take all of it.", rich_help_panel=_PEOPLE
+        ),
     ] = False,
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="Folder or safetensors file; the bundled one.", envvar="POSEHG_MODEL")
-    ] = "",
-    flip: Annotated[bool, typer.Option(help="Average with the mirrored picture: better, half as fast.")] = True,
-    decoder: Annotated[Literal["quarter", "subpixel"], typer.Option(help="How a joint is read off.")] = "subpixel",
     threshold: Annotated[
-        float, typer.Option("--threshold", "-t", min=0, max=1, help="Draw joints with at least this score.")
+        float,
+        typer.Option(
+            "--threshold",
+            "-t",
+            metavar="SCORE",
+            min=0,
+            max=1,
+            help="Draw joints with at least this score.",
+            rich_help_panel=_DRAWING,
+        ),
     ] = 0.3,
     style: Annotated[
-        Literal["default", "thin", "bold", "lines"], typer.Option(help="How the skeleton is drawn.")
+        Literal["default", "thin", "bold", "lines"],
+        typer.Option(help="How the skeleton is drawn.", rich_help_panel=_DRAWING),
     ] = "default",
     background: Annotated[
-        Literal["image", "black", "white", "none"], typer.Option(help="What it is drawn on (none: transparent).")
+        Literal["image", "black", "white", "none"],
+        typer.Option(help="What it is drawn on (none: transparent).", rich_help_panel=_DRAWING),
     ] = "image",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
-    fail_if_empty: Annotated[
-        bool, typer.Option("--fail-if-empty", help="Exit with 4 where nobody is found in a photo.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", envvar="POSEHG_DEVICE")] = "auto",
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Model folder or .safetensors file.",
+            envvar="POSEHG_MODEL",
+            rich_help_panel=_MODEL,
+        ),
+    ] = "bundled",
+    flip: Annotated[
+        bool, typer.Option(help="Average with the mirrored photo: better, half as fast.", rich_help_panel=_MODEL)
+    ] = True,
+    decoder: Annotated[
+        Literal["quarter", "subpixel"],
+        typer.Option(help="How a joint is read off its heatmap.", rich_help_panel=_MODEL),
+    ] = "subpixel",
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.", envvar="POSEHG_DEVICE", rich_help_panel=_MODEL
+        ),
+    ] = "auto",
 ) -> None:
     """Find the pose of the most prominent person of each photo.
 
     Without --out and --json the joints are printed as a table and nothing is written.
     """
-    from posehg import checkpoints
+    from posehg import checkpoints, drawing, images
     from posehg.inference.estimator import Estimator
+    from posehg.outputs import WRITERS, Result
+    from posehg.outputs import json as records
+    from posehg.outputs.table import joints_table
 
-    boxes = [_box(text) for text in box or ()]
-    if boxes and whole:
+    if box and whole:
         raise UsageError("--box says where the person is, --whole that it is everywhere: give one of them.")
-    targets = _targets(inputs, out, overwrite)
-    folder = Path(model) if model else checkpoints.bundled_folder()
-    estimator = Estimator(checkpoints.load(folder), device, flip, decoder)
-    name = model or "bundled"
+    boxes = [_box(text) for text in box or ()]
+    targets = _targets(inputs, out, overwrite, transparent=background == "none")
+    estimator = Estimator(checkpoints.load(checkpoints.find(model)), device, flip, decoder)
+    skeleton = estimator.config.skeleton
+    if len(inputs) > 1 and out is not None:
+        _make(out)
     failed = empty = 0
     for path, target in zip(inputs, targets, strict=True):
         try:
-            result = _result(estimator, path, boxes, whole, name, threshold, style, background)
+            image = images.read(path)
+            poses = _poses(estimator, image, path, boxes, whole)
+            if not poses:
+                guard.note(f"{path}: nobody was found.")
             if target is not None:
-                _write(target, result, overwrite)
+                look = drawing.STYLES[style]
+                result = Result(str(path), image, poses, model, skeleton, threshold, look, background)
+                WRITERS[target.suffix.lower()](target, result, overwrite)
+                guard.note(f"Wrote {target}")
         except InputError as error:
             failed += 1
             guard.tell(error)
             if json:
-                _print_error(path, error, name, estimator)
+                print(records.line(records.record(str(path), None, [], model, skeleton, str(error))), flush=True)
             continue
-        if not result.poses:
-            empty += 1
-            guard.note(f"{path}: nobody was found.")
-        _show(result, json, table=out is None and not json, threshold=threshold)
+        empty += not poses
+        if json:
+            print(records.line(records.record(str(path), image.shape, poses, model, skeleton)), flush=True)
+        elif out is None and poses:
+            if len(inputs) > 1:
+                print(path)
+            guard.show(joints_table(poses, threshold))
     if failed:
         if len(inputs) > 1:
             guard.note(f"{failed} of {len(inputs)} photos failed; the others are done.")
-        raise typer.Exit(SOME_FAILED)
+        raise typer.Exit(InputError.exit_code)
     if empty and fail_if_empty:
         raise CheckFailed(f"Nobody was found in {empty} of {len(inputs)} photos.")
 
@@ -101,52 +160,69 @@ def _box(text: str) -> Box:
         x, y, w, h = (float(part) for part in text.split(","))
     except ValueError:
         raise UsageError(f"--box {text} cannot be read.", "Write four numbers: --box X,Y,W,H") from None
-    if not all(abs(value) < 1e6 for value in (x, y, w, h)) or w <= 0 or h <= 0:
+    if w <= 0 or h <= 0:
         raise UsageError(f"--box {text} is not a box: its width and height must be above 0.")
+    if not all(abs(number) < 1e6 for number in (x, y, w, h)):
+        raise UsageError(f"--box {text} is not a box in a photo: its numbers are pixels.")
     return Box(x, y, w, h)
 
 
-def _targets(inputs: list[Path], out: Path | None, overwrite: bool) -> list[Path | None]:
+def _targets(inputs: Sequence[Path], out: Path | None, overwrite: bool, transparent: bool) -> Sequence[Path | None]:
     """The file to write for each photo; what cannot work is refused before anything is computed."""
-    from posehg.outputs import WRITERS
-
     if out is None:
         return [None] * len(inputs)
-    if len(inputs) == 1 and not out.is_dir():
-        if out.suffix.lower() not in WRITERS:
-            raise UsageError(f"--out {out}: the suffix decides what is written.", "Known: " + ", ".join(WRITERS))
-        targets = [out]
+    if out.is_dir() or len(inputs) > 1:
+        targets = _in_folder(inputs, out)
     else:
-        if out.suffix and not out.is_dir():
-            raise UsageError(f"--out {out} is one file for {len(inputs)} photos.", "Give a folder.")
-        targets = [out / f"{path.stem}.png" for path in inputs]
+        targets = [_single(out, transparent)]
+    for path, target in zip(inputs, targets, strict=True):
+        if target.exists() and path.exists() and target.samefile(path):
+            raise UsageError(f"{target} is the photo itself, which is never replaced.", "Write to another folder.")
+        if target.exists() and not overwrite:
+            raise UsageError(f"{target} exists already.", "Give --overwrite to replace it, or another name.")
+    return targets
+
+
+def _single(out: Path, transparent: bool) -> Path:
+    from posehg.outputs import WRITERS
+
+    suffix = out.suffix.lower()
+    if suffix not in WRITERS:
+        known = f"Known: {', '.join(WRITERS)}; or the name of a folder that exists."
+        raise UsageError(f"--out {out}: the suffix must say what is to be written.", known)
+    if transparent and suffix in (".jpg", ".jpeg"):
+        raise UsageError(f"--out {out}: a JPEG cannot be transparent.", "Write a .png or .webp.")
+    if not out.parent.is_dir():
+        raise UsageError(f"There is no folder {out.parent}.", f"Make it first: mkdir -p {out.parent}")
+    return out
+
+
+def _in_folder(inputs: Sequence[Path], folder: Path) -> list[Path]:
+    from posehg.outputs import WRITERS
+
+    if folder.is_file() or (folder.suffix.lower() in WRITERS and not folder.is_dir()):
+        raise UsageError(f"--out {folder} is one file for {len(inputs)} photos.", "Name a folder.")
+    targets = [folder / f"{path.stem}.png" for path in inputs]
     seen: dict[Path, Path] = {}
     for path, target in zip(inputs, targets, strict=True):
         if target in seen:
             raise UsageError(f"{seen[target]} and {path} would both be written to {target}.", "Predict them apart.")
-        if target.exists() and not overwrite:
-            raise UsageError(f"{target} exists already.", "Give --overwrite to replace it, or another name.")
         seen[target] = path
-    return list(targets)
+    return targets
 
 
-def _result(
-    estimator: Estimator,
-    path: Path,
-    boxes: list[Box],
-    whole: bool,
-    name: str,
-    threshold: float,
-    style: str,
-    background: str,
-) -> Result:
-    from posehg import drawing, images
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be made: {error.strerror or error}.") from None
+
+
+def _poses(estimator: Estimator, image: Image, path: Path, boxes: Sequence[Box], whole: bool) -> list[Pose]:
     from posehg.geometry import Box
     from posehg.inference import people
     from posehg.inference.estimator import View
-    from posehg.outputs import Result
 
-    image = images.read(path)
     height, width = image.shape[:2]
     picture = Box(0, 0, width, height)
     for box in boxes:
@@ -156,40 +232,8 @@ def _result(
                 f"The picture is {width} x {height} pixels.",
             )
     if boxes:
-        poses = list(estimator(View(image, estimator.person_box(box)) for box in boxes))
-    elif whole:
-        poses = list(estimator([View(image, picture)]))
-    else:
-        pose = people.most_prominent(estimator, image)
-        poses = [] if pose is None else [pose]
-    skeleton = estimator.config.skeleton
-    return Result(str(path), image, poses, name, skeleton, threshold, drawing.STYLES[style], background)
-
-
-def _write(target: Path, result: Result, overwrite: bool) -> None:
-    from posehg.outputs import WRITERS
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    WRITERS[target.suffix.lower()](target, result, overwrite)
-
-
-def _show(result: Result, json: bool, table: bool, threshold: float) -> None:
-    from posehg.outputs import json as json_output
-    from posehg.outputs.table import joints_table
-
-    if json:
-        record = json_output.record(result.source, result.image.shape, result.poses, result.model, result.skeleton)
-        print(json_output.line(record), flush=True)
-    elif table and result.poses:
-        from rich.console import Console
-
-        Console().print(joints_table(result.poses, threshold))
-
-
-def _print_error(path: Path, error: PosehgError, name: str, estimator: Estimator) -> None:
-    from posehg.outputs import json as json_output
-
-    record = json_output.record(str(path), None, [], name, estimator.config.skeleton, error=str(error))
-    print(json_output.line(record), flush=True)
-
-
+        return list(estimator(View(image, estimator.person_box(box)) for box in boxes))
+    if whole:
+        return list(estimator([View(image, picture)]))
+    pose = people.most_prominent(estimator, image)
+    return [] if pose is None else [pose]

@@ -51,16 +51,15 @@ class TrainingProgress:
         self.note("Stopping after this step, then saving.")
 
     def note(self, text: str) -> None:
-        self._console.print(text, highlight=False)
+        # As it stands: a log's lines are not wrapped, and brackets in a file's name are no markup.
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def stop(self) -> bool:
         return self._stopped
 
     def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
         self._steps += 1
-        self._bar.update(
-            self._task, completed=step, total=steps, epoch=epoch + 1, loss=loss, speed=self._speed()
-        )
+        self._bar.update(self._task, completed=step, total=steps, epoch=epoch + 1, loss=loss, speed=self._speed())
 
     def _speed(self) -> float:
         return self._steps * self._config.batch / max(time.monotonic() - self._began, 1e-9)

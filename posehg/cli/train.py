@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +14,18 @@ from posehg.errors import UsageError
 from posehg.training.config import Loss, Optimizer, Precision, Schedule, TrainConfig
 
 D = TrainConfig  # its attributes are the defaults, written there once
+_OUT = Path("runs/posehg")
+_CHANGEABLE = ("device", "workers", "save_minutes")  # in a resumed run: where and how it is computed, not what
 _DATA, _NET, _LOSS, _AUG, _RUN = "Data", "Network", "Recipe", "Augmentation", "Run"
 
 
 def train(
+    context: typer.Context,
     dataset: Annotated[
         str,
         typer.Option(
-            "--dataset", help="mpii, lspet, coco, synthetic; joined by +, with :N to weigh: mpii:2+lspet.",
+            "--dataset",
+            help="mpii, lspet, coco, synthetic; joined by +, with :N to weigh: mpii:2+lspet.",
             rich_help_panel=_DATA,
         ),
     ] = D.dataset,
@@ -41,7 +47,7 @@ def train(
         str, typer.Option(help="Channels of the stem's first three layers.", rich_help_panel=_NET)
     ] = "-".join(map(str, D.stem)),
     input_size: Annotated[
-        int, typer.Option(help="Side of the crop in pixels, a multiple of 64.", rich_help_panel=_NET)
+        int, typer.Option(help="Side of the crop in pixels, a multiple of 4 x 2^depth.", rich_help_panel=_NET)
     ] = D.input_size,
     sigma: Annotated[float, typer.Option(help="Of the Gaussians, in heatmap cells.", rich_help_panel=_LOSS)] = D.sigma,
     loss: Annotated[Loss, typer.Option(help="Distance to the target maps.", rich_help_panel=_LOSS)] = D.loss,
@@ -56,16 +62,14 @@ def train(
     ] = D.rotation,
     scale: Annotated[float, typer.Option(help="Largest zoom: 0.25 is 0.75 to 1.25.", rich_help_panel=_AUG)] = D.scale,
     flip: Annotated[float, typer.Option(help="Share of mirrored crops.", rich_help_panel=_AUG)] = D.flip,
-    colour: Annotated[
-        float, typer.Option(help="Largest change of a colour channel.", rich_help_panel=_AUG)
-    ] = D.colour,
+    colour: Annotated[float, typer.Option(help="Largest change of a colour channel.", rich_help_panel=_AUG)] = D.colour,
     translation: Annotated[
         float, typer.Option(help="Largest shift, as a share of the crop.", rich_help_panel=_AUG)
     ] = D.translation,
     background: Annotated[
         float, typer.Option(help="Share of crops beside the person, with nobody to find.", rich_help_panel=_AUG)
     ] = D.background,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", rich_help_panel=_RUN)] = Path("runs/posehg"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", rich_help_panel=_RUN)] = _OUT,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --out exactly where it stopped.", rich_help_panel=_RUN)
     ] = False,
@@ -76,7 +80,8 @@ def train(
         str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", envvar="POSEHG_DEVICE", rich_help_panel=_RUN)
     ] = D.device,
     precision: Annotated[
-        Precision, typer.Option(help="Of the convolutions (auto: bf16 on a GPU that has it, else fp32).", rich_help_panel=_RUN)
+        Precision,
+        typer.Option(help="Of the convolutions (auto: bf16 on a GPU that has it, else fp32).", rich_help_panel=_RUN),
     ] = D.precision,
     workers: Annotated[
         int, typer.Option(help="Processes that prepare crops (0: the training process).", rich_help_panel=_RUN)
@@ -90,7 +95,7 @@ def train(
     """Train a stacked hourglass. The defaults are the paper's recipe.
 
     The run's folder gets best.safetensors and last.safetensors (both usable as --model), metrics.csv, curves.png and
-    pictures of validation persons. Ctrl-C saves first; --resume goes on from there.
+    pictures of validation persons. Ctrl-C saves first; --resume goes on from there, with the run's own options.
     """
     from posehg.cli.progress import TrainingProgress
     from posehg.training import session
@@ -100,45 +105,58 @@ def train(
     if threads:
         session.use_threads(threads)
     resumed = session.saved(out) if resume else None
+    config = TrainConfig(
+        dataset=dataset,
+        skeleton=skeleton,
+        stacks=stacks,
+        features=features,
+        depth=depth,
+        blocks=blocks,
+        stem=_widths(stem),
+        input_size=input_size,
+        sigma=sigma,
+        loss=loss,
+        optimizer=optimizer,
+        schedule=schedule,
+        lr=lr,
+        weight_decay=weight_decay,
+        epochs=epochs,
+        batch=batch,
+        rotation=rotation,
+        scale=scale,
+        flip=flip,
+        colour=colour,
+        translation=translation,
+        background=background,
+        precision=precision,
+        device=device,
+        workers=workers,
+        seed=seed,
+        limit=limit,
+        save_minutes=save_minutes,
+    )
     if resumed is not None:
-        config = resumed.config
-    else:
-        config = TrainConfig(
-            dataset=dataset,
-            skeleton=skeleton,
-            stacks=stacks,
-            features=features,
-            depth=depth,
-            blocks=blocks,
-            stem=_widths(stem),
-            input_size=input_size,
-            sigma=sigma,
-            loss=loss,
-            optimizer=optimizer,
-            schedule=schedule,
-            lr=lr,
-            weight_decay=weight_decay,
-            epochs=epochs,
-            batch=batch,
-            rotation=rotation,
-            scale=scale,
-            flip=flip,
-            colour=colour,
-            translation=translation,
-            background=background,
-            precision=precision,
-            device=device,
-            workers=workers,
-            seed=seed,
-            limit=limit,
-            save_minutes=save_minutes,
-        )
+        config = _continued(context, resumed.config, config)
     with TrainingProgress(config) as progress:
         finished = session.run(config, data, out, progress, resumed, overwrite)
     if not finished:
-        guard.note(f"Stopped and saved. Continue with: posehg train --resume --out {out}")
+        words = ["posehg", "train", "--resume", "--out", str(out), *(["--data", str(data)] if data else [])]
+        guard.note(f"Stopped and saved. Continue with: {shlex.join(words)}")
         raise typer.Exit(guard.INTERRUPTED)
     guard.note(f"Done. Try it: posehg predict PHOTO --model {out / 'best.safetensors'} --out skeleton.png")
+
+
+def _continued(context: typer.Context, saved: TrainConfig, asked: TrainConfig) -> TrainConfig:
+    """The options of a resumed run: its own. What is given with --resume must be the same, or may be changed."""
+    names = [field.name for field in fields(TrainConfig)]
+    sources = {name: context.get_parameter_source(name) for name in names}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    for name in given:
+        if name not in _CHANGEABLE and getattr(asked, name) != getattr(saved, name):
+            option = f"--{name.replace('_', '-')}"
+            hint = f"Leave {option} out, or begin a new run in another folder."
+            raise UsageError(f"A resumed run keeps its options, and its {name} is {getattr(saved, name)}.", hint)
+    return replace(saved, **{name: getattr(asked, name) for name in given if name in _CHANGEABLE})
 
 
 def _widths(text: str) -> tuple[int, int, int]:

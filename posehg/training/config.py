@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -9,8 +10,10 @@ from posehg.errors import UsageError
 
 Loss = Literal["mse", "cross-entropy"]
 Optimizer = Literal["rmsprop", "adamw"]
-Schedule = Literal["constant", "one-cycle"]
+Schedule = Literal["constant", "drop", "one-cycle"]
 Precision = Literal["auto", "fp32", "bf16"]
+
+_SHARES = ("scale", "flip", "colour", "background")
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class TrainConfig:
     padding: float = 1.25
     loss: Loss = "mse"
     optimizer: Optimizer = "rmsprop"
-    schedule: Schedule = "constant"
+    schedule: Schedule = "drop"
     lr: float = 2.5e-4
     weight_decay: float = 0.0
     epochs: int = 100
@@ -52,11 +55,11 @@ class TrainConfig:
             if getattr(self, name) not in get_args(kind):
                 raise UsageError(f"There is no {name} {getattr(self, name)!r}.", "Known: " + ", ".join(get_args(kind)))
         for name in ("epochs", "batch", "lr", "sigma", "padding", "input_size"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} must be above 0, not {getattr(self, name)}.")
-        for name in ("rotation", "scale", "flip", "colour", "translation", "background", "workers", "limit", "seed"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"{name} cannot be negative: {getattr(self, name)}.")
-        for name in ("scale", "flip", "colour", "background"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UsageError(f"{name} must be a number above 0, not {getattr(self, name)}.")
+        for name in (*_SHARES, "rotation", "translation", "weight_decay", "workers", "limit", "seed"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"{name} must be 0 or a number above it, not {getattr(self, name)}.")
+        for name in _SHARES:
             if getattr(self, name) > 1:
                 raise UsageError(f"{name} is a share between 0 and 1, not {getattr(self, name)}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -61,7 +62,10 @@ def model_config(config: TrainConfig, data: Dataset) -> ModelConfig:
 
 
 class Run:
-    """One training run in its folder. ``go`` returns True when the last epoch is done, False when it was stopped."""
+    """One training run in its folder, which must exist when it goes.
+
+    ``go`` returns True when the last epoch is done, False when it was stopped.
+    """
 
     def __init__(
         self,
@@ -74,7 +78,6 @@ class Run:
     ) -> None:
         self._config, self._data, self._validation = config, data, validation
         self._folder, self._listener = folder, listener
-        folder.mkdir(parents=True, exist_ok=True)
         self._device = devices.resolve(config.device)
         torch.manual_seed(config.seed)
         self.model = model_config(config, data)
@@ -104,7 +107,9 @@ class Run:
         progress = self._progress
         order = Order(len(self._data), self._config, progress.epoch, progress.step)
         workers = self._config.workers
-        loader: DataLoader[Any] = DataLoader(self._samples, batch_sampler=order, num_workers=workers)
+        loader: DataLoader[Any] = DataLoader(
+            self._samples, batch_sampler=order, num_workers=workers, worker_init_fn=_ignore_interrupts
+        )
         for images, points in loader:
             loss, rate = self._step(images, points)
             done = self._progress
@@ -128,7 +133,7 @@ class Run:
             outputs = self._network(batch.contiguous(memory_format=torch.channels_last))
         loss = supervised(outputs, points.to(self._device), config.sigma, LOSSES[config.loss])
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         value = float(loss.detach())
         if not math.isfinite(value):
             raise CheckFailed(
@@ -146,13 +151,14 @@ class Run:
     def _finish_epoch(self) -> None:
         done = self._progress
         validations = [self._validate(data) for data in self._validation]
-        score = float(np.mean([v.pck for v in validations])) if validations else -1.0
+        scores = [
+            v.pck for v in validations if math.isfinite(v.pck)
+        ]  # NaN: no labelled joint, or no torso to measure by
+        score = float(np.mean(scores)) if scores else -1.0
         row = {"epoch": done.epoch + 1.0, "loss": done.loss_sum / self._steps}
         row |= {f"pck_{v.data.name}": v.pck for v in validations}
-        better = not validations or score > done.best
-        self._progress = Progress(
-            epoch=done.epoch + 1, best=max(score, done.best), history=(*done.history, row)
-        )
+        better = not scores or score > done.best
+        self._progress = Progress(epoch=done.epoch + 1, best=max(score, done.best), history=(*done.history, row))
         if better:
             checkpoints.save_file(self._folder / BEST, self.checkpoint(), overwrite=True)
         self._save()
@@ -173,9 +179,16 @@ class Run:
         """The state alone decides what a resumed run does; it is written last."""
         checkpoints.save_file(self._folder / LAST, self.checkpoint(), overwrite=True)
         state = State(
-            self._config, self._progress, self._network.state_dict(), self._optimizer.state_dict(), torch.get_rng_state()
+            config=self._config,
+            progress=self._progress,
+            network=self._network.state_dict(),
+            optimizer=self._optimizer.state_dict(),
+            rng=torch.get_rng_state(),
         )
         states.save(self._folder / STATE, state)
         self._saved = time.monotonic()
 
 
+def _ignore_interrupts(worker: int) -> None:
+    """Ctrl-C reaches every process of the terminal; the training process alone answers it, and ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -43,6 +43,7 @@ def supervised(outputs: Sequence[Tensor], points: Tensor, sigma: float, loss: Pe
     target = heatmaps.encode(points, (rows, columns), sigma)
     labelled = torch.isfinite(points).all(dim=-1)
     count = labelled.sum().clamp_min(1)
-    # `where` and not a product: a masked joint contributes neither a value nor, were it infinite, a NaN.
-    per_stack = [torch.where(labelled, loss(output.float(), target), 0.0).sum() / count for output in outputs]
+    # A masked map is replaced before the loss: were it infinite, 0 times its loss, or its gradient, would be NaN.
+    seen = (torch.where(labelled[..., None, None], output.float(), 0.0) for output in outputs)
+    per_stack = [(loss(output, target) * labelled).sum() / count for output in seen]
     return torch.stack(per_stack).sum()

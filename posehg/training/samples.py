@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -52,7 +53,7 @@ def draw_gains(config: TrainConfig, rng: Generator) -> np.ndarray:
 
 def multiply(image: Image, gains: np.ndarray) -> Image:
     table = np.clip(np.arange(256)[:, None] * gains[None], 0, 255).astype(np.uint8)  # (256, 3)
-    return cv2.LUT(image, table[:, None, :])
+    return np.asarray(cv2.LUT(image, table[:, None, :]), dtype=np.uint8)
 
 
 def background_box(person: Person, image: Image, rng: Generator) -> Box | None:
@@ -108,10 +109,10 @@ class CropCache:
 
 
 class Samples(TorchDataset[tuple[Tensor, Tensor]]):
-    """Augmented crops of an epoch. Sample i of epoch e with a seed is always the same, in whichever process it is made."""
+    """Augmented crops. Sample i of epoch e with a seed is always the same, in whichever process it is made."""
 
     def __init__(self, data: Dataset, config: TrainConfig) -> None:
-        self._data, self._config, self._epoch = data, config, 0
+        self._data, self._config = data, config
         self._cache = CropCache(data, config)
         self._flip = list(data.skeleton.flip)
 
@@ -166,7 +167,7 @@ class Order(torch.utils.data.Sampler[list[tuple[int, int]]]):
     def __len__(self) -> int:
         return steps_per_epoch(self._count, self._config.batch) - self._done
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         order = default_rng((self._config.seed, self._epoch)).permutation(self._count)
         batch = min(self._config.batch, self._count)
         for step in range(self._done, steps_per_epoch(self._count, self._config.batch)):

@@ -14,11 +14,14 @@ from posehg.skeletons import SKELETONS, Skeleton
 from posehg.training import report
 from posehg.training import state as states
 from posehg.training.config import TrainConfig
-from posehg.training.loop import STATE, Listener, Run, Validation
+from posehg.training.loop import BEST, LAST, STATE, Listener, Run, Validation
 from posehg.training.state import Progress, State
 
 MAX_VALIDATION = 500
 """Persons of a set that an epoch's validation looks at, evenly spread; ``posehg eval`` takes all of them."""
+
+_RUN = (STATE, LAST, BEST)
+"""The files without which a run would be lost."""
 
 
 def use_threads(threads: int) -> None:
@@ -33,19 +36,33 @@ def saved(folder: Path) -> State:
 def run(
     config: TrainConfig, data: Path | None, folder: Path, listener: Listener, resumed: State | None, overwrite: bool
 ) -> bool:
-    """Train; True when the last epoch is done. Raises UsageError where ``folder`` holds a run that nobody resumes."""
-    if (folder / STATE).exists() and resumed is None and not overwrite:
+    """Train; True when the last epoch is done. Raises UsageError where ``folder`` holds a run that nobody resumes.
+
+    Nothing in the folder changes before options, data and device have been found good.
+    """
+    if resumed is None and not overwrite and any((folder / name).exists() for name in _RUN):
         raise UsageError(f"{folder} holds a run already.", "Give --resume to continue it, --overwrite to begin anew.")
     skeleton = _skeleton(config.skeleton)
     training = datasets.load(config.dataset, data, "train", skeleton)
     if config.limit:
         training = datasets.spread(training, config.limit)
-    validation = [datasets.spread(part, config.limit or MAX_VALIDATION) for part in _validation(config, data, training, listener)]
-    if resumed is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / STATE).unlink(missing_ok=True)
+    validation = _validation(config, data, training, listener)
+    training_run = Run(config, training, validation, folder, _Reporting(folder, listener), resumed)
+    _prepare(folder, resumed)
     report.write_config(folder, config)
-    return Run(config, training, validation, folder, _Reporting(folder, listener), resumed).go()
+    return training_run.go()
+
+
+def _prepare(folder: Path, resumed: State | None) -> None:
+    if resumed is None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"The folder {folder} cannot be made: {error.strerror}.") from None
+        for name in _RUN:
+            (folder / name).unlink(missing_ok=True)
+    elif resumed.progress.history:  # a kill may have come between an epoch's checkpoint and its report
+        report.write(folder, resumed.progress, ())
 
 
 def _skeleton(name: str) -> Skeleton | None:
@@ -55,7 +72,7 @@ def _skeleton(name: str) -> Skeleton | None:
 
 
 def _validation(config: TrainConfig, data: Path | None, training: Dataset, listener: Listener) -> list[Dataset]:
-    """The val split of each joined set, on the training set's skeleton; a set that has none is left out, saying so."""
+    """Some of the val split of each joined set, on the training set's skeleton; sets without one are left out."""
     found = []
     for part in config.dataset.split("+"):
         name = part.partition(":")[0].strip()
@@ -63,7 +80,8 @@ def _validation(config: TrainConfig, data: Path | None, training: Dataset, liste
             found.append(datasets.load_one(name, data, "val", joined="+" in config.dataset))
         except NotAvailable as error:
             listener.note(f"{name} takes no part in the validation: {error}")
-    return [datasets.on_skeleton(part, training.skeleton) for part in found]
+    count = config.limit or MAX_VALIDATION
+    return [datasets.spread(datasets.on_skeleton(part, training.skeleton), count) for part in found]
 
 
 class _Reporting:

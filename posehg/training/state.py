@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import struct
+import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,11 @@ from torch import Tensor
 from posehg.errors import NotAvailable
 from posehg.files import atomic
 from posehg.training.config import TrainConfig
+
+_BROKEN = (
+    *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, struct.error),  # torch.load: it depends on where it ends
+    *(LookupError, TypeError, ValueError, AttributeError),  # it was read, but holds something else
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ def load(path: Path) -> State:
     if not path.is_file():
         raise NotAvailable(f"There is no run to resume: {path} is missing.", "Name its folder with --out.")
     try:
+        if not zipfile.is_zipfile(path):  # torch.load would try older formats, and some bytes make it fail in odd ways
+            raise ValueError("It is not a file of torch.save.")
         content = torch.load(path, map_location="cpu", weights_only=True)
         values = content["config"]
         progress = {**content["progress"], "history": tuple(content["progress"]["history"])}
@@ -64,5 +73,5 @@ def load(path: Path) -> State:
             content["optimizer"],
             content["rng"],
         )
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, OSError, ValueError) as error:
+    except _BROKEN as error:
         raise NotAvailable(f"{path} is not the state of a training run, or is cut short.", str(error)[:200]) from None

@@ -1,0 +1,126 @@
+"""The command line, called in this process where it can be, and models for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch import nn
+
+from posehg import checkpoints, images
+from posehg.checkpoints import Checkpoint
+from posehg.cli import app
+from posehg.network import StackedHourglass
+from tests import stubs
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def assert_failed(self, code: int, sentence: str) -> None:
+        """One sentence, perhaps a hint, and no traceback."""
+        assert self.code == code, self.err
+        errors = [line for line in self.err.splitlines() if line.startswith("Error: ")]
+        assert len(errors) == 1, self.err
+        assert sentence in errors[0]
+        assert errors[0].endswith((".", "?"))
+        assert "Traceback" not in self.err
+        assert self.out == ""
+
+
+Posehg = Callable[..., Run]
+
+
+@pytest.fixture
+def posehg(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Posehg:
+    """posehg with these arguments, in this process."""
+    for variable in ("POSEHG_DEBUG", "POSEHG_MODEL", "POSEHG_DEVICE", "POSEHG_DATA"):
+        monkeypatch.setenv(variable, "")
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(*arguments: object) -> Run:
+        monkeypatch.setattr(sys, "argv", ["posehg", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            app.main()
+        captured = capsys.readouterr()
+        return Run(int(stop.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def real_posehg() -> Callable[..., subprocess.Popen[bytes]]:
+    """posehg with these arguments in a process of its own, which takes seconds to start."""
+
+    def start(*arguments: object) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "posehg", *map(str, arguments)]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny real network with random weights and MPII's joints."""
+    folder = tmp_path_factory.mktemp("models") / "random"
+    checkpoints.save_folder(folder, stubs.mpii_checkpoint())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def saved_stubs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("stubs")
+    for skeleton in (stubs.DOTS, stubs.SQUARE):
+        checkpoints.save_folder(folder / skeleton.name, stubs.tiny(skeleton))
+    return {skeleton.name: folder / skeleton.name for skeleton in (stubs.DOTS, stubs.SQUARE)}
+
+
+@pytest.fixture
+def seeing(saved_stubs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """The model folders ``dots`` and ``square``, whose networks are the stubs of these names."""
+    networks: dict[str, type[nn.Module]] = {"dots": stubs.Dots, "square": stubs.Square}
+    real = Checkpoint.network
+
+    def network(checkpoint: Checkpoint) -> StackedHourglass | nn.Module:
+        stub = networks.get(checkpoint.config.skeleton.name)
+        return stub() if stub else real(checkpoint)
+
+    monkeypatch.setattr(Checkpoint, "network", network)
+    return saved_stubs
+
+
+@pytest.fixture
+def dots(seeing: dict[str, Path]) -> Path:
+    return seeing["dots"]
+
+
+@pytest.fixture
+def square(seeing: dict[str, Path]) -> Path:
+    return seeing["square"]
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A white square, 100 pixels wide, from (110, 60) on."""
+    path = tmp_path / "photo.png"
+    images.write(path, stubs.square_photo(110, 60, 100))
+    return path
+
+
+@pytest.fixture
+def empty_photo(tmp_path: Path) -> Path:
+    path = tmp_path / "empty.png"
+    images.write(path, np.zeros((60, 80, 3), dtype=np.uint8))
+    return path

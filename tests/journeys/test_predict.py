@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from posehg import images
+from tests import stubs
+from tests.journeys.conftest import Posehg
+
+
+def records(text: str) -> list[dict[str, Any]]:
+    """Each line of the text, as strict JSON."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+
+
+# ---- what is printed and written ---------------------------------------------------------------------------------
+
+
+def test_one_photo_gives_a_table_of_joints_and_no_file(posehg: Posehg, square: Path, photo: Path) -> None:
+    before = list(photo.parent.iterdir())
+    run = posehg("predict", photo, "--model", square)
+    assert (run.code, run.err) == (0, "")
+    rows = {line.rsplit(maxsplit=3)[0].strip(): line.split()[-3:] for line in run.out.splitlines() if line.strip()}
+    x, y, score = map(float, rows["middle"])
+    assert (x, y) == pytest.approx((159.5, 109.5), abs=2)
+    assert score > 0.7
+    assert set(rows) >= {"right top", "left top", "right bottom", "left bottom"}
+    assert list(photo.parent.iterdir()) == before
+
+
+def test_tables_of_several_photos_say_whose_they_are(posehg: Posehg, square: Path, photo: Path) -> None:
+    second = photo.with_name("second.png")
+    shutil.copy(photo, second)
+    lines = posehg("predict", photo, second, "--model", square).out.splitlines()
+    assert [line for line in lines if line.endswith(".png")] == [str(photo), str(second)]
+
+
+def test_out_writes_the_picture_with_the_skeleton(posehg: Posehg, square: Path, photo: Path) -> None:
+    out = photo.with_name("drawn.png")
+    run = posehg("predict", photo, "--model", square, "--out", out)
+    assert (run.code, run.out, run.err) == (0, "", f"Wrote {out}\n")
+    drawn, before = images.read(out), images.read(photo)
+    assert drawn.shape == before.shape
+    assert (drawn != before).any()
+
+
+def test_out_writes_json_that_equals_the_printed_line(posehg: Posehg, square: Path, photo: Path) -> None:
+    out = photo.with_name("pose.json")
+    run = posehg("predict", photo, "--model", square, "--out", out, "--json")
+    assert run.out == out.read_text(encoding="utf-8")
+
+
+def test_several_photos_go_into_a_folder_that_is_made(posehg: Posehg, square: Path, photo: Path) -> None:
+    second, out = photo.with_name("second.png"), photo.parent / "new" / "folder"
+    shutil.copy(photo, second)
+    run = posehg("predict", photo, second, "--model", square, "--out", out)
+    assert run.code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["photo.png", "second.png"]
+
+
+def test_one_photo_goes_into_a_folder_that_exists(posehg: Posehg, square: Path, photo: Path) -> None:
+    out = photo.parent / "out"
+    out.mkdir()
+    assert posehg("predict", photo, "--model", square, "--out", out).code == 0
+    assert (out / "photo.png").is_file()
+
+
+@pytest.mark.parametrize("background", ["image", "black", "white", "none"])
+def test_the_skeleton_is_drawn_on_any_ground(posehg: Posehg, square: Path, photo: Path, background: str) -> None:
+    out = photo.with_name("drawn.webp")
+    assert posehg("predict", photo, "-m", square, "-o", out, "--background", background).code == 0
+    with PillowImage.open(out) as drawn:
+        assert drawn.mode == ("RGBA" if background == "none" else "RGB")
+
+
+# ---- JSON --------------------------------------------------------------------------------------------------------
+
+
+def test_json_is_one_record_a_photo_errors_included(
+    posehg: Posehg, square: Path, photo: Path, empty_photo: Path
+) -> None:
+    missing = photo.with_name("mäßig [bold].png")
+    run = posehg("predict", photo, missing, empty_photo, "--model", square, "--json")
+    assert run.code == 3
+    found, failed, empty = records(run.out)
+    assert [record["source"] for record in (found, failed, empty)] == [str(photo), str(missing), str(empty_photo)]
+    assert (found["width"], found["height"], found["error"]) == (320, 240, None)
+    assert [len(record["people"]) for record in (found, failed, empty)] == [1, 0, 0]
+    assert failed["error"] == f"There is no file {missing}."
+    assert failed["width"] is None
+    assert empty["error"] is None
+    assert found["joints"][0] == "middle"
+    assert found["people"][0]["keypoints"][0][:2] == pytest.approx([159.5, 109.5], abs=2)
+
+
+def test_a_process_of_its_own_prints_nothing_but_json_on_stdout(
+    real_posehg: Callable[..., subprocess.Popen[bytes]], model: Path, photo: Path
+) -> None:
+    missing = photo.with_name("missing.png")
+    process = real_posehg("predict", photo, missing, "--model", model, "--whole", "--json")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 3
+    assert [record["error"] for record in records(out.decode())] == [None, f"There is no file {missing}."]
+    expected = [f"Error: There is no file {missing}.", "1 of 2 photos failed; the others are done."]
+    assert err.decode().splitlines() == expected
+
+
+def test_a_reader_that_leaves_ends_it_quietly(
+    real_posehg: Callable[..., subprocess.Popen[bytes]], model: Path, photo: Path
+) -> None:
+    process = real_posehg("predict", photo, "--model", model, "--whole")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(timeout=120) == 0
+    process.stderr.close()
+
+
+# ---- where the person is -----------------------------------------------------------------------------------------
+
+HANDS = np.array([[200.0, 150], [140, 110], [259, 191]])
+
+
+@pytest.fixture
+def dots_photo(tmp_path: Path) -> Path:
+    path = tmp_path / "dots.png"
+    images.write(path, stubs.dots_photo(HANDS))
+    return path
+
+
+@pytest.mark.parametrize(
+    "where", [("--whole",), ("--box", "100,60,200,180"), ("--box", "-60,-30,420.5,330", "--no-flip")]
+)
+def test_boxes_and_whole_photos_give_the_same_joints(
+    posehg: Posehg, dots: Path, dots_photo: Path, where: tuple[str, ...]
+) -> None:
+    run = posehg("predict", dots_photo, "--model", dots, "--json", *where)
+    [person] = records(run.out)[0]["people"]
+    np.testing.assert_allclose(np.array(person["keypoints"])[:, :2], HANDS, atol=4)
+
+
+def test_each_box_gives_a_person(posehg: Posehg, dots: Path, dots_photo: Path) -> None:
+    run = posehg("predict", dots_photo, "-m", dots, "--json", "--box", "90,50,220,200", "--box", "80,40,240,220")
+    boxes = [person["bbox"] for person in records(run.out)[0]["people"]]
+    assert boxes == [[62.5, 12.5, 275, 275], [50, 0, 300, 300]]
+
+
+def test_a_box_outside_the_picture_is_an_input_error(posehg: Posehg, dots: Path, dots_photo: Path) -> None:
+    run = posehg("predict", dots_photo, "--model", dots, "--box", "500,10,20,20")
+    run.assert_failed(3, f"The box 500,10,20,20 lies outside {dots_photo}.")
+    assert "Hint: The picture is 420 x 300 pixels.\n" in run.err
+
+
+@pytest.mark.parametrize(
+    "box", ["1,2,3", "1,2,3,4,5", "a,b,c,d", "", "1,2,0,5", "1,2,5,-1", "nan,0,5,5", "0,0,inf,5", "0 0 5 5"]
+)
+def test_a_malformed_box_is_a_usage_error(posehg: Posehg, box: str) -> None:
+    posehg("predict", "any.jpg", "--box", box).assert_failed(2, f"--box {box} ")
+
+
+def test_box_and_whole_exclude_each_other(posehg: Posehg) -> None:
+    run = posehg("predict", "any.jpg", "--box", "1,2,3,4", "--whole")
+    run.assert_failed(2, "--box says where the person is, --whole that it is everywhere")
+
+
+# ---- nobody ------------------------------------------------------------------------------------------------------
+
+
+def test_nobody_in_the_picture_is_no_error(posehg: Posehg, square: Path, empty_photo: Path) -> None:
+    run = posehg("predict", empty_photo, "--model", square)
+    assert (run.code, run.out, run.err) == (0, "", f"{empty_photo}: nobody was found.\n")
+
+
+def test_fail_if_empty_makes_it_one_after_all_is_done(
+    posehg: Posehg, square: Path, photo: Path, empty_photo: Path
+) -> None:
+    run = posehg("predict", empty_photo, photo, "--model", square, "--json", "--fail-if-empty")
+    assert run.code == 4
+    assert [len(record["people"]) for record in records(run.out)] == [0, 1]
+    assert "Error: Nobody was found in 1 of 2 photos.\n" in run.err
+
+
+# ---- unusual pictures --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
+@pytest.mark.parametrize("where", [(), ("--whole",)])
+def test_the_smallest_pictures_are_no_trouble(
+    posehg: Posehg, model: Path, tmp_path: Path, size: tuple[int, int], where: tuple[str, ...]
+) -> None:
+    images.write(tmp_path / "tiny.png", np.full((*size, 3), 200, dtype=np.uint8))
+    run = posehg("predict", tmp_path / "tiny.png", "--model", model, "--out", tmp_path / "drawn.png", *where)
+    assert run.code == 0, run.err
+    assert images.read(tmp_path / "drawn.png").shape == (*size, 3)
+
+
+def test_a_very_large_picture_is_no_trouble(posehg: Posehg, square: Path, tmp_path: Path) -> None:
+    images.write(tmp_path / "large.png", stubs.square_photo(3000, 500, 2000, size=(3000, 8000)))
+    run = posehg("predict", tmp_path / "large.png", "--model", square, "--json", "--box", "2800,300,2400,2400")
+    [person] = records(run.out)[0]["people"]
+    assert person["keypoints"][0][:2] == pytest.approx([3999.5, 1499.5], abs=47)  # a crop pixel is 47 wide
+
+
+@pytest.mark.shared
+def test_every_odd_file_ends_in_a_picture_or_a_clear_error(
+    posehg: Posehg, model: Path, shared: Path, tmp_path: Path
+) -> None:
+    files = sorted((shared / "photos" / "derived").iterdir())
+    huge = [file for file in files if "huge" in file.name]  # found, but not drawn: that takes long
+    files = [file for file in files if file not in huge]
+    options = ("--model", model, "--whole", "--no-flip", "--json")
+    assert [posehg("predict", file, *options).code for file in huge] == [0]
+    run = posehg("predict", *files, *options, "--out", tmp_path / "out")
+    assert run.code == 3
+    assert "Traceback" not in run.err
+    assert "bug" not in run.err
+    for file, record in zip(files, records(run.out), strict=True):
+        drawn = tmp_path / "out" / f"{file.stem}.png"
+        assert drawn.is_file() != bool(record["error"])
+        assert not record["error"] or str(file) in record["error"]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_a_photo_that_lies_on_its_side_gives_the_same_joints(
+    posehg: Posehg, dots: Path, shared: Path, orientation: int
+) -> None:
+    photos = [shared / "photos/free/tfjs_pose.jpg", shared / f"photos/derived/yoga_exif{orientation}.jpg"]
+    upright, turned = map(images.read, photos)
+    assert turned.shape == upright.shape
+    assert np.abs(turned.astype(int) - upright).mean() < 4
+    for where in (("--whole",), ("--box", "300,80,420,560")):
+        first, second = records(posehg("predict", *photos, "--model", dots, "--json", *where).out)
+        assert (first["width"], first["height"]) == (second["width"], second["height"])
+        keypoints = [np.array(record["people"][0]["keypoints"])[:, :2] for record in (first, second)]
+        np.testing.assert_allclose(*keypoints, atol=3)

@@ -1,0 +1,107 @@
+"""Networks that see by rule instead of by training, so that tests know where every joint must be found."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from posehg import heatmaps
+from posehg.checkpoints import Checkpoint, ModelConfig
+from posehg.images import Image
+from posehg.inference.estimator import Estimator
+from posehg.network import HourglassConfig, StackedHourglass
+from posehg.skeletons import MPII, Skeleton
+
+DOTS = Skeleton(
+    "dots",
+    ("nose", "right_hand", "left_hand"),
+    (("nose", "right_hand"), ("nose", "left_hand")),
+    torso=("nose", "left_hand"),
+)
+SQUARE = Skeleton(
+    "square", ("middle", "right_top", "left_top", "right_bottom", "left_bottom"), (("middle", "right_top"),)
+)
+
+
+class Dots(nn.Module):
+    """The nose is where it is red; of what is blue, the right hand is what is on the crop's left."""
+
+    def __init__(self, output: str = "heatmaps") -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        _, _, rows, columns = images.shape
+        red, blue = images[:, 0], images[:, 2]
+        left = (torch.arange(columns) < centroid(blue)[:, :1])[:, None].float()  # (B, 1, W)
+        points = torch.stack([centroid(red), centroid(blue * left), centroid(blue * (1 - left))], dim=1)
+        maps = heatmaps.encode((points - 1.5) / 4, (rows // 4, columns // 4), sigma=1.0)
+        first = torch.zeros_like(maps)  # the last stack is the one that counts
+        return [first, maps.clamp_min(1e-30).log() + 20 if self.output == "logits" else maps]
+
+
+def centroid(weights: Tensor) -> Tensor:
+    """(B, H, W) -> (B, 2) x and y; NaN where there is no weight."""
+    rows, columns = weights.shape[-2:]
+    total = weights.sum(dim=(-2, -1))
+    x = (weights * torch.arange(columns)).sum(dim=(-2, -1)) / total
+    y = (weights * torch.arange(rows)[:, None]).sum(dim=(-2, -1)) / total
+    return torch.stack((x, y), dim=-1)
+
+
+class Square(nn.Module):
+    """Somebody is a white square: sure of it when it is in the middle of the crop and not small."""
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [torch.stack([self._maps(image.amin(dim=0) > 0.5) for image in images])]
+
+    @staticmethod
+    def _maps(white: Tensor) -> Tensor:
+        rows, columns = white.shape
+        points = torch.full((5, 2), float("nan"))
+        ys, xs = white.nonzero(as_tuple=True)
+        if len(xs) == 0:
+            return heatmaps.encode(points, (rows // 4, columns // 4), sigma=1.0)
+        x0, x1, y0, y1 = xs.min(), xs.max(), ys.min(), ys.max()
+        middle = torch.stack((x0 + x1, y0 + y1)) / 2
+        share = float(max(x1 - x0, y1 - y0)) / rows
+        away = float((middle - (rows - 1) / 2).abs().max()) / rows
+        if 0.3 < share < 0.9 and away < 0.25:
+            points = torch.stack([middle, *(torch.stack((x, y)).float() for y in (y0, y1) for x in (x0, x1))])
+        return (1 - away) * heatmaps.encode((points - 1.5) / 4, (rows // 4, columns // 4), sigma=1.0)
+
+
+def tiny(skeleton: Skeleton, size: tuple[int, int] = (64, 64), output: str = "heatmaps", seed: int = 0) -> Checkpoint:
+    """A real network with random weights, as small as they get."""
+    torch.manual_seed(seed)
+    network = HourglassConfig(len(skeleton.joints), stacks=2, features=8, depth=2, stem=(4, 4, 8))
+    config = ModelConfig(network, skeleton, size, output=output, provenance={"data": "none"})  # type: ignore[arg-type]
+    return Checkpoint(config, StackedHourglass(network).state_dict())
+
+
+def dots_estimator(size: tuple[int, int] = (64, 64), output: str = "heatmaps", **options: object) -> Estimator:
+    return Estimator(tiny(DOTS, size, output), "cpu", network=Dots(output), **options)  # type: ignore[arg-type]
+
+
+def square_estimator() -> Estimator:
+    return Estimator(tiny(SQUARE), "cpu", network=Square())  # type: ignore[arg-type]
+
+
+def dots_photo(points: np.ndarray, size: tuple[int, int] = (300, 420), radius: float = 4.0) -> Image:
+    """Black, with a red dot at the first of the (3, 2) points and blue ones at the others."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    photo = np.zeros((*size, 3))
+    for channel, (px, py) in zip((0, 2, 2), points, strict=True):
+        photo[..., channel] += 255 * np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * radius**2))
+    return np.rint(photo).clip(0, 255).astype(np.uint8)
+
+
+def square_photo(left: int, top: int, side: int, size: tuple[int, int] = (240, 320)) -> Image:
+    photo = np.zeros((*size, 3), dtype=np.uint8)
+    photo[top : top + side, left : left + side] = 255
+    return photo
+
+
+def mpii_checkpoint(seed: int = 0) -> Checkpoint:
+    return tiny(MPII, seed=seed)

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file as save_tensors
+
+from posehg import checkpoints
+from posehg.checkpoints import Checkpoint, ModelConfig
+from posehg.errors import InputError, NotAvailable, UsageError
+from posehg.network import HourglassConfig
+from posehg.skeletons import Skeleton
+from tests import stubs
+
+ODD = Skeleton(
+    "odd", ("tip", "left_wing", "right_wing"), (("tip", "left_wing"), ("tip", "right_wing")), torso=("tip", "left_wing")
+)
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    made = stubs.tiny(ODD, size=(64, 96), output="logits")
+    made.state["stem.1.running_var"].mul_(1e-9)  # smaller than float16 can hold
+    return made
+
+
+@pytest.fixture
+def folder(checkpoint: Checkpoint, tmp_path: Path) -> Path:
+    checkpoints.save_folder(tmp_path / "model", checkpoint)
+    return tmp_path / "model"
+
+
+def test_a_folder_gives_back_exactly_what_was_saved(checkpoint: Checkpoint, folder: Path) -> None:
+    loaded = checkpoints.load(folder)
+    assert loaded.config == checkpoint.config
+    assert loaded.state.keys() == checkpoint.state.keys()
+    assert all(torch.equal(loaded.state[key], value) for key, value in checkpoint.state.items())
+
+
+def test_the_safetensors_file_travels_alone(checkpoint: Checkpoint, folder: Path, tmp_path: Path) -> None:
+    alone = (folder / "model.safetensors").rename(tmp_path / "alone.safetensors")
+    loaded = checkpoints.load(alone)
+    assert loaded.config == checkpoint.config
+    assert all(torch.equal(loaded.state[key], value) for key, value in checkpoint.state.items())
+
+
+def test_a_file_without_a_header_uses_the_config_beside_it(checkpoint: Checkpoint, folder: Path) -> None:
+    save_tensors(dict(checkpoint.state), folder / "model.safetensors")
+    assert checkpoints.load(folder).config == checkpoint.config
+
+
+def test_joints_limbs_and_torso_survive(folder: Path) -> None:
+    assert checkpoints.load(folder).config.skeleton == ODD
+
+
+def test_the_loaded_network_answers_as_the_saved_one(checkpoint: Checkpoint, folder: Path) -> None:
+    images = torch.rand(2, 3, 64, 96)
+    with torch.inference_mode():
+        before, after = checkpoint.network()(images)[-1], checkpoints.load(folder).network()(images)[-1]
+    assert torch.equal(before, after)
+
+
+def test_a_network_comes_in_evaluation_mode(checkpoint: Checkpoint) -> None:
+    assert not any(module.training for module in checkpoint.network().modules())
+
+
+def test_halving_keeps_convolutions_to_half_precision_and_all_else_exactly(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    checkpoints.save_folder(tmp_path, checkpoints.halved(checkpoint))
+    loaded = checkpoints.load(tmp_path)
+    for key, value in checkpoint.state.items():
+        assert loaded.state[key].dtype == value.dtype
+        if value.ndim == 4:
+            assert torch.allclose(loaded.state[key], value, rtol=2**-11, atol=1e-7)
+        else:
+            assert torch.equal(loaded.state[key], value)
+
+
+def test_halving_makes_the_file_about_half_as_large(checkpoint: Checkpoint, folder: Path, tmp_path: Path) -> None:
+    checkpoints.save_file(tmp_path / "half.safetensors", checkpoints.halved(checkpoint))
+
+    def tensors(path: Path) -> int:
+        content = path.read_bytes()
+        return len(content) - 8 - int.from_bytes(content[:8], "little")
+
+    half, whole = tensors(tmp_path / "half.safetensors"), tensors(folder / "model.safetensors")
+    assert 0.5 <= half / whole < 0.65
+
+
+# ---- files that are there already, or cannot be written ----------------------------------------------------------
+
+
+def test_nothing_is_overwritten_unasked(checkpoint: Checkpoint, folder: Path) -> None:
+    before = [file.read_bytes() for file in sorted(folder.iterdir())]
+    with pytest.raises(UsageError, match="exists already"):
+        checkpoints.save_folder(folder, stubs.tiny(ODD, seed=1))
+    assert [file.read_bytes() for file in sorted(folder.iterdir())] == before
+
+
+def test_a_lone_config_is_not_overwritten_either(checkpoint: Checkpoint, folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UsageError, match=r"config\.json exists already"):
+        checkpoints.save_folder(folder, checkpoint)
+    assert not (folder / "model.safetensors").exists()
+
+
+def test_it_is_overwritten_when_asked(folder: Path) -> None:
+    other = stubs.tiny(ODD, seed=1)
+    checkpoints.save_folder(folder, other, overwrite=True)
+    assert torch.equal(checkpoints.load(folder).state["stem.0.weight"], other.state["stem.0.weight"])
+
+
+def test_a_folder_that_cannot_be_made_is_named(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(InputError, match="taken/model cannot be made"):
+        checkpoints.save_folder(tmp_path / "taken" / "model", checkpoint)
+
+
+# ---- files that cannot be used -----------------------------------------------------------------------------------
+
+
+def test_a_missing_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotAvailable, match=r"no model at .*nowhere"):
+        checkpoints.load(tmp_path / "nowhere")
+
+
+def test_a_folder_without_weights_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(NotAvailable, match="no model at"):
+        checkpoints.load(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0, 0.0001, 0.5, 0.999])
+def test_a_file_cut_short_is_named(folder: Path, share: float) -> None:
+    file = folder / "model.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(NotAvailable, match=r"model\.safetensors is not a safetensors file, or is cut short"):
+        checkpoints.load(folder)
+
+
+def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
+    torch.save({"state": torch.zeros(3)}, tmp_path / "other.pt")
+    with pytest.raises(NotAvailable, match=r"other\.pt is not a safetensors file"):
+        checkpoints.load(tmp_path / "other.pt")
+
+
+def test_weights_without_any_config_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    save_tensors(dict(checkpoint.state), tmp_path / "bare.safetensors")
+    with pytest.raises(NotAvailable, match=r"bare\.safetensors has no posehg config"):
+        checkpoints.load(tmp_path / "bare.safetensors")
+
+
+def changed(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """The model folder with another config, in the only place where it is looked for then."""
+    values = json.loads((folder / "config.json").read_text())
+    change(values)
+    (folder / "config.json").write_text(json.dumps(values))
+    save_tensors(dict(checkpoints.load(folder).state), folder / "model.safetensors")
+    return folder
+
+
+def test_a_newer_format_is_refused_with_advice(folder: Path) -> None:
+    with pytest.raises(NotAvailable, match="written by a newer posehg") as caught:
+        checkpoints.load(changed(folder, lambda values: values.update(posehg=2)))
+    assert caught.value.hint == "Update posehg."
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '{"posehg": 1}', "[" * 100_000])
+def test_a_config_that_is_none_is_named(checkpoint: Checkpoint, tmp_path: Path, text: str) -> None:
+    save_tensors(dict(checkpoint.state), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(NotAvailable, match=r"config of .*model\.safetensors is not one of posehg's"):
+        checkpoints.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("network", "stacks", 0),
+        ("network", "stacks", "two"),
+        ("network", "stacks", 1.5),
+        ("network", "features", 8.0),
+        ("network", "joints", 4),
+        ("network", "mean", [0.5]),
+        ("network", "surprise", 1),
+        ("skeleton", "joints", [1, 2, 3]),
+        ("skeleton", "joints", None),
+        ("skeleton", "limbs", [["tip"]]),
+        ("skeleton", "limbs", [["tip", "tail"]]),
+        (None, "input_size", [64]),
+        (None, "input_size", 64),
+        (None, "input_size", [64, 65]),
+        (None, "input_size", [64.0, 64.0]),
+        (None, "input_size", [0, 64]),
+        (None, "padding", 0),
+        (None, "padding", "wide"),
+        (None, "sigma", float("inf")),
+        (None, "output", "votes"),
+        (None, "network", 1),
+        (None, "surprise", 1),
+    ],
+)
+def test_a_config_with_an_impossible_value_is_refused(folder: Path, part: str | None, key: str, value: object) -> None:
+    folder = changed(folder, lambda values: (values[part] if part else values).update({key: value}))
+    with pytest.raises(NotAvailable, match="config"):
+        checkpoints.load(folder).network()
+
+
+def with_state(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
+    """Some tensors replaced; None takes one away. Dots in names are written __."""
+    state = {**checkpoint.state, **{key.replace("__", "."): value for key, value in changes.items()}}
+    return Checkpoint(checkpoint.config, {key: value for key, value in state.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stem__0__bias": None}, r"lacks stem\.0\.bias\.$"),
+        ({"stem__0__bias": None, "stem__0__weight": None}, r"lacks stem\.0\.bias and 1 more\.$"),
+        ({"stem__0__bias": torch.zeros(5)}, r"another shape for stem\.0\.bias\.$"),
+        ({"stowaway": torch.zeros(1)}, r"does not need, stowaway\.$"),
+        ({"stem__0__bias": torch.full((4,), float("nan"))}, r"not finite, first in stem\.0\.bias\.$"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(checkpoint: Checkpoint, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(NotAvailable, match=message):
+        with_state(checkpoint, **changes).network()
+
+
+def test_an_input_that_the_network_cannot_take_is_refused(checkpoint: Checkpoint) -> None:
+    with pytest.raises(UsageError, match="input of 72 x 64 pixels") as caught:
+        replace(checkpoint.config, input_size=(64, 72))
+    assert caught.value.hint == "Both sides must be multiples of 16."
+
+
+def test_heatmaps_must_be_as_many_as_joints() -> None:
+    with pytest.raises(UsageError, match="16 heatmaps do not fit 3 joints"):
+        ModelConfig(HourglassConfig(joints=16), ODD, (64, 64))
+
+
+# ---- models by name ----------------------------------------------------------------------------------------------
+
+
+def test_a_name_is_a_path_but_for_the_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("posehg.checkpoints.bundled.bundled_folder", lambda: tmp_path)
+    assert checkpoints.find("runs/a") == Path("runs/a")
+    assert checkpoints.find("bundled") == tmp_path
+
+
+def test_an_installation_without_weights_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("posehg.checkpoints.bundled.__file__", str(tmp_path / "posehg" / "checkpoints" / "bundled.py"))
+    with pytest.raises(NotAvailable, match="without its weights"):
+        checkpoints.bundled_folder()

@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from torch import Tensor
+
+from posehg import heatmaps
+from posehg.geometry import Affine
+
+B, J, H, W = 2, 5, 7, 11
+PATIENT = settings(max_examples=50, deadline=None)  # another process may have the cores
+FLIP = (0, 2, 1, 4, 3)
+
+shares = arrays(np.float64, (B, J, 2), elements=st.floats(0, 1, width=32))
+sigmas = st.floats(0.5, 3)
+
+
+def between(share: np.ndarray, low: float, high: float) -> Tensor:
+    """Points (B, J, 2) whose x lies in low .. W - 1 - low and y in low .. H - 1 - low, for a high of -low."""
+    limits = np.array([W, H]) - 1.0 + high - low
+    return torch.from_numpy(low + share * limits)
+
+
+def noise(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def one_peak(values: dict[tuple[int, int], float]) -> Tensor:
+    """A map (H, W), zero but for the values at (column, row)."""
+    heatmap = torch.zeros(H, W)
+    for (column, row), value in values.items():
+        heatmap[row, column] = value
+    return heatmap
+
+
+def decoded(heatmap: Tensor, decoder: heatmaps.Decoder) -> list[float]:
+    return heatmaps.decode(heatmap, decoder)[0].tolist()
+
+
+# ---- encode ------------------------------------------------------------------------------------------------------
+
+
+def test_a_target_is_the_gaussian_of_the_distance_to_the_joint() -> None:
+    points, sigma = between(np.random.default_rng(3).random((B, J, 2)), -0.5, 0.5), 1.3
+    expected = np.empty((B, J, H, W))
+    for b, j, row, column in np.ndindex(B, J, H, W):
+        x, y = points[b, j].tolist()
+        expected[b, j, row, column] = np.exp(-((column - x) ** 2 + (row - y) ** 2) / (2 * sigma**2))
+    np.testing.assert_allclose(heatmaps.encode(points, (H, W), sigma).numpy(), expected, rtol=1e-12)
+
+
+def test_a_joint_in_the_middle_of_a_cell_has_a_peak_of_one_there() -> None:
+    heatmap = heatmaps.encode(torch.tensor([8.0, 2.0]), (H, W), 1.0)
+    assert heatmap[2, 8] == 1
+    assert (heatmap == 1).sum() == 1
+
+
+@pytest.mark.parametrize(
+    "point",
+    [(np.nan, 3), (3, np.nan), (np.nan, np.nan), (-0.51, 3), (W - 0.49, 3), (3, -0.51), (3, H - 0.49), (-1e4, -1e4)],
+)
+def test_a_joint_that_is_unknown_or_off_the_map_has_an_empty_target(point: tuple[float, float]) -> None:
+    points = torch.full((B, J, 2), 4.0)
+    points[1, 3] = torch.tensor(point)
+    targets = heatmaps.encode(points, (H, W), 1.0)
+    assert torch.equal(targets.amax(dim=(-2, -1)) == 0, torch.isin(torch.arange(B * J), 1 * J + 3).view(B, J))
+    assert not targets.isnan().any()
+
+
+@pytest.mark.parametrize("point", [(-0.49, 3), (W - 0.51, 3), (3, -0.49), (3, H - 0.51)])
+def test_the_map_reaches_half_a_cell_beyond_the_outermost_centres(point: tuple[float, float]) -> None:
+    assert heatmaps.encode(torch.tensor(point), (H, W), 1.0).max() > 0.88
+
+
+# ---- decode ------------------------------------------------------------------------------------------------------
+
+
+@PATIENT
+@given(shares, sigmas)
+def test_the_quarter_rule_finds_a_joint_within_a_quarter_of_a_cell(share: np.ndarray, sigma: float) -> None:
+    # Away from the outermost cells, where the rule moves nothing.
+    points = between(share, 0.51, -0.51)
+    found, _ = heatmaps.decode(heatmaps.encode(points, (H, W), sigma), "quarter")
+    assert (found - points).abs().max() < 0.2501
+
+
+@PATIENT
+@given(shares, sigmas)
+def test_the_parabola_finds_a_joint_anywhere_on_the_map_almost_exactly(share: np.ndarray, sigma: float) -> None:
+    # The borders are no exception: there it goes through the three outermost cells.
+    points = between(share, -0.499, 0.499).float()
+    found, _ = heatmaps.decode(heatmaps.encode(points, (H, W), sigma), "subpixel")
+    assert (found - points).abs().max() < 0.01
+
+
+@PATIENT
+@given(st.integers(0, 2**32 - 1), st.sampled_from(heatmaps.DECODERS))
+def test_a_joint_is_never_moved_out_of_the_highest_cell(seed: int, decoder: heatmaps.Decoder) -> None:
+    maps = noise(seed, B, J, H, W)
+    flat = maps.flatten(-2).argmax(dim=-1)
+    highest = torch.stack((flat % W, flat // W), dim=-1)
+    assert (heatmaps.decode(maps, decoder)[0] - highest).abs().max() <= 0.5
+
+
+def test_the_score_is_the_highest_value_limited_to_0_and_1() -> None:
+    maps = torch.zeros(1, 3, H, W) - 0.2
+    maps[0, 1, 5, 9], maps[0, 2, 0, 4] = 0.7, 1.3
+    assert heatmaps.decode(maps)[1].tolist() == [[0, pytest.approx(0.7), 1]]
+
+
+@pytest.mark.parametrize(
+    ("neighbours", "expected"),
+    [
+        ({(8, 3): 0.5}, [7.25, 3]),
+        ({(6, 3): 0.5}, [6.75, 3]),
+        ({(7, 4): 0.5}, [7, 3.25]),
+        ({(7, 2): 0.5}, [7, 2.75]),
+        ({(8, 3): 0.5, (6, 3): 0.4, (7, 2): 0.1}, [7.25, 2.75]),
+        ({(8, 3): 0.5, (6, 3): 0.5}, [7, 3]),
+        ({(8, 4): 0.5}, [7, 3]),
+        ({}, [7, 3]),
+    ],
+)
+def test_the_quarter_rule_moves_towards_the_higher_neighbour_and_on_a_tie_not(
+    neighbours: dict[tuple[int, int], float], expected: list[float]
+) -> None:
+    assert decoded(one_peak({(7, 3): 1.0} | neighbours), "quarter") == expected
+
+
+@pytest.mark.parametrize("column", [0, W - 1])
+@pytest.mark.parametrize("row", [0, H - 1])
+def test_the_quarter_rule_moves_nothing_at_the_border(column: int, row: int) -> None:
+    beside = {(min(max(column + step, 0), W - 1), row): 0.5 for step in (-1, 1)}
+    below = {(column, min(max(row + step, 0), H - 1)): 0.5 for step in (-1, 1)}
+    assert decoded(one_peak({**beside, **below, (column, row): 1.0}), "quarter") == [column, row]
+
+
+@pytest.mark.parametrize("decoder", heatmaps.DECODERS)
+@pytest.mark.parametrize("value", [0.0, 0.4, -1.0])
+def test_a_flat_map_gives_the_middle_of_a_cell(decoder: heatmaps.Decoder, value: float) -> None:
+    points, scores = heatmaps.decode(torch.full((B, J, H, W), value), decoder)
+    assert torch.equal(points, points.round())
+    assert torch.equal(scores, torch.full((B, J), max(value, 0.0)))
+
+
+@pytest.mark.parametrize("decoder", heatmaps.DECODERS)
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 5)])
+def test_maps_too_small_for_a_parabola_are_decoded_to_a_cell(decoder: heatmaps.Decoder, size: tuple[int, int]) -> None:
+    heatmap = torch.zeros(size)
+    heatmap[-1, -1] = 1
+    assert decoded(heatmap, decoder) == [size[1] - 1, size[0] - 1]
+
+
+# ---- against other projects' code -----------------------------------------------------------------------------
+
+
+@pytest.mark.shared
+def test_the_quarter_rule_agrees_with_hrnet_and_mmpose_inside_the_map(shared: Path) -> None:
+    """HRNet does not move a joint whose arg-max lies in the outer two cells, on either axis; posehg the outermost."""
+    reference = np.load(shared / "fixtures/reference_ops.npz")
+    maps = torch.from_numpy(reference["hm"])
+    flat = maps.flatten(-2).argmax(dim=-1).numpy()
+    peaks = np.stack((flat % 64, flat // 64), axis=-1)
+    inside = ((peaks > 1) & (peaks < 62)).all(axis=-1) & (maps.amax(dim=(-2, -1)) > 0).numpy()
+    assert inside.sum() > 50
+    found = heatmaps.decode(maps, "quarter")[0].numpy()
+    np.testing.assert_allclose(found[inside], reference["mmpose_decode_input256_quarter"][inside] / 4, atol=1e-5)
+    for person, points in enumerate(reference["hrnet_final_preds_0based"]):
+        # HRNet goes back to the photo by pixel numbers, 64 cells for 200 x scale pixels around the centre.
+        side = 200 * reference["scale_adj"][person]
+        cells = (points - (reference["center_adj"][person] - 1) + side / 2) * 64 / side
+        np.testing.assert_allclose(found[person][inside[person]], cells[inside[person]], atol=2e-4)
+
+
+@pytest.mark.shared
+def test_the_scores_agree_with_mmpose(shared: Path) -> None:
+    reference = np.load(shared / "fixtures/reference_ops.npz")
+    scores = heatmaps.decode(torch.from_numpy(reference["hm"]))[1].numpy()
+    np.testing.assert_allclose(scores, np.clip(reference["mmpose_scores_quarter"], 0, 1), atol=1e-6)
+
+
+@pytest.mark.shared
+def test_targets_agree_with_mmpose_for_joints_on_the_map(shared: Path) -> None:
+    reference = np.load(shared / "fixtures/reference_ops.npz")
+    points = torch.from_numpy(reference["lab_pts"])
+    there = heatmaps.inside(points, (64, 64))
+    assert there.sum() >= 4
+    expected = reference["mmpose_encode_sigma2_unbiased"][there.numpy()]
+    np.testing.assert_allclose(heatmaps.encode(points, (64, 64), 2.0)[there].numpy(), expected, atol=1e-6)
+
+
+# ---- logits ------------------------------------------------------------------------------------------------------
+
+
+@PATIENT
+@given(st.integers(0, 2**32 - 1), st.floats(-50, 50))
+def test_the_probabilities_of_all_cells_and_nowhere_sum_to_one(seed: int, shift: float) -> None:
+    probabilities = heatmaps.log_probabilities(noise(seed, B, J, H, W) * 5 + shift).exp()
+    assert probabilities.shape == (B, J, H * W + 1)
+    torch.testing.assert_close(probabilities.sum(dim=-1), torch.ones(B, J, dtype=torch.float64))
+
+
+@PATIENT
+@given(st.integers(0, 2**32 - 1), st.floats(-20, 20))
+def test_higher_logits_take_from_nowhere_as_a_softmax_says(seed: int, shift: float) -> None:
+    logits = noise(seed, B, J, H, W)
+    odds = logits.exp().sum(dim=(-2, -1)) * np.exp(shift)  # of somewhere against nowhere
+    nowhere = heatmaps.log_probabilities(logits + shift)[..., -1].exp()
+    torch.testing.assert_close(nowhere, 1 / (1 + odds))
+
+
+def test_heatmaps_from_logits_are_the_blurred_probabilities() -> None:
+    logits, sigma = 2 * noise(5, B, J, H, W), 0.8
+    weights = np.exp(logits.numpy())
+    probabilities = weights / (1 + weights.sum(axis=(-2, -1), keepdims=True))
+    expected = np.zeros((B, J, H, W))
+    for (row, column), (y, x) in ((a, b) for a in np.ndindex(H, W) for b in np.ndindex(H, W)):
+        if max(abs(row - y), abs(column - x)) <= 3:  # ceil(3 sigma)
+            near = np.exp(-((row - y) ** 2 + (column - x) ** 2) / (2 * sigma**2))
+            expected[..., row, column] += 2 * near * probabilities[..., y, x]
+    assert (expected < 1).mean() > 0.9
+    np.testing.assert_allclose(heatmaps.from_logits(logits, sigma).numpy(), np.minimum(expected, 1), rtol=1e-9)
+
+
+@PATIENT
+@given(st.integers(0, 2**32 - 1), st.floats(-30, 30), st.floats(0, 40))
+def test_heatmaps_from_logits_lie_in_0_to_1(seed: int, shift: float, spread: float) -> None:
+    maps = heatmaps.from_logits(noise(seed, B, J, H, W) * spread + shift, 1.0)
+    assert maps.shape == (B, J, H, W)
+    assert maps.min() >= 0
+    assert maps.max() <= 1
+
+
+@pytest.mark.parametrize("sigma", [0.75, 1.0, 2.0])
+def test_logits_of_the_targets_shape_give_a_score_of_one_at_the_joint(sigma: float) -> None:
+    point = torch.tensor([14.0, 11.0])
+    maps = heatmaps.from_logits(heatmaps.encode(point, (23, 29), sigma).clamp_min(1e-30).log() + 20, sigma)
+    assert maps.max() == pytest.approx(1, abs=0.01)
+    assert decoded(maps, "subpixel") == pytest.approx(point.tolist(), abs=1e-3)
+
+
+def test_a_joint_that_the_network_is_half_sure_of_scores_one_half() -> None:
+    target = heatmaps.encode(torch.tensor([14.0, 11.0]), (23, 29), 1.0)
+    logits = (target / target.sum()).clamp_min(1e-30).log()  # as much in the cells as in nowhere, whose logit is 0
+    assert heatmaps.from_logits(logits, 1.0).max() == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_joint_that_the_network_places_nowhere_scores_nothing() -> None:
+    assert heatmaps.from_logits(torch.full((B, J, H, W), -20.0), 1.0).max() < 1e-6
+
+
+# ---- mirrored crops ----------------------------------------------------------------------------------------------
+
+
+def test_mirroring_back_exchanges_columns_and_sides() -> None:
+    maps = noise(7, B, J, H, W)
+    back = heatmaps.mirror_back(maps, FLIP)
+    for b, j, row, column in np.ndindex(B, J, H, W):
+        assert back[b, j, row, column] == maps[b, FLIP[j], row, W - 1 - column]
+
+
+def test_mirroring_back_twice_changes_nothing() -> None:
+    maps = noise(7, B, J, H, W)
+    assert torch.equal(heatmaps.mirror_back(heatmaps.mirror_back(maps, FLIP), FLIP), maps)
+
+
+@PATIENT
+@given(shares)
+def test_the_mirrored_persons_heatmaps_mirrored_back_are_the_persons(share: np.ndarray) -> None:
+    points = between(share, -0.499, 0.499)
+    mirrored = torch.from_numpy(Affine.mirror(W)(points.numpy()))[:, list(FLIP)]
+    back = heatmaps.mirror_back(heatmaps.encode(mirrored, (H, W), 1.0), FLIP)
+    torch.testing.assert_close(back, heatmaps.encode(points, (H, W), 1.0))

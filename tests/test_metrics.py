@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from posehg import metrics
+from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
+
+N, J = 7, 3
+PATIENT = settings(max_examples=50, deadline=None)  # another process may have the cores
+SHOULDER, HIP, KNEE = range(J)
+TOY = Skeleton("toy", ("left_shoulder", "right_hip", "right_knee"), ())
+
+
+def person(shoulder: tuple[float, float] = (0, 0), hip: tuple[float, float] = (0, 10)) -> np.ndarray:
+    """(1, 3, 2): a torso that is 10 long and a knee 10 beyond the hip."""
+    return np.array([[shoulder, hip, (0.0, 20.0)]])
+
+
+def people(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predictions (N, J, 2), truth (N, J, 2) with gaps, units (N,)."""
+    rng = np.random.default_rng(seed)
+    truth = rng.uniform(0, 100, (N, J, 2))
+    predicted = truth + rng.normal(0, 5, (N, J, 2))
+    truth[rng.random((N, J)) < 0.3] = np.nan
+    return predicted, truth, rng.uniform(5, 20, N)
+
+
+# ---- distances ---------------------------------------------------------------------------------------------------
+
+
+def test_a_distance_is_measured_in_the_persons_own_unit() -> None:
+    truth = np.zeros((2, J, 2))
+    predicted = truth + np.array([3.0, 4.0])
+    np.testing.assert_array_equal(
+        metrics.normalised_distances(predicted, truth, np.array([10.0, 2.0])), [[0.5] * J, [2.5] * J]
+    )
+
+
+@pytest.mark.parametrize("people_count", [1, J, N])  # a unit of one a joint instead of a person would fit for J
+def test_units_belong_to_persons_and_not_to_joints(people_count: int) -> None:
+    truth = np.zeros((people_count, J, 2))
+    units = np.arange(1.0, people_count + 1)
+    distances = metrics.normalised_distances(truth + np.array([0.0, 1.0]), truth, units)
+    np.testing.assert_allclose(distances, np.repeat(1 / units[:, None], J, axis=1))
+
+
+@pytest.mark.parametrize("unit", [0.0, -3.0, np.nan, np.inf])
+def test_a_person_without_a_usable_unit_is_skipped(unit: float) -> None:
+    truth = np.zeros((2, J, 2))
+    distances = metrics.normalised_distances(truth, truth, np.array([1.0, unit]))
+    scores = metrics.found(distances, 0.5)
+    assert scores.labelled.tolist() == [1, 1, 1]
+    assert scores.correct.tolist() == [1, 1, 1]
+
+
+@PATIENT
+@given(st.integers(0, 2**32 - 1))
+def test_scores_equal_those_of_plain_loops(seed: int) -> None:
+    predicted, truth, units = people(seed)
+    correct, labelled = [0] * J, [0] * J
+    for n in range(N):
+        for j in range(J):
+            if not np.isnan(truth[n, j]).any():
+                labelled[j] += 1
+                dx, dy = predicted[n, j] - truth[n, j]
+                correct[j] += (dx * dx + dy * dy) ** 0.5 / units[n] <= 0.4
+    scores = metrics.found(metrics.normalised_distances(predicted, truth, units), 0.4)
+    assert scores.correct.tolist() == correct
+    assert scores.labelled.tolist() == labelled
+
+
+@PATIENT
+@given(st.integers(0, 2**32 - 1))
+def test_a_joint_that_is_not_labelled_never_counts_wherever_it_is_predicted(seed: int) -> None:
+    predicted, truth, units = people(seed)
+    elsewhere = np.where(np.isnan(truth), 1e9, predicted)
+    one, other = (metrics.normalised_distances(p, truth, units) for p in (predicted, elsewhere))
+    np.testing.assert_array_equal(one, other)
+    assert np.array_equal(np.isnan(one), np.isnan(truth).any(axis=-1))
+
+
+def test_a_joint_exactly_at_the_threshold_is_found() -> None:
+    assert metrics.found(np.array([[0.5, np.nextafter(0.5, 1), 0.0]]), 0.5).correct.tolist() == [1, 0, 1]
+
+
+# ---- means -------------------------------------------------------------------------------------------------------
+
+
+def test_percentages_and_both_means_of_a_small_table() -> None:
+    scores = metrics.JointScores(correct=np.array([1, 3, 0, 0]), labelled=np.array([4, 4, 2, 0]))
+    np.testing.assert_array_equal(scores.percent, [25, 75, 0, np.nan])
+    assert scores.mean([0, 1, 2, 3]) == pytest.approx(100 / 3)  # the joint that is never labelled is left out
+    assert scores.weighted_mean([0, 1, 2, 3]) == 40
+    assert scores.mean([1]) == 75
+    assert scores.weighted_mean([0, 2]) == pytest.approx(100 / 6)
+
+
+def test_means_over_joints_that_are_never_labelled_are_nan() -> None:
+    scores = metrics.JointScores(correct=np.array([1, 0]), labelled=np.array([4, 0]))
+    assert np.isnan(scores.mean([1]))
+    assert np.isnan(scores.weighted_mean([1]))
+
+
+def test_a_table_without_persons_is_nan_and_warns_of_nothing() -> None:
+    scores = metrics.found(np.empty((0, J)), 0.5)
+    assert np.isnan(scores.percent).all()
+
+
+# ---- PCK ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("away", "hits"), [(2.0, 1), (2.001, 0)])
+def test_pck_measures_in_the_length_of_the_torso(away: float, hits: int) -> None:
+    predicted = person()
+    predicted[0, KNEE] += (away, 0.0)
+    scores = metrics.pck(predicted, person(), TOY)
+    assert scores.correct.tolist() == [1, 1, hits]
+
+
+def test_the_torso_is_measured_on_the_truth_and_not_on_the_prediction() -> None:
+    predicted = person(shoulder=(0, -1000))
+    predicted[0, KNEE] += (50.0, 0.0)
+    assert metrics.pck(predicted, person(), TOY).correct.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize(("shoulder", "hip"), [((np.nan, np.nan), (0, 10)), ((0, 10), (0, 10))])
+def test_a_person_without_a_torso_is_skipped(shoulder: tuple[float, float], hip: tuple[float, float]) -> None:
+    truth = np.concatenate([person(), person(shoulder, hip)])
+    assert metrics.pck(truth, truth, TOY).labelled.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "a", "b"),
+    [
+        (MPII, 13, 2),
+        (LSP, 9, 2),
+        (COCO, 5, 12),
+        (FLIC, 3, 6),
+    ],  # left shoulder, right hip; FLIC the others
+)
+def test_each_skeletons_torso_has_the_joints_that_its_data_set_measures(skeleton: Skeleton, a: int, b: int) -> None:
+    truth = np.full((1, len(skeleton.joints), 2), np.nan)
+    truth[0, a], truth[0, b] = (1, 2), (4, 6)
+    assert metrics.torso_sizes(truth, skeleton).tolist() == [5]
+
+
+def test_the_limbs_of_mpii_are_its_twelve_joints_of_arms_and_legs() -> None:
+    assert sorted(metrics.limb_indices(MPII)) == [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15]
+
+
+def test_a_skeleton_without_arms_and_legs_is_compared_by_all_its_joints() -> None:
+    assert metrics.limb_indices(Skeleton("faces", ("nose", "chin"), ())) == [0, 1]
+
+
+# ---- real predictions --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.shared
+def test_pckh_of_published_predictions_equals_a_plain_computation(shared: Path) -> None:
+    """Tompson's predictions for the 2,958 persons of MPII's validation; coordinates are (J, 2, N), heads boxes."""
+    from scipy.io import loadmat
+
+    file = loadmat(shared / "samples/mpii_val_detections_our_format.mat")
+    truth, predicted = (file[key].transpose(2, 0, 1).copy() for key in ("pos_gt_src", "pos_pred_src"))
+    missing = file["jnt_missing"].T.astype(bool)
+    heads = 0.6 * np.hypot(*(file["headboxes_src"][1] - file["headboxes_src"][0]))
+    truth[missing] = np.nan
+    scores = metrics.found(metrics.normalised_distances(predicted, truth, heads), 0.5)
+
+    percent, hits, total = [], 0, 0
+    for joint in range(16):
+        good = all_ = 0
+        for n in np.flatnonzero(~missing[:, joint]):
+            dx, dy = file["pos_pred_src"][joint, :, n] - file["pos_gt_src"][joint, :, n]
+            good, all_ = good + int((dx * dx + dy * dy) ** 0.5 / heads[n] <= 0.5), all_ + 1
+        percent.append(100 * good / all_)
+        hits, total = hits + good, total + all_
+    assert total == 16 * 2958 - 3088
+    np.testing.assert_allclose(scores.percent, percent)
+    everything = list(range(16))
+    assert scores.weighted_mean(everything) == pytest.approx(100 * hits / total)
+    assert scores.mean(everything) == pytest.approx(sum(percent) / 16)
+    assert 75 < scores.mean([joint for joint in everything if joint not in (6, 7)]) < 90

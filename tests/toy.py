@@ -1,0 +1,65 @@
+"""A data set and a network so small that a whole training run takes a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from posehg.datasets import Dataset
+from posehg.geometry import Box
+from posehg.images import Image
+from posehg.poses import Person
+from posehg.skeletons import Skeleton
+from posehg.training.config import TrainConfig
+from posehg.training.loop import Validation
+from posehg.training.state import Progress
+
+SKELETON = Skeleton(
+    "toy", ("left_shoulder", "right_shoulder", "head", "left_hip", "right_hip"), (("left_shoulder", "left_hip"),)
+)
+TINY = TrainConfig(
+    stacks=2, features=4, depth=2, stem=(2, 4, 4), input_size=32, epochs=2, batch=2, seed=3, device="cpu"
+)
+"""With seven persons: three steps an epoch, six in all."""
+
+
+def photo(index: int) -> Image:
+    coarse = np.random.default_rng(index).integers(0, 256, (8, 10, 3), dtype=np.uint8)
+    return coarse.repeat(8, axis=0).repeat(8, axis=1)
+
+
+def dataset(count: int = 7, name: str = "toy", split: str = "train") -> Dataset:
+    persons = []
+    for index in range(count):
+        keypoints = np.random.default_rng((1, index)).uniform((20, 12), (60, 52), (len(SKELETON.joints), 2))
+        visible = np.ones(len(keypoints), dtype=bool)
+        persons.append(Person(Path(f"{index}.png"), Box(18, 10, 44, 44), keypoints, visible, id=str(index)))
+    return Dataset(name, split, SKELETON, persons, read=lambda person: photo(int(person.id)))
+
+
+class Watcher:
+    """A Listener that remembers what it was told, and ends the run after so many steps."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop_after = stop_after
+        self.losses: list[float] = []
+        self.rates: list[float] = []
+        self.places: list[tuple[int, int]] = []
+        self.epochs: list[Progress] = []
+        self.notes: list[str] = []
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
+        self.places.append((epoch, step))
+        self.losses.append(loss)
+        self.rates.append(rate)
+
+    def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
+        self.epochs.append(progress)
+
+    def stop(self) -> bool:
+        return len(self.losses) == self.stop_after
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
