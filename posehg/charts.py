@@ -51,7 +51,10 @@ def _colour(number: int) -> str:
 def _draw(pen: ImageDraw.ImageDraw, lines: Mapping[str, Line], size: tuple[int, int]) -> None:
     rows, columns = size
     xs, ys = zip(*(point for line in lines.values() for point in line), strict=True)
-    left, right = (min(xs), max(xs)) if min(xs) < max(xs) else (xs[0] - 0.5, xs[0] + 0.5)
+    left, right = min(xs), max(xs)
+    if left == right:
+        around = max(0.5, 1e-3 * abs(left))
+        left, right = left - around, right + around
     y_ticks = _ticks(min(ys), max(ys))
     bottom, top = y_ticks[0], y_ticks[-1]
 
@@ -76,7 +79,8 @@ def _draw(pen: ImageDraw.ImageDraw, lines: Mapping[str, Line], size: tuple[int, 
 def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
     """About five round numbers, whole ones if asked for; the first and the last enclose ``low`` .. ``high``."""
     largest = max(abs(low), abs(high))
-    span = high - low if high - low > 1e-6 * largest else largest or 1.0
+    largest = largest if largest > 1e-99 else 1.0
+    span = high - low if high - low > 1e-6 * largest else largest  # of a level line: from somewhere around 0
     power = 10.0 ** math.floor(math.log10(span / 4))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor * 5 >= span)
     step = max(step, 1.0) if whole else step

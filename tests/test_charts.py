@@ -53,13 +53,13 @@ def test_a_chart_without_points_is_a_title(lines: charts.Line) -> None:
     assert line_chart("loss", "epoch", lines, (211, 307)).shape == (211, 307, 3)  # type: ignore[arg-type]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(numbers, numbers), max_size=5), st.lists(st.tuples(numbers, numbers), max_size=60))
 def test_any_figures_can_be_drawn(a: list[tuple[float, float]], b: list[tuple[float, float]]) -> None:
     assert line_chart("t", "x", {"a": a, "b": b}, (211, 307)).shape == (211, 307, 3)
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(numbers, numbers, st.booleans())
 def test_ticks_are_few_rise_and_enclose_the_figures(one: float, other: float, whole: bool) -> None:
     low, high = sorted((one, other))

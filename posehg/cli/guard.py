@@ -44,8 +44,6 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except Exception as error:
-            if os.environ.get(DEBUG):
-                traceback.print_exc()
             raise typer.Exit(tell(_known(error))) from None
 
     return run
@@ -64,7 +62,9 @@ def _known(error: Exception) -> PosehgError:
 
 
 def tell(error: PosehgError) -> int:
-    """Print an error and its hint on stderr; gives its exit code."""
+    """Print an error that was just caught and its hint on stderr; gives its exit code."""
+    if os.environ.get(DEBUG):
+        traceback.print_exc()
     note(f"Error: {error}")
     if error.hint:
         note(f"Hint: {error.hint}")

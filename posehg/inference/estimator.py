@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from copy import copy
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np

@@ -40,7 +40,7 @@ def test_help_fits_into_80_columns_with_a_help_for_every_option(
     run = posehg(command, "--help")
     lines = run.out.splitlines()
     assert max(map(len, lines)) <= 80
-    options = [line for line in lines if re.match(r"│ [* ] *--?\w", line)]
+    options = [line for line in lines if re.match(r"│ \*? *--?\w", line)]
     assert options
     assert not [line for line in options if re.search(r">\s*│$", line)]
 
@@ -66,7 +66,7 @@ def test_a_wrong_command_gets_one_sentence_and_the_way_to_help(
 ) -> None:
     run = posehg(*arguments)
     run.assert_failed(2, sentence)
-    error, hint = run.err.splitlines()
+    _, hint = run.err.splitlines()
     assert hint.startswith("Hint: See ")
     assert hint.endswith(where)
 

@@ -78,9 +78,12 @@ def test_joints_that_the_model_does_not_have_are_told(posehg: Posehg, dots_data:
     assert rows(run.out)["right hand -"] == ["0"]
 
 
-def test_a_picture_that_is_missing_is_named(posehg: Posehg, dots: Path, tmp_path: Path, dots_data: Dataset) -> None:
+def test_a_picture_that_is_missing_is_named(
+    posehg: Posehg, dots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     people = [Person(tmp_path / "gone.jpg", Box(0, 0, 9, 9), POINTS, np.ones(3, dtype=bool))]
-    datasets.load = lambda name, root, split: Dataset("made", "val", stubs.DOTS, people)  # undone with dots_data
+    data = Dataset("made", "val", stubs.DOTS, people)
+    monkeypatch.setattr(datasets, "load", lambda name, root, split: data)
     posehg("eval", "--model", dots).assert_failed(3, f"There is no file {tmp_path / 'gone.jpg'}.")
 
 
