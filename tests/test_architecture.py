@@ -19,8 +19,9 @@ __init__ | __main__
 cli
 training | evaluation
 inference
-exporters | outputs | datasets | checkpoints
-network | heatmaps | metrics | drawing
+exporters | outputs | datasets
+checkpoints
+network | heatmaps | metrics | drawing | charts
 images | poses | strokes
 skeletons | geometry
 files

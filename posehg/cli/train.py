@@ -11,7 +11,7 @@ import typer
 
 from posehg.cli import guard
 from posehg.errors import UsageError
-from posehg.training.config import Loss, Optimizer, Precision, Schedule, TrainConfig
+from posehg.training.config import RATES, Loss, Optimizer, Precision, Schedule, TrainConfig
 
 D = TrainConfig  # its attributes are the defaults, written there once
 _OUT = Path("runs/posehg")
@@ -53,7 +53,14 @@ def train(
     loss: Annotated[Loss, typer.Option(help="Distance to the target maps.", rich_help_panel=_LOSS)] = D.loss,
     optimizer: Annotated[Optimizer, typer.Option(help="Optimizer.", rich_help_panel=_LOSS)] = D.optimizer,
     schedule: Annotated[Schedule, typer.Option(help="Learning rate over the run.", rich_help_panel=_LOSS)] = D.schedule,
-    lr: Annotated[float, typer.Option(help="Learning rate (one-cycle: its highest).", rich_help_panel=_LOSS)] = D.lr,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            help="Learning rate; of one-cycle its highest.",
+            show_default=", ".join(f"{rate:g} with {loss}" for loss, rate in RATES.items()),
+            rich_help_panel=_LOSS,
+        ),
+    ] = None,
     weight_decay: Annotated[float, typer.Option(help="Weight decay.", rich_help_panel=_LOSS)] = D.weight_decay,
     epochs: Annotated[int, typer.Option(help="Times through the data.", rich_help_panel=_LOSS)] = D.epochs,
     batch: Annotated[int, typer.Option(help="Crops a step.", rich_help_panel=_LOSS)] = D.batch,
@@ -81,7 +88,9 @@ def train(
     ] = D.device,
     precision: Annotated[
         Precision,
-        typer.Option(help="Of the convolutions (auto: bf16 on a GPU that has it, else fp32).", rich_help_panel=_RUN),
+        typer.Option(
+            help="Of the convolutions (auto: bf16 where the device multiplies it, else fp32).", rich_help_panel=_RUN
+        ),
     ] = D.precision,
     workers: Annotated[
         int, typer.Option(help="Processes that prepare crops (0: the training process).", rich_help_panel=_RUN)
@@ -118,7 +127,7 @@ def train(
         loss=loss,
         optimizer=optimizer,
         schedule=schedule,
-        lr=lr,
+        lr=RATES[loss] if lr is None else lr,
         weight_decay=weight_decay,
         epochs=epochs,
         batch=batch,

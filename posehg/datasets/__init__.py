@@ -57,7 +57,7 @@ def load_one(name: str, data: Path | None, split: str, joined: bool = False) -> 
 
 
 def load(names: str, data: Path | None, split: str, skeleton: Skeleton | None = None) -> Dataset:
-    """One set or several joined: ``mpii``, ``mpii:2+lspet`` (MPII's persons twice), ``mpii+synthetic:0.5`` (half of them).
+    """One set or several joined: ``mpii``, ``mpii:2+lspet`` (MPII twice), ``mpii+synthetic:0.5`` (half of it).
 
     skeleton: what all persons are put on. By default a single set keeps its own; joined ones get MPII's where MPII or
     the synthetic set is among them, else that of the first.

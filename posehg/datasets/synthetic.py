@@ -20,7 +20,7 @@ from posehg.images import Image
 from posehg.poses import Person
 from posehg.skeletons import MPII
 
-SPLITS = {"train": 8000, "val": 500}
+SPLITS = {"train": 20_000, "val": 500}
 """How many pictures each split has; each shows one annotated person."""
 
 _SEED = 1603_06937

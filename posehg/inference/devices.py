@@ -24,6 +24,15 @@ def resolve(name: str) -> torch.device:
     return device
 
 
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether the device has units that multiply bfloat16 matrices, so that it is faster there than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # AMX, in Intel's server processors since 2023. torch asks the processor, but has no public name for the answer.
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return device.type == "cpu" and amx is not None and bool(amx())
+
+
 def _has_mps() -> bool:
     return torch.backends.mps.is_available()
 

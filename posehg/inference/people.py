@@ -103,7 +103,7 @@ def _apart(poses: list[Pose], count: int) -> list[Pose]:
 
 
 def _settle(estimator: Estimator, image: Image, pose: Pose, search: Search) -> Pose | None:
-    """Ask again about the box around the confident joints, until that box no longer changes; None if the person fades."""
+    """Ask again about the box around the confident joints until it no longer changes; None where the person fades."""
     rotation = 0.0
     for number in range(search.rounds):
         found = _confident(pose)

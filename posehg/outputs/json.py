@@ -64,7 +64,7 @@ def write(path: Path, result: Result, overwrite: bool = False) -> None:
     """The file appears whole or not at all."""
     content = line(record(result.source, result.image.shape, result.poses, result.model, result.skeleton))
     with atomic(path, overwrite) as temporary:
-        temporary.write_text(content + "\n", encoding="utf-8")
+        temporary.write_text(content + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def _person(pose: Pose) -> Record:

@@ -16,6 +16,10 @@ Precision = Literal["auto", "fp32", "bf16"]
 _SHARES = ("scale", "flip", "colour", "background")
 
 
+RATES: dict[Loss, float] = {"mse": 2.5e-4, "cross-entropy": 1e-3}
+"""The learning rate for each loss where none is given: the paper's, and one that a loss without a plateau can bear."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """The options of ``posehg train``. Lengths are in crop pixels or heatmap cells, angles in degrees."""
@@ -33,7 +37,7 @@ class TrainConfig:
     loss: Loss = "mse"
     optimizer: Optimizer = "rmsprop"
     schedule: Schedule = "drop"
-    lr: float = 2.5e-4
+    lr: float = RATES["mse"]
     weight_decay: float = 0.0
     epochs: int = 100
     batch: int = 6

@@ -145,7 +145,7 @@ class Run:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         wanted = self._config.precision
-        half = wanted == "bf16" or (wanted == "auto" and self._device.type == "cuda" and torch.cuda.is_bf16_supported())
+        half = wanted == "bf16" or (wanted == "auto" and devices.multiplies_bf16(self._device))
         return torch.autocast(self._device.type, torch.bfloat16, enabled=half)
 
     def _finish_epoch(self) -> None:
