@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from posehg.cli import guard
+from posehg.cli import guard, options
 from posehg.errors import CheckFailed, UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from posehg.poses import Pose
     from posehg.skeletons import Skeleton
 
-_DATA, _MODEL = "Data", "Model"
+_DATA = "Data"
 
 
 def evaluate(
@@ -37,28 +37,10 @@ def evaluate(
             metavar="NUMBER", min=0, help="Only so many persons, evenly spread (0: all).", rich_help_panel=_DATA
         ),
     ] = 0,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            help="Model folder or .safetensors file.",
-            envvar="POSEHG_MODEL",
-            rich_help_panel=_MODEL,
-        ),
-    ] = "bundled",
-    flip: Annotated[bool, typer.Option(help="Average with the mirrored crop.", rich_help_panel=_MODEL)] = True,
-    decoder: Annotated[
-        Literal["quarter", "subpixel"],
-        typer.Option(help="How a joint is read off its heatmap.", rich_help_panel=_MODEL),
-    ] = "subpixel",
-    device: Annotated[
-        str,
-        typer.Option(
-            metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.", envvar="POSEHG_DEVICE", rich_help_panel=_MODEL
-        ),
-    ] = "auto",
+    model: options.Model = "bundled",
+    flip: options.Flip = True,
+    decoder: options.Decoder = "subpixel",
+    device: options.Device = "auto",
     minimum: Annotated[
         float | None,
         typer.Option("--min", metavar="PERCENT", help="Exit with 4 where the mean PCK@0.2 of the limbs is lower."),

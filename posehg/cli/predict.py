@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from posehg.cli import guard
+from posehg.cli import guard, options
 from posehg.errors import CheckFailed, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from posehg.inference.estimator import Estimator
     from posehg.poses import Pose
 
-_OUTPUT, _PEOPLE, _DRAWING, _MODEL = "Output", "People", "Drawing", "Model"
+_OUTPUT, _PEOPLE, _DRAWING = "Output", "People", "Drawing"
 
 
 def predict(
@@ -77,30 +77,10 @@ def predict(
         Literal["image", "black", "white", "none"],
         typer.Option(help="What it is drawn on (none: transparent).", rich_help_panel=_DRAWING),
     ] = "image",
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            help="Model folder or .safetensors file.",
-            envvar="POSEHG_MODEL",
-            rich_help_panel=_MODEL,
-        ),
-    ] = "bundled",
-    flip: Annotated[
-        bool, typer.Option(help="Average with the mirrored photo: better, half as fast.", rich_help_panel=_MODEL)
-    ] = True,
-    decoder: Annotated[
-        Literal["quarter", "subpixel"],
-        typer.Option(help="How a joint is read off its heatmap.", rich_help_panel=_MODEL),
-    ] = "subpixel",
-    device: Annotated[
-        str,
-        typer.Option(
-            metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.", envvar="POSEHG_DEVICE", rich_help_panel=_MODEL
-        ),
-    ] = "auto",
+    model: options.Model = "bundled",
+    flip: options.Flip = True,
+    decoder: options.Decoder = "subpixel",
+    device: options.Device = "auto",
 ) -> None:
     """Find the pose of the most prominent person of each photo.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import index as to_index
+from typing import overload
 
 from posehg.images import Image, read
 from posehg.poses import Person
@@ -12,6 +14,23 @@ from posehg.skeletons import Skeleton
 
 def read_picture(person: Person) -> Image:
     return read(person.image)
+
+
+class LazyPersons(Sequence[Person]):
+    """A sequence that makes each person when it is asked for."""
+
+    def get(self, index: int) -> Person:
+        """The person at ``index``, which is within 0 .. len(self) - 1."""
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, index: int) -> Person: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Person]: ...
+    def __getitem__(self, index: int | slice) -> Person | Sequence[Person]:
+        if isinstance(index, slice):
+            return [self.get(i) for i in range(len(self))[index]]
+        return self.get(range(len(self))[to_index(index)])  # a range counts from the end and raises IndexError
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,12 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from operator import index as to_index
-from typing import overload
 
 import numpy as np
 
-from posehg.datasets.dataset import Dataset
+from posehg.datasets.dataset import Dataset, LazyPersons
 from posehg.errors import UsageError
 from posehg.images import Image
 from posehg.poses import Person
@@ -25,24 +23,8 @@ MIDPOINTS = {"pelvis": ("right_hip", "left_hip"), "thorax": ("right_shoulder", "
 """Joints that a set without them can still give, as the middle of two others."""
 
 
-class _View(Sequence[Person]):
-    """A sequence that makes each person when it is asked for."""
-
-    def _get(self, index: int) -> Person:
-        raise NotImplementedError
-
-    @overload
-    def __getitem__(self, index: int) -> Person: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Person]: ...
-    def __getitem__(self, index: int | slice) -> Person | Sequence[Person]:
-        if isinstance(index, slice):
-            return [self._get(i) for i in range(len(self))[index]]
-        return self._get(range(len(self))[to_index(index)])  # a range counts from the end and raises IndexError
-
-
 @dataclass(frozen=True, eq=False)
-class _Mapped(_View):
+class _Mapped(LazyPersons):
     """Every person of ``persons``, changed."""
 
     persons: Sequence[Person]
@@ -51,11 +33,11 @@ class _Mapped(_View):
     def __len__(self) -> int:
         return len(self.persons)
 
-    def _get(self, index: int) -> Person:
+    def get(self, index: int) -> Person:
         return self.change(self.persons[index])
 
 
-class _Chained(_View):
+class _Chained(LazyPersons):
     """Several sequences one after the other, each as many times as ``repeats`` says; 0.5 takes the first half."""
 
     def __init__(self, parts: Sequence[Sequence[Person]], repeats: Sequence[float]) -> None:
@@ -66,7 +48,7 @@ class _Chained(_View):
     def __len__(self) -> int:
         return self._ends[-1]
 
-    def _get(self, index: int) -> Person:
+    def get(self, index: int) -> Person:
         number = bisect_right(self._ends, index)
         start = self._ends[number - 1] if number else 0
         part = self._parts[number]

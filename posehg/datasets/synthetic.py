@@ -5,14 +5,12 @@ Picture i of a split is made from the seed (constant, split, i) alone, so it is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
-from posehg.datasets.dataset import Dataset
+from posehg.datasets.dataset import Dataset, LazyPersons
 from posehg.datasets.rendering.backgrounds import random_background
 from posehg.datasets.rendering.scene import Scene, develop, person, picture, random_scene
 from posehg.errors import UsageError
@@ -32,7 +30,7 @@ def _scene(split: str, index: int) -> Scene:
     return random_scene((_SEED, list(SPLITS).index(split), index))
 
 
-class Persons(Sequence[Person]):
+class Persons(LazyPersons):
     """The annotated persons of a split, made when asked for."""
 
     def __init__(self, split: str) -> None:
@@ -41,16 +39,9 @@ class Persons(Sequence[Person]):
     def __len__(self) -> int:
         return SPLITS[self.split]
 
-    @overload
-    def __getitem__(self, index: int) -> Person: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Person]: ...
-    def __getitem__(self, index: int | slice) -> Person | Sequence[Person]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        number = range(len(self))[index]
-        id = f"{self.split}/{number:08d}"
-        return person(_scene(self.split, number), Path("synthetic") / f"{id}.png", id)
+    def get(self, index: int) -> Person:
+        id = f"{self.split}/{index:08d}"
+        return person(_scene(self.split, index), Path("synthetic") / f"{id}.png", id)
 
 
 def read(person: Person) -> Image:

@@ -1,0 +1,33 @@
+"""Options that several commands have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+_MODEL = "Model"
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="Model folder or .safetensors file.",
+        envvar="POSEHG_MODEL",
+        rich_help_panel=_MODEL,
+    ),
+]
+Flip = Annotated[
+    bool, typer.Option(help="Average with the mirrored picture: better, half as fast.", rich_help_panel=_MODEL)
+]
+Decoder = Annotated[
+    Literal["quarter", "subpixel"], typer.Option(help="How a joint is read off its heatmap.", rich_help_panel=_MODEL)
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.", envvar="POSEHG_DEVICE", rich_help_panel=_MODEL
+    ),
+]
