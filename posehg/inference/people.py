@@ -35,8 +35,8 @@ class Search:
 
     scales: tuple[float, ...] = (1.0, 0.7, 0.5, 0.35)
     overlap: float = 0.5
-    candidates: int = 4
-    rounds: int = 4
+    candidates: int = 3
+    rounds: int = 3
     settled: float = 0.85
     quarter_turns: bool = True
     turn_margin: float = 0.04
@@ -105,16 +105,25 @@ def _apart(poses: list[Pose], count: int) -> list[Pose]:
 def _settle(estimator: Estimator, image: Image, pose: Pose, search: Search) -> Pose | None:
     """Ask again about the box around the confident joints until it no longer changes; None where the person fades."""
     rotation = 0.0
-    for number in range(search.rounds):
+    if search.quarter_turns:
+        pose, rotation = _upright(estimator.unflipped(), image, pose, search)
+    for _ in range(search.rounds):
         found = _confident(pose)
         if found is None:
             return None
-        box = estimator.person_box(found)
-        if number and box.iou(pose.box) > search.settled:
+        before, box = pose.box, estimator.person_box(found)
+        pose = next(estimator([View(image, box, rotation)]))
+        if box.iou(before) > search.settled:
             break
-        turns = (0.0, 90.0, 180.0, 270.0) if search.quarter_turns and number == 0 else (rotation,)
-        answers = list(estimator(View(image, box, turn) for turn in turns))
-        gains = [answer.score - (search.turn_margin if index else 0) for index, answer in enumerate(answers)]
-        best = int(np.argmax(gains))
-        pose, rotation = answers[best], turns[best]
     return pose if _is_somebody(pose, search) else None
+
+
+def _upright(estimator: Estimator, image: Image, pose: Pose, search: Search) -> tuple[Pose, float]:
+    """The answer about the pose's surroundings, turned by the quarter turns after which the network is surest."""
+    found = _confident(pose)
+    assert found is not None  # it is somebody
+    turns = (0.0, 90.0, 180.0, 270.0)
+    answers = list(estimator(View(image, estimator.person_box(found), turn) for turn in turns))
+    gains = [answer.score - (search.turn_margin if turn else 0) for answer, turn in zip(answers, turns, strict=True)]
+    best = int(np.argmax(gains))
+    return answers[best], turns[best]

@@ -52,7 +52,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     end = time.monotonic() + 300
     while not path.exists() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.01)
-    assert path.exists()
+    assert path.exists(), process.communicate()[1] if process.poll() is not None else "It takes too long."
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

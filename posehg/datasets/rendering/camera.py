@@ -57,8 +57,8 @@ def facing(turn: float, pitch: float = 0.0, roll: float = 0.0) -> NDArray[np.flo
 
 
 def random_camera(rng: Rng, target: NDArray[np.float64]) -> Camera:
-    """Any side, mostly from eye level; the picture is upright in two cases of three, else turned anyhow."""
-    turn = rng.uniform(-180, 180) if rng.random() < 0.6 else rng.normal(0, 50)
-    pitch = rng.normal(6, 11) if rng.random() < 0.85 else rng.uniform(-35, 75)
-    roll = rng.normal(0, 8) if rng.random() < 0.66 else rng.uniform(-180, 180)
+    """As people are photographed: mostly from the front and at eye level, upright in five cases of six, else anyhow."""
+    turn = rng.uniform(-180, 180) if rng.random() < 0.35 else rng.normal(0, 40)
+    pitch = rng.normal(5, 9) if rng.random() < 0.92 else rng.uniform(-30, 65)
+    roll = rng.normal(0, 7) if rng.random() < 0.83 else rng.uniform(-180, 180)
     return Camera(facing(float(turn), float(pitch), float(roll)), target, float(rng.uniform(2.2, 7.0)))

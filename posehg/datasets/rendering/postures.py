@@ -66,7 +66,7 @@ def _free_arms(rng: Rng) -> _Arms:
 
 
 ARMS: dict[str, tuple[float, Callable[[Rng], _Arms]]] = {
-    "hanging": (5.0, lambda rng: _arm(rng, 2, 12, 15, 16)),
+    "hanging": (6.0, lambda rng: _arm(rng, 2, 12, 15, 16)),
     "hips": (1.0, lambda rng: _arm(rng, -18, 48, 55, 95, 0.5)),
     "holding": (2.0, lambda rng: _arm(rng, 35, 6, 25, 75)),
     "crossed": (0.7, lambda rng: _arm(rng, 42, 2, 58, 95, 0.5)),
@@ -76,7 +76,7 @@ ARMS: dict[str, tuple[float, Callable[[Rng], _Arms]]] = {
     "overhead": (2.2, lambda rng: _arm(rng, 160, 18, 0, 22, 1.4)),
     "waving": (1.2, lambda rng: _arm(rng, 10, 80, -78, 85, 1.2)),
     "behind": (0.5, lambda rng: _arm(rng, -38, 16, 10, 25)),
-    "free": (3.0, _free_arms),
+    "free": (1.5, _free_arms),
 }
 """What arms do, and how often."""
 
@@ -169,19 +169,19 @@ def _free_legs(rng: Rng) -> _Legs:
 
 
 LEGS: dict[str, tuple[float, Callable[[Rng], _Legs]]] = {
-    "standing": (5.0, _standing),
-    "walking": (3.0, lambda rng: _striding(rng, 28, 22, 2)),
+    "standing": (7.0, _standing),
+    "walking": (4.0, lambda rng: _striding(rng, 28, 22, 2)),
     "running": (2.2, lambda rng: _striding(rng, 52, 85, 12)),
     "sitting": (1.8, _sitting),
-    "crouching": (1.3, _crouching),
+    "crouching": (0.9, _crouching),
     "kneeling": (0.7, _kneeling),
     "jumping": (1.6, _jumping),
     "kicking": (1.2, _kicking),
     "lunging": (1.2, _lunging),
-    "bending": (1.2, _bending),
+    "bending": (0.8, _bending),
     "straddling": (1.0, _straddling),
-    "lying": (0.8, _lying),
-    "free": (1.6, _free_legs),
+    "lying": (0.5, _lying),
+    "free": (0.8, _free_legs),
 }
 """What legs do, and how often."""
 

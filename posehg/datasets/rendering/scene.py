@@ -65,7 +65,7 @@ def random_scene(seed: tuple[int, ...], size: int | None = None) -> Scene:
         share *= rng.uniform(1.1, 1.5)
         middle += rng.normal(0, 0.1, 2) * (columns, rows)
     camera = _framed(random_camera(rng, body.joints.mean(axis=0)), mesh, middle, share * min(rows, columns))
-    occluders = _random_occluders(rng, middle, share * min(rows, columns)) if rng.random() < 0.16 else ()
+    occluders = _random_occluders(rng, middle, share * min(rows, columns)) if rng.random() < 0.1 else ()
     return Scene(body, outfit, mesh, camera, occluders, (rows, columns), seed)
 
 
