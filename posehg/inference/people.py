@@ -21,27 +21,35 @@ THRESHOLD = 0.3
 """A joint with a lower score is neither drawn nor counted as found."""
 
 
+QUARTER_TURNS = (0.0, 90.0, 180.0, 270.0)
+
+
 @dataclass(frozen=True)
 class Search:
     """How the person is looked for.
 
     scales: sides of the windows, as shares of the picture's longer side. overlap: of neighbouring windows.
     candidates: how many windows are followed up. rounds: how often, at most, a box is redrawn.
+    zoom_out, zoom_margin: a redrawn box is tried in the size that fits the confident joints and this many times as
+        large, and how much better the score of the larger one must be: somebody whose legs are cut off by the
+        picture's border is recognised in the box of the whole body only.
     settled: the box has settled when the old and the new one overlap by this much (intersection over union).
     quarter_turns: whether a candidate is also looked at on its sides and upside down, and how much better its score
         must then be to be believed.
     min_joints, min_score: with fewer confident joints or a lower mean score there is nobody.
     """
 
-    scales: tuple[float, ...] = (1.0, 0.7, 0.5, 0.35)
+    scales: tuple[float, ...] = (1.4, 1.0, 0.7, 0.5, 0.35)
     overlap: float = 0.5
     candidates: int = 3
     rounds: int = 3
-    settled: float = 0.85
+    zoom_out: float = 1.5
+    zoom_margin: float = 0.08
+    settled: float = 0.8
     quarter_turns: bool = True
     turn_margin: float = 0.04
     min_joints: int = 4
-    min_score: float = 0.25
+    min_score: float = 0.3
 
 
 def most_prominent(estimator: Estimator, image: Image, search: Search = Search()) -> Pose | None:
@@ -54,7 +62,10 @@ def most_prominent(estimator: Estimator, image: Image, search: Search = Search()
 
 
 def windows_of(image: Image, search: Search) -> Iterator[Box]:
-    """Squares that cover the picture at every scale, the largest showing all of it."""
+    """Squares that cover the picture at every scale and hang over its borders by up to a quarter.
+
+    Somebody at the border, or cut off by it, is in the middle of a window only where the window reaches beyond.
+    """
     height, width = image.shape[:2]
     for scale in search.scales:
         side = max(height, width) * scale
@@ -65,11 +76,10 @@ def windows_of(image: Image, search: Search) -> Iterator[Box]:
 
 
 def _starts(length: float, side: float, step: float) -> list[float]:
-    """Where windows of ``side`` begin so that they cover 0 .. length; a wider one is centred."""
-    if side >= length:
-        return [(length - side) / 2]
-    count = int(np.ceil((length - side) / step)) + 1
-    return list(np.linspace(0, length - side, count))
+    """Where windows of ``side`` begin along 0 .. length; one that is twice as wide is centred."""
+    first = min(length / 2, side / 4)  # the middle of the first window
+    count = int(np.ceil((length - 2 * first) / step)) + 1
+    return [middle - side / 2 for middle in np.linspace(first, length - first, count)]
 
 
 def _confident(pose: Pose) -> Box | None:
@@ -81,11 +91,11 @@ def _is_somebody(pose: Pose, search: Search) -> bool:
 
 
 def _prominence(pose: Pose, image: Image) -> float:
-    """The score, of which a person half as large loses a fifth."""
+    """The score, weighted by the square root of the person's size: half as large loses three tenths."""
     box = _confident(pose)
     if box is None:
         return 0.0
-    return pose.score * (max(box.w, box.h) / max(image.shape[:2])) ** 0.3
+    return pose.score * (max(box.w, box.h) / max(image.shape[:2])) ** 0.5
 
 
 def _apart(poses: list[Pose], count: int) -> list[Pose]:
@@ -103,27 +113,25 @@ def _apart(poses: list[Pose], count: int) -> list[Pose]:
 
 
 def _settle(estimator: Estimator, image: Image, pose: Pose, search: Search) -> Pose | None:
-    """Ask again about the box around the confident joints until it no longer changes; None where the person fades."""
+    """Ask again about a box around the confident joints until it no longer changes; None where the person fades."""
     rotation = 0.0
-    if search.quarter_turns:
-        pose, rotation = _upright(estimator.unflipped(), image, pose, search)
-    for _ in range(search.rounds):
+    for number in range(search.rounds):
         found = _confident(pose)
         if found is None:
             return None
-        before, box = pose.box, estimator.person_box(found)
-        pose = next(estimator([View(image, box, rotation)]))
-        if box.iou(before) > search.settled:
+        tight = estimator.person_box(found)
+        loose = Box.around(tight.center, tight.w * search.zoom_out)
+        if number and any(box.iou(pose.box) > search.settled for box in (tight, loose)):
             break
+        turns = QUARTER_TURNS if search.quarter_turns and number == 0 else (rotation,)
+        views = [View(image, box, turn) for box in (tight, loose) for turn in turns]
+        handicaps = [
+            search.zoom_margin * (box is loose) + search.turn_margin * (turn != rotation)
+            for box in (tight, loose)
+            for turn in turns
+        ]
+        answers = list(estimator.unflipped()(views))
+        best = int(np.argmax([answer.score - handicap for answer, handicap in zip(answers, handicaps, strict=True)]))
+        pose, rotation = answers[best], views[best].rotation
+    pose = next(estimator([View(image, pose.box, rotation)]))
     return pose if _is_somebody(pose, search) else None
-
-
-def _upright(estimator: Estimator, image: Image, pose: Pose, search: Search) -> tuple[Pose, float]:
-    """The answer about the pose's surroundings, turned by the quarter turns after which the network is surest."""
-    found = _confident(pose)
-    assert found is not None  # it is somebody
-    turns = (0.0, 90.0, 180.0, 270.0)
-    answers = list(estimator(View(image, estimator.person_box(found), turn) for turn in turns))
-    gains = [answer.score - (search.turn_margin if turn else 0) for answer, turn in zip(answers, turns, strict=True)]
-    best = int(np.argmax(gains))
-    return answers[best], turns[best]
