@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from posehg import checkpoints, metrics
+from posehg import __version__, checkpoints, metrics
 from posehg.checkpoints import Checkpoint, ModelConfig
 from posehg.datasets.dataset import Dataset
 from posehg.errors import CheckFailed
@@ -58,7 +58,14 @@ def model_config(config: TrainConfig, data: Dataset) -> ModelConfig:
     )
     size = (config.input_size, config.input_size)
     output = {"mse": "heatmaps", "cross-entropy": "logits"}[config.loss]
-    return ModelConfig(network, data.skeleton, size, config.padding, config.sigma, output)  # type: ignore[arg-type]
+    return ModelConfig(network, data.skeleton, size, config.padding, config.sigma, output, _provenance(config))  # type: ignore[arg-type]
+
+
+def _provenance(config: TrainConfig) -> dict[str, str]:
+    """What the model's file says of where it comes from: the data, and every option that is not the default."""
+    options = {field.name: getattr(config, field.name) for field in fields(config) if field.name != "dataset"}
+    chosen = [f"{name} {value}" for name, value in options.items() if value != getattr(TrainConfig, name)]
+    return {"made_by": f"posehg {__version__}", "trained_on": config.dataset, "options": ", ".join(chosen)}
 
 
 class Run:
