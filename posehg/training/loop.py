@@ -62,8 +62,9 @@ def model_config(config: TrainConfig, data: Dataset) -> ModelConfig:
 
 
 def _provenance(config: TrainConfig) -> dict[str, str]:
-    """What the model's file says of where it comes from: the data, and every option that is not the default."""
-    options = {field.name: getattr(config, field.name) for field in fields(config) if field.name != "dataset"}
+    """What the model's file says of where it comes from: the data, and every option of it that is not the default."""
+    beside = {"dataset", "device", "workers", "save_minutes"}  # these change nothing in the weights, but for the first
+    options = {field.name: getattr(config, field.name) for field in fields(config) if field.name not in beside}
     chosen = [f"{name} {value}" for name, value in options.items() if value != getattr(TrainConfig, name)]
     return {"made_by": f"posehg {__version__}", "trained_on": config.dataset, "options": ", ".join(chosen)}
 
