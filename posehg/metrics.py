@@ -14,10 +14,14 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class JointScores:
-    """correct: (J,) how many labelled joints were found; labelled: (J,) of how many."""
+    """correct: (J,) how many joints were found; labelled: (J,) of how many; persons: of how many people.
+
+    Those of people without a unit, such as a torso to measure by, are in neither.
+    """
 
     correct: NDArray[np.int64]
     labelled: NDArray[np.int64]
+    persons: int
 
     @property
     def percent(self) -> Array:
@@ -50,7 +54,9 @@ def found(distances: Array, threshold: float) -> JointScores:
     """PCK: a joint is found when its normalised distance is at most ``threshold``. distances: (N, J)."""
     with np.errstate(invalid="ignore"):
         hits = distances <= threshold
-    return JointScores(hits.sum(axis=0).astype(np.int64), np.isfinite(distances).sum(axis=0).astype(np.int64))
+    counted = np.isfinite(distances)
+    persons = int(counted.any(axis=1).sum())
+    return JointScores(hits.sum(axis=0).astype(np.int64), counted.sum(axis=0).astype(np.int64), persons)
 
 
 def torso_sizes(truth: Array, skeleton: Skeleton) -> Array:

@@ -158,11 +158,19 @@ def test_weights_without_any_config_are_refused(checkpoint: Checkpoint, tmp_path
 
 def changed(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     """The model folder with another config, in the only place where it is looked for then."""
+    save_tensors(dict(checkpoints.load(folder).state), folder / "model.safetensors")
     values = json.loads((folder / "config.json").read_text())
     change(values)
     (folder / "config.json").write_text(json.dumps(values))
-    save_tensors(dict(checkpoints.load(folder).state), folder / "model.safetensors")
     return folder
+
+
+def test_a_config_that_contradicts_the_header_is_refused(folder: Path) -> None:
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(text.replace('"padding": 1.25', '"padding": 1.5'))
+    assert (folder / "config.json").read_text() != text
+    with pytest.raises(NotAvailable, match="differ"):
+        checkpoints.load(folder)
 
 
 def test_a_newer_format_is_refused_with_advice(folder: Path) -> None:

@@ -181,6 +181,7 @@ def test_with_some_head_sizes_pckh_counts_those_persons() -> None:
     tables = evaluate(data, truth(data)).tables
     assert [table.metric for table in tables] == ["PCK@0.2", "PCKh@0.5"]
     assert (tables[0].scores.labelled[0], tables[1].scores.labelled[0]) == (4, 3)
+    assert (tables[0].scores.persons, tables[1].scores.persons) == (4, 3)
 
 
 def test_whoever_watches_sees_every_pose() -> None:

@@ -92,7 +92,7 @@ def test_a_joint_exactly_at_the_threshold_is_found() -> None:
 
 
 def test_percentages_and_both_means_of_a_small_table() -> None:
-    scores = metrics.JointScores(correct=np.array([1, 3, 0, 0]), labelled=np.array([4, 4, 2, 0]))
+    scores = metrics.JointScores(correct=np.array([1, 3, 0, 0]), labelled=np.array([4, 4, 2, 0]), persons=4)
     np.testing.assert_array_equal(scores.percent, [25, 75, 0, np.nan])
     assert scores.mean([0, 1, 2, 3]) == pytest.approx(100 / 3)  # the joint that is never labelled is left out
     assert scores.weighted_mean([0, 1, 2, 3]) == 40
@@ -101,7 +101,7 @@ def test_percentages_and_both_means_of_a_small_table() -> None:
 
 
 def test_means_over_joints_that_are_never_labelled_are_nan() -> None:
-    scores = metrics.JointScores(correct=np.array([1, 0]), labelled=np.array([4, 0]))
+    scores = metrics.JointScores(correct=np.array([1, 0]), labelled=np.array([4, 0]), persons=4)
     assert np.isnan(scores.mean([1]))
     assert np.isnan(scores.weighted_mean([1]))
 

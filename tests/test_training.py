@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import pickle
 from collections.abc import Callable
@@ -121,8 +122,8 @@ def test_a_failing_save_leaves_the_old_state_and_nothing_temporary(
     states.save(tmp_path / STATE, some_state())
     before = (tmp_path / STATE).read_bytes()
 
-    def dies(content: Any, path: Path) -> None:
-        path.write_bytes(b"half")
+    def dies(content: Any, buffer: io.BytesIO) -> None:
+        buffer.write(b"half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch, "save", dies)

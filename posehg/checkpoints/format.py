@@ -169,10 +169,13 @@ def _read_config(file: Path, header: str | None) -> ModelConfig:
     except OSError:
         raise NotAvailable(f"{file} has no posehg config in its header and no config.json beside it.") from None
     try:
-        return ModelConfig.from_json(text)
+        config = ModelConfig.from_json(text)
     except PosehgError as error:
         raise NotAvailable(f"The config of {file} cannot be used: {error}", error.hint) from None
     except KeyError as error:
         raise NotAvailable(f"The config of {file} is not one of posehg's: it lacks {error}.") from None
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise NotAvailable(f"The config of {file} is not one of posehg's ({error}).") from None
+    if file.name == "model.safetensors" and beside.is_file() and beside.read_text(encoding="utf-8") != text:
+        raise NotAvailable(f"{beside} and the header of {file} differ.", "One of them was changed: export it again.")
+    return config

@@ -50,7 +50,7 @@ def evaluate(
 
     Each person is cropped by its annotated box, enlarged as in training. PCK@0.2 counts a joint as found within 0.2 of
     the torso's length (left shoulder to right hip), PCKh@0.5 within half the head's size. Joints without a label do not
-    count.
+    count, nor do people without the two joints of the torso, or without a head box.
     """
     from posehg import checkpoints, datasets, evaluation
     from posehg.inference.estimator import Estimator
@@ -93,13 +93,15 @@ def _printed(result: Table, skeleton: Skeleton) -> PrintedTable:
 
     table = Table("joint", box=box.SIMPLE_HEAD)
     table.add_column(result.metric, justify="right")
-    table.add_column("labelled", justify="right")
+    table.add_column("counted", justify="right")
     scores = result.scores
     for joint, percent, labelled in zip(skeleton.joints, scores.percent, scores.labelled, strict=True):
         table.add_row(joint.replace("_", " "), _percent(percent), f"{labelled:,}")
     table.add_section()
     for name, mean in result.means.items():
         table.add_row(name, _percent(mean))
+    table.add_section()
+    table.add_row("persons that can be measured", "", f"{scores.persons:,}")
     return table
 
 

@@ -98,7 +98,7 @@ def predict(
     targets = _targets(inputs, out, overwrite, transparent=background == "none")
     estimator = Estimator(checkpoints.load(checkpoints.find(model)), device, flip, decoder)
     skeleton = estimator.config.skeleton
-    if len(inputs) > 1 and out is not None:
+    if out is not None and (len(inputs) > 1 or not out.suffix):
         _make(out)
     failed = empty = 0
     for path, target in zip(inputs, targets, strict=True):
@@ -151,7 +151,7 @@ def _targets(inputs: Sequence[Path], out: Path | None, overwrite: bool, transpar
     """The file to write for each photo; what cannot work is refused before anything is computed."""
     if out is None:
         return [None] * len(inputs)
-    if out.is_dir() or len(inputs) > 1:
+    if out.is_dir() or len(inputs) > 1 or not out.suffix:
         targets = _in_folder(inputs, out)
     else:
         targets = [_single(out, transparent)]
@@ -214,6 +214,6 @@ def _poses(estimator: Estimator, image: Image, path: Path, boxes: Sequence[Box],
     if boxes:
         return list(estimator(View(image, estimator.person_box(box)) for box in boxes))
     if whole:
-        return list(estimator([View(image, picture)]))
+        return list(estimator([View(image, picture.square())]))
     pose = people.most_prominent(estimator, image)
     return [] if pose is None else [pose]

@@ -15,7 +15,7 @@ from posehg.training.config import RATES, Loss, Optimizer, Precision, Schedule, 
 
 D = TrainConfig  # its attributes are the defaults, written there once
 _OUT = Path("runs/posehg")
-_CHANGEABLE = ("device", "workers", "save_minutes")  # in a resumed run: where and how it is computed, not what
+_CHANGEABLE = ("device", "workers", "save_minutes", "epochs")  # in a resumed run: how it is computed, and how long
 _DATA, _NET, _LOSS, _AUG, _RUN = "Data", "Network", "Recipe", "Augmentation", "Run"
 
 
@@ -74,7 +74,8 @@ def train(
         float, typer.Option(help="Largest shift, as a share of the crop.", rich_help_panel=_AUG)
     ] = D.translation,
     background: Annotated[
-        float, typer.Option(help="Share of crops beside the person, with nobody to find.", rich_help_panel=_AUG)
+        float,
+        typer.Option(help="Share of crops beside the annotated people, with nobody to find.", rich_help_panel=_AUG),
     ] = D.background,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", rich_help_panel=_RUN)] = _OUT,
     resume: Annotated[
@@ -95,7 +96,7 @@ def train(
     workers: Annotated[
         int, typer.Option(help="Processes that prepare crops (0: the training process).", rich_help_panel=_RUN)
     ] = D.workers,
-    threads: Annotated[int, typer.Option(help="CPU threads (0: torch decides).", rich_help_panel=_RUN)] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads (0: torch decides).", rich_help_panel=_RUN)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.", rich_help_panel=_RUN)] = D.seed,
     save_minutes: Annotated[
         float, typer.Option(help="Save at least this often, also within an epoch.", rich_help_panel=_RUN)

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from posehg import __version__, checkpoints, metrics
 from posehg.checkpoints import Checkpoint, ModelConfig
 from posehg.datasets.dataset import Dataset
-from posehg.errors import CheckFailed
+from posehg.errors import CheckFailed, UsageError
 from posehg.inference import devices, persons
 from posehg.inference.estimator import Estimator
 from posehg.network import HourglassConfig, StackedHourglass
@@ -86,6 +86,11 @@ class Run:
     ) -> None:
         self._config, self._data, self._validation = config, data, validation
         self._folder, self._listener = folder, listener
+        if min(config.batch, len(data)) == 1 and config.input_size == 4 * 2**config.depth:
+            raise UsageError(
+                "BatchNorm cannot learn from one crop whose smallest map is a single cell.",
+                f"Take a --batch of at least 2, or an --input-size above {config.input_size}.",
+            )
         self._device = devices.resolve(config.device)
         torch.manual_seed(config.seed)
         self.model = model_config(config, data)
@@ -146,7 +151,7 @@ class Run:
         if not math.isfinite(value):
             raise CheckFailed(
                 f"The loss became {value} in epoch {progress.epoch + 1}, step {progress.step + 1}.",
-                "The last checkpoint is kept; resume from it, or begin again with a smaller --lr.",
+                "What was saved is kept. Begin a new run with a smaller --lr.",
             )
         self._optimizer.step()
         return value, rate

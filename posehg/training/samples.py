@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -56,16 +58,24 @@ def multiply(image: Image, gains: np.ndarray) -> Image:
     return np.asarray(cv2.LUT(image, table[:, None, :]), dtype=np.uint8)
 
 
-def background_box(person: Person, image: Image, rng: Generator) -> Box | None:
-    """A random square of the person's picture that hardly touches the person; None where the picture has no room."""
+def background_box(people: Sequence[Box], image: Image, rng: Generator) -> Box | None:
+    """A random square of the picture that hardly touches the people on it; None where there is no room."""
     height, width = image.shape[:2]
-    near = person.box.square(1.1)
+    near = [box.square(1.1) for box in people]
     for _ in range(8):
         side = rng.uniform(0.25, 0.9) * min(height, width)
         box = Box(rng.uniform(0, width - side), rng.uniform(0, height - side), side, side)
-        if box.intersection(near) < 0.02 * side * side:
+        if all(box.intersection(other) < 0.02 * side * side for other in near):
             return box
     return None
+
+
+def _memory() -> int:
+    """The machine's memory in bytes; 8 GB where it does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 8_000_000_000
 
 
 class CropCache:
@@ -75,7 +85,7 @@ class CropCache:
     is bounded: when ``limit`` bytes are full, further persons are decoded each time.
     """
 
-    def __init__(self, data: Dataset, config: TrainConfig, limit: int = 6_000_000_000) -> None:
+    def __init__(self, data: Dataset, config: TrainConfig, limit: int) -> None:
         self._data, self._free = data, limit
         # The corner of a crop turned by any angle, shrunk and shifted as far as the configuration allows.
         reach = np.sqrt(2) if config.rotation > 0 else 1.0
@@ -113,8 +123,10 @@ class Samples(TorchDataset[tuple[Tensor, Tensor]]):
 
     def __init__(self, data: Dataset, config: TrainConfig) -> None:
         self._data, self._config = data, config
-        self._cache = CropCache(data, config)
+        # Worker processes begin anew each epoch and meet each person once, so that nothing kept would be used.
+        self._cache = CropCache(data, config, limit=0 if config.workers else _memory() // 4)
         self._flip = list(data.skeleton.flip)
+        self._together = _people_by_picture(data) if config.background else {}
 
     def __len__(self) -> int:
         return len(self._data)
@@ -143,12 +155,19 @@ class Samples(TorchDataset[tuple[Tensor, Tensor]]):
     def _background(self, index: int, rng: Generator) -> Image | None:
         person = self._data.persons[index]
         image = self._data.read(person)
-        box = background_box(person, image, rng)
+        box = background_box(self._together[person.source, person.image], image, rng)
         if box is None:
             return None
         size = (self._config.input_size, self._config.input_size)
         to_crop = Affine.crop(box, size, rng.uniform(-self._config.rotation, self._config.rotation))
         return multiply(images.warp(image, to_crop, size), draw_gains(self._config, rng))
+
+
+def _people_by_picture(data: Dataset) -> dict[tuple[str, Path], list[Box]]:
+    together: dict[tuple[str, Path], list[Box]] = {}
+    for person in data.persons:
+        together.setdefault((person.source, person.image), []).append(person.box)
+    return together
 
 
 def _to_tensor(crop: Image) -> Tensor:

@@ -22,6 +22,7 @@ MAX_VALIDATION = 500
 
 _RUN = (STATE, LAST, BEST)
 """The files without which a run would be lost."""
+_REPORT = ("config.json", "metrics.csv", "curves.png")
 
 
 def use_threads(threads: int) -> None:
@@ -42,6 +43,9 @@ def run(
     """
     if resumed is None and not overwrite and any((folder / name).exists() for name in _RUN):
         raise UsageError(f"{folder} holds a run already.", "Give --resume to continue it, --overwrite to begin anew.")
+    foreign = [name for name in _REPORT if (folder / name).exists()]
+    if resumed is None and not overwrite and foreign:
+        raise UsageError(f"{folder} has a {foreign[0]} already.", "Name a folder of its own, or give --overwrite.")
     skeleton = _skeleton(config.skeleton)
     training = datasets.load(config.dataset, data, "train", skeleton)
     if config.limit:

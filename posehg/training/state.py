@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import struct
 import zipfile
@@ -52,8 +53,10 @@ def save(path: Path, state: State) -> None:
         "optimizer": state.optimizer,
         "rng": state.rng,
     }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)  # to memory: torch hides what the disk says
     with atomic(path, overwrite=True) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load(path: Path) -> State:
