@@ -208,6 +208,18 @@ def test_a_background_crop_shows_nothing_of_the_person_and_has_every_joint_off_t
         assert (points < -1000).all()
 
 
+def test_a_background_crop_avoids_everybody_who_is_annotated_on_the_photo() -> None:
+    photo = np.full((ROWS, COLUMNS, 3), 40, dtype=np.uint8)
+    photo[40:120, 30:90] = 255
+    data = dataset(photo, KEYPOINTS / 4, box=Box(0, 0, 8, 8))
+    other = replace(data.persons[0], box=Box(30, 40, 60, 80), id="other")
+    samples = Samples(replace(data, persons=[*data.persons, other]), replace(WILD, background=1))
+    crops = [samples[epoch, 0] for epoch in range(20)]
+    nobody = [crop for crop, points in crops if (points < -1000).all()]
+    assert nobody
+    assert all((crop > 200).float().mean() < 0.03 for crop in nobody)
+
+
 def test_a_person_who_fills_the_photo_has_no_background_crop() -> None:
     samples = Samples(dataset(WAVES, box=Box(0, 0, COLUMNS, ROWS)), replace(CALM, background=1))
     assert (samples[0, 0][1][HEAD] > 0).all()

@@ -94,6 +94,14 @@ def test_a_folder_with_a_run_is_left_alone(tmp_path: Path, kept: str) -> None:
     assert snapshot(tmp_path) == {kept: b"precious"}
 
 
+@pytest.mark.parametrize("name", ["config.json", "metrics.csv", "curves.png"])
+def test_somebody_elses_file_is_not_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match=f"has a {name} already"):
+        go(TINY, tmp_path)
+    assert snapshot(tmp_path) == {name: b"mine"}
+
+
 def test_overwriting_begins_anew(tmp_path: Path) -> None:
     go(TOY, tmp_path)
     before = (tmp_path / LAST).read_bytes()

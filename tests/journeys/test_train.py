@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,6 +123,15 @@ def test_a_finished_run_is_neither_begun_anew_nor_changed(undisturbed: Path) -> 
     assert "--resume" in again.stderr
     assert "--overwrite" in again.stderr
     assert snapshot(undisturbed) == before
+
+
+@pytest.mark.slow
+def test_a_finished_run_may_be_made_longer(undisturbed: Path, tmp_path: Path) -> None:
+    longer = tmp_path / "longer"
+    shutil.copytree(undisturbed, longer)
+    done = train("--resume", "--out", longer, "--epochs", EPOCHS + 1)
+    assert done.returncode == 0, done.stderr
+    assert len((longer / "metrics.csv").read_text().splitlines()) == 1 + EPOCHS + 1
 
 
 @pytest.mark.slow
