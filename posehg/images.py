@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 import zlib
+from difflib import get_close_matches
 from pathlib import Path
 
 import cv2
@@ -21,6 +23,8 @@ Image = NDArray[np.uint8]
 
 MAX_PIXELS = 170_000_000
 """Larger pictures are refused: decoded they would take more than 500 MB. (Pillow's own limit is a little higher.)"""
+
+_SMALLER = "Make it smaller first."
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """What can be written, and Pillow's name for it."""
@@ -43,20 +47,21 @@ def read(path: str | Path) -> Image:
             warnings.simplefilter("ignore")
             with PillowImage.open(path) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
-                    raise InputError(f"{path} is too large: {picture.width} x {picture.height} pixels.")
+                    raise InputError(f"{path} is too large: {picture.width} x {picture.height} pixels.", _SMALLER)
                 picture.load()
                 return _to_rgb(_upright(picture))
     except FileNotFoundError:
-        raise InputError(f"There is no file {path}.") from None
+        raise InputError(f"There is no file {path}.", _similar(path)) from None
     except PermissionError:
         raise InputError(f"{path} may not be read.", "Check its permissions.") from None
     except UnidentifiedImageError:
         empty = path.stat().st_size == 0
-        raise InputError(f"{path} is {'an empty file' if empty else 'not a picture that can be read'}.") from None
+        what = "an empty file" if empty else "not a picture that can be read"
+        raise InputError(f"{path} is {what}.", "JPEG, PNG, WebP, TIFF, BMP and GIF are read, among others.") from None
     except PillowImage.DecompressionBombError:
-        raise InputError(f"{path} is too large to be decoded.") from None
+        raise InputError(f"{path} is too large to be decoded.", _SMALLER) from None
     except _BROKEN as error:
-        raise InputError(f"{path} is broken or cut short ({error}).") from None
+        raise InputError(f"{path} is broken or cut short ({error}).", "Copy or download it again.") from None
 
 
 def _upright(picture: PillowImage.Image) -> PillowImage.Image:
@@ -64,6 +69,15 @@ def _upright(picture: PillowImage.Image) -> PillowImage.Image:
         return ImageOps.exif_transpose(picture)
     except _BROKEN:  # the pixels are sound by now, and only what the EXIF block says of them is not
         return picture
+
+
+def _similar(path: Path) -> str:
+    """A hint: the file of that folder whose name is most like the one that is missing."""
+    if not path.parent.is_dir():
+        return f"There is no folder {path.parent} either."
+    names = os.listdir(path.parent) if os.access(path.parent, os.R_OK) else []
+    close = get_close_matches(path.name, names, n=1, cutoff=0.75)
+    return f"Did you mean {path.parent / close[0]}?" if close else "Check the name and the folder."
 
 
 def _to_rgb(picture: PillowImage.Image) -> Image:

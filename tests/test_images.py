@@ -227,3 +227,10 @@ def test_where_nothing_can_be_written_is_named(tmp_path: Path, name: str) -> Non
 def test_a_side_that_is_too_long_for_the_format_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="WEBP"):
         images.write(tmp_path / "a.webp", np.zeros((1, 20000, 3), dtype=np.uint8))
+
+
+def test_a_missing_file_brings_up_the_one_that_was_meant(tmp_path: Path) -> None:
+    (tmp_path / "holiday 1.jpg").touch()
+    with pytest.raises(InputError) as caught:
+        images.read(tmp_path / "holiday 7.jpg")
+    assert caught.value.hint == f"Did you mean {tmp_path / 'holiday 1.jpg'}?"

@@ -48,8 +48,7 @@ class Estimator:
         self.config = checkpoint.config
         self.device = devices.resolve(device)
         self.flip, self.decoder = flip, decoder
-        # On a CPU one view at a time is as fast as many, and needs less memory.
-        self.batch = batch or (1 if self.device.type == "cpu" else 32)
+        self.batch = batch or (_cpu_batch(self.config.input_size) if self.device.type == "cpu" else 32)
         network = network or checkpoint.network()
         self._network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -100,6 +99,12 @@ class Estimator:
         for view, cells, score in zip(views, points.cpu().numpy(), scores.cpu().double().numpy(), strict=True):
             keypoints = self.to_heatmap(view).inverse()(cells)
             yield Pose(self.config.skeleton, keypoints, score, view.box, float(score.mean()))
+
+
+def _cpu_batch(size: tuple[int, int]) -> int:
+    """Small crops are quicker together (at 128 x 128 twice as quick as one by one), large ones by themselves."""
+    rows, columns = size
+    return max(1, 2**18 // (rows * columns))
 
 
 def _batches(views: Iterable[View], size: int) -> Iterator[tuple[View, ...]]:
