@@ -113,7 +113,8 @@ def test_a_process_of_its_own_prints_nothing_but_json_on_stdout(
     out, err = process.communicate(timeout=120)
     assert process.returncode == 3
     assert [record["error"] for record in records(out.decode())] == [None, f"There is no file {missing}."]
-    expected = [f"Error: There is no file {missing}.", "1 of 2 photos failed; the others are done."]
+    hint = "Hint: Check the name and the folder."
+    expected = [f"Error: There is no file {missing}.", hint, "1 of 2 photos failed; the others are done."]
     assert err.decode().splitlines() == expected
 
 
