@@ -14,7 +14,7 @@ from posehg.datasets.joining import join, on_skeleton
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import MPII, Skeleton
 
-__all__ = ["LOADERS", "Dataset", "join", "load", "load_one", "on_skeleton", "read_picture", "spread"]
+__all__ = ["LOADERS", "Dataset", "join", "load", "load_one", "on_skeleton", "parse", "read_picture", "spread"]
 
 
 def _module(name: str) -> ModuleType:
@@ -62,7 +62,7 @@ def load(names: str, data: Path | None, split: str, skeleton: Skeleton | None = 
     skeleton: what all persons are put on. By default a single set keeps its own; joined ones get MPII's where MPII or
     the synthetic set is among them, else that of the first.
     """
-    counts = _parse(names)
+    counts = parse(names)
     datasets = [load_one(name, data, split, joined=len(counts) > 1) for name, _ in counts]
     if skeleton is None:
         mpii_like = len(counts) > 1 and not MPII_LIKE.isdisjoint(name for name, _ in counts)
@@ -80,7 +80,7 @@ def _number(text: str) -> float:
         return float("nan")
 
 
-def _parse(names: str) -> list[tuple[str, float]]:
+def parse(names: str) -> list[tuple[str, float]]:
     """``mpii:2+lspet`` -> [("mpii", 2.0), ("lspet", 1.0)]."""
     parts = []
     for part in names.split("+"):

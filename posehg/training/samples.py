@@ -27,7 +27,7 @@ _NOWHERE = -1e4
 
 
 @dataclass(frozen=True)
-class View:
+class RandomView:
     """How a crop is taken: the box it shows and the map from the photo to it."""
 
     box: Box
@@ -35,7 +35,7 @@ class View:
     mirrored: bool
 
 
-def draw_view(person: Person, config: TrainConfig, rng: Generator) -> View:
+def draw_view(person: Person, config: TrainConfig, rng: Generator) -> RandomView:
     """A random view of a person: rotation, scale and shift uniform within the configured limits, perhaps mirrored."""
     size = config.input_size
     zoom = 1 + rng.uniform(-config.scale, config.scale)
@@ -45,7 +45,7 @@ def draw_view(person: Person, config: TrainConfig, rng: Generator) -> View:
     box = Box(box.x + shift_x * box.w, box.y + shift_y * box.h, box.w, box.h)
     to_crop = Affine.crop(box, (size, size), rotation)
     mirrored = bool(rng.random() < config.flip)
-    return View(box, to_crop.then(Affine.mirror(size)) if mirrored else to_crop, mirrored)
+    return RandomView(box, to_crop.then(Affine.mirror(size)) if mirrored else to_crop, mirrored)
 
 
 def draw_gains(config: TrainConfig, rng: Generator) -> np.ndarray:
@@ -146,7 +146,7 @@ class Samples(TorchDataset[tuple[Tensor, Tensor]]):
         crop = images.warp(part, to_part.inverse().then(view.to_crop), size)
         return _to_tensor(multiply(crop, gains)), self._points(person.keypoints, view)
 
-    def _points(self, keypoints: Points, view: View) -> Tensor:
+    def _points(self, keypoints: Points, view: RandomView) -> Tensor:
         points = view.to_crop.then(Affine.shrink(STRIDE))(keypoints)
         if view.mirrored:
             points = points[self._flip]

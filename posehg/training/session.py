@@ -78,10 +78,10 @@ def _skeleton(name: str) -> Skeleton | None:
 def _validation(config: TrainConfig, data: Path | None, training: Dataset, listener: Listener) -> list[Dataset]:
     """Some of the val split of each joined set, on the training set's skeleton; sets without one are left out."""
     found = []
-    for part in config.dataset.split("+"):
-        name = part.partition(":")[0].strip()
+    parts = datasets.parse(config.dataset)
+    for name, _ in parts:
         try:
-            found.append(datasets.load_one(name, data, "val", joined="+" in config.dataset))
+            found.append(datasets.load_one(name, data, "val", joined=len(parts) > 1))
         except NotAvailable as error:
             listener.note(f"{name} takes no part in the validation: {error}")
     count = config.limit or MAX_VALIDATION

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
 from posehg import __version__, images
+from posehg.cli.predict import predict
+from posehg.inference import people
 from tests.journeys.conftest import Posehg
 
 COMMANDS = ("predict", "train", "eval", "export")
@@ -136,3 +139,8 @@ def test_options_may_come_from_the_environment(
     monkeypatch.setenv("POSEHG_MODEL", str(square))
     monkeypatch.setenv("POSEHG_DEVICE", "cpu")
     assert posehg("predict", photo, "--whole").code == 0
+
+
+def test_joints_are_drawn_from_the_score_on_that_counts_as_found() -> None:
+    """The default stands twice, as importing the search would load torch for --help."""
+    assert inspect.signature(predict).parameters["threshold"].default == people.THRESHOLD
