@@ -65,10 +65,14 @@ def draw(image: Image, poses: Sequence[Pose], threshold: float, style: Style = S
     return canvas
 
 
-def draw_truth_and_prediction(image: Image, truth: Points, pose: Pose, threshold: float = 0.0) -> Image:
-    """The prediction in colour and over it, thin and green, the annotation: (J, 2) photo pixels, NaN = not labelled."""
-    canvas = draw(image, [pose], threshold)
-    _draw_skeleton(canvas, pose.skeleton, truth, np.ones(len(truth), dtype=bool), pose.box, _TRUTH)
+def draw_labels(image: Image, skeleton: Skeleton, keypoints: Points, box: Box, plain: bool = False) -> Image:
+    """A copy of the image with an annotation on it: (J, 2) photo pixels, NaN = not labelled.
+
+    box: the person's. plain: thin and green, to be told from a prediction; else in the colours of the sides.
+    """
+    canvas = image.copy()
+    style = _TRUTH if plain else STYLES["thin"]
+    _draw_skeleton(canvas, skeleton, keypoints, np.ones(len(keypoints), dtype=bool), box, style)
     return canvas
 
 

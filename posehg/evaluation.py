@@ -14,7 +14,7 @@ from posehg.inference import persons
 from posehg.inference.estimator import Estimator
 from posehg.metrics import JointScores
 from posehg.poses import Pose
-from posehg.skeletons import LIMB_JOINTS, Skeleton
+from posehg.skeletons import Skeleton
 
 PCK_THRESHOLD, PCKH_THRESHOLD = 0.2, 0.5
 _NOT_IN_PCKH_MEAN = ("pelvis", "thorax")
@@ -45,20 +45,17 @@ class Report:
 def evaluate(estimator: Estimator, data: Dataset, watch: Callable[[Iterator[Pose]], Iterable[Pose]] = iter) -> Report:
     """The poses from the annotated boxes against the annotation; joints are matched by name, others do not count.
 
-    watch: sees the poses come, for a progress bar.
+    Of several processes each estimates its share, and all get the whole report.
+    watch: sees this process's poses come, for a progress bar.
     Raises InputError where network and data set have no joint in common.
     """
-    model = estimator.config.skeleton
-    joints = tuple(joint for joint in data.skeleton.joints if joint in model.joints)
+    joints = persons.joints_in_common(estimator, data)
     if not joints:
         raise InputError(
             f"The model has none of the joints of {data.name}: it was made for another skeleton.",
-            f"The model has: {', '.join(model.joints)}.",
+            f"The model has: {', '.join(estimator.config.skeleton.joints)}.",
         )
-    channels = [model.index(joint) for joint in joints]
-    predicted = np.full((len(data), len(data.skeleton.joints), 2), np.nan)
-    for row, pose in zip(predicted, watch(persons.estimate(estimator, data)), strict=True):
-        row[[data.skeleton.index(joint) for joint in joints]] = pose.keypoints[channels]
+    _, predicted = persons.predicted(estimator, data, watch)
     people = list(data.persons)
     truth = np.stack([person.keypoints for person in people])
     tables = [_pck(predicted, truth, data.skeleton, joints)]
@@ -71,8 +68,8 @@ def evaluate(estimator: Estimator, data: Dataset, watch: Callable[[Iterator[Pose
 def _pck(predicted: metrics.Array, truth: metrics.Array, skeleton: Skeleton, joints: tuple[str, ...]) -> Table:
     scores = metrics.pck(predicted, truth, skeleton, PCK_THRESHOLD)
     channels = [skeleton.index(joint) for joint in joints]
-    limbs = [channel for channel in channels if skeleton.joints[channel] in LIMB_JOINTS]
-    means = {f"mean of the {len(limbs)} limb joints": scores.mean(limbs)} if limbs else {}
+    limbs = metrics.limb_indices(skeleton, joints)
+    means = {f"mean of the {len(limbs)} limb joints": scores.mean(limbs)} if limbs != channels else {}
     means[f"mean of all {len(joints)} joints"] = scores.mean(channels)
     return Table(f"PCK@{PCK_THRESHOLD:g}", scores, means)
 

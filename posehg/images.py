@@ -125,19 +125,32 @@ def warp(image: Image, to_crop: Affine, size: tuple[int, int], fill: int = 0) ->
     What lies outside the image is ``fill``. One bilinear warp; where the crop is less than half as large as what it
     shows, the image is first averaged over whole k x k pixels, so that nothing aliases; that is part of the map.
     """
-    rows, columns = size
+    return interpolate(*shown(image, to_crop, size, fill), size, fill)
+
+
+def shown(image: Image, to_crop: Affine, size: tuple[int, int], fill: int = 0) -> tuple[Image, Affine]:
+    """The first half of ``warp``: the pixels that the crop is made of, averaged where that is due, and their map to it.
+
+    The pixels may be the image's own memory; there may be none at all.
+    """
     # A whole number that came out a hair too small is meant; a picture smaller than one cell needs no larger cells.
     factor = max(1, min(int(1 / to_crop.scale + 1e-6), *image.shape[:2]))
     top, left, part = _shown(image, to_crop, size, factor)
-    if part.size == 0:
-        return np.full((rows, columns, 3), fill, dtype=np.uint8)
     to_part = Affine.translation(-left, -top)
-    if factor > 1:
+    if factor > 1 and part.size:
         part = _averaged(part, factor, fill)
         to_part = to_part.then(Affine.shrink(factor))
+    return part, to_part.inverse().then(to_crop)
+
+
+def interpolate(part: Image, to_crop: Affine, size: tuple[int, int], fill: int = 0) -> Image:
+    """The second half of ``warp``: bilinear, nothing averaged."""
+    rows, columns = size
+    if part.size == 0:
+        return np.full((rows, columns, 3), fill, dtype=np.uint8)
     warped = cv2.warpAffine(
         part,
-        to_part.inverse().then(to_crop).matrix[:2],
+        to_crop.matrix[:2],
         (columns, rows),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,

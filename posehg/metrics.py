@@ -1,7 +1,11 @@
-"""PCK and PCKh: arrays in, arrays out. N persons, J joints; NaN means "not labelled" and never counts."""
+"""PCK and PCKh: arrays in, arrays out. N persons, J joints.
+
+NaN never counts: in the truth it is a joint that is not labelled, in a prediction one that the network does not have.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +48,7 @@ class JointScores:
 def normalised_distances(predicted: Array, truth: Array, unit: Array) -> Array:
     """|predicted - truth| / unit: (N, J, 2), (N, J, 2), (N,) photo pixels -> (N, J).
 
-    NaN where the truth is NaN and for persons whose unit is missing, zero or negative: they are skipped.
+    NaN where truth or prediction is NaN and for persons whose unit is missing, zero or negative: they are skipped.
     """
     unit = np.where(np.isfinite(unit) & (unit > 0), unit, np.nan)
     return np.linalg.norm(predicted - truth, axis=-1) / unit[:, None]
@@ -70,8 +74,10 @@ def pck(predicted: Array, truth: Array, skeleton: Skeleton, threshold: float = 0
     return found(normalised_distances(predicted, truth, torso_sizes(truth, skeleton)), threshold)
 
 
-def limb_indices(skeleton: Skeleton) -> list[int]:
-    """The channels of the twelve joints of arms and legs, as far as the skeleton has them; else all channels."""
-    return [skeleton.index(joint) for joint in LIMB_JOINTS if joint in skeleton.joints] or list(
-        range(len(skeleton.joints))
-    )
+def limb_indices(skeleton: Skeleton, joints: Collection[str] | None = None) -> list[int]:
+    """The channels whose mean is the figure of a network: of the twelve joints of arms and legs, where there are any.
+
+    joints: those of the skeleton that count, all by default. Without an arm or leg among them it is their channels.
+    """
+    counted = [channel for channel, joint in enumerate(skeleton.joints) if joints is None or joint in joints]
+    return [channel for channel in counted if skeleton.joints[channel] in LIMB_JOINTS] or counted

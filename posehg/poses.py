@@ -23,6 +23,8 @@ class Person:
     head_size: the unit of PCKh in photo pixels, or None where the annotation has no head box.
     id: names the person within the data set.
     source: the data set's name, in joined sets only: it tells which of them reads the picture.
+    others: boxes of further annotated people on the picture (packed sets only, where each picture shows one person of
+        the set).
     """
 
     image: Path
@@ -32,6 +34,7 @@ class Person:
     head_size: float | None = None
     id: str = ""
     source: str = ""
+    others: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -15,7 +16,8 @@ class Skeleton:
 
     joints: the J names; a name that begins with ``left_`` or ``right_`` has its mirror image under the other prefix.
     limbs: pairs of joint names, drawn as lines.
-    torso: the two joints whose distance is the unit of PCK.
+    torso: the two joints whose distance is the unit of PCK. A subset may be without them: then its poses are measured
+        on the whole skeleton.
     """
 
     name: str
@@ -39,6 +41,22 @@ class Skeleton:
             raise UsageError(f"The skeleton {self.name!r} has no joint {joint!r}.", hint)
         return self.joints.index(joint)
 
+    def subset(self, joints: Sequence[str]) -> Skeleton:
+        """The skeleton of some of its joints, in the order given; its name says how many: mpii-5.
+
+        Limbs whose ends are both kept remain. A joint left out between two others leaves one limb between these, as
+        from shoulder to wrist; one with more limbs, as the thorax, takes them with it.
+        Raises UsageError for names that the skeleton does not have, for one given twice and for none.
+        """
+        for joint in joints:
+            self.index(joint)
+        limbs = self.limbs
+        for joint in self.joints:
+            if joint not in joints:
+                limbs = _bridged(limbs, joint)
+        kept = {frozenset(limb): limb for limb in limbs if set(limb) <= set(joints)}  # a bridge may lie beside a limb
+        return Skeleton(f"{self.name}-{len(joints)}", tuple(joints), tuple(kept.values()), self.torso)
+
     @cached_property
     def flip(self) -> tuple[int, ...]:
         """For each channel the channel that it becomes when the picture is mirrored."""
@@ -47,6 +65,16 @@ class Skeleton:
     @cached_property
     def limb_indices(self) -> tuple[tuple[int, int], ...]:
         return tuple((self.index(a), self.index(b)) for a, b in self.limbs)
+
+
+def _bridged(limbs: tuple[tuple[str, str], ...], joint: str) -> tuple[tuple[str, str], ...]:
+    """The limbs with those of a joint that has two neighbours replaced by one between these."""
+    own = [limb for limb in limbs if joint in limb]
+    neighbours = dict.fromkeys(end for limb in own for end in limb if end != joint)
+    if len(neighbours) != 2:
+        return limbs
+    a, b = neighbours
+    return (*(limb for limb in limbs if limb not in own), (a, b))
 
 
 def _mirrored(joint: str, joints: tuple[str, ...]) -> str:

@@ -21,7 +21,7 @@ training | evaluation
 inference
 exporters | outputs | datasets
 checkpoints
-network | heatmaps | metrics | drawing | charts
+network | heatmaps | metrics | drawing | charts | processes
 images | poses | strokes
 skeletons | geometry
 files
@@ -29,7 +29,7 @@ errors
 """
 LINES = [[room.strip() for room in line.split("|")] for line in ORDER.strip().splitlines()]
 HEIGHT = {room: -index for index, line in enumerate(LINES) for room in line}
-TORCH_ROOMS = {"network", "heatmaps", "checkpoints", "training", "inference", "evaluation", "exporters"}
+TORCH_ROOMS = {"network", "heatmaps", "processes", "checkpoints", "training", "inference", "evaluation", "exporters"}
 HEAVY = {"torch", "cv2", "numpy", "PIL", "huggingface_hub", "scipy"}
 
 

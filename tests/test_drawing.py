@@ -32,6 +32,11 @@ def pose(keypoints: Points = STANDING, scores: float | NDArray[np.float64] = 0.9
     return Pose(skeleton, keypoints, spread, box.square(1.25), float(spread.mean()))
 
 
+def with_labels(image: Image, truth: Points, predicted: Pose, threshold: float = 0.0) -> Image:
+    drawn = drawing.draw(image, [predicted], threshold)
+    return drawing.draw_labels(drawn, predicted.skeleton, truth, predicted.box, plain=True)
+
+
 def ground(rows: int = 240, columns: int = 180, value: int = 128) -> Image:
     return np.full((rows, columns, 3), value, dtype=np.uint8)
 
@@ -63,7 +68,7 @@ def test_the_image_that_is_given_is_not_changed() -> None:
     image = ground()
     image.setflags(write=False)
     drawing.draw(image, [pose()], 0.5, Style(labels=True))
-    drawing.draw_truth_and_prediction(image, STANDING, pose())
+    with_labels(image, STANDING, pose())
     drawing.heatmap_overlay(image, np.ones((5, 7)), Affine.identity())
     assert (image == 128).all()
 
@@ -189,15 +194,15 @@ def test_nothing_that_a_pose_can_hold_is_too_wild(
 def test_unlabelled_joints_of_the_truth_are_left_out() -> None:
     truth = np.full((16, 2), np.nan)
     unsure = pose(scores=0.0)
-    nothing = drawing.draw_truth_and_prediction(ground(), truth, unsure, threshold=0.5)
+    nothing = with_labels(ground(), truth, unsure, threshold=0.5)
     assert not changed(ground(), nothing).any()
     truth[MPII.index("head_top")] = (100, 100)
-    rows, columns = np.nonzero(changed(ground(), drawing.draw_truth_and_prediction(ground(), truth, unsure, 0.5)))
+    rows, columns = np.nonzero(changed(ground(), with_labels(ground(), truth, unsure, 0.5)))
     assert np.hypot(columns - 100, rows - 100).max() < 8
 
 
 def test_truth_and_prediction_can_be_told_apart() -> None:
-    drawn = drawing.draw_truth_and_prediction(ground(), STANDING + np.array((20, 0)), pose())
+    drawn = with_labels(ground(), STANDING + np.array((20, 0)), pose())
     green = (drawn[..., 1] > 200) & (drawn[..., 0] < 150) & (drawn[..., 2] < 100)
     assert green[150, 78]
     assert not green[150, 58]

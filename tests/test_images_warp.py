@@ -108,3 +108,120 @@ def test_fine_stripes_turn_gray_and_do_not_alias() -> None:
     stripes[:, ::2] = 255
     crop = images.warp(stripes, Affine.crop(Box(20, 20, 240, 240), (30, 30)), (30, 30))
     assert np.abs(crop.astype(int) - 127).max() <= 2
+
+
+# ---- the two halves of a warp ----------------------------------------------------------------------------------------
+
+ROWS, COLUMNS = 61, 47
+"""Of the crops."""
+
+
+def by_hand(image: images.Image, to_crop: Affine, fill: int) -> np.ndarray:
+    """Bilinear in double precision, without any averaging: (ROWS, COLUMNS, 3)."""
+    height, width = image.shape[:2]
+    framed = np.full((height + 2, width + 2, 3), fill, dtype=np.float64)
+    framed[1:-1, 1:-1] = image
+    y, x = np.mgrid[:ROWS, :COLUMNS]
+    points = to_crop.inverse()(np.stack((x, y), axis=-1)) + 1
+    points = np.clip(points, 0, (width + 0.999999, height + 0.999999))  # further out it is all the same
+    (x0, y0), (fx, fy) = (np.moveaxis(part, -1, 0) for part in (points.astype(int), points % 1))
+    fx, fy = fx[..., None], fy[..., None]
+    upper = framed[y0, x0] * (1 - fx) + framed[y0, x0 + 1] * fx
+    lower = framed[y0 + 1, x0] * (1 - fx) + framed[y0 + 1, x0 + 1] * fx
+    return upper * (1 - fy) + lower * fy
+
+
+def numbered(rows: int, columns: int) -> images.Image:
+    """Each pixel's colour says where it is: (x, y, 0)."""
+    y, x = np.mgrid[:rows, :columns]
+    return np.stack((x, y, np.zeros_like(x)), axis=-1).astype(np.uint8)
+
+
+def slow(rows: int, columns: int) -> images.Image:
+    """Slow waves: older versions of OpenCV interpolate at 32nds of a pixel, which hardly shows on these."""
+    y, x = np.mgrid[:rows, :columns]
+    return (128 + 100 * np.stack((np.sin(x / 9 + y / 13), np.cos(x / 11), np.sin(y / 7)), axis=-1)).astype(np.uint8)
+
+
+maps = st.builds(
+    lambda x, y, side, rotation, mirrored: Affine.crop(Box.around((x, y), side, side), (ROWS, COLUMNS), rotation).then(
+        Affine.mirror(COLUMNS) if mirrored else Affine.identity()
+    ),
+    st.floats(-60, 240),
+    st.floats(-60, 240),
+    st.floats(3, 800),
+    st.floats(-180, 180),
+    st.booleans(),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(to_crop=maps, fill=st.sampled_from([0, 7]))
+def test_a_crop_is_interpolated_from_what_is_shown(to_crop: Affine, fill: int) -> None:
+    photo = slow(199, 181)
+    pixels, onto = images.shown(photo, to_crop, (ROWS, COLUMNS), fill)
+    crop = images.warp(photo, to_crop, (ROWS, COLUMNS), fill)
+    if pixels.size == 0:
+        assert (crop == fill).all()
+    else:
+        difference = np.abs(crop - by_hand(pixels, onto, fill))
+        assert np.percentile(difference, 90) <= 2
+        assert difference.max() <= 0.6 + 230 / 16  # beside the photo's end, where the fill begins abruptly
+
+
+@settings(max_examples=60, deadline=None)
+@given(maps)
+def test_what_is_shown_lies_where_it_lay_on_the_photo(to_crop: Affine) -> None:
+    photo = numbered(199, 181)
+    pixels, onto = images.shown(photo, to_crop, (ROWS, COLUMNS))
+    factor = onto.scale / to_crop.scale  # pixels averaged into one, along each side
+    y, x = np.mgrid[: pixels.shape[0], : pixels.shape[1]]
+    within = (y + 1) * factor + pixels[:1, :1, 1].min(initial=255) <= 199  # not filled up at the photo's end
+    within &= (x + 1) * factor + pixels[:1, :1, 0].min(initial=255) <= 181
+    wanted = onto(np.stack((x, y), axis=-1)[within])
+    np.testing.assert_allclose(to_crop(pixels[within][:, :2]), wanted, atol=0.51 * np.sqrt(2) * to_crop.scale + 1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(maps)
+def test_what_is_shown_is_averaged_to_less_than_twice_the_crops_fineness(to_crop: Affine) -> None:
+    pixels, onto = images.shown(noise(199, 181), to_crop, (ROWS, COLUMNS))
+    assert onto.scale > 0.5
+    assert onto.scale <= max(1, to_crop.scale) + 1e-6
+    if to_crop.scale > 0.5 and pixels.size:
+        assert onto.scale == pytest.approx(to_crop.scale)  # nothing is averaged
+
+
+@settings(max_examples=60, deadline=None)
+@given(maps)
+def test_what_is_shown_holds_every_pixel_that_the_crop_needs_and_few_more(to_crop: Affine) -> None:
+    photo = slow(199, 181)
+    pixels, onto = images.shown(photo, to_crop, (ROWS, COLUMNS))
+    if onto.scale == pytest.approx(to_crop.scale):
+        assert np.abs(by_hand(photo, to_crop, 0) - by_hand(pixels, onto, 0)).max(initial=0) < 1e-6
+    reach = np.hypot(ROWS + 2, COLUMNS + 2) / onto.scale + 5
+    assert max(pixels.shape[:2]) <= reach
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (7, 0)])
+def test_interpolated_from_no_pixels_a_crop_is_the_fill(shape: tuple[int, int]) -> None:
+    crop = images.interpolate(np.zeros((*shape, 3), dtype=np.uint8), Affine.identity(), (ROWS, COLUMNS), fill=9)
+    assert crop.shape == (ROWS, COLUMNS, 3)
+    assert (crop == 9).all()
+
+
+def test_interpolating_averages_nothing() -> None:
+    stripes = np.zeros((300, 300, 3), dtype=np.uint8)
+    stripes[:, ::4] = 255
+    crop = images.interpolate(stripes, Affine.shrink(4).then(Affine.translation(3 / 8, 0)), (ROWS, COLUMNS))
+    assert (crop == 255).all()
+
+
+def test_neither_half_changes_the_photo() -> None:
+    photo = noise(199, 181)
+    before = photo.copy()
+    for side in (20, 900):
+        to_crop = Affine.crop(Box(0, 0, side, side), (ROWS, COLUMNS), 30)
+        pixels, onto = images.shown(photo, to_crop, (ROWS, COLUMNS))
+        images.interpolate(pixels, onto, (ROWS, COLUMNS))
+    np.testing.assert_array_equal(photo, before)

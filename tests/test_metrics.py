@@ -157,6 +157,25 @@ def test_a_skeleton_without_arms_and_legs_is_compared_by_all_its_joints() -> Non
     assert metrics.limb_indices(Skeleton("faces", ("nose", "chin"), ())) == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("joints", "counted"),
+    [
+        (("pelvis", "left_wrist", "right_knee"), ["right_knee", "left_wrist"]),
+        (("head_top", "pelvis"), ["pelvis", "head_top"]),
+    ],
+)
+def test_joints_that_do_not_count_are_no_limbs(joints: tuple[str, ...], counted: list[str]) -> None:
+    assert [MPII.joints[channel] for channel in metrics.limb_indices(MPII, joints)] == counted
+
+
+def test_a_joint_without_a_prediction_does_not_count() -> None:
+    truth = np.random.default_rng(0).uniform(0, 300, (3, len(MPII.joints), 2))
+    predicted = truth.copy()
+    predicted[:, MPII.index("left_knee")] = np.nan
+    scores = metrics.pck(predicted, truth, MPII)
+    assert [scores.labelled[MPII.index(joint)] for joint in ("left_knee", "left_ankle")] == [0, 3]
+
+
 # ---- real predictions --------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import default_rng
@@ -15,9 +14,12 @@ from posehg.datasets import Dataset
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.poses import Person
+from posehg.processes import World
 from posehg.skeletons import Skeleton
+from posehg.training.batches import Sample
 from posehg.training.config import TrainConfig
-from posehg.training.samples import Order, Samples, draw_view, steps_per_epoch
+from posehg.training.samples import CropCache, Order, Samples, smallest_share, steps_per_epoch, unchanged
+from posehg.training.views import draw_view
 
 PATIENT = settings(max_examples=30, deadline=None)  # another process may have the cores
 SIZE = 128
@@ -28,6 +30,7 @@ LEFT, HEAD, RIGHT, TAIL, FOOT = range(5)
 KEYPOINTS = np.array([(140.25, 190.5), (181.0, 121.75), (213.5, 170.25), (np.nan, np.nan), (190.0, 200.0)])
 WILD = TrainConfig(input_size=SIZE, rotation=40, scale=0.3, translation=0.1, colour=0, flip=0.5, seed=5)
 CALM = replace(WILD, rotation=0, scale=0, translation=0, flip=0)
+HALF = replace(WILD, scale=0, translation=0, half_body=1)
 
 
 def dataset(image: Image, keypoints: np.ndarray = KEYPOINTS, count: int = 1, box: Box = BOX) -> Dataset:
@@ -56,11 +59,16 @@ def waves() -> Image:
 DOTS, WAVES = dots(), waves()
 
 
-def centroids(crop: torch.Tensor) -> np.ndarray:
-    """(3, 2): where in the crop (3, S, S) the red, the green and the blue dot lie, in crop pixels."""
-    values = crop.numpy().astype(float)
+def crop_of(sample: Sample) -> np.ndarray:
+    """(S, S, 3) as integers, which can be subtracted from each other."""
+    return sample.crop(SIZE).astype(int)
+
+
+def centroids(sample: Sample) -> np.ndarray:
+    """(3, 2): where in the crop the red, the green and the blue dot lie, in crop pixels."""
+    values = np.moveaxis(sample.crop(SIZE).astype(float), -1, 0)
     values[values < 3] = 0
-    y, x = np.mgrid[: values.shape[1], : values.shape[2]]
+    y, x = np.mgrid[:SIZE, :SIZE]
     mass = values.sum(axis=(1, 2))
     return np.stack([(values * x).sum(axis=(1, 2)) / mass, (values * y).sum(axis=(1, 2)) / mass], axis=-1)
 
@@ -79,32 +87,33 @@ def is_mirrored(points: np.ndarray) -> bool:
 
 
 @PATIENT
+@given(st.sampled_from([WILD, HALF]), st.integers(0, 10**6))
+def test_points_lie_where_the_crop_shows_them(config: TrainConfig, epoch: int) -> None:
+    sample = Samples(dataset(DOTS), config)[epoch, 0]
+    shown = centroids(sample)
+    left, right = (RIGHT, LEFT) if sample.mirrored else (LEFT, RIGHT)
+    assert (sample.points[[left, HEAD, right]] * 4 + 1.5) == pytest.approx(shown, abs=0.3)
+
+
+@PATIENT
 @given(st.integers(0, 10**6))
-def test_points_lie_where_the_crop_shows_them(epoch: int) -> None:
-    crop, points = Samples(dataset(DOTS), WILD)[epoch, 0]
-    shown = centroids(crop)
-    left, right = (RIGHT, LEFT) if is_mirrored(shown) else (LEFT, RIGHT)
-    assert (points[[left, HEAD, right]].numpy() * 4 + 1.5) == pytest.approx(shown, abs=0.3)
+def test_a_sample_says_of_itself_whether_it_is_mirrored(epoch: int) -> None:
+    sample = Samples(dataset(DOTS), WILD)[epoch, 0]
+    assert sample.mirrored == is_mirrored(centroids(sample))
 
 
 @pytest.mark.parametrize("flip", [0, 1])
 def test_mirrored_crops_are_as_frequent_as_asked(flip: int) -> None:
     samples = Samples(dataset(DOTS), replace(WILD, flip=flip))
-    assert [is_mirrored(centroids(samples[epoch, 0][0])) for epoch in range(7)] == [bool(flip)] * 7
-
-
-def test_about_half_of_the_crops_are_mirrored_by_default() -> None:
-    config = TrainConfig()
-    mirrored = [draw_view(dataset(DOTS).persons[0], config, default_rng(i)).mirrored for i in range(400)]
-    assert 150 < sum(mirrored) < 250
+    assert [is_mirrored(centroids(samples[epoch, 0])) for epoch in range(7)] == [bool(flip)] * 7
 
 
 def test_a_mirrored_crop_is_the_crop_from_right_to_left_with_the_sides_exchanged() -> None:
-    (crop, points), (mirrored, turned) = (Samples(dataset(WAVES), replace(CALM, flip=f))[0, 0] for f in (0, 1))
-    assert (crop.flip(-1).int() - mirrored.int()).abs().max() <= 1
-    expected = points[list(SKELETON.flip)].clone()
+    straight, mirrored = (Samples(dataset(WAVES), replace(CALM, flip=flip))[0, 0] for flip in (0, 1))
+    assert np.abs(crop_of(straight)[:, ::-1] - crop_of(mirrored)).max() <= 1
+    expected = straight.points[list(SKELETON.flip)].copy()
     expected[:, 0] = SIZE / 4 - 1 - expected[:, 0]
-    torch.testing.assert_close(turned, expected, equal_nan=True)
+    np.testing.assert_allclose(mirrored.points, expected, rtol=1e-5)
 
 
 @PATIENT
@@ -113,60 +122,65 @@ def test_a_joint_that_is_not_labelled_stays_so_on_its_own_side(epoch: int) -> No
     keypoints = KEYPOINTS.copy()
     keypoints[LEFT] = np.nan
     with_it, without = (Samples(dataset(DOTS, k), WILD)[epoch, 0] for k in (KEYPOINTS, keypoints))
-    gone = RIGHT if is_mirrored(centroids(with_it[0])) else LEFT
-    assert with_it[1].isnan().all(dim=-1).nonzero().flatten().tolist() == [TAIL]
-    assert without[1].isnan().all(dim=-1).nonzero().flatten().tolist() == sorted([gone, TAIL])
+    gone = RIGHT if is_mirrored(centroids(with_it)) else LEFT
+    assert unlabelled(with_it) == [TAIL]
+    assert unlabelled(without) == sorted([gone, TAIL])
+
+
+def unlabelled(sample: Sample) -> list[int]:
+    return np.flatnonzero(np.isnan(sample.points).all(axis=1)).tolist()
 
 
 def test_without_augmentation_the_person_fills_the_crop_as_in_prediction() -> None:
-    crop, points = Samples(dataset(DOTS), CALM)[3, 0]
+    sample = Samples(dataset(DOTS), CALM)[3, 0]
     side = 1.25 * max(BOX.w, BOX.h)
     x, y = (KEYPOINTS[HEAD] - BOX.center) * SIZE / side + (SIZE - 1) / 2
-    assert points[HEAD].tolist() == pytest.approx([(x - 1.5) / 4, (y - 1.5) / 4])
-    assert centroids(crop)[1] == pytest.approx([x, y], abs=0.2)
+    assert sample.points[HEAD].tolist() == pytest.approx([(x - 1.5) / 4, (y - 1.5) / 4])
+    assert centroids(sample)[1] == pytest.approx([x, y], abs=0.2)
 
 
-def test_views_use_the_whole_of_their_limits_and_no_more() -> None:
-    person, config = dataset(DOTS).persons[0], replace(WILD, flip=0)
-    views = [draw_view(person, config, default_rng(i)) for i in range(1000)]
-    zooms = np.array([1.25 * BOX.h / view.box.w for view in views])
-    turns = np.array([np.degrees(np.arctan2(-view.to_crop.matrix[1, 0], view.to_crop.matrix[0, 0])) for view in views])
-    shifts = np.array([np.subtract(view.box.center, BOX.center) / view.box.w for view in views])
-    for values, limit in ((zooms - 1, 0.3), (turns, 40), (shifts[:, 0], 0.1), (shifts[:, 1], 0.1)):
-        assert -limit <= values.min() < -0.95 * limit
-        assert 0.95 * limit < values.max() <= limit
+def test_a_configuration_without_augmentation_gives_the_same_crop_every_time() -> None:
+    everything = replace(WILD, colour=0.4, occlusion=1, half_body=1, background=1)
+    samples = Samples(dataset(DOTS), unchanged(everything))
+    expected = Samples(dataset(DOTS), CALM)[0, 0]
+    for epoch in range(7):
+        np.testing.assert_array_equal(samples[epoch, 0].crop(SIZE), expected.crop(SIZE))
+        np.testing.assert_array_equal(samples[epoch, 0].points, expected.points)
 
 
 def test_colours_are_multiplied_channel_by_channel_and_points_are_not_touched() -> None:
     grey = np.full((ROWS, COLUMNS, 3), 100, dtype=np.uint8)
     calm, colourful = (Samples(dataset(grey, box=Box(150, 100, 60, 60)), c) for c in (CALM, replace(CALM, colour=0.4)))
-    means = np.array([colourful[epoch, 0][0].float().mean(dim=(1, 2)).numpy() for epoch in range(200)])
+    means = np.array([colourful[epoch, 0].crop(SIZE).mean(axis=(0, 1)) for epoch in range(200)])
     assert 60 <= means.min() < 65
     assert 135 < means.max() <= 140
     assert np.abs(np.corrcoef(means.T)[np.triu_indices(3, 1)]).max() < 0.3
-    torch.testing.assert_close(colourful[0, 0][1], calm[0, 0][1], equal_nan=True)
+    np.testing.assert_array_equal(colourful[0, 0].points, calm[0, 0].points)
 
 
 # ---- the same and not the same ------------------------------------------------------------------------------------
 
 
 def test_a_sample_is_the_same_whenever_and_by_whomever_it_is_made() -> None:
-    config = replace(WILD, colour=0.4, background=0.3)
-    one, other = (Samples(dataset(WAVES, count=5), config) for _ in range(2))
+    config = replace(WILD, colour=0.4, background=0.3, occlusion=0.3, half_body=0.3)
+    one, other = Samples(dataset(WAVES, count=5), config), Samples(dataset(WAVES, count=5), config, keep=False)
     keys = [(epoch, index) for epoch in range(3) for index in range(5)]
     first = {key: one[key] for key in keys}
     for key in reversed(keys):
-        crop, points = other[key]
-        assert torch.equal(crop, first[key][0])
-        torch.testing.assert_close(points, first[key][1], rtol=0, atol=0, equal_nan=True)
+        np.testing.assert_array_equal(other[key].crop(SIZE), first[key].crop(SIZE))
+        np.testing.assert_array_equal(other[key].points, first[key].points)
 
 
 @pytest.mark.parametrize(("seed", "epoch", "index"), [(6, 2, 3), (5, 1, 3), (5, 2, 4)])
 def test_samples_differ_between_seeds_epochs_and_persons(seed: int, epoch: int, index: int) -> None:
     data = dataset(WAVES, count=5)
-    crop, _ = Samples(data, WILD)[2, 3]
-    other, _ = Samples(data, replace(WILD, seed=seed))[epoch, index]
-    assert (crop.int() - other.int()).abs().float().mean() > 5
+    sample, other = Samples(data, WILD)[2, 3], Samples(data, replace(WILD, seed=seed))[epoch, index]
+    assert np.abs(crop_of(sample) - crop_of(other)).mean() > 5
+
+
+def test_a_sample_names_its_person() -> None:
+    samples = Samples(dataset(WAVES, count=5), replace(WILD, background=0.5))
+    assert [samples[7, index].index for index in (3, 0, 4)] == [3, 0, 4]
 
 
 @pytest.mark.parametrize("size", [64, 256])  # kept at a coarser scale than the photo's, and as it is
@@ -175,17 +189,21 @@ def test_a_kept_part_of_the_photo_gives_the_same_crop_as_the_photo(size: int) ->
     data = dataset(WAVES)
     samples = Samples(data, config)
     for epoch in range(10):
-        crop, _ = samples[epoch, 0]
         view = draw_view(data.persons[0], config, default_rng((config.seed, epoch, 0)))
         direct = images.warp(WAVES, view.to_crop, (size, size))
-        difference = np.abs(crop.permute(1, 2, 0).numpy().astype(int) - direct)
+        difference = np.abs(samples[epoch, 0].crop(size).astype(int) - direct)
         assert difference.mean() < 2
         assert np.percentile(difference, 95) < 6  # the rest is the photo's edge, where black begins
 
 
+def counting(data: Dataset) -> tuple[Dataset, list[str]]:
+    """The data set, and a list of the persons whose photos it has read."""
+    reads: list[str] = []
+    return replace(data, read=lambda person: reads.append(person.id) or WAVES), reads
+
+
 def test_a_photo_is_read_once_for_all_epochs_while_there_is_room() -> None:
-    reads = []
-    data = replace(dataset(WAVES, count=3), read=lambda person: reads.append(person.id) or WAVES)
+    data, reads = counting(dataset(WAVES, count=3))
     samples = Samples(data, WILD)
     for epoch in range(3):
         for index in range(3):
@@ -193,7 +211,70 @@ def test_a_photo_is_read_once_for_all_epochs_while_there_is_room() -> None:
     assert sorted(reads) == ["0", "1", "2"]
 
 
+def test_no_part_is_kept_where_none_is_to_be() -> None:
+    data, reads = counting(dataset(WAVES))
+    samples = Samples(data, WILD, keep=False)
+    for epoch in range(3):
+        samples[epoch, 0]
+    assert reads == ["0"] * 3
+
+
+def test_where_memory_is_full_further_photos_are_read_each_time() -> None:
+    data, reads = counting(dataset(WAVES, count=3))
+    needed = CropCache(data, WILD, limit=0)(data.persons[0])[0].nbytes
+    reads.clear()
+    cache = CropCache(data, WILD, limit=2 * needed + 1)
+    for _ in range(3):
+        for person in data.persons:
+            cache(person)
+    assert reads == ["0", "1", "2", "2", "2"]
+
+
+def test_a_person_whom_a_joined_set_has_twice_is_kept_once() -> None:
+    data, reads = counting(dataset(WAVES, count=2))
+    samples = Samples(replace(data, persons=[*data.persons, *data.persons]), WILD)
+    for index in range(4):
+        samples[0, index]
+    assert reads == ["0", "1"]
+
+
+# ---- something in front, and half a person -------------------------------------------------------------------------
+
+
+def test_occluded_crops_are_as_frequent_as_asked() -> None:
+    plain, spoilt = (Samples(dataset(WAVES), replace(WILD, occlusion=share)) for share in (0, 0.3))
+    changed = [(crop_of(plain[epoch, 0]) != crop_of(spoilt[epoch, 0])).any() for epoch in range(200)]
+    assert 40 < sum(changed) < 80
+
+
+def test_an_occluded_joint_keeps_its_label() -> None:
+    plain, spoilt = (Samples(dataset(WAVES), replace(WILD, occlusion=share)) for share in (0, 1))
+    for epoch in range(20):
+        np.testing.assert_array_equal(spoilt[epoch, 0].points, plain[epoch, 0].points)
+
+
+def test_what_occludes_one_view_is_gone_in_the_next() -> None:
+    samples = Samples(dataset(DOTS), replace(CALM, occlusion=1))
+    parts = np.stack([crop_of(samples[epoch, 0]) for epoch in range(40)])
+    expected = crop_of(Samples(dataset(DOTS), CALM)[0, 0])
+    np.testing.assert_array_equal(np.median(parts, axis=0), expected)
+
+
+def test_half_body_crops_are_as_frequent_as_asked() -> None:
+    skeleton = Skeleton("walker", ("head", "neck", "chest", "pelvis", "knee", "foot"), ())
+    keypoints = np.column_stack([np.linspace(150, 200, 6), np.linspace(70, 240, 6)])
+    data = replace(dataset(WAVES, keypoints), skeleton=skeleton)
+    whole = Samples(data, CALM)[0, 0].points
+    samples = Samples(data, replace(CALM, half_body=0.3))
+    changed = [not np.array_equal(samples[epoch, 0].points, whole) for epoch in range(300)]
+    assert 60 < sum(changed) < 120
+
+
 # ---- crops with nobody ---------------------------------------------------------------------------------------------
+
+
+def is_nobody(sample: Sample) -> bool:
+    return bool((sample.points < -1000).all())
 
 
 def test_a_background_crop_shows_nothing_of_the_person_and_has_every_joint_off_the_map() -> None:
@@ -202,72 +283,140 @@ def test_a_background_crop_shows_nothing_of_the_person_and_has_every_joint_off_t
     photo[40:120, 30:90] = 255
     samples = Samples(dataset(photo, KEYPOINTS / 4, box=box), replace(WILD, background=1))
     for epoch in range(20):
-        crop, points = samples[epoch, 0]
-        assert (crop > 200).float().mean() < 0.03
-        assert points.isfinite().all()
-        assert (points < -1000).all()
+        assert (crop_of(samples[epoch, 0]) > 200).mean() < 0.03
+        assert is_nobody(samples[epoch, 0])
+        assert samples[epoch, 0].points.shape == KEYPOINTS.shape
 
 
-def test_a_background_crop_avoids_everybody_who_is_annotated_on_the_photo() -> None:
+@pytest.mark.parametrize("how", ["another person of the set", "a further box of this person's picture"])
+def test_a_background_crop_avoids_everybody_who_is_annotated_on_the_photo(how: str) -> None:
     photo = np.full((ROWS, COLUMNS, 3), 40, dtype=np.uint8)
     photo[40:120, 30:90] = 255
     data = dataset(photo, KEYPOINTS / 4, box=Box(0, 0, 8, 8))
-    other = replace(data.persons[0], box=Box(30, 40, 60, 80), id="other")
-    samples = Samples(replace(data, persons=[*data.persons, other]), replace(WILD, background=1))
-    crops = [samples[epoch, 0] for epoch in range(20)]
-    nobody = [crop for crop, points in crops if (points < -1000).all()]
+    (person,), box = data.persons, Box(30, 40, 60, 80)
+    another = how.startswith("another")
+    persons = [person, replace(person, box=box, id="other")] if another else [replace(person, others=(box,))]
+    samples = Samples(replace(data, persons=persons), replace(WILD, background=1))
+    nobody = [sample for sample in (samples[epoch, 0] for epoch in range(20)) if is_nobody(sample)]
     assert nobody
-    assert all((crop > 200).float().mean() < 0.03 for crop in nobody)
+    assert all((crop_of(sample) > 200).mean() < 0.03 for sample in nobody)
 
 
 def test_a_person_who_fills_the_photo_has_no_background_crop() -> None:
     samples = Samples(dataset(WAVES, box=Box(0, 0, COLUMNS, ROWS)), replace(CALM, background=1))
-    assert (samples[0, 0][1][HEAD] > 0).all()
+    assert (samples[0, 0].points[HEAD] > 0).all()
 
 
 def test_background_crops_are_as_frequent_as_asked() -> None:
     data = dataset(DOTS, KEYPOINTS / 4, box=Box(30, 30, 30, 40))
     samples = Samples(data, replace(WILD, background=0.2, input_size=16))
-    shown = [bool((samples[epoch, 0][1][HEAD] < -1000).all()) for epoch in range(300)]
-    assert 35 < sum(shown) < 90
+    assert 35 < sum(is_nobody(samples[epoch, 0]) for epoch in range(300)) < 90
 
 
 # ---- order -------------------------------------------------------------------------------------------------------
 
-counts = st.integers(1, 53)
-batches = st.integers(1, 11)
+EPOCHS = 3
+counts, batches = st.integers(1, 53), st.integers(1, 11)
+orders = st.builds(
+    lambda count, batch, seed: (count, TrainConfig(batch=batch, seed=seed, epochs=EPOCHS)),
+    counts,
+    batches,
+    st.integers(0, 99),
+)
+Keys = list[tuple[int, int]]
+
+
+def by_epoch(order: list[Keys]) -> list[list[Keys]]:
+    """The batches of each epoch; every batch belongs to one."""
+    assert all(len({epoch for epoch, _ in batch}) == 1 for batch in order)
+    return [[batch for batch in order if batch[0][0] == epoch] for epoch in range(EPOCHS)]
 
 
 @PATIENT
-@given(counts, batches, st.integers(0, 99))
-def test_every_sample_comes_once_an_epoch_but_for_the_dropped_remainder(count: int, batch: int, epoch: int) -> None:
-    config = TrainConfig(batch=batch)
-    order = list(Order(count, config, epoch))
-    keys = [key for keys in order for key in keys]
-    assert {len(keys) for keys in order} == {min(batch, count)}
-    assert len(set(keys)) == len(keys) == max(count - count % batch, min(count, batch))
-    assert {e for e, _ in keys} == {epoch}
-    assert {index for _, index in keys} <= set(range(count))
-    assert len(order) == len(Order(count, config, epoch)) == steps_per_epoch(count, batch)
+@given(orders)
+def test_every_sample_comes_exactly_once_an_epoch(run: tuple[int, TrainConfig]) -> None:
+    count, config = run
+    for epoch, order in enumerate(by_epoch(list(Order(count, config)))):
+        assert sorted(key for batch in order for key in batch) == [(epoch, index) for index in range(count)]
 
 
 @PATIENT
-@given(counts, batches, st.data())
-def test_an_epoch_that_was_begun_goes_on_with_the_rest_of_its_order(
-    count: int, batch: int, data: st.DataObject
+@given(orders)
+def test_the_batches_of_an_epoch_differ_in_size_by_one_at_most(run: tuple[int, TrainConfig]) -> None:
+    count, config = run
+    for order in by_epoch(list(Order(count, config))):
+        sizes = [len(batch) for batch in order]
+        assert len(sizes) == steps_per_epoch(count, config.batch)
+        assert max(sizes) <= config.batch
+        assert max(sizes) - min(sizes) <= 1
+
+
+@PATIENT
+@given(orders)
+def test_an_epoch_has_no_more_steps_than_it_needs(run: tuple[int, TrainConfig]) -> None:
+    count, config = run
+    steps = steps_per_epoch(count, config.batch)
+    assert (steps - 1) * config.batch < count <= steps * config.batch
+
+
+@PATIENT
+@given(orders, st.data())
+def test_a_run_that_was_begun_goes_on_with_the_rest_of_its_order(
+    run: tuple[int, TrainConfig], data: st.DataObject
 ) -> None:
-    config = TrainConfig(batch=batch, seed=3)
-    whole = list(Order(count, config, 7))
-    done = data.draw(st.integers(0, len(whole)))
-    rest = Order(count, config, 7, done)
-    assert list(rest) == whole[done:]
-    assert len(rest) == len(whole) - done
+    count, config = run
+    steps = steps_per_epoch(count, config.batch)
+    epoch, done = data.draw(st.integers(0, EPOCHS - 1)), data.draw(st.integers(0, steps))
+    rest, whole = Order(count, config, epoch, done), list(Order(count, config))
+    assert list(rest) == whole[epoch * steps + done :]
+    assert len(rest) == len(list(rest))
+    assert list(rest) == list(rest)  # as often as one asks
+
+
+@PATIENT
+@given(orders)
+def test_a_run_that_is_over_has_no_batches_left(run: tuple[int, TrainConfig]) -> None:
+    order = Order(*run, EPOCHS)
+    assert list(order) == []
+    assert len(order) == 0
+
+
+@PATIENT
+@given(orders, st.sampled_from([2, 3]))
+def test_the_shares_of_the_processes_are_together_the_batch(run: tuple[int, TrainConfig], size: int) -> None:
+    whole = list(Order(*run))
+    shares = [list(Order(*run, world=World(rank, size))) for rank in range(size)]
+    assert {len(order) for order in shares} == {len(whole)}
+    for batch, *parts in zip(whole, *shares, strict=True):
+        assert sorted(key for part in parts for key in part) == sorted(batch)
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@PATIENT
+@given(orders, st.sampled_from([2, 3]), st.data())
+def test_a_process_goes_on_with_the_rest_of_its_own_share(
+    run: tuple[int, TrainConfig], size: int, data: st.DataObject
+) -> None:
+    done = data.draw(st.integers(0, steps_per_epoch(run[0], run[1].batch)))
+    world = World(size - 1, size)
+    assert list(Order(*run, 0, done, world)) == list(Order(*run, world=world))[done:]
+
+
+@PATIENT
+@given(orders, st.sampled_from([1, 2, 3]), st.integers(1, 4))
+def test_the_smallest_share_is_that_of_the_process_and_part_with_the_fewest(
+    run: tuple[int, TrainConfig], size: int, accumulate: int
+) -> None:
+    count, config = run[0], replace(run[1], accumulate=accumulate)
+    shares = [batch for rank in range(size) for batch in Order(count, config, world=World(rank, size))]
+    fewest = min(len(part) for share in shares for part in np.array_split(np.arange(len(share)), accumulate))
+    assert smallest_share(count, config, World(0, size)) == fewest
 
 
 def test_the_order_differs_between_epochs_and_seeds() -> None:
-    def indices(epoch: int, seed: int) -> tuple[int, ...]:
-        return tuple(index for keys in Order(53, TrainConfig(batch=1, seed=seed), epoch) for _, index in keys)
-
-    orders = {indices(epoch, seed) for epoch in range(3) for seed in range(3)}
-    assert len(orders) == 9
-    assert tuple(range(53)) not in orders
+    found = set()
+    for seed in range(3):
+        for order in by_epoch(list(Order(53, TrainConfig(batch=1, seed=seed, epochs=EPOCHS)))):
+            found.add(tuple(index for batch in order for _, index in batch))
+    assert len(found) == 9
+    assert tuple(range(53)) not in found

@@ -2,5 +2,17 @@
 
 from posehg.checkpoints.bundled import bundled_folder, find
 from posehg.checkpoints.format import Checkpoint, ModelConfig, halved, load, save_file, save_folder
+from posehg.checkpoints.transfer import Kept, transfer
 
-__all__ = ["Checkpoint", "ModelConfig", "bundled_folder", "find", "halved", "load", "save_file", "save_folder"]
+__all__ = [
+    "Checkpoint",
+    "Kept",
+    "ModelConfig",
+    "bundled_folder",
+    "find",
+    "halved",
+    "load",
+    "save_file",
+    "save_folder",
+    "transfer",
+]

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from posehg import __version__
-from posehg.cli import guard
+from posehg.cli import data, guard
+from posehg.cli.bench import bench
 from posehg.cli.eval import evaluate
 from posehg.cli.export import export
 from posehg.cli.predict import predict
@@ -18,13 +19,20 @@ from posehg.errors import UsageError
 
 app = typer.Typer(
     name="posehg",
-    help="Human pose estimation with stacked hourglass networks: predict, train, evaluate, export.",
+    help="Human pose estimation with stacked hourglass networks: predict, train, evaluate, export, bench.",
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # lets paragraphs flow
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for name, command in (("predict", predict), ("train", train), ("eval", evaluate), ("export", export)):
+for name, command in (
+    ("predict", predict),
+    ("train", train),
+    ("eval", evaluate),
+    ("export", export),
+    ("bench", bench),
+):
     app.command(name)(guard.guarded(command))
+app.add_typer(data.app, name="data")
 
 _Misuse: type[Exception] = typer.BadParameter.__bases__[0]
 """What typer raises for an unknown or missing option, argument or command; it does not export the name."""

@@ -51,8 +51,10 @@ def evaluate(
     Each person is cropped by its annotated box, enlarged as in training. PCK@0.2 counts a joint as found within 0.2 of
     the torso's length (left shoulder to right hip), PCKh@0.5 within half the head's size. Joints without a label do not
     count, nor do people without the two joints of the torso, or without a head box.
+
+    Several processes share the persons: torchrun --nproc-per-node NUMBER -m posehg eval ...
     """
-    from posehg import checkpoints, datasets, evaluation
+    from posehg import checkpoints, datasets, evaluation, processes
     from posehg.inference.estimator import Estimator
 
     if "+" in dataset:
@@ -61,10 +63,20 @@ def evaluate(
     annotated = datasets.load(dataset, data, split)
     if limit:
         annotated = datasets.spread(annotated, limit)
-    report = evaluation.evaluate(estimator, annotated, lambda poses: _with_bar(poses, len(annotated)))
-    mirrored = "with flip test" if flip else "without flip test"
-    print(f"{report.dataset} {report.split}: {report.persons:,} persons; model {model}, {mirrored}, {decoder} decoding")
-    _print(report)
+    with processes.joined(estimator.device) as world, guard.together(world):
+        share = len(processes.share(range(len(annotated)), world))
+        report = evaluation.evaluate(
+            estimator, annotated, lambda poses: _with_bar(poses, share) if world.first else poses
+        )
+        if world.first:
+            mirrored = "with flip test" if flip else "without flip test"
+            people = f"{report.persons:,} persons"
+            print(f"{report.dataset} {report.split}: {people}; model {model}, {mirrored}, {decoder} decoding")
+            _print(report)
+        _check(report, minimum)
+
+
+def _check(report: Report, minimum: float | None) -> None:
     metric = report.tables[0]
     name, score = next(iter(metric.means.items()))
     if minimum is not None and not score >= minimum:

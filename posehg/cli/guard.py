@@ -6,7 +6,8 @@ import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec
 
 import typer
@@ -15,6 +16,8 @@ from posehg.errors import DeviceError, PosehgError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from posehg.processes import World
 
 INTERRUPTED = 130
 DEBUG = "POSEHG_DEBUG"
@@ -49,6 +52,28 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
+@contextmanager
+def together(world: World) -> Iterator[None]:
+    """What ends the command in here ends it in every process alike: the first tells it, and none leaves before.
+
+    torchrun ends all processes as soon as one of them has failed.
+    """
+    from posehg import processes
+
+    try:
+        yield
+    except processes.ProcessLost:
+        raise
+    except PosehgError as error:
+        code = tell(error) if world.first else error.exit_code
+    except typer.Exit as leaving:
+        code = leaving.exit_code
+    else:
+        return
+    processes.wait()
+    raise typer.Exit(code)
+
+
 def _known(error: Exception) -> PosehgError:
     if isinstance(error, PosehgError):
         return error
@@ -76,12 +101,17 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def show(result: RenderableType) -> None:
-    """A table or the like on stdout."""
+def drawn(result: RenderableType) -> str:
+    """A table or the like in letters, as wide as the terminal."""
     from rich.console import Console
 
-    # Rich itself ends the process with 1 where the reader has gone.
     console = Console(highlight=False)
     with console.capture() as captured:
         console.print(result)
-    print(captured.get(), end="", flush=True)
+    return captured.get()
+
+
+def show(result: RenderableType) -> None:
+    """A table or the like on stdout."""
+    # Rich itself would end the process with 1 where the reader has gone.
+    print(drawn(result), end="", flush=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from posehg.images import Image
     from posehg.inference.estimator import Estimator
     from posehg.poses import Pose
+    from posehg.processes import World
+
+_Job = tuple[Path, Path | None]
+"""A photo and the file to write."""
+
+_ROUND = 16
+"""Of several processes: photos of each between two times that the first one prints. Waiting for each other costs."""
 
 _OUTPUT, _PEOPLE, _DRAWING = "Output", "People", "Drawing"
 
@@ -85,8 +93,10 @@ def predict(
     """Find the pose of the most prominent person of each photo.
 
     Without --out and --json the joints are printed as a table and nothing is written.
+
+    Several processes share the photos: torchrun --nproc-per-node NUMBER -m posehg predict ...
     """
-    from posehg import checkpoints, drawing, images
+    from posehg import checkpoints, drawing, images, processes
     from posehg.inference.estimator import Estimator
     from posehg.outputs import WRITERS, Result
     from posehg.outputs import json as records
@@ -100,8 +110,8 @@ def predict(
     skeleton = estimator.config.skeleton
     if out is not None and (len(inputs) > 1 or not out.suffix):
         _make(out)
-    failed = empty = 0
-    for path, target in zip(inputs, targets, strict=True):
+
+    def one(path: Path, target: Path | None) -> _Outcome:
         try:
             image = images.read(path)
             poses = _poses(estimator, image, path, boxes, whole)
@@ -113,24 +123,55 @@ def predict(
                 WRITERS[target.suffix.lower()](target, result, overwrite)
                 guard.note(f"Wrote {target}")
         except InputError as error:
-            failed += 1
             guard.tell(error)
-            if json:
-                print(records.line(records.record(str(path), None, [], model, skeleton, str(error))), flush=True)
-            continue
-        empty += not poses
+            record = records.record(str(path), None, [], model, skeleton, str(error))
+            return _Outcome(f"{records.line(record)}\n" if json else "", failed=True)
+        text = ""
         if json:
-            print(records.line(records.record(str(path), image.shape, poses, model, skeleton)), flush=True)
+            text = f"{records.line(records.record(str(path), image.shape, poses, model, skeleton))}\n"
         elif out is None and poses:
-            if len(inputs) > 1:
-                print(path)
-            guard.show(joints_table(poses, threshold))
-    if failed:
-        if len(inputs) > 1:
-            guard.note(f"{failed} of {len(inputs)} photos failed; the others are done.")
-        raise typer.Exit(InputError.exit_code)
-    if empty and fail_if_empty:
-        raise CheckFailed(f"Nobody was found in {empty} of {len(inputs)} photos.")
+            heading = f"{path}\n" if len(inputs) > 1 else ""
+            text = heading + guard.drawn(joints_table(poses, threshold))
+        return _Outcome(text, empty=not poses)
+
+    # Nobody is past this line before all have found that their targets are not there yet.
+    with processes.joined(estimator.device) as world, guard.together(world):
+        failed, empty = _each(list(zip(inputs, targets, strict=True)), one, world)
+        if failed:
+            if len(inputs) > 1 and world.first:
+                guard.note(f"{failed} of {len(inputs)} photos failed; the others are done.")
+            raise typer.Exit(InputError.exit_code)
+        if empty and fail_if_empty:
+            raise CheckFailed(f"Nobody was found in {empty} of {len(inputs)} photos.")
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of a photo. text: its lines for stdout."""
+
+    text: str
+    failed: bool = False
+    empty: bool = False
+
+
+def _each(jobs: Sequence[_Job], one: Callable[[Path, Path | None], _Outcome], world: World) -> tuple[int, int]:
+    """Every photo by one process; the first prints what all have to say, in order. Gives how many failed, are empty."""
+    failed = empty = 0
+    step = 1 if world.size == 1 else _ROUND * world.size
+    for start in range(0, len(jobs), step):
+        outcomes = _shared(jobs[start : start + step], one, world)
+        if world.first:
+            print("".join(outcome.text for outcome in outcomes), end="", flush=True)
+        failed += sum(outcome.failed for outcome in outcomes)
+        empty += sum(outcome.empty for outcome in outcomes)
+    return failed, empty
+
+
+def _shared(jobs: Sequence[_Job], one: Callable[[Path, Path | None], _Outcome], world: World) -> list[_Outcome]:
+    from posehg import processes
+
+    mine = processes.share(jobs, world)
+    return processes.interleaved(processes.agreed(lambda: [one(*job) for job in mine]))
 
 
 def _box(text: str) -> Box:

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from posehg.training.config import TrainConfig
-from posehg.training.loop import Validation
 from posehg.training.state import Progress as RunProgress
+from posehg.training.validation import Validation
 
 
 class TrainingProgress:

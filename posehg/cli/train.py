@@ -3,175 +3,121 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from posehg.cli import guard
+from posehg.cli.config_options import given_names, read_file, takes
 from posehg.errors import UsageError
-from posehg.training.config import RATES, Loss, Optimizer, Precision, Schedule, TrainConfig
+from posehg.training.config import TrainConfig
 
-D = TrainConfig  # its attributes are the defaults, written there once
-_OUT = Path("runs/posehg")
-_CHANGEABLE = ("device", "workers", "save_minutes", "epochs")  # in a resumed run: how it is computed, and how long
-_DATA, _NET, _LOSS, _AUG, _RUN = "Data", "Network", "Recipe", "Augmentation", "Run"
+if TYPE_CHECKING:
+    from posehg.checkpoints import Checkpoint
+
+_CHANGEABLE = ("device", "workers", "warp", "compile", "save_minutes", "epochs", "max_time")
+"""What may differ in a resumed run: how it is computed, and how long."""
+_DATA, _RUN = "Data", "Run"
 
 
+@takes(TrainConfig)
 def train(
     context: typer.Context,
-    dataset: Annotated[
-        str,
-        typer.Option(
-            "--dataset",
-            help="mpii, lspet, coco, synthetic; joined by +, with :N to weigh: mpii:2+lspet.",
-            rich_help_panel=_DATA,
-        ),
-    ] = D.dataset,
+    config: TrainConfig,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder of the data set, or of several.", envvar="POSEHG_DATA", rich_help_panel=_DATA),
-    ] = None,
-    skeleton: Annotated[
-        str, typer.Option(help="mpii, lsp, flic or coco; by default the data set's own.", rich_help_panel=_DATA)
-    ] = D.skeleton,
-    limit: Annotated[
-        int, typer.Option(help="Train and validate on so many persons only (0: all).", rich_help_panel=_DATA)
-    ] = D.limit,
-    stacks: Annotated[int, typer.Option(help="Hourglasses in a row.", rich_help_panel=_NET)] = D.stacks,
-    features: Annotated[int, typer.Option(help="Channels in the hourglasses.", rich_help_panel=_NET)] = D.features,
-    depth: Annotated[int, typer.Option(help="Halvings in an hourglass.", rich_help_panel=_NET)] = D.depth,
-    blocks: Annotated[int, typer.Option(help="Residuals at each position.", rich_help_panel=_NET)] = D.blocks,
-    stem: Annotated[
-        str, typer.Option(help="Channels of the stem's first three layers.", rich_help_panel=_NET)
-    ] = "-".join(map(str, D.stem)),
-    input_size: Annotated[
-        int, typer.Option(help="Side of the crop in pixels, a multiple of 4 x 2^depth.", rich_help_panel=_NET)
-    ] = D.input_size,
-    sigma: Annotated[float, typer.Option(help="Of the Gaussians, in heatmap cells.", rich_help_panel=_LOSS)] = D.sigma,
-    loss: Annotated[Loss, typer.Option(help="Distance to the target maps.", rich_help_panel=_LOSS)] = D.loss,
-    optimizer: Annotated[Optimizer, typer.Option(help="Optimizer.", rich_help_panel=_LOSS)] = D.optimizer,
-    schedule: Annotated[Schedule, typer.Option(help="Learning rate over the run.", rich_help_panel=_LOSS)] = D.schedule,
-    lr: Annotated[
-        float | None,
         typer.Option(
-            help="Learning rate; of one-cycle its highest.",
-            show_default=", ".join(f"{rate:g} with {loss}" for loss, rate in RATES.items()),
-            rich_help_panel=_LOSS,
+            help="Folder of the data set, of several, or of their packs.", envvar="POSEHG_DATA", rich_help_panel=_DATA
         ),
     ] = None,
-    weight_decay: Annotated[float, typer.Option(help="Weight decay.", rich_help_panel=_LOSS)] = D.weight_decay,
-    epochs: Annotated[int, typer.Option(help="Times through the data.", rich_help_panel=_LOSS)] = D.epochs,
-    batch: Annotated[int, typer.Option(help="Crops a step.", rich_help_panel=_LOSS)] = D.batch,
-    rotation: Annotated[
-        float, typer.Option(help="Largest turn, in degrees either way.", rich_help_panel=_AUG)
-    ] = D.rotation,
-    scale: Annotated[float, typer.Option(help="Largest zoom: 0.25 is 0.75 to 1.25.", rich_help_panel=_AUG)] = D.scale,
-    flip: Annotated[float, typer.Option(help="Share of mirrored crops.", rich_help_panel=_AUG)] = D.flip,
-    colour: Annotated[float, typer.Option(help="Largest change of a colour channel.", rich_help_panel=_AUG)] = D.colour,
-    translation: Annotated[
-        float, typer.Option(help="Largest shift, as a share of the crop.", rich_help_panel=_AUG)
-    ] = D.translation,
-    background: Annotated[
-        float,
-        typer.Option(help="Share of crops beside the annotated people, with nobody to find.", rich_help_panel=_AUG),
-    ] = D.background,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", rich_help_panel=_RUN)] = _OUT,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder for packs of the data sets, made where they are missing.", rich_help_panel=_DATA),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", rich_help_panel=_RUN)] = Path(
+        "runs/posehg"
+    ),
+    options: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", help="Take options from this file, such as a run's config.json.", rich_help_panel=_RUN
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --out exactly where it stopped.", rich_help_panel=_RUN)
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew in a folder that holds a run.", rich_help_panel=_RUN)
     ] = False,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", envvar="POSEHG_DEVICE", rich_help_panel=_RUN)
-    ] = D.device,
-    precision: Annotated[
-        Precision,
+    dry_run: Annotated[
+        bool,
         typer.Option(
-            help="Of the convolutions (auto: bf16 where the device multiplies it, else fp32).", rich_help_panel=_RUN
+            "--dry-run",
+            help="Some steps only: what the run takes in memory and time. Writes nothing.",
+            rich_help_panel=_RUN,
         ),
-    ] = D.precision,
-    workers: Annotated[
-        int, typer.Option(help="Processes that prepare crops (0: the training process).", rich_help_panel=_RUN)
-    ] = D.workers,
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write events for TensorBoard, too.", rich_help_panel=_RUN)
+    ] = False,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads (0: torch decides).", rich_help_panel=_RUN)] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.", rich_help_panel=_RUN)] = D.seed,
-    save_minutes: Annotated[
-        float, typer.Option(help="Save at least this often, also within an epoch.", rich_help_panel=_RUN)
-    ] = D.save_minutes,
 ) -> None:
     """Train a stacked hourglass. The defaults are the paper's recipe.
 
     The run's folder gets best.safetensors and last.safetensors (both usable as --model), metrics.csv, curves.png and
-    pictures of validation persons. Ctrl-C saves first; --resume goes on from there, with the run's own options.
+    pictures of what goes in and comes out. Ctrl-C saves first; --resume goes on from there, with the run's own options.
+    Several GPUs or machines: torchrun --nproc-per-node NUMBER -m posehg train ...
     """
+    from posehg import processes
     from posehg.cli.progress import TrainingProgress
     from posehg.training import session
 
-    if resume and overwrite:
-        raise UsageError("--resume continues a run and --overwrite discards it: give one of them.")
+    if resume and (overwrite or options or dry_run):
+        other = "--overwrite" if overwrite else "--config" if options else "--dry-run"
+        raise UsageError(f"--resume continues a run as it was begun, and {other} is for another: give one of them.")
     if threads:
         session.use_threads(threads)
+    given = given_names(context, TrainConfig)
     resumed = session.saved(out) if resume else None
-    config = TrainConfig(
-        dataset=dataset,
-        skeleton=skeleton,
-        stacks=stacks,
-        features=features,
-        depth=depth,
-        blocks=blocks,
-        stem=_widths(stem),
-        input_size=input_size,
-        sigma=sigma,
-        loss=loss,
-        optimizer=optimizer,
-        schedule=schedule,
-        lr=RATES[loss] if lr is None else lr,
-        weight_decay=weight_decay,
-        epochs=epochs,
-        batch=batch,
-        rotation=rotation,
-        scale=scale,
-        flip=flip,
-        colour=colour,
-        translation=translation,
-        background=background,
-        precision=precision,
-        device=device,
-        workers=workers,
-        seed=seed,
-        limit=limit,
-        save_minutes=save_minutes,
-    )
     if resumed is not None:
-        config = _continued(context, resumed.config, config)
+        config, source = _continued(given, resumed.config, config), None
+    else:
+        config, source = _begun(given, config, options)
+    place = session.Place(out, data, cache)
     with TrainingProgress(config) as progress:
-        finished = session.run(config, data, out, progress, resumed, overwrite)
+        if dry_run:
+            for line in session.rehearse(config, place, progress, source):
+                print(line)
+            return
+        finished = session.run(config, place, progress, resumed, overwrite, source, tensorboard)
+    if not processes.world().first:
+        raise typer.Exit(0 if finished else guard.INTERRUPTED)
     if not finished:
-        words = ["posehg", "train", "--resume", "--out", str(out), *(["--data", str(data)] if data else [])]
+        words = ["posehg", "train", "--resume", "--out", str(out)]
+        words += [*(["--data", str(data)] if data else []), *(["--cache", str(cache)] if cache else [])]
         guard.note(f"Stopped and saved. Continue with: {shlex.join(words)}")
         raise typer.Exit(guard.INTERRUPTED)
     guard.note(f"Done. Try it: posehg predict PHOTO --model {out / 'best.safetensors'} --out skeleton.png")
 
 
-def _continued(context: typer.Context, saved: TrainConfig, asked: TrainConfig) -> TrainConfig:
+def _begun(given: set[str], asked: TrainConfig, options: Path | None) -> tuple[TrainConfig, Checkpoint | None]:
+    """The options of a new run: those of the command line, then of the file, then of the model that it begins with."""
+    from posehg.training import session
+
+    if options is not None:
+        from_file = read_file(options, TrainConfig)
+        asked = replace(TrainConfig(**from_file), **{name: getattr(asked, name) for name in given})
+        given = given | from_file.keys()
+    return session.from_model(asked, given) if asked.init else (asked, None)
+
+
+def _continued(given: set[str], saved: TrainConfig, asked: TrainConfig) -> TrainConfig:
     """The options of a resumed run: its own. What is given with --resume must be the same, or may be changed."""
-    names = [field.name for field in fields(TrainConfig)]
-    sources = {name: context.get_parameter_source(name) for name in names}
-    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    for name in given:
-        if name not in _CHANGEABLE and getattr(asked, name) != getattr(saved, name):
+    for name in sorted(given - set(_CHANGEABLE)):
+        if getattr(asked, name) != getattr(saved, name):
             option = f"--{name.replace('_', '-')}"
             hint = f"Leave {option} out, or begin a new run in another folder."
             raise UsageError(f"A resumed run keeps its options, and its {name} is {getattr(saved, name)}.", hint)
     return replace(saved, **{name: getattr(asked, name) for name in given if name in _CHANGEABLE})
-
-
-def _widths(text: str) -> tuple[int, int, int]:
-    parts = text.split("-")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise UsageError(f"--stem {text} cannot be read.", "Write three numbers, as 64-128-128.")
-    first, second, third = map(int, parts)
-    return first, second, third

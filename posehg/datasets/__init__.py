@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from posehg.datasets import folder
+from posehg.datasets import folder, packed
 from posehg.datasets.dataset import Dataset, read_picture, spread
 from posehg.datasets.joining import join, on_skeleton
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import MPII, Skeleton
 
-__all__ = ["LOADERS", "Dataset", "join", "load", "load_one", "on_skeleton", "parse", "read_picture", "spread"]
+__all__ = [
+    "LOADERS",
+    "Dataset",
+    "join",
+    "load",
+    "load_one",
+    "load_unpacked",
+    "on_skeleton",
+    "pack_path",
+    "parse",
+    "read_picture",
+    "spread",
+]
 
 
 def _module(name: str) -> ModuleType:
@@ -40,19 +53,62 @@ MPII_LIKE = {"mpii", "synthetic"}
 
 
 def load_one(name: str, data: Path | None, split: str, joined: bool = False) -> Dataset:
-    """A set by its name.
+    """A set by its name, from its pack where there is one, else from its own files.
 
-    data: the folder that holds it (DATA/NAME or DATA itself); None: $POSEHG_DATA/NAME, else ./data/NAME.
+    data: the folder that holds it (DATA/NAME-SPLIT.zip, DATA/NAME or DATA itself); None: $POSEHG_DATA, else ./data.
     joined: whether it is one of several, which cannot all lie in DATA itself.
     """
+    _check_name(name)
+    home = folder.home(data)
+    pack = pack_path(home, name, split)
+    if pack.exists():
+        return _from_pack(pack, name, split)
+    try:
+        return load_unpacked(name, data, split, joined)
+    except NotAvailable:
+        if (home / name).is_dir() or not _holds_packs(home):
+            raise
+        command = f"posehg data pack --dataset {name} --split {split} --out {shlex.quote(str(home))}"
+        hint = f"Pack it, with --data for where it lies unpacked: {command}"
+        raise NotAvailable(f"The data set {name} has no split {split} in {home}: there is no {pack}.", hint) from None
+
+
+def load_unpacked(name: str, data: Path | None, split: str, joined: bool = False) -> Dataset:
+    """As load_one, from the set's own files, whatever packs there are."""
+    _check_name(name)
+    root = Path(name) if name in RENDERED else folder.find(name, data, _module(name).SOURCE, joined)
+    return _with_persons(LOADERS[name](root, split), root)
+
+
+def pack_path(home: Path, name: str, split: str) -> Path:
+    """Where the pack of a split lies in a folder of data sets."""
+    return home / f"{name}-{split}.zip"
+
+
+def _check_name(name: str) -> None:
     if name not in LOADERS:
         close = get_close_matches(name, LOADERS, n=1)
         known = f"The data sets are: {', '.join(LOADERS)}."
         raise UsageError(f"There is no data set {name!r}.", f"Did you mean {close[0]}? {known}" if close else known)
-    root = Path(name) if name in RENDERED else folder.find(name, data, _module(name).SOURCE, joined)
-    dataset = LOADERS[name](root, split)
+
+
+def _from_pack(pack: Path, name: str, split: str) -> Dataset:
+    dataset = packed.load(pack)
+    if (dataset.name, dataset.split) != (name, split):
+        hint = f"Its name was {dataset.name}-{dataset.split}.zip."
+        raise NotAvailable(f"{pack} holds the split {dataset.split} of {dataset.name}.", hint)
+    return _with_persons(dataset, pack)
+
+
+def _holds_packs(home: Path) -> bool:
+    return any(next(home.glob(f"{name}-*.zip"), None) for name in LOADERS)
+
+
+def _with_persons(dataset: Dataset, root: Path) -> Dataset:
     if len(dataset) == 0:
-        raise NotAvailable(f"The data set {name} has no annotated persons of the split {split} in {root}.")
+        raise NotAvailable(
+            f"The data set {dataset.name} has no annotated persons of the split {dataset.split} in {root}."
+        )
     return dataset
 
 

@@ -22,17 +22,20 @@ _HERE = "Give the folder that holds it with --data DIR."
 _BROKEN_MAT = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, NotImplementedError, zlib.error)
 
 
+def home(data: Path | None) -> Path:
+    """The folder of the data sets: ``data``, else $POSEHG_DATA, else ./data."""
+    return data if data is not None else Path(os.environ.get(VARIABLE) or "data")
+
+
 def find(name: str, data: Path | None, source: str, joined: bool = False) -> Path:
     """The folder of the data set ``name``: DATA/NAME or DATA itself, else $POSEHG_DATA/NAME, else ./data/NAME.
 
     source: where the set is to be had and how it is laid out, for the hint.
     joined: several sets are asked for at once, so DATA itself cannot be the folder of each of them.
     """
-    if data is not None:
-        candidates = [data / name] if joined else [data / name, data]
-    else:
-        chosen = os.environ.get(VARIABLE)
-        candidates = [Path(chosen) / name] if chosen else [Path("data") / name]
+    candidates = [home(data) / name]
+    if data is not None and not joined:
+        candidates.append(data)
     for folder in candidates:
         if folder.is_dir():
             return folder
@@ -94,7 +97,7 @@ def _bytes(path: Path) -> bytes:
         raise NotAvailable(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
-def unreadable(path: Path, expected: str, detail: str = "") -> NotAvailable:
+def unreadable(path: Path, expected: str, detail: str = "", hint: str = "Copy or download it again.") -> NotAvailable:
     """The error for a file that is of another format or cut short."""
     detail = f" ({detail})" if detail else ""
-    return NotAvailable(f"{path} is not {expected}, or was cut short{detail}.", "Copy or download it again.")
+    return NotAvailable(f"{path} is not {expected}, or was cut short{detail}.", hint)

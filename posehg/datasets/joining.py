@@ -107,7 +107,7 @@ class _Mark:
 
 
 @dataclass(frozen=True, eq=False)
-class _ReadBySource:
+class ReadBySource:
     """Reads a person's picture as the set does that it comes from."""
 
     readers: Mapping[str, Callable[[Person], Image]]
@@ -134,5 +134,5 @@ def join(datasets: Sequence[Dataset], skeleton: Skeleton, repeats: Sequence[floa
         split=datasets[0].split,
         skeleton=skeleton,
         persons=_Chained(parts, repeats),
-        read=_ReadBySource({part.name: part.read for part in datasets}),
+        read=ReadBySource({part.name: part.read for part in datasets}),
     )

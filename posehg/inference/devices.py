@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import torch
 
+from posehg import processes
 from posehg.errors import DeviceError, UsageError
 
 
 def resolve(name: str) -> torch.device:
-    """``auto`` is CUDA, then Apple's MPS, then the CPU. Raises DeviceError for a device that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
+    """``auto`` is CUDA, then Apple's MPS, then the CPU. Raises DeviceError for a device that is not there.
+
+    Of several processes each gets a GPU of its own, unless one is named.
+    """
+    device = _best() if name == "auto" else _named(name)
+    here = processes.world()
+    return _own_gpu(here.local_rank) if device == torch.device("cuda") and here.size > 1 else device
+
+
+def _best() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
+
+
+def _named(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -22,6 +34,14 @@ def resolve(name: str) -> torch.device:
     if device.type == "mps" and not _has_mps():
         raise DeviceError("The device mps was asked for, but this is not a Mac with Metal.", "Try --device cpu.")
     return device
+
+
+def _own_gpu(number: int) -> torch.device:
+    count = torch.cuda.device_count()
+    if number >= count:
+        hint = f"Start no more than one process a GPU: --nproc-per-node {count}."
+        raise DeviceError(f"Process {number + 1} of this machine has no GPU: torch finds {_cuda_devices()}.", hint)
+    return torch.device("cuda", number)
 
 
 def multiplies_bf16(device: torch.device) -> bool:

@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
+import numpy as np
+
+from posehg import processes
 from posehg.datasets.dataset import Dataset
 from posehg.inference.estimator import Estimator, View
+from posehg.metrics import Array
 from posehg.poses import Pose
+from posehg.skeletons import Skeleton
 
 
 def estimate(estimator: Estimator, data: Dataset) -> Iterator[Pose]:
     """One Pose a person, in order. The picture of neighbouring persons is read once."""
     return estimator(_views(estimator, data))
+
+
+def predicted(
+    estimator: Estimator, data: Dataset, watch: Callable[[Iterator[Pose]], Iterable[Pose]] = iter
+) -> tuple[list[Pose], Array]:
+    """The poses of all persons, in order, and their keypoints (N, J, 2) in photo pixels on the data set's skeleton.
+
+    Joints are matched by name; one that the network does not have is NaN. Of several processes each estimates its
+    share, and all get the whole.
+    watch: sees this process's poses come, for a progress bar.
+    """
+    mine = replace(data, persons=processes.share(data.persons, processes.world()))
+    poses = processes.interleaved(processes.agreed(lambda: list(watch(estimate(estimator, mine)))))
+    return poses, _on_skeleton(poses, data.skeleton)
+
+
+def joints_in_common(estimator: Estimator, data: Dataset) -> tuple[str, ...]:
+    """Those that the network has and the data set too, in the order of the latter."""
+    return tuple(joint for joint in data.skeleton.joints if joint in estimator.config.skeleton.joints)
+
+
+def _on_skeleton(poses: Sequence[Pose], skeleton: Skeleton) -> Array:
+    """poses: all of one skeleton."""
+    keypoints = np.full((len(poses), len(skeleton.joints), 2), np.nan)
+    for channel, joint in enumerate(skeleton.joints):
+        if poses and joint in poses[0].skeleton.joints:
+            source = poses[0].skeleton.index(joint)
+            keypoints[:, channel] = [pose.keypoints[source] for pose in poses]
+    return keypoints
 
 
 def _views(estimator: Estimator, data: Dataset) -> Iterator[View]:

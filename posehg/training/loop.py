@@ -3,44 +3,43 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from posehg import __version__, checkpoints, metrics
-from posehg.checkpoints import Checkpoint, ModelConfig
+from posehg import checkpoints, processes
+from posehg.checkpoints import Checkpoint
 from posehg.datasets.dataset import Dataset
 from posehg.errors import CheckFailed, UsageError
-from posehg.inference import devices, persons
+from posehg.inference import devices
 from posehg.inference.estimator import Estimator
-from posehg.network import HourglassConfig, StackedHourglass
-from posehg.poses import Pose
+from posehg.processes import World
 from posehg.training import state as states
+from posehg.training.batches import Collate, Crops, Parts, moved, warped
 from posehg.training.config import TrainConfig
-from posehg.training.losses import LOSSES, supervised
-from posehg.training.optimize import learning_rate, optimizer
-from posehg.training.samples import Order, Samples, steps_per_epoch
+from posehg.training.doubts import Doubts
+from posehg.training.optimize import learning_rate
+from posehg.training.samples import ALONE, Order, Samples, smallest_share, steps_per_epoch
+from posehg.training.start import first_network, freeze, model_config
 from posehg.training.state import Progress, State
+from posehg.training.step import Stepper
+from posehg.training.validation import Validation, validate
 
 LAST, BEST, STATE = "last.safetensors", "best.safetensors", "state.pt"
 
-
-@dataclass(frozen=True, eq=False)
-class Validation:
-    """A validation set with what the network said of it."""
-
-    data: Dataset
-    poses: Sequence[Pose]
-    pck: float
+_LOOK_EVERY = {"cuda": 10}
+"""Steps between two looks at the losses: each makes the processor wait for a GPU, which should have work ahead."""
+_MOST_WORKERS = 16
 
 
 class Listener(Protocol):
@@ -52,27 +51,48 @@ class Listener(Protocol):
     def note(self, text: str) -> None: ...
 
 
-def model_config(config: TrainConfig, data: Dataset) -> ModelConfig:
-    network = HourglassConfig(
-        len(data.skeleton.joints), config.stacks, config.features, config.depth, config.blocks, config.stem
+def workers_of(config: TrainConfig, device: torch.device) -> int:
+    """How many processes prepare samples: as asked, else none on a CPU, which has its hands full, and a GPU's share."""
+    if config.workers >= 0:
+        return config.workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 0 if device.type == "cpu" else min(_MOST_WORKERS, max(1, cores // max(1, torch.cuda.device_count())))
+
+
+def on_device(config: TrainConfig, device: torch.device) -> bool:
+    """Whether the device makes the crops."""
+    return config.warp == "device" or (config.warp == "auto" and device.type != "cpu")
+
+
+def batches(
+    data: Dataset, config: TrainConfig, device: torch.device, progress: Progress, world: World
+) -> DataLoader[Any]:
+    """This process's share of the run's remaining batches: one loader for all epochs, so that none begins cold."""
+    workers = workers_of(config, device)
+    if workers:
+        # Workers begin as copies of this process without its threads, and wait for ever for OpenCV's if there were any.
+        cv2.setNumThreads(1)
+    return DataLoader(
+        Samples(data, config, keep=workers == 0),
+        batch_sampler=Order(len(data), config, progress.epoch, progress.step, world),
+        collate_fn=Collate(config.input_size, on_device(config, device)),
+        num_workers=workers,
+        worker_init_fn=_begin_worker,
+        pin_memory=device.type == "cuda",
     )
-    size = (config.input_size, config.input_size)
-    output = {"mse": "heatmaps", "cross-entropy": "logits"}[config.loss]
-    return ModelConfig(network, data.skeleton, size, config.padding, config.sigma, output, _provenance(config))  # type: ignore[arg-type]
 
 
-def _provenance(config: TrainConfig) -> dict[str, str]:
-    """What the model's file says of where it comes from: the data, and every option of it that is not the default."""
-    beside = {"dataset", "device", "workers", "save_minutes"}  # these change nothing in the weights, but for the first
-    options = {field.name: getattr(config, field.name) for field in fields(config) if field.name not in beside}
-    chosen = [f"{name} {value}" for name, value in options.items() if value != getattr(TrainConfig, name)]
-    return {"made_by": f"posehg {__version__}", "trained_on": config.dataset, "options": ", ".join(chosen)}
+def on(device: torch.device, batch: Crops | Parts, size: int) -> Crops:
+    """The batch's crops on the device, made there where that is due."""
+    there = moved(batch, device)
+    return warped(there, size) if isinstance(there, Parts) else there
 
 
 class Run:
     """One training run in its folder, which must exist when it goes.
 
-    ``go`` returns True when the last epoch is done, False when it was stopped.
+    ``go`` returns True when the last epoch is done, False when it was stopped. Of several processes each has its Run,
+    and the first one's writes.
     """
 
     def __init__(
@@ -83,125 +103,152 @@ class Run:
         folder: Path,
         listener: Listener,
         resumed: State | None = None,
+        source: Checkpoint | None = None,
+        world: World = ALONE,
     ) -> None:
         self._config, self._data, self._validation = config, data, validation
-        self._folder, self._listener = folder, listener
-        if min(config.batch, len(data)) == 1 and config.input_size == 4 * 2**config.depth:
-            raise UsageError(
-                "BatchNorm cannot learn from one crop whose smallest map is a single cell.",
-                f"Take a --batch of at least 2, or an --input-size above {config.input_size}.",
-            )
-        self._device = devices.resolve(config.device)
-        torch.manual_seed(config.seed)
+        self._folder, self._listener, self._world = folder, listener, world
+        check_batch(config, len(data), world)
+        self.device = devices.resolve(config.device)
         self.model = model_config(config, data)
-        self._network: StackedHourglass = StackedHourglass(self.model.network).to(
-            self._device, memory_format=torch.channels_last
-        )  # type: ignore[call-overload]
-        self._optimizer = optimizer(self._network, config)
+        network, kept = first_network(config, self.model, source if resumed is None else None)
+        if kept:
+            listener.note(kept)
+        freeze(network, config)
+        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.stepper = Stepper(network, config, self.device, world)
+        self._doubts = Doubts(len(data), data.skeleton.flip, self.device) if config.doubt_labels else None
         self._progress = Progress()
         if resumed is not None:
-            self._network.load_state_dict(resumed.network)
-            self._optimizer.load_state_dict(resumed.optimizer)
-            torch.set_rng_state(resumed.rng)
             self._progress = resumed.progress
-        self._samples = Samples(data, config)
+            resumed.restore(self.stepper, self._doubts)
         self._steps = steps_per_epoch(len(data), config.batch)
-        self._saved = time.monotonic()
+        self._losses: list[Tensor] = []
+        self._saved = self._looked = time.monotonic()
+        self._stopping = False
 
     def go(self) -> bool:
-        while self._progress.epoch < self._config.epochs:
-            if not self._train_epoch():
-                self._save()
-                return False
-            self._finish_epoch()
+        loader = batches(self._data, self._config, self.device, self._progress, self._world)
+        coming: Iterator[Crops | Parts] = iter(loader)
+        with processes.watched(f"What was saved is kept: go on with posehg train --resume --out {self._folder}"):
+            while self._progress.epoch < self._config.epochs and not self._out_of_time():
+                if not self._train_epoch(coming):
+                    self._save()
+                    return False
+                self._finish_epoch()
         return True
 
-    def _train_epoch(self) -> bool:
-        progress = self._progress
-        order = Order(len(self._data), self._config, progress.epoch, progress.step)
-        workers = self._config.workers
-        loader: DataLoader[Any] = DataLoader(
-            self._samples, batch_sampler=order, num_workers=workers, worker_init_fn=_ignore_interrupts
-        )
-        for images, points in loader:
-            loss, rate = self._step(images, points)
-            done = self._progress
-            self._progress = replace(done, step=done.step + 1, loss_sum=done.loss_sum + loss)
-            self._listener.step(done.epoch, done.step + 1, self._steps, loss, rate)
-            if self._listener.stop():
+    def _train_epoch(self, coming: Iterator[Crops | Parts]) -> bool:
+        """False where somebody wants to stop. Where the time is over, the epoch ends early."""
+        self._looked = time.monotonic()
+        look_every = _LOOK_EVERY.get(self.device.type, 1)
+        while self._progress.step + len(self._losses) < self._steps:
+            crops = on(self.device, next(coming), self._config.input_size)
+            rate = learning_rate(self._config, self._done())
+            number = self._progress.epoch * self._steps + self._progress.step + len(self._losses)
+            self._losses.append(self.stepper(crops, rate, number, self._doubts))
+            if len(self._losses) < look_every and self._progress.step + len(self._losses) < self._steps:
+                continue
+            self._look(rate)
+            if self._stopping:
                 return False
+            if self._out_of_time():
+                break
             if time.monotonic() - self._saved > 60 * self._config.save_minutes:
                 self._save()
         return True
 
-    def _step(self, images: Tensor, points: Tensor) -> tuple[float, float]:
-        """images (B, 3, S, S) uint8, points (B, J, 2) heatmap cells -> the loss and the learning rate used."""
-        config, progress = self._config, self._progress
-        rate = learning_rate(config, progress.epoch * self._steps + progress.step, config.epochs * self._steps)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        self._network.train()
-        batch = images.to(self._device, non_blocking=True).float() / 255
-        with self._autocast():
-            outputs = self._network(batch.contiguous(memory_format=torch.channels_last))
-        loss = supervised(outputs, points.to(self._device), config.sigma, LOSSES[config.loss])
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise CheckFailed(
-                f"The loss became {value} in epoch {progress.epoch + 1}, step {progress.step + 1}.",
-                "What was saved is kept. Begin a new run with a smaller --lr.",
-            )
-        self._optimizer.step()
-        return value, rate
+    def _look(self, rate: float) -> None:
+        """Read the losses of the last steps, and agree with the other processes on how to go on."""
+        now = time.monotonic()
+        passed = torch.tensor([float(self._listener.stop()), (now - self._looked) * self._world.first])
+        told = processes.total(torch.cat((torch.stack(self._losses).float(), passed.to(self.device)))).tolist()
+        *losses, stop, seconds = told
+        self._losses, self._looked, self._stopping = [], now, stop > 0
+        done = self._progress
+        for place, loss in enumerate(losses, start=done.step + 1):
+            if not math.isfinite(loss):
+                raise CheckFailed(
+                    f"The loss became {loss} in epoch {done.epoch + 1}, step {place}.",
+                    "What was saved is kept. Begin a new run with a smaller --lr.",
+                )
+        self._progress = replace(
+            done,
+            step=done.step + len(losses),
+            loss_sum=done.loss_sum + math.fsum(losses),
+            seconds=done.seconds + seconds if self._config.max_time else 0.0,
+        )
+        self._listener.step(done.epoch, self._progress.step, self._steps, losses[-1], rate)
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        wanted = self._config.precision
-        half = wanted == "bf16" or (wanted == "auto" and devices.multiplies_bf16(self._device))
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=half)
+    def _done(self) -> float:
+        """The share of the run that is over in the middle of this step: of its steps, or of its time where more."""
+        step = self._progress.epoch * self._steps + self._progress.step + len(self._losses)
+        share = (step + 0.5) / (self._config.epochs * self._steps)
+        limit = 60 * self._config.max_time
+        return max(share, min(1.0, self._progress.seconds / limit)) if limit else share
+
+    def _out_of_time(self) -> bool:
+        return 0 < 60 * self._config.max_time <= self._progress.seconds
 
     def _finish_epoch(self) -> None:
         done = self._progress
-        validations = [self._validate(data) for data in self._validation]
-        scores = [
-            v.pck for v in validations if math.isfinite(v.pck)
-        ]  # NaN: no labelled joint, or no torso to measure by
+        if self._doubts is not None:
+            self._doubts.end_epoch()
+            wrong, exchanged = self._doubts.summary()
+            self._listener.note(f"{wrong:,} labels count for half or less, {exchanged:,} change sides")
+        self._agree()
+        validations = [self.validate(data) for data in self._validation]
+        scores = [v.pck for v in validations if math.isfinite(v.pck)]  # NaN: no labelled joint, or no torso
         score = float(np.mean(scores)) if scores else -1.0
-        row = {"epoch": done.epoch + 1.0, "loss": done.loss_sum / self._steps}
+        row = {"epoch": done.epoch + 1.0, "loss": done.loss_sum / max(1, done.step)}
         row |= {f"pck_{v.data.name}": v.pck for v in validations}
         better = not scores or score > done.best
-        self._progress = Progress(epoch=done.epoch + 1, best=max(score, done.best), history=(*done.history, row))
-        if better:
+        self._progress = Progress(
+            epoch=done.epoch + 1, best=max(score, done.best), history=(*done.history, row), seconds=done.seconds
+        )
+        if better and self._world.first:
             checkpoints.save_file(self._folder / BEST, self.checkpoint(), overwrite=True)
         self._save()
         self._listener.epoch(self._progress, validations)
 
-    def _validate(self, data: Dataset) -> Validation:
-        estimator = Estimator(self.checkpoint(), self._config.device, flip=False, network=self._network)
-        poses = list(persons.estimate(estimator, data))
-        predicted = np.stack([pose.keypoints for pose in poses])
-        truth = np.stack([person.keypoints for person in data.persons])
-        scores = metrics.pck(predicted, truth, data.skeleton)
-        return Validation(data, poses, scores.mean(metrics.limb_indices(data.skeleton)))
+    def _agree(self) -> None:
+        """BatchNorm's statistics are those of the first process, everywhere."""
+        for network in dict.fromkeys((self.stepper.network, self.stepper.result)):
+            processes.spread(network.buffers())
+
+    def validate(self, data: Dataset) -> Validation:
+        network = self.stepper.result
+        return validate(Estimator(self.checkpoint(), self._config.device, flip=False, network=network), data)
 
     def checkpoint(self) -> Checkpoint:
-        return Checkpoint(self.model, self._network.state_dict())
+        return Checkpoint(self.model, self.stepper.result.state_dict())
 
     def _save(self) -> None:
         """The state alone decides what a resumed run does; it is written last."""
-        checkpoints.save_file(self._folder / LAST, self.checkpoint(), overwrite=True)
-        state = State(
-            config=self._config,
-            progress=self._progress,
-            network=self._network.state_dict(),
-            optimizer=self._optimizer.state_dict(),
-            rng=torch.get_rng_state(),
-        )
-        states.save(self._folder / STATE, state)
         self._saved = time.monotonic()
+        if not self._world.first:
+            return
+        checkpoints.save_file(self._folder / LAST, self.checkpoint(), overwrite=True)
+        states.save(self._folder / STATE, State.of(self._config, self._progress, self.stepper, self._doubts))
 
 
-def _ignore_interrupts(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; the training process alone answers it, and ends the others."""
+def check_batch(config: TrainConfig, count: int, world: World) -> None:
+    """Raises UsageError for a batch with too few samples to be divided, or for BatchNorm to learn from."""
+    share = smallest_share(count, config, world)
+    if share < 1:
+        divided = f"{world.size} processes and {config.accumulate} parts" if world.size > 1 else "as many parts"
+        raise UsageError(
+            f"Batches of {count // steps_per_epoch(count, config.batch)} cannot be divided into {divided}.",
+            "Take a larger --batch or a smaller --accumulate.",
+        )
+    if share == 1 and config.input_size == 4 * 2**config.depth and "norm" not in config.frozen:
+        raise UsageError(
+            "BatchNorm cannot learn from one crop whose smallest map is a single cell.",
+            f"Take a larger --batch, or an --input-size above {config.input_size}.",
+        )
+
+
+def _begin_worker(worker: int) -> None:
+    # Ctrl-C reaches every process of the terminal; the training process alone answers it, and ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)  # where they do not begin as copies

@@ -22,6 +22,16 @@ def squared_difference(output: Tensor, target: Tensor) -> Tensor:
     return (output - target).square().mean(dim=(-2, -1))
 
 
+def weighted_squared_difference(output: Tensor, target: Tensor) -> Tensor:
+    """The same with the cells of the Gaussian weighing as much as all others together: (B, J, h, w) twice -> (B, J).
+
+    A Gaussian covers few of a map's cells, so an all-zero map is nearly right by the plain mean; not by this one.
+    """
+    mass = target.sum(dim=(-2, -1), keepdim=True)
+    weight = 1 + target * (target[0, 0].numel() / mass.clamp_min(1e-6)) * (mass > 0)
+    return (weight * (output - target).square()).mean(dim=(-2, -1))
+
+
 def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     """Spatial cross-entropy: (B, J, h, w) twice -> (B, J).
 
@@ -34,16 +44,37 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     return torch.logsumexp(F.pad(output, (0, 1)), dim=-1) - (target * output).sum(dim=-1)
 
 
-LOSSES: dict[str, PerJoint] = {"mse": squared_difference, "cross-entropy": cross_entropy}
+LOSSES: dict[str, PerJoint] = {
+    "mse": squared_difference,
+    "weighted-mse": weighted_squared_difference,
+    "cross-entropy": cross_entropy,
+}
 
 
-def supervised(outputs: Sequence[Tensor], points: Tensor, sigma: float, loss: PerJoint) -> Tensor:
-    """Intermediate supervision (section 3.3): the sum over the stacks of the mean over the labelled joints."""
+def labelled(points: Tensor) -> Tensor:
+    """(B, J, 2) points -> (B, J) float: 1 where there is a label."""
+    return torch.isfinite(points).all(dim=-1).to(points.dtype)
+
+
+def supervised(
+    outputs: Sequence[Tensor],
+    points: Tensor,
+    sigma: float,
+    loss: PerJoint,
+    weights: Tensor | None = None,
+    total: Tensor | None = None,
+) -> Tensor:
+    """Intermediate supervision (section 3.3): the sum over the stacks of the mean over the labelled joints.
+
+    weights: (B, J), how much each label counts; joints without one count nothing whatever it says.
+    total: what the mean divides by where these are some samples of a larger batch: the sum of all its weights.
+    """
     rows, columns = outputs[0].shape[-2:]
     target = heatmaps.encode(points, (rows, columns), sigma)
-    labelled = torch.isfinite(points).all(dim=-1)
-    count = labelled.sum().clamp_min(1)
+    weights = labelled(points) if weights is None else weights * labelled(points)
+    total = weights.sum() if total is None else total
     # A masked map is replaced before the loss: were it infinite, 0 times its loss, or its gradient, would be NaN.
-    seen = (torch.where(labelled[..., None, None], output.float(), 0.0) for output in outputs)
-    per_stack = [(loss(output, target) * labelled).sum() / count for output in seen]
-    return torch.stack(per_stack).sum()
+    counted = weights[..., None, None] > 0
+    seen = (torch.where(counted, output.float(), 0.0) for output in outputs)
+    per_stack = [(loss(output, target) * weights).sum() for output in seen]
+    return torch.stack(per_stack).sum() / torch.where(total > 0, total, torch.ones_like(total))

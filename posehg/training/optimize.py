@@ -1,40 +1,70 @@
-"""Optimizers and learning-rate schedules."""
+"""Optimizers, learning-rate schedules, and the moving average of what they lead to."""
 
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from posehg.network import StackedHourglass
 from posehg.training.config import TrainConfig
 
-_WARM_UP = 0.1
+_WARM_UP = {"one-cycle": 0.1, "cosine": 0.02}
+_LAST_RATE = {"one-cycle": 0.0, "cosine": 0.01}
 _DROP_AT, _DROP_BY = 0.8, 5
 
 
 def optimizer(network: nn.Module, config: TrainConfig) -> Optimizer:
-    """The paper's RMSprop, or AdamW with weight decay on the convolutions alone."""
+    """The paper's RMSprop, or AdamW with weight decay on the convolutions alone; frozen weights are left out."""
+    learning = [p for p in network.parameters() if p.requires_grad]
     if config.optimizer == "rmsprop":
-        return torch.optim.RMSprop(network.parameters(), lr=config.lr, alpha=0.99, weight_decay=config.weight_decay)
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+        return torch.optim.RMSprop(learning, lr=config.lr, alpha=0.99, weight_decay=config.weight_decay)
+    decayed, others = ([p for p in learning if (p.ndim > 1) is wanted] for wanted in (True, False))
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.lr)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=learning[0].device.type != "mps")
 
 
-def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
-    """The rate of step ``step`` of ``steps``, a function of nothing else, so that a resumed run continues on the curve.
+def learning_rate(config: TrainConfig, done: float) -> float:
+    """The rate when the share ``done`` of the run is over (0 .. 1), a function of nothing else.
 
     drop: constant, and divided by 5 for the last fifth (the paper divides by 5 when the validation no longer improves).
+    cosine: up over the first fiftieth, down to a hundredth by half a cosine.
     one-cycle: up over the first tenth, down to zero by half a cosine (Smith and Topin, 2018).
     """
     if config.schedule == "constant":
         return config.lr
-    done = (step + 1) / steps
     if config.schedule == "drop":
         return config.lr / (_DROP_BY if done > _DROP_AT else 1)
-    if done < _WARM_UP:
-        return config.lr * done / _WARM_UP
-    return config.lr * 0.5 * (1 + math.cos(math.pi * (done - _WARM_UP) / (1 - _WARM_UP)))
+    warm_up, last = _WARM_UP[config.schedule], _LAST_RATE[config.schedule]
+    if done < warm_up:
+        return config.lr * done / warm_up
+    fallen = 0.5 * (1 + math.cos(math.pi * min(1, (done - warm_up) / (1 - warm_up))))
+    return config.lr * (last + (1 - last) * fallen)
+
+
+class Average:
+    """An exponential moving average of a network's weights and statistics.
+
+    It begins with a short memory, so that the random weights of the start are soon forgotten.
+    """
+
+    def __init__(self, network: StackedHourglass, decay: float) -> None:
+        self.network = deepcopy(network).requires_grad_(False)
+        self._decay = decay
+
+    @torch.no_grad()
+    def update(self, network: StackedHourglass, step: int) -> None:
+        """step: how many there were before, over the whole run."""
+        mine, its = list(self.network.state_dict().values()), list(network.state_dict().values())
+        floats = [i for i, value in enumerate(its) if value.is_floating_point()]
+        share = 1 - min(self._decay, (1 + step) / (10 + step))
+        _move([mine[i] for i in floats], [its[i] for i in floats], share)
+        for i in set(range(len(its))) - set(floats):
+            mine[i].copy_(its[i])
+
+
+def _move(values: list[Tensor], towards: list[Tensor], share: float) -> None:
+    torch._foreach_lerp_(values, towards, share)

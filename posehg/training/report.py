@@ -11,14 +11,56 @@ from pathlib import Path
 import numpy as np
 
 from posehg import charts, drawing, images
+from posehg.datasets.dataset import Dataset
 from posehg.files import atomic
-from posehg.geometry import Affine
+from posehg.geometry import Affine, Box
 from posehg.images import Image
+from posehg.network import STRIDE
+from posehg.training.batches import Sample
+from posehg.training.board import Board
 from posehg.training.config import TrainConfig
-from posehg.training.loop import Validation
+from posehg.training.loop import Listener
+from posehg.training.samples import Samples
 from posehg.training.state import Progress
+from posehg.training.validation import Validation
 
 _SHEET_PERSONS, _SHEET_COLUMNS, _SHEET_CELL = 24, 6, 256
+
+
+class Reporting:
+    """A Listener that also keeps the folder's report, and tells TensorBoard where that is asked for.
+
+    Of several processes the first one does all that; in the others it only hears of what is to end the run.
+    training: the set that the run learns from, some of which is shown as it goes in.
+    """
+
+    def __init__(
+        self, folder: Path, listener: Listener, first: bool, training: Dataset, config: TrainConfig, tensorboard: bool
+    ) -> None:
+        self._folder, self._listener, self._first = folder, listener, first
+        self._training, self._config = training, config
+        self._board = Board(folder) if tensorboard and first else None
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
+        if self._first:
+            self._listener.step(epoch, step, steps, loss, rate)
+        if self._board is not None:
+            self._board.step(epoch * steps + step, loss, rate)
+
+    def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
+        if self._first:
+            write(self._folder, progress, validations)
+            write_samples(self._folder, self._training, self._config, progress.epoch)
+            self._listener.epoch(progress, validations)
+        if self._board is not None:
+            self._board.epoch(progress, validations)
+
+    def stop(self) -> bool:
+        return self._listener.stop()
+
+    def note(self, text: str) -> None:
+        if self._first:
+            self._listener.note(text)
 
 
 def write_config(folder: Path, config: TrainConfig) -> None:
@@ -54,6 +96,21 @@ def _curves(progress: Progress) -> Image:
     return np.concatenate(panels, axis=1)
 
 
+def write_samples(folder: Path, data: Dataset, config: TrainConfig, epoch: int) -> None:
+    """samples.png: some persons as the network is to learn from them in that epoch, with their labels."""
+    samples = Samples(data, config, keep=False)
+    chosen = sorted({i * len(data) // _SHEET_PERSONS for i in range(_SHEET_PERSONS)})
+    cells = [_sample_cell(samples[epoch, i], config.input_size, data) for i in chosen]
+    page = drawing.contact_sheet(cells, _SHEET_COLUMNS, _SHEET_CELL)
+    images.write(folder / "samples.png", page, overwrite=True)
+
+
+def _sample_cell(sample: Sample, size: int, data: Dataset) -> Image:
+    points = Affine.shrink(STRIDE).inverse()(sample.points.astype(np.float64))
+    on_crop = np.where((np.abs(points - size / 2) < size).all(axis=1, keepdims=True), points, np.nan)
+    return drawing.draw_labels(sample.crop(size), data.skeleton, on_crop, Box(0, 0, size, size))
+
+
 def sheet(validation: Validation) -> Image:
     """Evenly spread persons, each cut out as the network saw it: the truth thin, the prediction in colour."""
     count = len(validation.data)
@@ -65,4 +122,6 @@ def _cell(validation: Validation, index: int) -> Image:
     person, pose = validation.data.persons[index], validation.poses[index]
     to_cell = Affine.crop(pose.box, (_SHEET_CELL, _SHEET_CELL))
     picture = images.warp(validation.data.read(person), to_cell, (_SHEET_CELL, _SHEET_CELL))
-    return drawing.draw_truth_and_prediction(picture, to_cell(person.keypoints), pose.moved(to_cell))
+    moved = pose.moved(to_cell)
+    predicted = drawing.draw(picture, [moved], threshold=0.0)
+    return drawing.draw_labels(predicted, validation.data.skeleton, to_cell(person.keypoints), moved.box, plain=True)

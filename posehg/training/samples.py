@@ -1,73 +1,34 @@
-"""From a person to what the network trains on: one warp that crops, turns, scales, shifts and mirrors at once."""
+"""From persons to samples, and in which order: everything random follows from the seed, the epoch and the person."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 from numpy.random import Generator, default_rng
-from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import Sampler
 
 from posehg import images
+from posehg.datasets import parts
 from posehg.datasets.dataset import Dataset
 from posehg.geometry import Affine, Box, Points
 from posehg.images import Image
 from posehg.network import STRIDE
 from posehg.poses import Person
+from posehg.processes import World
+from posehg.training.batches import Sample
 from posehg.training.config import TrainConfig
+from posehg.training.corruption import draw_gains, occluded
+from posehg.training.views import background_box, draw_view, half_of, reach_of
 
-_NOWHERE = -1e4
+NOWHERE = -1e4
 """Where the joints of a background crop lie: known, and off every map."""
 
-
-@dataclass(frozen=True)
-class RandomView:
-    """How a crop is taken: the box it shows and the map from the photo to it."""
-
-    box: Box
-    to_crop: Affine
-    mirrored: bool
-
-
-def draw_view(person: Person, config: TrainConfig, rng: Generator) -> RandomView:
-    """A random view of a person: rotation, scale and shift uniform within the configured limits, perhaps mirrored."""
-    size = config.input_size
-    zoom = 1 + rng.uniform(-config.scale, config.scale)
-    rotation = rng.uniform(-config.rotation, config.rotation)
-    shift_x, shift_y = rng.uniform(-config.translation, config.translation, 2)
-    box = person.box.square(config.padding / zoom)
-    box = Box(box.x + shift_x * box.w, box.y + shift_y * box.h, box.w, box.h)
-    to_crop = Affine.crop(box, (size, size), rotation)
-    mirrored = bool(rng.random() < config.flip)
-    return RandomView(box, to_crop.then(Affine.mirror(size)) if mirrored else to_crop, mirrored)
-
-
-def draw_gains(config: TrainConfig, rng: Generator) -> np.ndarray:
-    """(3,) factors of the colour channels, uniform within 1 -+ ``colour``."""
-    return rng.uniform(1 - config.colour, 1 + config.colour, 3)
-
-
-def multiply(image: Image, gains: np.ndarray) -> Image:
-    table = np.clip(np.arange(256)[:, None] * gains[None], 0, 255).astype(np.uint8)  # (256, 3)
-    return np.asarray(cv2.LUT(image, table[:, None, :]), dtype=np.uint8)
-
-
-def background_box(people: Sequence[Box], image: Image, rng: Generator) -> Box | None:
-    """A random square of the picture that hardly touches the people on it; None where there is no room."""
-    height, width = image.shape[:2]
-    near = [box.square(1.1) for box in people]
-    for _ in range(8):
-        side = rng.uniform(0.25, 0.9) * min(height, width)
-        box = Box(rng.uniform(0, width - side), rng.uniform(0, height - side), side, side)
-        if all(box.intersection(other) < 0.02 * side * side for other in near):
-            return box
-    return None
+ALONE = World()
 
 
 def _memory() -> int:
@@ -87,80 +48,73 @@ class CropCache:
 
     def __init__(self, data: Dataset, config: TrainConfig, limit: int) -> None:
         self._data, self._free = data, limit
-        # The corner of a crop turned by any angle, shrunk and shifted as far as the configuration allows.
-        reach = np.sqrt(2) if config.rotation > 0 else 1.0
-        self._padding = config.padding / (1 - min(config.scale, 0.9)) * (reach + 2 * config.translation)
-        zoomed_in = config.padding / (1 + config.scale)
-        self._size = int(np.ceil(config.input_size * self._padding / zoomed_in))
-        self._kept: dict[int, tuple[Image, Affine]] = {}
+        self._reach = reach_of(config)
+        self._kept: dict[tuple[object, ...], tuple[Image, Affine]] = {}
 
-    def __call__(self, index: int) -> tuple[Image, Affine]:
+    def __call__(self, person: Person) -> tuple[Image, Affine]:
         """The stored part and the map from the photo to it."""
-        if index in self._kept:
-            return self._kept[index]
-        person = self._data.persons[index]
-        image = self._data.read(person)
-        entry = self._part(image, person.box.square(self._padding))
+        key = (person.source, person.image, person.id, person.box)  # a set that is repeated is kept once
+        if key in self._kept:
+            return self._kept[key]
+        entry = parts.cut(self._data.read(person), person.box, self._reach)
         if entry[0].nbytes <= self._free:
             self._free -= entry[0].nbytes
-            self._kept[index] = entry
+            self._kept[key] = entry
         return entry
 
-    def _part(self, image: Image, box: Box) -> tuple[Image, Affine]:
-        to_part = Affine.crop(box, (self._size, self._size))
-        if to_part.scale < 1:
-            return images.warp(image, to_part, (self._size, self._size)), to_part
-        height, width = image.shape[:2]
-        x0, y0 = max(0, int(box.x)), max(0, int(box.y))
-        x1, y1 = min(width, int(np.ceil(box.x + box.w))), min(height, int(np.ceil(box.y + box.h)))
-        if x1 <= x0 or y1 <= y0:
-            return image, Affine.identity()
-        return image[y0:y1, x0:x1].copy(), Affine.translation(-x0, -y0)
 
+class Samples(TorchDataset[Sample]):
+    """Augmented samples. That of person i in epoch e with a seed is always the same, in whichever process it is made.
 
-class Samples(TorchDataset[tuple[Tensor, Tensor]]):
-    """Augmented crops. Sample i of epoch e with a seed is always the same, in whichever process it is made."""
+    keep: whether to keep decoded parts in memory, up to a quarter of the machine's. (Worker processes meet a person
+    once an epoch each, and each would keep all of them.)
+    """
 
-    def __init__(self, data: Dataset, config: TrainConfig) -> None:
+    def __init__(self, data: Dataset, config: TrainConfig, keep: bool = True) -> None:
         self._data, self._config = data, config
-        # Worker processes begin anew each epoch and meet each person once, so that nothing kept would be used.
-        self._cache = CropCache(data, config, limit=0 if config.workers else _memory() // 4)
+        self._cache = CropCache(data, config, limit=_memory() // 4 if keep else 0)
         self._flip = list(data.skeleton.flip)
         self._together = _people_by_picture(data) if config.background else {}
 
     def __len__(self) -> int:
         return len(self._data)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """(epoch, index) -> crop (3, S, S) uint8 and points (J, 2) float32 in heatmap cells, NaN = not labelled."""
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        """(epoch, index) -> the sample."""
         epoch, index = key
-        rng = default_rng((self._config.seed, epoch, index))
-        if self._config.background and rng.random() < self._config.background:
-            crop = self._background(index, rng)
-            if crop is not None:
-                return _to_tensor(crop), torch.full((len(self._flip), 2), _NOWHERE)
+        config, rng = self._config, default_rng((self._config.seed, epoch, index))
+        if config.background and rng.random() < config.background:
+            sample = self._background(index, rng)
+            if sample is not None:
+                return sample
         person = self._data.persons[index]
-        view, gains = draw_view(person, self._config, rng), draw_gains(self._config, rng)
-        part, to_part = self._cache(index)
-        size = (self._config.input_size, self._config.input_size)
-        crop = images.warp(part, to_part.inverse().then(view.to_crop), size)
-        return _to_tensor(multiply(crop, gains)), self._points(person.keypoints, view)
+        part, to_part = self._cache(person)
+        if config.half_body and rng.random() < config.half_body:
+            person = half_of(person, self._data.skeleton, rng)
+        view, gains = draw_view(person, config, rng), draw_gains(config, rng)
+        size = (config.input_size, config.input_size)
+        pixels, to_crop = images.shown(part, to_part.inverse().then(view.to_crop), size)
+        if config.occlusion and pixels.size and rng.random() < config.occlusion:
+            pixels = occluded(pixels, to_crop, config.input_size, rng)
+        points = self._points(person.keypoints, view.to_crop, view.mirrored)
+        return Sample(pixels, to_crop, gains, points, index, view.mirrored)
 
-    def _points(self, keypoints: Points, view: RandomView) -> Tensor:
-        points = view.to_crop.then(Affine.shrink(STRIDE))(keypoints)
-        if view.mirrored:
-            points = points[self._flip]
-        return torch.from_numpy(points.astype(np.float32))
+    def _points(self, keypoints: Points, to_crop: Affine, mirrored: bool) -> np.ndarray:
+        points = to_crop.then(Affine.shrink(STRIDE))(keypoints)
+        return (points[self._flip] if mirrored else points).astype(np.float32)
 
-    def _background(self, index: int, rng: Generator) -> Image | None:
-        person = self._data.persons[index]
+    def _background(self, index: int, rng: Generator) -> Sample | None:
+        person, config = self._data.persons[index], self._config
         image = self._data.read(person)
-        box = background_box(self._together[person.source, person.image], image, rng)
+        people = [*self._together[person.source, person.image], *person.others]
+        box = background_box(people, image, rng)
         if box is None:
             return None
-        size = (self._config.input_size, self._config.input_size)
-        to_crop = Affine.crop(box, size, rng.uniform(-self._config.rotation, self._config.rotation))
-        return multiply(images.warp(image, to_crop, size), draw_gains(self._config, rng))
+        size = (config.input_size, config.input_size)
+        to_crop = Affine.crop(box, size, rng.uniform(-config.rotation, config.rotation))
+        pixels, to_crop = images.shown(image, to_crop, size)
+        nobody = np.full((len(self._flip), 2), NOWHERE, dtype=np.float32)
+        return Sample(pixels, to_crop, draw_gains(config, rng), nobody, index, False)
 
 
 def _people_by_picture(data: Dataset) -> dict[tuple[str, Path], list[Box]]:
@@ -170,28 +124,40 @@ def _people_by_picture(data: Dataset) -> dict[tuple[str, Path], list[Box]]:
     return together
 
 
-def _to_tensor(crop: Image) -> Tensor:
-    return torch.from_numpy(crop).permute(2, 0, 1)
+def unchanged(config: TrainConfig) -> TrainConfig:
+    """The configuration without any augmentation: crops as prediction sees them."""
+    nothing = dict.fromkeys(("rotation", "scale", "flip", "colour", "translation"), 0.0)
+    return replace(config, **nothing, **dict.fromkeys(("occlusion", "half_body", "background"), 0.0))  # type: ignore[arg-type]
 
 
-class Order(torch.utils.data.Sampler[list[tuple[int, int]]]):
-    """The batches of one epoch, as lists of (epoch, index): shuffled by seed and epoch, the first ``done`` left out.
+class Order(Sampler[list[tuple[int, int]]]):
+    """The batches of the rest of a run, as lists of (epoch, index): each epoch shuffled by seed and epoch.
 
-    The last batch is dropped when it is smaller than the others: BatchNorm would give its few samples more say.
+    Every person comes once an epoch. The batches of an epoch differ in size by one at most, so that none is so small
+    that BatchNorm would give its few samples more say. Of several processes each gets its own part of every batch.
     """
 
-    def __init__(self, count: int, config: TrainConfig, epoch: int = 0, done: int = 0) -> None:
-        self._count, self._config, self._epoch, self._done = count, config, epoch, done
+    def __init__(self, count: int, config: TrainConfig, epoch: int = 0, done: int = 0, world: World = ALONE) -> None:
+        self._count, self._config, self._world = count, config, world
+        self._epoch, self._done = epoch, done
 
     def __len__(self) -> int:
-        return steps_per_epoch(self._count, self._config.batch) - self._done
+        return (self._config.epochs - self._epoch) * steps_per_epoch(self._count, self._config.batch) - self._done
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = default_rng((self._config.seed, self._epoch)).permutation(self._count)
-        batch = min(self._config.batch, self._count)
-        for step in range(self._done, steps_per_epoch(self._count, self._config.batch)):
-            yield [(self._epoch, int(index)) for index in order[step * batch : (step + 1) * batch]]
+        for epoch in range(self._epoch, self._config.epochs):
+            for batch in self._batches(epoch)[self._done if epoch == self._epoch else 0 :]:
+                yield [(epoch, int(index)) for index in batch[self._world.rank :: self._world.size]]
+
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        order = default_rng((self._config.seed, epoch)).permutation(self._count)
+        return np.array_split(order, steps_per_epoch(self._count, self._config.batch))
 
 
 def steps_per_epoch(count: int, batch: int) -> int:
-    return max(1, count // batch)
+    return max(1, -(-count // batch))
+
+
+def smallest_share(count: int, config: TrainConfig, world: World = ALONE) -> int:
+    """The fewest samples that a process has of a batch and sends through the network at once."""
+    return count // steps_per_epoch(count, config.batch) // world.size // config.accumulate

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from posehg import datasets
+from posehg import checkpoints, datasets, processes
+from posehg.checkpoints import Checkpoint
 from posehg.datasets import Dataset
 from posehg.errors import NotAvailable, UsageError
+from posehg.inference import devices
+from posehg.processes import World
 from posehg.skeletons import SKELETONS, Skeleton
-from posehg.training import report
+from posehg.training import cache, rehearsal, report
 from posehg.training import state as states
 from posehg.training.config import TrainConfig
-from posehg.training.loop import BEST, LAST, STATE, Listener, Run, Validation
-from posehg.training.state import Progress, State
+from posehg.training.loop import BEST, LAST, STATE, Listener, Run
+from posehg.training.samples import unchanged
+from posehg.training.start import OUTPUTS
+from posehg.training.state import State
 
 MAX_VALIDATION = 500
 """Persons of a set that an epoch's validation looks at, evenly spread; ``posehg eval`` takes all of them."""
@@ -23,6 +29,23 @@ MAX_VALIDATION = 500
 _RUN = (STATE, LAST, BEST)
 """The files without which a run would be lost."""
 _REPORT = ("config.json", "metrics.csv", "curves.png")
+
+
+@dataclass(frozen=True, eq=False)
+class Sets:
+    """What a run learns from, and what it is measured on: each with its own skeleton."""
+
+    training: Dataset
+    validation: Sequence[Dataset]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run's files are. folder: of the run. data: of the data sets. cache: of packs of them to use or make."""
+
+    folder: Path
+    data: Path | None = None
+    cache: Path | None = None
 
 
 def use_threads(threads: int) -> None:
@@ -34,27 +57,88 @@ def saved(folder: Path) -> State:
     return states.load(folder / STATE)
 
 
+def from_model(config: TrainConfig, given: set[str]) -> tuple[TrainConfig, Checkpoint]:
+    """The checkpoint that ``config.init`` names, and the config with that network's build where nobody gave another."""
+    source = checkpoints.load(checkpoints.find(config.init))
+    network, model = source.config.network, source.config
+    rows, columns = model.input_size
+    if rows != columns:
+        raise UsageError(f"--init {config.init}: training takes square crops, and its are {columns} x {rows}.")
+    loss = config.loss if OUTPUTS[config.loss] == model.output else _loss_of(model.output)
+    theirs = {
+        **{name: getattr(network, name) for name in ("stacks", "features", "depth", "blocks", "stem")},
+        **{"input_size": rows, "padding": model.padding, "sigma": model.sigma, "loss": loss},
+    }
+    taken = {name: value for name, value in theirs.items() if name not in given}
+    if "lr" not in given:
+        taken["lr"] = 0.0  # by the loss, which may be another one now
+    return replace(config, **taken), source
+
+
+def _loss_of(output: str) -> str:
+    return next(loss for loss, gives in OUTPUTS.items() if gives == output)
+
+
+def rehearse(config: TrainConfig, place: Place, listener: Listener, source: Checkpoint | None) -> list[str]:
+    """What a run would take, in lines for the reader; nothing is written."""
+    with processes.joined(devices.resolve(config.device)) as world:
+        sets = load_sets(config, place, listener, world)
+        return rehearsal.rehearse(config, sets.training, sets.validation, listener, source, world)
+
+
+def load_sets(config: TrainConfig, place: Place, listener: Listener, world: World) -> Sets:
+    """The data sets of a run, read and cut down as its options say, from packs in ``place.cache`` if it is given."""
+    data = place.data
+    if place.cache is not None:
+        if world.local_rank == 0:
+            cache.fill(place.cache, config, data, listener.note)
+        processes.wait()
+        data = place.cache
+    training = datasets.load(config.dataset, data, "train", _skeleton(config.skeleton))
+    if config.joints:
+        training = datasets.on_skeleton(training, training.skeleton.subset(_names(config.joints)))
+    if config.limit or config.overfit:
+        training = datasets.spread(training, config.overfit or config.limit)
+    cache.tell_of_limits(training, config, listener.note)
+    validation = [training] if config.overfit else _validation(config, data, listener)
+    return Sets(training, validation)
+
+
 def run(
-    config: TrainConfig, data: Path | None, folder: Path, listener: Listener, resumed: State | None, overwrite: bool
+    config: TrainConfig,
+    place: Place,
+    listener: Listener,
+    resumed: State | None,
+    overwrite: bool,
+    source: Checkpoint | None = None,
+    tensorboard: bool = False,
 ) -> bool:
     """Train; True when the last epoch is done. Raises UsageError where ``folder`` holds a run that nobody resumes.
 
     Nothing in the folder changes before options, data and device have been found good.
     """
-    if resumed is None and not overwrite and any((folder / name).exists() for name in _RUN):
+    folder = place.folder
+    if resumed is None and not overwrite:
+        _check_new(folder)
+    with processes.joined(devices.resolve(config.device)) as world:
+        sets = load_sets(config, place, listener, world)
+        config = unchanged(config) if config.overfit else config
+        reporting = report.Reporting(folder, listener, world.first, sets.training, config, tensorboard)
+        training_run = Run(config, sets.training, sets.validation, folder, reporting, resumed, source, world)
+        if world.first:
+            _prepare(folder, resumed)
+            report.write_config(folder, config)
+            report.write_samples(folder, sets.training, config, epoch=0)
+        processes.wait()
+        return training_run.go()
+
+
+def _check_new(folder: Path) -> None:
+    if any((folder / name).exists() for name in _RUN):
         raise UsageError(f"{folder} holds a run already.", "Give --resume to continue it, --overwrite to begin anew.")
     foreign = [name for name in _REPORT if (folder / name).exists()]
-    if resumed is None and not overwrite and foreign:
+    if foreign:
         raise UsageError(f"{folder} has a {foreign[0]} already.", "Name a folder of its own, or give --overwrite.")
-    skeleton = _skeleton(config.skeleton)
-    training = datasets.load(config.dataset, data, "train", skeleton)
-    if config.limit:
-        training = datasets.spread(training, config.limit)
-    validation = _validation(config, data, training, listener)
-    training_run = Run(config, training, validation, folder, _Reporting(folder, listener), resumed)
-    _prepare(folder, resumed)
-    report.write_config(folder, config)
-    return training_run.go()
 
 
 def _prepare(folder: Path, resumed: State | None) -> None:
@@ -75,8 +159,12 @@ def _skeleton(name: str) -> Skeleton | None:
     return SKELETONS[name] if name else None
 
 
-def _validation(config: TrainConfig, data: Path | None, training: Dataset, listener: Listener) -> list[Dataset]:
-    """Some of the val split of each joined set, on the training set's skeleton; sets without one are left out."""
+def _names(joints: str) -> list[str]:
+    return [name.strip() for name in joints.split(",")]
+
+
+def _validation(config: TrainConfig, data: Path | None, listener: Listener) -> list[Dataset]:
+    """Some of the val split of each joined set; sets without one are left out."""
     found = []
     parts = datasets.parse(config.dataset)
     for name, _ in parts:
@@ -84,17 +172,4 @@ def _validation(config: TrainConfig, data: Path | None, training: Dataset, liste
             found.append(datasets.load_one(name, data, "val", joined=len(parts) > 1))
         except NotAvailable as error:
             listener.note(f"{name} takes no part in the validation: {error}")
-    count = config.limit or MAX_VALIDATION
-    return [datasets.spread(datasets.on_skeleton(part, training.skeleton), count) for part in found]
-
-
-class _Reporting:
-    """A Listener that also keeps the folder's report."""
-
-    def __init__(self, folder: Path, listener: Listener) -> None:
-        self._folder, self._listener = folder, listener
-        self.step, self.stop, self.note = listener.step, listener.stop, listener.note
-
-    def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
-        report.write(self._folder, progress, validations)
-        self._listener.epoch(progress, validations)
+    return [datasets.spread(part, config.limit or MAX_VALIDATION) for part in found]

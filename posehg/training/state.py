@@ -16,6 +16,11 @@ from torch import Tensor
 from posehg.errors import NotAvailable
 from posehg.files import atomic
 from posehg.training.config import TrainConfig
+from posehg.training.doubts import Doubts
+from posehg.training.step import Stepper
+
+VERSION = 2
+_PARTS = ("network", "optimizer", "scaler", "average", "doubts")
 
 _BROKEN = (
     *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, struct.error),  # torch.load: it depends on where it ends
@@ -25,33 +30,62 @@ _BROKEN = (
 
 @dataclass(frozen=True)
 class Progress:
-    """epoch, step: what comes next (both count from 0; ``step`` within the epoch). loss_sum: over the epoch's steps."""
+    """epoch, step: what comes next (both count from 0; ``step`` within the epoch). loss_sum: over the epoch's steps.
+
+    seconds: of training so far, in a run that has a limit of them.
+    """
 
     epoch: int = 0
     step: int = 0
     loss_sum: float = 0.0
     best: float = -1.0
     history: tuple[dict[str, float], ...] = field(default=())
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class State:
+    """network, optimizer, scaler: their state_dicts. average, doubts: likewise, None where the run has none."""
+
     config: TrainConfig
     progress: Progress
     network: dict[str, Tensor]
     optimizer: dict[str, Any]
-    rng: Tensor
+    scaler: dict[str, Any]
+    average: dict[str, Tensor] | None
+    doubts: dict[str, Tensor] | None
+
+    @classmethod
+    def of(cls, config: TrainConfig, progress: Progress, stepper: Stepper, doubts: Doubts | None) -> State:
+        average = stepper.average
+        return cls(
+            config,
+            progress,
+            network=stepper.network.state_dict(),
+            optimizer=stepper.optimizer.state_dict(),
+            scaler=stepper.scaler.state_dict(),
+            average=None if average is None else average.network.state_dict(),
+            doubts=None if doubts is None else doubts.state_dict(),
+        )
+
+    def restore(self, stepper: Stepper, doubts: Doubts | None) -> None:
+        """Bring what a run of ``config`` has just built to where this one was."""
+        stepper.network.load_state_dict(self.network)
+        stepper.optimizer.load_state_dict(self.optimizer)
+        stepper.scaler.load_state_dict(self.scaler)
+        if stepper.average is not None and self.average is not None:
+            stepper.average.network.load_state_dict(self.average)
+        if doubts is not None and self.doubts is not None:
+            doubts.load_state_dict(self.doubts)
 
 
 def save(path: Path, state: State) -> None:
     """Replaces ``path`` in one step, so that a kill at any moment leaves the old state or the new one."""
     content = {
-        "posehg": 1,
+        "posehg": VERSION,
         "config": asdict(state.config),
         "progress": {**asdict(state.progress), "history": list(state.progress.history)},
-        "network": state.network,
-        "optimizer": state.optimizer,
-        "rng": state.rng,
+        **{name: getattr(state, name) for name in _PARTS},
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)  # to memory: torch hides what the disk says
@@ -67,14 +101,11 @@ def load(path: Path) -> State:
         if not zipfile.is_zipfile(path):  # torch.load would try older formats, and some bytes make it fail in odd ways
             raise ValueError("It is not a file of torch.save.")
         content = torch.load(path, map_location="cpu", weights_only=True)
+        if content["posehg"] != VERSION:
+            raise ValueError(f"It was written by another posehg (format {content['posehg']}, known: {VERSION}).")
         values = content["config"]
         progress = {**content["progress"], "history": tuple(content["progress"]["history"])}
-        return State(
-            TrainConfig(**{**values, "stem": tuple(values["stem"])}),
-            Progress(**progress),
-            content["network"],
-            content["optimizer"],
-            content["rng"],
-        )
+        config = TrainConfig(**{**values, "stem": tuple(values["stem"])})
+        return State(config, Progress(**progress), **{name: content[name] for name in _PARTS})
     except _BROKEN as error:
         raise NotAvailable(f"{path} is not the state of a training run, or is cut short.", str(error)[:200]) from None

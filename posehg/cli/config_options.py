@@ -1,0 +1,105 @@
+"""A command whose options are the fields of a dataclass, so that name, default and help stand in one place."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import Field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from posehg.errors import NotAvailable, UsageError
+
+_ENVIRONMENT = {"device": "POSEHG_DEVICE"}
+
+
+def takes(config: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The command's parameter ``config`` becomes an option for each field that has a help text.
+
+    Bool fields become flags; a tuple of numbers is written with hyphens, as 64-128-128.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        described = [field for field in fields(config) if "help" in field.metadata]
+        types = get_type_hints(config)
+
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            values = {field.name: _value(field, given.pop(field.name)) for field in described}
+            command(config=config(**values), **given)
+
+        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "config"]
+        parameters = [*own, *(_parameter(field, types[field.name]) for field in described)]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
+
+
+def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
+    default = field.default
+    if isinstance(default, tuple):
+        kind, default = str, "-".join(map(str, default))
+    name = "--" + field.name.replace("_", "-")
+    option = typer.Option(
+        f"{name}/--no-{name[2:]}" if kind is bool else name,
+        help=field.metadata["help"],
+        show_default=field.metadata["shown"] or bool(default != "" and kind is not bool),
+        rich_help_panel=field.metadata["panel"],
+        envvar=_ENVIRONMENT.get(field.name),
+    )
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
+    )
+
+
+def _value(field: Field[Any], given: Any) -> Any:
+    if not isinstance(field.default, tuple):
+        return given
+    parts = given.split("-")
+    if len(parts) != len(field.default) or not all(part.isascii() and part.isdigit() for part in parts):
+        example = "-".join(map(str, field.default))
+        raise UsageError(f"--{field.name} {given} cannot be read.", f"Write it as {example}.")
+    return tuple(int(part) for part in parts)
+
+
+def given_names(context: typer.Context, config: type) -> set[str]:
+    """The fields whose option stands on the command line."""
+    names = [field.name for field in fields(config)]
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+
+
+def read_file(path: Path, config: type) -> dict[str, Any]:
+    """Options from a JSON file by the names of the fields, such as the config.json of a run. Some or all of them."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NotAvailable(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not a file of options: it is no JSON ({error}).") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} is not a file of options.", 'Write it as {"dataset": "mpii", "stacks": 2}.')
+    known = {field.name: field for field in fields(config)}
+    for name, value in values.items():
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"Did you mean {close[0]}?" if close else ""
+            raise UsageError(f"{path} has an option {name!r} that does not exist.", hint)
+        if not _fits(value, known[name].default):
+            raise UsageError(f"{path}: {name} cannot be {value!r}.", f"Write it as {json.dumps(known[name].default)}.")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def _fits(value: Any, default: Any) -> bool:
+    if isinstance(default, tuple):
+        return isinstance(value, list) and len(value) == len(default) and all(type(v) is int for v in value)
+    if isinstance(default, float):
+        return type(value) in (int, float)
+    return type(value) is type(default)

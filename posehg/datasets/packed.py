@@ -1,0 +1,190 @@
+"""Packed data sets: the parts of the pictures that show the persons of one split, in one file NAME-SPLIT.zip.
+
+It is an ordinary ZIP file, whose pictures are not compressed again:
+
+    0000000.jpg, 0000001.jpg, ...   one a person: all that its views can show
+    annotations.json                what is known of them, in pixels of their parts
+    the ZIP's comment               SHA-256 of all bytes before it, in hexadecimal: the last 64 bytes of the file
+
+    annotations.json: format, version, name, split
+                      skeleton: name, joints, limbs, torso
+                      reach: padding, size (see parts.Reach)
+                      source: SHA-256 of the annotation that was packed
+                      persons: file, id, box [x, y, w, h], keypoints [x, y, x, y, ...] (null where not labelled),
+                               visible [true, ...], head_size (number or null),
+                               others [box, ...] (further people whom the part shows)
+
+``packing`` writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from posehg.datasets import sealing
+from posehg.datasets.dataset import Dataset
+from posehg.datasets.folder import unreadable
+from posehg.datasets.parts import Reach
+from posehg.errors import InputError, NotAvailable, UsageError
+from posehg.geometry import Box
+from posehg.images import Image
+from posehg.poses import Person
+from posehg.skeletons import SKELETONS, Skeleton
+
+ANNOTATIONS = "annotations.json"
+FORMAT, VERSION = "posehg-packed", 1
+
+_EXPECTED = "a packed data set"
+_AGAIN = "Copy it again, or pack it again: posehg data pack --overwrite"
+_LOCAL_HEADER = 30
+"""Bytes of a ZIP entry before its name and its extra field, whose lengths are the last two numbers of them."""
+
+# What zipfile raises for archives that others wrote, and what comes of another JSON.
+_BROKEN_ZIP = (BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, struct.error)
+_BROKEN_JSON = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, UsageError)
+
+
+def load(path: Path) -> Dataset:
+    """The persons of a packed set, each on a picture of its own, which is read when it is asked for.
+
+    Raises NotAvailable, naming the file, where any of its bytes is not as it was written.
+    """
+    content, reader = _open(path)
+    try:
+        return _dataset(path, content, reader)
+    except _BROKEN_JSON as error:
+        raise _unreadable(path, error) from None
+
+
+def reach_of(path: Path) -> Reach:
+    """What a pack was cut for. Raises NotAvailable as ``load`` does."""
+    return _open(path)[1].reach
+
+
+def _open(path: Path) -> tuple[dict[str, Any], Reader]:
+    """What annotations.json says, and the reader of the pictures."""
+    seal = _seal(path)
+    try:
+        with ZipFile(path) as archive:
+            content = json.loads(archive.read(ANNOTATIONS))
+            places = {entry.filename: (entry.header_offset, entry.file_size) for entry in archive.infolist()}
+        _check_version(path, content)
+        return content, Reader(path, seal, places, _reach(**content["reach"]))
+    except (*_BROKEN_ZIP, *_BROKEN_JSON) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> NotAvailable:
+    return unreadable(path, _EXPECTED, f"{type(error).__name__}: {error}", _AGAIN)
+
+
+def _seal(path: Path) -> bytes:
+    try:
+        seal = sealing.intact(path)
+    except OSError as error:
+        raise NotAvailable(f"{path} cannot be read: {error.strerror or error}.") from None
+    if seal is None:
+        raise unreadable(path, _EXPECTED, "its checksum does not hold", _AGAIN)
+    return seal
+
+
+def _check_version(path: Path, content: dict[str, Any]) -> None:
+    if content["format"] != FORMAT:
+        raise ValueError(f"format {content['format']!r}")
+    if content["version"] != VERSION:
+        hint = "Update posehg, or pack the data set again."
+        raise NotAvailable(f"{path} has version {content['version']} of its format; posehg reads {VERSION}.", hint)
+
+
+def _dataset(path: Path, content: dict[str, Any], reader: Reader) -> Dataset:
+    skeleton = _skeleton(**content["skeleton"])
+    persons = [_person(path, record, len(skeleton.joints)) for record in content["persons"]]
+    for person in persons:
+        reader.places[person.image.name]  # a KeyError is told by the caller
+    return Dataset(str(content["name"]), str(content["split"]), skeleton, persons, reader)
+
+
+def _skeleton(name: str, joints: list[str], limbs: list[list[str]], torso: list[str]) -> Skeleton:
+    skeleton = Skeleton(name, tuple(joints), tuple((a, b) for a, b in limbs), (torso[0], torso[1]))
+    known = SKELETONS.get(name)
+    return known if known == skeleton else skeleton
+
+
+def _reach(padding: float, size: int) -> Reach:
+    return Reach(float(padding), int(size))
+
+
+def _person(path: Path, record: dict[str, Any], joints: int) -> Person:
+    keypoints = np.array(record["keypoints"], dtype=np.float64).reshape(joints, 2)  # null becomes NaN
+    visible = np.array(record["visible"], dtype=np.bool_).reshape(joints)
+    if np.isinf(keypoints).any():
+        raise ValueError("a joint lies nowhere")
+    head_size = record["head_size"]
+    return Person(
+        image=path / record["file"],
+        box=_box(*record["box"]),
+        keypoints=keypoints,
+        visible=visible,
+        head_size=None if head_size is None else float(head_size),
+        id=str(record["id"]),
+        others=tuple(_box(*box) for box in record["others"]),
+    )
+
+
+def _box(x: float, y: float, w: float, h: float) -> Box:
+    box = Box(float(x), float(y), float(w), float(h))
+    if not (0 < box.w < math.inf and 0 < box.h < math.inf and math.isfinite(box.x + box.y)):
+        raise ValueError(f"a box is {x}, {y}, {w}, {h}")
+    return box
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """Reads the picture of a person of the pack; may be copied to other processes, which open the file themselves.
+
+    seal: the file's last bytes as it was loaded. places: for each file in it, where its entry begins and its length.
+    """
+
+    path: Path
+    seal: bytes
+    places: Mapping[str, tuple[int, int]]
+    reach: Reach
+
+    def __call__(self, person: Person) -> Image:
+        """RGB uint8 (H, W, 3). Raises InputError where the pack is no longer what was loaded."""
+        offset, length = self.places[person.image.name]
+        content = _opened(self.path, self.seal)
+        try:
+            name, extra = struct.unpack_from("<HH", content, offset + _LOCAL_HEADER - 4)
+            begin = offset + _LOCAL_HEADER + name + extra
+            with PillowImage.open(BytesIO(content[begin : begin + length])) as picture:
+                return np.array(picture.convert("RGB"))
+        except (OSError, ValueError, SyntaxError, struct.error) as error:
+            raise InputError(f"{person.image} is not a picture ({error}).", _AGAIN) from None
+
+
+@lru_cache(maxsize=16)
+def _opened(path: Path, seal: bytes) -> mmap:
+    """The file in memory, where readers do not share a place in it, as they would in an open file after a fork."""
+    try:
+        with open(path, "rb") as file:
+            content = mmap(file.fileno(), 0, access=ACCESS_READ)
+    except (OSError, ValueError) as error:  # ValueError: it is empty now
+        raise InputError(f"{path} can no longer be read: {error}.") from None
+    if content[-sealing.LENGTH :] != seal:
+        raise InputError(f"{path} was replaced while it was in use.", "Start again.")
+    return content

@@ -1,0 +1,33 @@
+"""A run's figures for TensorBoard, which is an optional part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from posehg.errors import UsageError
+from posehg.training.state import Progress
+from posehg.training.validation import Validation
+
+
+class Board:
+    """Writes the events of a run into ``folder``. Raises UsageError where TensorBoard is not installed."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise UsageError(
+                "TensorBoard is not installed.",
+                "Install it: pip install 'posehg[tensorboard]' (pipx inject posehg tensorboard)",
+            ) from None
+        self._writer = SummaryWriter(str(folder))
+
+    def step(self, number: int, loss: float, rate: float) -> None:
+        self._writer.add_scalar("loss", loss, number)
+        self._writer.add_scalar("learning rate", rate, number)
+
+    def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
+        for validation in validations:
+            self._writer.add_scalar(f"PCK@0.2 {validation.data.name}", validation.pck, progress.epoch)
+        self._writer.flush()

@@ -1,0 +1,59 @@
+"""Packs of a run's data sets in a folder, made where they are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from posehg import datasets
+from posehg.datasets import Dataset, packed, packing
+from posehg.datasets.joining import ReadBySource
+from posehg.datasets.parts import Reach
+from posehg.errors import NotAvailable, UsageError
+from posehg.training.config import TrainConfig
+from posehg.training.views import reach_of
+
+
+def fill(folder: Path, config: TrainConfig, data: Path | None, note: Callable[[str], None]) -> None:
+    """See to it that ``folder`` holds a pack of each split of the run's sets that shows all that its views can show.
+
+    One that shows less is made again to show both. Whether a set has changed since it was packed is not looked at.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"The folder {folder} cannot be made: {error.strerror}.") from None
+    parts = datasets.parse(config.dataset)
+    for name, _ in parts:
+        for split in ("train", "val"):
+            _fill(folder, name, split, data, len(parts) > 1, reach_of(config), note)
+
+
+def _fill(
+    folder: Path, name: str, split: str, data: Path | None, joined: bool, needed: Reach, note: Callable[[str], None]
+) -> None:
+    path = datasets.pack_path(folder, name, split)
+    if path.exists():
+        there = packed.reach_of(path)
+        if there.covers(needed):
+            return
+        needed = needed.joined(there)
+    try:
+        whole = datasets.load_unpacked(name, data, split, joined)
+    except NotAvailable:
+        if split == "train":
+            raise
+        return  # the run says that this set takes no part in the validation
+    note(f"Packing {name} {split}: {len(whole):,} persons into {path}")
+    packing.pack(path, whole, needed, overwrite=True)
+
+
+def tell_of_limits(training: Dataset, config: TrainConfig, note: Callable[[str], None]) -> None:
+    """Say so where a pack was cut for tamer views than those of the run, which then show black or blur beyond it."""
+    read = training.read
+    for reader in read.readers.values() if isinstance(read, ReadBySource) else [read]:
+        if isinstance(reader, packed.Reader) and not reader.reach.covers(reach_of(config)):
+            note(
+                f"{reader.path} was packed for smaller or tamer views than these: what lies beyond is black or blurred. "
+                "Pack it again with the options of this run, or give --cache."
+            )

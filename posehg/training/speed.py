@@ -1,0 +1,370 @@
+"""How many pictures a second training takes in, and which of its parts holds it up: crops, steps or the machine."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Sampler
+from torch.utils.flop_counter import FlopCounterMode
+
+from posehg import processes
+from posehg.checkpoints import Checkpoint
+from posehg.datasets.dataset import Dataset
+from posehg.errors import UsageError
+from posehg.inference import devices
+from posehg.network import HourglassConfig, StackedHourglass, parameters
+from posehg.training import session
+from posehg.training.batches import Crops
+from posehg.training.config import TrainConfig
+from posehg.training.doubts import Doubts
+from posehg.training.loop import Listener, Run, batches, on, on_device, workers_of
+from posehg.training.samples import ALONE, steps_per_epoch, unchanged
+from posehg.training.state import Progress
+
+ROUNDS = 5
+"""Each part's time is cut into so many, in turn with the others', so that whatever disturbs the machine hits all."""
+BACKWARD = 2
+"""What a backward pass computes, in forward passes: a gradient for each layer's input, and one for its weights."""
+
+_WARM = 3
+"""Steps before the clock starts, for each size of batch (buffers, compilation)."""
+_ENDLESS = 1_000_000_000
+_AHEAD = {"cuda": 10}
+"""Batches between two waits for the device, as the training loop looks at its losses."""
+_KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_SIDES = {"cpu": (512, 1024, 2048)}
+_SIDES_ON_GPU = (2048, 4096, 8192)
+"""Rows and columns of the matrices whose products are timed: large enough that a small part of it is overhead."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over the rounds."""
+
+    median: float
+    lowest: float
+    highest: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        return cls(statistics.median(values), min(values), max(values))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What was measured, and where. kept: whether decoded parts stay in memory. warp: cpu or device."""
+
+    device: str
+    hardware: str
+    precision: str
+    compile: bool
+    warp: str
+    workers: int
+    threads: int
+    torch: str
+    persons: int
+    kept: bool
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Rates are in pictures a second.
+
+    first_time: the pipeline's with nothing decoded yet and the start of its workers. pipeline: later on. step: on one
+    batch that lies on the device. both: as training goes. both_to_step, pipeline_to_step: ratios within a round.
+    forward: FLOP a picture, a multiplication and an addition being two. products: FLOP a second in matrix products.
+    memory: bytes at the highest, of the GPU where there is one; None where the system does not tell.
+    """
+
+    setting: Setting
+    first_time: float
+    pipeline: Spread
+    step: Spread
+    both: Spread
+    both_to_step: Spread
+    pipeline_to_step: Spread
+    forward: int
+    products: float
+    memory: int | None
+
+    @property
+    def trained(self) -> int:
+        """FLOP a picture, forward and backward; frozen parts, which need less, are counted like the others."""
+        return self.forward * (1 + BACKWARD)
+
+    @property
+    def limit(self) -> float:
+        """The pictures a second of a step that consisted of nothing but matrix products."""
+        return self.products / self.trained
+
+    @property
+    def step_to_limit(self) -> float:
+        return self.step.median / self.limit
+
+
+def measure(
+    config: TrainConfig, place: session.Place, listener: Listener, source: Checkpoint | None, seconds: float
+) -> Speed:
+    """The speed of a run with these options. seconds: how long each part is measured. The run's folder is not used."""
+    if processes.world().size > 1:
+        # Each process would stop by its own clock, and the others wait for its gradients.
+        raise UsageError("Speed is measured in one process.", "Start posehg bench without torchrun.")
+    devices.resolve(config.device)  # one that is not there is told before the data are read
+    data = session.load_sets(config, place, listener, ALONE).training
+    return on_data(config, data, listener, source, seconds)
+
+
+def on_data(config: TrainConfig, data: Dataset, listener: Listener, source: Checkpoint | None, seconds: float) -> Speed:
+    """The speed with this data set."""
+    going = replace(unchanged(config) if config.overfit else config, epochs=_ENDLESS)
+    run = Run(going, data, (), Path(), listener, None, source)
+    device, steps = run.device, steps_per_epoch(len(data), going.batch)
+    step = _stepping(run, going, data)
+    loader = batches(data, going, device, Progress(), ALONE)
+
+    def take(coming: Iterator[Any]) -> Crops:
+        return on(device, next(coming), going.input_size)
+
+    listener.note("Warming up")
+    fixed = take(iter(batches(data, replace(going, workers=0), device, Progress(), ALONE)))
+    _warm_up(step, fixed, uneven=len(data) % steps > 0)
+    listener.note("Measuring the pipeline's first time through the data")
+    coming: Iterator[Any] = itertools.chain(loader)  # begins the workers at the first batch, on the clock
+    first = clocked(device, lambda: len(take(coming).images), seconds, most=steps)
+    kept = loader.num_workers == 0
+    if kept:
+        coming = iter(_again(loader, first.batches))
+    listener.note(f"Measuring pipeline, both and step in {ROUNDS} rounds")
+    pipeline, both, alone = _rounds(
+        device,
+        (lambda: len(take(coming).images), lambda: step(take(coming)), lambda: step(fixed)),
+        ready=loader.num_workers * (loader.prefetch_factor or 0) + 1 if loader.num_workers else 0,
+        seconds=seconds / ROUNDS,
+    )
+    memory = peak_memory(device)  # before the matrices, which are not the training's
+    listener.note("Measuring matrix products")
+    precision = precision_of(config, device)
+    return Speed(
+        _setting(config, run, data, precision, kept),
+        first.rate,
+        Spread.of(pipeline),
+        Spread.of(alone),
+        Spread.of(both),
+        # Within a round, whose parts have seen the same machine.
+        Spread.of([b / s for b, s in zip(both, alone, strict=True)]),
+        Spread.of([p / s for p, s in zip(pipeline, alone, strict=True)]),
+        forward_flop(run.model.network, going.input_size),
+        product_rate(device, precision, seconds),
+        memory,
+    )
+
+
+def _setting(config: TrainConfig, run: Run, data: Dataset, precision: str, kept: bool) -> Setting:
+    device = run.device
+    return Setting(
+        device=str(device),
+        hardware=torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        precision=precision,
+        compile=config.compile,
+        warp="device" if on_device(config, device) else "cpu",
+        workers=workers_of(config, device),
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        persons=len(data),
+        kept=kept,
+        parameters=parameters(run.model.network),
+    )
+
+
+# ---- the parts ---------------------------------------------------------------------------------------------------
+
+
+def _stepping(run: Run, config: TrainConfig, data: Dataset) -> Callable[[Crops], int]:
+    """A step on a batch -> how many pictures it has."""
+    doubts = Doubts(len(data), data.skeleton.flip, run.device) if config.doubt_labels else None
+    numbers = itertools.count()
+
+    def step(crops: Crops) -> int:
+        # A rate of 0 costs as much, and a thousand steps on one batch do not lead into numbers that no run sees.
+        run.stepper(crops, 0.0, next(numbers), doubts)
+        return len(crops.images)
+
+    return step
+
+
+def _warm_up(step: Callable[[Crops], int], fixed: Crops, uneven: bool) -> None:
+    """uneven: whether there are batches with one sample less, for which a network is compiled once more."""
+    smaller = Crops(*(tensor[:-1] for tensor in fixed))
+    for crops in (fixed, smaller) if uneven else (fixed,):
+        for _ in range(_WARM):
+            step(crops)
+
+
+class _Again(Sampler[list[tuple[int, int]]]):
+    """The persons of the first ``count`` batches again and again, in other views each time."""
+
+    def __init__(self, order: Any, count: int) -> None:
+        self._order, self._count = order, count
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        first = list(itertools.islice(self._order, self._count))
+        for epoch in itertools.count(1):
+            for batch in first:
+                yield [(epoch, index) for _, index in batch]
+
+
+def _again(loader: DataLoader[Any], count: int) -> DataLoader[Any]:
+    """A later epoch, with what the first batches have left in the loader's memory.
+
+    It stands for a run whose parts all have room there, without the time to decode all of them.
+    """
+    return DataLoader(
+        loader.dataset,
+        batch_sampler=_Again(loader.batch_sampler, count),
+        collate_fn=loader.collate_fn,
+        pin_memory=loader.pin_memory,
+    )
+
+
+# ---- the clock ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Clocked:
+    batches: int
+    pictures: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Pictures a second."""
+        return self.pictures / self.seconds
+
+
+def clocked(device: torch.device, take: Callable[[], int], seconds: float, most: float = math.inf) -> Clocked:
+    """Take batches until the time is over or there were so many, the device's work included.
+
+    take: does something with a batch and gives its number of pictures.
+    """
+    ahead = _AHEAD.get(device.type, 1)
+    taken = pictures = 0
+    passed = 0.0
+    wait(device)
+    began = time.perf_counter()
+    while passed < seconds and taken < most:
+        pictures += take()
+        taken += 1
+        if taken % ahead == 0 or taken >= most:
+            wait(device)
+            passed = time.perf_counter() - began
+    return Clocked(taken, pictures, passed)
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _rounds(
+    device: torch.device, parts: tuple[Callable[[], int], ...], ready: int, seconds: float
+) -> tuple[list[float], list[float], list[float]]:
+    """The rates of pipeline, both and step in each round. ready: batches that the workers may have made in advance."""
+    pipeline, both, step = parts
+    rates: tuple[list[float], list[float], list[float]] = ([], [], [])
+    for _ in range(ROUNDS):
+        clocked(device, pipeline, math.inf, most=ready)  # made while something else was on the clock
+        made = clocked(device, pipeline, seconds)
+        rates[0].append(made.rate)
+        rates[1].append(clocked(device, both, seconds).rate)
+        # The workers go on until as many lie ready, and a step on a CPU would feel it.
+        clocked(device, step, ready * made.seconds / made.batches)
+        rates[2].append(clocked(device, step, seconds).rate)
+    return rates
+
+
+# ---- the machine -------------------------------------------------------------------------------------------------
+
+
+def precision_of(config: TrainConfig, device: torch.device) -> str:
+    """fp32, bf16 or fp16: as the Stepper takes it."""
+    if config.precision != "auto":
+        return config.precision
+    return "bf16" if devices.multiplies_bf16(device) else "fp32"
+
+
+def forward_flop(config: HourglassConfig, side: int) -> int:
+    """FLOP of the network's convolutions for one picture of side x side pixels."""
+    with torch.device("meta"):
+        return count_flop(StackedHourglass(config), torch.empty(1, 3, side, side))
+
+
+def count_flop(network: nn.Module, pictures: Tensor) -> int:
+    """FLOP of the network's convolutions for these pictures. On the meta device nothing is computed for it."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.eval()(pictures)
+    return counter.get_total_flops()
+
+
+def product_rate(device: torch.device, precision: str, seconds: float) -> float:
+    """The most FLOP a second that products of large square matrices reach, over some sizes and ``seconds`` in all."""
+    sides = _SIDES.get(device.type, _SIDES_ON_GPU)
+    with _as_in_convolutions(device):
+        return max(_product_rate(device, _KINDS[precision], side, seconds / len(sides)) for side in sides)
+
+
+def _product_rate(device: torch.device, kind: torch.dtype, side: int, seconds: float) -> float:
+    left, right = (torch.rand(side, side, device=device).to(kind) for _ in range(2))
+    result = torch.mm(left, right)
+    best = 0.0
+
+    def product() -> int:
+        torch.mm(left, right, out=result)
+        return 1
+
+    end = time.perf_counter() + seconds
+    while best == 0 or time.perf_counter() < end:
+        some = clocked(device, product, math.inf, most=_AHEAD.get(device.type, 1))
+        best = max(best, some.rate * 2 * side**3)
+    return best
+
+
+@contextmanager
+def _as_in_convolutions(device: torch.device) -> Iterator[None]:
+    """Products of float32 are rounded as cuDNN rounds in convolutions, where torch allows TF32 from the beginning."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Bytes at the highest: the GPU's that this process took, else this process's; None where nobody tells."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

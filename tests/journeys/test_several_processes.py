@@ -1,0 +1,150 @@
+"""posehg eval and predict, started by torchrun."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from posehg import images
+from tests import launches, stubs
+from tests.journeys.conftest import ROOT, Posehg
+
+pytestmark = pytest.mark.slow
+
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+POSEHG = ("-m", "posehg")
+LEAVES = """
+import os, torch
+from posehg import processes
+with processes.joined(torch.device("cpu")):
+    os._exit(9)
+"""
+
+
+def environment() -> dict[str, str]:
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("POSEHG_")}
+    return mine | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+
+
+def start(*command: object, **variables: str) -> subprocess.Popen[str]:
+    words, mine = list(map(str, command)), environment() | variables
+    return subprocess.Popen(words, cwd=ROOT, env=mine, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
+    process = start(*TORCHRUN, *POSEHG, *arguments, "--device", "cpu")
+    out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def errors(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("Error: ")]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    """Each with a white square elsewhere."""
+    paths = [tmp_path / f"{number}.png" for number in range(5)]
+    for number, path in enumerate(paths):
+        images.write(path, stubs.square_photo(10 + 30 * number, 60, 100))
+    return paths
+
+
+# ---- eval --------------------------------------------------------------------------------------------------------
+
+EVAL = ("eval", "--dataset", "synthetic", "--limit", 5)
+
+
+def test_the_scores_are_those_of_one_process_and_printed_once(posehg: Posehg, model: Path) -> None:
+    alone = posehg(*EVAL, "--model", model, "--device", "cpu")
+    both = torchrun(*EVAL, "--model", model)
+    assert (both.returncode, both.stderr) == (0, "")
+    assert both.stdout == alone.out
+
+
+def test_a_score_below_the_gate_fails_and_is_told_once(model: Path) -> None:
+    both = torchrun(*EVAL, "--model", model, "--min", 100)
+    assert both.returncode != 0
+    assert len(errors(both.stderr)) == 1
+    assert both.stdout.count("PCK@0.2") == 1
+    assert "exitcode  : 4" in both.stderr
+
+
+# ---- predict -----------------------------------------------------------------------------------------------------
+
+
+def test_every_photo_is_done_once_and_told_in_order(model: Path, photos: list[Path], tmp_path: Path) -> None:
+    missing = tmp_path / "missing.png"
+    given = [*photos[:2], missing, *photos[2:]]
+    both = torchrun("predict", *given, "--model", model, "--whole", "--json", "--out", tmp_path / "out")
+    records = [json.loads(line) for line in both.stdout.splitlines()]
+    assert [record["source"] for record in records] == list(map(str, given))
+    assert [record["error"] for record in records if record["error"]] == [f"There is no file {missing}."]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [path.name for path in photos]
+    assert sum(line.startswith("Wrote ") for line in both.stderr.splitlines()) == len(photos)
+    assert both.returncode != 0
+    assert errors(both.stderr) == [f"Error: There is no file {missing}."]
+    assert both.stderr.count("1 of 6 photos failed; the others are done.") == 1
+
+
+def test_a_single_photo_is_enough_for_two(posehg: Posehg, model: Path, photos: list[Path]) -> None:
+    options = ("predict", photos[0], "--model", model, "--whole")
+    both = torchrun(*options)
+    assert (both.returncode, both.stderr) == (0, "")
+    assert both.stdout == posehg(*options, "--device", "cpu").out
+
+
+def test_a_mistake_that_is_no_photos_ends_all_with_a_message(model: Path, photos: list[Path], tmp_path: Path) -> None:
+    """The second photo's file cannot be written, which the second process alone finds out."""
+    read_only = tmp_path / "out" / "1.png"
+    read_only.mkdir(parents=True)
+    both = torchrun("predict", *photos, "--model", model, "--whole", "--out", tmp_path / "out", "--overwrite")
+    assert both.returncode != 0
+    assert errors(both.stderr) == [f"Error: {read_only} is a folder; a file is to be written there."]
+
+
+# ---- ends that nobody wants --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["eval", "predict"])
+def test_when_one_process_is_lost_the_other_ends_with_a_message(command: str, model: Path, photos: list[Path]) -> None:
+    arguments = EVAL if command == "eval" else ("predict", *photos, "--whole")
+    port = launches.free_port()
+    first = start(
+        sys.executable, *POSEHG, *arguments, "--model", model, "--device", "cpu", **launches.variables(0, 2, port)
+    )
+    second = start(sys.executable, "-c", LEAVES, **launches.variables(1, 2, port))
+    second.communicate(timeout=120)
+    out, err = first.communicate(timeout=120)
+    assert (first.returncode, out) == (6, "")
+    assert err.splitlines()[0] == "Error: Another process of this run was lost."
+    assert err.splitlines()[1].startswith("Hint: ")
+    assert len(err.splitlines()) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_interrupts_it_sees_no_traceback_of_posehg(
+    model: Path, photos: list[Path], tmp_path: Path, number: signal.Signals
+) -> None:
+    many = tmp_path / "many"
+    many.mkdir()
+    copies = [Path(shutil.copy(photos[0], many / f"{name}.png")) for name in range(2000)]
+    options = ("--model", model, "--whole", "--out", tmp_path / "out", "--device", "cpu")
+    process = start(*TORCHRUN, *POSEHG, "predict", *copies, *options)
+    end = time.monotonic() + 100
+    while not (tmp_path / "out" / "1.png").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode != 0
+    assert errors(err) == []
+    assert str(ROOT / "posehg") not in err
+    assert err.count("Traceback") == 1  # torchrun's own

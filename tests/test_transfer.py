@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from posehg import checkpoints
+from posehg.checkpoints import Checkpoint, Kept, ModelConfig
+from posehg.errors import NotAvailable, UsageError
+from posehg.network import HourglassConfig, StackedHourglass, parameters
+from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
+
+B, F, ROWS, COLUMNS = 2, 14, 48, 80
+NEW = ("tail", "left_wing", "right_wing")
+FIVE = ("left_wrist", "head_top", "right_wrist", "left_ankle", "right_ankle")
+
+
+@cache
+def network(joints: tuple[str, ...], seed: int, output: str = "heatmaps", **changes: Any) -> Checkpoint:
+    """A network in which no layer is idle, as the residuals of one just built are."""
+    torch.manual_seed(seed)
+    options: dict[str, Any] = {"stacks": 3, "features": F, "depth": 1, "stem": (4, 6, 10), **changes}
+    config = HourglassConfig(len(joints), **options)
+    state = StackedHourglass(config).state_dict()
+    for value in state.values():
+        if value.ndim == 4:
+            value.normal_(std=value[0].numel() ** -0.5)
+        elif value.is_floating_point():
+            value.add_(0.2 * torch.rand_like(value))
+    model = ModelConfig(config, Skeleton("any", joints, ()), (ROWS, COLUMNS), output=output)  # type: ignore[arg-type]
+    return Checkpoint(model, state)
+
+
+def trained(joints: tuple[str, ...] = MPII.joints, **changes: Any) -> Checkpoint:
+    return network(joints, seed=3, **changes)
+
+
+def fresh(joints: tuple[str, ...] = MPII.joints, **changes: Any) -> Checkpoint:
+    return network(joints, seed=5, **changes)
+
+
+@torch.no_grad()
+def seen(checkpoint: Checkpoint) -> tuple[list[Tensor], list[Tensor]]:
+    """What goes into each stack (B, F, h, w), and each stack's heatmaps (B, J, h, w)."""
+    features: list[Tensor] = []
+    built = checkpoint.network().double()  # so that only what the transfer itself rounds is seen
+    for stack in built.stacks:
+        stack.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    images = torch.rand(B, 3, ROWS, COLUMNS, dtype=torch.float64, generator=torch.Generator().manual_seed(11))
+    return features, built(images)
+
+
+def assert_sees_the_same(source: Checkpoint, target: Checkpoint) -> None:
+    """In every stack that both have: the features, and the heatmaps of the joints that both have."""
+    theirs, ours = source.config.skeleton, target.config.skeleton
+    both = [joint for joint in ours.joints if joint in theirs.joints]
+    old, new = ([skeleton.index(joint) for joint in both] for skeleton in (theirs, ours))
+    stacks = min(source.config.network.stacks, target.config.network.stacks)
+    (features, maps), (new_features, new_maps) = seen(source), seen(target)
+    for stack in range(stacks):
+        torch.testing.assert_close(new_features[stack], features[stack], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(new_maps[stack][:, new], maps[stack][:, old], rtol=1e-5, atol=1e-5)
+
+
+def equal(a: Tensor, b: Tensor) -> bool:
+    return a.dtype == b.dtype and torch.equal(a, b)
+
+
+# ---- joints by name ----------------------------------------------------------------------------------------------
+
+
+def test_the_same_joints_keep_everything_to_the_last_bit() -> None:
+    source = trained()
+    target, kept = checkpoints.transfer(source, fresh())
+    assert target.state.keys() == source.state.keys()
+    assert all(equal(target.state[key], value) for key, value in source.state.items())
+    assert (kept.parameters, kept.joints, kept.new_joints) == (kept.total, MPII.joints, ())
+
+
+def test_joints_in_another_order_give_the_same_heatmaps_in_that_order() -> None:
+    source = trained()
+    target, kept = checkpoints.transfer(source, fresh(MPII.joints[::-1]))
+    assert kept.parameters == kept.total
+    for maps, turned in zip(seen(source)[1], seen(target)[1], strict=True):
+        torch.testing.assert_close(turned, maps.flip(1), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(MPII.joints, LSP.joints), (LSP.joints, MPII.joints), (MPII.joints, FIVE), (COCO.joints, FLIC.joints)],
+    ids=["16 to 14", "14 to 16", "16 to 5", "17 to 11"],
+)
+def test_a_joint_that_both_have_is_seen_as_before_by_every_stack(old: tuple[str, ...], new: tuple[str, ...]) -> None:
+    source = trained(old)
+    assert_sees_the_same(source, checkpoints.transfer(source, fresh(new))[0])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.sampled_from(FIVE + NEW), unique=True, min_size=1), st.integers(1, 3), st.integers(1, 3))
+def test_whichever_joints_and_stacks_come_and_go_the_others_are_seen_as_before(
+    joints: list[str], stacks: int, new_stacks: int
+) -> None:
+    source = trained(FIVE, stacks=stacks)
+    assert_sees_the_same(source, checkpoints.transfer(source, fresh(tuple(joints), stacks=new_stacks))[0])
+
+
+def test_without_a_common_joint_every_stack_still_gets_the_features_it_knows() -> None:
+    source = trained(FIVE)
+    target, kept = checkpoints.transfer(source, fresh(NEW))
+    assert (kept.joints, kept.new_joints) == ((), NEW)
+    assert_sees_the_same(source, target)
+
+
+def test_a_new_joint_begins_with_its_fresh_head_and_no_say_in_the_next_stack() -> None:
+    begun = fresh((*FIVE, "tail"))
+    target, _ = checkpoints.transfer(trained(FIVE), begun)
+    for stack in range(3):
+        for part in ("weight", "bias"):
+            name = f"stacks.{stack}.heatmaps.{part}"
+            assert equal(target.state[name][5], begun.state[name][5])
+    assert not any(target.state[f"reinjections.{number}.heatmaps.weight"][:, 5].any() for number in range(2))
+
+
+def test_a_new_joint_learns_from_the_first_step_what_to_tell_the_next_stack() -> None:
+    built = checkpoints.transfer(trained(FIVE), fresh((*FIVE, "tail")))[0].network().train()
+    built(torch.rand(B, 3, ROWS, COLUMNS))[-1].square().mean().backward()
+    gradient = built.reinjections[0].heatmaps.weight.grad
+    assert gradient is not None
+    assert gradient[:, 5].all()
+
+
+def test_nothing_is_done_to_either_network() -> None:
+    source, begun = trained(FIVE), fresh((*NEW, *FIVE[:2]))
+    copies = [{key: value.clone() for key, value in checkpoint.state.items()} for checkpoint in (source, begun)]
+    checkpoints.transfer(source, begun)
+    for checkpoint, copied in zip((source, begun), copies, strict=True):
+        assert all(equal(checkpoint.state[key], value) for key, value in copied.items())
+
+
+def test_the_new_network_is_what_it_was_to_be() -> None:
+    begun = fresh(NEW)
+    assert checkpoints.transfer(trained(FIVE), begun)[0].config == begun.config
+
+
+# ---- stacks ------------------------------------------------------------------------------------------------------
+
+
+def test_more_stacks_than_the_model_has_begin_anew() -> None:
+    begun = fresh(FIVE, stacks=3)
+    target, kept = checkpoints.transfer(trained(FIVE, stacks=1), begun)
+    assert (kept.stacks, kept.new_stacks) == (1, 2)
+    later = [key for key in begun.state if key.startswith(("stacks.1.", "stacks.2.", "reinjections."))]
+    assert all(equal(target.state[key], begun.state[key]) for key in later)
+
+
+def test_of_more_stacks_than_are_wanted_the_first_are_kept() -> None:
+    source = trained(FIVE, stacks=3)
+    target, kept = checkpoints.transfer(source, fresh(FIVE, stacks=2))
+    assert (kept.stacks, kept.new_stacks, kept.parameters) == (2, 0, kept.total)
+    assert all(equal(value, source.state[key]) for key, value in target.state.items())
+
+
+# ---- logits and heatmaps -----------------------------------------------------------------------------------------
+
+
+def test_heads_for_logits_are_of_no_use_for_heatmaps_but_all_else_is() -> None:
+    source, begun = trained(FIVE, output="logits"), fresh(FIVE)
+    target, kept = checkpoints.transfer(source, begun)
+    assert (kept.joints, kept.new_joints, kept.same_output) == ((), FIVE, False)
+    assert equal(target.state["stacks.2.heatmaps.weight"], begun.state["stacks.2.heatmaps.weight"])
+    for features, ours in zip(seen(source)[0], seen(target)[0], strict=True):
+        torch.testing.assert_close(ours, features, rtol=1e-5, atol=1e-5)
+
+
+# ---- what was kept -----------------------------------------------------------------------------------------------
+
+
+def constant(checkpoint: Checkpoint, value: float) -> Checkpoint:
+    return Checkpoint(checkpoint.config, {key: torch.full_like(old, value) for key, old in checkpoint.state.items()})
+
+
+@pytest.mark.parametrize("joints", [FIVE, FIVE[:2], FIVE[:3] + NEW, NEW], ids=["all", "fewer", "some", "none"])
+@pytest.mark.parametrize("stacks", [1, 2, 3])
+def test_the_numbers_kept_add_up(joints: tuple[str, ...], stacks: int) -> None:
+    source, begun = constant(trained(FIVE, stacks=2), 1), constant(fresh(joints, stacks=stacks), -2)
+    target, kept = checkpoints.transfer(source, begun)
+    learned = [target.state[name] for name, _ in target.network().named_parameters()]
+    # What begins anew is the fresh -2 or the 0 of a new joint; what is kept is above 0.
+    assert kept.parameters == sum(int((values > 0).sum()) for values in learned)
+    assert kept.total == sum(values.numel() for values in learned) == parameters(target.config.network)
+    assert set(kept.joints + kept.new_joints) == set(joints)
+    assert len(kept.joints + kept.new_joints) == len(joints)
+
+
+@pytest.mark.parametrize(
+    ("kept", "text"),
+    [
+        (
+            Kept(MPII.joints, (), 2, 0, 1_660_101, 1_660_101),
+            "Kept 1,660,101 of 1,660,101 parameters; heatmaps of 16 joints by name.",
+        ),
+        (
+            Kept(LSP.joints, ("pelvis", "thorax"), 2, 0, 1_645_312, 1_660_101),
+            "Kept 1,645,312 of 1,660,101 parameters; heatmaps of 14 joints by name, 2 begin anew: pelvis, thorax.",
+        ),
+        (
+            Kept(("tip",), ("tail",), 1, 1, 17, 29),
+            "Kept 17 of 29 parameters; heatmaps of 1 joint by name, 1 begins anew: tail; of 2 stacks 1 begins anew.",
+        ),
+        (
+            Kept((), ("tip", "tail"), 1, 2, 17, 29),
+            "Kept 17 of 29 parameters; heatmaps of no joints by name, 2 begin anew: tip, tail; "
+            "of 3 stacks 2 begin anew.",
+        ),
+        (
+            Kept((), ("tip", "tail"), 2, 0, 17, 29, same_output=False),
+            "Kept 17 of 29 parameters; no heatmaps, as the model was trained with another loss, "
+            "2 begin anew: tip, tail.",
+        ),
+    ],
+)
+def test_what_was_kept_is_said_in_a_sentence(kept: Kept, text: str) -> None:
+    assert str(kept) == text
+
+
+# ---- networks that cannot begin from the model -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("features", 22, "features 14, not 22"),
+        ("depth", 2, "depth 1, not 2"),
+        ("blocks", 3, "blocks 1, not 3"),
+        ("stem", (4, 6, 22), "stem 4-6-10, not 4-6-22"),
+    ],
+)
+def test_a_network_of_another_build_is_refused_by_the_option(name: str, value: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        checkpoints.transfer(trained(FIVE), fresh(FIVE, **{name: value}))
+    assert caught.value.hint.startswith(f"Leave --{name} out")
+
+
+@pytest.mark.parametrize("name", ["mean", "std"])
+def test_a_network_that_sees_other_colours_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=r"0\.7, 0\.3, 0\.2"):
+        checkpoints.transfer(trained(FIVE), fresh(FIVE, **{name: (0.7, 0.3, 0.2)}))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [(None, r"lacks stem\.0\.bias"), (torch.full((4,), torch.nan), "not finite")]
+)
+def test_a_broken_model_is_refused(value: Tensor | None, message: str) -> None:
+    source = trained(FIVE)
+    state = {key: value if key == "stem.0.bias" else old for key, old in source.state.items()}
+    broken = Checkpoint(source.config, {key: value for key, value in state.items() if value is not None})
+    with pytest.raises(NotAvailable, match=message):
+        checkpoints.transfer(broken, fresh(FIVE))
+
+
+def test_a_model_on_a_subset_comes_back_from_its_file_as_it_was() -> None:
+    subset = MPII.subset(FIVE)
+    config = ModelConfig(HourglassConfig(joints=5, depth=1, features=F, stem=(4, 6, 10)), subset, (ROWS, COLUMNS))
+    assert ModelConfig.from_json(config.to_json()) == config
