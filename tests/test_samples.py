@@ -178,9 +178,12 @@ def test_samples_differ_between_seeds_epochs_and_persons(seed: int, epoch: int, 
     assert np.abs(crop_of(sample) - crop_of(other)).mean() > 5
 
 
-def test_a_sample_names_its_person() -> None:
-    samples = Samples(dataset(WAVES, count=5), replace(WILD, background=0.5))
-    assert [samples[7, index].index for index in (3, 0, 4)] == [3, 0, 4]
+@pytest.mark.parametrize("background", [0, 1])
+def test_a_sample_names_its_person_even_where_it_shows_nobody(background: int) -> None:
+    data = dataset(WAVES, KEYPOINTS / 4, count=5, box=Box(30, 30, 30, 40))
+    samples = [Samples(data, replace(WILD, background=background))[7, index] for index in (3, 0, 4)]
+    assert [is_nobody(sample) for sample in samples] == [bool(background)] * 3
+    assert [sample.index for sample in samples] == [3, 0, 4]
 
 
 @pytest.mark.parametrize("size", [64, 256])  # kept at a coarser scale than the photo's, and as it is
@@ -232,7 +235,7 @@ def test_where_memory_is_full_further_photos_are_read_each_time() -> None:
 
 def test_a_person_whom_a_joined_set_has_twice_is_kept_once() -> None:
     data, reads = counting(dataset(WAVES, count=2))
-    samples = Samples(replace(data, persons=[*data.persons, *data.persons]), WILD)
+    samples = Samples(replace(data, persons=[*data.persons, *map(replace, data.persons)]), WILD)
     for index in range(4):
         samples[0, index]
     assert reads == ["0", "1"]

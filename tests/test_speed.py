@@ -12,13 +12,18 @@ import pytest
 import torch
 from torch import nn
 
+from posehg import datasets
 from posehg.datasets import Dataset
 from posehg.errors import UsageError
 from posehg.network import HourglassConfig
-from posehg.training import session, speed
+from posehg.training import machine, session, speed
 from posehg.training.batches import Crops
-from posehg.training.config import TrainConfig
-from posehg.training.speed import Speed, Spread, clocked, count_flop, forward_flop, on_data
+from posehg.training.config import Precision, TrainConfig
+from posehg.training.loop import Run, batches
+from posehg.training.machine import clocked, count_flop, forward_flop
+from posehg.training.samples import ALONE
+from posehg.training.speed import Speed, Spread, on_data
+from posehg.training.state import Progress
 from tests.toy import TINY, Watcher, dataset
 
 CPU = torch.device("cpu")
@@ -27,11 +32,19 @@ FP32 = replace(TINY, precision="fp32")
 
 @pytest.fixture(autouse=True)
 def small_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed, "_SIDES", {"cpu": (3, 5)})
+    monkeypatch.setattr(machine, "_SIDES", {"cpu": (3, 5)})
 
 
 def of(config: TrainConfig, data: Dataset | None = None, seconds: float = 0.02) -> Speed:
     return on_data(config, data or dataset(), Watcher(), None, seconds)
+
+
+@pytest.fixture(scope="module")
+def measured() -> Speed:
+    """Batches of 3, 2 and 2, warped by the device."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "_SIDES", {"cpu": (3, 5)})
+        return of(replace(FP32, warp="device", batch=3))
 
 
 # ---- operations --------------------------------------------------------------------------------------------------
@@ -55,13 +68,13 @@ def test_the_operations_of_a_crop_of_one_cell_can_be_counted() -> None:
 def test_a_matrix_product_takes_two_operations_for_each_product_and_the_best_size_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(speed, "clocked", lambda *given, most: speed.Clocked(most, most, 0.5 * most))
-    assert speed.product_rate(CPU, "fp32", 0.01) == 2 * 5**3 / 0.5
+    monkeypatch.setattr(machine, "clocked", lambda *given, most: machine.Clocked(most, most, 0.5 * most))
+    assert machine.product_rate(CPU, "fp32", 0.01) == 2 * 5**3 / 0.5
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_matrices_are_multiplied_in_each_precision(precision: str) -> None:
-    assert speed.product_rate(CPU, precision, 0.01) > 0
+    assert machine.product_rate(CPU, precision, 0.01) > 0
 
 
 # ---- the clock ---------------------------------------------------------------------------------------------------
@@ -107,37 +120,39 @@ def test_a_figure_is_the_median_of_its_rounds_between_the_extremes() -> None:
 # ---- the parts ---------------------------------------------------------------------------------------------------
 
 
-def test_every_part_has_a_figure() -> None:
-    result = of(FP32)
-    assert result.first_time > 0
-    assert result.products > 0
-    assert result.memory is None or result.memory > 0
+def test_every_part_has_a_figure(measured: Speed) -> None:
+    assert measured.first_time > 0
+    assert measured.products > 0
+    assert measured.memory is None or measured.memory > 0
     for name in ("pipeline", "step", "both", "both_to_step", "pipeline_to_step"):
-        spread = getattr(result, name)
+        spread = getattr(measured, name)
         assert 0 < spread.lowest <= spread.median <= spread.highest
 
 
-def test_the_limit_is_what_matrix_products_alone_would_allow() -> None:
-    result = of(FP32)
-    assert result.trained == 3 * result.forward
-    assert result.limit == pytest.approx(result.products / (3 * result.forward))
-    assert result.step_to_limit == pytest.approx(result.step.median / result.limit)
+def test_the_limit_is_what_matrix_products_alone_would_allow(measured: Speed) -> None:
+    assert measured.trained == 3 * measured.forward
+    assert measured.limit == pytest.approx(measured.products / (3 * measured.forward))
+    assert measured.step_to_limit == pytest.approx(measured.step.median / measured.limit)
 
 
-def test_the_figures_say_what_was_measured() -> None:
-    setting = asdict(of(replace(FP32, warp="device", batch=3)).setting)
-    assert setting | {"hardware": "", "parameters": 0} == {
+def test_the_figures_say_what_was_measured(measured: Speed) -> None:
+    assert asdict(measured.setting) | {"hardware": "", "parameters": 0} == {
         **{"device": "cpu", "hardware": "", "precision": "fp32", "compile": False, "warp": "device", "workers": 0},
         **{"threads": torch.get_num_threads(), "torch": torch.__version__, "persons": 7, "kept": True},
         "parameters": 0,
     }
 
 
-@pytest.mark.parametrize("bf16", [False, True])
-def test_the_precision_is_the_trainings(monkeypatch: pytest.MonkeyPatch, bf16: bool) -> None:
+@pytest.mark.parametrize(("precision", "bf16"), [("auto", False), ("auto", True), ("fp32", True), ("bf16", False)])
+def test_the_precision_is_the_one_in_which_a_step_convolves(
+    monkeypatch: pytest.MonkeyPatch, precision: Precision, bf16: bool
+) -> None:
     monkeypatch.setattr("posehg.inference.devices.multiplies_bf16", lambda device: bf16)
-    assert of(TINY).setting.precision == ("bf16" if bf16 else "fp32")
-    assert of(replace(TINY, precision="fp16")).setting.precision == "fp16"
+    config, seen = replace(TINY, precision=precision), []
+    run = Run(config, dataset(), (), Path(), Watcher())
+    run.stepper.network.stem[0].register_forward_hook(lambda module, given, output: seen.append(output.dtype))
+    run.stepper(next(iter(batches(dataset(), config, CPU, Progress(), ALONE))), 0.0, 0)
+    assert seen == [machine._KINDS[speed.precision_of(config, CPU)]]
 
 
 def test_later_crops_come_from_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,11 +188,20 @@ def test_both_sizes_of_batches_are_warmed_up() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"doubt_labels": True}, {"overfit": 5}, {"ema": 0.9}, {"accumulate": 2, "batch": 5}, {"freeze": "body"}],
+    [{"doubt_labels": True, "overfit": 5}, {"ema": 0.9, "accumulate": 2, "batch": 5, "freeze": "body"}],
     ids=str,
 )
 def test_the_options_of_a_run_are_taken(options: dict[str, object]) -> None:
     assert of(replace(FP32, **options)).both.median > 0  # type: ignore[arg-type]
+
+
+def test_packs_are_made_and_read_where_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(datasets.LOADERS, "toy", lambda root, split: dataset(7 if split == "train" else 3))
+    monkeypatch.setattr(datasets, "RENDERED", {"toy"})
+    place = session.Place(Path(), cache=tmp_path / "packs")
+    result = speed.measure(replace(FP32, dataset="toy"), place, Watcher(), None, 0.02)
+    assert result.setting.persons == 7
+    assert {path.name for path in tmp_path.rglob("*")} == {"packs", "toy-train.zip", "toy-val.zip"}
 
 
 def test_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,23 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from posehg.errors import NotAvailable, UsageError
-from posehg.network import HourglassConfig, StackedHourglass
 from posehg.training import session
 from posehg.training import state as states
-from posehg.training.config import TrainConfig
+from posehg.training.config import RATES, TrainConfig
 from posehg.training.loop import STATE
-from posehg.training.optimize import learning_rate, optimizer
 from posehg.training.state import Progress, State
 from tests.toy import TINY
 
 PATIENT = settings(max_examples=50, deadline=None)  # another process may have the cores
+
+SHARES = ("scale", "flip", "colour", "occlusion", "half_body", "background", "ema")
 
 # ---- config ------------------------------------------------------------------------------------------------------
 
@@ -36,12 +36,16 @@ PATIENT = settings(max_examples=50, deadline=None)  # another process may have t
         ("optimizer", "sgd", "no optimizer 'sgd'"),
         ("schedule", "step", "no schedule 'step'"),
         ("precision", "fp8", "no precision 'fp8'"),
-        *((name, 0, f"{name} must be") for name in ("epochs", "batch", "lr", "sigma", "padding", "input_size")),
-        *((name, -0.1, f"{name} must be") for name in ("rotation", "scale", "flip", "colour", "background")),
-        *((name, -1, f"{name} must be") for name in ("translation", "weight_decay", "workers", "limit", "seed")),
-        *((name, 1.1, f"{name} is a share") for name in ("scale", "flip", "colour", "background")),
-        *((name, float("nan"), f"{name} must be") for name in ("lr", "rotation", "flip")),
-        *((name, float("inf"), f"{name} must be") for name in ("lr", "rotation", "scale")),
+        ("warp", "gpu", "no warp 'gpu'"),
+        ("freeze", "stem,head", "no 'head' to freeze"),
+        *((name, 0, f"{name} must be") for name in ("epochs", "batch", "accumulate", "sigma", "padding", "input_size")),
+        *((name, -0.1, f"{name} must be") for name in (*SHARES, "rotation", "lr", "clip", "max_time")),
+        *((name, -1, f"{name} must be") for name in ("translation", "weight_decay", "limit", "overfit", "seed")),
+        *((name, 1.1, f"{name} is a share") for name in SHARES),
+        *((name, float("nan"), f"{name} must be") for name in ("lr", "rotation", "flip", "clip", "max_time", "ema")),
+        *((name, float("inf"), f"{name} must be") for name in ("lr", "rotation", "scale", "clip", "max_time")),
+        ("ema", 1.0, "ema must be below 1"),
+        ("workers", -2, "workers must be"),
     ],
 )
 def test_an_option_that_cannot_be_meant_is_refused_by_its_name(option: str, value: Any, message: str) -> None:
@@ -52,57 +56,32 @@ def test_an_option_that_cannot_be_meant_is_refused_by_its_name(option: str, valu
 def test_an_unknown_choice_is_answered_with_the_known_ones() -> None:
     with pytest.raises(UsageError) as caught:
         TrainConfig(loss="l1")  # type: ignore[arg-type]
-    assert caught.value.hint == "Known: mse, cross-entropy"
+    assert caught.value.hint == "Known: mse, weighted-mse, cross-entropy"
 
 
-# ---- optimizers and learning rates -------------------------------------------------------------------------------
-
-CYCLE = TrainConfig(schedule="one-cycle", lr=0.5)
-
-
-def test_a_constant_rate_is_constant() -> None:
-    assert {learning_rate(TrainConfig(schedule="constant"), step, 7) for step in range(7)} == {2.5e-4}
+def test_the_learning_rate_follows_from_the_loss_where_none_is_given() -> None:
+    assert {loss: TrainConfig(loss=loss).lr for loss in RATES} == RATES
+    assert RATES["mse"] == 2.5e-4  # the paper's
+    assert TrainConfig(loss="cross-entropy", lr=3e-4).lr == 3e-4
 
 
-def test_by_default_the_rate_is_a_fifth_for_the_last_fifth_of_the_run() -> None:
-    assert [learning_rate(TrainConfig(), step, 10) for step in range(10)] == [2.5e-4] * 8 + [5e-5] * 2
-
-
-@PATIENT
-@given(st.integers(50, 5000))
-def test_one_cycle_rises_to_its_highest_rate_and_falls_to_zero_without_a_jump(steps: int) -> None:
-    rates = np.array([learning_rate(CYCLE, step, steps) for step in range(steps)])
-    top = int(rates.argmax())
-    assert rates[top] == pytest.approx(0.5, rel=0.02)
-    assert top + 1 == pytest.approx(0.1 * steps, abs=1)
-    assert (np.diff(rates[: top + 1]) > 0).all()
-    assert (np.diff(rates[top:]) < 0).all()
-    assert np.abs(np.diff(rates)).max() <= 1.001 * 0.5 * 10 / steps  # never faster than the warm-up
-    assert 0 <= rates[-1] < 1e-6
-    assert rates[0] < 0.5 * 11 / steps
-
-
-def test_weight_decay_acts_on_convolutions_alone() -> None:
-    network = StackedHourglass(HourglassConfig(stacks=1, features=4, depth=1, stem=(2, 4, 4)))
-    groups = optimizer(network, TrainConfig(optimizer="adamw", weight_decay=0.1)).param_groups
-    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
-    assert {id(p): 0.1 if p.ndim == 4 else 0.0 for p in network.parameters()} == decay
-
-
-def test_the_default_optimizer_is_the_papers() -> None:
-    made = optimizer(torch.nn.Linear(2, 3), TrainConfig())
-    assert isinstance(made, torch.optim.RMSprop)
-    assert made.param_groups[0]["lr"] == 2.5e-4
+def test_what_is_frozen_may_be_written_with_spaces() -> None:
+    assert TrainConfig(freeze="stem, norm").frozen == ("stem", "norm")
 
 
 # ---- state -------------------------------------------------------------------------------------------------------
 
 
-def some_state() -> State:
-    progress = Progress(3, 5, 0.25, 61.5, ({"epoch": 1.0, "loss": 0.5}, {"epoch": 2.0, "loss": 0.1 + 0.2}))
-    optimizer_state = {"state": {0: {"step": torch.tensor(7.0), "square_avg": torch.rand(2, 3)}}, "param_groups": []}
+def some_state(average: dict[str, Tensor] | None = None, doubts: dict[str, Tensor] | None = None) -> State:
+    progress = Progress(3, 5, 0.25, 61.5, ({"epoch": 1.0, "loss": 0.5}, {"epoch": 2.0, "loss": 0.1 + 0.2}), 17.25)
     return State(
-        replace(TINY, dataset="a+b"), progress, {"x": torch.rand(5, 7)}, optimizer_state, torch.get_rng_state()
+        replace(TINY, dataset="a+b", freeze="stem", joints="head_top"),
+        progress,
+        network={"x": torch.rand(5, 7)},
+        optimizer={"state": {0: {"step": torch.tensor(7.0), "square_avg": torch.rand(2, 3)}}, "param_groups": []},
+        scaler={"scale": 65536.0, "_growth_tracker": 11},
+        average=average,
+        doubts=doubts,
     )
 
 
@@ -113,7 +92,18 @@ def test_a_state_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert (loaded.config, loaded.progress) == (state.config, state.progress)
     assert torch.equal(loaded.network["x"], state.network["x"])
     assert torch.equal(loaded.optimizer["state"][0]["square_avg"], state.optimizer["state"][0]["square_avg"])
-    assert torch.equal(loaded.rng, state.rng)
+    assert loaded.scaler == state.scaler
+    assert (loaded.average, loaded.doubts) == (None, None)
+
+
+def test_an_average_and_doubts_come_back_as_they_were_saved(tmp_path: Path) -> None:
+    state = some_state({"x": torch.rand(5, 7)}, {"wrong": torch.rand(11, 3)})
+    states.save(tmp_path / STATE, state)
+    loaded = states.load(tmp_path / STATE)
+    assert loaded.average is not None
+    assert loaded.doubts is not None
+    assert torch.equal(loaded.average["x"], state.average["x"])
+    assert torch.equal(loaded.doubts["wrong"], state.doubts["wrong"])
 
 
 def test_a_failing_save_leaves_the_old_state_and_nothing_temporary(
@@ -152,6 +142,17 @@ def test_a_file_that_holds_something_else_is_not_available(tmp_path: Path, conte
     torch.save(content, tmp_path / STATE)
     with pytest.raises(NotAvailable, match=r"state\.pt is not the state of a training run"):
         states.load(tmp_path / STATE)
+
+
+def test_a_state_of_another_version_is_not_available_and_this_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(states, "VERSION", 1)
+    states.save(tmp_path / STATE, some_state())
+    monkeypatch.undo()
+    with pytest.raises(NotAvailable, match="not the state of a training run") as caught:
+        states.load(tmp_path / STATE)
+    assert "written by another posehg (format 1, known: 2)" in caught.value.hint
 
 
 @PATIENT

@@ -68,7 +68,7 @@ def test_about_half_of_the_views_are_mirrored_by_default() -> None:
     assert 150 < sum(mirrored) < 250
 
 
-def test_views_use_the_whole_of_their_limits_and_no_more() -> None:
+def test_zoom_turn_and_shifts_reach_their_limits_and_depend_on_nothing_else() -> None:
     config = TrainConfig(input_size=128, rotation=40, scale=0.3, translation=0.1, flip=0)
     views = [draw_view(somebody(BOX, 0), config, default_rng(i)) for i in range(1000)]
     zooms = np.array([1.25 * BOX.h / view.box.w for view in views])
@@ -77,6 +77,8 @@ def test_views_use_the_whole_of_their_limits_and_no_more() -> None:
     for values, limit in ((zooms - 1, 0.3), (turns, 40), (shifts[:, 0], 0.1), (shifts[:, 1], 0.1)):
         assert -limit <= values.min() < -0.95 * limit
         assert 0.95 * limit < values.max() <= limit
+    together = np.corrcoef([zooms, turns, *shifts.T])
+    assert np.abs(together[np.triu_indices(4, 1)]).max() < 0.15
 
 
 @PATIENT

@@ -145,7 +145,7 @@ def _summary(result: Speed) -> Table:
     table.add_row("and backward", _number(result.trained / 1e9), both)
     table.add_row("matrix products", _number(result.products / 1e9), f"GFLOP a second in {result.setting.precision}")
     table.add_row("would allow", _number(result.limit), "pictures a second")
-    table.add_row("step / limit", f"{100 * result.step_to_limit:.1f}", "%")
+    table.add_row("step / limit", _number(100 * result.step_to_limit), "%")
     memory = "unknown" if result.memory is None else f"{result.memory / 1e9:.1f}"
     whose = "GB of the GPU's" if result.setting.device.startswith("cuda") else "GB of this process"
     table.add_section()

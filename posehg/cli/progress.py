@@ -32,7 +32,7 @@ class TrainingProgress:
             disable=not self._console.is_terminal,
         )
         self._task = self._bar.add_task("", epoch=0, epochs=config.epochs, loss=0.0, speed=0.0, total=None)
-        self._began, self._steps = time.monotonic(), 0
+        self._began, self._steps, self._place = time.monotonic(), 0, -1
 
     def __enter__(self) -> Self:
         self._before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -58,7 +58,10 @@ class TrainingProgress:
         return self._stopped
 
     def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
-        self._steps += 1
+        # On a GPU it hears of every tenth step only; a resumed run begins anywhere.
+        place = epoch * steps + step
+        self._steps += place - self._place if self._place >= 0 else 1
+        self._place = place
         self._bar.update(self._task, completed=step, total=steps, epoch=epoch + 1, loss=loss, speed=self._speed())
 
     def _speed(self) -> float:

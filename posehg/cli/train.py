@@ -88,8 +88,9 @@ def train(
     place = session.Place(out, data, cache)
     with TrainingProgress(config) as progress:
         if dry_run:
-            for line in session.rehearse(config, place, progress, source):
-                print(line)
+            lines = session.rehearse(config, place, progress, source)
+            if processes.world().first:
+                print("\n".join(lines))
             return
         finished = session.run(config, place, progress, resumed, overwrite, source, tensorboard)
     if not processes.world().first:
@@ -108,7 +109,7 @@ def _begun(given: set[str], asked: TrainConfig, options: Path | None) -> tuple[T
 
     if options is not None:
         from_file = read_file(options, TrainConfig)
-        asked = replace(TrainConfig(**from_file), **{name: getattr(asked, name) for name in given})
+        asked = TrainConfig(**(from_file | {name: getattr(asked, name) for name in given}))
         given = given | from_file.keys()
     return session.from_model(asked, given) if asked.init else (asked, None)
 

@@ -23,35 +23,28 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from io import BytesIO
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
-from PIL import Image as PillowImage
 
 from posehg.datasets import sealing
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.folder import unreadable
+from posehg.datasets.packed_pictures import AGAIN, Reader
 from posehg.datasets.parts import Reach
-from posehg.errors import InputError, NotAvailable, UsageError
+from posehg.errors import NotAvailable, UsageError
 from posehg.geometry import Box
-from posehg.images import Image
 from posehg.poses import Person
 from posehg.skeletons import SKELETONS, Skeleton
+
+__all__ = ["ANNOTATIONS", "FORMAT", "VERSION", "Reader", "load", "reach_of"]
 
 ANNOTATIONS = "annotations.json"
 FORMAT, VERSION = "posehg-packed", 1
 
 _EXPECTED = "a packed data set"
-_AGAIN = "Copy it again, or pack it again: posehg data pack --overwrite"
-_LOCAL_HEADER = 30
-"""Bytes of a ZIP entry before its name and its extra field, whose lengths are the last two numbers of them."""
 
 # What zipfile raises for archives that others wrote, and what comes of another JSON.
 _BROKEN_ZIP = (BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, struct.error)
@@ -89,7 +82,7 @@ def _open(path: Path) -> tuple[dict[str, Any], Reader]:
 
 
 def _unreadable(path: Path, error: Exception) -> NotAvailable:
-    return unreadable(path, _EXPECTED, f"{type(error).__name__}: {error}", _AGAIN)
+    return unreadable(path, _EXPECTED, f"{type(error).__name__}: {error}", AGAIN)
 
 
 def _seal(path: Path) -> bytes:
@@ -98,7 +91,7 @@ def _seal(path: Path) -> bytes:
     except OSError as error:
         raise NotAvailable(f"{path} cannot be read: {error.strerror or error}.") from None
     if seal is None:
-        raise unreadable(path, _EXPECTED, "its checksum does not hold", _AGAIN)
+        raise unreadable(path, _EXPECTED, "its checksum does not hold", AGAIN)
     return seal
 
 
@@ -150,41 +143,3 @@ def _box(x: float, y: float, w: float, h: float) -> Box:
     if not (0 < box.w < math.inf and 0 < box.h < math.inf and math.isfinite(box.x + box.y)):
         raise ValueError(f"a box is {x}, {y}, {w}, {h}")
     return box
-
-
-@dataclass(frozen=True, eq=False)
-class Reader:
-    """Reads the picture of a person of the pack; may be copied to other processes, which open the file themselves.
-
-    seal: the file's last bytes as it was loaded. places: for each file in it, where its entry begins and its length.
-    """
-
-    path: Path
-    seal: bytes
-    places: Mapping[str, tuple[int, int]]
-    reach: Reach
-
-    def __call__(self, person: Person) -> Image:
-        """RGB uint8 (H, W, 3). Raises InputError where the pack is no longer what was loaded."""
-        offset, length = self.places[person.image.name]
-        content = _opened(self.path, self.seal)
-        try:
-            name, extra = struct.unpack_from("<HH", content, offset + _LOCAL_HEADER - 4)
-            begin = offset + _LOCAL_HEADER + name + extra
-            with PillowImage.open(BytesIO(content[begin : begin + length])) as picture:
-                return np.array(picture.convert("RGB"))
-        except (OSError, ValueError, SyntaxError, struct.error) as error:
-            raise InputError(f"{person.image} is not a picture ({error}).", _AGAIN) from None
-
-
-@lru_cache(maxsize=16)
-def _opened(path: Path, seal: bytes) -> mmap:
-    """The file in memory, where readers do not share a place in it, as they would in an open file after a fork."""
-    try:
-        with open(path, "rb") as file:
-            content = mmap(file.fileno(), 0, access=ACCESS_READ)
-    except (OSError, ValueError) as error:  # ValueError: it is empty now
-        raise InputError(f"{path} can no longer be read: {error}.") from None
-    if content[-sealing.LENGTH :] != seal:
-        raise InputError(f"{path} was replaced while it was in use.", "Start again.")
-    return content

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from posehg.errors import UsageError
 from posehg.training.state import Progress
@@ -21,7 +23,11 @@ class Board:
                 "TensorBoard is not installed.",
                 "Install it: pip install 'posehg[tensorboard]' (pipx inject posehg tensorboard)",
             ) from None
-        self._writer = SummaryWriter(str(folder))
+        self._kind, self._folder = SummaryWriter, folder
+
+    @cached_property
+    def _writer(self) -> Any:
+        return self._kind(str(self._folder))  # which makes the folder: not before there is something to write
 
     def step(self, number: int, loss: float, rate: float) -> None:
         self._writer.add_scalar("loss", loss, number)

@@ -29,6 +29,11 @@ def fill(folder: Path, config: TrainConfig, data: Path | None, note: Callable[[s
             _fill(folder, name, split, data, len(parts) > 1, reach_of(config), note)
 
 
+def holds(folder: Path, config: TrainConfig) -> bool:
+    """Whether there is a pack of each set that the run learns from."""
+    return all(datasets.pack_path(folder, name, "train").exists() for name, _ in datasets.parse(config.dataset))
+
+
 def _fill(
     folder: Path, name: str, split: str, data: Path | None, joined: bool, needed: Reach, note: Callable[[str], None]
 ) -> None:
@@ -54,6 +59,6 @@ def tell_of_limits(training: Dataset, config: TrainConfig, note: Callable[[str],
     for reader in read.readers.values() if isinstance(read, ReadBySource) else [read]:
         if isinstance(reader, packed.Reader) and not reader.reach.covers(reach_of(config)):
             note(
-                f"{reader.path} was packed for smaller or tamer views than these: what lies beyond is black or blurred. "
+                f"{reader.path} was packed for smaller or tamer views than these, which show black or blur beyond it. "
                 "Pack it again with the options of this run, or give --cache."
             )

@@ -130,4 +130,4 @@ class TrainConfig:
 
     @property
     def frozen(self) -> tuple[str, ...]:
-        return tuple(self.freeze.split(","))
+        return tuple(name.strip() for name in self.freeze.split(","))

@@ -131,7 +131,7 @@ class Run:
         loader = batches(self._data, self._config, self.device, self._progress, self._world)
         coming: Iterator[Crops | Parts] = iter(loader)
         with processes.watched(f"What was saved is kept: go on with posehg train --resume --out {self._folder}"):
-            while self._progress.epoch < self._config.epochs and not self._out_of_time():
+            while self._progress.epoch < self._config.epochs and (self._progress.step or not self._out_of_time()):
                 if not self._train_epoch(coming):
                     self._save()
                     return False
@@ -142,7 +142,7 @@ class Run:
         """False where somebody wants to stop. Where the time is over, the epoch ends early."""
         self._looked = time.monotonic()
         look_every = _LOOK_EVERY.get(self.device.type, 1)
-        while self._progress.step + len(self._losses) < self._steps:
+        while self._progress.step + len(self._losses) < self._steps and not self._out_of_time():
             crops = on(self.device, next(coming), self._config.input_size)
             rate = learning_rate(self._config, self._done())
             number = self._progress.epoch * self._steps + self._progress.step + len(self._losses)
@@ -152,8 +152,6 @@ class Run:
             self._look(rate)
             if self._stopping:
                 return False
-            if self._out_of_time():
-                break
             if time.monotonic() - self._saved > 60 * self._config.save_minutes:
                 self._save()
         return True
@@ -236,7 +234,8 @@ def check_batch(config: TrainConfig, count: int, world: World) -> None:
     """Raises UsageError for a batch with too few samples to be divided, or for BatchNorm to learn from."""
     share = smallest_share(count, config, world)
     if share < 1:
-        divided = f"{world.size} processes and {config.accumulate} parts" if world.size > 1 else "as many parts"
+        parts = f"{config.accumulate} parts"
+        divided = f"{world.size} processes and {parts}" if world.size > 1 else parts
         raise UsageError(
             f"Batches of {count // steps_per_epoch(count, config.batch)} cannot be divided into {divided}.",
             "Take a larger --batch or a smaller --accumulate.",

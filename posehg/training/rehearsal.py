@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from posehg import processes
 from posehg.checkpoints import Checkpoint
 from posehg.datasets import spread
 from posehg.datasets.dataset import Dataset
@@ -35,7 +36,8 @@ def rehearse(
     """Take some steps and validate on some persons; the result in lines for the reader."""
     some = [spread(part, _PERSONS) for part in validation]
     run = Run(config, data, some, Path(), listener, None, source, world)
-    step_seconds, loss = _steps(run, config, data, world)
+    taken = min(_FIRST + _TIMED, steps_per_epoch(len(data), config.batch) * config.epochs)
+    step_seconds, loss = _steps(run, config, data, world, taken)
     began = time.monotonic()
     for part in some:
         run.validate(part)
@@ -43,31 +45,30 @@ def rehearse(
     steps = steps_per_epoch(len(data), config.batch)
     persons = sum(map(len, validation))
     epoch = steps * step_seconds + persons * per_person
-    each = config.batch if world.size == 1 else f"{config.batch} over {world.size} processes"
-    learned, after = parameters(run.model.network), _FIRST + _TIMED
-    workers, memory = workers_of(config, run.device), _memory(run.device)
+    batch = min(config.batch, len(data))
+    each = batch if world.size == 1 else f"{batch} over {world.size} processes"
+    learned, workers, memory = parameters(run.model.network), workers_of(config, run.device), _memory(run.device)
     return [
         f"data     {len(data):,} persons to train on, {persons:,} to validate on",
         f"joints   {', '.join(data.skeleton.joints)}",
-        f"network  {learned:,} parameters; the loss after {after} steps is {loss:.4f}",
+        f"network  {learned:,} parameters; the loss after {taken} steps is {loss:.4f}",
         f"device   {run.device}, {workers} worker processes; memory at its highest {memory}",
-        f"step     {step_seconds:.3f} s for {each} crops: {config.batch / step_seconds:.0f} crops a second",
+        f"step     {step_seconds:.3f} s for {each} crops: {batch / step_seconds:.0f} crops a second",
         f"epoch    {steps:,} steps and the validation: {_duration(epoch)}",
         f"run      {config.epochs} epochs: {_duration(epoch * config.epochs)}{_limit(config)}",
     ]
 
 
-def _steps(run: Run, config: TrainConfig, data: Dataset, world: World) -> tuple[float, float]:
-    """Seconds a step, samples and all, and the last loss. A set of few batches is gone through again and again."""
+def _steps(run: Run, config: TrainConfig, data: Dataset, world: World, total: int) -> tuple[float, float]:
+    """Seconds a step, samples and all, and the last loss, of the run's first ``total`` steps."""
     coming = iter(batches(data, config, run.device, Progress(), world))
     loss = began = 0.0
-    total = min(_FIRST + _TIMED, steps_per_epoch(len(data), config.batch) * config.epochs)
     first = min(_FIRST, total - 1)
     for number in range(total):
         if number == first:
             began = time.monotonic()
         crops = on(run.device, next(coming), config.input_size)
-        loss = float(run.stepper(crops, config.lr * 0.1, number))  # reading it waits for the device
+        loss = float(processes.total(run.stepper(crops, config.lr * 0.1, number)))  # reading it waits for the device
     return (time.monotonic() - began) / (total - first), loss
 
 

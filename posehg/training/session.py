@@ -28,7 +28,7 @@ MAX_VALIDATION = 500
 
 _RUN = (STATE, LAST, BEST)
 """The files without which a run would be lost."""
-_REPORT = ("config.json", "metrics.csv", "curves.png")
+_REPORT = ("config.json", "metrics.csv", "curves.png", "samples.png")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +81,11 @@ def _loss_of(output: str) -> str:
 
 def rehearse(config: TrainConfig, place: Place, listener: Listener, source: Checkpoint | None) -> list[str]:
     """What a run would take, in lines for the reader; nothing is written."""
+    packed = place.cache is not None and cache.holds(place.cache, config)
+    place = replace(place, data=place.cache if packed else place.data, cache=None)
     with processes.joined(devices.resolve(config.device)) as world:
         sets = load_sets(config, place, listener, world)
+        config = unchanged(config) if config.overfit else config
         return rehearsal.rehearse(config, sets.training, sets.validation, listener, source, world)
 
 
@@ -94,13 +97,13 @@ def load_sets(config: TrainConfig, place: Place, listener: Listener, world: Worl
             cache.fill(place.cache, config, data, listener.note)
         processes.wait()
         data = place.cache
-    training = datasets.load(config.dataset, data, "train", _skeleton(config.skeleton))
-    if config.joints:
-        training = datasets.on_skeleton(training, training.skeleton.subset(_names(config.joints)))
+    training = whole = datasets.load(config.dataset, data, "train", _skeleton(config.skeleton))
     if config.limit or config.overfit:
-        training = datasets.spread(training, config.overfit or config.limit)
+        training = whole = datasets.spread(whole, config.overfit or config.limit)
+    if config.joints:
+        training = datasets.on_skeleton(whole, whole.skeleton.subset(_names(config.joints)))
     cache.tell_of_limits(training, config, listener.note)
-    validation = [training] if config.overfit else _validation(config, data, listener)
+    validation = [whole] if config.overfit else _validation(config, data, listener)
     return Sets(training, validation)
 
 

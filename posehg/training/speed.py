@@ -6,30 +6,26 @@ import itertools
 import math
 import platform
 import statistics
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
-from torch.utils.flop_counter import FlopCounterMode
 
 from posehg import processes
 from posehg.checkpoints import Checkpoint
 from posehg.datasets.dataset import Dataset
 from posehg.errors import UsageError
 from posehg.inference import devices
-from posehg.network import HourglassConfig, StackedHourglass, parameters
+from posehg.network import parameters
 from posehg.training import session
 from posehg.training.batches import Crops
 from posehg.training.config import TrainConfig
 from posehg.training.doubts import Doubts
 from posehg.training.loop import Listener, Run, batches, on, on_device, workers_of
+from posehg.training.machine import clocked, forward_flop, peak_memory, product_rate
 from posehg.training.samples import ALONE, steps_per_epoch, unchanged
 from posehg.training.state import Progress
 
@@ -41,12 +37,6 @@ BACKWARD = 2
 _WARM = 3
 """Steps before the clock starts, for each size of batch (buffers, compilation)."""
 _ENDLESS = 1_000_000_000
-_AHEAD = {"cuda": 10}
-"""Batches between two waits for the device, as the training loop looks at its losses."""
-_KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_SIDES = {"cpu": (512, 1024, 2048)}
-_SIDES_ON_GPU = (2048, 4096, 8192)
-"""Rows and columns of the matrices whose products are timed: large enough that a small part of it is overhead."""
 
 
 @dataclass(frozen=True)
@@ -239,48 +229,6 @@ def _again(loader: DataLoader[Any], count: int) -> DataLoader[Any]:
     )
 
 
-# ---- the clock ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Clocked:
-    batches: int
-    pictures: int
-    seconds: float
-
-    @property
-    def rate(self) -> float:
-        """Pictures a second."""
-        return self.pictures / self.seconds
-
-
-def clocked(device: torch.device, take: Callable[[], int], seconds: float, most: float = math.inf) -> Clocked:
-    """Take batches until the time is over or there were so many, the device's work included.
-
-    take: does something with a batch and gives its number of pictures.
-    """
-    ahead = _AHEAD.get(device.type, 1)
-    taken = pictures = 0
-    passed = 0.0
-    wait(device)
-    began = time.perf_counter()
-    while passed < seconds and taken < most:
-        pictures += take()
-        taken += 1
-        if taken % ahead == 0 or taken >= most:
-            wait(device)
-            passed = time.perf_counter() - began
-    return Clocked(taken, pictures, passed)
-
-
-def wait(device: torch.device) -> None:
-    """Until the device has done all that it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-
-
 def _rounds(
     device: torch.device, parts: tuple[Callable[[], int], ...], ready: int, seconds: float
 ) -> tuple[list[float], list[float], list[float]]:
@@ -298,73 +246,8 @@ def _rounds(
     return rates
 
 
-# ---- the machine -------------------------------------------------------------------------------------------------
-
-
 def precision_of(config: TrainConfig, device: torch.device) -> str:
     """fp32, bf16 or fp16: as the Stepper takes it."""
     if config.precision != "auto":
         return config.precision
     return "bf16" if devices.multiplies_bf16(device) else "fp32"
-
-
-def forward_flop(config: HourglassConfig, side: int) -> int:
-    """FLOP of the network's convolutions for one picture of side x side pixels."""
-    with torch.device("meta"):
-        return count_flop(StackedHourglass(config), torch.empty(1, 3, side, side))
-
-
-def count_flop(network: nn.Module, pictures: Tensor) -> int:
-    """FLOP of the network's convolutions for these pictures. On the meta device nothing is computed for it."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.eval()(pictures)
-    return counter.get_total_flops()
-
-
-def product_rate(device: torch.device, precision: str, seconds: float) -> float:
-    """The most FLOP a second that products of large square matrices reach, over some sizes and ``seconds`` in all."""
-    sides = _SIDES.get(device.type, _SIDES_ON_GPU)
-    with _as_in_convolutions(device):
-        return max(_product_rate(device, _KINDS[precision], side, seconds / len(sides)) for side in sides)
-
-
-def _product_rate(device: torch.device, kind: torch.dtype, side: int, seconds: float) -> float:
-    left, right = (torch.rand(side, side, device=device).to(kind) for _ in range(2))
-    result = torch.mm(left, right)
-    best = 0.0
-
-    def product() -> int:
-        torch.mm(left, right, out=result)
-        return 1
-
-    end = time.perf_counter() + seconds
-    while best == 0 or time.perf_counter() < end:
-        some = clocked(device, product, math.inf, most=_AHEAD.get(device.type, 1))
-        best = max(best, some.rate * 2 * side**3)
-    return best
-
-
-@contextmanager
-def _as_in_convolutions(device: torch.device) -> Iterator[None]:
-    """Products of float32 are rounded as cuDNN rounds in convolutions, where torch allows TF32 from the beginning."""
-    if device.type != "cuda":
-        yield
-        return
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
-
-
-def peak_memory(device: torch.device) -> int | None:
-    """Bytes at the highest: the GPU's that this process took, else this process's; None where nobody tells."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from posehg.training import speed
+from posehg.training import machine
 from tests.journeys.conftest import Posehg
 
 TINY = (
@@ -20,7 +20,7 @@ TINY = (
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, which is empty; and matrices that take no time."""
-    monkeypatch.setattr(speed, "_SIDES", {"cpu": (64,)})
+    monkeypatch.setattr(machine, "_SIDES", {"cpu": (64,)})
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -67,12 +67,6 @@ def test_a_model_to_begin_with_brings_its_build(posehg: Posehg, model: Path) -> 
     assert run.code == 0, run.err
     options = strict(run.out)["options"]
     assert (options["stacks"], options["features"], options["input_size"]) == (2, 8, 64)
-
-
-def test_packs_are_made_where_they_are_asked_for(posehg: Posehg, nowhere: Path) -> None:
-    run = posehg("bench", "--train", *TINY, "--cache", "packs", "--json")
-    assert run.code == 0, run.err
-    assert [path.name for path in nowhere.iterdir()] == ["packs"]
 
 
 @pytest.mark.parametrize(
