@@ -47,10 +47,10 @@ def test_gains_use_the_whole_of_their_limits_and_no_more() -> None:
 
 def test_each_channel_is_multiplied_by_its_own_factor_and_clipped() -> None:
     image = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2)
-    result = multiply(image, np.array([0.5, 1.0, 1.75]))
-    np.testing.assert_array_equal(result[0, :, 0], np.arange(256) // 2)
+    result = multiply(image, np.array([0.3, 1.0, 1.75]))
+    np.testing.assert_array_equal(result[0, :, 0], np.rint(np.arange(256) * 0.3))
     np.testing.assert_array_equal(result[0, :, 1], np.arange(256))
-    np.testing.assert_array_equal(result[0, :, 2], np.minimum(np.arange(256) * 1.75, 255).astype(int))
+    np.testing.assert_array_equal(result[0, :, 2], np.minimum(np.rint(np.arange(256) * 1.75), 255))
 
 
 # ---- something in front ---------------------------------------------------------------------------------------------

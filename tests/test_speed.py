@@ -19,8 +19,9 @@ from posehg.network import HourglassConfig
 from posehg.training import machine, session, speed
 from posehg.training.batches import Crops
 from posehg.training.config import Precision, TrainConfig
-from posehg.training.loop import Run, batches
+from posehg.training.loop import Run
 from posehg.training.machine import clocked, count_flop, forward_flop
+from posehg.training.pipeline import batches
 from posehg.training.samples import ALONE
 from posehg.training.speed import Speed, Spread, on_data
 from posehg.training.state import Progress

@@ -80,7 +80,7 @@ def test_the_gradient_is_that_of_the_loss_over_the_batch() -> None:
     network = first_network(FP32, model_config(FP32, dataset()), None)[0].train()
     loss = supervised(network(batch.images.float() / 255), batch.points, FP32.sigma, LOSSES["mse"])
     loss.backward()
-    assert float(made(batch, 1e-3, 0)) == pytest.approx(float(loss), rel=1e-5)
+    assert float(made(batch, 1e-3, 0)) == pytest.approx(loss.item(), rel=1e-5)
     expected = torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
     assert_near(gradient(made), expected)
 
@@ -177,25 +177,15 @@ def test_the_result_of_a_step_is_the_moving_average_where_one_is_asked_for() -> 
     assert averaging.average is not None
     assert averaging.result is averaging.average.network
     assert difference(state(plain), state(averaging)) == 0  # it looks and does not teach
-    assert 0 < difference(averaging.average.network.state_dict(), state(averaging))
-
-
-def test_the_moving_average_lies_between_the_weights_of_the_steps() -> None:
-    made, passed = stepper(replace(FP32, ema=0.9)), []
-    for number in range(4):
-        made(crops(number), 1e-3, number)
-        passed.append(made.network.state_dict()["stem.0.weight"].clone())
-    low, high = torch.stack(passed).amin(dim=0), torch.stack(passed).amax(dim=0)
-    average = made.result.state_dict()["stem.0.weight"]
-    inside = (average >= low - 1e-6) & (average <= high + 1e-6)
-    begun = stepper(FP32).network.state_dict()["stem.0.weight"]
-    assert (inside | ((average - begun).abs() < (passed[-1] - begun).abs())).all()
+    assert difference(averaging.average.network.state_dict(), state(averaging)) > 0
 
 
 # ---- precision ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("precision", "kind"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.half)])
+@pytest.mark.parametrize(
+    ("precision", "kind"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.half)]
+)
 def test_the_convolutions_are_computed_as_asked(precision: Any, kind: torch.dtype) -> None:
     made, kinds = stepper(replace(FP32, precision=precision)), set()
     made.network.stacks[1].heatmaps.register_forward_hook(lambda _, inputs, output: kinds.add(output.dtype))

@@ -111,5 +111,5 @@ def warped(parts: Parts, size: int) -> Crops:
     grid = points * (2 / torch.tensor([columns - 1, rows - 1], device=device)) - 1
     pixels = parts.pixels.permute(0, 3, 1, 2).float()
     values = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-    crops = (values * parts.gains[:, :, None, None]).clamp_(0, 255).to(torch.uint8)
+    crops = (values * parts.gains[:, :, None, None]).clamp_(0, 255).round_().to(torch.uint8)
     return Crops(crops, parts.points, parts.indices, parts.mirrored)

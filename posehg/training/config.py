@@ -25,6 +25,7 @@ _NOT_NEGATIVE = (
     *("rotation", "translation", "weight_decay", "lr", "clip", "max_time", "save_minutes"),
     *("limit", "overfit", "seed"),
 )
+_MOST_SCALE = 0.9
 _FREEZABLE = ("", "stem", "body", "norm")
 
 RATES: dict[Loss, float] = {"mse": 2.5e-4, "weighted-mse": 2.5e-4, "cross-entropy": 1e-3}
@@ -118,6 +119,10 @@ class TrainConfig:
         for name in _SHARES:
             if getattr(self, name) > 1:
                 raise UsageError(f"{name} is a share between 0 and 1, not {getattr(self, name)}.")
+        if self.scale > _MOST_SCALE:
+            raise UsageError(f"scale is at most {_MOST_SCALE}, not {self.scale}: a crop would show next to nobody.")
+        if self.half_body and self.padding < 1:
+            raise UsageError(f"Half-body crops need a padding of at least 1, not {self.padding}.")
         if self.workers < -1:
             raise UsageError(f"workers must be 0 or a number above it, not {self.workers}.")
         if self.ema == 1:

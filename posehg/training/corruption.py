@@ -20,7 +20,7 @@ def draw_gains(config: TrainConfig, rng: Generator) -> np.ndarray:
 
 
 def multiply(image: Image, gains: np.ndarray) -> Image:
-    table = np.clip(np.arange(256)[:, None] * gains[None], 0, 255).astype(np.uint8)  # (256, 3)
+    table = np.clip(np.rint(np.arange(256)[:, None] * gains[None]), 0, 255).astype(np.uint8)  # (256, 3)
     return np.asarray(cv2.LUT(image, table[:, None, :]), dtype=np.uint8)
 
 

@@ -1,8 +1,9 @@
-"""Which labels the network steadily contradicts. They weigh less; left and right that it finds exchanged are put right.
+"""Which labels the network steadily contradicts. They weigh less, and people whose left and right are exchanged get
+them back.
 
-Crowd-sourced labels are wrong in two ways: a joint lies somewhere else, or a person's left and right are exchanged. A
-network that was trained on many people disagrees with both, and goes on to do so whatever the view. What it says of a
-person in one epoch decides how that person's labels are taken in the next ones.
+Crowd-sourced labels are wrong in two ways: a joint lies somewhere else, or somebody's left and right are exchanged. A
+network that was trained on many people disagrees with both, and goes on to do so whatever the view. What it is sure of
+in one epoch decides how that person's labels are taken in the next ones.
 """
 
 from __future__ import annotations
@@ -12,27 +13,34 @@ from torch import Tensor
 
 from posehg import heatmaps, processes
 
-_FAR, _NEAR = 0.15, 0.06
-"""Distances, as shares of the crop's side: beyond the one a label is contradicted, within the other one is met."""
 _SURE = 0.5
-"""The score from which on a contradiction counts."""
+"""The score from which on what the network says counts at all."""
+_FAR = 0.15
+"""How far from its label, as a share of the crop's side, a joint must be found to contradict it."""
+_APART = 0.08
+"""How far apart left and right must be for the network to tell which is which, by half of that at least."""
+_ENOUGH = 4
+"""From how many joints, told apart in one view, it is seen whether a person's sides are exchanged."""
 _MEMORY = 0.5
-"""How much of an earlier epoch's evidence is left an epoch later."""
-_EXCHANGE = 0.7
-"""The evidence from which on left and right are exchanged: that of two epochs, one after the other."""
+"""How much of what was found earlier is left an epoch later."""
+_EXCHANGE, _BACK = 0.7, 0.3
+"""Sides are exchanged above the one, as after two epochs that agree, and back below the other."""
 _LEAST = 0.1
 
 
 class Doubts:
-    """(N, J) tables over a set of N persons: the evidence against each label, 0 .. 1, and that it is its twin's."""
+    """What is known against the labels of a set of N persons with J joints.
+
+    wrong: (N, J) how steadily a label is contradicted, 0 .. 1. turned: (N,) likewise for a person's sides.
+    exchanged: (N,) bool, whose sides change places.
+    """
 
     def __init__(self, count: int, flip: tuple[int, ...], device: torch.device) -> None:
         self._flip = torch.tensor(flip, device=device)
-        size = (count, len(flip))
-        self._wrong, self._swapped, self._wrong_now, self._swapped_now = (
-            torch.zeros(size, device=device) for _ in range(4)
-        )
-        self._asked = torch.zeros(size, device=device)
+        joints, persons = (count, len(flip)), (count,)
+        self._wrong, self._wrong_now, self._asked = (torch.zeros(joints, device=device) for _ in range(3))
+        self._turned, self._turned_now, self._told = (torch.zeros(persons, device=device) for _ in range(3))
+        self._exchanged = torch.zeros(persons, device=device, dtype=torch.bool)
 
     def state_dict(self) -> dict[str, Tensor]:
         return {name: getattr(self, f"_{name}").clone() for name in _TABLES}
@@ -43,41 +51,45 @@ class Doubts:
 
     def corrected(self, points: Tensor, indices: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
         """points (B, J, 2) of the persons ``indices`` (B,) -> points to learn from, and their weights (B, J)."""
-        exchange = self._exchanged()[indices]  # the same for both of a pair, so mirrored or not is all one
-        weights = 1 - self._wrong[indices].clamp(max=1 - _LEAST)
+        weights = (1 - self._wrong[indices].square()).clamp(min=_LEAST)  # one contradiction alone changes little
         weights = torch.where(mirrored[:, None], weights[:, self._flip], weights)
-        # What was exchanged agrees with the network now.
-        weights = torch.where(exchange, torch.ones_like(weights), weights)
-        return torch.where(exchange[..., None], points[:, self._flip], points), weights
+        return torch.where(self._exchanged[indices, None, None], points[:, self._flip], points), weights
 
     @torch.no_grad()
     def observe(self, maps: Tensor, points: Tensor, indices: Tensor, mirrored: Tensor) -> None:
         """maps (B, J, h, w): the network's heatmaps, in 0 .. 1. points: the labels as they are given."""
         found, scores = heatmaps.decode(maps)
-        side = max(maps.shape[-2:])
-        own, twin = ((found - labels).norm(dim=-1) / side for labels in (points, points[:, self._flip]))
-        asked = heatmaps.inside(points, (maps.shape[-2], maps.shape[-1])).float()
-        wrong = asked * (own > _FAR) * (scores > _SURE)  # NaN compares as False
-        swapped = wrong * (twin < _NEAR)  # never one in the middle, whose twin is itself
-        for table, values in ((self._wrong_now, wrong), (self._swapped_now, swapped), (self._asked, asked)):
-            table[indices] = torch.where(mirrored[:, None], values[:, self._flip], values)
+        size = (maps.shape[-2], maps.shape[-1])
+        used, _ = self.corrected(points, indices, mirrored)
+        twins = points[:, self._flip]
+        from_used, from_label, from_twin, between = (
+            (one - other).norm(dim=-1) / max(size)
+            for one, other in ((found, used), (found, points), (found, twins), (points, twins))
+        )  # NaN where there is no label, which compares as False
+        sure = scores > _SURE
+        asked = sure & heatmaps.inside(used, size)
+        told = sure & heatmaps.inside(points, size) & (between > _APART)
+        turned = told & (from_label - from_twin > _APART / 2)
+        for table, values in ((self._wrong_now, asked & (from_used > _FAR)), (self._asked, asked)):
+            table[indices] = torch.where(mirrored[:, None], values[:, self._flip], values).float()
+        for table, values in ((self._turned_now, turned), (self._told, told)):
+            table[indices] = values.sum(dim=-1).float()
 
     def end_epoch(self) -> None:
-        """Take this epoch's evidence, that of all processes, into account."""
-        for running, now in ((self._wrong, self._wrong_now), (self._swapped, self._swapped_now)):
-            asked, new = processes.total(self._asked), processes.total(now)
-            new = new / asked.clamp_min(1)  # a run that went on within an epoch began it in all processes alike
-            running.copy_(torch.where(asked > 0, _MEMORY * running + (1 - _MEMORY) * new, running))
-        for table in (self._wrong_now, self._swapped_now, self._asked):
+        """Take what this epoch said into account, in all processes; who was not asked stays as before."""
+        asked, told = processes.total(self._asked), processes.total(self._told)
+        wrong = processes.total(self._wrong_now) / asked.clamp_min(1)
+        turned = processes.total(self._turned_now) / told.clamp_min(1)
+        self._wrong.copy_(torch.where(asked > 0, _MEMORY * self._wrong + (1 - _MEMORY) * wrong, self._wrong))
+        enough = told >= _ENOUGH
+        self._turned.copy_(torch.where(enough, _MEMORY * self._turned + (1 - _MEMORY) * turned, self._turned))
+        self._exchanged.logical_or_(self._turned > _EXCHANGE).logical_and_(self._turned >= _BACK)
+        for table in (self._wrong_now, self._asked, self._turned_now, self._told):
             table.zero_()
 
     def summary(self) -> tuple[int, int]:
-        """How many labels weigh half or less, and how many are exchanged."""
-        exchanged = self._exchanged()
-        return int(((self._wrong >= 0.5) & ~exchanged).sum()), int(exchanged.sum())
-
-    def _exchanged(self) -> Tensor:
-        return (self._swapped + self._swapped[:, self._flip]) / 2 > _EXCHANGE
+        """How many labels weigh half or less, and how many persons' sides are exchanged."""
+        return int((1 - self._wrong.square() <= 0.5).sum()), int(self._exchanged.sum())
 
 
-_TABLES = ("wrong", "swapped", "wrong_now", "swapped_now", "asked")
+_TABLES = ("wrong", "wrong_now", "asked", "turned", "turned_now", "told", "exchanged")

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from posehg import checkpoints, processes
 from posehg.checkpoints import Checkpoint
@@ -25,21 +21,19 @@ from posehg.inference import devices
 from posehg.inference.estimator import Estimator
 from posehg.processes import World
 from posehg.training import state as states
-from posehg.training.batches import Collate, Crops, Parts, moved, warped
+from posehg.training.batches import Crops, Parts
 from posehg.training.config import TrainConfig
 from posehg.training.doubts import Doubts
+from posehg.training.machine import batches_ahead
 from posehg.training.optimize import learning_rate
-from posehg.training.samples import ALONE, Order, Samples, smallest_share, steps_per_epoch
+from posehg.training.pipeline import batches, on
+from posehg.training.samples import ALONE, smallest_share, steps_per_epoch
 from posehg.training.start import first_network, freeze, model_config
 from posehg.training.state import Progress, State
 from posehg.training.step import Stepper
 from posehg.training.validation import Validation, validate
 
 LAST, BEST, STATE = "last.safetensors", "best.safetensors", "state.pt"
-
-_LOOK_EVERY = {"cuda": 10}
-"""Steps between two looks at the losses: each makes the processor wait for a GPU, which should have work ahead."""
-_MOST_WORKERS = 16
 
 
 class Listener(Protocol):
@@ -49,43 +43,6 @@ class Listener(Protocol):
     def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None: ...
     def stop(self) -> bool: ...
     def note(self, text: str) -> None: ...
-
-
-def workers_of(config: TrainConfig, device: torch.device) -> int:
-    """How many processes prepare samples: as asked, else none on a CPU, which has its hands full, and a GPU's share."""
-    if config.workers >= 0:
-        return config.workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 0 if device.type == "cpu" else min(_MOST_WORKERS, max(1, cores // max(1, torch.cuda.device_count())))
-
-
-def on_device(config: TrainConfig, device: torch.device) -> bool:
-    """Whether the device makes the crops."""
-    return config.warp == "device" or (config.warp == "auto" and device.type != "cpu")
-
-
-def batches(
-    data: Dataset, config: TrainConfig, device: torch.device, progress: Progress, world: World
-) -> DataLoader[Any]:
-    """This process's share of the run's remaining batches: one loader for all epochs, so that none begins cold."""
-    workers = workers_of(config, device)
-    if workers:
-        # Workers begin as copies of this process without its threads, and wait for ever for OpenCV's if there were any.
-        cv2.setNumThreads(1)
-    return DataLoader(
-        Samples(data, config, keep=workers == 0),
-        batch_sampler=Order(len(data), config, progress.epoch, progress.step, world),
-        collate_fn=Collate(config.input_size, on_device(config, device)),
-        num_workers=workers,
-        worker_init_fn=_begin_worker,
-        pin_memory=device.type == "cuda",
-    )
-
-
-def on(device: torch.device, batch: Crops | Parts, size: int) -> Crops:
-    """The batch's crops on the device, made there where that is due."""
-    there = moved(batch, device)
-    return warped(there, size) if isinstance(there, Parts) else there
 
 
 class Run:
@@ -141,7 +98,7 @@ class Run:
     def _train_epoch(self, coming: Iterator[Crops | Parts]) -> bool:
         """False where somebody wants to stop. Where the time is over, the epoch ends early."""
         self._looked = time.monotonic()
-        look_every = _LOOK_EVERY.get(self.device.type, 1)
+        look_every = batches_ahead(self.device)
         while self._progress.step + len(self._losses) < self._steps and not self._out_of_time():
             crops = on(self.device, next(coming), self._config.input_size)
             rate = learning_rate(self._config, self._done())
@@ -193,7 +150,7 @@ class Run:
         if self._doubts is not None:
             self._doubts.end_epoch()
             wrong, exchanged = self._doubts.summary()
-            self._listener.note(f"{wrong:,} labels count for half or less, {exchanged:,} change sides")
+            self._listener.note(f"{wrong:,} labels count for half or less, the sides of {exchanged:,} persons are exchanged")
         self._agree()
         validations = [self.validate(data) for data in self._validation]
         scores = [v.pck for v in validations if math.isfinite(v.pck)]  # NaN: no labelled joint, or no torso
@@ -245,9 +202,3 @@ def check_batch(config: TrainConfig, count: int, world: World) -> None:
             "BatchNorm cannot learn from one crop whose smallest map is a single cell.",
             f"Take a larger --batch, or an --input-size above {config.input_size}.",
         )
-
-
-def _begin_worker(worker: int) -> None:
-    # Ctrl-C reaches every process of the terminal; the training process alone answers it, and ends the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)  # where they do not begin as copies

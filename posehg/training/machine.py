@@ -15,8 +15,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from posehg.network import HourglassConfig, StackedHourglass
 
-_AHEAD = {"cuda": 10}
-"""Batches between two waits for the device, as the training loop looks at its losses."""
 _KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _SIDES = {"cpu": (512, 1024, 2048)}
 _SIDES_ON_GPU = (2048, 4096, 8192)
@@ -35,12 +33,17 @@ class Clocked:
         return self.pictures / self.seconds
 
 
+def batches_ahead(device: torch.device) -> int:
+    """Batches between two waits for the device: a GPU should have work ahead while the processor prepares more."""
+    return 10 if device.type == "cuda" else 1
+
+
 def clocked(device: torch.device, take: Callable[[], int], seconds: float, most: float = math.inf) -> Clocked:
     """Take batches until the time is over or there were so many, the device's work included.
 
     take: does something with a batch and gives its number of pictures.
     """
-    ahead = _AHEAD.get(device.type, 1)
+    ahead = batches_ahead(device)
     taken = pictures = 0
     passed = 0.0
     wait(device)
@@ -93,7 +96,7 @@ def _product_rate(device: torch.device, kind: torch.dtype, side: int, seconds: f
 
     end = time.perf_counter() + seconds
     while best == 0 or time.perf_counter() < end:
-        some = clocked(device, product, math.inf, most=_AHEAD.get(device.type, 1))
+        some = clocked(device, product, math.inf, most=batches_ahead(device))
         best = max(best, some.rate * 2 * side**3)
     return best
 

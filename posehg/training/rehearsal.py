@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,9 @@ from posehg.datasets.dataset import Dataset
 from posehg.network import parameters
 from posehg.processes import World
 from posehg.training.config import TrainConfig
-from posehg.training.loop import Listener, Run, batches, on, workers_of
+from posehg.training.loop import Listener, Run
+from posehg.training.machine import peak_memory
+from posehg.training.pipeline import batches, on, workers_of
 from posehg.training.samples import ALONE, steps_per_epoch
 from posehg.training.state import Progress
 
@@ -73,14 +74,8 @@ def _steps(run: Run, config: TrainConfig, data: Dataset, world: World, total: in
 
 
 def _memory(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"{torch.cuda.max_memory_allocated(device) / 1e9:.1f} GB of the GPU's"
-    try:
-        import resource
-    except ImportError:  # Windows
-        return "unknown"
-    unit = 1 if sys.platform == "darwin" else 1024
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9:.1f} GB"
+    taken = peak_memory(device)
+    return "unknown" if taken is None else f"{taken / 1e9:.1f} GB"
 
 
 def _duration(seconds: float) -> str:

@@ -24,10 +24,12 @@ from posehg.training import session
 from posehg.training.batches import Crops
 from posehg.training.config import TrainConfig
 from posehg.training.doubts import Doubts
-from posehg.training.loop import Listener, Run, batches, on, on_device, workers_of
+from posehg.training.loop import Listener, Run
 from posehg.training.machine import clocked, forward_flop, peak_memory, product_rate
+from posehg.training.pipeline import batches, on, on_device, workers_of
 from posehg.training.samples import ALONE, steps_per_epoch, unchanged
 from posehg.training.state import Progress
+from posehg.training.step import precision_of
 
 ROUNDS = 5
 """Each part's time is cut into so many, in turn with the others', so that whatever disturbs the machine hits all."""
@@ -244,10 +246,3 @@ def _rounds(
         clocked(device, step, ready * made.seconds / made.batches)
         rates[2].append(clocked(device, step, seconds).rate)
     return rates
-
-
-def precision_of(config: TrainConfig, device: torch.device) -> str:
-    """fp32, bf16 or fp16: as the Stepper takes it."""
-    if config.precision != "auto":
-        return config.precision
-    return "bf16" if devices.multiplies_bf16(device) else "fp32"

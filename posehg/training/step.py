@@ -91,11 +91,9 @@ class Stepper:
             return self._called(batch)
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        wanted = self._config.precision
-        if wanted == "auto":
-            wanted = "bf16" if devices.multiplies_bf16(self._device) else "fp32"
-        kind = torch.float16 if wanted == "fp16" else torch.bfloat16
-        return torch.autocast(self._device.type, kind, enabled=wanted != "fp32")
+        precision = precision_of(self._config, self._device)
+        kind = torch.float16 if precision == "fp16" else torch.bfloat16
+        return torch.autocast(self._device.type, kind, enabled=precision != "fp32")
 
     def _move(self, number: int) -> None:
         if self._config.clip:
@@ -115,3 +113,10 @@ class Stepper:
     def result(self) -> StackedHourglass:
         """The network to validate and to save."""
         return self.network if self.average is None else self.average.network
+
+
+def precision_of(config: TrainConfig, device: torch.device) -> str:
+    """fp32, bf16 or fp16: that of the convolutions."""
+    if config.precision != "auto":
+        return config.precision
+    return "bf16" if devices.multiplies_bf16(device) else "fp32"
