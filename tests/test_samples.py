@@ -163,7 +163,7 @@ def test_colours_are_multiplied_channel_by_channel_and_points_are_not_touched() 
 
 def test_a_sample_is_the_same_whenever_and_by_whomever_it_is_made() -> None:
     config = replace(WILD, colour=0.4, background=0.3, occlusion=0.3, half_body=0.3)
-    one, other = Samples(dataset(WAVES, count=5), config), Samples(dataset(WAVES, count=5), config, keep=False)
+    one, other = Samples(dataset(WAVES, count=5), config), Samples(dataset(WAVES, count=5), config, keep=0)
     keys = [(epoch, index) for epoch in range(3) for index in range(5)]
     first = {key: one[key] for key in keys}
     for key in reversed(keys):
@@ -216,7 +216,7 @@ def test_a_photo_is_read_once_for_all_epochs_while_there_is_room() -> None:
 
 def test_no_part_is_kept_where_none_is_to_be() -> None:
     data, reads = counting(dataset(WAVES))
-    samples = Samples(data, WILD, keep=False)
+    samples = Samples(data, WILD, keep=0)
     for epoch in range(3):
         samples[epoch, 0]
     assert reads == ["0"] * 3

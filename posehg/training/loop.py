@@ -150,7 +150,7 @@ class Run:
         if self._doubts is not None:
             self._doubts.end_epoch()
             wrong, exchanged = self._doubts.summary()
-            self._listener.note(f"{wrong:,} labels count for half or less, the sides of {exchanged:,} persons are exchanged")
+            self._listener.note(f"{wrong:,} labels count for half or less, {exchanged:,} persons' sides are exchanged")
         self._agree()
         validations = [self.validate(data) for data in self._validation]
         scores = [v.pck for v in validations if math.isfinite(v.pck)]  # NaN: no labelled joint, or no torso

@@ -18,6 +18,8 @@ from posehg.training.samples import Order, Samples
 from posehg.training.state import Progress
 
 _MOST_WORKERS = 16
+_KEPT = 0.25
+"""The share of the machine's memory for decoded parts, of all processes; workers would each keep all of them."""
 
 
 def workers_of(config: TrainConfig, device: torch.device) -> int:
@@ -42,7 +44,7 @@ def batches(
         # Workers begin as copies of this process without its threads, and wait for ever for OpenCV's if there were any.
         cv2.setNumThreads(1)
     return DataLoader(
-        Samples(data, config, keep=workers == 0),
+        Samples(data, config, keep=0 if workers else _KEPT / world.size),
         batch_sampler=Order(len(data), config, progress.epoch, progress.step, world),
         collate_fn=Collate(config.input_size, on_device(config, device)),
         num_workers=workers,

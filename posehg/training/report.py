@@ -98,7 +98,7 @@ def _curves(progress: Progress) -> Image:
 
 def write_samples(folder: Path, data: Dataset, config: TrainConfig, epoch: int) -> None:
     """samples.png: some persons as the network is to learn from them in that epoch, with their labels."""
-    samples = Samples(data, config, keep=False)
+    samples = Samples(data, config, keep=0)
     chosen = sorted({i * len(data) // _SHEET_PERSONS for i in range(_SHEET_PERSONS)})
     cells = [_sample_cell(samples[epoch, i], config.input_size, data) for i in chosen]
     page = drawing.contact_sheet(cells, _SHEET_COLUMNS, _SHEET_CELL)

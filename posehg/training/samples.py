@@ -66,13 +66,12 @@ class CropCache:
 class Samples(TorchDataset[Sample]):
     """Augmented samples. That of person i in epoch e with a seed is always the same, in whichever process it is made.
 
-    keep: whether to keep decoded parts in memory, up to a quarter of the machine's. (Worker processes meet a person
-    once an epoch each, and each would keep all of them.)
+    keep: how much of the machine's memory decoded parts may fill.
     """
 
-    def __init__(self, data: Dataset, config: TrainConfig, keep: bool = True) -> None:
+    def __init__(self, data: Dataset, config: TrainConfig, keep: float = 0.25) -> None:
         self._data, self._config = data, config
-        self._cache = CropCache(data, config, limit=_memory() // 4 if keep else 0)
+        self._cache = CropCache(data, config, limit=int(keep * _memory()))
         self._flip = list(data.skeleton.flip)
         self._together = _people_by_picture(data) if config.background else {}
 
