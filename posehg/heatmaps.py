@@ -20,8 +20,8 @@ DECODERS: tuple[str, ...] = get_args(Decoder)
 def inside(points: Tensor, size: tuple[int, int]) -> Tensor:
     """(..., 2) points -> (...) bool: whether a point lies on the map of ``size`` = (h, w). NaN does not."""
     rows, columns = size
-    limits = torch.tensor([columns, rows], device=points.device) - 0.5
-    return ((points >= -0.5) & (points < limits)).all(dim=-1)
+    x, y = points[..., 0], points[..., 1]
+    return (x >= -0.5) & (x < columns - 0.5) & (y >= -0.5) & (y < rows - 0.5)
 
 
 def encode(points: Tensor, size: tuple[int, int], sigma: float) -> Tensor:

@@ -164,6 +164,13 @@ def spread(tensors: Iterable[Tensor]) -> None:
                 dist.broadcast(tensor, src=0)
 
 
+def alike(work: Callable[[], T]) -> T:
+    """What ``work`` gives here. A PosehgError that one process meets is raised in all of them."""
+    results: list[T] = []
+    agreed(lambda: results.append(work()))
+    return results[0]
+
+
 def wait() -> None:
     """Until every process has come here."""
     gather(None)
@@ -182,7 +189,7 @@ def watched(hint: str = "") -> Iterator[None]:
     except RuntimeError as error:
         if not _is_loss(error):
             raise
-        raise _lost(hint) from error
+        raise _lost(hint or _told(error)) from error
 
 
 def _lost(hint: str) -> ProcessLost:
@@ -192,3 +199,8 @@ def _lost(hint: str) -> ProcessLost:
 def _is_loss(error: RuntimeError) -> bool:
     # gloo raises a bare RuntimeError; it names the part of its source that keeps the connections.
     return isinstance(error, dist.DistError) or "gloo/transport" in str(error)
+
+
+def _told(error: RuntimeError) -> str:
+    """What the transport says, where that is more than that somebody has gone: that two share a GPU, for instance."""
+    return "" if "gloo/transport" in str(error) else f"It was told: {str(error).splitlines()[0][:300]}"

@@ -24,12 +24,12 @@ def option(default: Any, help: str, shown: str = "") -> Any:
 
 @dataclass(frozen=True)
 class Cake:
-    layers: int = option(3, "How many.")  # noqa: RUF009
-    oven_heat: float = option(180.5, "In degrees.")  # noqa: RUF009
-    glaze: Literal["sugar", "cocoa"] = option("sugar", "What it shines with.")  # noqa: RUF009
-    name: str = option("", "Whose birthday.", "nobody's")  # noqa: RUF009
-    candles: bool = option(False, "With lights.")  # noqa: RUF009
-    tin: tuple[int, int] = option((20, 30), "Its sides.")  # noqa: RUF009
+    layers: int = option(3, "How many.")
+    oven_heat: float = option(180.5, "In degrees.")
+    glaze: Literal["sugar", "cocoa"] = option("sugar", "What it shines with.")
+    name: str = option("", "Whose birthday.", "nobody's")
+    candles: bool = option(False, "With lights.")
+    tin: tuple[int, int] = option((20, 30), "Its sides.")
     secret: int = 7
 
 

@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +18,6 @@ from posehg import checkpoints, datasets, images
 from posehg.datasets import packed
 from posehg.errors import NotAvailable, UsageError
 from posehg.poses import Person
-from posehg.processes import World
 from posehg.training import report, session
 from posehg.training import state as states
 from posehg.training.config import TrainConfig
@@ -27,7 +25,6 @@ from posehg.training.loop import BEST, LAST, STATE
 from posehg.training.samples import unchanged
 from posehg.training.session import Place, load_sets
 from posehg.training.state import Progress
-from posehg.training.validation import Validation
 from tests.toy import SKELETON, TINY, Watcher, dataset
 
 
@@ -177,7 +174,7 @@ def test_figures_of_epochs_with_different_columns_fit_one_table(tmp_path: Path) 
 
 
 def sets(config: TrainConfig) -> session.Sets:
-    return load_sets(config, Place(Path("nowhere")), Watcher(), World())
+    return load_sets(config, Path("nowhere"), Watcher())
 
 
 def test_a_network_of_some_joints_is_validated_by_the_torso_of_the_whole_set(tmp_path: Path) -> None:
@@ -223,9 +220,10 @@ def test_overfitting_lowers_the_loss(tmp_path: Path) -> None:
 
 
 def test_the_samples_are_those_of_the_epoch_that_comes(tmp_path: Path) -> None:
-    report.write_samples(tmp_path, dataset(), TOY, epoch=0)
+    reporting = report.Reporting(tmp_path, Watcher(), True, dataset(), TOY, tensorboard=False)
+    reporting.show_samples(epoch=0)
     first = images.read(tmp_path / "samples.png")
-    report.write_samples(tmp_path, dataset(), TOY, epoch=2)
+    reporting.show_samples(epoch=2)
     third = images.read(tmp_path / "samples.png")
     cell, gap = 256, 4
     assert first.shape == (2 * (cell + gap) + gap, 6 * (cell + gap) + gap, 3)  # seven persons
@@ -242,11 +240,9 @@ def test_the_samples_are_those_of_the_epoch_that_comes(tmp_path: Path) -> None:
 class FakeWriter:
     """What TensorBoard is told."""
 
-    made: list["FakeWriter"] = []
-
     def __init__(self, folder: str) -> None:
-        self.folder, self.figures, self.flushed = folder, [], 0
-        FakeWriter.made.append(self)
+        self.folder, self.flushed = folder, 0
+        self.figures: list[tuple[str, float, int]] = []
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
         self.figures.append((name, value, step))
@@ -256,12 +252,17 @@ class FakeWriter:
 
 
 @pytest.fixture
-def writers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeWriter]]:
-    module = ModuleType("torch.utils.tensorboard")
-    module.SummaryWriter = FakeWriter  # type: ignore[attr-defined]
+def writers(monkeypatch: pytest.MonkeyPatch) -> list[FakeWriter]:
+    """Those that are made."""
+    module, made = ModuleType("torch.utils.tensorboard"), []
+
+    def make(folder: str) -> FakeWriter:
+        made.append(FakeWriter(folder))
+        return made[-1]
+
+    module.SummaryWriter = make  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    FakeWriter.made = []
-    yield FakeWriter.made
+    return made
 
 
 def with_board(config: TrainConfig, folder: Path, **watching: Any) -> Watcher:

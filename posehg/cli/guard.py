@@ -79,6 +79,9 @@ def _known(error: Exception) -> PosehgError:
         return error
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return DeviceError("The device ran out of memory.", "Try --device cpu; in training, a smaller --batch.")
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+        hint = "Try --workers 0. In a container, give it more shared memory: docker run --shm-size 8g"
+        return DeviceError("A process that prepares crops was ended from outside.", hint)
     if isinstance(error, ImportError) and "libGL" in str(error):
         return DeviceError("OpenCV needs the system library libGL.", "On Debian and Ubuntu: apt install libgl1")
     what = f"{type(error).__name__}: {error}".strip(": ")

@@ -17,10 +17,13 @@ from posehg.training.validation import Validation
 
 
 class TrainingProgress:
-    """The Listener that ``posehg train`` uses; a context manager, as it borrows the terminal and two signals."""
+    """The Listener that ``posehg train`` uses; a context manager, as it borrows the terminal and two signals.
 
-    def __init__(self, config: TrainConfig) -> None:
-        self._config, self._stopped = config, False
+    first: whether this is the one of several processes that talks.
+    """
+
+    def __init__(self, config: TrainConfig, first: bool = True) -> None:
+        self._config, self._first, self._stopped = config, first, False
         self._console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
@@ -29,10 +32,10 @@ class TrainingProgress:
             TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]:.0f} crops/s"),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=not (first and self._console.is_terminal),
         )
         self._task = self._bar.add_task("", epoch=0, epochs=config.epochs, loss=0.0, speed=0.0, total=None)
-        self._began, self._steps, self._place = time.monotonic(), 0, -1
+        self._began, self._steps, self._place, self._speed = time.monotonic(), 0, -1, 0.0
 
     def __enter__(self) -> Self:
         self._before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -52,7 +55,8 @@ class TrainingProgress:
 
     def note(self, text: str) -> None:
         # As it stands: a log's lines are not wrapped, and brackets in a file's name are no markup.
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        if self._first:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def stop(self) -> bool:
         return self._stopped
@@ -62,16 +66,14 @@ class TrainingProgress:
         place = epoch * steps + step
         self._steps += place - self._place if self._place >= 0 else 1
         self._place = place
-        self._bar.update(self._task, completed=step, total=steps, epoch=epoch + 1, loss=loss, speed=self._speed())
-
-    def _speed(self) -> float:
-        return self._steps * self._config.batch / max(time.monotonic() - self._began, 1e-9)
+        self._speed = self._steps * self._config.batch / max(time.monotonic() - self._began, 1e-9)
+        self._bar.update(self._task, completed=step, total=steps, epoch=epoch + 1, loss=loss, speed=self._speed)
 
     def epoch(self, progress: RunProgress, validations: Sequence[Validation]) -> None:
         row = progress.history[-1]
         scores = "  ".join(f"PCK@0.2 {v.data.name} {v.pck:.1f}" for v in validations)
         self.note(
             f"epoch {progress.epoch}/{self._config.epochs}  loss {row['loss']:.4f}  {scores}"
-            f"  ({self._speed():.0f} crops/s)"
+            f"  ({self._speed:.0f} crops/s)"
         )
         self._began, self._steps = time.monotonic(), 0

@@ -34,7 +34,10 @@ def train(
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option(help="Folder for packs of the data sets, made where they are missing.", rich_help_panel=_DATA),
+        typer.Option(
+            help="Folder for packs of the data sets, made where they are missing or show too little.",
+            rich_help_panel=_DATA,
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", rich_help_panel=_RUN)] = Path(
         "runs/posehg"
@@ -86,7 +89,7 @@ def train(
     else:
         config, source = _begun(given, config, options)
     place = session.Place(out, data, cache)
-    with TrainingProgress(config) as progress:
+    with TrainingProgress(config, processes.world().first) as progress:
         if dry_run:
             lines = session.rehearse(config, place, progress, source)
             if processes.world().first:

@@ -108,7 +108,8 @@ def warped(parts: Parts, size: int) -> Crops:
     # By hand: a matrix product may be rounded (TF32), and half a pixel is too much.
     of_x, of_y, offset = (column[:, None, None] for column in parts.from_crop.unbind(dim=-1))  # (B, 1, 1, 2)
     points = x[..., None] * of_x + y[..., None] * of_y + offset  # (B, S, S, 2), pixels of the part
-    grid = points * (2 / torch.tensor([columns - 1, rows - 1], device=device)) - 1
+    # A tensor of these two numbers would make a GPU wait for its copy.
+    grid = torch.stack((points[..., 0] * (2 / (columns - 1)), points[..., 1] * (2 / (rows - 1))), dim=-1) - 1
     pixels = parts.pixels.permute(0, 3, 1, 2).float()
     values = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
     crops = (values * parts.gains[:, :, None, None]).clamp_(0, 255).round_().to(torch.uint8)

@@ -11,6 +11,9 @@ from posehg.errors import UsageError
 from posehg.training.state import Progress
 from posehg.training.validation import Validation
 
+EVENTS = "events.out.tfevents.*"
+"""What its files in the folder are called."""
+
 
 class Board:
     """Writes the events of a run into ``folder``. Raises UsageError where TensorBoard is not installed."""

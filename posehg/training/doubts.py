@@ -43,11 +43,15 @@ class Doubts:
         self._exchanged = torch.zeros(persons, device=device, dtype=torch.bool)
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {name: getattr(self, f"_{name}").clone() for name in _TABLES}
+        """What all processes know together; each of them must call it."""
+        kept = {name: getattr(self, f"_{name}").clone() for name in _KEPT}
+        return kept | {name: processes.total(getattr(self, f"_{name}")).clone() for name in _NOW}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        for name in _TABLES:
-            getattr(self, f"_{name}").copy_(state[name])
+    def load_state_dict(self, state: dict[str, Tensor], first: bool = True) -> None:
+        """first: whether this is the process that keeps what the others had seen of the epoch, too."""
+        for name in (*_KEPT, *_NOW):
+            known = first or name in _KEPT
+            getattr(self, f"_{name}").copy_(state[name] if known else torch.zeros_like(state[name]))
 
     def corrected(self, points: Tensor, indices: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
         """points (B, J, 2) of the persons ``indices`` (B,) -> points to learn from, and their weights (B, J)."""
@@ -69,6 +73,7 @@ class Doubts:
         sure = scores > _SURE
         asked = sure & heatmaps.inside(used, size)
         told = sure & heatmaps.inside(points, size) & (between > _APART)
+        told &= told.sum(dim=-1, keepdim=True) >= _ENOUGH
         turned = told & (from_label - from_twin > _APART / 2)
         for table, values in ((self._wrong_now, asked & (from_used > _FAR)), (self._asked, asked)):
             table[indices] = torch.where(mirrored[:, None], values[:, self._flip], values).float()
@@ -81,8 +86,7 @@ class Doubts:
         wrong = processes.total(self._wrong_now) / asked.clamp_min(1)
         turned = processes.total(self._turned_now) / told.clamp_min(1)
         self._wrong.copy_(torch.where(asked > 0, _MEMORY * self._wrong + (1 - _MEMORY) * wrong, self._wrong))
-        enough = told >= _ENOUGH
-        self._turned.copy_(torch.where(enough, _MEMORY * self._turned + (1 - _MEMORY) * turned, self._turned))
+        self._turned.copy_(torch.where(told > 0, _MEMORY * self._turned + (1 - _MEMORY) * turned, self._turned))
         self._exchanged.logical_or_(self._turned > _EXCHANGE).logical_and_(self._turned >= _BACK)
         for table in (self._wrong_now, self._asked, self._turned_now, self._told):
             table.zero_()
@@ -92,4 +96,6 @@ class Doubts:
         return int((1 - self._wrong.square() <= 0.5).sum()), int(self._exchanged.sum())
 
 
-_TABLES = ("wrong", "wrong_now", "asked", "turned", "turned_now", "told", "exchanged")
+_KEPT = ("wrong", "turned", "exchanged")
+_NOW = ("wrong_now", "asked", "turned_now", "told")
+"""The tables of the epoch that is under way, in which each process has its own persons."""

@@ -28,7 +28,7 @@ from posehg.training.machine import batches_ahead
 from posehg.training.optimize import learning_rate
 from posehg.training.pipeline import batches, on
 from posehg.training.samples import ALONE, smallest_share, steps_per_epoch
-from posehg.training.start import first_network, freeze, model_config
+from posehg.training.start import first_network, freeze, model_config, origin_of
 from posehg.training.state import Progress, State
 from posehg.training.step import Stepper
 from posehg.training.validation import Validation, validate
@@ -67,24 +67,35 @@ class Run:
         self._folder, self._listener, self._world = folder, listener, world
         check_batch(config, len(data), world)
         self.device = devices.resolve(config.device)
-        self.model = model_config(config, data)
+        if self.device.index is not None and self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        self._origin = origin_of(source) if resumed is None else resumed.origin
+        self.model = model_config(config, data, self._origin)
         network, kept = first_network(config, self.model, source if resumed is None else None)
         if kept:
             listener.note(kept)
+        if config.freeze and resumed is None and source is None:
+            listener.note("Frozen parts keep their random weights: --freeze is meant for a network that --init gives.")
         freeze(network, config)
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.stepper = Stepper(network, config, self.device, world)
         self._doubts = Doubts(len(data), data.skeleton.flip, self.device) if config.doubt_labels else None
         self._progress = Progress()
         if resumed is not None:
+            if resumed.persons != len(data):
+                raise UsageError(
+                    f"The run learned from {resumed.persons:,} persons, and the data set has {len(data):,} now.",
+                    "Give the --data, or --cache, that it was begun with.",
+                )
             self._progress = resumed.progress
-            resumed.restore(self.stepper, self._doubts)
+            resumed.restore(self.stepper, self._doubts, world.first)
         self._steps = steps_per_epoch(len(data), config.batch)
         self._losses: list[Tensor] = []
         self._saved = self._looked = time.monotonic()
-        self._stopping = False
+        self._stopping = self._due = False
 
     def go(self) -> bool:
+        self._looked = time.monotonic()
         loader = batches(self._data, self._config, self.device, self._progress, self._world)
         coming: Iterator[Crops | Parts] = iter(loader)
         with processes.watched(f"What was saved is kept: go on with posehg train --resume --out {self._folder}"):
@@ -97,7 +108,6 @@ class Run:
 
     def _train_epoch(self, coming: Iterator[Crops | Parts]) -> bool:
         """False where somebody wants to stop. Where the time is over, the epoch ends early."""
-        self._looked = time.monotonic()
         look_every = batches_ahead(self.device)
         while self._progress.step + len(self._losses) < self._steps and not self._out_of_time():
             crops = on(self.device, next(coming), self._config.input_size)
@@ -109,17 +119,19 @@ class Run:
             self._look(rate)
             if self._stopping:
                 return False
-            if time.monotonic() - self._saved > 60 * self._config.save_minutes:
+            if self._due:
                 self._save()
         return True
 
     def _look(self, rate: float) -> None:
         """Read the losses of the last steps, and agree with the other processes on how to go on."""
         now = time.monotonic()
-        passed = torch.tensor([float(self._listener.stop()), (now - self._looked) * self._world.first])
-        told = processes.total(torch.cat((torch.stack(self._losses).float(), passed.to(self.device)))).tolist()
-        *losses, stop, seconds = told
-        self._losses, self._looked, self._stopping = [], now, stop > 0
+        first = self._world.first
+        due = first and now - self._saved > 60 * self._config.save_minutes
+        flags = torch.tensor([float(self._listener.stop()), float(due), (now - self._looked) * first])
+        told = processes.total(torch.cat((torch.stack(self._losses).float(), flags.to(self.device)))).tolist()
+        *losses, stop, save, seconds = told
+        self._losses, self._looked, self._stopping, self._due = [], now, stop > 0, save > 0
         done = self._progress
         for place, loss in enumerate(losses, start=done.step + 1):
             if not math.isfinite(loss):
@@ -181,10 +193,12 @@ class Run:
     def _save(self) -> None:
         """The state alone decides what a resumed run does; it is written last."""
         self._saved = time.monotonic()
+        doubts = None if self._doubts is None else self._doubts.state_dict()  # of all processes
         if not self._world.first:
             return
         checkpoints.save_file(self._folder / LAST, self.checkpoint(), overwrite=True)
-        states.save(self._folder / STATE, State.of(self._config, self._progress, self.stepper, self._doubts))
+        state = State.of(self._config, self._progress, self.stepper, doubts, len(self._data), self._origin)
+        states.save(self._folder / STATE, state)
 
 
 def check_batch(config: TrainConfig, count: int, world: World) -> None:

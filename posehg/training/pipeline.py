@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import torch
 from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
 
 from posehg.datasets.dataset import Dataset
+from posehg.errors import PosehgError
 from posehg.processes import World
-from posehg.training.batches import Collate, Crops, Parts, moved, warped
+from posehg.training.batches import Collate, Crops, Parts, Sample, moved, warped
 from posehg.training.config import TrainConfig
 from posehg.training.samples import Order, Samples
 from posehg.training.state import Progress
@@ -43,10 +47,10 @@ def batches(
     if workers:
         # Workers begin as copies of this process without its threads, and wait for ever for OpenCV's if there were any.
         cv2.setNumThreads(1)
-    return DataLoader(
-        Samples(data, config, keep=0 if workers else _KEPT / world.size),
+    return _Loader(
+        _Answers(Samples(data, config, keep=0 if workers else _KEPT / world.size)),
         batch_sampler=Order(len(data), config, progress.epoch, progress.step, world),
-        collate_fn=Collate(config.input_size, on_device(config, device)),
+        collate_fn=_Collate(Collate(config.input_size, on_device(config, device))),
         num_workers=workers,
         worker_init_fn=_begin_worker,
         pin_memory=device.type == "cuda",
@@ -60,6 +64,47 @@ def on(device: torch.device, batch: Crops | Parts, size: int) -> Crops:
 
 
 def _begin_worker(worker: int) -> None:
-    # Ctrl-C reaches every process of the terminal; the training process alone answers it, and ends the others.
+    # Ctrl-C reaches every process of the terminal, and torchrun's end every one of a group; the training process alone
+    # answers them, and ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
     cv2.setNumThreads(1)  # where they do not begin as copies
+
+
+# An error that is raised in a worker process would come without its hint, and with a traceback for its message.
+
+
+class _Answers(TorchDataset[Sample | PosehgError]):
+    """Each sample, or the error that it met."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample | PosehgError:
+        try:
+            return self._samples[key]
+        except PosehgError as error:
+            return error
+
+
+@dataclass(frozen=True)
+class _Collate:
+    collate: Collate
+
+    def __call__(self, answers: Sequence[Sample | PosehgError]) -> Crops | Parts | PosehgError:
+        samples = [answer for answer in answers if not isinstance(answer, PosehgError)]
+        errors = (answer for answer in answers if isinstance(answer, PosehgError))
+        return next(errors, None) or self.collate(samples)
+
+
+class _Loader(DataLoader[Any]):
+    def __iter__(self) -> Any:
+        return _raising(super().__iter__())
+
+
+def _raising(batches: Iterator[Crops | Parts | PosehgError]) -> Iterator[Crops | Parts]:
+    for batch in batches:
+        if isinstance(batch, PosehgError):
+            raise batch
+        yield batch

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ class Reporting:
     def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
         if self._first:
             write(self._folder, progress, validations)
-            write_samples(self._folder, self._training, self._config, progress.epoch)
+            self.show_samples(progress.epoch)
             self._listener.epoch(progress, validations)
         if self._board is not None:
             self._board.epoch(progress, validations)
@@ -59,8 +60,19 @@ class Reporting:
         return self._listener.stop()
 
     def note(self, text: str) -> None:
-        if self._first:
-            self._listener.note(text)
+        self._listener.note(text)
+
+    def show_samples(self, epoch: int) -> None:
+        """samples.png: some persons as the network is to learn from them in that epoch, with their labels."""
+        count = len(self._training)
+        chosen = sorted({i * count // _SHEET_PERSONS for i in range(_SHEET_PERSONS)})
+        cells = [_sample_cell(self._samples[epoch, i], self._config.input_size, self._training) for i in chosen]
+        page = drawing.contact_sheet(cells, _SHEET_COLUMNS, _SHEET_CELL)
+        images.write(self._folder / "samples.png", page, overwrite=True)
+
+    @cached_property
+    def _samples(self) -> Samples:
+        return Samples(self._training, self._config, keep=0)
 
 
 def write_config(folder: Path, config: TrainConfig) -> None:
@@ -94,15 +106,6 @@ def _curves(progress: Progress) -> Image:
     if pck:
         panels.append(charts.line_chart("validation PCK@0.2, limb joints", "epoch", pck))
     return np.concatenate(panels, axis=1)
-
-
-def write_samples(folder: Path, data: Dataset, config: TrainConfig, epoch: int) -> None:
-    """samples.png: some persons as the network is to learn from them in that epoch, with their labels."""
-    samples = Samples(data, config, keep=0)
-    chosen = sorted({i * len(data) // _SHEET_PERSONS for i in range(_SHEET_PERSONS)})
-    cells = [_sample_cell(samples[epoch, i], config.input_size, data) for i in chosen]
-    page = drawing.contact_sheet(cells, _SHEET_COLUMNS, _SHEET_CELL)
-    images.write(folder / "samples.png", page, overwrite=True)
 
 
 def _sample_cell(sample: Sample, size: int, data: Dataset) -> Image:

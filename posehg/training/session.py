@@ -15,7 +15,7 @@ from posehg.errors import NotAvailable, UsageError
 from posehg.inference import devices
 from posehg.processes import World
 from posehg.skeletons import SKELETONS, Skeleton
-from posehg.training import cache, rehearsal, report
+from posehg.training import board, cache, rehearsal, report
 from posehg.training import state as states
 from posehg.training.config import TrainConfig
 from posehg.training.loop import BEST, LAST, STATE, Listener, Run
@@ -83,20 +83,14 @@ def rehearse(config: TrainConfig, place: Place, listener: Listener, source: Chec
     """What a run would take, in lines for the reader; nothing is written."""
     packed = place.cache is not None and cache.holds(place.cache, config)
     place = replace(place, data=place.cache if packed else place.data, cache=None)
-    with processes.joined(devices.resolve(config.device)) as world:
-        sets = load_sets(config, place, listener, world)
+    with processes.joined(devices.resolve(config.device)) as world, processes.watched():
+        sets = processes.alike(lambda: load_sets(config, place.data, listener))
         config = unchanged(config) if config.overfit else config
         return rehearsal.rehearse(config, sets.training, sets.validation, listener, source, world)
 
 
-def load_sets(config: TrainConfig, place: Place, listener: Listener, world: World) -> Sets:
-    """The data sets of a run, read and cut down as its options say, from packs in ``place.cache`` if it is given."""
-    data = place.data
-    if place.cache is not None:
-        if world.local_rank == 0:
-            cache.fill(place.cache, config, data, listener.note)
-        processes.wait()
-        data = place.cache
+def load_sets(config: TrainConfig, data: Path | None, listener: Listener) -> Sets:
+    """The data sets of a run, read and cut down as its options say. data: the folder that holds them."""
     training = whole = datasets.load(config.dataset, data, "train", _skeleton(config.skeleton))
     if config.limit or config.overfit:
         training = whole = datasets.spread(whole, config.overfit or config.limit)
@@ -123,17 +117,22 @@ def run(
     folder = place.folder
     if resumed is None and not overwrite:
         _check_new(folder)
-    with processes.joined(devices.resolve(config.device)) as world:
-        sets = load_sets(config, place, listener, world)
-        config = unchanged(config) if config.overfit else config
-        reporting = report.Reporting(folder, listener, world.first, sets.training, config, tensorboard)
-        training_run = Run(config, sets.training, sets.validation, folder, reporting, resumed, source, world)
-        if world.first:
-            _prepare(folder, resumed)
-            report.write_config(folder, config)
-            report.write_samples(folder, sets.training, config, epoch=0)
-        processes.wait()
+    with processes.joined(devices.resolve(config.device)) as world, processes.watched():
+        data = place.data if place.cache is None else filled(place.cache, config, place.data, listener, world)
+        sets = processes.alike(lambda: load_sets(config, data, listener))
+        used = unchanged(config) if config.overfit else config
+        reporting = processes.alike(
+            lambda: report.Reporting(folder, listener, world.first, sets.training, used, tensorboard)
+        )
+        training_run = Run(used, sets.training, sets.validation, folder, reporting, resumed, source, world)
+        processes.alike(lambda: _prepare(folder, resumed, used, reporting) if world.first else None)
         return training_run.go()
+
+
+def filled(folder: Path, config: TrainConfig, data: Path | None, listener: Listener, world: World) -> Path:
+    """The folder, with packs of the run's sets in it, which one process of each machine makes."""
+    processes.alike(lambda: None if world.local_rank else cache.fill(folder, config, data, listener.note))
+    return folder
 
 
 def _check_new(folder: Path) -> None:
@@ -144,16 +143,18 @@ def _check_new(folder: Path) -> None:
         raise UsageError(f"{folder} has a {foreign[0]} already.", "Name a folder of its own, or give --overwrite.")
 
 
-def _prepare(folder: Path, resumed: State | None) -> None:
+def _prepare(folder: Path, resumed: State | None, config: TrainConfig, reporting: report.Reporting) -> None:
     if resumed is None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"The folder {folder} cannot be made: {error.strerror}.") from None
-        for name in _RUN:
-            (folder / name).unlink(missing_ok=True)
+        for old in (*(folder / name for name in _RUN), *folder.glob(board.EVENTS)):
+            old.unlink(missing_ok=True)
     elif resumed.progress.history:  # a kill may have come between an epoch's checkpoint and its report
         report.write(folder, resumed.progress, ())
+    report.write_config(folder, config)
+    reporting.show_samples(0 if resumed is None else resumed.progress.epoch)
 
 
 def _skeleton(name: str) -> Skeleton | None:

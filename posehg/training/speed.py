@@ -115,7 +115,8 @@ def measure(
         # Each process would stop by its own clock, and the others wait for its gradients.
         raise UsageError("Speed is measured in one process.", "Start posehg bench without torchrun.")
     devices.resolve(config.device)  # one that is not there is told before the data are read
-    data = session.load_sets(config, place, listener, ALONE).training
+    folder = place.data if place.cache is None else session.filled(place.cache, config, place.data, listener, ALONE)
+    data = session.load_sets(config, folder, listener).training
     return on_data(config, data, listener, source, seconds)
 
 

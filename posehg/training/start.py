@@ -26,7 +26,8 @@ _BESIDE = {"dataset", "device", "workers", "save_minutes", "warp", "compile"}
 """Options that change nothing in the weights (but for the data set, which is named by itself)."""
 
 
-def model_config(config: TrainConfig, data: Dataset) -> ModelConfig:
+def model_config(config: TrainConfig, data: Dataset, origin: str = "") -> ModelConfig:
+    """origin: what the model that the run began with was trained on."""
     network = HourglassConfig(
         len(data.skeleton.joints), config.stacks, config.features, config.depth, config.blocks, config.stem
     )
@@ -38,17 +39,23 @@ def model_config(config: TrainConfig, data: Dataset) -> ModelConfig:
         config.padding,
         config.sigma,
         OUTPUTS[config.loss],
-        _provenance(config),
+        _provenance(config, origin),
     )
 
 
-def _provenance(config: TrainConfig) -> dict[str, str]:
+def _provenance(config: TrainConfig, origin: str) -> dict[str, str]:
     """What the model's file says of where it comes from: the data, and every option of it that is not the default."""
     options = {field.name: getattr(config, field.name) for field in fields(config) if field.name not in _BESIDE}
     default = TrainConfig(loss=config.loss)  # whose learning rate follows from the loss
     chosen = [f"{name} {value}" for name, value in options.items() if value != getattr(default, name) or name == "loss"]
     chosen = [text for text in chosen if text != "loss mse"]
-    return {"made_by": f"posehg {__version__}", "trained_on": config.dataset, "options": ", ".join(chosen)}
+    trained_on = f"{config.dataset}, after {origin}" if origin else config.dataset
+    return {"made_by": f"posehg {__version__}", "trained_on": trained_on, "options": ", ".join(chosen)}
+
+
+def origin_of(source: Checkpoint | None) -> str:
+    """What the weights that a run begins with were trained on; nothing for random ones."""
+    return "" if source is None else source.config.provenance.get("trained_on", "data that its file does not name")
 
 
 def first_network(config: TrainConfig, model: ModelConfig, source: Checkpoint | None) -> tuple[StackedHourglass, str]:

@@ -19,8 +19,8 @@ from posehg.training.config import TrainConfig
 from posehg.training.doubts import Doubts
 from posehg.training.step import Stepper
 
-VERSION = 2
-_PARTS = ("network", "optimizer", "scaler", "average", "doubts")
+VERSION = 3
+_PARTS = ("network", "optimizer", "scaler", "average", "doubts", "persons", "origin")
 
 _BROKEN = (
     *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, struct.error),  # torch.load: it depends on where it ends
@@ -45,7 +45,10 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """network, optimizer, scaler: their state_dicts. average, doubts: likewise, None where the run has none."""
+    """network, optimizer, scaler: their state_dicts. average, doubts: likewise, None where the run has none.
+
+    persons: how many the run learns from. origin: what the model that it began with was trained on.
+    """
 
     config: TrainConfig
     progress: Progress
@@ -54,9 +57,19 @@ class State:
     scaler: dict[str, Any]
     average: dict[str, Tensor] | None
     doubts: dict[str, Tensor] | None
+    persons: int
+    origin: str
 
     @classmethod
-    def of(cls, config: TrainConfig, progress: Progress, stepper: Stepper, doubts: Doubts | None) -> State:
+    def of(
+        cls,
+        config: TrainConfig,
+        progress: Progress,
+        stepper: Stepper,
+        doubts: dict[str, Tensor] | None,
+        persons: int,
+        origin: str,
+    ) -> State:
         average = stepper.average
         return cls(
             config,
@@ -65,10 +78,12 @@ class State:
             optimizer=stepper.optimizer.state_dict(),
             scaler=stepper.scaler.state_dict(),
             average=None if average is None else average.network.state_dict(),
-            doubts=None if doubts is None else doubts.state_dict(),
+            doubts=doubts,
+            persons=persons,
+            origin=origin,
         )
 
-    def restore(self, stepper: Stepper, doubts: Doubts | None) -> None:
+    def restore(self, stepper: Stepper, doubts: Doubts | None, first: bool) -> None:
         """Bring what a run of ``config`` has just built to where this one was."""
         stepper.network.load_state_dict(self.network)
         stepper.optimizer.load_state_dict(self.optimizer)
@@ -76,7 +91,7 @@ class State:
         if stepper.average is not None and self.average is not None:
             stepper.average.network.load_state_dict(self.average)
         if doubts is not None and self.doubts is not None:
-            doubts.load_state_dict(self.doubts)
+            doubts.load_state_dict(self.doubts, first)
 
 
 def save(path: Path, state: State) -> None:
@@ -101,11 +116,16 @@ def load(path: Path) -> State:
         if not zipfile.is_zipfile(path):  # torch.load would try older formats, and some bytes make it fail in odd ways
             raise ValueError("It is not a file of torch.save.")
         content = torch.load(path, map_location="cpu", weights_only=True)
-        if content["posehg"] != VERSION:
-            raise ValueError(f"It was written by another posehg (format {content['posehg']}, known: {VERSION}).")
+        _check_version(path, content["posehg"])
         values = content["config"]
         progress = {**content["progress"], "history": tuple(content["progress"]["history"])}
         config = TrainConfig(**{**values, "stem": tuple(values["stem"])})
         return State(config, Progress(**progress), **{name: content[name] for name in _PARTS})
     except _BROKEN as error:
         raise NotAvailable(f"{path} is not the state of a training run, or is cut short.", str(error)[:200]) from None
+
+
+def _check_version(path: Path, version: object) -> None:
+    if version != VERSION:
+        hint = "Finish the run with that version; its models can be used with --model and --init."
+        raise NotAvailable(f"{path} was written by another posehg (format {version}, known: {VERSION}).", hint)

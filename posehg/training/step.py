@@ -37,7 +37,7 @@ class Stepper:
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self._parallel = self._in_parallel() if world.size > 1 else None
         called: nn.Module = self._parallel or network
-        self._called: Callable[[Tensor], list[Tensor]] = torch.compile(called) if config.compile else called
+        self._called: Callable[[Tensor], list[Tensor]] = _compiled(called) if config.compile else called
 
     def _in_parallel(self) -> DistributedDataParallel:
         network: nn.Module = self.network
@@ -120,3 +120,8 @@ def precision_of(config: TrainConfig, device: torch.device) -> str:
     if config.precision != "auto":
         return config.precision
     return "bf16" if devices.multiplies_bf16(device) else "fp32"
+
+
+def _compiled(network: nn.Module) -> Callable[[Tensor], list[Tensor]]:
+    # The batches of an epoch have two sizes: kernels for each are faster than those for any, which DDP dislikes, too.
+    return torch.compile(network, dynamic=False)

@@ -1,7 +1,8 @@
-"""posehg train, as a user runs it: a process, a folder, signals."""
+"""posehg train, as a user runs it: its options in this process, signals in one of its own."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -12,11 +13,18 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
 
-from posehg import checkpoints, images
+from posehg import checkpoints, datasets, images
+from posehg.cli.progress import TrainingProgress
+from posehg.training import state as states
+from posehg.training.config import RATES, TrainConfig
+from posehg.training.state import Progress
+from tests import toy
+from tests.journeys.conftest import Posehg
 
 ROOT = Path(__file__).parents[2]
 TINY = (
@@ -73,7 +81,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_a_run_leaves_two_usable_models_figures_and_pictures(undisturbed: Path) -> None:
     names = {"best.safetensors", "config.json", "curves.png", "last.safetensors", "metrics.csv", "state.pt"}
-    assert set(snapshot(undisturbed)) == names | {"validation_synthetic.png"}
+    assert set(snapshot(undisturbed)) == names | {"samples.png", "validation_synthetic.png"}
     for model in ("best.safetensors", "last.safetensors"):
         assert checkpoints.load(undisturbed / model).network().config.features == 8
     assert images.read(undisturbed / "curves.png").shape == (360, 1280, 3)
@@ -152,10 +160,6 @@ def test_a_resumed_run_keeps_its_options(undisturbed: Path) -> None:
         (("--dataset", "synthetik"), 2, "Did you mean synthetic?"),
         (("--dataset", "mpii", "--data", "nowhere"), 5, "https?://"),
         (("--dataset", "synthetic", "--limit", 2, "--input-size", 100), 2, "multiples of 64"),
-        (("--dataset", "synthetic", "--stem", "64-128"), 2, "64-128-128"),
-        (("--loss", "l1"), 2, "cross-entropy"),
-        (("--resume",), 5, "no run to resume"),
-        (("--resume", "--overwrite"), 2, "one of them"),
     ],
 )
 def test_a_mistake_is_explained_and_leaves_nothing_behind(
@@ -166,3 +170,250 @@ def test_a_mistake_is_explained_and_leaves_nothing_behind(
     assert "Traceback" not in done.stderr
     assert re.search(said, done.stderr)
     assert not (tmp_path / "run").exists()
+
+
+# ---- in this process ---------------------------------------------------------------------------------------------
+
+TOY = replace(toy.TINY, dataset="toy", precision="fp32")
+OPTIONS = (
+    *("--dataset", "toy", "--stacks", 2, "--features", 4, "--depth", 2, "--stem", "2-4-4", "--input-size", 32),
+    *("--epochs", 2, "--batch", 2, "--seed", 3, "--device", "cpu", "--precision", "fp32"),
+)
+"""Those of TOY."""
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for a run, where the data set ``toy`` is known."""
+
+    def load(root: Path, split: str) -> datasets.Dataset:
+        return toy.dataset(7 if split == "train" else 3, root.name, split)
+
+    monkeypatch.setitem(datasets.LOADERS, "toy", load)
+    monkeypatch.setattr(datasets, "RENDERED", {"toy"})
+    return tmp_path / "run"
+
+
+def options_of(folder: Path) -> TrainConfig:
+    values = json.loads((folder / "config.json").read_text())
+    return TrainConfig(**{**values, "stem": tuple(values["stem"])})
+
+
+def test_options_are_taken_from_the_command_line(posehg: Posehg, out: Path) -> None:
+    run = posehg("train", *OPTIONS, "--out", out)
+    assert (run.code, run.out) == (0, ""), run.err
+    assert options_of(out) == TOY
+    assert "epoch 2/2  loss " in run.err
+    assert "PCK@0.2 toy" in run.err
+    assert run.err.endswith(f"Done. Try it: posehg predict PHOTO --model {out}/best.safetensors --out skeleton.png\n")
+
+
+def test_every_option_of_a_training_is_in_its_help_with_its_default(
+    posehg: Posehg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
+    text = " ".join(posehg("train", "--help").out.replace("│", " ").split())
+    for field in fields(TrainConfig):
+        name = f"--{field.name.replace('_', '-')}"
+        described = text[text.index(f" {name} ") :]
+        described = described[: re.search(r" --(?!no-)[a-z]| ╰|$", described[2:]).end()]  # type: ignore[union-attr]
+        assert field.metadata["help"] in described, name
+        if field.default not in ("", False) or field.metadata["shown"]:
+            default = "-".join(map(str, field.default)) if isinstance(field.default, tuple) else str(field.default)
+            shown = f"({field.metadata['shown']})" if field.metadata["shown"] else default
+            assert f"[default: {shown}]" in described, name
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "sentence", "hint"),
+    [
+        (("--stem", "64-128"), 2, "--stem 64-128 cannot be read.", "Write it as 64-128-128."),
+        (("--stem", "a-b-c"), 2, "--stem a-b-c cannot be read.", "Write it as 64-128-128."),
+        (("--stem", "2-4-5"), 2, "A stem has three even widths, as 64-128-128, not 2-4-5.", ""),
+        (("--stem", "0-0-0"), 2, "A stem has three even widths, as 64-128-128, not 0-0-0.", ""),
+        (("--loss", "l1"), 2, "'l1' is not one of 'mse', 'weighted-mse', 'cross-entropy'.", "posehg train --help"),
+        (("--ema", "1"), 2, "ema must be below 1", ""),
+        (("--save-minutes", "-1"), 2, "save_minutes must be", ""),
+        (("--freeze", "head"), 2, "There is no 'head' to freeze.", "Known: stem, body, norm"),
+        (("--joints", "head,hed"), 2, "has no joint 'hed'.", "Did you mean head?"),
+        (("--skeleton", "mpi"), 2, "There is no skeleton 'mpi'.", "Known: mpii, lsp, flic, coco"),
+        (("--batch", "2", "--accumulate", "3"), 2, "Batches of 1 cannot be divided into 3 parts.", "--accumulate"),
+        (("--lr", "1e25", "--save-minutes", "99"), 4, "The loss became ", "smaller --lr"),
+        (("--resume",), 5, "There is no run to resume", "--out"),
+        (("--resume", "--overwrite"), 2, "--overwrite is for another: give one of them.", ""),
+        (("--resume", "--dry-run"), 2, "--dry-run is for another: give one of them.", ""),
+        (("--resume", "--config", "a.json"), 2, "--config is for another: give one of them.", ""),
+    ],
+)
+def test_options_that_cannot_be_meant_get_a_sentence_and_a_hint(
+    posehg: Posehg, out: Path, options: tuple[str, ...], code: int, sentence: str, hint: str
+) -> None:
+    run = posehg("train", *OPTIONS, *options, "--out", out)
+    run.assert_failed(code, sentence)
+    hints = [line for line in run.err.splitlines() if line.startswith("Hint: ")]
+    assert hint in "".join(hints)
+    assert bool(hint) == bool(hints)
+    assert code == 4 or not out.exists()
+
+
+def test_a_run_may_be_saved_after_every_step(posehg: Posehg, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved, save = [], states.save
+
+    def spy(path: Path, state: states.State) -> None:
+        saved.append((state.progress.epoch, state.progress.step))
+        save(path, state)
+
+    monkeypatch.setattr(states, "save", spy)
+    assert posehg("train", *OPTIONS, "--save-minutes", 0, "--out", out).code == 0
+    assert saved == [*((0, step) for step in (1, 2, 3, 4)), *((1, step) for step in (0, 1, 2, 3, 4)), (2, 0)]
+
+
+def test_a_stopped_run_says_how_to_go_on_with_the_same_data(
+    posehg: Posehg, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, packs = tmp_path / "my data", tmp_path / "packs"
+    with monkeypatch.context() as stopping:
+        stopping.setattr(TrainingProgress, "stop", lambda self: True)
+        run = posehg("train", *OPTIONS, "--data", data, "--cache", packs, "--out", out)
+    assert run.code == 130
+    said = f"Stopped and saved. Continue with: posehg train --resume --out {out} --data '{data}' --cache {packs}"
+    assert run.err.splitlines()[-1] == said
+    assert posehg("train", "--resume", "--out", out, "--data", data, "--cache", packs).code == 0
+    assert posehg("train", *OPTIONS, "--cache", packs, "--out", tmp_path / "whole").code == 0
+    for model in ("last.safetensors", "best.safetensors"):
+        assert (out / model).read_bytes() == (tmp_path / "whole" / model).read_bytes()
+
+
+def test_a_cache_is_filled_once(posehg: Posehg, out: Path, tmp_path: Path) -> None:
+    packs = tmp_path / "packs"
+    first = posehg("train", *OPTIONS, "--cache", packs, "--out", out)
+    assert first.code == 0, first.err
+    assert f"Packing toy train: 7 persons into {packs}/toy-train.zip" in first.err
+    before = snapshot(packs)
+    second = posehg("train", *OPTIONS, "--cache", packs, "--out", tmp_path / "second")
+    assert "Packing" not in second.err
+    assert snapshot(packs) == before
+    assert (out / "last.safetensors").read_bytes() == (tmp_path / "second/last.safetensors").read_bytes()
+
+
+# ---- options in a file -------------------------------------------------------------------------------------------
+
+
+def test_the_options_of_a_run_make_the_same_run_again(posehg: Posehg, out: Path, tmp_path: Path) -> None:
+    more = ("--ema", 0.5, "--doubt-labels", "--colour", 0, "--joints", "head,left_hip,right_hip", "--clip", 2)
+    assert posehg("train", *OPTIONS, *more, "--out", out).code == 0
+    again = posehg("train", "--config", out / "config.json", "--out", tmp_path / "again")
+    assert again.code == 0, again.err
+    for name in ("config.json", "last.safetensors", "best.safetensors", "metrics.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_the_command_line_wins_over_the_file(posehg: Posehg, out: Path, tmp_path: Path) -> None:
+    file = tmp_path / "options.json"
+    file.write_text(json.dumps({**asdict(TOY), "doubt_labels": True, "epochs": 7}))
+    options = ("--epochs", 1, "--no-doubt-labels", "--stem", "4-4-4", "--lr", 1e-4)
+    run = posehg("train", "--config", file, *options, "--out", out)
+    assert run.code == 0, run.err
+    assert options_of(out) == replace(TOY, epochs=1, stem=(4, 4, 4), lr=1e-4)
+
+
+def test_an_option_that_is_given_its_default_wins_over_the_file(posehg: Posehg, out: Path, tmp_path: Path) -> None:
+    file = tmp_path / "options.json"
+    file.write_text(json.dumps({**asdict(TOY), "epochs": 1, "flip": 0.25, "colour": 0.25}))
+    assert posehg("train", "--config", file, "--flip", TrainConfig.flip, "--out", out).code == 0
+    assert (options_of(out).flip, options_of(out).colour) == (TrainConfig.flip, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "rate"),
+    [
+        ({"loss": "cross-entropy"}, (), RATES["cross-entropy"]),
+        ({"loss": "cross-entropy"}, ("--loss", "mse"), RATES["mse"]),
+        ({"loss": "cross-entropy", "lr": 0.002}, ("--loss", "mse"), 0.002),
+        ({"lr": 0.002}, ("--lr", 0.003), 0.003),
+        ({"lr": 0}, (), RATES["mse"]),
+    ],
+)
+def test_a_rate_that_nobody_gave_follows_from_the_loss(
+    posehg: Posehg, out: Path, tmp_path: Path, values: dict[str, object], options: tuple[object, ...], rate: float
+) -> None:
+    file = tmp_path / "options.json"
+    file.write_text(json.dumps(values))
+    assert posehg("train", *OPTIONS, "--epochs", 1, "--config", file, *options, "--out", out).code == 0
+    assert options_of(out).lr == rate
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "sentence", "hint"),
+    [
+        ('{"stack": 2}', 2, "has an option 'stack' that does not exist.", "Hint: Did you mean stacks?"),
+        ('{"stacks": "2"}', 2, "stacks cannot be '2'.", "Hint: Write it as 2."),
+        ('{"stem": [2, 4]}', 2, "stem cannot be [2, 4].", "Hint: Write it as [64, 128, 128]."),
+        ('{"loss": "l1"}', 2, "There is no loss 'l1'.", "Hint: Known: mse, weighted-mse, cross-entropy"),
+        ('{"lr": NaN}', 2, "lr must be 0 or a number above it, not nan.", ""),
+        ("stacks = 2", 2, "is not a file of options: it is no JSON", ""),
+        ("[]", 2, "is not a file of options.", "Hint: Write it as {"),
+        (None, 5, "cannot be read: No such file or directory.", ""),
+    ],
+)
+def test_a_file_of_options_that_cannot_be_meant_gets_a_sentence_and_a_hint(
+    posehg: Posehg, out: Path, tmp_path: Path, text: str | None, code: int, sentence: str, hint: str
+) -> None:
+    file = tmp_path / "options.json"
+    if text is not None:
+        file.write_text(text)
+    run = posehg("train", "--dataset", "toy", "--config", file, "--out", out)
+    run.assert_failed(code, sentence)
+    assert hint in run.err
+    assert not out.exists()
+
+
+# ---- a dry run ---------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_says_what_the_run_takes_and_writes_nothing(
+    posehg: Posehg, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = posehg("train", *OPTIONS, "--dry-run", "--out", out, "--cache", tmp_path / "packs")
+    assert (run.code, run.err) == (0, "")
+    words = [line.split()[0] for line in run.out.splitlines()]
+    assert words == ["data", "joints", "network", "device", "step", "epoch", "run"]
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_dry_run_needs_no_folder_of_its_own(posehg: Posehg, out: Path) -> None:
+    assert posehg("train", *OPTIONS, "--out", out).code == 0
+    before = snapshot(out)
+    assert posehg("train", *OPTIONS, "--dry-run", "--limit", 3, "--batch", 50, "--out", out).code == 0
+    assert snapshot(out) == before
+
+
+# ---- the terminal ------------------------------------------------------------------------------------------------
+
+
+def test_without_tensorboard_the_command_that_installs_it_is_told(
+    posehg: Posehg, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # an import of it fails
+    run = posehg("train", *OPTIONS, "--tensorboard", "--out", out)
+    run.assert_failed(2, "TensorBoard is not installed.")
+    assert "Hint: Install it: pip install 'posehg[tensorboard]'" in run.err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("every", [1, 10])
+def test_the_crops_of_all_steps_are_counted_however_often_it_is_told(
+    every: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("posehg.cli.progress.time.monotonic", lambda: now[0])
+    progress = TrainingProgress(replace(TOY, batch=6, epochs=3))
+    for epoch in range(3):
+        for step in range(every, 41, every):
+            now[0] += 0.5 * every
+            progress.step(epoch, step, 40, 0.25, 1e-3)
+        now[0] += 1000  # the validation
+        progress.epoch(Progress(epoch + 1, history=({"loss": 0.25},)), [])
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("(")[1] for line in lines[1:]] == ["12 crops/s)"] * 2
