@@ -591,6 +591,13 @@ def test_labels_that_weigh_half_or_less_and_persons_who_are_exchanged_are_counte
     assert table.summary() == (1, 1)
 
 
+def test_a_label_that_weighs_just_half_is_counted_and_one_a_little_above_is_not() -> None:
+    table, tables = doubts(), doubts().state_dict()
+    tables["wrong"][5, HEAD], tables["wrong"][3, HEAD] = math.sqrt(0.501), math.sqrt(0.499)
+    table.load_state_dict(tables)
+    assert table.summary() == (1, 0)
+
+
 # ---- many people, and a network that makes mistakes ----------------------------------------------------------------
 
 _RIGHT_LEG = ((-0.09, 0.38), (-0.08, 0.2), (-0.06, 0.02))

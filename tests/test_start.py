@@ -18,7 +18,7 @@ from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import LSP, MPII, Skeleton
 from posehg.training import session
 from posehg.training.config import RATES, TrainConfig
-from posehg.training.start import OUTPUTS, first_network, freeze, model_config, set_training
+from posehg.training.start import OUTPUTS, first_network, freeze, model_config, origin_of, set_training
 from tests.stubs import tiny
 from tests.toy import SKELETON, TINY, dataset
 
@@ -58,6 +58,18 @@ def test_a_model_says_how_it_was_made() -> None:
         "trained_on": "a:2+b",
         "options": "features 8, loss cross-entropy, ema 0.5",
     }
+
+
+def test_a_model_says_what_the_one_was_trained_on_that_it_began_with() -> None:
+    source = tiny(SKELETON)
+    named = replace(source.config, provenance={"trained_on": "mpii, after synthetic"})
+    origins = [origin_of(None), origin_of(source), origin_of(Checkpoint(named, source.state))]
+    config = TrainConfig(dataset="lspet")
+    assert [model_config(config, dataset(), origin).provenance["trained_on"] for origin in origins] == [
+        "lspet",
+        "lspet, after data that its file does not name",
+        "lspet, after mpii, after synthetic",
+    ]
 
 
 def test_a_model_of_the_papers_recipe_has_no_options_to_tell() -> None:

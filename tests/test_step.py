@@ -129,6 +129,22 @@ def test_doubts_are_the_same_for_crops_that_go_through_in_parts() -> None:
     assert tables[0].sum() > 0
 
 
+def test_doubts_see_the_labels_as_they_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were they shown what they have put right already, they would soon take it back."""
+    doubts, batch, shown = Doubts(B, SKELETON.flip, CPU), crops(), []
+    tables = doubts.state_dict()
+    doubts.load_state_dict({**tables, "exchanged": torch.ones_like(tables["exchanged"])})
+    monkeypatch.setattr(doubts, "observe", lambda maps, *labels: shown.append((maps, *labels)))
+    exchanged, plain = stepper(FP32), stepper(FP32)
+    losses = [float(exchanged(batch, 1e-3, 0, doubts)), float(plain(batch, 1e-3, 0))]
+    assert losses[0] != losses[1]
+    [(maps, points, indices, mirrored)] = shown
+    assert maps.shape == (B, J, 8, 8)
+    torch.testing.assert_close(points, batch.points, equal_nan=True)
+    assert torch.equal(indices, batch.indices)
+    assert torch.equal(mirrored, batch.mirrored)
+
+
 def test_a_doubtful_label_moves_the_weights_less() -> None:
     doubts, batch = Doubts(B, SKELETON.flip, CPU), crops()
     batch = batch._replace(mirrored=torch.zeros(B, dtype=torch.bool))

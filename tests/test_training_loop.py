@@ -184,6 +184,16 @@ def test_the_learning_rate_goes_on_where_it_was(tmp_path: Path) -> None:
     assert before.rates + after.rates == [learning_rate(config, (step + 0.5) / total) for step in range(total)]
 
 
+def test_a_run_that_is_resumed_on_another_set_is_refused(tmp_path: Path) -> None:
+    """The order of an epoch, and what is known of each label, are of the persons that it was begun with."""
+    train(TINY, tmp_path, stop_after=1)
+    before = files(tmp_path)
+    with pytest.raises(UsageError, match="learned from 7 persons, and the data set has 9 now") as caught:
+        train(TINY, tmp_path, resume=True, data=dataset(9))
+    assert "--data" in caught.value.hint
+    assert files(tmp_path) == before
+
+
 def test_another_seed_gives_other_weights(undisturbed: tuple[TrainConfig, Path], tmp_path: Path) -> None:
     config, whole = undisturbed
     train(replace(config, seed=config.seed + 1), tmp_path)
@@ -324,6 +334,14 @@ def test_a_validation_set_keeps_its_own_skeleton_and_joints_are_matched_by_name(
     assert heard[0].pck == pytest.approx(100 * (away <= 0.2 * unit).mean())  # of limb joints it has the left hip alone
 
 
+@pytest.mark.parametrize("freeze", ["", "stem"])
+def test_random_weights_that_never_learn_are_no_secret(tmp_path: Path, freeze: str) -> None:
+    _, watcher = train(replace(TINY, freeze=freeze), tmp_path, stop_after=1)
+    assert [note.split(":")[0] for note in watcher.notes] == ["Frozen parts keep their random weights"] * bool(freeze)
+    _, watcher = train(replace(TINY, freeze=freeze), tmp_path, resume=True)
+    assert watcher.notes == []
+
+
 def test_doubtful_labels_are_counted_every_epoch(tmp_path: Path) -> None:
     _, watcher = train(replace(TINY, doubt_labels=True), tmp_path)
     assert len(watcher.notes) == 2
@@ -450,10 +468,11 @@ TEN_SECONDS = 10.0
 
 
 class Clock:
-    """Stands still but for ten seconds a step, and a thousand a validation."""
+    """Stands still but for ten seconds a step, and five a validation."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now, self.done = 1000.0, []
+        self.now, self.validation = 1000.0, 5.0
+        self.done: list[float] = []
         monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(loop, "learning_rate", self._step)
         monkeypatch.setattr(loop, "validate", self._validate)
@@ -464,7 +483,7 @@ class Clock:
         return learning_rate(config, done)
 
     def _validate(self, estimator: Estimator, data: Dataset) -> Validation:
-        self.now += 1000
+        self.now += self.validation
         return validate(estimator, data)
 
 
@@ -474,15 +493,25 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 MINUTE = replace(TINY, epochs=100, max_time=1.0)
+SHARES = [0.5 / 400, *(seconds / 60 for seconds in (10, 20, 30, 45, 55))]
+"""How much of MINUTE is over at each of its steps: an epoch of four, a validation, and two more."""
 
 
 def test_the_schedule_is_run_through_in_the_time_that_there_is(clock: Clock, tmp_path: Path) -> None:
     finished, watcher = train(MINUTE, tmp_path)
     assert finished
     assert watcher.places == [(0, 1), (0, 2), (0, 3), (0, 4), (1, 1), (1, 2)]
-    assert clock.done == pytest.approx([0.5 / 400, *(seconds / 60 for seconds in (10, 20, 30, 40, 50))])
+    assert clock.done == pytest.approx(SHARES)
     assert watcher.rates == [learning_rate(MINUTE, done) for done in clock.done]
     assert watcher.rates[-1] == MINUTE.lr / 5 < watcher.rates[-2]  # the paper's drop, after four fifths of the time
+
+
+def test_a_validation_that_takes_the_rest_of_the_time_is_the_last(clock: Clock, tmp_path: Path) -> None:
+    clock.validation = 25.0
+    finished, watcher = train(MINUTE, tmp_path)
+    assert finished
+    assert len(watcher.losses) == 4
+    assert [row["epoch"] for row in watcher.epochs[-1].history] == [1]
 
 
 def test_a_run_whose_time_is_over_ends_with_a_validation(clock: Clock, tmp_path: Path) -> None:
@@ -498,12 +527,12 @@ def test_a_run_whose_time_is_over_ends_with_a_validation(clock: Clock, tmp_path:
 @pytest.mark.parametrize("stop_after", [1, 2, 4, 5])
 def test_a_resumed_run_goes_on_counting_the_seconds(clock: Clock, tmp_path: Path, stop_after: int) -> None:
     train(MINUTE, tmp_path, stop_after)
-    assert states.load(tmp_path / STATE).progress.seconds == TEN_SECONDS * stop_after
+    assert states.load(tmp_path / STATE).progress.seconds == TEN_SECONDS * stop_after + 5 * (stop_after > 4)
     clock.now += 5000  # in between
     finished, watcher = train(MINUTE, tmp_path, resume=True)
     assert finished
     assert len(watcher.losses) == 6 - stop_after
-    assert clock.done == pytest.approx([0.5 / 400, *(seconds / 60 for seconds in (10, 20, 30, 40, 50))])
+    assert clock.done == pytest.approx(SHARES)
 
 
 def test_a_run_of_fewer_steps_than_there_is_time_for_takes_them_all(clock: Clock, tmp_path: Path) -> None:
@@ -526,7 +555,7 @@ def test_a_run_whose_time_was_over_goes_on_with_more_of_it(clock: Clock, tmp_pat
     train(MINUTE, tmp_path)
     finished, watcher = resumed_with(replace(MINUTE, max_time=1.5), tmp_path)
     assert finished
-    assert watcher.places == [(2, 1), (2, 2), (2, 3)]
+    assert watcher.places == [(2, 1), (2, 2)]
     assert [row["epoch"] for row in watcher.epochs[-1].history] == [1, 2, 3]
 
 

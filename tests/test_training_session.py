@@ -285,6 +285,15 @@ def test_tensorboard_is_told_of_losses_rates_and_scores(tmp_path: Path, writers:
     assert writer.flushed == 2
 
 
+def test_a_run_that_begins_anew_has_no_events_of_the_old_one(tmp_path: Path) -> None:
+    go(TOY, tmp_path, stop_after=1)
+    (tmp_path / "events.out.tfevents.1700000000.here").write_text("old")
+    session.run(TOY, Place(tmp_path), Watcher(1), session.saved(tmp_path), False)
+    assert (tmp_path / "events.out.tfevents.1700000000.here").exists()
+    go(TOY, tmp_path, overwrite=True, stop_after=1)
+    assert not (tmp_path / "events.out.tfevents.1700000000.here").exists()
+
+
 def test_nobody_else_is_told(tmp_path: Path, writers: list[FakeWriter]) -> None:
     go(TOY, tmp_path)
     assert writers == []
@@ -384,6 +393,20 @@ def test_a_set_without_a_validation_split_is_packed_as_far_as_it_goes(cached: tu
         *("toy-train.zip", "toy-val.zip", "unvalidated-train.zip"),
     }
     assert sum("unvalidated takes no part in the validation" in note for note in watcher.notes) == 1
+
+
+def test_packs_that_show_too_little_are_used_where_they_are_the_data_and_this_is_said(
+    cached: tuple[Place, list[str]],
+) -> None:
+    place, read = cached
+    run_in(place, replace(TOY, scale=0, rotation=0), "tame")
+    read.clear()
+    watcher = run_in(Place(place.folder, place.cache), TOY, "wild")
+    assert read == []
+    assert [f"{place.cache}/toy-train.zip was packed for smaller or tamer views" in note for note in watcher.notes] == [
+        True
+    ]
+    assert run_in(Place(place.folder, place.cache), replace(TOY, scale=0, rotation=0), "again").notes == []
 
 
 def test_a_cache_that_cannot_be_made_is_named(cached: tuple[Place, list[str]], tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def evaluate(
     Several processes share the persons: torchrun --nproc-per-node NUMBER -m posehg eval ...
     """
     from posehg import checkpoints, datasets, evaluation, processes
+    from posehg.datasets import packed, parts
     from posehg.inference.estimator import Estimator
 
     if "+" in dataset:
@@ -63,6 +64,9 @@ def evaluate(
     annotated = datasets.load(dataset, data, split)
     if limit:
         annotated = datasets.spread(annotated, limit)
+    needed = parts.reach(estimator.config.input_size[0], estimator.config.padding, scale=0, rotation=0, translation=0)
+    for sentence in packed.shortfalls(annotated, needed):
+        guard.note(sentence)
     with processes.joined(estimator.device) as world, guard.together(world):
         share = len(processes.share(range(len(annotated)), world))
         report = evaluation.evaluate(

@@ -32,6 +32,7 @@ import numpy as np
 from posehg.datasets import sealing
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.folder import unreadable
+from posehg.datasets.joining import ReadBySource
 from posehg.datasets.packed_pictures import AGAIN, Reader
 from posehg.datasets.parts import Reach
 from posehg.errors import NotAvailable, UsageError
@@ -66,6 +67,18 @@ def load(path: Path) -> Dataset:
 def reach_of(path: Path) -> Reach:
     """What a pack was cut for. Raises NotAvailable as ``load`` does."""
     return _open(path)[1].reach
+
+
+def shortfalls(dataset: Dataset, needed: Reach) -> list[str]:
+    """A sentence for each pack that the set is read from and that was cut for less than ``needed``."""
+    read = dataset.read
+    readers = read.readers.values() if isinstance(read, ReadBySource) else [read]
+    short = [reader for reader in readers if isinstance(reader, Reader) and not reader.reach.covers(needed)]
+    return [
+        f"{reader.path} was packed for smaller or tamer views than these, which show black or blur beyond it. "
+        "Pack it again for them, or use the set itself."
+        for reader in short
+    ]
 
 
 def _open(path: Path) -> tuple[dict[str, Any], Reader]:

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from posehg import datasets
-from posehg.datasets import Dataset, packed, packing
-from posehg.datasets.joining import ReadBySource
+from posehg.datasets import packed, packing
 from posehg.datasets.parts import Reach
 from posehg.errors import NotAvailable, UsageError
 from posehg.training.config import TrainConfig
@@ -51,14 +50,3 @@ def _fill(
         return  # the run says that this set takes no part in the validation
     note(f"Packing {name} {split}: {len(whole):,} persons into {path}")
     packing.pack(path, whole, needed, overwrite=True)
-
-
-def tell_of_limits(training: Dataset, config: TrainConfig, note: Callable[[str], None]) -> None:
-    """Say so where a pack was cut for tamer views than those of the run, which then show black or blur beyond it."""
-    read = training.read
-    for reader in read.readers.values() if isinstance(read, ReadBySource) else [read]:
-        if isinstance(reader, packed.Reader) and not reader.reach.covers(reach_of(config)):
-            note(
-                f"{reader.path} was packed for smaller or tamer views than these, which show black or blur beyond it. "
-                "Pack it again with the options of this run, or give --cache."
-            )

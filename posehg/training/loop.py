@@ -170,13 +170,19 @@ class Run:
         row = {"epoch": done.epoch + 1.0, "loss": done.loss_sum / max(1, done.step)}
         row |= {f"pck_{v.data.name}": v.pck for v in validations}
         better = not scores or score > done.best
-        self._progress = Progress(
-            epoch=done.epoch + 1, best=max(score, done.best), history=(*done.history, row), seconds=done.seconds
-        )
+        seconds = done.seconds + self._seconds_since_look() if self._config.max_time else 0.0
+        self._progress = Progress(done.epoch + 1, 0, 0.0, max(score, done.best), (*done.history, row), seconds)
         if better and self._world.first:
             checkpoints.save_file(self._folder / BEST, self.checkpoint(), overwrite=True)
         self._save()
         self._listener.epoch(self._progress, validations)
+
+    def _seconds_since_look(self) -> float:
+        """By the clock of the first process."""
+        now = time.monotonic()
+        passed = processes.total(torch.tensor([(now - self._looked) * self._world.first]))
+        self._looked = now
+        return float(passed)
 
     def _agree(self) -> None:
         """BatchNorm's statistics are those of the first process, everywhere."""

@@ -10,12 +10,13 @@ import torch
 
 from posehg import checkpoints, datasets, processes
 from posehg.checkpoints import Checkpoint
-from posehg.datasets import Dataset
+from posehg.datasets import Dataset, packed
+from posehg.datasets.parts import Reach
 from posehg.errors import NotAvailable, UsageError
 from posehg.inference import devices
 from posehg.processes import World
 from posehg.skeletons import SKELETONS, Skeleton
-from posehg.training import board, cache, rehearsal, report
+from posehg.training import board, cache, rehearsal, report, views
 from posehg.training import state as states
 from posehg.training.config import TrainConfig
 from posehg.training.loop import BEST, LAST, STATE, Listener, Run
@@ -96,9 +97,16 @@ def load_sets(config: TrainConfig, data: Path | None, listener: Listener) -> Set
         training = whole = datasets.spread(whole, config.overfit or config.limit)
     if config.joints:
         training = datasets.on_skeleton(whole, whole.skeleton.subset(_names(config.joints)))
-    cache.tell_of_limits(training, config, listener.note)
     validation = [whole] if config.overfit else _validation(config, data, listener)
+    _tell_of_packs(training, views.reach_of(config), listener)
+    for part in validation:
+        _tell_of_packs(part, views.reach_of(unchanged(config)), listener)
     return Sets(training, validation)
+
+
+def _tell_of_packs(data: Dataset, needed: Reach, listener: Listener) -> None:
+    for sentence in packed.shortfalls(data, needed):
+        listener.note(sentence)
 
 
 def run(

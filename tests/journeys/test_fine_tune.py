@@ -173,10 +173,14 @@ def test_a_resumed_run_does_not_look_at_the_model_again(posehg: Posehg, logits: 
     out = tmp_path / "run"
     assert posehg("train", "--init", logits, *SYNTHETIC, "--out", out).code == 0
     logits.unlink()
+    made = checkpoints.load(out / "last.safetensors").config
+    assert made.provenance["trained_on"] == "synthetic, after data that its file does not name"
     longer = posehg("train", "--resume", "--epochs", 2, "--out", out)
     assert longer.code == 0, longer.err
     assert "Kept" not in longer.err
     assert "epoch 2/2" in longer.err
+    made = checkpoints.load(out / "last.safetensors").config
+    assert made.provenance["trained_on"] == "synthetic, after data that its file does not name"
 
 
 @pytest.mark.parametrize(
