@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -524,12 +524,13 @@ def test_who_was_exchanged_stays_so_in_a_run_that_goes_on() -> None:
 
 
 def test_a_state_that_was_taken_does_not_change_any_more() -> None:
-    table, other = some_knowledge(), doubts()
+    table = some_knowledge()
+    watch(table, found(5, HEAD, among=exchanged(3)), over=False)
     state = table.state_dict()
+    before = {name: value.clone() for name, value in state.items()}
     for _ in range(2):
         watch(table, AGAINST_ALL)
-    other.load_state_dict(state)
-    assert_same(other.state_dict(), some_knowledge().state_dict())
+    assert_same(state, before)
 
 
 def test_the_given_points_are_not_touched() -> None:
@@ -543,37 +544,68 @@ def test_the_given_points_are_not_touched() -> None:
 # ---- several processes, of which each sees some of the persons -------------------------------------------------------
 
 
-def test_what_all_processes_saw_counts_in_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    table, other, alone = doubts(), doubts(), doubts()
-    network = found(2, HEAD, among=found(5, LEFT_FOOT, among=exchanged(3, among=exchanged(6))))
+def together(table: Doubts, other: Doubts) -> Callable[[Tensor], Tensor]:
+    """``processes.total`` as ``table`` meets it in the one of two processes, where ``other`` is in the other one."""
 
     def both(tensor: Tensor) -> Tensor:
         (name,) = (name for name, value in vars(table).items() if value is tensor)
         return tensor + vars(other)[name]
 
+    return both
+
+
+ALL_SORTS = found(2, HEAD, among=found(5, LEFT_FOOT, among=exchanged(3, among=exchanged(6))))
+
+
+def test_what_all_processes_saw_counts_in_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, other, alone = doubts(), doubts(), doubts()
     for _ in range(2):
-        watch(alone, network)
-        watch(other, network, people=torch.tensor([1, 2, 3]), over=False)
-        watch(table, network, people=torch.tensor([0, 4, 5, 6]), over=False)
+        watch(alone, ALL_SORTS)
+        watch(other, ALL_SORTS, people=torch.tensor([1, 2, 3]), over=False)
+        watch(table, ALL_SORTS, people=torch.tensor([0, 4, 5, 6]), over=False)
         with monkeypatch.context() as patch:
-            patch.setattr(processes, "total", both)
+            patch.setattr(processes, "total", together(table, other))
             table.end_epoch()
         other.load_state_dict(table.state_dict())
     assert_same(table.state_dict(), alone.state_dict())
     assert torch.equal(corrected(table), exchanged(3, among=exchanged(6)))
 
 
-@pytest.mark.parametrize("joints", [range(11), ARMS[:2]], ids=["all", "two"])
-def test_a_state_that_several_processes_go_on_from_counts_once(
-    monkeypatch: pytest.MonkeyPatch, joints: Sequence[int]
+def test_several_processes_go_on_in_the_middle_of_an_epoch_with_what_all_had_seen(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    table, alone = doubts(), doubts()
-    for one in (table, alone):
-        watch(one, found(5, HEAD, among=exchanged(3)), score=sure_of(joints), over=False)
-    alone.end_epoch()
-    monkeypatch.setattr(processes, "total", lambda tensor: 3 * tensor)  # all three began with this state
-    table.end_epoch()
-    assert_same(table.state_dict(), alone.state_dict())
+    alone, table, other, first, second = some_knowledge(), some_knowledge(), some_knowledge(), doubts(), doubts()
+    watch(alone, ALL_SORTS)
+    watch(table, ALL_SORTS, people=torch.tensor([0, 6]), over=False)
+    watch(other, ALL_SORTS, people=torch.tensor([2, 4]), over=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(processes, "total", together(table, other))
+        state = table.state_dict()
+    first.load_state_dict(state)
+    watch(second, AGAINST_ALL, over=False)  # whatever it held
+    second.load_state_dict(state, first=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(processes, "total", together(second, first))
+        assert_same(second.state_dict(), state)
+    watch(first, ALL_SORTS, people=torch.tensor([3]), over=False)
+    watch(second, ALL_SORTS, people=torch.tensor([1, 5]), over=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(processes, "total", together(second, first))
+        second.end_epoch()
+    assert_same(second.state_dict(), alone.state_dict())
+
+
+def test_one_process_goes_on_in_the_middle_of_an_epoch_that_several_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone, table, other, one = some_knowledge(), some_knowledge(), some_knowledge(), doubts()
+    watch(alone, ALL_SORTS)
+    watch(table, ALL_SORTS, people=torch.tensor([0, 6, 3]), over=False)
+    watch(other, ALL_SORTS, people=torch.tensor([2, 4]), over=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(processes, "total", together(table, other))
+        state = table.state_dict()
+    one.load_state_dict(state)
+    watch(one, ALL_SORTS, people=torch.tensor([1, 5]))
+    assert_same(one.state_dict(), alone.state_dict())
 
 
 # ---- what is told of it ----------------------------------------------------------------------------------------------
