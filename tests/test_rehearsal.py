@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from posehg.network import parameters
 from posehg.training import rehearsal, session
 from posehg.training.config import TrainConfig
 from posehg.training.loop import Run
+from posehg.training.samples import unchanged
 from posehg.training.session import Place
 from posehg.training.start import model_config
 from tests.stubs import tiny
@@ -141,10 +143,21 @@ def test_packs_that_are_there_are_used(nowhere: Path, monkeypatch: pytest.Monkey
     assert {path: path.stat().st_mtime_ns for path in nowhere.rglob("*")} == before
 
 
-def test_an_overfitting_run_is_rehearsed_on_its_persons(nowhere: Path) -> None:
-    lines = session.rehearse(replace(TOY, overfit=2, joints="head"), Place(nowhere / "run"), Watcher(), None)
+def test_an_overfitting_run_is_rehearsed_on_its_persons_as_they_are(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs, rehearse = [], rehearsal.rehearse
+
+    def spy(config: TrainConfig, *rest: Any) -> list[str]:
+        configs.append(config)
+        return rehearse(config, *rest)
+
+    monkeypatch.setattr(rehearsal, "rehearse", spy)
+    asked = replace(TOY, overfit=2, joints="head")
+    lines = session.rehearse(asked, Place(nowhere / "run"), Watcher(), None)
     assert lines[0].endswith("2 persons to train on, 2 to validate on")
     assert lines[1].split() == ["joints", "head"]
+    assert configs == [unchanged(asked)]
 
 
 def test_what_would_be_kept_of_another_model_is_said(nowhere: Path) -> None:

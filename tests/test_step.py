@@ -196,6 +196,17 @@ def test_the_result_of_a_step_is_the_moving_average_where_one_is_asked_for() -> 
     assert difference(averaging.average.network.state_dict(), state(averaging)) > 0
 
 
+def test_the_moving_average_forgets_the_random_weights_of_the_start_soon() -> None:
+    shares = []
+    for number in (0, 100_000):
+        made, layer = stepper(replace(FP32, ema=0.999)), "stem.0.weight"
+        begun = state(made)[layer]
+        made(crops(), 1e-3, number)
+        average, now = made.result.state_dict()[layer], state(made)[layer]
+        shares.append(float((average - now).norm() / (begun - now).norm()))
+    assert shares == pytest.approx([0.1, 0.999], rel=1e-3)
+
+
 # ---- precision ---------------------------------------------------------------------------------------------------
 
 

@@ -28,6 +28,7 @@ from posehg.training import state as states
 from posehg.training.config import TrainConfig
 from posehg.training.loop import BEST, LAST, STATE, Run, check_batch
 from posehg.training.optimize import learning_rate
+from posehg.training.pipeline import batches
 from posehg.training.samples import Samples
 from posehg.training.state import Progress
 from posehg.training.validation import Validation, validate
@@ -217,12 +218,12 @@ def test_a_photo_that_cannot_be_read_is_told_as_ever_whoever_reads_it(tmp_path: 
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_opencv_has_threads_only_where_no_process_is_copied(tmp_path: Path, workers: int) -> None:
+def test_opencv_has_threads_only_where_no_process_is_copied(workers: int) -> None:
     """A copy of a process has none of its threads, and OpenCV waits for those that it had: for ever."""
     before = cv2.getNumThreads()
     try:
         cv2.setNumThreads(3)
-        train(replace(TINY, epochs=1, workers=workers), tmp_path)
+        batches(dataset(), replace(TINY, workers=workers), torch.device("cpu"), Progress(), World())
         assert cv2.getNumThreads() == (1 if workers else 3)
     finally:
         cv2.setNumThreads(before)
@@ -396,8 +397,7 @@ def test_a_device_that_makes_the_crops_teaches_the_same(tmp_path: Path) -> None:
 
 def test_every_person_is_learned_from_once_an_epoch(tmp_path: Path) -> None:
     run = Run(TINY, dataset(), [], tmp_path, Watcher())
-    seen = step_by_step(run)
-    run.go()
+    seen = [persons for persons, _ in step_by_step(run)]
     epochs = seen[:STEPS], seen[STEPS:]
     assert [[len(batch) for batch in epoch] for epoch in epochs] == [[2, 2, 2, 1]] * 2
     for epoch in epochs:
@@ -405,20 +405,28 @@ def test_every_person_is_learned_from_once_an_epoch(tmp_path: Path) -> None:
     assert epochs[0] != epochs[1]
 
 
-def step_by_step(run: Run) -> list[list[int]]:
-    """Fills with the persons of each step as the run goes."""
-    seen: list[list[int]] = []
+def test_each_step_knows_its_place_in_the_run(tmp_path: Path) -> None:
+    begun = Run(TINY, dataset(), [], tmp_path, Watcher(stop_after=5))
+    resumed = [number for _, number in step_by_step(begun)]
+    again = Run(TINY, dataset(), [], tmp_path, Watcher(), states.load(tmp_path / STATE))
+    assert resumed + [number for _, number in step_by_step(again)] == list(range(8))
+
+
+def step_by_step(run: Run) -> list[tuple[list[int], int]]:
+    """The persons and the number of each step that the run takes."""
+    seen: list[tuple[list[int], int]] = []
     stepper = run.stepper
 
     class Spy:
         def __getattr__(self, name: str) -> Any:
             return getattr(stepper, name)
 
-        def __call__(self, crops: Any, *rest: Any) -> Tensor:
-            seen.append(crops.indices.tolist())
-            return stepper(crops, *rest)
+        def __call__(self, crops: Any, rate: float, number: int, doubts: Any) -> Tensor:
+            seen.append((crops.indices.tolist(), number))
+            return stepper(crops, rate, number, doubts)
 
     run.stepper = Spy()  # type: ignore[assignment]
+    run.go()
     return seen
 
 

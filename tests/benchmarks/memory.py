@@ -7,7 +7,6 @@ takes the options of ``posehg train``; nothing but its own folder under the syst
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -36,8 +35,10 @@ def _resident(pid: int) -> int:
 
 
 def _proc(pid: int, name: str) -> str:
-    path = Path("/proc", str(pid), name)
-    return path.read_text() if os.access(path, os.R_OK) else ""
+    try:
+        return Path("/proc", str(pid), name).read_text()
+    except OSError:  # the process has ended
+        return ""
 
 
 if __name__ == "__main__":
