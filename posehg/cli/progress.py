@@ -48,8 +48,9 @@ class TrainingProgress:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._stopped and number == signal.SIGINT:
-            raise KeyboardInterrupt  # asked twice: leave at once; the last checkpoint is whole all the same
+        asked_twice = self._stopped and number == signal.SIGINT
+        if asked_twice or self._place < 0:
+            raise KeyboardInterrupt  # leave at once: the last checkpoint is whole, or no step has been taken yet
         self._stopped = True
         self.note("Stopping after this step, then saving.")
 

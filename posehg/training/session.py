@@ -82,8 +82,8 @@ def _loss_of(output: str) -> str:
 
 def rehearse(config: TrainConfig, place: Place, listener: Listener, source: Checkpoint | None) -> list[str]:
     """What a run would take, in lines for the reader; nothing is written."""
-    packed = place.cache is not None and cache.holds(place.cache, config)
-    place = replace(place, data=place.cache if packed else place.data, cache=None)
+    filled_already = place.cache is not None and cache.holds(place.cache, config)
+    place = replace(place, data=place.cache if filled_already else place.data, cache=None)
     with processes.joined(devices.resolve(config.device)) as world, processes.watched():
         sets = processes.alike(lambda: load_sets(config, place.data, listener))
         config = unchanged(config) if config.overfit else config
