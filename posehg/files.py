@@ -42,3 +42,11 @@ def _check(path: Path, overwrite: bool) -> None:
         raise UsageError(f"{path} exists already.", "Give --overwrite to replace it, or another name.")
     if not path.parent.is_dir():
         raise UsageError(f"There is no folder {path.parent}.", f"Make it first: mkdir -p {path.parent}")
+
+
+def make_folder(folder: Path) -> None:
+    """The folder and those above it, where they do not exist. Raises InputError, naming it, where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be made: {error.strerror or error}.") from None

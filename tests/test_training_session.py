@@ -16,7 +16,7 @@ import pytest
 
 from posehg import checkpoints, datasets, images
 from posehg.datasets import packed
-from posehg.errors import NotAvailable, UsageError
+from posehg.errors import InputError, NotAvailable, UsageError
 from posehg.poses import Person
 from posehg.training import report, session
 from posehg.training import state as states
@@ -146,7 +146,7 @@ def test_a_mistake_leaves_no_folder_behind(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="file/run cannot be made"):
+    with pytest.raises(InputError, match="file/run cannot be made"):
         go(TOY, tmp_path / "file/run")
 
 
@@ -411,6 +411,6 @@ def test_packs_that_show_too_little_are_used_where_they_are_the_data_and_this_is
 
 def test_a_cache_that_cannot_be_made_is_named(cached: tuple[Place, list[str]], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="file/packs cannot be made"):
+    with pytest.raises(InputError, match="file/packs cannot be made"):
         run_in(replace(cached[0], cache=tmp_path / "file/packs"), TOY, "run")
     assert not (cached[0].folder / "run").exists()

@@ -18,8 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from posehg.errors import InputError, NotAvailable, PosehgError, UsageError
-from posehg.files import atomic
+from posehg.errors import NotAvailable, PosehgError, UsageError
+from posehg.files import atomic, make_folder
 from posehg.network import HourglassConfig, StackedHourglass
 from posehg.skeletons import Skeleton
 
@@ -131,10 +131,7 @@ def save_folder(folder: Path, checkpoint: Checkpoint, overwrite: bool = False) -
     for file in files:
         if file.exists() and not overwrite:
             raise UsageError(f"{file} exists already.", "Give --overwrite to replace it, or another folder.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"The folder {folder} cannot be made: {error.strerror or error}.") from None
+    make_folder(folder)
     save_file(files[0], checkpoint, overwrite)
     with atomic(files[1], overwrite) as temporary:
         temporary.write_text(checkpoint.config.to_json(), encoding="utf-8")

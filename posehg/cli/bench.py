@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from posehg.cli import guard
+from posehg.cli import options as shared
 from posehg.cli.config_options import given_names, takes
 from posehg.errors import UsageError
 from posehg.training.config import TrainConfig
@@ -42,17 +43,9 @@ def bench(
     train: Annotated[bool, typer.Option("--train", help="Measure training.")] = False,
     seconds: Annotated[float, typer.Option(help="How long each part is measured.")] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the data set, of several, or of their packs.", envvar="POSEHG_DATA", rich_help_panel=_DATA
-        ),
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Folder for packs of the data sets, made where they are missing.", rich_help_panel=_DATA),
-    ] = None,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads (0: torch decides).", rich_help_panel=_RUN)] = 0,
+    data: shared.Data = None,
+    cache: shared.Cache = None,
+    threads: shared.Threads = 0,
 ) -> None:
     """Measure how many pictures a second training takes in, with the options of posehg train.
 

@@ -11,12 +11,12 @@ import typer
 
 from posehg.cli import guard
 from posehg.errors import NotAvailable, UsageError
+from posehg.files import make_folder
 from posehg.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from posehg.datasets import Dataset
     from posehg.datasets.parts import Reach
-    from posehg.poses import Person
 
 D = TrainConfig  # what is packed is what a training without further options can show
 _DATA, _VIEWS = "Data", "Views"
@@ -86,7 +86,7 @@ def pack(
     found = list(_sets(dataset, data, split))
     targets = [datasets.pack_path(out, one.name, one.split) for one in found]
     _check(targets, overwrite)
-    _make(out)
+    make_folder(out)
     for one, target in zip(found, targets, strict=True):
         _write(target, datasets.spread(one, limit) if limit else one, reach_of(views), quality, overwrite)
 
@@ -116,18 +116,16 @@ def _check(targets: Iterable[Path], overwrite: bool) -> None:
             raise UsageError(f"{target} exists already.", "Give --overwrite to replace it, or another folder.")
 
 
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"The folder {folder} cannot be made: {error.strerror}.") from None
-
-
 def _write(target: Path, dataset: Dataset, reach: Reach, quality: int, overwrite: bool) -> None:
     from posehg.datasets import packing
 
     longest = packing.pack(
-        target, dataset, reach, quality, overwrite, lambda persons: _with_bar(persons, target.name, len(dataset))
+        target,
+        dataset,
+        reach,
+        quality,
+        overwrite,
+        lambda persons: guard.with_bar(persons, f"Packing {target.name}", len(dataset)),
     )
     command = "train" if dataset.split == "train" else "eval"
     use = shlex.join(["posehg", command, "--dataset", dataset.name, "--data", str(target.parent)])
@@ -135,11 +133,3 @@ def _write(target: Path, dataset: Dataset, reach: Reach, quality: int, overwrite
     guard.note(
         f"Wrote {target}: {len(dataset):,} persons, {size:.1f} MB, at most {longest} pixels a side. Use it: {use}"
     )
-
-
-def _with_bar(persons: Iterator[Person], name: str, total: int) -> Iterable[Person]:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return track(persons, f"Packing {name}", total, console=console, transient=True, disable=not console.is_terminal)

@@ -12,12 +12,9 @@ from posehg.cli import guard, options
 from posehg.errors import CheckFailed, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from rich.table import Table as PrintedTable
 
     from posehg.evaluation import Report, Table
-    from posehg.poses import Pose
     from posehg.skeletons import Skeleton
 
 _DATA = "Data"
@@ -70,7 +67,7 @@ def evaluate(
     with processes.joined(estimator.device) as world, guard.together(world):
         share = len(processes.share(range(len(annotated)), world))
         report = evaluation.evaluate(
-            estimator, annotated, lambda poses: _with_bar(poses, share) if world.first else poses
+            estimator, annotated, lambda poses: guard.with_bar(poses, "Estimating", share) if world.first else poses
         )
         if world.first:
             mirrored = "with flip test" if flip else "without flip test"
@@ -85,14 +82,6 @@ def _check(report: Report, minimum: float | None) -> None:
     name, score = next(iter(metric.means.items()))
     if minimum is not None and not score >= minimum:
         raise CheckFailed(f"{metric.metric}, {name}, is {score:.2f}: below the {minimum:g} that --min asks for.")
-
-
-def _with_bar(poses: Iterator[Pose], total: int) -> Iterable[Pose]:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return track(poses, "Estimating", total, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _print(report: Report) -> None:

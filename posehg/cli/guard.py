@@ -6,9 +6,9 @@ import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
 
@@ -24,6 +24,7 @@ DEBUG = "POSEHG_DEBUG"
 """The environment variable that asks for tracebacks, as --debug does."""
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def show_tracebacks() -> None:
@@ -118,3 +119,12 @@ def show(result: RenderableType) -> None:
     """A table or the like on stdout."""
     # Rich itself would end the process with 1 where the reader has gone.
     print(drawn(result), end="", flush=True)
+
+
+def with_bar(items: Iterable[T], what: str, total: int) -> Iterable[T]:
+    """The items as they come, with a bar on stderr where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(items, what, total, console=console, transient=True, disable=not console.is_terminal)

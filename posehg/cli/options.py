@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -31,3 +32,17 @@ Device = Annotated[
         metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.", envvar="POSEHG_DEVICE", rich_help_panel=_MODEL
     ),
 ]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the data set, of several, or of their packs.", envvar="POSEHG_DATA", rich_help_panel="Data"
+    ),
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for packs of the data sets, made where they are missing or show too little.",
+        rich_help_panel="Data",
+    ),
+]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads (0: torch decides).", rich_help_panel="Run")]

@@ -11,6 +11,7 @@ import typer
 
 from posehg.cli import guard, options
 from posehg.errors import CheckFailed, InputError, UsageError
+from posehg.files import make_folder
 
 if TYPE_CHECKING:
     from posehg.geometry import Box
@@ -109,7 +110,7 @@ def predict(
     estimator = Estimator(checkpoints.load(checkpoints.find(model)), device, flip, decoder)
     skeleton = estimator.config.skeleton
     if out is not None and (len(inputs) > 1 or not out.suffix):
-        _make(out)
+        make_folder(out)
 
     def one(path: Path, target: Path | None) -> _Outcome:
         try:
@@ -230,13 +231,6 @@ def _in_folder(inputs: Sequence[Path], folder: Path) -> list[Path]:
             raise UsageError(f"{seen[target]} and {path} would both be written to {target}.", "Predict them apart.")
         seen[target] = path
     return targets
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"The folder {folder} cannot be made: {error.strerror or error}.") from None
 
 
 def _poses(estimator: Estimator, image: Image, path: Path, boxes: Sequence[Box], whole: bool) -> list[Pose]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from posehg.cli import guard
+from posehg.cli import options as shared
 from posehg.cli.config_options import given_names, read_file, takes
 from posehg.errors import UsageError
 from posehg.training.config import TrainConfig
@@ -26,19 +27,8 @@ _DATA, _RUN = "Data", "Run"
 def train(
     context: typer.Context,
     config: TrainConfig,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the data set, of several, or of their packs.", envvar="POSEHG_DATA", rich_help_panel=_DATA
-        ),
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for packs of the data sets, made where they are missing or show too little.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
+    data: shared.Data = None,
+    cache: shared.Cache = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", rich_help_panel=_RUN)] = Path(
         "runs/posehg"
     ),
@@ -65,7 +55,7 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write events for TensorBoard, too.", rich_help_panel=_RUN)
     ] = False,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads (0: torch decides).", rich_help_panel=_RUN)] = 0,
+    threads: shared.Threads = 0,
 ) -> None:
     """Train a stacked hourglass. The defaults are the paper's recipe.
 

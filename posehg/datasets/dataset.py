@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from operator import index as to_index
+from pathlib import Path
 from typing import overload
 
+from posehg.geometry import Box
 from posehg.images import Image, read
 from posehg.poses import Person
 from posehg.skeletons import Skeleton
@@ -56,3 +58,16 @@ def spread(data: Dataset, count: int) -> Dataset:
     if total <= count:
         return data
     return replace(data, persons=[data.persons[i * total // count] for i in range(count)])
+
+
+def picture_of(person: Person) -> tuple[str, Path]:
+    """What two persons on one picture have in common."""
+    return person.source, person.image
+
+
+def people_by_picture(data: Dataset) -> dict[tuple[str, Path], list[tuple[int, Box]]]:
+    """For each picture the place in the set and the box of everybody on it."""
+    together: dict[tuple[str, Path], list[tuple[int, Box]]] = {}
+    for index, person in enumerate(data.persons):
+        together.setdefault(picture_of(person), []).append((index, person.box))
+    return together

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from posehg.datasets import sealing
-from posehg.datasets.dataset import Dataset
+from posehg.datasets.dataset import Dataset, people_by_picture, picture_of
 from posehg.datasets.packed import ANNOTATIONS, FORMAT, VERSION
 from posehg.datasets.parts import Reach, cut, moved
 from posehg.files import atomic
@@ -67,27 +67,15 @@ def _parts(dataset: Dataset, reach: Reach, watch: Watch) -> Iterator[tuple[Perso
 
     The picture of neighbouring persons is read once.
     """
-    together = _people_by_picture(dataset)
+    together = people_by_picture(dataset)
     picture = image = None
     for index, person in enumerate(watch(iter(dataset.persons))):
-        if image is None or _picture(person) != picture:
-            picture, image = _picture(person), dataset.read(person)
+        if image is None or picture_of(person) != picture:
+            picture, image = picture_of(person), dataset.read(person)
         part, to_part = cut(image, person.box, reach)
-        neighbours = [box for other, box in together[_picture(person)] if other != index]
+        neighbours = [box for other, box in together[picture_of(person)] if other != index]
         others = _shown([*person.others, *neighbours], to_part, part)
         yield _moved(person, to_part, others), person, part
-
-
-def _picture(person: Person) -> tuple[str, Path]:
-    return person.source, person.image
-
-
-def _people_by_picture(dataset: Dataset) -> dict[tuple[str, Path], list[tuple[int, Box]]]:
-    """For each picture the place in the set and the box of everybody on it."""
-    together: dict[tuple[str, Path], list[tuple[int, Box]]] = {}
-    for index, person in enumerate(dataset.persons):
-        together.setdefault(_picture(person), []).append((index, person.box))
-    return together
 
 
 def _shown(boxes: Iterable[Box], to_part: Affine, part: Image) -> tuple[Box, ...]:

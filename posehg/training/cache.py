@@ -8,7 +8,8 @@ from pathlib import Path
 from posehg import datasets
 from posehg.datasets import packed, packing
 from posehg.datasets.parts import Reach
-from posehg.errors import NotAvailable, UsageError
+from posehg.errors import NotAvailable
+from posehg.files import make_folder
 from posehg.training.config import TrainConfig
 from posehg.training.views import reach_of
 
@@ -18,10 +19,7 @@ def fill(folder: Path, config: TrainConfig, data: Path | None, note: Callable[[s
 
     One that shows less is made again to show both. Whether a set has changed since it was packed is not looked at.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"The folder {folder} cannot be made: {error.strerror}.") from None
+    make_folder(folder)
     parts = datasets.parse(config.dataset)
     for name, _ in parts:
         for split in ("train", "val"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator, default_rng
@@ -14,8 +13,8 @@ from torch.utils.data import Sampler
 
 from posehg import images
 from posehg.datasets import parts
-from posehg.datasets.dataset import Dataset
-from posehg.geometry import Affine, Box, Points
+from posehg.datasets.dataset import Dataset, people_by_picture, picture_of
+from posehg.geometry import Affine, Points
 from posehg.images import Image
 from posehg.network import STRIDE
 from posehg.poses import Person
@@ -73,7 +72,7 @@ class Samples(TorchDataset[Sample]):
         self._data, self._config = data, config
         self._cache = CropCache(data, config, limit=int(keep * _memory()))
         self._flip = list(data.skeleton.flip)
-        self._together = _people_by_picture(data) if config.background else {}
+        self._together = people_by_picture(data) if config.background else {}
 
     def __len__(self) -> int:
         return len(self._data)
@@ -105,7 +104,7 @@ class Samples(TorchDataset[Sample]):
     def _background(self, index: int, rng: Generator) -> Sample | None:
         person, config = self._data.persons[index], self._config
         image = self._data.read(person)
-        people = [*self._together[person.source, person.image], *person.others]
+        people = [*(box for _, box in self._together[picture_of(person)]), *person.others]
         box = background_box(people, image, rng)
         if box is None:
             return None
@@ -114,13 +113,6 @@ class Samples(TorchDataset[Sample]):
         pixels, to_crop = images.shown(image, to_crop, size)
         nobody = np.full((len(self._flip), 2), NOWHERE, dtype=np.float32)
         return Sample(pixels, to_crop, draw_gains(config, rng), nobody, index, False)
-
-
-def _people_by_picture(data: Dataset) -> dict[tuple[str, Path], list[Box]]:
-    together: dict[tuple[str, Path], list[Box]] = {}
-    for person in data.persons:
-        together.setdefault((person.source, person.image), []).append(person.box)
-    return together
 
 
 def unchanged(config: TrainConfig) -> TrainConfig:

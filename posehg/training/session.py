@@ -13,6 +13,7 @@ from posehg.checkpoints import Checkpoint
 from posehg.datasets import Dataset, packed
 from posehg.datasets.parts import Reach
 from posehg.errors import NotAvailable, UsageError
+from posehg.files import make_folder
 from posehg.inference import devices
 from posehg.processes import World
 from posehg.skeletons import SKELETONS, Skeleton
@@ -153,10 +154,7 @@ def _check_new(folder: Path) -> None:
 
 def _prepare(folder: Path, resumed: State | None, config: TrainConfig, reporting: report.Reporting) -> None:
     if resumed is None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"The folder {folder} cannot be made: {error.strerror}.") from None
+        make_folder(folder)
         for old in (*(folder / name for name in _RUN), *folder.glob(board.EVENTS)):
             old.unlink(missing_ok=True)
     elif resumed.progress.history:  # a kill may have come between an epoch's checkpoint and its report

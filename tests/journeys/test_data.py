@@ -110,7 +110,7 @@ def test_a_mistake_is_explained_and_leaves_nothing_behind(
 
 def test_a_file_is_no_folder_for_packs(posehg: Posehg, tmp_path: Path) -> None:
     (tmp_path / "packs").touch()
-    posehg(*FEW, "--out", tmp_path / "packs").assert_failed(2, "packs cannot be made")
+    posehg(*FEW, "--out", tmp_path / "packs").assert_failed(3, "packs cannot be made")
 
 
 def test_a_broken_pack_is_explained(posehg: Posehg, model: Path, tmp_path: Path) -> None:
