@@ -25,6 +25,8 @@ class Person:
     source: the data set's name, in joined sets only: it tells which of them reads the picture.
     others: boxes of further annotated people on the picture (packed sets only, where each picture shows one person of
         the set).
+    area: of the person's outline in square pixels, the unit of OKS; None where it is not annotated.
+    crowd: the box holds many people that are not told apart.
     """
 
     image: Path
@@ -35,6 +37,8 @@ class Person:
     id: str = ""
     source: str = ""
     others: tuple[Box, ...] = ()
+    area: float | None = None
+    crowd: bool = False
 
 
 @dataclass(frozen=True, eq=False)

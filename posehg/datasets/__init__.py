@@ -40,7 +40,7 @@ LOADERS: dict[str, Callable[[Path, str], Dataset]] = {
     "coco": lambda root, split: _module("coco").load(root, split),
     "synthetic": lambda root, split: _module("synthetic").load(root, split),
 }
-"""name -> load(root, split); the module of that name says in SOURCE where the set is to be had.
+"""name -> load(root, split); the module of that name says in ABOUT where the set is to be had.
 
 ``root`` is the set's own folder; sets that are rendered do not look at it.
 """
@@ -73,11 +73,19 @@ def load_one(name: str, data: Path | None, split: str, joined: bool = False) -> 
         raise NotAvailable(f"The data set {name} has no split {split} in {home}: there is no {pack}.", hint) from None
 
 
-def load_unpacked(name: str, data: Path | None, split: str, joined: bool = False) -> Dataset:
-    """As load_one, from the set's own files, whatever packs there are."""
+def load_unpacked(name: str, data: Path | None, split: str, joined: bool = False, pictures: bool = True) -> Dataset:
+    """As load_one, from the set's own files, whatever packs there are.
+
+    pictures: whether they will be read: they must all be there then.
+    """
     _check_name(name)
-    root = Path(name) if name in RENDERED else folder.find(name, data, _module(name).SOURCE, joined)
-    return _with_persons(LOADERS[name](root, split), root)
+    if name in RENDERED:
+        return LOADERS[name](Path(name), split)
+    root = folder.find(name, data, _module(name).ABOUT.hint(name), joined)
+    dataset = _with_persons(LOADERS[name](root, split), root)
+    if pictures:
+        folder.check_pictures(name, dataset.persons)
+    return dataset
 
 
 def pack_path(home: Path, name: str, split: str) -> Path:

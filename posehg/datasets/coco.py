@@ -10,16 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from posehg.datasets.about import About
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import check_pictures, check_split, read_json, unreadable
+from posehg.datasets.folder import check_split, read_json, unreadable
 from posehg.errors import NotAvailable
 from posehg.geometry import Box
 from posehg.poses import Person
 from posehg.skeletons import COCO
 
-SOURCE = (
-    "Get COCO 2017 from https://cocodataset.org/#download and lay it out as "
-    "coco/annotations/person_keypoints_train2017.json and coco/train2017/, the same for val2017."
+ABOUT = About(
+    title="COCO 2017 keypoints",
+    paper="T.-Y. Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014",
+    url="https://cocodataset.org/#download",
+    terms="annotation: CC BY 4.0; pictures: each its own",
+    layout=("annotations/person_keypoints_{train,val}2017.json", "train2017/", "val2017/"),
+    splits={"train": "149,813 persons", "val": "6,352 persons"},
 )
 SPLITS = ("train", "val")
 
@@ -30,13 +35,12 @@ def load(root: Path, split: str) -> Dataset:
     check_split("coco", split, SPLITS)
     path = root / "annotations" / f"person_keypoints_{split}2017.json"
     if not path.is_file():
-        raise NotAvailable(f"The data set coco has no split {split} here: there is no file {path}.", SOURCE)
+        raise NotAvailable(f"The data set coco has no split {split} here: there is no file {path}.", ABOUT.hint("coco"))
     folder = root / f"{split}2017"
     try:
         persons = _persons(path, folder)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise unreadable(path, _EXPECTED, f"{type(error).__name__}: {error}") from None
-    check_pictures("coco", folder, persons)
     return Dataset("coco", split, COCO, persons)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from operator import index as to_index
 from pathlib import Path
 from typing import overload
@@ -40,6 +40,11 @@ class Dataset:
     """Annotated persons, all on one skeleton.
 
     read: gives a person's picture as RGB uint8 (H, W, 3); rendered sets render it here.
+    note: what a reader of its figures must know, as a sentence: how left and right are meant, who is in the split.
+    origin: the coordinate of the first pixel's centre in the set's own files, 0 or 1. Persons count from 0 always.
+    ignored: people who are annotated but neither trained on nor missed where they are not found: crowds, people without
+        joints.
+    pictures: the names that the set's own files have for its pictures, where these are not the file names.
     """
 
     name: str
@@ -47,6 +52,10 @@ class Dataset:
     skeleton: Skeleton
     persons: Sequence[Person]
     read: Callable[[Person], Image] = read_picture
+    note: str = ""
+    origin: int = 0
+    ignored: Sequence[Person] = ()
+    pictures: Mapping[str, Path] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.persons)

@@ -48,17 +48,23 @@ def check_split(name: str, split: str, splits: Collection[str]) -> None:
         raise UsageError(f"The data set {name} has no split {split!r}.", f"It has: {', '.join(splits)}.")
 
 
-def check_pictures(name: str, folder: Path, persons: Sequence[Person]) -> None:
-    """Raises NotAvailable where annotated pictures are not in the folder, which is listed once."""
-    present = _names(folder)
-    needed = {person.image.name for person in persons}
-    missing = sorted(needed - present)
+def check_pictures(name: str, persons: Sequence[Person]) -> None:
+    """Raises NotAvailable where annotated pictures are not there. Each folder is listed once."""
+    needed = {person.image for person in persons}
+    missing = missing_pictures(persons)
     if missing:
         raise NotAvailable(
-            f"{len(missing):,} of {len(needed):,} pictures of {name} are missing in {folder}; "
-            f"the first is {missing[0]}.",
+            f"{len(missing):,} of {len(needed):,} pictures of {name} are missing in {missing[0].parent}; "
+            f"the first is {missing[0].name}.",
             "Unpack the set's pictures there; the annotations name these files.",
         )
+
+
+def missing_pictures(persons: Sequence[Person]) -> list[Path]:
+    """The annotated pictures that are not there. Each folder is listed once."""
+    needed = {person.image for person in persons}
+    present = {folder: _names(folder) for folder in {path.parent for path in needed}}
+    return sorted(path for path in needed if path.name not in present[path.parent])
 
 
 def _names(folder: Path) -> set[str]:

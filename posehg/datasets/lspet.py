@@ -12,16 +12,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.datasets.about import About
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import check_pictures, check_split, read_mat, unreadable
+from posehg.datasets.folder import check_split, read_mat, unreadable
 from posehg.errors import NotAvailable
 from posehg.geometry import Box
 from posehg.poses import Person
 from posehg.skeletons import LSP
 
-SOURCE = (
-    "Get Leeds Sports Pose Extended from http://sam.johnson.io/research/lspet.html "
-    "and lay it out as lspet/joints.mat and lspet/images/."
+ABOUT = About(
+    title="Leeds Sports Pose Extended",
+    paper="S. Johnson, M. Everingham, Learning Effective Human Pose Estimation from Inaccurate Annotation, CVPR 2011",
+    url="http://sam.johnson.io/research/lspet.html",
+    terms="research use",
+    layout=("joints.mat", "images/"),
+    splits={"train": "images 1 to 9,000", "val": "images 9,001 to 10,000 (no official split)"},
 )
 FIRST_VALIDATION = 9000
 SPLITS = {"train": slice(0, FIRST_VALIDATION), "val": slice(FIRST_VALIDATION, None)}
@@ -33,11 +38,10 @@ def load(root: Path, split: str) -> Dataset:
     check_split("lspet", split, SPLITS)
     path = root / "joints.mat"
     if not path.is_file():
-        raise NotAvailable(f"{root} holds no joints.mat.", SOURCE)
+        raise NotAvailable(f"{root} holds no joints.mat.", ABOUT.hint("lspet"))
     joints = _read_joints(path)
     numbers = range(joints.shape[2])[SPLITS[split]]
     persons = [person for i in numbers if (person := _person(root / f"images/im{i + 1:05d}.jpg", joints[:, :, i]))]
-    check_pictures("lspet", root / "images", persons)
     return Dataset("lspet", split, LSP, persons)
 
 

@@ -16,17 +16,22 @@ from typing import Any
 import numpy as np
 
 from posehg.datasets import mpii_mat
+from posehg.datasets.about import About
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import check_pictures, check_split, read_json, unreadable
+from posehg.datasets.folder import check_split, read_json, unreadable
 from posehg.datasets.mpii_mat import Annotation, Key
 from posehg.errors import NotAvailable
 from posehg.geometry import Box
 from posehg.poses import Person
 from posehg.skeletons import MPII
 
-SOURCE = (
-    "Get MPII Human Pose (mpii_human_pose_v1.tar.gz and mpii_human_pose_v1_u12_2.zip) from "
-    "http://human-pose.mpi-inf.mpg.de and lay it out as mpii/mpii_human_pose_v1_u12_1.mat and mpii/images/."
+ABOUT = About(
+    title="MPII Human Pose",
+    paper="M. Andriluka et al., 2D Human Pose Estimation: New Benchmark and State of the Art Analysis, CVPR 2014",
+    url="http://human-pose.mpi-inf.mpg.de",
+    terms="annotation: simplified BSD; pictures: research use",
+    layout=("mpii_human_pose_v1_u12_1.mat or mpii_annotations.json", "images/"),
+    splits={"train": "22,246 persons", "val": "2,958 persons, J. Tompson's"},
 )
 SPLITS = ("train", "val")
 JSON = "mpii_annotations.json"
@@ -48,10 +53,9 @@ def load(root: Path, split: str) -> Dataset:
         annotations, validation = mpii_mat.read(root / MAT), _tompson_validation()
         heads = {annotation.key: annotation.head_size for annotation in annotations}
     else:
-        raise NotAvailable(f"{root} holds neither {JSON} nor {MAT}.", SOURCE)
+        raise NotAvailable(f"{root} holds neither {JSON} nor {MAT}.", ABOUT.hint("mpii"))
     folder = root / "images"
     persons = [_person(annotation, folder, heads) for annotation in _select(annotations, validation, split)]
-    check_pictures("mpii", folder, persons)
     return Dataset("mpii", split, MPII, persons)
 
 

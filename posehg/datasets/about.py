@@ -1,0 +1,25 @@
+"""What is known of a data set before it is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class About:
+    """title: the set's full name. paper: who made it, where it was published. url: where it is to be had.
+
+    terms: its licence, in a few words. layout: what lies where in its folder, as ``images/``.
+    splits: name -> how many persons the whole set has in it, and who, as "2,958 persons, J. Tompson's".
+    """
+
+    title: str
+    paper: str
+    url: str
+    terms: str
+    layout: tuple[str, ...]
+    splits: dict[str, str]
+
+    def hint(self, name: str) -> str:
+        """What to do where the set ``name`` is missing."""
+        return f"Get {self.title} from {self.url} and lay it out in a folder {name}: {', '.join(self.layout)}."
