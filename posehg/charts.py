@@ -11,7 +11,10 @@ from PIL import ImageDraw, ImageFont
 
 from posehg.images import Image
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_COLOURS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"),
+    *("#6a3d9a", "#000000", "#8c6d31", "#999999", "#b3de69", "#882255"),
+)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 24, 66, 52
 _FONT = ImageFont.load_default(15)
 _DOTS = 40  # a line of more points is drawn without them

@@ -51,6 +51,9 @@ class Style:
 
 STYLES = {"default": Style(), "thin": Style(width=0.55), "bold": Style(width=1.7), "lines": Style(dots=False)}
 
+_CAPTION = 16
+"""The height of a caption's line in pixels."""
+
 _TRUTH = Style(width=0.5, colour=(110, 240, 60))
 
 
@@ -95,16 +98,55 @@ def cut_out(
     return np.rint(np.clip(rgba, 0, 255)).astype(np.uint8)
 
 
-def contact_sheet(images: Sequence[Image], columns: int, cell: int, gap: int = 4) -> Image:
-    """The images in rows of ``columns``, each fitted into a square of ``cell`` pixels, ``gap`` white pixels around."""
-    rows, step = -(-len(images) // columns), cell + gap
-    sheet = np.full((rows * step + gap, columns * step + gap, 3), 255, dtype=np.uint8)
+def judged(image: Image, pose: Pose, skeleton: Skeleton, keypoints: Points, cell: int) -> Image:
+    """The square of the photo in which a pose was found, as ``cell`` x ``cell`` pixels, with pose and truth on it.
+
+    skeleton, keypoints: the truth, (J, 2) photo pixels, NaN = not labelled; it is thin and green.
+    """
+    to_cell = Affine.crop(pose.box, (cell, cell))
+    moved = pose.moved(to_cell)
+    predicted = draw(warp(image, to_cell, (cell, cell)), [moved], threshold=0.0)
+    return draw_labels(predicted, skeleton, to_cell(keypoints), moved.box, plain=True)
+
+
+def contact_sheet(
+    images: Sequence[Image], columns: int, cell: int, gap: int = 4, captions: Sequence[str] = ()
+) -> Image:
+    """The images in rows of ``columns``, each fitted into a square of ``cell`` pixels, ``gap`` white pixels around.
+
+    captions: one an image, of one line or more, written under it; a line too long for the cell loses its middle.
+    """
+    lines = max((caption.count("\n") + 1 for caption in captions), default=0)
+    below = lines * _CAPTION + gap * (lines > 0)
+    rows, down, right = -(-len(images) // columns), cell + below + gap, cell + gap
+    sheet = np.full((rows * down + gap, columns * right + gap, 3), 255, dtype=np.uint8)
     for number, image in enumerate(images):
-        top, left = (place * step + gap for place in divmod(number, columns))
+        top, left = number // columns * down + gap, number % columns * right + gap
         height, width = image.shape[:2]
         fitted = Affine.crop(Box(0, 0, width, height), (cell, cell))
         sheet[top : top + cell, left : left + cell] = warp(image, fitted, (cell, cell), fill=255)
+        if captions:
+            strip = sheet[top + cell : top + cell + below, left : left + cell]
+            strip[:] = _written(captions[number], strip.shape, gap)
     return sheet
+
+
+def _written(text: str, shape: tuple[int, ...], gap: int) -> Image:
+    """Black lines on a white strip of that shape."""
+    picture = PillowImage.new("RGB", (shape[1], shape[0]), "white")
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(_CAPTION - 3)
+    for number, line in enumerate(text.split("\n")):
+        pen.text((0, gap + number * _CAPTION), _shortened(line, font, shape[1]), "black", font)
+    return np.asarray(picture)
+
+
+def _shortened(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    shown = line
+    for kept in range(len(line) - 1, 0, -1):
+        if font.getlength(shown) <= width:
+            break
+        shown = f"{line[: (kept + 1) // 2]}\N{HORIZONTAL ELLIPSIS}{line[len(line) - kept // 2 :]}"
+    return shown
 
 
 def heatmap_overlay(image: Image, heatmap: NDArray[np.floating], to_photo: Affine) -> Image:

@@ -20,7 +20,7 @@ def atomic(path: Path, overwrite: bool = False) -> Iterator[Path]:
     # The name is short and fixed, so that a long file name does not become a too long temporary one.
     temporary = path.parent / f".posehg-{secrets.token_hex(6)}{path.suffix}"
     try:
-        _check(path, overwrite)
+        check(path, overwrite)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())  # a rename that survives a crash must not name a file whose bytes did not
@@ -35,7 +35,8 @@ def atomic(path: Path, overwrite: bool = False) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _check(path: Path, overwrite: bool) -> None:
+def check(path: Path, overwrite: bool) -> None:
+    """Raises UsageError where a file cannot be meant to be written there: for what is found out before long work."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder; a file is to be written there.")
     if path.exists() and not overwrite:

@@ -1,30 +1,39 @@
-"""PCK and PCKh: arrays in, arrays out. N persons, J joints.
+"""PCK and PCKh: arrays in, arrays out. N persons, J joints, D resamples.
 
-NaN never counts: in the truth it is a joint that is not labelled, in a prediction one that the network does not have.
+A joint is found where its distance from the truth, in a unit of the person's own, is at most a threshold. NaN never
+counts: in the truth it is a joint that is not labelled, in a prediction one that the network does not have. A joint
+that is infinitely far away counts and is never found: nothing was predicted for it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.skeletons import LIMB_JOINTS, Skeleton
+from posehg.skeletons import LIMB_JOINTS, Skeleton, side
 
 Array = NDArray[np.float64]
+
+PAPER_GROUPS = ("head_top", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+"""The columns of MPII's and of the papers' tables: the top of the head, and six joints that have two sides."""
+
+_CHUNK = 2**21  # numbers drawn at a time by the bootstrap
 
 
 @dataclass(frozen=True, eq=False)
 class JointScores:
     """correct: (J,) how many joints were found; labelled: (J,) of how many; persons: of how many people.
 
-    Those of people without a unit, such as a torso to measure by, are in neither.
+    Those of people without a unit, such as a torso to measure by, are in neither. Of D resamples both are (D, J). Of
+    areas under curves ``correct`` is their sum.
     """
 
-    correct: NDArray[np.int64]
-    labelled: NDArray[np.int64]
+    correct: NDArray[np.int64] | Array
+    labelled: NDArray[np.int64] | Array
     persons: int
 
     @property
@@ -33,16 +42,42 @@ class JointScores:
         with np.errstate(invalid="ignore", divide="ignore"):
             return 100.0 * self.correct / self.labelled
 
-    def mean(self, joints: list[int]) -> float:
+    def mean(self, joints: Collection[int]) -> float:
         """The unweighted mean of these joints' percentages; joints never labelled are left out, NaN if all are."""
-        values = self.percent[joints]
-        values = values[np.isfinite(values)]
-        return float(values.mean()) if len(values) else float("nan")
+        return float(Average("", tuple(joints)).of(self))
 
-    def weighted_mean(self, joints: list[int]) -> float:
+    def weighted_mean(self, joints: Collection[int]) -> float:
         """Found of labelled over these joints together, in percent."""
-        labelled = int(self.labelled[joints].sum())
-        return 100.0 * int(self.correct[joints].sum()) / labelled if labelled else float("nan")
+        return float(Average("", tuple(joints), by_labels=True).of(self))
+
+
+@dataclass(frozen=True)
+class Average:
+    """One figure out of several joints' scores: the mean of their percentages, or found of labelled of all together.
+
+    channels: the joints. by_labels: the latter, in which a joint weighs as much as it has labels.
+    """
+
+    name: str
+    channels: tuple[int, ...]
+    by_labels: bool = False
+
+    def of(self, scores: JointScores) -> Array:
+        """In percent: () of (J,) scores, (D,) of (D, J); NaN where none of the joints is labelled."""
+        joints = list(self.channels)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if self.by_labels:
+                return 100.0 * scores.correct[..., joints].sum(axis=-1) / scores.labelled[..., joints].sum(axis=-1)
+            values = scores.percent[..., joints]
+            there = np.isfinite(values)
+            return np.where(there, values, 0.0).sum(axis=-1) / there.sum(axis=-1)
+
+    def labels(self, scores: JointScores) -> int:
+        """How many labels it is made of."""
+        return int(scores.labelled[list(self.channels)].sum())
+
+
+# ---- distances ---------------------------------------------------------------------------------------------------
 
 
 def normalised_distances(predicted: Array, truth: Array, unit: Array) -> Array:
@@ -54,24 +89,92 @@ def normalised_distances(predicted: Array, truth: Array, unit: Array) -> Array:
     return np.linalg.norm(predicted - truth, axis=-1) / unit[:, None]
 
 
-def found(distances: Array, threshold: float) -> JointScores:
-    """PCK: a joint is found when its normalised distance is at most ``threshold``. distances: (N, J)."""
-    with np.errstate(invalid="ignore"):
-        hits = distances <= threshold
-    counted = np.isfinite(distances)
-    persons = int(counted.any(axis=1).sum())
-    return JointScores(hits.sum(axis=0).astype(np.int64), counted.sum(axis=0).astype(np.int64), persons)
+def has_torso(skeleton: Skeleton) -> bool:
+    """Whether PCK can be measured on it: both ends of its torso are among its joints."""
+    return set(skeleton.torso) <= set(skeleton.joints)
 
 
 def torso_sizes(truth: Array, skeleton: Skeleton) -> Array:
     """The unit of PCK: (N, J, 2) -> (N,) the distance of the skeleton's two torso joints; NaN where one is missing."""
+    if not has_torso(skeleton):
+        return np.full(len(truth), np.nan)
     a, b = (truth[:, skeleton.index(joint)] for joint in skeleton.torso)
     return np.linalg.norm(a - b, axis=-1)
+
+
+# ---- found or not ------------------------------------------------------------------------------------------------
+
+
+def found(distances: Array, threshold: float) -> JointScores:
+    """PCK: a joint is found when its normalised distance is at most ``threshold``. distances: (N, J)."""
+    return sums(hits(distances, threshold))
 
 
 def pck(predicted: Array, truth: Array, skeleton: Skeleton, threshold: float = 0.2) -> JointScores:
     """PCK by torso size: predicted and truth (N, J, 2) in photo pixels, NaN in the truth = not labelled."""
     return found(normalised_distances(predicted, truth, torso_sizes(truth, skeleton)), threshold)
+
+
+def hits(distances: Array, threshold: float) -> Array:
+    """(N, J): 1 where the joint is found, 0 where it is not, NaN where it does not count."""
+    return np.where(np.isnan(distances), np.nan, distances <= threshold)
+
+
+def thresholds(limit: float, steps: int) -> Array:
+    """(steps + 1,): from 0 to ``limit``, evenly."""
+    return np.arange(steps + 1) * limit / steps
+
+
+def areas(distances: Array, limit: float, steps: int) -> Array:
+    """(N, J): the area under each joint's own curve of found or not over thresholds, from 0 to ``limit``, as a share.
+
+    By trapezoids, one a step. Their mean over persons is the area under the PCK curve (AUC). NaN does not count.
+    """
+    heights = np.concatenate([[0.5], np.ones(steps - 1), [0.5]]) / steps
+    from_there_on = np.append(heights[::-1].cumsum()[::-1], 0.0)
+    first_found = np.searchsorted(thresholds(limit, steps), distances)
+    return np.where(np.isnan(distances), np.nan, from_there_on[first_found])
+
+
+def sums(values: Array) -> JointScores:
+    """The scores of (N, J) ``hits`` or ``areas``; the percentages of the latter are AUCs."""
+    counted = np.isfinite(values)
+    persons = int(counted.any(axis=1).sum())
+    return JointScores(np.nansum(values, axis=0), counted.sum(axis=0).astype(np.int64), persons)
+
+
+# ---- bootstrap ---------------------------------------------------------------------------------------------------
+
+
+def resampled(values: Array, draws: int, seed: int = 0) -> JointScores:
+    """The scores, (draws, J), of as many persons drawn with replacement, ``draws`` times.
+
+    values: (N, J) ``hits`` or ``areas``. The same N, draws and seed draw the same persons, so that two networks on the
+    same persons can be compared draw by draw.
+    """
+    count, joints = values.shape
+    counted = np.isfinite(values)
+    both = np.concatenate([np.where(counted, values, 0.0), counted], axis=1)  # (N, 2 J)
+    totals, rng = np.empty((draws, 2 * joints)), np.random.default_rng(seed)
+    size = max(1, _CHUNK // max(count, 1))
+    for start in range(0, draws, size):
+        some = min(size, draws - start)
+        drawn = rng.integers(0, count, (some, count)) + count * np.arange(some)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=some * count).reshape(some, count)  # how often each was drawn
+        totals[start : start + some] = times @ both
+    return JointScores(totals[:, :joints], totals[:, joints:], count)
+
+
+def interval(values: Array, share: float = 0.95) -> tuple[float, float]:
+    """From where to where the middle ``share`` of the (D,) values lies; NaN left out, and NaN where there is none."""
+    values = values[np.isfinite(values)]
+    if len(values) == 0:
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, [(1 - share) / 2, (1 + share) / 2])
+    return float(low), float(high)
+
+
+# ---- which joints ------------------------------------------------------------------------------------------------
 
 
 def limb_indices(skeleton: Skeleton, joints: Collection[str] | None = None) -> list[int]:
@@ -81,3 +184,26 @@ def limb_indices(skeleton: Skeleton, joints: Collection[str] | None = None) -> l
     """
     counted = [channel for channel, joint in enumerate(skeleton.joints) if joints is None or joint in joints]
     return [channel for channel in counted if skeleton.joints[channel] in LIMB_JOINTS] or counted
+
+
+def groups(skeleton: Skeleton) -> list[Average]:
+    """The columns of a table, each the mean of the two sides of a joint; the head is its top alone.
+
+    First those of the papers' tables, then the other joints that have two sides. A skeleton without any of them has
+    all its joints as columns.
+    """
+    sides: dict[str, list[int]] = {}
+    for channel, joint in enumerate(skeleton.joints):
+        if joint == "head_top" or skeleton.flip[channel] != channel or side(joint) != "middle":
+            sides.setdefault(_of_both_sides(joint, skeleton.joints[skeleton.flip[channel]]), []).append(channel)
+    names = [name for name in PAPER_GROUPS if name in sides]
+    names += [name for name in sides if name not in names]
+    if not names:
+        return [Average(joint, (channel,)) for channel, joint in enumerate(skeleton.joints)]
+    return [Average("head" if name == "head_top" else name, tuple(sides[name])) for name in names]
+
+
+def _of_both_sides(joint: str, twin: str) -> str:
+    """What the names of a joint and its mirror image have in common: elbow."""
+    words, its = (re.split(r"[ _.-]", name) for name in (joint, twin))
+    return "_".join(word for word in words if word in its) or "/".join(sorted((joint, twin)))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from functools import cached_property
+from typing import Any
 
 from posehg.errors import UsageError
 
@@ -14,24 +17,58 @@ from posehg.errors import UsageError
 class Skeleton:
     """An ordered set of joints.
 
-    joints: the J names; a name that begins with ``left_`` or ``right_`` has its mirror image under the other prefix.
+    joints: the J names.
     limbs: pairs of joint names, drawn as lines.
-    torso: the two joints whose distance is the unit of PCK. A subset may be without them: then its poses are measured
-        on the whole skeleton.
+    torso: the two joints whose distance is the unit of PCK. A skeleton may be without them: a hand is, and a subset may
+        be, whose poses are measured on the whole skeleton.
+    flip_pairs: the joints that change places when a picture is mirrored; None: those whose names say so (see ``side``).
+    sigmas: (J,) how far apart annotators put each joint, as OKS has it; () where ``oks_sigmas`` is to know it by name.
     """
 
     name: str
     joints: tuple[str, ...]
     limbs: tuple[tuple[str, str], ...]
     torso: tuple[str, str] = ("left_shoulder", "right_hip")
+    flip_pairs: tuple[tuple[str, str], ...] | None = None
+    sigmas: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         known = set(self.joints)
         if len(known) != len(self.joints) or not self.joints:
             raise UsageError(f"The skeleton {self.name!r} has no joints or names one twice: {', '.join(self.joints)}.")
-        strangers = {joint for limb in self.limbs for joint in limb} - known
-        if strangers:
-            raise UsageError(f"Limbs of the skeleton {self.name!r} use unknown joints: {', '.join(sorted(strangers))}.")
+        for what, pairs in (("Limbs", self.limbs), ("Flip pairs", self.flip_pairs or ())):
+            strangers = {joint for pair in pairs for joint in pair} - known
+            if strangers:
+                names = ", ".join(sorted(strangers))
+                raise UsageError(f"{what} of the skeleton {self.name!r} use unknown joints: {names}.")
+        paired = [joint for pair in self.flip_pairs or () for joint in pair]
+        if len(set(paired)) != len(paired):
+            raise UsageError(f"The flip pairs of the skeleton {self.name!r} name a joint twice.")
+        if self.sigmas and not (len(self.sigmas) == len(known) and all(0 < s < math.inf for s in self.sigmas)):
+            raise UsageError(f"The skeleton {self.name!r} needs {len(known)} sigmas above 0, not {self.sigmas}.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its fields, for a file; what is not set is left out, so that files without it stay as they always were."""
+        values = asdict(self)
+        if self.flip_pairs is None:
+            del values["flip_pairs"]
+        if not self.sigmas:
+            del values["sigmas"]
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Skeleton:
+        """From what ``as_dict`` gave, with lists for tuples. Raises TypeError, ValueError or UsageError for others."""
+        if not all(isinstance(joint, str) for joint in values["joints"]):
+            raise TypeError("joints are names")
+        fields = dict(values) | {"joints": tuple(values["joints"]), "limbs": _pairs(values["limbs"])}
+        if "torso" in values:
+            (fields["torso"],) = _pairs([values["torso"]])
+        if values.get("flip_pairs") is not None:
+            fields["flip_pairs"] = _pairs(values["flip_pairs"])
+        if "sigmas" in values:
+            fields["sigmas"] = tuple(float(sigma) for sigma in values["sigmas"])
+        return cls(**fields)
 
     def index(self, joint: str) -> int:
         """The channel of a joint; raises UsageError for a name that the skeleton does not have."""
@@ -55,12 +92,23 @@ class Skeleton:
             if joint not in joints:
                 limbs = _bridged(limbs, joint)
         kept = {frozenset(limb): limb for limb in limbs if set(limb) <= set(joints)}  # a bridge may lie beside a limb
-        return Skeleton(f"{self.name}-{len(joints)}", tuple(joints), tuple(kept.values()), self.torso)
+        pairs = self.flip_pairs and tuple(pair for pair in self.flip_pairs if set(pair) <= set(joints))
+        sigmas = tuple(self.sigmas[self.index(joint)] for joint in joints) if self.sigmas else ()
+        name = f"{self.name}-{len(joints)}"
+        return Skeleton(name, tuple(joints), tuple(kept.values()), self.torso, pairs, sigmas)
 
     @cached_property
     def flip(self) -> tuple[int, ...]:
         """For each channel the channel that it becomes when the picture is mirrored."""
-        return tuple(self.joints.index(_mirrored(joint, self.joints)) for joint in self.joints)
+        if self.flip_pairs is None:
+            return tuple(self.joints.index(_mirrored(joint, self.joints)) for joint in self.joints)
+        twins = {joint: twin for a, b in self.flip_pairs for joint, twin in ((a, b), (b, a))}
+        return tuple(self.joints.index(twins.get(joint, joint)) for joint in self.joints)
+
+    @cached_property
+    def oks_sigmas(self) -> tuple[float, ...]:
+        """(J,) the skeleton's own; else by name the published ones, and DEFAULT_SIGMA for joints that have none."""
+        return self.sigmas or tuple(SIGMAS.get(joint, DEFAULT_SIGMA) for joint in self.joints)
 
     @cached_property
     def limb_indices(self) -> tuple[tuple[int, int], ...]:
@@ -77,18 +125,46 @@ def _bridged(limbs: tuple[tuple[str, str], ...], joint: str) -> tuple[tuple[str,
     return (*(limb for limb in limbs if limb not in own), (a, b))
 
 
+def _pairs(values: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((a, b) for a, b in values)
+
+
+_OTHER_SIDE = {"left": "right", "Left": "Right", "LEFT": "RIGHT", "l": "r", "L": "R"}
+_OTHER_SIDE |= {right: left for left, right in _OTHER_SIDE.items()}
+_SIDE = re.compile(r"^({0})(?=[ _.-])|(?<=[ _.-])({0})$".format("|".join(_OTHER_SIDE)))
+
+
 def _mirrored(joint: str, joints: tuple[str, ...]) -> str:
-    for side, other in (("left_", "right_"), ("right_", "left_")):
-        if joint.startswith(side):
-            twin = other + joint.removeprefix(side)
-            return twin if twin in joints else joint
-    return joint
+    word = _SIDE.search(joint)
+    if word is None:
+        return joint
+    twin = joint[: word.start()] + _OTHER_SIDE[word.group()] + joint[word.end() :]
+    return twin if twin in joints else joint
 
 
 def side(joint: str) -> str:
-    """``left``, ``right`` or ``middle``, from the joint's name (the person's own side)."""
-    prefix = joint.split("_", 1)[0]
-    return prefix if prefix in ("left", "right") else "middle"
+    """``left``, ``right`` or ``middle``, from the joint's name (the person's own side).
+
+    A name tells its side by the word left or right, or the letter l or r, at its beginning or end and set off by
+    ``_``, ``-``, ``.`` or a space: left_eye, Left eye, L_Eye, eye.R. The other side has the same name but for it.
+    """
+    word = _SIDE.search(joint)
+    if word is None:
+        return "middle"
+    return "left" if word.group()[0] in "lL" else "right"
+
+
+def of_joints(name: str, joints: Sequence[str]) -> Skeleton:
+    """The known skeleton of these joints in this order, else of some of a known one's, else a new one without limbs.
+
+    name: of a new one.
+    """
+    joints = tuple(joints)
+    exactly = next((known for known in SKELETONS.values() if known.joints == joints), None)
+    if exactly is not None:
+        return exactly
+    larger = next((known for known in (COCO, MPII, LSP) if set(joints) <= set(known.joints)), None)
+    return larger.subset(joints) if larger is not None and joints else Skeleton(name, joints, ())
 
 
 _ARMS_AND_LEGS = tuple(
@@ -162,3 +238,18 @@ LIMB_JOINTS = tuple(
     f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("right", "left")
 )
 """The twelve joints of arms and legs, which every known skeleton but FLIC has: the mean that posehg compares by."""
+
+SIGMAS = {
+    **{"nose": 0.026, "head_top": 0.079, "upper_neck": 0.079},
+    **{
+        f"{side}_{joint}": sigma
+        for side in ("left", "right")
+        for joint, sigma in {
+            **{"eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062},
+            **{"hip": 0.107, "knee": 0.087, "ankle": 0.089},
+        }.items()
+    },
+}
+"""OKS's published sigmas: COCO's of its 17 joints, CrowdPose's of the head's top and the neck."""
+DEFAULT_SIGMA = 0.067
+"""For a joint of no published sigma: the mean of COCO's."""

@@ -58,6 +58,23 @@ def test_joints_limbs_and_torso_survive(folder: Path) -> None:
     assert checkpoints.load(folder).config.skeleton == ODD
 
 
+def test_pairs_and_sigmas_of_its_own_survive(tmp_path: Path) -> None:
+    pets = Skeleton("pets", ("paw", "tail", "claw"), (), flip_pairs=(("paw", "claw"),), sigmas=(0.2, 0.3, 0.5))
+    checkpoints.save_folder(tmp_path / "pets", stubs.tiny(pets))
+    loaded = checkpoints.load(tmp_path / "pets").config.skeleton
+    assert loaded == pets
+    assert loaded.flip == (2, 1, 0)
+
+
+def test_a_skeleton_without_them_is_written_as_it_always_was(folder: Path) -> None:
+    written = json.loads((folder / "config.json").read_text())
+    assert list(written["skeleton"]) == ["name", "joints", "limbs", "torso"]
+    bundled = checkpoints.bundled_folder()
+    assert bundled is not None
+    text = (bundled / "config.json").read_text()
+    assert ModelConfig.from_json(text).to_json() == text
+
+
 def test_the_loaded_network_answers_as_the_saved_one(checkpoint: Checkpoint, folder: Path) -> None:
     images = torch.rand(2, 3, 64, 96)
     with torch.inference_mode():

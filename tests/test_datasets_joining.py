@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,31 @@ def test_one_set_twice_is_a_mistake() -> None:
     assert "mpii:2" in caught.value.hint
 
 
+def test_whom_a_set_ignores_and_what_it_notes_is_kept() -> None:
+    crowd, other = person(MPII, 7), person(LSP, 9)
+    joined = join(
+        [
+            replace(dataset(MPII), ignored=[crowd], note="Upright people."),
+            replace(dataset(LSP), ignored=[other], note="People upside down."),
+            dataset(FLIC),
+        ],
+        LSP,
+    )
+    assert joined.note == "mpii: Upright people. lsp: People upside down."
+    assert [(p.id, p.source, p.keypoints.shape) for p in joined.ignored] == [
+        ("mpii-7", "mpii", (14, 2)),
+        ("lsp-9", "lsp", (14, 2)),
+    ]
+    np.testing.assert_array_equal(joined.ignored[0].keypoints[0], crowd.keypoints[0])
+
+
+def test_what_is_known_of_a_set_stays_known_on_another_skeleton() -> None:
+    source = replace(dataset(MPII), ignored=[person(MPII, 5)], note="A note.", origin=1, pictures={"7": Path("p.jpg")})
+    moved = on_skeleton(source, COCO)
+    assert (moved.note, moved.origin, moved.pictures) == ("A note.", 1, {"7": Path("p.jpg")})
+    assert moved.ignored[0].keypoints.shape == (17, 2)
+
+
 def test_lazy_persons_stay_lazy() -> None:
     lazy = Lazy()
     joined = join([dataset(LSP, 2), Dataset("rendered", "train", MPII, lazy)], COCO, repeats=(1, 3))
@@ -137,6 +163,8 @@ def small_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
             datasets.LOADERS, name, lambda root, split, n=name, s=skeleton, p=members: Dataset(n, split, s, p, shade)
         )
         (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    Path("p.jpg").touch()
     return tmp_path
 
 

@@ -228,6 +228,49 @@ def test_a_contact_sheet_has_every_picture_in_its_place() -> None:
     assert (sheet[83, 83] == 255).all()
 
 
+def test_captions_stand_under_their_pictures() -> None:
+    pictures = [np.full((50, 50, 3), shade, dtype=np.uint8) for shade in (10, 20, 30)]
+    plain = drawing.contact_sheet(pictures, columns=2, cell=50, gap=4)
+    sheet = drawing.contact_sheet(pictures, columns=2, cell=50, gap=4, captions=["one", "", "three\n3"])
+    assert sheet.shape[1] == plain.shape[1]
+    below = (sheet.shape[0] - plain.shape[0]) // 2  # two rows of pictures
+    assert below >= 30
+    for number, (top, left) in enumerate([(4, 4), (4, 58), (58 + below, 4)]):
+        assert (sheet[top : top + 50, left : left + 50] == 10 + 10 * number).all()
+        strip = sheet[top + 50 : top + 50 + below, left : left + 50]
+        assert (strip.min() < 100) == (number != 1)
+        strip[:] = 255  # nothing is written beside it
+    for top, left in [(4, 4), (4, 58), (58 + below, 4)]:
+        sheet[top : top + 50, left : left + 50] = 255
+    assert (sheet == 255).all()
+
+
+def test_a_caption_too_long_loses_its_middle() -> None:
+    picture = [np.zeros((50, 50, 3), dtype=np.uint8)]
+    long, short, other = (
+        drawing.contact_sheet(picture, 1, 90, captions=[text])
+        for text in ("begins so" + 50 * "m" + "end", "begins so" + 70 * "m" + "end", "begins so" + 50 * "m" + "out")
+    )
+    np.testing.assert_array_equal(long, short)
+    assert (long != other).any()
+
+
+def test_a_pose_is_judged_on_the_square_in_which_it_was_found() -> None:
+    """Truth and prediction lie where the photo's pixels have gone."""
+    box = Box(100, 50, 80, 80)
+    photo = np.full((200, 300, 3), 128, dtype=np.uint8)
+    points = np.array([(120.0, 70), (160, 110)])
+    skeleton = Skeleton("s", ("left_a", "right_a"), (("left_a", "right_a"),))
+    pose = Pose(skeleton, points + np.array([0.0, 10]), np.zeros(2), box, 0.0)  # drawn however unsure
+    cell = drawing.judged(photo, pose, skeleton, points, 160).astype(int)
+    red, green, blue = cell.transpose(2, 0, 1)
+    assert cell.shape == (160, 160, 3)
+    there = np.argwhere((green > 200) & (red < 150) & (blue < 100))[:, ::-1].mean(axis=0)
+    np.testing.assert_allclose(there, (2 * 40.5 - 0.5, 2 * 40.5 - 0.5), atol=2)  # the middle, at twice the size
+    changed = np.argwhere((cell != 128).any(axis=-1))
+    assert changed[:, 0].max() > 2 * 70
+
+
 def test_a_contact_sheet_of_nothing_is_a_picture() -> None:
     assert drawing.contact_sheet([], columns=3, cell=10).shape == (4, 46, 3)
 

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from posehg import evaluation
 from posehg.datasets import Dataset
-from posehg.errors import InputError
-from posehg.evaluation import Report, Table
+from posehg.errors import InputError, UsageError
+from posehg.evaluation import estimate, scoring
+from posehg.evaluation.predictions import Predictions
+from posehg.evaluation.scoring import Options, Scores, Table
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.inference import persons
@@ -36,9 +37,9 @@ class Oracle:
         return box.square(1.25)
 
     def __call__(self, views: Iterable[View]) -> Iterator[Pose]:
-        ones = np.ones(len(self.config.skeleton.joints))
+        scores = np.linspace(0.25, 0.75, len(self.config.skeleton.joints))
         for view, keypoints in zip(views, self.answers, strict=True):
-            yield Pose(self.config.skeleton, keypoints, ones, view.box, 1.0)
+            yield Pose(self.config.skeleton, keypoints, scores, view.box, 0.5)
 
 
 def dataset(skeleton: Skeleton = MPII, persons: int = 5, head_size: float | None = HEAD) -> Dataset:
@@ -58,39 +59,56 @@ def truth(data: Dataset) -> list[np.ndarray]:
     return [person.keypoints.copy() for person in data.persons]
 
 
-def evaluate(data: Dataset, answers: Sequence[np.ndarray], model: Skeleton | None = None) -> Report:
-    return evaluation.evaluate(Oracle(model or data.skeleton, answers), data)  # type: ignore[arg-type]
+def evaluate(data: Dataset, answers: Sequence[np.ndarray], model: Skeleton | None = None, **options: object) -> Scores:
+    oracle = Oracle(model or data.skeleton, answers)
+    found = estimate.estimate(oracle, data, {})  # type: ignore[arg-type]
+    return scoring.score(data, found, Options(**{"resamples": 20, **options}))  # type: ignore[arg-type]
 
 
-def percent(table: Table, joint: str, skeleton: Skeleton = MPII) -> float:
-    return float(table.scores.percent[skeleton.index(joint)])
+def table(scores: Scores, title: str) -> Table:
+    (found,) = [table for table in scores.tables if table.title == title]
+    return found
+
+
+def percent(table: Table, joint: str) -> float:
+    (figure,) = [figure for figure in table.joints if figure.average.name == joint]
+    return figure.percent
+
+
+def labels(table: Table, joint: str) -> int:
+    (figure,) = [figure for figure in table.joints if figure.average.name == joint]
+    return figure.labels
+
+
+def means(table: Table) -> dict[str, float]:
+    return {figure.average.name: figure.percent for figure in table.means}
 
 
 def test_perfect_predictions_score_100_everywhere() -> None:
     data = dataset()
-    report = evaluate(data, truth(data))
-    for table in report.tables:
-        np.testing.assert_array_equal(table.scores.percent, 100)
-        assert set(table.means.values()) == {100}
+    for one in evaluate(data, truth(data)).tables:
+        for figure in (*one.groups, *one.means, *one.joints):
+            assert (figure.percent, figure.low, figure.high) == pytest.approx((100, 100, 100))
 
 
-def test_a_report_says_what_was_evaluated() -> None:
-    data = dataset(persons=3)
-    report = evaluate(data, truth(data))
-    assert (report.dataset, report.split, report.persons) == ("made", "val", 3)
-    assert (report.skeleton, report.joints) == (MPII, MPII.joints)
+def test_the_tables_are_those_of_the_annotation() -> None:
+    data = dataset()
+    titles = [one.title for one in evaluate(data, truth(data)).tables]
+    assert titles == ["PCKh@0.5", "PCKh@0.1", "PCKh AUC", "PCK@0.2", "PCK AUC"]
 
 
-@pytest.mark.parametrize(("metric", "unit", "share"), [(0, TORSO, 0.2), (1, HEAD, 0.5)])
-def test_a_joint_counts_as_found_up_to_the_metrics_distance(metric: int, unit: float, share: float) -> None:
+@pytest.mark.parametrize(
+    ("metric", "unit", "share"), [("PCK@0.2", TORSO, 0.2), ("PCKh@0.5", HEAD, 0.5), ("PCKh@0.1", HEAD, 0.1)]
+)
+def test_a_joint_counts_as_found_up_to_the_metrics_distance(metric: str, unit: float, share: float) -> None:
     data = dataset(persons=4)
     answers = truth(data)
     wrist = MPII.index("left_wrist")
     for answer, factor in zip(answers, (0.5, 0.99, 1.01, 3), strict=True):
         answer[wrist, 0] += factor * share * unit
-    table = evaluate(data, answers).tables[metric]
-    assert percent(table, "left_wrist") == 50
-    assert percent(table, "left_elbow") == 100
+    scores = table(evaluate(data, answers), metric)
+    assert percent(scores, "left_wrist") == 50
+    assert percent(scores, "left_elbow") == 100
 
 
 def test_the_means_are_those_of_their_names() -> None:
@@ -98,41 +116,67 @@ def test_the_means_are_those_of_their_names() -> None:
     answers = truth(data)
     for answer in answers:
         answer[[MPII.index("pelvis"), MPII.index("left_wrist")]] += 500
-    pck, pckh = evaluate(data, answers).tables
-    assert pck.means == pytest.approx(
+    data.persons[0].keypoints[MPII.index("head_top")] = np.nan  # so that joints have different weights
+    scores = evaluate(data, answers)
+    assert means(table(scores, "PCK@0.2")) == pytest.approx(
         {"mean of the 12 limb joints": 100 * 11 / 12, "mean of all 16 joints": 100 * 14 / 16}
     )
-    assert pckh.means == pytest.approx(
+    assert means(table(scores, "PCKh@0.5")) == pytest.approx(
         {
-            "mean of joints without pelvis and thorax": 100 * 13 / 14,
-            "weighted mean without pelvis and thorax": 100 * 13 / 14,
-            "weighted mean of all joints": 100 * 14 / 16,
+            "mean of 14 joints (bearpaw, anibali)": 100 * 13 / 14,
+            "mean of 14 joints, label-weighted (HRNet, mmpose)": 100 * 64 / 69,
+            "mean of all 16, label-weighted (princeton PyTorch)": 100 * 69 / 79,
         }
     )
 
 
+def test_groups_are_the_mean_of_their_sides_however_many_labels_each_has() -> None:
+    data = dataset(persons=4)
+    answers = truth(data)
+    left, right = MPII.index("left_wrist"), MPII.index("right_wrist")
+    for person in data.persons[1:]:
+        person.keypoints[left] = np.nan
+    answers[0][left] += 500
+    answers[3][right] += 500
+    groups = {figure.average.name: figure for figure in table(evaluate(data, answers), "PCKh@0.5").groups}
+    assert groups["wrist"].percent == pytest.approx((0 + 75) / 2)
+    assert groups["wrist"].labels == 5
+
+
 def test_joints_without_a_label_never_count() -> None:
     data = dataset(persons=4)
-    knee = MPII.index("left_knee")
     answers = truth(data)
     for answer in answers[:2]:
-        answer[knee] += 500
+        answer[MPII.index("left_knee")] += 500
     for person in data.persons[1:]:
-        person.keypoints[knee] = np.nan
-    for table in evaluate(data, answers).tables:
-        assert (table.scores.labelled[knee], table.scores.correct[knee]) == (1, 0)
-        assert table.scores.labelled[MPII.index("left_ankle")] == 4
+        person.keypoints[MPII.index("left_knee")] = np.nan
+    for one in evaluate(data, answers).tables:
+        assert (labels(one, "left_knee"), percent(one, "left_knee")) == (1, 0)
+        assert labels(one, "left_ankle") == 4
 
 
 def test_a_person_without_a_torso_counts_for_pckh_only() -> None:
     data = dataset(persons=4)
     data.persons[0].keypoints[MPII.index("right_hip")] = np.nan
-    pck, pckh = evaluate(data, truth(data)).tables
-    ankle = MPII.index("left_ankle")
-    assert (pck.scores.labelled[ankle], pckh.scores.labelled[ankle]) == (3, 4)
+    scores = evaluate(data, truth(data))
+    assert labels(table(scores, "PCK@0.2"), "left_ankle") == 3
+    assert labels(table(scores, "PCKh@0.5"), "left_ankle") == 4
+    assert [metric.persons for metric in scores.metrics] == [4, 3]
 
 
-# ---- a network of another skeleton -------------------------------------------------------------------------------
+# ---- what is not predicted ---------------------------------------------------------------------------------------
+
+
+def test_a_joint_predicted_for_some_is_not_found_in_the_others() -> None:
+    data = dataset(persons=4)
+    keypoints = np.stack(truth(data))
+    keypoints[:3, MPII.index("left_knee"), 0] = np.nan
+    keypoints[:, MPII.index("pelvis")] = np.nan
+    scores = scoring.score(data, Predictions(keypoints, np.full((4, 16), np.nan)))
+    for one in scores.tables:
+        assert (labels(one, "left_knee"), percent(one, "left_knee")) == (4, pytest.approx(25))
+        assert labels(one, "pelvis") == 0  # nobody's is predicted: the network does not have it
+    assert scores.joints == tuple(joint for joint in MPII.joints if joint != "pelvis")
 
 
 def test_lsp_persons_are_matched_by_name_for_an_mpii_network() -> None:
@@ -143,26 +187,36 @@ def test_lsp_persons_are_matched_by_name_for_an_mpii_network() -> None:
         for joint in LSP.joints:
             answer[MPII.index(joint)] = keypoints[LSP.index(joint)]
         answers.append(answer)
-    report = evaluate(data, answers, MPII)
-    assert report.joints == LSP.joints
-    assert report.tables[0].means == {"mean of the 12 limb joints": 100, "mean of all 14 joints": 100}
+    scores = evaluate(data, answers, MPII)
+    assert scores.joints == LSP.joints
+    assert means(table(scores, "PCK@0.2")) == {"mean of the 12 limb joints": 100, "mean of all 14 joints": 100}
+
+
+def test_only_all_of_mpiis_joints_make_the_means_of_other_programs() -> None:
+    data = dataset(LSP)
+    assert list(means(table(evaluate(data, truth(data)), "PCKh@0.5"))) == [
+        "mean of 14 joints",
+        "mean of 14 joints, label-weighted",
+        "mean of all 14, label-weighted",
+    ]
 
 
 def test_joints_that_the_network_does_not_have_are_left_out() -> None:
     data = dataset(COCO)
     few = Skeleton("few", ("left_knee", "right_elbow"), ())
     answers = [person.keypoints[[COCO.index(joint) for joint in few.joints]] for person in data.persons]
-    report = evaluate(data, answers, few)
-    assert set(report.joints) == SHARED
-    assert int(report.tables[0].scores.labelled.sum()) == 2 * len(data)
-    assert report.tables[0].means == {"mean of all 2 joints": 100}  # which are limbs all
+    scores = evaluate(data, answers, few)
+    assert set(scores.joints) == SHARED
+    pck = table(scores, "PCK@0.2")
+    assert sum(figure.labels for figure in pck.joints) == 2 * len(data)
+    assert means(pck) == {"mean of all 2 joints": 100}  # which are limbs all
 
 
 def test_without_a_limb_in_common_there_is_one_mean() -> None:
     data = dataset(FLIC)
     face = Skeleton("face", ("nose",), ())
     answers = [person.keypoints[[FLIC.index("nose")]] for person in data.persons]
-    assert evaluate(data, answers, face).tables[0].means == {"mean of all 1 joints": 100}
+    assert means(table(evaluate(data, answers, face), "PCK@0.2")) == {"mean of all 1 joints": 100}
 
 
 def test_without_a_joint_in_common_nothing_can_be_said() -> None:
@@ -171,21 +225,98 @@ def test_without_a_joint_in_common_nothing_can_be_said() -> None:
     assert caught.value.hint == "The model has: tail_tip, tail_root."
 
 
-# ---- head sizes --------------------------------------------------------------------------------------------------
+# ---- which metrics -----------------------------------------------------------------------------------------------
+
+
+def titles(data: Dataset, **options: object) -> list[str]:
+    return [one.title for one in evaluate(data, truth(data), **options).tables]
 
 
 def test_without_head_sizes_there_is_no_pckh() -> None:
     data = dataset(head_size=None)
-    assert [table.metric for table in evaluate(data, truth(data)).tables] == ["PCK@0.2"]
+    assert titles(data) == ["PCK@0.2", "PCK AUC"]
+    with pytest.raises(UsageError, match="nobody in made has an annotated head"):
+        titles(data, metric="pckh")
 
 
 def test_with_some_head_sizes_pckh_counts_those_persons() -> None:
     data = dataset(persons=4)
     data = replace(data, persons=[replace(data.persons[0], head_size=None), *data.persons[1:]])
-    tables = evaluate(data, truth(data)).tables
-    assert [table.metric for table in tables] == ["PCK@0.2", "PCKh@0.5"]
-    assert (tables[0].scores.labelled[0], tables[1].scores.labelled[0]) == (4, 3)
-    assert (tables[0].scores.persons, tables[1].scores.persons) == (4, 3)
+    scores = evaluate(data, truth(data))
+    assert [metric.persons for metric in scores.metrics] == [3, 4]
+    assert labels(table(scores, "PCKh@0.5"), "left_ankle") == 3
+
+
+def test_thresholds_are_those_of_the_leading_metric() -> None:
+    data = dataset()
+    assert titles(data, thresholds=(0.3, 1.5)) == ["PCKh@0.3", "PCKh@1.5", "PCKh AUC", "PCK@0.2", "PCK AUC"]
+    assert titles(data, thresholds=(0.3,), metric="pck") == ["PCK@0.3", "PCK AUC"]
+    assert titles(data, metric="pckh") == ["PCKh@0.5", "PCKh@0.1", "PCKh AUC"]
+    with pytest.raises(UsageError, match="OKS has thresholds of its own"):
+        titles(data, metric="oks", thresholds=(0.3,))
+
+
+@pytest.mark.parametrize("metric", ["auto", "pck"])
+def test_a_skeleton_without_a_torso_is_measured_by_the_box(metric: str) -> None:
+    """Of 200 pixels: 0.05 of them are 10."""
+    hand = Skeleton("hand", ("thumb", "palm"), ())
+    keypoints = np.array([(10.0, 20), (50, 60)])
+    people = [Person(Path("a.jpg"), Box(0, 0, 100, 200), keypoints, np.ones(2, dtype=bool)) for _ in range(2)]
+    data = Dataset("made", "val", hand, people, lambda person: np.zeros((4, 4, 3), dtype=np.uint8))
+    answers = [keypoints + np.array([away, 0]) for away in (9.99, 10.01)]
+    scores = evaluate(data, answers, metric=metric)
+    assert [one.title for one in scores.tables] == ["PCK@0.05 of the box", "PCK AUC of the box"]
+    assert means(scores.tables[0]) == {"mean of all 2 joints": 50}
+
+
+def test_a_split_without_labels_cannot_be_scored() -> None:
+    data = dataset()
+    for person in data.persons:
+        person.keypoints[:] = np.nan
+    with pytest.raises(InputError, match="The split val of made has no labelled joints"):
+        evaluate(data, [np.zeros((16, 2))] * 5)
+
+
+def test_oks_is_computed_where_it_is_asked_for() -> None:
+    data = dataset(COCO)
+    scores = evaluate(data, truth(data), metric="oks")
+    assert (scores.tables, scores.metrics) == ((), ())
+    assert scores.oks is not None
+    assert round(scores.oks.AP, 6) == 1
+    assert evaluate(data, truth(data)).oks is None
+
+
+# ---- intervals ---------------------------------------------------------------------------------------------------
+
+
+def test_without_resamples_there_are_no_intervals() -> None:
+    data = dataset()
+    for one in evaluate(data, truth(data), resamples=0).tables:
+        assert all(np.isnan((figure.low, figure.high)).all() for figure in (*one.groups, *one.means))
+
+
+def test_the_interval_is_made_of_whole_persons() -> None:
+    """Half of the persons are found entirely, half not at all: their mean is as uncertain as a coin, whatever J is."""
+    data = dataset(persons=50)
+    answers = [keypoints + 500 * (number % 2) for number, keypoints in enumerate(truth(data))]
+    figure = table(evaluate(data, answers, resamples=2000), "PCKh@0.5").means[0]
+    assert figure.percent == 50
+    assert (figure.low, figure.high) == pytest.approx((50 - 13.9, 50 + 13.9), abs=2.1)  # 1.96 * 50 / root of 50
+
+
+# ---- the network's own words -------------------------------------------------------------------------------------
+
+
+def test_predictions_have_keypoints_scores_and_how_they_were_made() -> None:
+    data = dataset(LSP, persons=3)
+    few = Skeleton("few", ("left_knee", "tail", "right_elbow"), ())
+    answers = list(np.random.default_rng(1).uniform(0, 300, (3, 3, 2)))
+    found = estimate.estimate(Oracle(few, answers), data, {"model": "m", "flip": True})  # type: ignore[arg-type]
+    assert found.about == {"model": "m", "flip": True}
+    known = np.isin(LSP.joints, few.joints)
+    np.testing.assert_array_equal(np.isfinite(found.scores), np.tile(known, (3, 1)))
+    np.testing.assert_array_equal(found.keypoints[:, LSP.index("right_elbow")], np.array(answers)[:, 2])
+    np.testing.assert_array_equal(found.scores[:, LSP.index("right_elbow")], 0.75)  # as Oracle has it
 
 
 def test_whoever_watches_sees_every_pose() -> None:
@@ -197,7 +328,7 @@ def test_whoever_watches_sees_every_pose() -> None:
             seen.append(pose)
             yield pose
 
-    evaluation.evaluate(Oracle(MPII, truth(data)), data, watch)  # type: ignore[arg-type]
+    estimate.estimate(Oracle(MPII, truth(data)), data, {}, watch)  # type: ignore[arg-type]
     assert len(seen) == 3
 
 
@@ -248,14 +379,13 @@ def crowd(persons: int, broken: int | None = None) -> Dataset:
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
-def test_several_processes_give_the_report_that_one_gives(count: int) -> None:
+def test_several_processes_give_the_predictions_that_one_gives(count: int) -> None:
     data = crowd(count)
-    alone = evaluation.evaluate(Middle(), data)  # type: ignore[arg-type]
-    for report in launch(3, lambda world: evaluation.evaluate(Middle(), data)):  # type: ignore[arg-type]
-        assert report.persons == count
-        for table, expected in zip(report.tables, alone.tables, strict=True):
-            np.testing.assert_array_equal(table.scores.correct, expected.scores.correct)
-            assert table.means == expected.means
+    alone = estimate.estimate(Middle(), data, {})  # type: ignore[arg-type]
+    assert len(alone.keypoints) == count
+    for found in launch(3, lambda world: estimate.estimate(Middle(), data, {})):  # type: ignore[arg-type]
+        np.testing.assert_array_equal(found.keypoints, alone.keypoints)
+        np.testing.assert_array_equal(found.scores, alone.scores)
 
 
 def test_every_process_gets_all_poses_in_order_and_watches_its_own() -> None:
@@ -272,7 +402,7 @@ def test_every_process_gets_all_poses_in_order_and_watches_its_own() -> None:
 
 def test_a_picture_that_one_process_cannot_read_ends_all_with_its_name() -> None:
     data = crowd(7, broken=4)
-    answers = launch(3, lambda world: evaluation.evaluate(Middle(), data))  # type: ignore[arg-type]
+    answers = launch(3, lambda world: estimate.estimate(Middle(), data, {}))  # type: ignore[arg-type]
     assert [(type(error), str(error), error.hint) for error in answers] == [
         (InputError, "There is no file 4.jpg.", "Look for it.")
     ] * 3

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -155,44 +153,6 @@ def test_maps_too_small_for_a_parabola_are_decoded_to_a_cell(decoder: heatmaps.D
     heatmap = torch.zeros(size)
     heatmap[-1, -1] = 1
     assert decoded(heatmap, decoder) == [size[1] - 1, size[0] - 1]
-
-
-# ---- against other projects' code -----------------------------------------------------------------------------
-
-
-@pytest.mark.shared
-def test_the_quarter_rule_agrees_with_hrnet_and_mmpose_inside_the_map(shared: Path) -> None:
-    """HRNet does not move a joint whose arg-max lies in the outer two cells, on either axis; posehg the outermost."""
-    reference = np.load(shared / "fixtures/reference_ops.npz")
-    maps = torch.from_numpy(reference["hm"])
-    flat = maps.flatten(-2).argmax(dim=-1).numpy()
-    peaks = np.stack((flat % 64, flat // 64), axis=-1)
-    inside = ((peaks > 1) & (peaks < 62)).all(axis=-1) & (maps.amax(dim=(-2, -1)) > 0).numpy()
-    assert inside.sum() > 50
-    found = heatmaps.decode(maps, "quarter")[0].numpy()
-    np.testing.assert_allclose(found[inside], reference["mmpose_decode_input256_quarter"][inside] / 4, atol=1e-5)
-    for person, points in enumerate(reference["hrnet_final_preds_0based"]):
-        # HRNet goes back to the photo by pixel numbers, 64 cells for 200 x scale pixels around the centre.
-        side = 200 * reference["scale_adj"][person]
-        cells = (points - (reference["center_adj"][person] - 1) + side / 2) * 64 / side
-        np.testing.assert_allclose(found[person][inside[person]], cells[inside[person]], atol=2e-4)
-
-
-@pytest.mark.shared
-def test_the_scores_agree_with_mmpose(shared: Path) -> None:
-    reference = np.load(shared / "fixtures/reference_ops.npz")
-    scores = heatmaps.decode(torch.from_numpy(reference["hm"]))[1].numpy()
-    np.testing.assert_allclose(scores, np.clip(reference["mmpose_scores_quarter"], 0, 1), atol=1e-6)
-
-
-@pytest.mark.shared
-def test_targets_agree_with_mmpose_for_joints_on_the_map(shared: Path) -> None:
-    reference = np.load(shared / "fixtures/reference_ops.npz")
-    points = torch.from_numpy(reference["lab_pts"])
-    there = heatmaps.inside(points, (64, 64))
-    assert there.sum() >= 4
-    expected = reference["mmpose_encode_sigma2_unbiased"][there.numpy()]
-    np.testing.assert_allclose(heatmaps.encode(points, (64, 64), 2.0)[there].numpy(), expected, atol=1e-6)
 
 
 # ---- logits ------------------------------------------------------------------------------------------------------

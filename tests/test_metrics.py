@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posehg import metrics
+from posehg.metrics import Average
 from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
 
 N, J = 7, 3
@@ -174,6 +176,175 @@ def test_a_joint_without_a_prediction_does_not_count() -> None:
     predicted[:, MPII.index("left_knee")] = np.nan
     scores = metrics.pck(predicted, truth, MPII)
     assert [scores.labelled[MPII.index(joint)] for joint in ("left_knee", "left_ankle")] == [0, 3]
+
+
+# ---- averages ----------------------------------------------------------------------------------------------------
+
+
+@PATIENT
+@given(st.integers(0, 2**32 - 1))
+def test_averages_equal_those_of_plain_loops(seed: int) -> None:
+    predicted, truth, units = people(seed)
+    truth[:, 1] = np.nan  # one joint is never labelled
+    distances = metrics.normalised_distances(predicted, truth, units)
+    shares, hits, total = [], 0, 0
+    for j in (0, 1, 2):
+        counted = [d for d in distances[:, j] if not np.isnan(d)]
+        found = sum(d <= 0.4 for d in counted)
+        hits, total = hits + found, total + len(counted)
+        shares += [100 * found / len(counted)] if counted else []
+    scores = metrics.found(distances, 0.4)
+    everything = (0, 1, 2)
+    mean = sum(shares) / len(shares) if shares else np.nan
+    pooled = 100 * hits / total if total else np.nan
+    assert Average("", everything).of(scores) == pytest.approx(mean, nan_ok=True)
+    assert Average("", everything, by_labels=True).of(scores) == pytest.approx(pooled, nan_ok=True)
+    assert Average("", everything).labels(scores) == total
+
+
+def test_a_joint_that_is_infinitely_far_away_counts_and_is_not_found() -> None:
+    scores = metrics.found(np.array([[np.inf, 0.1, np.nan], [0.2, np.inf, np.nan]]), 0.5)
+    assert (scores.correct.tolist(), scores.labelled.tolist(), scores.persons) == ([1, 1, 0], [2, 2, 0], 2)
+
+
+# ---- area under the curve ----------------------------------------------------------------------------------------
+
+
+@PATIENT
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 5, 50]))
+def test_the_area_under_the_curve_is_that_of_its_trapezoids(seed: int, steps: int) -> None:
+    distances = np.random.default_rng(seed).uniform(0, 0.8, (N, J))
+    distances[0, 0], distances[1, 1], distances[2, 2] = 0.0, np.nan, np.inf
+    distances[3] = 0.5 * np.arange(J) / steps  # exactly on the steps
+    heights = [metrics.found(distances, 0.5 * i / steps).percent for i in range(steps + 1)]
+    expected = sum((a + b) / 2 for a, b in pairwise(heights)) / steps
+    np.testing.assert_allclose(metrics.sums(metrics.areas(distances, 0.5, steps)).percent, expected)
+
+
+def test_the_area_of_a_joint_that_is_always_right_is_whole_and_of_a_lost_one_nothing() -> None:
+    distances = np.array([[0.0, np.inf, 0.3, np.nan]])
+    np.testing.assert_allclose(metrics.areas(distances, 0.5, 50), [[1, 0, 0.41, np.nan]])  # found from step 30 on
+
+
+def test_thresholds_are_the_decimal_numbers_that_are_written() -> None:
+    assert metrics.thresholds(0.5, 50).tolist() == [float(f"{i / 100:.2f}") for i in range(51)]
+
+
+# ---- bootstrap ---------------------------------------------------------------------------------------------------
+
+
+def hits(seed: int, count: int = N) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    values = (rng.random((count, J)) < (0.3, 0.6, 0.9)).astype(float)
+    values[rng.random((count, J)) < 0.2] = np.nan
+    return values
+
+
+def test_resamples_equal_persons_drawn_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn in chunks of two: from the same generator come the same persons."""
+    monkeypatch.setattr(metrics, "_CHUNK", 2 * N)
+    values, draws = hits(1), 5
+    scores = metrics.resampled(values, draws, seed=3)
+    rng = np.random.default_rng(3)
+    for number in range(draws):
+        chosen = rng.integers(0, N, N)
+        rows = [values[person] for person in chosen]
+        expected = [sum(row[j] for row in rows if not np.isnan(row[j])) for j in range(J)]
+        labelled = [sum(not np.isnan(row[j]) for row in rows) for j in range(J)]
+        assert scores.correct[number].tolist() == expected
+        assert scores.labelled[number].tolist() == labelled
+
+
+def test_how_many_are_drawn_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = metrics.resampled(hits(1), 11).correct
+    monkeypatch.setattr(metrics, "_CHUNK", 1)
+    np.testing.assert_array_equal(metrics.resampled(hits(1), 11).correct, whole)
+
+
+def test_the_same_persons_are_drawn_for_two_networks() -> None:
+    """What is wrong for the one and right for the other adds up to everybody, in every resample."""
+    values = hits(1)
+    one, other = metrics.resampled(values, 20), metrics.resampled(1 - values, 20)
+    np.testing.assert_array_equal(one.correct + other.correct, one.labelled)
+    np.testing.assert_array_equal(one.labelled, other.labelled)
+    assert len(np.unique(one.correct[:, 0])) > 1
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_the_interval_holds_the_figure_itself_and_lies_within_0_and_100(seed: int) -> None:
+    values = hits(seed, 101)
+    average = Average("", (0, 1, 2))
+    low, high = metrics.interval(average.of(metrics.resampled(values, 300)))
+    assert 0 <= low < float(average.of(metrics.sums(values))) < high <= 100
+
+
+def test_the_interval_of_a_share_is_about_the_binomial_one() -> None:
+    """Of 400 persons 100 are right: plus and minus 1.96 times the root of 0.25 * 0.75 / 400, which is 4.24."""
+    values = np.repeat([1.0, 0.0], [100, 300])[:, None]
+    low, high = metrics.interval(Average("", (0,)).of(metrics.resampled(values, 4000)))
+    assert low == pytest.approx(25 - 4.24, abs=0.6)
+    assert high == pytest.approx(25 + 4.24, abs=0.6)
+
+
+def test_an_interval_leaves_out_what_is_not_known() -> None:
+    assert metrics.interval(np.array([np.nan, *range(41), np.nan])) == pytest.approx((1, 39))
+    assert np.isnan(metrics.interval(np.array([np.nan]))).all()
+    assert np.isnan(metrics.interval(np.empty(0))).all()
+
+
+# ---- groups ------------------------------------------------------------------------------------------------------
+
+
+def grouped(skeleton: Skeleton) -> dict[str, list[str]]:
+    return {group.name: [skeleton.joints[c] for c in group.channels] for group in metrics.groups(skeleton)}
+
+
+def test_the_columns_of_mpii_are_the_seven_of_its_tables() -> None:
+    groups = grouped(MPII)
+    assert list(groups) == ["head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"]
+    assert groups["head"] == ["head_top"]
+    assert sorted(groups["wrist"]) == ["left_wrist", "right_wrist"]
+
+
+def test_other_joints_with_two_sides_stand_behind_those_of_the_papers() -> None:
+    assert list(grouped(COCO)) == ["shoulder", "elbow", "wrist", "hip", "knee", "ankle", "eye", "ear"]
+    assert list(grouped(FLIC)) == ["shoulder", "elbow", "wrist", "hip", "eye"]
+
+
+def test_sides_are_known_as_the_skeleton_knows_them() -> None:
+    paws = Skeleton(
+        "cat", ("Front.L", "nose", "Front.R", "A1", "B1"), (), flip_pairs=(("Front.L", "Front.R"), ("A1", "B1"))
+    )
+    assert grouped(paws) == {"Front": ["Front.L", "Front.R"], "A1/B1": ["A1", "B1"]}
+
+
+def test_a_skeleton_without_sides_has_all_its_joints_as_columns() -> None:
+    assert grouped(Skeleton("worm", ("tip", "middle"), ())) == {"tip": ["tip"], "middle": ["middle"]}
+
+
+def test_a_skeleton_without_a_torso_measures_nobody() -> None:
+    hand = Skeleton("hand", ("thumb", "palm"), ())
+    assert not metrics.has_torso(hand)
+    assert np.isnan(metrics.torso_sizes(np.zeros((3, 2, 2)), hand)).all()
+    assert all(map(metrics.has_torso, (MPII, LSP, FLIC, COCO, TOY)))
+
+
+# ---- what must not matter ----------------------------------------------------------------------------------------
+
+
+@PATIENT
+@given(st.integers(0, 2**32 - 1), st.floats(0.01, 100))
+def test_the_order_of_persons_and_the_size_of_the_pictures_change_nothing(seed: int, factor: float) -> None:
+    predicted, truth, units = people(seed)
+    order = np.random.default_rng(seed).permutation(N)
+    distances = metrics.normalised_distances(predicted, truth, units)
+    others = metrics.normalised_distances(factor * predicted[order], factor * truth[order], factor * units[order])
+    np.testing.assert_allclose(others, distances[order])
+    for one in (distances, distances[order]):
+        assert metrics.found(one, 0.4).correct.tolist() == metrics.found(distances, 0.4).correct.tolist()
+    area, again = (metrics.sums(metrics.areas(one, 0.5, 50)).percent for one in (distances, distances[order]))
+    np.testing.assert_allclose(again, area)
 
 
 # ---- real predictions --------------------------------------------------------------------------------------------

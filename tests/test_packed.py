@@ -17,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
-from posehg import datasets, evaluation, images
+from posehg import datasets, images
 from posehg.datasets import Dataset, packed, sealing
 from posehg.datasets.packing import pack
 from posehg.datasets.parts import Reach, reach
 from posehg.errors import InputError, NotAvailable, PosehgError, UsageError
+from posehg.evaluation import estimate, scoring
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.poses import Person
@@ -118,6 +119,33 @@ def test_what_is_known_of_a_person_stays_known(path: Path) -> None:
     assert first.image == path / "0000000.jpg"
 
 
+def test_what_is_known_of_the_set_stays_known(path: Path) -> None:
+    own = replace(SKELETON, flip_pairs=(("tail", "right_hip"),), sigmas=(0.2, 0.3, 0.5))
+    data = replace(dataset(skeleton=own), note="Seen from behind.", origin=1)
+    stored = packed_again(data, path)
+    assert (stored.note, stored.origin, stored.skeleton) == ("Seen from behind.", 1, own)
+
+
+def test_areas_shrink_with_the_part(path: Path) -> None:
+    first, second = packed_again(dataset(person(1, area=1200.0), person(2)), path, Reach(1.5, 60)).persons
+    assert first.area == pytest.approx(1200 / 4)  # half the photo's scale
+    assert second.area is None
+
+
+def test_a_pack_without_note_origin_and_area_is_read(path: Path) -> None:
+    sealed(path, {"annotations.json": content(), "0000000.jpg": b""})
+    data = packed.load(path)
+    assert (data.note, data.origin, data.persons[0].area) == ("", 0, None)
+    assert (data.skeleton.flip_pairs, data.skeleton.sigmas) == (None, ())
+
+
+def test_crowds_on_the_photo_are_told_too(path: Path) -> None:
+    one, crowd = person(1), person(1, box=Box(100, 50, 30, 40), crowd=True)
+    nowhere = person(1, box=Box(100, 50, 0, 0))
+    (stored,) = packed_again(replace(dataset(one), ignored=[crowd, nowhere]), path, Reach(1.5, 999)).persons
+    assert [(box.w, box.h) for box in stored.others] == [(30, 40)]
+
+
 def test_what_it_was_cut_for_can_be_asked(path: Path) -> None:
     pack(path, dataset(), Reach(1.75, 31))
     assert packed.reach_of(path) == Reach(1.75, 31)
@@ -170,8 +198,11 @@ def test_a_network_scores_the_same_on_the_packed_persons(path: Path) -> None:
     ]
     raw = Dataset("dots", "val", DOTS, people, lambda p: dots_photo(points[int(p.id)]))
     stored = packed_again(raw, path, reach(64, 1.25, 0.25, 30, 0))
-    reports = [evaluation.evaluate(dots_estimator(flip=False), data) for data in (raw, stored)]
-    scores = [[table.scores.percent.tolist() for table in report.tables] for report in reports]
+    found = [scoring.score(data, estimate.estimate(dots_estimator(flip=False), data, {})) for data in (raw, stored)]
+    scores = [
+        [[figure.percent for figure in table.joints] for table in one.tables if table.title in ("PCKh@0.5", "PCK@0.2")]
+        for one in found
+    ]
     assert scores[0] == scores[1]
     assert 0 < np.mean(scores[0]) < 100
 
@@ -345,13 +376,14 @@ def content(**changes: Any) -> dict[str, Any]:
         **{"file": "0000000.jpg", "id": "a", "box": [1, 2, 3, 4], "keypoints": [1, 2, None, None, 5, 6]},
         **{"visible": [True, False, False], "head_size": None, "others": [[1, 2, 3, 4]]},
     }
+    further = {"area": changes.pop("area")} if "area" in changes else {}
     skeleton = {"name": "toy", "joints": SKELETON.joints, "limbs": SKELETON.limbs, "torso": SKELETON.torso}
     head = {
         **{"format": packed.FORMAT, "version": packed.VERSION, "name": "toy", "split": "train", "skeleton": skeleton},
         **{"reach": {"padding": 2.0, "size": 64}, "source": "0" * 64},
     }
     of_person = {name: changes.pop(name) for name in record if name in changes}
-    return {**head, "persons": [record | of_person], **changes}
+    return {**head, "persons": [record | of_person | further], **changes}
 
 
 def test_the_annotation_of_these_tests_is_good_where_it_is_not_changed(path: Path) -> None:
@@ -370,7 +402,14 @@ def test_the_annotation_of_these_tests_is_good_where_it_is_not_changed(path: Pat
         *(content(file="other.jpg"), content(file=None), content(box=[1, 2, 3]), content(box=[1, 2, 0, 4])),
         *(content(box=[1, None, 3, 4]), content(box=[1, 2, float("nan"), 4]), content(keypoints=[1, 2])),
         *(content(keypoints=["a"] * 6), content(keypoints=None), content(keypoints=[1, 2, 3, 4, 5, float("inf")])),
-        *(content(visible=[True]), content(head_size="big"), content(others=5), content(others=[[1, 2]])),
+        *(
+            content(area="big"),
+            content(origin="one"),
+            content(visible=[True]),
+            content(head_size="big"),
+            content(others=5),
+            content(others=[[1, 2]]),
+        ),
     ],
 )
 def test_a_sealed_file_of_another_content_is_named(path: Path, annotations: Any) -> None:

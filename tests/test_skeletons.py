@@ -1,11 +1,26 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from posehg.errors import UsageError
-from posehg.skeletons import COCO, FLIC, LIMB_JOINTS, LSP, MPII, SKELETONS, Skeleton, side
+from posehg.skeletons import (
+    COCO,
+    DEFAULT_SIGMA,
+    FLIC,
+    LIMB_JOINTS,
+    LSP,
+    MPII,
+    SKELETONS,
+    Skeleton,
+    of_joints,
+    side,
+)
 
 every_skeleton = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda skeleton: skeleton.name)
 
@@ -102,6 +117,111 @@ def test_a_side_without_its_other_side_is_its_own_mirror_image() -> None:
     assert Skeleton("hand", ("left_thumb", "palm"), ()).flip == (0, 1)
 
 
+# ---- left and right, and what a skeleton has of its own ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        *(("left_eye", "right_eye"), ("Left Eye", "Right Eye"), ("LEFT-EYE", "RIGHT-EYE"), ("l_eye", "r_eye")),
+        *(("L_F_Paw", "R_F_Paw"), ("hand.L", "hand.R"), ("shoulder_left", "shoulder_right"), ("l.eye", "r.eye")),
+    ],
+)
+def test_names_tell_their_side(left: str, right: str) -> None:
+    skeleton = Skeleton("odd", ("tail", right, "belly", left, "nose"), ())
+    assert skeleton.flip == (0, 3, 2, 1, 4)
+    assert (side(left), side(right)) == ("left", "right")
+
+
+@pytest.mark.parametrize(
+    "name", ["lefteye", "nose", "lip", "L", "left", "rl_x", "upper_lip", "middle_lr", "_l_", "Leg_r2"]
+)
+def test_other_names_tell_no_side(name: str) -> None:
+    assert side(name) == "middle"
+    assert Skeleton("odd", (name, "right_eye"), ()).flip == (0, 1)
+
+
+@pytest.mark.parametrize("joints", [("left_eye", "Right_eye"), ("L_eye", "r_eye"), ("left_eye", "r_eye")])
+def test_sides_are_written_alike(joints: tuple[str, str]) -> None:
+    assert Skeleton("odd", joints, ()).flip == (0, 1)
+
+
+@given(
+    st.lists(
+        st.from_regex(r"((left|l|L|Right|r|R)[_ .-])?[ab]([_.](l|r|L|R))?", fullmatch=True), min_size=1, unique=True
+    )
+)
+def test_mirroring_twice_gives_any_joint_its_place_back(joints: list[str]) -> None:
+    flip = Skeleton("odd", tuple(joints), ()).flip
+    assert [flip[channel] for channel in flip] == list(range(len(joints)))
+
+
+def test_pairs_of_its_own_are_all_that_is_mirrored() -> None:
+    joints = ("left_eye", "paw", "right_eye", "claw")
+    assert Skeleton("odd", joints, (), flip_pairs=(("paw", "claw"),)).flip == (0, 3, 2, 1)
+    assert Skeleton("odd", joints, (), flip_pairs=()).flip == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("own", "sentence"),
+    [
+        ({"flip_pairs": (("paw", "tail"),)}, "Flip pairs .* unknown joints: tail"),
+        ({"flip_pairs": (("paw", "ear"), ("ear", "eye"))}, "name a joint twice"),
+        ({"flip_pairs": (("paw", "paw"),)}, "name a joint twice"),
+        ({"sigmas": (0.1, 0.2)}, "needs 3 sigmas above 0"),
+        ({"sigmas": (0.1, 0.2, 0.0)}, "needs 3 sigmas above 0"),
+        ({"sigmas": (0.1, 0.2, float("nan"))}, "needs 3 sigmas above 0"),
+        ({"sigmas": (0.1, 0.2, float("inf"))}, "needs 3 sigmas above 0"),
+    ],
+)
+def test_what_cannot_be_is_refused(own: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        Skeleton("odd", ("paw", "ear", "eye"), (), **own)
+
+
+def test_the_sigmas_are_the_published_ones() -> None:
+    params = pytest.importorskip("pycocotools.cocoeval").Params(iouType="keypoints")
+    np.testing.assert_allclose(COCO.oks_sigmas, params.kpt_oks_sigmas, atol=1e-12)
+    assert np.mean(COCO.oks_sigmas) == pytest.approx(DEFAULT_SIGMA, abs=5e-4)
+    assert LSP.oks_sigmas[-2:] == (0.079, 0.079)
+    for joint, sigma in zip(MPII.joints, MPII.oks_sigmas, strict=True):
+        if joint in COCO.joints:
+            assert sigma == COCO.oks_sigmas[COCO.index(joint)]
+    assert Skeleton("odd", ("tail", "left_hip"), ()).oks_sigmas == (DEFAULT_SIGMA, 0.107)
+
+
+OWN = Skeleton("odd", ("paw", "ear"), (("ear", "paw"),), ("paw", "ear"), (("paw", "ear"),), (0.2, 0.3))
+
+
+@pytest.mark.parametrize("skeleton", [*SKELETONS.values(), OWN, Skeleton("none", ("a", "b"), (), flip_pairs=())])
+def test_a_skeleton_is_the_same_after_a_file(skeleton: Skeleton) -> None:
+    assert Skeleton.from_dict(json.loads(json.dumps(skeleton.as_dict()))) == skeleton
+
+
+@every_skeleton
+def test_files_of_known_skeletons_are_as_they_always_were(skeleton: Skeleton) -> None:
+    assert list(skeleton.as_dict()) == ["name", "joints", "limbs", "torso"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"joints": [1, 2]}, {"joints": 3}, {"limbs": [["paw"]]}, {"limbs": 3}, {"torso": ["paw"]}, {"torso": None}),
+        *({"flip_pairs": [["paw"]]}, {"sigmas": ["a", "b"]}, {"sigmas": [None, 1]}, {"colour": "red"}),
+    ],
+)
+def test_a_file_that_holds_no_skeleton_is_an_error(change: dict[str, Any]) -> None:
+    with pytest.raises((TypeError, ValueError, UsageError)):
+        Skeleton.from_dict(OWN.as_dict() | change)
+
+
+def test_joints_of_a_known_skeleton_are_recognised() -> None:
+    assert all(of_joints("mine", skeleton.joints) is skeleton for skeleton in SKELETONS.values())
+    assert of_joints("mine", COCO.joints[::-1]) == COCO.subset(COCO.joints[::-1])
+    assert of_joints("mine", ("pelvis", "left_hip")) == MPII.subset(("pelvis", "left_hip"))
+    assert of_joints("mine", ("nose", "tail")) == Skeleton("mine", ("nose", "tail"), ())
+
+
 # ---- some of the joints ------------------------------------------------------------------------------------------
 
 FIVE = ("head_top", "left_wrist", "left_elbow", "right_wrist", "right_elbow")
@@ -141,6 +261,12 @@ def test_joints_left_out_in_a_row_leave_one_limb() -> None:
 
 def test_a_joint_with_many_limbs_takes_them_with_it() -> None:
     assert limbs(MPII.subset(("upper_neck", "left_shoulder", "right_shoulder"))) == set()
+
+
+def test_a_subset_keeps_pairs_and_sigmas_of_its_joints() -> None:
+    whole = Skeleton("odd", tuple("abcde"), (), flip_pairs=(("a", "e"), ("b", "c")), sigmas=(0.2, 0.3, 0.5, 0.7, 1.1))
+    subset = whole.subset("eac")
+    assert (subset.flip, subset.oks_sigmas) == ((1, 0, 2), (1.1, 0.2, 0.5))
 
 
 @given(st.sampled_from(list(SKELETONS.values())), st.data())

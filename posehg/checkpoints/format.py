@@ -57,7 +57,7 @@ class ModelConfig:
             raise UsageError(f"Padding and sigma must be above 0, not {self.padding} and {self.sigma}.")
 
     def to_json(self) -> str:
-        return json.dumps({_KEY: VERSION, **asdict(self)}, indent=2) + "\n"
+        return json.dumps({_KEY: VERSION, **asdict(self), "skeleton": self.skeleton.as_dict()}, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:
@@ -70,15 +70,9 @@ class ModelConfig:
         network, skeleton = values.pop("network"), values.pop("skeleton")
         return cls(
             network=HourglassConfig(**_tuples(network)),
-            skeleton=_skeleton(skeleton),
+            skeleton=Skeleton.from_dict(skeleton),
             **_tuples(values),
         )
-
-
-def _skeleton(values: dict[str, Any]) -> Skeleton:
-    if not all(isinstance(joint, str) for joint in values["joints"]):
-        raise TypeError("joints are names")
-    return Skeleton(**{**_tuples(values), "limbs": tuple((a, b) for a, b in values["limbs"])})
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,9 +137,14 @@ def halved(checkpoint: Checkpoint) -> Checkpoint:
     return Checkpoint(checkpoint.config, state)
 
 
+def weights_file(path: Path) -> Path:
+    """The file that holds the weights of the model in a folder, or that is the model."""
+    return path / "model.safetensors" if path.is_dir() else path
+
+
 def load(path: Path) -> Checkpoint:
     """Read a model folder or a safetensors file; weights become float32. Raises NotAvailable, naming the file."""
-    file = path / "model.safetensors" if path.is_dir() else path
+    file = weights_file(path)
     if not file.is_file():
         hint = "A model is a folder with config.json and model.safetensors, or one safetensors file."
         raise NotAvailable(f"There is no model at {path}.", hint)

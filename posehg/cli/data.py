@@ -37,7 +37,11 @@ def pack(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; it is made if need be.")],
     dataset: Annotated[
         str,
-        typer.Option("--dataset", help="mpii, lspet, coco, synthetic; several joined by +.", rich_help_panel=_DATA),
+        typer.Option(
+            "--dataset",
+            help="mpii, flic, lsp, lspet, coco, synthetic, FILE.json, FILE.csv; several joined by +.",
+            rich_help_panel=_DATA,
+        ),
     ] = D.dataset,
     split: Annotated[Split, typer.Option(help="What to pack.", rich_help_panel=_DATA)] = "both",
     data: Annotated[

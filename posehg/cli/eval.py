@@ -1,30 +1,29 @@
-"""posehg eval: a network's scores on a data set."""
+"""posehg eval: the scores of a network, or of predictions in a file, on a data set."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from posehg.cli import guard, options
-from posehg.errors import CheckFailed, UsageError
+from posehg.cli import eval_request, eval_run, options
+from posehg.cli.eval_request import Request
 
-if TYPE_CHECKING:
-    from rich.table import Table as PrintedTable
-
-    from posehg.evaluation import Report, Table
-    from posehg.skeletons import Skeleton
-
-_DATA = "Data"
+_DATA, _FILES, _METRICS, _OUT = "Data", "Predictions", "Metrics", "Output"
 
 
 def evaluate(
+    context: typer.Context,
     dataset: Annotated[
-        str, typer.Option("--dataset", help="mpii, lspet, coco or synthetic.", rich_help_panel=_DATA)
+        str,
+        typer.Option(
+            "--dataset",
+            help="mpii, flic, flic-pc, lsp, lspet, coco, synthetic, or a file of your own.",
+            rich_help_panel=_DATA,
+        ),
     ] = "mpii",
-    split: Annotated[str, typer.Option(help="train or val.", rich_help_panel=_DATA)] = "val",
+    split: Annotated[str, typer.Option(help="train, val or test, as the set has them.", rich_help_panel=_DATA)] = "val",
     data: Annotated[
         Path | None, typer.Option(help="Folder that holds the data set.", envvar="POSEHG_DATA", rich_help_panel=_DATA)
     ] = None,
@@ -38,77 +37,117 @@ def evaluate(
     flip: options.Flip = True,
     decoder: options.Decoder = "subpixel",
     device: options.Device = "auto",
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Score these predictions: .json, .npz, .h5, .mat, COCO's results. No network, no pictures.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what was predicted: .json, .npz or .h5.", rich_help_panel=_FILES),
+    ] = None,
+    submission: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write MPII's test submission, a .mat file.", rich_help_panel=_FILES),
+    ] = None,
+    metric: Annotated[
+        Literal["auto", "pckh", "pck", "oks"],
+        typer.Option(help="auto: PCKh where heads are annotated, and PCK.", rich_help_panel=_METRICS),
+    ] = "auto",
+    threshold: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="SHARE",
+            help="In place of 0.5 and 0.1 (PCKh) or 0.2 (PCK); may be repeated.",
+            rich_help_panel=_METRICS,
+        ),
+    ] = None,
+    bootstrap: Annotated[
+        int,
+        typer.Option(
+            metavar="NUMBER", min=0, help="Resamples for the 95 % intervals (0: none).", rich_help_panel=_METRICS
+        ),
+    ] = 1000,
+    joints: Annotated[
+        bool, typer.Option("--joints", help="Print every joint too, with its labels.", rich_help_panel=_METRICS)
+    ] = False,
     minimum: Annotated[
         float | None,
-        typer.Option("--min", metavar="PERCENT", help="Exit with 4 where the mean PCK@0.2 of the limbs is lower."),
+        typer.Option(
+            "--min",
+            metavar="PERCENT",
+            help="Exit with 4 where the limbs' mean PCK is lower (--metric pckh: its first mean; oks: AP).",
+            rich_help_panel=_METRICS,
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all figures as .json.", rich_help_panel=_OUT)
+    ] = None,
+    worst: Annotated[
+        int,
+        typer.Option(metavar="NUMBER", min=0, help="Draw the persons with the largest error.", rich_help_panel=_OUT),
+    ] = 0,
+    sheet: Annotated[
+        Path, typer.Option(metavar="FILE", help="The picture that --worst writes.", rich_help_panel=_OUT)
+    ] = Path("worst.png"),
+    curve: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Write PCK over the threshold: .csv or .png; may be repeated.", rich_help_panel=_OUT
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.", rich_help_panel=_OUT)] = (
+        False
+    ),
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="A.json B.json", help="Compare two reports, with nothing but --bootstrap.", rich_help_panel=_OUT
+        ),
     ] = None,
 ) -> None:
-    """Score a network on annotated persons.
+    """Score a network, or predictions in a file, on annotated persons.
 
-    Each person is cropped by its annotated box, enlarged as in training. PCK@0.2 counts a joint as found within 0.2 of
-    the torso's length (left shoulder to right hip), PCKh@0.5 within half the head's size. Joints without a label do not
-    count, nor do people without the two joints of the torso, or without a head box.
+    Each person is cropped by its annotated box, enlarged as in training. PCKh@0.5 counts a joint as found within half
+    the head's size, PCK@0.2 within 0.2 of the torso's length. Joints without a label do not count, nor do people
+    without a head box, or without the two joints of the torso.
 
     Several processes share the persons: torchrun --nproc-per-node NUMBER -m posehg eval ...
     """
-    from posehg import checkpoints, datasets, evaluation, processes
-    from posehg.datasets import packed, parts
-    from posehg.inference.estimator import Estimator
-
-    if "+" in dataset:
-        raise UsageError(f"--dataset {dataset}: one data set is evaluated at a time.")
-    estimator = Estimator(checkpoints.load(checkpoints.find(model)), device, flip, decoder)
-    annotated = datasets.load(dataset, data, split)
-    if limit:
-        annotated = datasets.spread(annotated, limit)
-    needed = parts.reach(estimator.config.input_size[0], estimator.config.padding, scale=0, rotation=0, translation=0)
-    for sentence in packed.shortfalls(annotated, needed):
-        guard.note(sentence)
-    with processes.joined(estimator.device) as world, guard.together(world):
-        share = len(processes.share(range(len(annotated)), world))
-        report = evaluation.evaluate(
-            estimator, annotated, lambda poses: guard.with_bar(poses, "Estimating", share) if world.first else poses
-        )
-        if world.first:
-            mirrored = "with flip test" if flip else "without flip test"
-            people = f"{report.persons:,} persons"
-            print(f"{report.dataset} {report.split}: {people}; model {model}, {mirrored}, {decoder} decoding")
-            _print(report)
-        _check(report, minimum)
-
-
-def _check(report: Report, minimum: float | None) -> None:
-    metric = report.tables[0]
-    name, score = next(iter(metric.means.items()))
-    if minimum is not None and not score >= minimum:
-        raise CheckFailed(f"{metric.metric}, {name}, is {score:.2f}: below the {minimum:g} that --min asks for.")
-
-
-def _print(report: Report) -> None:
-    absent = [joint for joint in report.skeleton.joints if joint not in report.joints]
-    if absent:
-        guard.note(f"The model does not have these joints of the data set, which are left out: {', '.join(absent)}.")
-    for table in report.tables:
-        guard.show(_printed(table, report.skeleton))
-
-
-def _printed(result: Table, skeleton: Skeleton) -> PrintedTable:
-    from rich import box
-    from rich.table import Table
-
-    table = Table("joint", box=box.SIMPLE_HEAD)
-    table.add_column(result.metric, justify="right")
-    table.add_column("counted", justify="right")
-    scores = result.scores
-    for joint, percent, labelled in zip(skeleton.joints, scores.percent, scores.labelled, strict=True):
-        table.add_row(joint.replace("_", " "), _percent(percent), f"{labelled:,}")
-    table.add_section()
-    for name, mean in result.means.items():
-        table.add_row(name, _percent(mean))
-    table.add_section()
-    table.add_row("persons that can be measured", "", f"{scores.persons:,}")
-    return table
-
-
-def _percent(value: float) -> str:
-    return f"{value:.2f}" if math.isfinite(value) else "-"
+    given = {
+        name
+        for name in context.params
+        if (how := context.get_parameter_source(name)) is not None and how.name == "COMMANDLINE"
+    }
+    if compare is not None:
+        eval_request.check_alone(given)
+        eval_run.compare(*compare, bootstrap)
+        return
+    request = Request(
+        dataset=dataset,
+        split=split,
+        data=data,
+        limit=limit,
+        source=source,
+        predictions=predictions,
+        submission=submission,
+        metric=metric,
+        thresholds=tuple(dict.fromkeys(threshold or ())),
+        bootstrap=bootstrap,
+        joints=joints,
+        minimum=minimum,
+        report=report,
+        worst=worst,
+        sheet=sheet,
+        curves=tuple(curve or ()),
+        overwrite=overwrite,
+    )
+    eval_request.check(request, given)
+    if source is not None:
+        eval_run.from_file(request, source)
+    else:
+        eval_run.from_network(request, model, flip, decoder, device)

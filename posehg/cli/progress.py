@@ -72,7 +72,7 @@ class TrainingProgress:
 
     def epoch(self, progress: RunProgress, validations: Sequence[Validation]) -> None:
         row = progress.history[-1]
-        scores = "  ".join(f"PCK@0.2 {v.data.name} {v.pck:.1f}" for v in validations)
+        scores = "  ".join(f"{v.measure} {v.data.name} {v.pck:.1f}" for v in validations)
         self.note(
             f"epoch {progress.epoch}/{self._config.epochs}  loss {row['loss']:.4f}  {scores}"
             f"  ({self._speed:.0f} crops/s)"

@@ -1,15 +1,20 @@
-"""Data sets of annotated persons. A member is one file with ``load(root, split)`` and one line in LOADERS."""
+"""Data sets of annotated persons. A member is one file with ``load(root, split)`` and one line in LOADERS.
+
+Wherever a set is named, a file of one's own may be, too: see ``custom``.
+"""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
 from difflib import get_close_matches
+from glob import escape
 from importlib import import_module
+from os.path import isfile
 from pathlib import Path
 from types import ModuleType
 
-from posehg.datasets import folder, packed
+from posehg.datasets import custom, folder, packed
 from posehg.datasets.dataset import Dataset, read_picture, spread
 from posehg.datasets.joining import join, on_skeleton
 from posehg.errors import NotAvailable, UsageError
@@ -18,6 +23,7 @@ from posehg.skeletons import MPII, Skeleton
 __all__ = [
     "LOADERS",
     "Dataset",
+    "is_file",
     "join",
     "load",
     "load_one",
@@ -26,16 +32,21 @@ __all__ = [
     "pack_path",
     "parse",
     "read_picture",
+    "set_names",
     "spread",
 ]
 
 
 def _module(name: str) -> ModuleType:
-    return import_module(f"posehg.datasets.{name}")  # only when it is asked for: some readers import much
+    file = name.replace("-", "_")
+    return import_module(f"posehg.datasets.{file}")  # only when it is asked for: some readers import much
 
 
 LOADERS: dict[str, Callable[[Path, str], Dataset]] = {
     "mpii": lambda root, split: _module("mpii").load(root, split),
+    "flic": lambda root, split: _module("flic").load(root, split),
+    "flic-pc": lambda root, split: _module("flic-pc").load(root, split),
+    "lsp": lambda root, split: _module("lsp").load(root, split),
     "lspet": lambda root, split: _module("lspet").load(root, split),
     "coco": lambda root, split: _module("coco").load(root, split),
     "synthetic": lambda root, split: _module("synthetic").load(root, split),
@@ -52,21 +63,30 @@ MPII_LIKE = {"mpii", "synthetic"}
 """Sets with all of MPII's joints: a joined set that has one of them is on MPII's skeleton."""
 
 
+TESTED = {"lsp", "flic", "flic-pc"}
+"""Sets whose official test split is posehg's val: of these test is another name for it."""
+
+
 def load_one(name: str, data: Path | None, split: str, joined: bool = False) -> Dataset:
-    """A set by its name, from its pack where there is one, else from its own files.
+    """A set by its name, from its pack where there is one, else from its own files; a file is read itself.
 
     data: the folder that holds it (DATA/NAME-SPLIT.zip, DATA/NAME or DATA itself); None: $POSEHG_DATA, else ./data.
+        Of a file it is the folder of its pictures.
     joined: whether it is one of several, which cannot all lie in DATA itself.
     """
-    _check_name(name)
+    if is_file(name):
+        return load_unpacked(name, data, split, joined)
+    split = "val" if split == "test" and name in TESTED else split
     home = folder.home(data)
     pack = pack_path(home, name, split)
     if pack.exists():
         return _from_pack(pack, name, split)
+    if name not in LOADERS and _packs_of(home, name):
+        raise NotAvailable(f"The data set {name} has no split {split} in {home}: there is no {pack}.")
     try:
         return load_unpacked(name, data, split, joined)
     except NotAvailable:
-        if (home / name).is_dir() or not _holds_packs(home):
+        if (home / name).is_dir() or not any(_packs_of(home, known) for known in LOADERS):
             raise
         command = f"posehg data pack --dataset {name} --split {split} --out {shlex.quote(str(home))}"
         hint = f"Pack it, with --data for where it lies unpacked: {command}"
@@ -78,25 +98,44 @@ def load_unpacked(name: str, data: Path | None, split: str, joined: bool = False
 
     pictures: whether they will be read: they must all be there then.
     """
+    if is_file(name):
+        return _with_persons(custom.load(name, data, split, LOADERS, pictures), Path(name))
     _check_name(name)
     if name in RENDERED:
         return LOADERS[name](Path(name), split)
-    root = folder.find(name, data, _module(name).ABOUT.hint(name), joined)
+    about = _module(name).ABOUT
+    root = folder.find(about.folder or name, data, about.hint(name), joined)
     dataset = _with_persons(LOADERS[name](root, split), root)
     if pictures:
         folder.check_pictures(name, dataset.persons)
     return dataset
 
 
+def is_file(name: str) -> bool:
+    """Whether it is a file of one's own, and no known set."""
+    return name not in LOADERS and custom.is_file(name)
+
+
+def set_names(names: str) -> str:
+    """The same sets by the names of their packs: ``people/mine.json:2+lspet`` -> ``mine:2+lspet``."""
+    return "+".join(
+        f"{_set_name(name)}:{times:.12g}" if times != 1 else _set_name(name) for name, times in parse(names)
+    )
+
+
+def _set_name(name: str) -> str:
+    return custom.set_name(name, LOADERS) if is_file(name) else name
+
+
 def pack_path(home: Path, name: str, split: str) -> Path:
     """Where the pack of a split lies in a folder of data sets."""
-    return home / f"{name}-{split}.zip"
+    return home / f"{_set_name(name)}-{split}.zip"
 
 
 def _check_name(name: str) -> None:
     if name not in LOADERS:
         close = get_close_matches(name, LOADERS, n=1)
-        known = f"The data sets are: {', '.join(LOADERS)}."
+        known = f"The data sets are: {', '.join(LOADERS)}; or give a .json or .csv file of your own."
         raise UsageError(f"There is no data set {name!r}.", f"Did you mean {close[0]}? {known}" if close else known)
 
 
@@ -108,8 +147,8 @@ def _from_pack(pack: Path, name: str, split: str) -> Dataset:
     return _with_persons(dataset, pack)
 
 
-def _holds_packs(home: Path) -> bool:
-    return any(next(home.glob(f"{name}-*.zip"), None) for name in LOADERS)
+def _packs_of(home: Path, name: str) -> bool:
+    return any(home.glob(f"{escape(name)}-*.zip"))
 
 
 def _with_persons(dataset: Dataset, root: Path) -> Dataset:
@@ -145,12 +184,37 @@ def _number(text: str) -> float:
 
 
 def parse(names: str) -> list[tuple[str, float]]:
-    """``mpii:2+lspet`` -> [("mpii", 2.0), ("lspet", 1.0)]."""
+    """``mpii:2+lspet`` -> [("mpii", 2.0), ("lspet", 1.0)]. The path of a file may have + and : in it."""
     parts = []
-    for part in names.split("+"):
-        name, colon, count = part.strip().partition(":")
-        times = _number(count) if colon else 1.0
+    for part in _divided(names):
+        name, count = _weighed(part)
+        times = 1.0 if count is None else _number(count)
         if not name or not 0 < times <= 1000:
-            raise UsageError(f"{names!r} does not name data sets.", "Write mpii, or mpii+lspet, or mpii:2+lspet:0.5.")
+            raise UsageError(
+                f"{names!r} does not name data sets.", "Write mpii, or mpii+lspet, or mpii:2+lspet:0.5, or mine.json:2."
+            )
         parts.append((name, times))
     return parts
+
+
+def _divided(names: str) -> list[str]:
+    """At each +, but for those in the path of a file that is there."""
+    pieces, parts = names.split("+"), []
+    while pieces:
+        whole = ("+".join(pieces[:count]) for count in range(len(pieces), 1, -1))
+        part = next((text for text in whole if _is_whole(text.strip())), pieces[0])
+        parts.append(part.strip())
+        pieces = pieces[part.count("+") + 1 :]
+    return parts
+
+
+def _is_whole(part: str) -> bool:
+    """Whether it is one file, with each + in its path and none behind it."""
+    name, count = _weighed(part)
+    return "+" not in (count or "") and isfile(name)
+
+
+def _weighed(part: str) -> tuple[str, str | None]:
+    """The name, and what stands behind its colon."""
+    name, colon, count = part.rpartition(":")
+    return (name, count) if colon and (_number(count) > 0 or not is_file(part)) else (part, None)

@@ -11,6 +11,7 @@ class About:
 
     terms: its licence, in a few words. layout: what lies where in its folder, as ``images/``.
     splits: name -> how many persons the whole set has in it, and who, as "2,958 persons, J. Tompson's".
+    folder: that of the set whose files lie beside its own; of all others it is their name.
     """
 
     title: str
@@ -19,7 +20,9 @@ class About:
     terms: str
     layout: tuple[str, ...]
     splits: dict[str, str]
+    folder: str = ""
 
     def hint(self, name: str) -> str:
         """What to do where the set ``name`` is missing."""
-        return f"Get {self.title} from {self.url} and lay it out in a folder {name}: {', '.join(self.layout)}."
+        layout = ", ".join(self.layout)
+        return f"Get {self.title} from {self.url} and lay it out in a folder {self.folder or name}: {layout}."

@@ -75,8 +75,10 @@ def picture_of(person: Person) -> tuple[str, Path]:
 
 
 def people_by_picture(data: Dataset) -> dict[tuple[str, Path], list[tuple[int, Box]]]:
-    """For each picture the place in the set and the box of everybody on it."""
+    """For each picture the place in the set and the box of everybody on it; -1 for those who are ignored."""
     together: dict[tuple[str, Path], list[tuple[int, Box]]] = {}
     for index, person in enumerate(data.persons):
         together.setdefault(picture_of(person), []).append((index, person.box))
+    for person in data.ignored:
+        together.setdefault(picture_of(person), []).append((-1, person.box))
     return together

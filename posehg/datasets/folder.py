@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import zlib
@@ -20,6 +21,7 @@ _HERE = "Give the folder that holds it with --data DIR."
 
 # What scipy raises for a file that is broken or of another kind depends on the byte where it gives up.
 _BROKEN_MAT = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, NotImplementedError, zlib.error)
+_BROKEN_GZ = (OSError, EOFError, zlib.error)
 
 
 def home(data: Path | None) -> Path:
@@ -48,7 +50,10 @@ def check_split(name: str, split: str, splits: Collection[str]) -> None:
         raise UsageError(f"The data set {name} has no split {split!r}.", f"It has: {', '.join(splits)}.")
 
 
-def check_pictures(name: str, persons: Sequence[Person]) -> None:
+_UNPACK = "Unpack the set's pictures there; the annotations name these files."
+
+
+def check_pictures(name: str, persons: Sequence[Person], hint: str = _UNPACK) -> None:
     """Raises NotAvailable where annotated pictures are not there. Each folder is listed once."""
     needed = {person.image for person in persons}
     missing = missing_pictures(persons)
@@ -56,7 +61,7 @@ def check_pictures(name: str, persons: Sequence[Person]) -> None:
         raise NotAvailable(
             f"{len(missing):,} of {len(needed):,} pictures of {name} are missing in {missing[0].parent}; "
             f"the first is {missing[0].name}.",
-            "Unpack the set's pictures there; the annotations name these files.",
+            hint,
         )
 
 
@@ -76,11 +81,11 @@ def _names(folder: Path) -> set[str]:
 
 
 def read_json(path: Path, expected: str) -> Any:
-    """What a json file holds. Raises NotAvailable, naming the file and ``expected``, where it cannot be read."""
+    """What a .json or .json.gz file holds. Raises NotAvailable, naming it and ``expected``, where it cannot be read."""
     content = _bytes(path)
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError):  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        return json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
+    except (ValueError, RecursionError, *_BROKEN_GZ):  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise unreadable(path, expected) from None
 
 

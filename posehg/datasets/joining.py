@@ -88,7 +88,9 @@ def on_skeleton(dataset: Dataset, skeleton: Skeleton) -> Dataset:
             f"The data set {dataset.name} has no joint in common with the skeleton {skeleton.name!r}.",
             f"It has: {', '.join(dataset.skeleton.joints)}.",
         )
-    return replace(dataset, skeleton=skeleton, persons=_Mapped(dataset.persons, _Move(channels)))
+    move = _Move(channels)
+    persons, ignored = _Mapped(dataset.persons, move), [move(person) for person in dataset.ignored]
+    return replace(dataset, skeleton=skeleton, persons=persons, ignored=ignored)
 
 
 def _sources(joint: str, joints: tuple[str, ...]) -> tuple[int, ...]:
@@ -121,18 +123,23 @@ def join(datasets: Sequence[Dataset], skeleton: Skeleton, repeats: Sequence[floa
 
     repeats: how many times each set's persons are in the result, so that a small set weighs more; once by default.
         A part of a time takes the first of them.
+    The names that a set's own files have for its pictures are not kept: two sets may have the same ones.
     Raises UsageError where two sets have one name or a set has no joint in common with the skeleton.
     """
     repeats = repeats or (1,) * len(datasets)
     names = [dataset.name for dataset in datasets]
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
-        raise UsageError(f"The data set {twice[0]} is named twice.", f"Write {twice[0]}:2 to have its persons twice.")
-    parts = [_Mapped(on_skeleton(part, skeleton).persons, _Mark(part.name)) for part in datasets]
+        hint = f"Write {twice[0]}:2 to have its persons twice; two files of one name need to be renamed."
+        raise UsageError(f"The data set {twice[0]} is named twice.", hint)
+    moved = [on_skeleton(part, skeleton) for part in datasets]
+    notes = [f"{part.name}: {part.note}" for part in datasets if part.note]
     return Dataset(
         name="+".join(names),
         split=datasets[0].split,
         skeleton=skeleton,
-        persons=_Chained(parts, repeats),
+        persons=_Chained([_Mapped(part.persons, _Mark(part.name)) for part in moved], repeats),
         read=ReadBySource({part.name: part.read for part in datasets}),
+        note=" ".join(notes),
+        ignored=[_Mark(part.name)(person) for part in moved for person in part.ignored],
     )

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from posehg.datasets.about import About
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import check_split, read_mat, unreadable
-from posehg.errors import NotAvailable
+from posehg.datasets.folder import check_split
+from posehg.datasets.leeds import read_joints
 from posehg.geometry import Box
 from posehg.poses import Person
 from posehg.skeletons import LSP
@@ -36,29 +36,15 @@ MIN_JOINTS = 2
 
 def load(root: Path, split: str) -> Dataset:
     check_split("lspet", split, SPLITS)
-    path = root / "joints.mat"
-    if not path.is_file():
-        raise NotAvailable(f"{root} holds no joints.mat.", ABOUT.hint("lspet"))
-    joints = _read_joints(path)
-    numbers = range(joints.shape[2])[SPLITS[split]]
-    persons = [person for i in numbers if (person := _person(root / f"images/im{i + 1:05d}.jpg", joints[:, :, i]))]
-    return Dataset("lspet", split, LSP, persons)
-
-
-def _read_joints(path: Path) -> NDArray[np.float64]:
-    """(14, 3, N): x, y, labelled."""
-    expected = "the joints.mat of LSPET, whose variable 'joints' is (14, 3, N)"
-    joints = np.asarray(read_mat(path, "joints", expected))
-    if joints.ndim == 2:
-        joints = joints[:, :, None]  # a set of one person, which reading squeezed
-    if joints.shape[:2] != (len(LSP.joints), 3) or joints.dtype.kind not in "fiu":
-        raise unreadable(path, expected)
-    return joints.astype(np.float64)
+    joints = read_joints(root, "lspet", ABOUT)
+    numbers = range(len(joints))[SPLITS[split]]
+    persons = [person for i in numbers if (person := _person(root / f"images/im{i + 1:05d}.jpg", joints[i]))]
+    return Dataset("lspet", split, LSP, persons, origin=1)
 
 
 def _person(image: Path, joints: NDArray[np.float64]) -> Person | None:
     """joints: (14, 3)."""
-    labelled = joints[:, 2] > 0
+    labelled = (joints[:, 2] > 0) & np.isfinite(joints[:, :2].sum(axis=1))
     keypoints = np.where(labelled[:, None], joints[:, :2] - 1, np.nan)
     box = Box.bounding(keypoints)
     if box is None or labelled.sum() < MIN_JOINTS:

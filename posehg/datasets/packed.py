@@ -6,12 +6,12 @@ It is an ordinary ZIP file, whose pictures are not compressed again:
     annotations.json                what is known of them, in pixels of their parts
     the ZIP's comment               SHA-256 of all bytes before it, in hexadecimal: the last 64 bytes of the file
 
-    annotations.json: format, version, name, split
-                      skeleton: name, joints, limbs, torso
+    annotations.json: format, version, name, split, note, origin (see Dataset)
+                      skeleton: name, joints, limbs, torso; flip_pairs and sigmas where it has its own
                       reach: padding, size (see parts.Reach)
                       source: SHA-256 of the annotation that was packed
                       persons: file, id, box [x, y, w, h], keypoints [x, y, x, y, ...] (null where not labelled),
-                               visible [true, ...], head_size (number or null),
+                               visible [true, ...], head_size (number or null), area (where it is known),
                                others [box, ...] (further people whom the part shows)
 
 ``packing`` writes it.
@@ -40,7 +40,7 @@ from posehg.geometry import Box
 from posehg.poses import Person
 from posehg.skeletons import SKELETONS, Skeleton
 
-__all__ = ["ANNOTATIONS", "FORMAT", "VERSION", "Reader", "load", "reach_of"]
+__all__ = ["ANNOTATIONS", "FORMAT", "VERSION", "Reader", "load", "reach_of", "source_of"]
 
 ANNOTATIONS = "annotations.json"
 FORMAT, VERSION = "posehg-packed", 1
@@ -62,6 +62,11 @@ def load(path: Path) -> Dataset:
         return _dataset(path, content, reader)
     except _BROKEN_JSON as error:
         raise _unreadable(path, error) from None
+
+
+def source_of(path: Path) -> str:
+    """The digest of what was packed. Raises NotAvailable as ``load`` does."""
+    return str(_open(path)[0].get("source"))
 
 
 def reach_of(path: Path) -> Reach:
@@ -117,17 +122,20 @@ def _check_version(path: Path, content: dict[str, Any]) -> None:
 
 
 def _dataset(path: Path, content: dict[str, Any], reader: Reader) -> Dataset:
-    skeleton = _skeleton(**content["skeleton"])
+    skeleton = Skeleton.from_dict(content["skeleton"])
+    skeleton = next((known for known in SKELETONS.values() if known == skeleton), skeleton)
     persons = [_person(path, record, len(skeleton.joints)) for record in content["persons"]]
     for person in persons:
         reader.places[person.image.name]  # a KeyError is told by the caller
-    return Dataset(str(content["name"]), str(content["split"]), skeleton, persons, reader)
-
-
-def _skeleton(name: str, joints: list[str], limbs: list[list[str]], torso: list[str]) -> Skeleton:
-    skeleton = Skeleton(name, tuple(joints), tuple((a, b) for a, b in limbs), (torso[0], torso[1]))
-    known = SKELETONS.get(name)
-    return known if known == skeleton else skeleton
+    return Dataset(
+        name=str(content["name"]),
+        split=str(content["split"]),
+        skeleton=skeleton,
+        persons=persons,
+        read=reader,
+        note=str(content.get("note", "")),  # packs of older versions have none of these
+        origin=int(content.get("origin", 0)),
+    )
 
 
 def _reach(padding: float, size: int) -> Reach:
@@ -139,7 +147,7 @@ def _person(path: Path, record: dict[str, Any], joints: int) -> Person:
     visible = np.array(record["visible"], dtype=np.bool_).reshape(joints)
     if np.isinf(keypoints).any():
         raise ValueError("a joint lies nowhere")
-    head_size = record["head_size"]
+    head_size, area = record["head_size"], record.get("area")
     return Person(
         image=path / record["file"],
         box=_box(*record["box"]),
@@ -148,6 +156,7 @@ def _person(path: Path, record: dict[str, Any], joints: int) -> Person:
         head_size=None if head_size is None else float(head_size),
         id=str(record["id"]),
         others=tuple(_box(*box) for box in record["others"]),
+        area=None if area is None else float(area),
     )
 
 

@@ -46,13 +46,13 @@ def pack(
     Raises UsageError where the file exists and may not be overwritten, InputError for a picture that cannot be read.
     """
     records: list[dict[str, Any]] = []
-    source, longest = hashlib.sha256(), 0
+    source, longest = _begun(dataset), 0
     with atomic(path, overwrite) as temporary:
         with ZipFile(temporary, "w") as archive:
             for person, original, part in _parts(dataset, reach, watch):
                 file = f"{len(records):07d}.jpg"
                 records.append({"file": file, **_record(person)})
-                source.update(json.dumps([original.image.name, _record(original)]).encode())
+                source.update(_told(original))
                 longest = max(longest, *part.shape[:2])
                 archive.writestr(_entry(file, ZIP_STORED), _jpeg(part, quality))
             content = {**_head(dataset, reach), "source": source.hexdigest(), "persons": records}
@@ -60,6 +60,22 @@ def pack(
             archive.comment = sealing.BLANK
         sealing.seal(temporary)
     return longest
+
+
+def digest(dataset: Dataset) -> str:
+    """SHA-256 of the annotation: of the joints, and of what is known of each person and of their picture's name."""
+    source = _begun(dataset)
+    for person in dataset.persons:
+        source.update(_told(person))
+    return source.hexdigest()
+
+
+def _begun(dataset: Dataset) -> hashlib._Hash:
+    return hashlib.sha256(json.dumps(dataset.skeleton.as_dict()).encode())
+
+
+def _told(person: Person) -> bytes:
+    return json.dumps([person.image.name, _record(person)]).encode()
 
 
 def _parts(dataset: Dataset, reach: Reach, watch: Watch) -> Iterator[tuple[Person, Person, Image]]:
@@ -91,6 +107,7 @@ def _moved(person: Person, to_part: Affine, others: tuple[Box, ...]) -> Person:
         box=moved(person.box, to_part),
         keypoints=to_part(person.keypoints),
         head_size=None if person.head_size is None else person.head_size * to_part.scale,
+        area=None if person.area is None else person.area * to_part.scale**2,
         others=others,
     )
 
@@ -101,7 +118,9 @@ def _head(dataset: Dataset, reach: Reach) -> dict[str, Any]:
         "version": VERSION,
         "name": dataset.name,
         "split": dataset.split,
-        "skeleton": asdict(dataset.skeleton),
+        "note": dataset.note,
+        "origin": dataset.origin,
+        "skeleton": dataset.skeleton.as_dict(),
         "reach": asdict(reach),
     }
 
@@ -115,6 +134,7 @@ def _record(person: Person) -> dict[str, Any]:
         "keypoints": [number if known else None for number, known in numbers],
         "visible": person.visible.tolist(),
         "head_size": None if person.head_size is None else round(person.head_size, _DIGITS),
+        **({} if person.area is None else {"area": round(person.area, _DIGITS)}),
         "others": [_numbers(box) for box in person.others],
     }
 

@@ -31,7 +31,12 @@ def predicted(
     """
     mine = replace(data, persons=processes.share(data.persons, processes.world()))
     poses = processes.interleaved(processes.agreed(lambda: list(watch(estimate(estimator, mine)))))
-    return poses, _on_skeleton(poses, data.skeleton)
+    return poses, _on_skeleton(poses, data.skeleton, lambda pose: pose.keypoints, (2,))
+
+
+def scores(poses: Sequence[Pose], skeleton: Skeleton) -> Array:
+    """(N, J): each joint's score, matched by name; NaN for one that the network does not have."""
+    return _on_skeleton(poses, skeleton, lambda pose: pose.scores, ())
 
 
 def joints_in_common(estimator: Estimator, data: Dataset) -> tuple[str, ...]:
@@ -39,14 +44,16 @@ def joints_in_common(estimator: Estimator, data: Dataset) -> tuple[str, ...]:
     return tuple(joint for joint in data.skeleton.joints if joint in estimator.config.skeleton.joints)
 
 
-def _on_skeleton(poses: Sequence[Pose], skeleton: Skeleton) -> Array:
-    """poses: all of one skeleton."""
-    keypoints = np.full((len(poses), len(skeleton.joints), 2), np.nan)
+def _on_skeleton(
+    poses: Sequence[Pose], skeleton: Skeleton, of: Callable[[Pose], Array], shape: tuple[int, ...]
+) -> Array:
+    """What ``of`` gives of each pose, (J, *shape), as (N, J, *shape) on the skeleton. poses: all of one skeleton."""
+    moved = np.full((len(poses), len(skeleton.joints), *shape), np.nan)
     for channel, joint in enumerate(skeleton.joints):
         if poses and joint in poses[0].skeleton.joints:
             source = poses[0].skeleton.index(joint)
-            keypoints[:, channel] = [pose.keypoints[source] for pose in poses]
-    return keypoints
+            moved[:, channel] = [of(pose)[source] for pose in poses]
+    return moved
 
 
 def _views(estimator: Estimator, data: Dataset) -> Iterator[View]:

@@ -38,5 +38,5 @@ class Board:
 
     def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
         for validation in validations:
-            self._writer.add_scalar(f"PCK@0.2 {validation.data.name}", validation.pck, progress.epoch)
+            self._writer.add_scalar(f"{validation.measure} {validation.data.name}", validation.pck, progress.epoch)
         self._writer.flush()

@@ -41,7 +41,11 @@ def _option(default: Any, panel: str, help: str, shown: str = "") -> Any:
 class TrainConfig:
     """The options of ``posehg train``. Lengths are in crop pixels or heatmap cells, angles in degrees."""
 
-    dataset: str = _option("mpii", _DATA, "mpii, lspet, coco, synthetic; joined by +, with :N to weigh: mpii:2+lspet.")
+    dataset: str = _option(
+        "mpii",
+        _DATA,
+        "mpii, flic, lsp, lspet, coco, synthetic, FILE.json, FILE.csv; joined by +, with :N to weigh: mpii:2+lspet.",
+    )
     skeleton: str = _option("", _DATA, "mpii, lsp, flic or coco.", "the data set's own")
     joints: str = _option("", _DATA, "Only these joints, as left_wrist,right_wrist.", "all")
     limit: int = _option(0, _DATA, "Train and validate on so many persons only (0: all).")

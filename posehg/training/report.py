@@ -104,7 +104,7 @@ def _curves(progress: Progress) -> Image:
     pck = {key.removeprefix("pck_"): line(key) for key in scores}
     panels = [charts.line_chart("training loss", "epoch", {"loss": line("loss")})]
     if pck:
-        panels.append(charts.line_chart("validation PCK@0.2, limb joints", "epoch", pck))
+        panels.append(charts.line_chart("validation PCK, limb joints", "epoch", pck))
     return np.concatenate(panels, axis=1)
 
 
@@ -122,9 +122,5 @@ def sheet(validation: Validation) -> Image:
 
 
 def _cell(validation: Validation, index: int) -> Image:
-    person, pose = validation.data.persons[index], validation.poses[index]
-    to_cell = Affine.crop(pose.box, (_SHEET_CELL, _SHEET_CELL))
-    picture = images.warp(validation.data.read(person), to_cell, (_SHEET_CELL, _SHEET_CELL))
-    moved = pose.moved(to_cell)
-    predicted = drawing.draw(picture, [moved], threshold=0.0)
-    return drawing.draw_labels(predicted, validation.data.skeleton, to_cell(person.keypoints), moved.box, plain=True)
+    person, data = validation.data.persons[index], validation.data
+    return drawing.judged(data.read(person), validation.poses[index], data.skeleton, person.keypoints, _SHEET_CELL)

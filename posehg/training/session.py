@@ -86,7 +86,8 @@ def rehearse(config: TrainConfig, place: Place, listener: Listener, source: Chec
     filled_already = place.cache is not None and cache.holds(place.cache, config)
     place = replace(place, data=place.cache if filled_already else place.data, cache=None)
     with processes.joined(devices.resolve(config.device)) as world, processes.watched():
-        sets = processes.alike(lambda: load_sets(config, place.data, listener))
+        named = _named(config, packs=filled_already)
+        sets = processes.alike(lambda: load_sets(named, place.data, listener))
         config = unchanged(config) if config.overfit else config
         return rehearsal.rehearse(config, sets.training, sets.validation, listener, source, world)
 
@@ -98,11 +99,18 @@ def load_sets(config: TrainConfig, data: Path | None, listener: Listener) -> Set
         training = whole = datasets.spread(whole, config.overfit or config.limit)
     if config.joints:
         training = datasets.on_skeleton(whole, whole.skeleton.subset(_names(config.joints)))
+    if training.note:
+        listener.note(training.note)
     validation = [whole] if config.overfit else _validation(config, data, listener)
     _tell_of_packs(training, views.reach_of(config), listener)
     for part in validation:
         _tell_of_packs(part, views.reach_of(unchanged(config)), listener)
     return Sets(training, validation)
+
+
+def _named(config: TrainConfig, packs: bool) -> TrainConfig:
+    """With files of one's own called as their packs are, where these are to be read."""
+    return replace(config, dataset=datasets.set_names(config.dataset)) if packs else config
 
 
 def _tell_of_packs(data: Dataset, needed: Reach, listener: Listener) -> None:
@@ -128,7 +136,8 @@ def run(
         _check_new(folder)
     with processes.joined(devices.resolve(config.device)) as world, processes.watched():
         data = place.data if place.cache is None else filled(place.cache, config, place.data, listener, world)
-        sets = processes.alike(lambda: load_sets(config, data, listener))
+        named = _named(config, packs=place.cache is not None)
+        sets = processes.alike(lambda: load_sets(named, data, listener))
         used = unchanged(config) if config.overfit else config
         reporting = processes.alike(
             lambda: report.Reporting(folder, listener, world.first, sets.training, used, tensorboard)

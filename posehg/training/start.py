@@ -11,6 +11,7 @@ from torch import nn
 from posehg import __version__
 from posehg.checkpoints import Checkpoint, ModelConfig
 from posehg.checkpoints.transfer import transfer
+from posehg.datasets import set_names
 from posehg.datasets.dataset import Dataset
 from posehg.network import HourglassConfig, StackedHourglass
 from posehg.training.config import TrainConfig
@@ -49,7 +50,8 @@ def _provenance(config: TrainConfig, origin: str) -> dict[str, str]:
     default = TrainConfig(loss=config.loss)  # whose learning rate follows from the loss
     chosen = [f"{name} {value}" for name, value in options.items() if value != getattr(default, name) or name == "loss"]
     chosen = [text for text in chosen if text != "loss mse"]
-    trained_on = f"{config.dataset}, after {origin}" if origin else config.dataset
+    names = set_names(config.dataset)  # a model's file is passed on, and the path of a data set's is nobody's business
+    trained_on = f"{names}, after {origin}" if origin else names
     return {"made_by": f"posehg {__version__}", "trained_on": trained_on, "options": ", ".join(chosen)}
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,21 +34,41 @@ def dots_data(monkeypatch: pytest.MonkeyPatch) -> Dataset:
     return data
 
 
-def rows(text: str) -> dict[str, list[str]]:
-    """The lines of a table: what stands before the numbers, and these."""
-    lines = [line.split() for line in text.splitlines() if line.strip()]
-    return {" ".join(w for w in line if not w[0].isdigit()): [w for w in line if w[0].isdigit()] for line in lines}
-
-
 def test_the_scores_are_printed_as_tables(posehg: Posehg, dots: Path, dots_data: Dataset) -> None:
     run = posehg("eval", "--model", dots)
     assert (run.code, run.err) == (0, "")
-    heading, pck, pckh = run.out.partition("PCK@0.2")[0], *run.out.split("PCK@0.2")[1].split("PCKh@0.5")
-    assert heading.startswith(f"made val: 4 persons; model {dots}, with flip test, subpixel decoding\n")
-    assert rows(pck)["right hand"] == rows(pckh)["right hand"] == ["75.00", "4"]
-    assert rows(pck)["nose"] == rows(pckh)["nose"] == ["100.00", "4"]
-    assert "mean of all 3 joints" in run.out
-    assert "91.67" in run.out
+    heading, pckh, pck = run.out.partition("PCKh:")[0], *run.out.split("PCKh:")[1].split("PCK:")
+    assert heading == f"made val: 4 persons; model {dots}, with flip test, subpixel decoding\n\n"
+    assert pckh.startswith(
+        " found within that share of the head's size (0.6 of its box's diagonal).\n4 of 4 persons can be"
+    )
+    assert pck.startswith(" found within that share of the torso's length (nose to left hand).\n4 of 4 persons can be")
+    assert columns(pckh)["PCKh@0.5"] == {"Hand": "87.50", "Mean": "91.67"}
+    assert columns(pckh)["PCKh@0.1"] == {"Hand": "87.50", "Mean": "91.67"}
+    assert columns(pck)["PCK@0.2"] == {"Hand": "87.50", "Mean": "91.67"}
+    assert "PCKh@0.5  3 joints                    91.67  75.00 to 100.00\n" in pckh
+    assert "PCK@0.2  all 3 joints    91.67  75.00 to 100.00\n" in pck
+    assert max(map(len, run.out.splitlines()[1:])) <= 80
+
+
+def columns(text: str) -> dict[str, dict[str, str]]:
+    """The lines of the table of groups: the metric and its threshold, and the figure in each column."""
+    lines = [line.split() for line in text.splitlines()]
+    (head,) = [line for line in lines if line and line[-1] == "Mean"]
+    return {
+        line[0]: dict(zip(head, line[1:], strict=True))
+        for line in lines
+        if len(line) == len(head) + 1 and "@" in line[0]
+    }
+
+
+def test_joints_are_printed_with_their_labels_when_asked(posehg: Posehg, dots: Path, dots_data: Dataset) -> None:
+    run = posehg("eval", "--model", dots, "--joints", "--metric", "pck")
+    lines = [line.split() for line in run.out.splitlines()]
+    assert ["right", "hand", "75.00", "25.00", "to", "100.00", "4"] in lines
+    assert ["nose", "100.00", "100.00", "to", "100.00", "4"] in lines
+    assert ["Hand", "87.50", "62.50", "to", "100.00", "8"] in lines
+    assert "right hand" not in posehg("eval", "--model", dots).out
 
 
 def test_fewer_persons_are_taken_when_asked(posehg: Posehg, dots: Path, dots_data: Dataset) -> None:
@@ -55,12 +76,49 @@ def test_fewer_persons_are_taken_when_asked(posehg: Posehg, dots: Path, dots_dat
     assert run.out.startswith(f"made val: 2 persons; model {dots}, without flip test, quarter decoding\n")
 
 
-@pytest.mark.parametrize(("minimum", "code"), [(91.6, 0), (91.7, 4)])
-def test_min_is_a_gate(posehg: Posehg, dots: Path, dots_data: Dataset, minimum: float, code: int) -> None:
-    run = posehg("eval", "--model", dots, "--min", minimum)
-    assert run.code == code
-    assert ("below the 91.7 that --min asks for." in run.err) == bool(code)
-    assert "PCK@0.2" in run.out  # the tables are printed all the same
+def test_what_must_be_known_of_the_data_is_printed(
+    posehg: Posehg, dots: Path, dots_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = replace(dots_data, note="Left is the person's own.")
+    monkeypatch.setattr(datasets, "load", lambda name, root, split: noted)
+    assert posehg("eval", "--model", dots).out.splitlines()[1] == "Left is the person's own."
+
+
+def test_metric_and_thresholds_can_be_chosen(posehg: Posehg, dots: Path, dots_data: Dataset) -> None:
+    run = posehg("eval", "--model", dots, "--metric", "pckh", "--threshold", 5, "--threshold", 0.3, "--bootstrap", 0)
+    assert columns(run.out) == {
+        "PCKh@5": {"Hand": "100.00", "Mean": "100.00"},
+        "PCKh@0.3": {"Hand": "87.50", "Mean": "91.67"},
+    }
+    assert "PCK:" not in run.out
+    assert " to " not in run.out.partition("mean of")[2]
+
+
+def test_oks_is_computed_from_the_annotated_boxes(posehg: Posehg, dots: Path, dots_data: Dataset) -> None:
+    run = posehg("eval", "--model", dots, "--metric", "oks")
+    assert run.code == 0
+    assert "the annotated boxes were given" in run.out
+    assert "each person is taken to be as large as its box" in run.out
+    # One person of four has one joint of three far away: an OKS of 2/3, which is above four of ten thresholds.
+    assert [line.split()[:3] for line in run.out.splitlines() if line.startswith("AR")] == [["AR", "0.850", "1.000"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "minimum", "name"),
+    [
+        ((), 91.7, "PCK@0.2, mean of all 3 joints, is 91.67: below the 91.7 that --min asks for."),
+        (("--metric", "pckh"), 91.7, "PCKh@0.5, mean of 3 joints, is 91.67: below the 91.7 that --min asks for."),
+        (("--metric", "oks"), 99, "OKS, AP in percent, is "),
+    ],
+)
+def test_min_is_a_gate(
+    posehg: Posehg, dots: Path, dots_data: Dataset, options: tuple[str, ...], minimum: float, name: str
+) -> None:
+    run = posehg("eval", "--model", dots, *options, "--min", minimum)
+    assert run.code == 4
+    assert f"Error: {name}" in run.err
+    assert "made val" in run.out  # the tables are printed all the same
+    assert posehg("eval", "--model", dots, *options, "--min", 80).code == 0
 
 
 def test_a_model_of_another_skeleton_is_refused(posehg: Posehg, dots_data: Dataset, tmp_path: Path) -> None:
@@ -74,8 +132,8 @@ def test_joints_that_the_model_does_not_have_are_told(posehg: Posehg, dots_data:
     checkpoints.save_folder(tmp_path / "nose", stubs.tiny(Skeleton("nose", ("nose",), ())))
     run = posehg("eval", "--model", tmp_path / "nose")
     assert run.code == 0
-    assert "left out: right_hand, left_hand.\n" in run.err
-    assert rows(run.out)["right hand -"] == ["0"]
+    assert "joints of the data set, and they are left out: right_hand, left_hand.\n" in run.err
+    assert "Hand" not in run.out
 
 
 def test_a_picture_that_is_missing_is_named(
@@ -110,4 +168,4 @@ def test_a_process_of_its_own_scores_rendered_people(
     out, err = process.communicate(timeout=240)
     assert (process.returncode, err) == (0, b"")
     assert out.decode().startswith("synthetic val: 2 persons; ")
-    assert "mean of the 12 limb joints" in out.decode()
+    assert "the 12 limb joints" in out.decode()

@@ -74,8 +74,26 @@ def test_a_score_below_the_gate_fails_and_is_told_once(model: Path) -> None:
     both = torchrun(*EVAL, "--model", model, "--min", 100)
     assert both.returncode != 0
     assert len(errors(both.stderr)) == 1
-    assert both.stdout.count("PCK@0.2") == 1
+    assert both.stdout.count("\nPCK: ") == 1
     assert "exitcode  : 4" in both.stderr
+
+
+def test_files_are_written_once_and_are_those_of_one_process(posehg: Posehg, model: Path, tmp_path: Path) -> None:
+    one, other = ((f"--predictions={tmp_path / n}.json", f"--report={tmp_path / n}-report.json") for n in ("a", "b"))
+    assert posehg(*EVAL, "--model", model, "--device", "cpu", *one).code == 0
+    both = torchrun(*EVAL, "--model", model, *other)
+    assert (both.returncode, both.stderr) == (0, f"Wrote {tmp_path}/b.json.\nWrote {tmp_path}/b-report.json.\n")
+    assert (tmp_path / "b.json").read_text() == (tmp_path / "a.json").read_text()
+    a, b = (json.loads((tmp_path / f"{name}-report.json").read_text()) for name in ("a", "b"))
+    assert {key for key in a if a[key] != b[key]} <= {"command"}
+
+
+def test_a_file_that_exists_ends_all_before_the_work_and_is_told_once(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text("mine")
+    both = torchrun(*EVAL, "--model", model, "--report", tmp_path / "r.json")
+    assert both.returncode != 0
+    assert set(errors(both.stderr)) == {f"Error: {tmp_path / 'r.json'} exists already."}
+    assert (both.stdout, (tmp_path / "r.json").read_text()) == ("", "mine")
 
 
 # ---- predict -----------------------------------------------------------------------------------------------------

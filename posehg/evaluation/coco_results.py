@@ -1,0 +1,144 @@
+"""COCO's results files: people found on pictures, any number of them on each.
+
+    [{"image_id": 785, "category_id": 1, "keypoints": [x, y, v, ..], "score": 0.9}, ..]
+
+https://cocodataset.org/#format-results. Coordinates are photo pixels counted from 0; the v's are not looked at when
+results are scored, so posehg writes the joints' scores there.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posehg.datasets.dataset import Dataset
+from posehg.datasets.folder import unreadable
+from posehg.errors import NotAvailable, UsageError
+from posehg.evaluation.opening import opened
+from posehg.evaluation.prediction_formats.predicted import given, numbers
+from posehg.files import atomic
+from posehg.metrics import Array
+
+PERSON = 1
+"""COCO's category of people."""
+
+_EXPECTED = "a list of COCO results"
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """Somebody found on a picture.
+
+    keypoints: (J, 2) photo pixels counted from 0, NaN where nothing is predicted. scores: (J,), NaN where unknown.
+    score: by which people are ranked.
+    """
+
+    image: Path
+    keypoints: Array
+    scores: Array
+    score: float
+
+
+def is_results(path: Path) -> bool:
+    """Whether a file is a JSON list; posehg's own predictions are an object. False where it cannot be read."""
+    if path.suffix.lower() != ".json":
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(1024).removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"["
+    except OSError:
+        return False
+
+
+def read_results(path: Path, data: Dataset) -> list[Detection]:
+    """The people of a results file, in its order, on the pictures of a set, their joints those of its skeleton.
+
+    Raises NotAvailable where the file cannot be read, is none of that kind, or names pictures that the set does not
+    have.
+    """
+    pictures = _pictures(data)
+    with opened(path, _EXPECTED) as file:
+        records = json.load(file)
+        _check_records(path, records)
+        unknown = sorted({str(record["image_id"]) for record in records} - pictures.keys())
+        if unknown:
+            raise NotAvailable(
+                f"{len(unknown):,} pictures in {path} are not among the {len(pictures):,} of {data.name} {data.split}, "
+                f"as {unknown[0]}.",
+                "Score results on the split that they were made for.",
+            )
+        return [
+            _detection(path, number, record, pictures, len(data.skeleton.joints))
+            for number, record in enumerate(records, start=1)
+        ]
+
+
+def write_results(path: Path, data: Dataset, detections: Sequence[Detection], overwrite: bool = False) -> None:
+    """A file for COCO's tools and server. What has no place in it: a joint that is not predicted is 0, 0, 0.
+
+    Raises as ``predictions.write`` does.
+    """
+    ids = {image: name for name, image in _pictures(data).items()}
+    records = [_record(detection, _image_id(ids[detection.image])) for detection in detections]
+    with atomic(path, overwrite) as temporary:
+        temporary.write_text(json.dumps(records, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _pictures(data: Dataset) -> Mapping[str, Path]:
+    """The pictures by the names that results files have for them."""
+    if data.pictures:
+        return data.pictures
+    pictures: dict[str, Path] = {}
+    for person in [*data.persons, *data.ignored]:
+        if pictures.setdefault(person.image.name, person.image) != person.image:
+            raise UsageError(
+                f"{data.name} {data.split} has two pictures with the name {person.image.name}.",
+                "Results name people's pictures: take one data set at a time.",
+            )
+    return pictures
+
+
+def _check_records(path: Path, records: Any) -> None:
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise unreadable(path, _EXPECTED)
+    categories = {record["category_id"] for record in records}
+    if len(categories) > 1:
+        hint = "Leave the results of one category in the file."
+        raise NotAvailable(f"{path} holds results of {len(categories)} categories; people are one.", hint)
+
+
+def _detection(path: Path, number: int, record: dict[str, Any], pictures: Mapping[str, Path], joints: int) -> Detection:
+    triples, score = numbers(record["keypoints"]), float(record["score"])
+    if triples.shape != (3 * joints,):
+        raise NotAvailable(
+            f"Result {number:,} in {path} has {triples.size} numbers, where {joints} joints have {3 * joints}.",
+            "Score results on a data set with the same joints.",
+        )
+    if not np.isfinite(triples).all() or not math.isfinite(score):
+        raise ValueError(f"a number of result {number} is not finite")
+    triples = triples.reshape(joints, 3)
+    return Detection(pictures[str(record["image_id"])], triples[:, :2], triples[:, 2], score)
+
+
+def _record(detection: Detection, image_id: str | int) -> dict[str, Any]:
+    scores = np.where(np.isnan(detection.scores), 1.0, detection.scores)
+    triples = np.column_stack([detection.keypoints, scores])
+    triples[~given(detection.keypoints)] = 0
+    return {
+        "image_id": image_id,
+        "category_id": PERSON,
+        "keypoints": triples.ravel().tolist(),
+        "score": float(detection.score),
+    }
+
+
+def _image_id(name: str) -> str | int:
+    """COCO's tools compare ids as JSON has them, and its own are numbers."""
+    return int(name) if name.isdecimal() and str(int(name)) == name else name

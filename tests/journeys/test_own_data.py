@@ -1,0 +1,203 @@
+"""People of one's own, in a json or a table, through the commands."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from posehg import checkpoints, images
+from posehg.datasets import custom, synthetic
+from posehg.skeletons import MPII
+from tests.journeys.conftest import Posehg
+
+COUNT = 13
+JOINTS = ("RKnee", "RAnkle", "LKnee", "LAnkle", "HeadTop")
+SOURCES = ("right_knee", "right_ankle", "left_knee", "left_ankle", "head_top")
+PAIRS = [["RKnee", "LKnee"], [2, 4]]
+TINY = (
+    *("--stacks", 1, "--features", 8, "--stem", "8-8-8", "--depth", 2, "--input-size", 64, "--loss", "cross-entropy"),
+    *("--batch", 3, "--seed", 5, "--device", "cpu", "--precision", "fp32", "--epochs", 1),
+)
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with legs.json and people.csv of the same people, whose pictures are beside them; two are val."""
+    folder = tmp_path_factory.mktemp("own")
+    people = []
+    for number in range(COUNT):
+        picture, person = synthetic.render(number, size=96)
+        images.write(folder / f"p{number}.png", picture)
+        people.append((f"p{number}.png", "val" if number in (4, 9) else "train", person))
+    content: dict[str, Any] = {
+        "images": [{"id": n, "file_name": name, "split": split} for n, (name, split, _) in enumerate(people)],
+        "categories": [{"id": 7, "name": "legs", "keypoints": JOINTS, "flip_pairs": PAIRS, "sigmas": [0.1] * 5}],
+        "annotations": [],
+    }
+    channels = [MPII.index(joint) for joint in SOURCES]
+    for n, (_, _, person) in enumerate(people):
+        keypoints = [v for c in channels for v in (*person.keypoints[c].tolist(), 2 if person.visible[c] else 1)]
+        common = {"image_id": n, "category_id": 7, "area": person.box.w * person.box.h / 2, "iscrowd": 0}
+        content["annotations"].append({**common, "id": 500 + n, "bbox": person.box.as_tuple(), "keypoints": keypoints})
+    (folder / "legs.json").write_text(json.dumps(content))
+    with open(folder / "people.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["image", "split", "head_size", *(f"{joint}_{axis}" for joint in MPII.joints for axis in "xy")])
+        for name, split, person in people:
+            table.writerow([name, split, person.head_size, *person.keypoints.ravel().tolist()])
+    return folder
+
+
+@pytest.fixture
+def legs(rendered: Path) -> Path:
+    return rendered / "legs.json"
+
+
+@pytest.fixture
+def trained(posehg: Posehg, legs: Path, tmp_path: Path) -> Path:
+    run = posehg("train", "--dataset", legs, *TINY, "--out", tmp_path / "run")
+    assert run.code == 0, run.err
+    assert "PCK@0.05 of the box legs " in run.err
+    return tmp_path / "run"
+
+
+def test_a_network_for_other_joints_is_trained_from_a_json(trained: Path) -> None:
+    config = checkpoints.load(trained / "best.safetensors").config
+    assert config.skeleton.joints == JOINTS
+    assert config.skeleton.flip == (2, 3, 0, 1, 4)
+    assert config.skeleton.oks_sigmas == (0.1,) * 5
+    assert config.provenance["trained_on"] == "legs"  # and not where that lies
+    assert (trained / "validation_legs.png").exists()
+
+
+def test_it_is_evaluated_on_the_json_and_predicts(posehg: Posehg, trained: Path, legs: Path) -> None:
+    model = trained / "last.safetensors"
+    run = posehg("eval", "--dataset", legs, "--model", model)
+    assert run.code == 0, run.err
+    assert run.out.startswith("legs val: 2 persons; ")
+    assert posehg("eval", "--dataset", legs, "--split", "all", "--model", model).out.startswith(
+        "legs all: 13 persons; "
+    )
+    shown = posehg("predict", legs.with_name("p3.png"), "--model", model, "--json")
+    assert json.loads(shown.out)["joints"] == list(JOINTS)
+
+
+def test_it_is_fine_tuned_to_the_people_of_a_table(posehg: Posehg, trained: Path, rendered: Path) -> None:
+    out = trained.parent / "tuned"
+    options = ("--init", trained / "last.safetensors", "--joints", "left_knee,right_knee,head_top", "--epochs", 1)
+    run = posehg("train", "--dataset", rendered / "people.csv", *options, "--batch", 3, "--device", "cpu", "--out", out)
+    assert run.code == 0, run.err
+    config = checkpoints.load(out / "last.safetensors").config
+    assert config.skeleton.joints == ("left_knee", "right_knee", "head_top")
+    assert config.provenance["trained_on"] == "people, after legs"
+    assert "PCK@0.2 people " in run.err
+
+
+def test_it_is_joined_with_rendered_people(posehg: Posehg, rendered: Path, tmp_path: Path) -> None:
+    names = f"{rendered / 'people.csv'}:2+synthetic:0.0005"
+    run = posehg("train", "--dataset", names, "--limit", 5, *TINY, "--out", tmp_path / "run")
+    assert run.code == 0, run.err
+    config = checkpoints.load(tmp_path / "run/last.safetensors").config
+    assert (config.skeleton, config.provenance["trained_on"]) == (MPII, "people:2+synthetic:0.0005")
+
+
+def test_its_packs_travel_alone(posehg: Posehg, legs: Path, trained: Path, tmp_path: Path) -> None:
+    packs = tmp_path / "packs"
+    options = ("--input-size", 64)
+    run = posehg("data", "pack", "--dataset", legs, *options, "--out", packs)
+    assert run.code == 0, run.err
+    assert f"posehg train --dataset legs --data {packs}" in run.err
+    assert sorted(path.name for path in packs.iterdir()) == ["legs-train.zip", "legs-val.zip"]
+    again = posehg("train", "--dataset", "legs", "--data", packs, *TINY, "--out", tmp_path / "again")
+    assert again.code == 0, again.err
+    assert checkpoints.load(tmp_path / "again/last.safetensors").config.skeleton.flip == (2, 3, 0, 1, 4)
+    assert posehg("eval", "--dataset", "legs", "--data", packs, "--model", trained / "last.safetensors").code == 0
+
+
+def test_a_cache_follows_the_file(posehg: Posehg, rendered: Path, tmp_path: Path) -> None:
+    content = json.loads((rendered / "legs.json").read_text())
+    legs = tmp_path / "legs.json"
+    legs.write_text(json.dumps(content))
+    cache = tmp_path / "cache"
+
+    def run(name: str) -> str:
+        done = posehg(
+            *("train", "--dataset", legs, "--data", rendered, "--cache", cache, *TINY, "--out", tmp_path / name)
+        )
+        assert done.code == 0, done.err
+        return done.err
+
+    assert f"train: 11 persons into {cache}/legs-train.zip" in run("first")
+    assert "Packing" not in run("second")
+    weights = [(tmp_path / name / "last.safetensors").read_bytes() for name in ("first", "second")]
+    assert weights[0] == weights[1]
+    content["annotations"][2]["keypoints"][:2] = [3.5, 4.5]  # of the train split
+    legs.write_text(json.dumps(content))
+    told = run("third")
+    assert "legs-train.zip" in told
+    assert "legs-val.zip" not in told
+    rehearsed = posehg("train", "--dataset", legs, "--cache", cache, *TINY, "--dry-run", "--out", tmp_path / "none")
+    assert rehearsed.code == 0, rehearsed.err
+    assert "11 persons to train on, 2 to validate on" in rehearsed.out
+
+
+def test_a_cache_of_people_who_are_gone_is_not_used(posehg: Posehg, rendered: Path, tmp_path: Path) -> None:
+    content = json.loads((rendered / "legs.json").read_text())
+    legs, cache = tmp_path / "legs.json", tmp_path / "cache"
+    legs.write_text(json.dumps(content))
+    options = ("train", "--dataset", legs, "--data", rendered, "--cache", cache, *TINY)
+    assert posehg(*options, "--out", tmp_path / "first").code == 0
+    for image in content["images"]:
+        image["split"] = "train"
+    legs.write_text(json.dumps(content))
+    posehg(*options, "--out", tmp_path / "second").assert_failed(5, "no annotated persons of the split val in")
+
+
+def test_what_a_run_should_know_of_the_file_is_told(posehg: Posehg, rendered: Path, tmp_path: Path) -> None:
+    content = json.loads((rendered / "legs.json").read_text())
+    del content["categories"][0]["flip_pairs"]
+    for image in content["images"]:
+        del image["split"]
+    legs = tmp_path / "legs.json"
+    legs.write_text(json.dumps(content))
+    run = posehg("train", "--dataset", legs, "--data", rendered, *TINY, "--dry-run", "--out", tmp_path / "none")
+    assert run.code == 0, run.err
+    assert custom.NO_SPLITS in run.err
+    assert custom.NO_SIDES in run.err
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "sentence"),
+    [
+        ("gone.json", 5, "There is no file gone.json."),
+        ("legs-{split}.json", 5, "There is no file legs-train.json or legs-training.json."),
+        ("odd.csv", 5, "odd.csv: it has no column image."),
+        ("odd.json", 5, "odd.json is not a COCO keypoints file"),
+        ("notes/odd.txt", 2, "notes/odd.txt is neither a .json nor a .csv file."),
+        ("odds", 2, "There is no data set 'odds'."),
+    ],
+)
+def test_a_file_that_cannot_be_used_gets_a_sentence(
+    posehg: Posehg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int, sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes").mkdir()
+    for file in ("odd.csv", "odd.json", "notes/odd.txt"):
+        Path(file).write_text("nose;tail\n1;2\n")
+    run = posehg("train", "--dataset", name, *TINY, "--out", "run")
+    run.assert_failed(code, sentence)
+    assert "Hint: " in run.err
+
+
+def test_points_of_the_table_lie_where_they_were_rendered(rendered: Path) -> None:
+    from posehg.datasets import load
+
+    whole = load(str(rendered / "people.csv"), None, "all")
+    _, truth = synthetic.render(6, size=96)
+    np.testing.assert_array_equal(whole.persons[6].keypoints, truth.keypoints)
+    assert whole.persons[6].head_size == truth.head_size

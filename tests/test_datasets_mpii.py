@@ -1,0 +1,688 @@
+"""MPII from each of the files in which it goes around. The tiny sets hold the same people in every format."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from scipy.io import loadmat, savemat
+
+from posehg.datasets import load_unpacked, mpii
+from posehg.datasets.mpii_annotation import validation, validation_pictures
+from posehg.errors import NotAvailable, UsageError
+from posehg.geometry import Box
+from posehg.poses import Person
+from tests.flic_files import make_flic
+from tests.mpii_files import (
+    JSON,
+    MAT,
+    PAIR_PICTURE,
+    TEST_PICTURE,
+    TRAINING_PICTURE,
+    VALIDATION_PICTURE,
+    adjusted,
+    detections,
+    h5_arrays,
+    hrnet_record,
+    make_annot_h5,
+    make_detections,
+    make_mpii_h5,
+    make_mpii_hrnet,
+    make_mpii_json,
+    make_mpii_mat,
+    make_trainval,
+    mat_person,
+    mpii_record,
+    records_of,
+    structs,
+    write_h5,
+)
+
+Make = Callable[[Path], None]
+KNOW_WHO = [make_mpii_json, make_mpii_mat, make_mpii_h5, make_annot_h5]
+"""Of the formats those that tell which person of a picture is meant, and whether a joint is hidden."""
+MAKERS = [*KNOW_WHO, make_mpii_hrnet, make_trainval]
+PATIENT = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def people(root: Path, split: str) -> list[Person]:
+    return list(mpii.load(root, split).persons)
+
+
+def ids(root: Path, split: str) -> list[str]:
+    return [person.id for person in people(root, split)]
+
+
+# ---- the same people from every file -----------------------------------------------------------------------------
+
+
+def assert_is(person: Person, record: dict[str, Any], places: float = 0) -> None:
+    """The person of a record, whose frame is one-based; places: by how much joints may differ, in pixels."""
+    joints = np.array(record["joint_self"])
+    expected = np.where((joints[:, :2] != 0).any(axis=1, keepdims=True), joints[:, :2] - 1, np.nan)
+    np.testing.assert_allclose(person.keypoints, expected, atol=places, rtol=0)
+    assert person.image.name == record["img_paths"]
+    # 200 * scale pixels around objpos, moved down by 15 * scale.
+    (x, y), scale = record["objpos"], record["scale_provided"]
+    np.testing.assert_allclose(person.box.center, (x - 1, y - 1 + 15 * scale))
+    np.testing.assert_allclose((person.box.w, person.box.h), 200 * scale)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("make", MAKERS)
+def test_joints_and_boxes_are_the_same_from_every_file(make: Make, split: str, tmp_path: Path) -> None:
+    make(tmp_path)
+    found = people(tmp_path, split)
+    assert len(found) == len(records_of(split))
+    for person, record in zip(found, records_of(split), strict=True):
+        assert_is(person, record, places=0.5 + 1e-9 if make in (make_mpii_h5, make_annot_h5) else 1e-9)
+
+
+@pytest.mark.parametrize("make", KNOW_WHO)
+def test_hidden_joints_are_not_visible(make: Make, tmp_path: Path) -> None:
+    make(tmp_path)
+    for person in people(tmp_path, "train"):
+        assert person.visible.tolist() == [k % 2 == 1 and k != 3 for k in range(16)]
+
+
+@pytest.mark.parametrize("make", [make_mpii_hrnet, make_trainval])
+def test_hrnets_file_cannot_tell_hidden_joints_and_says_so(make: Make, tmp_path: Path) -> None:
+    make(tmp_path)
+    data = mpii.load(tmp_path, "train")
+    for person in data.persons:
+        assert person.visible.tolist() == [k != 3 for k in range(16)]
+    assert "hidden" in data.note
+
+
+@pytest.mark.parametrize("make", KNOW_WHO)
+def test_a_person_is_named_by_the_picture_and_the_place_on_it(make: Make, tmp_path: Path) -> None:
+    make(tmp_path)
+    assert ids(tmp_path, "train") == ["015601864:1", "015601864:3"]
+    assert ids(tmp_path, "val") == ["028077236:1", "028077236:3", "000025245:4"]
+
+
+@pytest.mark.parametrize("make", [make_mpii_hrnet, make_trainval])
+def test_hrnets_validation_persons_are_named_by_the_list_and_the_others_are_counted(make: Make, tmp_path: Path) -> None:
+    make(tmp_path)
+    assert ids(tmp_path, "val") == ["028077236:1", "028077236:3", "000025245:4"]
+    assert ids(tmp_path, "train") == ["015601864:1", "015601864:2"]
+
+
+@pytest.mark.parametrize("make", [make_mpii_mat, make_mpii_h5, make_annot_h5])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_head_sizes_come_from_the_file_itself(make: Make, split: str, tmp_path: Path) -> None:
+    make(tmp_path)
+    assert [person.head_size for person in people(tmp_path, split)] == pytest.approx([6.0] * len(records_of(split)))
+
+
+@pytest.mark.parametrize("make", [make_mpii_mat, make_mpii_h5, make_annot_h5, make_mpii_hrnet])
+def test_test_persons_have_a_box_and_no_joints(make: Make, tmp_path: Path) -> None:
+    make(tmp_path)
+    found = people(tmp_path, "test")
+    assert [person.id for person in found] == ["090000007:1", "090000007:2"]
+    for person, record in zip(found, records_of("test"), strict=True):
+        assert np.isnan(person.keypoints).all()
+        assert not person.visible.any()
+        assert person.head_size is None
+        assert_is(person, record | {"joint_self": np.zeros((16, 3))})
+
+
+def test_a_test_persons_place_counts_those_who_have_no_scale(tmp_path: Path) -> None:
+    people = structs({"scale": np.zeros((0, 0))}, {"scale": 2.0, "objpos": structs({"x": 3.0, "y": 5.0})})
+    annolist = structs({"image": structs({"name": TEST_PICTURE}), "annorect": people})
+    savemat(tmp_path / MAT, {"RELEASE": structs({"annolist": annolist, "img_train": np.array([[0.0]])})})
+    assert ids(tmp_path, "test") == ["090000007:2"]
+
+
+@pytest.mark.parametrize("split", mpii.SPLITS)
+def test_a_split_is_loaded_by_name_and_counts_from_one(split: str, tmp_path: Path) -> None:
+    make_mpii_mat(tmp_path)
+    data = load_unpacked("mpii", tmp_path, split)
+    assert (data.split, data.origin, len(data)) == (split, 1, len(records_of(split)))
+
+
+# ---- who belongs to a split --------------------------------------------------------------------------------------
+
+
+def test_the_list_of_validation_persons_is_tompsons() -> None:
+    assert len(validation()) == 2958
+    assert len(validation_pictures()) == 2729
+    assert list(validation().values()) == list(range(2958))
+    assert next(iter(validation())) == ("005808361.jpg", 1)
+    assert (VALIDATION_PICTURE, 4) in validation()
+    assert validation_pictures()[PAIR_PICTURE] == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "shuffle",
+    [
+        lambda root: make_mpii_json(root, [*records_of("val")[::-1], *records_of("train")]),
+        lambda root: write_h5(root / "valid.h5", adjusted(h5_arrays(records_of("val")[::-1]))),
+    ],
+)
+def test_validation_persons_are_in_tompsons_order_whatever_that_of_the_file(shuffle: Make, tmp_path: Path) -> None:
+    shuffle(tmp_path)
+    assert ids(tmp_path, "val") == ["028077236:1", "028077236:3", "000025245:4"]
+
+
+def test_nobody_is_left_out_of_the_validation_split(tmp_path: Path) -> None:
+    unlabelled = [mpii_record(*key, joint_self=[[0, 0, 0]] * 16) for key in validation()]
+    make_mpii_json(tmp_path, unlabelled)
+    data = mpii.load(tmp_path, "val")
+    assert [person.id for person in data.persons] == [f"{image[:-4]}:{index}" for image, index in validation()]
+    assert "of the 2,958" not in data.note
+
+
+def test_a_part_of_the_validation_split_says_so(tmp_path: Path) -> None:
+    make_mpii_json(tmp_path)
+    assert "These are 3 of the 2,958 validation persons." in mpii.load(tmp_path, "val").note
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda root, extra: make_mpii_json(root, [*records_of("train"), extra]),
+        lambda root, extra: write_h5(root / "train.h5", adjusted(h5_arrays([*records_of("train"), extra]))),
+        lambda root, extra: (root / "train.json").write_text(
+            json.dumps([hrnet_record(record) for record in (*records_of("train"), extra)])
+        ),
+    ],
+)
+def test_nobody_on_a_validation_picture_is_trained_on(make: Callable[[Path, Any], None], tmp_path: Path) -> None:
+    make(tmp_path, mpii_record(PAIR_PICTURE, 2))
+    assert len(people(tmp_path, "train")) == len(records_of("train"))
+
+
+def test_persons_without_joints_or_scale_are_not_trained_on(tmp_path: Path) -> None:
+    no_joints = mpii_record(index=5, joint_self=[[0, 0, 0]] * 16)
+    make_mpii_json(tmp_path, [mpii_record(), no_joints, mpii_record(index=7, scale_provided=-1)])
+    assert ids(tmp_path, "train") == ["015601864:1"]
+
+
+def test_a_validation_person_without_a_scale_is_named(tmp_path: Path) -> None:
+    make_mpii_json(tmp_path, [mpii_record(VALIDATION_PICTURE, 4, scale_provided=-1)])
+    with pytest.raises(NotAvailable, match=r"no scale for person 4 of 000025245\.jpg"):
+        mpii.load(tmp_path, "val")
+
+
+@pytest.mark.parametrize("record", [mpii_record(isValidation=1.0), mpii_record(VALIDATION_PICTURE, 4, isValidation=0)])
+def test_a_json_with_another_validation_split_is_refused(record: dict[str, Any], tmp_path: Path) -> None:
+    make_mpii_json(tmp_path, [mpii_record(index=7), record])
+    with pytest.raises(NotAvailable, match=r"record 2: .*not as in J\. Tompson's list"):
+        mpii.load(tmp_path, "train")
+
+
+def test_a_valid_h5_of_other_persons_is_refused(tmp_path: Path) -> None:
+    write_h5(tmp_path / "valid.h5", adjusted(h5_arrays([*records_of("val"), mpii_record()])))
+    with pytest.raises(NotAvailable, match=r"valid\.h5.*person 1 on 015601864\.jpg is not in J\. Tompson's"):
+        mpii.load(tmp_path, "val")
+
+
+def write_hrnet(path: Path, records: list[dict[str, Any]]) -> None:
+    path.write_text(json.dumps([hrnet_record(record) for record in records]))
+
+
+def test_a_valid_json_of_other_persons_is_refused(tmp_path: Path) -> None:
+    write_hrnet(tmp_path / "valid.json", [*records_of("val"), mpii_record()])
+    with pytest.raises(NotAvailable, match=r"record 4: .*has 0 persons on 015601864\.jpg"):
+        mpii.load(tmp_path, "val")
+
+
+def test_a_valid_json_without_somebody_on_a_picture_is_refused(tmp_path: Path) -> None:
+    write_hrnet(tmp_path / "valid.json", records_of("val")[1:])
+    with pytest.raises(NotAvailable, match=r"of the 2 validation persons on 028077236\.jpg it has 1"):
+        mpii.load(tmp_path, "val")
+
+
+@pytest.mark.parametrize("twice", [0, 1])
+@pytest.mark.parametrize("name", [JSON, "train.h5"])
+def test_somebody_who_is_there_twice_is_named(name: str, twice: int, tmp_path: Path) -> None:
+    records = [*records_of("train"), records_of("train")[twice]]
+    if name == JSON:
+        make_mpii_json(tmp_path, records)
+    else:
+        write_h5(tmp_path / name, adjusted(h5_arrays(records)))
+    with pytest.raises(NotAvailable, match=rf"holds person {(1, 3)[twice]} of 015601864\.jpg twice"):
+        mpii.load(tmp_path, "train")
+
+
+@pytest.mark.parametrize("make", [lambda root: make_mpii_json(root, []), make_mpii_json])
+def test_a_split_without_persons_is_not_available(make: Make, tmp_path: Path) -> None:
+    make(tmp_path)
+    split = "val"
+    if make is make_mpii_json:
+        make_mpii_json(tmp_path, records_of("train"))
+    with pytest.raises(NotAvailable, match="no annotated persons of the split val"):
+        load_unpacked("mpii", tmp_path, split)
+
+
+# ---- which file is read ------------------------------------------------------------------------------------------
+
+
+def test_the_first_file_in_the_order_is_read(tmp_path: Path) -> None:
+    def record(shift: int) -> list[dict[str, Any]]:
+        return [mpii_record(shift=shift)]
+
+    make_mpii_json(tmp_path, record(1))
+    make_mpii_mat(tmp_path, [mat_person(*record(2))])
+    write_h5(tmp_path / "train.h5", adjusted(h5_arrays(record(3))))
+    write_h5(tmp_path / "annot.h5", h5_arrays(record(4)) | {"istrain": np.ones(1)})
+    write_hrnet(tmp_path / "train.json", record(5))
+    write_hrnet(tmp_path / "trainval.json", record(6))
+    for shift, name in enumerate((JSON, MAT, "train.h5", "annot.h5", "train.json", "trainval.json"), start=1):
+        (person,) = people(tmp_path, "train")
+        assert person.box.w == pytest.approx(200 * (1.2 + shift / 10)), name
+        (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize("split", mpii.SPLITS)
+def test_what_is_looked_for_is_said_where_nothing_is_there(split: str, tmp_path: Path) -> None:
+    (tmp_path / "pose_hg_mpii_valid_first50.h5").touch()  # a part of a split that some program wrote
+    words = f"holds neither {JSON} nor another annotation of MPII's split {split}"
+    with pytest.raises(NotAvailable, match=words) as caught:
+        mpii.load(tmp_path, split)
+    names = {
+        "train": f"{JSON}, {JSON}.gz, .*{MAT}, train.h5, annot.h5, train.json, trainval.json",
+        "val": f"{JSON}, {JSON}.gz, .*{MAT}, valid.h5, annot.h5, valid.json, .*our_format.mat, gt_valid.mat, mpii_gt_",
+        "test": f"{MAT}, test.h5, annot.h5, test.json",
+    }
+    assert "in this order" in caught.value.hint
+    assert re.search(names[split], caught.value.hint)
+    assert mpii.ABOUT.url in caught.value.hint
+
+
+def test_an_unknown_split_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no split 'valid'") as caught:
+        mpii.load(tmp_path, "valid")
+    assert caught.value.hint == "It has: train, val, test."
+
+
+@pytest.mark.parametrize(
+    "name", [f"{JSON}.gz", "mpii_annotations_full.json.gz", "mpii_annotations-v2.json", f"annot/{JSON}"]
+)
+def test_the_json_is_found_under_its_usual_names(name: str, tmp_path: Path) -> None:
+    (tmp_path / "annot").mkdir()
+    make_mpii_json(tmp_path, name=name)
+    assert len(people(tmp_path, "train")) == 2
+
+
+def test_two_files_that_could_be_meant_are_both_named(tmp_path: Path) -> None:
+    for name in ("mpii_annotations_a.json", "mpii_annotations_b.json"):
+        make_mpii_json(tmp_path, name=name)
+    with pytest.raises(NotAvailable, match=r"several .*: mpii_annotations_a\.json and mpii_annotations_b\.json\."):
+        mpii.load(tmp_path, "train")
+    make_mpii_json(tmp_path)  # the exact name is not one of several
+    assert len(people(tmp_path, "train")) == 2
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("make", [make_mpii_mat, make_mpii_h5, make_annot_h5])
+def test_head_sizes_that_the_json_lacks_come_from_another_file(make: Make, split: str, tmp_path: Path) -> None:
+    make_mpii_json(tmp_path)
+    assert {person.head_size for person in people(tmp_path, split)} == {None}
+    make(tmp_path)
+    heads = [person.head_size for person in people(tmp_path, split)]
+    assert heads == pytest.approx([6] * len(records_of(split)))
+
+
+# ---- the file that published scores are measured by --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mpii_val_detections_our_format.mat", "gt_valid.mat", "annot/mpii_gt_val.mat"])
+@pytest.mark.parametrize("make", MAKERS)
+def test_validation_persons_have_the_published_joints_and_heads(make: Make, name: str, tmp_path: Path) -> None:
+    """Two coordinates are cut off, as in the published file; one head box is another than everywhere else."""
+    make(tmp_path)
+    published = detections()
+    row = validation()[VALIDATION_PICTURE, 4]
+    published["pos_gt_src"][5, 0, row] = published["pos_gt_src"][7, 1, row] = 0
+    published["headboxes_src"][1, :, row] = (3 + 5, 5 + 12)
+    (tmp_path / "annot").mkdir(exist_ok=True)
+    savemat(tmp_path / name, published)
+    data = mpii.load(tmp_path, "val")
+    joints = np.array(records_of("val")[2]["joint_self"])[:, :2] - 1
+    joints[3] = np.nan
+    joints[5, 0] = joints[7, 1] = -1
+    np.testing.assert_allclose(data.persons[2].keypoints, joints)
+    assert [person.head_size for person in data.persons] == pytest.approx([6, 6, 0.6 * 13])
+    assert f"those of {Path(name).name}, by which published scores are measured" in data.note
+
+
+def test_the_published_file_leaves_boxes_and_visibility_as_they_are(tmp_path: Path) -> None:
+    make_mpii_json(tmp_path)
+    before = people(tmp_path, "val")
+    make_detections(tmp_path)
+    for old, new in zip(before, people(tmp_path, "val"), strict=True):
+        assert old.box == new.box
+        np.testing.assert_array_equal(old.visible, new.visible)
+
+
+def test_without_the_published_file_the_note_says_so(tmp_path: Path) -> None:
+    make_mpii_json(tmp_path)
+    assert "detections_our_format.mat, which is not here" in mpii.load(tmp_path, "val").note
+    assert mpii.load(tmp_path, "train").note == ""
+
+
+@pytest.mark.parametrize("change", [lambda joint: joint * [0.5, 0.5, 1], lambda joint: joint * 0])
+def test_a_published_file_of_other_pictures_is_refused(change: Callable[[Any], Any], tmp_path: Path) -> None:
+    """As where the pictures were made smaller; or where a joint is labelled in one of the files only."""
+    records = records_of("val")
+    records[1]["joint_self"][11] = change(np.array(records[1]["joint_self"][11])).tolist()
+    make_mpii_json(tmp_path, records)
+    make_detections(tmp_path)
+    with pytest.raises(NotAvailable, match=r"does not fit .*person 3 of 028077236\.jpg has other joints"):
+        mpii.load(tmp_path, "val")
+
+
+def test_the_published_file_alone_is_a_truth_to_score_by(tmp_path: Path) -> None:
+    make_detections(tmp_path)
+    data = mpii.load(tmp_path, "val")
+    assert len(data) == 2958
+    person = data.persons[validation()[VALIDATION_PICTURE, 4]]
+    expected = np.array(records_of("val")[2]["joint_self"])[:, :2] - 1
+    expected[3] = np.nan
+    np.testing.assert_array_equal(person.keypoints, expected)
+    assert person.id == "000025245:4"
+    assert person.head_size == pytest.approx(6)
+    assert person.box == Box.bounding(expected)
+    assert "boxes span the labelled joints" in data.note
+    with pytest.raises(NotAvailable, match="MPII's split train"):
+        mpii.load(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"pos_gt_src": np.zeros((16, 2, 2957))}, r"'pos_gt_src' is float64 of shape \(16, 2, 2957\)"),
+        ({"headboxes_src": np.array(["a"])}, "'headboxes_src'"),
+        ({"dataset_joints": np.array([["head", "neck"]], dtype=object)}, "its joints are head, neck"),
+    ],
+)
+def test_a_published_file_of_another_form_is_refused(change: dict[str, Any], words: str, tmp_path: Path) -> None:
+    make_detections(tmp_path, **change)
+    with pytest.raises(NotAvailable, match=words):
+        mpii.load(tmp_path, "val")
+
+
+# ---- oddities of a format ----------------------------------------------------------------------------------------
+
+
+def test_joints_that_an_h5_cut_to_whole_pixels_are_off_by_half_a_pixel_at_most(tmp_path: Path) -> None:
+    record = mpii_record()
+    record["joint_self"][8] = [17.999, -4.75, 1.0]
+    record["joint_self"][9] = [-0.25, 6.001, 1.0]
+    write_h5(tmp_path / "train.h5", adjusted(h5_arrays([record])))
+    (person,) = people(tmp_path, "train")
+    assert person.keypoints[8].tolist() == [17.5 - 1, -4.5 - 1]
+    assert person.keypoints[9].tolist() == [0 - 1, 6.5 - 1]
+    assert person.keypoints[10].tolist() == [20 - 1, 50 - 1]  # labelled by hand, in whole pixels
+
+
+def test_a_visible_joint_in_the_corner_is_labelled_in_an_h5(tmp_path: Path) -> None:
+    arrays = h5_arrays([mpii_record()])
+    arrays["part"][0, [3, 4]] = 0
+    arrays["visible"][0, [3, 4]] = (0, 1)
+    write_h5(tmp_path / "train.h5", adjusted(arrays))
+    (person,) = people(tmp_path, "train")
+    assert np.isnan(person.keypoints[3]).all()
+    assert person.keypoints[4].tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"part": np.zeros((2, 11, 2))}, "'part'"),
+        ({"scale": np.zeros(3)}, "'scale'"),
+        ({"imgname": np.array([b"a.jpg"])}, "1 names of 2 persons"),
+        ({"imgname": np.array([2.0, 3.0])}, "names are float64"),
+        ({"person": np.array([np.nan, 1])}, "NaN"),
+        ({"visible": np.array([b"yes", b"no"])}, "'visible'"),
+    ],
+)
+def test_an_h5_of_another_form_is_named(change: dict[str, Any], words: str, tmp_path: Path) -> None:
+    write_h5(tmp_path / "train.h5", adjusted(h5_arrays(records_of("train"))) | change)
+    with pytest.raises(NotAvailable, match=rf"train\.h5 is not the hourglass authors' \.h5 of MPII.*{words}"):
+        mpii.load(tmp_path, "train")
+
+
+def test_an_h5_of_flic_is_not_one_of_mpii(tmp_path: Path) -> None:
+    make_flic(tmp_path)
+    with pytest.raises(NotAvailable, match=r"train\.h5 is not the hourglass authors' \.h5 of MPII"):
+        mpii.load(tmp_path, "train")
+
+
+@pytest.mark.parametrize("without", ["annopoints", "scale", "objpos"])
+def test_the_mat_leaves_out_persons_that_lack_something(without: str, tmp_path: Path) -> None:
+    make_mpii_mat(tmp_path, [mat_person(mpii_record(), **{without: None}), mat_person(mpii_record())])
+    assert ids(tmp_path, "train") == [f"{Path(TRAINING_PICTURE).stem}:2"]
+
+
+def test_the_mat_has_persons_of_a_single_joint_and_without_a_head_box(tmp_path: Path) -> None:
+    point = structs({"x": 8.0, "y": 9.0, "id": 15.0})
+    make_mpii_mat(tmp_path, [mat_person(mpii_record(), annopoints=structs({"point": point}), x1=None)])
+    (person,) = people(tmp_path, "train")
+    assert person.keypoints[15].tolist() == [7, 8]
+    assert person.visible.nonzero()[0].tolist() == [15]
+    assert person.head_size is None
+
+
+@pytest.mark.parametrize("id", [-1.0, 16.0])
+def test_the_mat_may_have_no_joints_that_are_not_known(id: float, tmp_path: Path) -> None:
+    point = structs({"x": 8.0, "y": 9.0, "id": id})
+    make_mpii_mat(tmp_path, [mat_person(mpii_record(), annopoints=structs({"point": point}))])
+    with pytest.raises(NotAvailable, match=rf"{MAT}.*id {id:.0f}"):
+        mpii.load(tmp_path, "train")
+
+
+@pytest.mark.parametrize("field", ["img_paths", "people_index", "isValidation", "objpos", "joint_self"])
+def test_a_record_of_the_json_that_lacks_a_field_is_named(field: str, tmp_path: Path) -> None:
+    records = records_of("train")
+    del records[1][field]
+    make_mpii_json(tmp_path, records)
+    with pytest.raises(NotAvailable, match=rf"{JSON}.*record 2.*{field}"):
+        mpii.load(tmp_path, "train")
+
+
+@pytest.mark.parametrize("field", ["image", "center", "scale", "joints", "joints_vis"])
+def test_a_record_of_hrnets_json_that_lacks_a_field_is_named(field: str, tmp_path: Path) -> None:
+    records = [hrnet_record(record) for record in records_of("train")]
+    del records[1][field]
+    (tmp_path / "train.json").write_text(json.dumps(records))
+    with pytest.raises(NotAvailable, match=rf"train\.json.*record 2.*{field}"):
+        mpii.load(tmp_path, "train")
+
+
+@pytest.mark.parametrize("joints", [[[1, 2, 1]] * 15, [[1, 2]] * 16, "joints", None])
+def test_a_record_with_other_joints_is_named(joints: Any, tmp_path: Path) -> None:
+    make_mpii_json(tmp_path, [mpii_record(joint_self=joints)])
+    with pytest.raises(NotAvailable, match="record 1"):
+        mpii.load(tmp_path, "train")
+
+
+# ---- broken files ------------------------------------------------------------------------------------------------
+
+
+def test_without_h5py_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_mpii_h5(tmp_path)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(NotAvailable, match=r"Reading \.h5 files needs h5py\.") as caught:
+        mpii.load(tmp_path, "train")
+    assert "pip install 'posehg[h5]'" in caught.value.hint
+
+
+BROKEN: dict[str, tuple[str, Make]] = {
+    f"{JSON}.gz": ("train", lambda root: make_mpii_json(root, name=f"{JSON}.gz")),
+    MAT: ("train", make_mpii_mat),
+    "train.h5": ("train", make_mpii_h5),
+    "annot/train.json": ("train", make_mpii_hrnet),
+    "detections_our_format.mat": ("val", make_detections),
+}
+
+
+@pytest.fixture(params=BROKEN)
+def breakable(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
+    """A file, alone in its folder, and a split that it has."""
+    split, make = BROKEN[request.param]
+    make(tmp_path)
+    return tmp_path / request.param, split
+
+
+@PATIENT
+@given(share=st.floats(0, 1))
+@example(share=1.0)
+def test_a_file_that_is_cut_short_is_named(share: float, breakable: tuple[Path, str], tmp_path: Path) -> None:
+    path, split = breakable
+    whole = path.read_bytes()
+    path.write_bytes(whole[: min(int(share * len(whole)), len(whole) - 1)])
+    try:
+        with pytest.raises(NotAvailable, match=rf"{re.escape(path.name)} is not .*, or was cut short") as caught:
+            mpii.load(tmp_path, split)
+        assert caught.value.hint
+    finally:
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("content", [b"", b"GIF89a, or so", b"{}", b"[1, 2]", b'["image"]', b"\xff" * 400])
+def test_a_file_of_another_kind_is_named(content: bytes, breakable: tuple[Path, str], tmp_path: Path) -> None:
+    path, split = breakable
+    path.write_bytes(content)
+    with pytest.raises(NotAvailable, match=re.escape(path.name)):
+        mpii.load(tmp_path, split)
+
+
+def test_a_file_that_may_not_be_read_is_named(breakable: tuple[Path, str], tmp_path: Path, monkeypatch: Any) -> None:
+    path, split = breakable
+
+    def refuse(self: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(NotAvailable, match=rf"{re.escape(path.name)} cannot be read: Permission denied"):
+        mpii.load(tmp_path, split)
+
+
+# ---- the real set ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def samples(shared: Path) -> Path:
+    return shared / "samples"
+
+
+def assert_same(people: list[Person], others: list[Person], visibility: bool = True) -> None:
+    """The same people, in the same order, to half a pixel."""
+    assert [person.id for person in people] == [other.id for other in others]
+    for person, other in zip(people, others, strict=True):
+        np.testing.assert_allclose(person.keypoints, other.keypoints, atol=0.5, rtol=0)
+        np.testing.assert_allclose(person.box.as_tuple(), other.box.as_tuple(), atol=0.5, rtol=0)
+        assert person.image.name == other.image.name
+        if visibility:
+            np.testing.assert_array_equal(person.visible, other.visible)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_the_real_mat_and_json_hold_the_same_people(split: str, shared: Path, tmp_path: Path) -> None:
+    folder = shared / "data" / "mpii"
+    (tmp_path / MAT).symlink_to(folder / MAT)
+    from_json, from_mat = people(folder, split), people(tmp_path, split)
+    if split == "train":  # the order of this json is its own
+        from_json, from_mat = (sorted(found, key=lambda person: person.id) for found in (from_json, from_mat))
+    assert len(from_json) > 100
+    assert_same(from_json, from_mat)
+    assert [person.head_size for person in from_json] == [person.head_size for person in from_mat]
+
+
+@pytest.fixture
+def from_json(samples: Path, tmp_path: Path) -> dict[str, Person]:
+    """The validation persons of the real json alone, without the published joints."""
+    (tmp_path / "json").mkdir()
+    (tmp_path / "json" / f"{JSON}.gz").symlink_to(samples / "mpii_annotations_full.json.gz")
+    return {person.id: person for person in people(tmp_path / "json", "val")}
+
+
+@pytest.mark.shared
+def test_the_real_h5_holds_the_same_people_as_the_json(
+    samples: Path, from_json: dict[str, Person], tmp_path: Path
+) -> None:
+    (tmp_path / "valid.h5").symlink_to(samples / "pose_hg_mpii_valid_first50.h5")
+    data = mpii.load(tmp_path, "val")
+    assert_same(list(data.persons), list(from_json.values())[:50])
+    assert "These are 50 of the 2,958" in data.note
+    heads = [person.head_size for person in people(samples, "val")[:50]]
+    assert [person.head_size for person in data.persons] == pytest.approx(heads, abs=1e-3)
+
+
+@pytest.mark.shared
+def test_hrnets_real_json_holds_the_same_people_as_the_json(
+    samples: Path, from_json: dict[str, Person], tmp_path: Path
+) -> None:
+    (tmp_path / "valid.json").symlink_to(samples / "mmpose_mpii" / "test_mpii.json")
+    found = people(tmp_path, "val")
+    assert len(found) == 5
+    assert_same(found, [from_json[person.id] for person in found], visibility=False)
+    for person in found:  # hidden joints cannot be told from visible ones in this format
+        np.testing.assert_array_equal(person.visible, np.isfinite(person.keypoints).all(axis=1))
+        assert not (from_json[person.id].visible & ~person.visible).any()
+
+
+@pytest.mark.shared
+def test_the_published_joints_are_the_releases_but_for_thirteen_beyond_the_edge_of_a_crop(
+    samples: Path, from_json: dict[str, Person]
+) -> None:
+    published = people(samples, "val")
+    assert [person.id for person in published] == list(from_json)
+    cut = 0
+    for person in published:
+        released = from_json[person.id]
+        differs = np.abs(person.keypoints - released.keypoints) > 0.01
+        cut += int(differs.any(axis=1).sum())
+        x, y = released.box.center
+        objpos = np.array([x, y - 15 * released.box.w / 200])
+        assert (person.keypoints[differs] == -1).all()
+        assert ((released.keypoints - objpos)[differs] < -0.64 * released.box.w).all()
+    assert cut == 13
+
+
+@pytest.mark.shared
+def test_the_authors_predictions_have_their_published_scores(samples: Path) -> None:
+    """By arithmetic of its own: PCKh@0.5 of ankles, and the mean of the 14 joints without pelvis and thorax."""
+    data = mpii.load(samples, "val")
+    truth = np.stack([person.keypoints for person in data.persons]) + data.origin
+    heads = np.array([person.head_size for person in data.persons])
+    with h5py.File(samples / "pose_hg_demo_valid-ours_preds.h5") as file:
+        distances = np.linalg.norm(file["preds"][()] - truth, axis=-1) / heads[:, None]
+    labelled = np.isfinite(distances)
+    percent = 100 * ((distances <= 0.5) & labelled).sum(axis=0) / labelled.sum(axis=0)
+    assert percent[[0, 5]].mean() == pytest.approx(79.05, abs=0.005)
+    assert percent[[0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15]].mean() == pytest.approx(87.56, abs=0.005)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("split", "persons"), [("train", 22_246), ("val", 2_958)])
+def test_the_whole_annotation_is_read(split: str, persons: int, samples: Path) -> None:
+    data = load_unpacked("mpii", samples, split, pictures=False)
+    assert len(data) == persons
+    assert len({person.id for person in data.persons}) == persons
+
+
+@pytest.mark.shared
+def test_the_real_list_of_joints_is_mpiis(samples: Path) -> None:
+    names = loadmat(samples / "mpii_val_detections_our_format.mat")["dataset_joints"]
+    assert [str(name[0]) for name in names[0]] == detections()["dataset_joints"][0].tolist()
+
+
+@pytest.mark.shared
+def test_the_real_test_persons_have_no_joints(shared: Path) -> None:
+    data = load_unpacked("mpii", shared / "data", "test", pictures=False)
+    assert len(data) == 10
+    assert all(np.isnan(person.keypoints).all() and person.box.w > 0 for person in data.persons)

@@ -1,0 +1,195 @@
+"""The curve of PCK over the threshold, and the sheet of those whom the network got most wrong."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from posehg import drawing, images, metrics
+from posehg.datasets import Dataset
+from posehg.errors import InputError, UsageError
+from posehg.evaluation import curve, scoring, worst
+from posehg.evaluation.predictions import Predictions
+from posehg.evaluation.scoring import Metric, Options
+from posehg.images import Image
+from posehg.poses import Person
+from posehg.skeletons import LSP, MPII
+from tests.evaluated import dataset, predictions
+
+CELL, GAP = 256, 4
+blank = np.zeros((9, 9, 3), dtype=np.uint8)
+
+
+def measured(data: Dataset, found: Predictions | None = None) -> tuple[Metric, ...]:
+    return scoring.score(data, found or predictions(data), Options(resamples=0)).metrics
+
+
+def written(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# ---- the curve ---------------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_the_curve_has_the_figures_at_each_threshold(tmp_path: Path) -> None:
+    data = dataset(23)
+    curve.write(tmp_path / "c.csv", measured(data))
+    rows = written(tmp_path / "c.csv")
+    assert [row["metric"] for row in rows] == ["PCKh"] * 51 + ["PCK"] * 21
+    assert [float(row["threshold"]) for row in rows[:51]] == [i / 100 for i in range(51)]
+    pckh, _ = measured(data)
+    groups = {group.name: group for group in metrics.groups(MPII)}
+    assert list(rows[0]) == ["metric", "threshold", *groups, "mean"]
+    for row in rows[:51]:
+        scores = metrics.found(pckh.distances, float(row["threshold"]))
+        for name, group in groups.items():
+            assert float(row[name]) == pytest.approx(float(group.of(scores)), abs=1e-4)
+        assert float(row["mean"]) == pytest.approx(scores.mean([*range(6), *range(8, 16)]), abs=1e-4)
+
+
+def test_the_area_under_the_written_curve_is_the_auc(tmp_path: Path) -> None:
+    data = dataset(23)
+    curve.write(tmp_path / "c.csv", measured(data))
+    for name, limit in (("PCKh", 0.5), ("PCK", 0.2)):
+        line = [
+            (float(row["threshold"]), float(row["mean"]))
+            for row in written(tmp_path / "c.csv")
+            if row["metric"] == name
+        ]
+        x, y = np.array(line).T
+        auc = np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit
+        tables = scoring.score(data, predictions(data), Options(resamples=0)).tables
+        (table,) = [table for table in tables if table.title == f"{name} AUC"]
+        assert auc == pytest.approx(table.means[0].percent, abs=1e-3)
+
+
+def test_columns_that_a_metric_does_not_have_are_empty(tmp_path: Path) -> None:
+    body = dataset(5, LSP)
+    tail = dataset(5, replace(LSP, joints=(*LSP.joints, "tail_l", "tail_r")))
+    curve.write(tmp_path / "c.csv", [measured(body)[0], measured(tail)[1]])
+    rows = written(tmp_path / "c.csv")
+    assert {row["tail"] for row in rows if row["metric"] == "PCKh"} == {""}
+    assert "" not in {row["tail"] for row in rows if row["metric"] == "PCK"}
+
+
+def test_the_picture_of_the_curve_has_a_panel_a_metric(tmp_path: Path) -> None:
+    curve.write(tmp_path / "c.png", measured(dataset()))
+    assert images.read(tmp_path / "c.png").shape == (480, 1440, 3)
+    assert curve.chart(measured(dataset())[:1]).shape == (480, 720, 3)
+
+
+def test_every_line_of_the_curve_is_of_a_colour_of_its_own() -> None:
+    """Seven groups and the mean: eight colours beside black letters on white and grey lines."""
+    data = dataset(40)
+    truth = np.stack([np.nan_to_num(person.keypoints) for person in data.persons])
+    off = np.arange(40)[:, None] * np.linspace(0.2, 0.9, 16)  # each joint in another measure
+    chart = curve.chart(measured(data, Predictions(truth + off[..., None] * (1, 0), np.ones(off.shape)))[:1])
+    colours, counts = np.unique(chart[70:420, 80:690].reshape(-1, 3), axis=0, return_counts=True)
+    lines = [colour for colour, count in zip(colours.tolist(), counts, strict=True) if count > 300]
+    assert len([colour for colour in lines if len(set(colour)) > 1]) == 7
+    assert [0, 0, 0] in lines
+
+
+def test_a_curve_is_not_written_over(tmp_path: Path) -> None:
+    for name in ("c.csv", "c.png"):
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(UsageError, match="exists already"):
+            curve.write(tmp_path / name, measured(dataset()))
+        assert (tmp_path / name).read_text() == "mine"
+        curve.write(tmp_path / name, measured(dataset()), overwrite=True)
+        assert (tmp_path / name).read_bytes() != b"mine"
+
+
+# ---- the worst ---------------------------------------------------------------------------------------------------
+
+
+def off_by(data: Dataset, pixels: list[float]) -> Predictions:
+    """Every joint of a person as many pixels to the right."""
+    truth = np.stack([np.nan_to_num(person.keypoints) for person in data.persons])
+    return Predictions(truth + np.array(pixels)[:, None, None] * (1, 0), np.ones(truth.shape[:2]))
+
+
+def shades(page: Image, count: int, columns: int = 6) -> list[int]:
+    """The grey of each cell's corner, where nothing is drawn: 20 + 10 times the person's number."""
+    places = [(number // columns, number % columns) for number in range(count)]
+    height = (page.shape[0] - GAP) // -(-count // columns)
+    return [int(page[GAP + row * height + 100, GAP + column * (CELL + GAP) + 250, 0]) for row, column in places]
+
+
+def test_the_worst_come_first_and_no_others() -> None:
+    data = dataset(7)
+    found = off_by(data, [1, 20, 3, 40, 0, 9, 2])
+    pckh = measured(data, found)[0]
+    np.testing.assert_allclose(worst.errors(pckh), np.array([1, 20, 3, 40, 0, 9, 2]) / 40)
+    assert shades(worst.sheet(data, found, pckh, 3), 3) == [50, 30, 70]
+    assert shades(worst.sheet(data, found, pckh, 7), 7) == [50, 30, 70, 40, 80, 20, 60]
+
+
+def test_who_is_not_predicted_is_worse_than_anybody_and_who_cannot_be_measured_is_left_out() -> None:
+    data = dataset(5)
+    data = replace(data, persons=[*data.persons[:2], replace(data.persons[2], head_size=None), *data.persons[3:]])
+    found = off_by(data, [1, 2, 300, 4, 5])
+    keypoints = found.keypoints.copy()
+    keypoints[1] = np.nan
+    found = Predictions(keypoints, found.scores)
+    pckh = measured(data, found)[0]
+    assert np.isnan(worst.errors(pckh)[2])
+    page = worst.sheet(data, found, pckh, 99)
+    assert page.shape[1] == 4 * (CELL + GAP) + GAP
+    assert shades(page, 4) == [30, 60, 50, 20]
+
+
+def test_only_their_pictures_are_read() -> None:
+    read: list[str] = []
+
+    def reading(person: Person) -> Image:
+        read.append(person.id)
+        return np.zeros((131, 173, 3), dtype=np.uint8)
+
+    data = replace(dataset(7), read=reading)
+    found = off_by(data, [1, 20, 3, 40, 0, 9, 2])
+    worst.sheet(data, found, measured(data, found)[0], 2)
+    assert read == ["p3", "p1"]
+
+
+def test_truth_and_prediction_are_both_drawn() -> None:
+    data = dataset(1)
+    found = off_by(data, [30])
+    page = worst.sheet(data, found, measured(data, found)[0], 1)
+    red, green, blue = page[GAP : GAP + CELL, GAP : GAP + CELL].astype(int).transpose(2, 0, 1)
+    assert ((green > 200) & (red < 150) & (blue < 100)).sum() > 100  # the truth
+    assert ((red > 180) & (blue < 40)).sum() > 100  # the person's right side
+    assert ((blue > 180) & (red < 80)).sum() > 100  # and left
+
+
+def test_a_picture_that_is_missing_is_named() -> None:
+    def missing(person: Person) -> Image:
+        raise InputError(f"There is no file {person.image}.")
+
+    data = replace(dataset(3), read=missing)
+    with pytest.raises(InputError, match=r"no file 2\.png"):
+        worst.sheet(data, off_by(data, [1, 2, 3]), measured(data, off_by(data, [1, 2, 3]))[0], 1)
+
+
+def test_under_each_stand_its_name_and_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def sheet(cells: list[Image], columns: int, cell: int, captions: list[str]) -> Image:
+        told.extend(captions)
+        return np.zeros((1, 1, 3), dtype=np.uint8)
+
+    monkeypatch.setattr(drawing, "contact_sheet", sheet)
+    data = dataset(3)
+    data = replace(
+        data, persons=[data.persons[0], replace(data.persons[1], id=""), data.persons[2]], read=lambda _: blank
+    )
+    keypoints = off_by(data, [10, 30, 0]).keypoints.copy()
+    keypoints[2] = np.nan
+    found = Predictions(keypoints, np.ones(keypoints.shape[:2]))
+    worst.sheet(data, found, measured(data, found)[0], 3)
+    assert told == ["p2\nmore than any number of heads", "1.png, number 1\n0.75 heads", "p0\n0.25 heads"]

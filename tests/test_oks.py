@@ -1,0 +1,512 @@
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from posehg.datasets import Dataset, coco
+from posehg.errors import NotAvailable, UsageError
+from posehg.evaluation import oks
+from posehg.evaluation.oks import Detection, OksScores
+from posehg.evaluation.predictions import Predictions
+from posehg.geometry import Box
+from posehg.poses import Person
+from posehg.skeletons import COCO, LSP, Skeleton
+
+J = 5
+SKELETON = Skeleton("five", ("tip", "left_wing", "right_wing", "left_foot", "right_foot"), ())
+SIGMAS = np.array([0.03, 0.05, 0.05, 0.11, 0.13])
+PICTURES = [Path(f"pictures/{number}.jpg") for number in (2, 3, 5, 7)]
+PATIENT = settings(max_examples=25, deadline=None)  # another process may have the cores
+
+
+def person(keypoints: np.ndarray, image: Path = PICTURES[0], area: float | None = 5000.0, **more: Any) -> Person:
+    visible = np.isfinite(keypoints).all(axis=1)
+    return Person(image, Box(0, 0, 50, 100), keypoints, visible, area=area, **more)
+
+
+def found(keypoints: np.ndarray, score: float = 0.5, image: Path = PICTURES[0]) -> Detection:
+    return Detection(image, keypoints, np.full(len(keypoints), score), score)
+
+
+def dataset(*persons: Person, ignored: Sequence[Person] = (), **more: Any) -> Dataset:
+    return Dataset("birds", "val", SKELETON, list(persons), ignored=ignored, **more)
+
+
+def pose(seed: int, away: float = 0.0) -> np.ndarray:
+    """(5, 2) some joints within 100 pixels, ``away`` pixels to the right."""
+    return np.random.default_rng(seed).uniform(0, 100, (J, 2)) + np.array([away, 0])
+
+
+def score(data: Dataset, *detections: Detection) -> OksScores:
+    return oks.score(data, detections, SIGMAS)
+
+
+def ap(data: Dataset, *detections: Detection) -> float:
+    return score(data, *detections).AP
+
+
+def ar(data: Dataset, *detections: Detection) -> float:
+    return score(data, *detections).AR
+
+
+def figures(scores: OksScores) -> np.ndarray:
+    return np.array(astuple(scores))
+
+
+# ---- OKS itself ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("factor", "hit"), [(0.999, 1.0), (1.001, 0.0)])
+@pytest.mark.parametrize(("threshold", "name"), [(0.5, "AP50"), (0.75, "AP75")])
+def test_a_person_is_found_up_to_the_distance_of_the_threshold(
+    factor: float, hit: float, threshold: float, name: str
+) -> None:
+    """All joints are so far off that each has the similarity of the threshold: d² = -ln(OKS) 8 sigma² area."""
+    truth, area = pose(1), 5000.0
+    distances = np.sqrt(-np.log(threshold) * 8 * SIGMAS**2 * area) * factor
+    directions = np.exp(1j * np.arange(J))
+    moved = truth + distances[:, None] * np.column_stack([directions.real, directions.imag])
+    assert getattr(score(dataset(person(truth, area=area)), found(moved)), name) == pytest.approx(hit)
+
+
+@pytest.mark.parametrize(("lost", "hits"), [(1, 7), (2, 3), (3, 0)])
+def test_a_joint_that_is_not_predicted_is_similar_to_none(lost: int, hits: int) -> None:
+    """4 of 5 joints make an OKS of 0.8, as high as seven of the ten thresholds; 3 make 0.6."""
+    predicted = pose(1)
+    predicted[:lost] = np.nan
+    assert ar(dataset(person(pose(1))), found(predicted)) == pytest.approx(hits / 10)
+
+
+def test_a_joint_that_is_not_labelled_does_not_count() -> None:
+    truth = pose(1)
+    truth[2:] = np.nan
+    wrong = np.where(np.isnan(truth), 9e3, truth)
+    assert ap(dataset(person(truth)), found(wrong)) == pytest.approx(1)
+
+
+def test_hidden_joints_count_as_visible_ones() -> None:
+    hidden = replace(person(pose(1)), visible=np.zeros(J, dtype=bool))
+    half = np.vstack([pose(1)[:2], pose(1)[2:] + 500])
+    assert ap(dataset(hidden), found(half)) == 0
+    assert ap(dataset(hidden), found(pose(1))) == pytest.approx(1)
+
+
+def test_where_the_area_is_not_annotated_it_is_that_of_the_box() -> None:
+    data = dataset(person(pose(1), area=None))
+    same = dataset(person(pose(1), area=50.0 * 100.0))
+    for away in (3.0, 6.0, 9.0, 12.0):
+        np.testing.assert_array_equal(
+            figures(score(data, found(pose(1, away)))), figures(score(same, found(pose(1, away))))
+        )
+
+
+def reference(data: Dataset, detections: Sequence[Detection]) -> tuple[float, float]:
+    """AP and AR over all sizes, from their definition and nothing else.
+
+    By falling score each detection takes the most similar person of its picture who is not taken yet and is as similar
+    as the threshold asks for. Precision is interpolated at 101 recalls.
+    """
+    ranked = sorted(detections, key=lambda d: -d.score)
+    precisions, recalls = [], []
+    for threshold in [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]:
+        taken: set[int] = set()
+        right = []
+        for detection in ranked:
+            best, best_index = threshold, None
+            for index, someone in enumerate(data.persons):
+                if someone.image == detection.image and index not in taken:
+                    similarity = similar(someone, detection)
+                    if similarity >= best:
+                        best, best_index = similarity, index
+            right.append(best_index is not None)
+            if best_index is not None:
+                taken.add(best_index)
+        hits = np.cumsum(right)
+        precision, recall = hits / np.arange(1, len(hits) + 1), hits / len(data.persons)
+        at = [precision[recall >= level - 1e-12].max(initial=0) for level in np.arange(101) / 100]
+        precisions.append(np.mean(at))
+        recalls.append(recall[-1])
+    return float(np.mean(precisions)), float(np.mean(recalls))
+
+
+def similar(someone: Person, detection: Detection) -> float:
+    total, joints = 0.0, 0
+    for (x, y), (u, v), sigma in zip(someone.keypoints, detection.keypoints, SIGMAS, strict=True):
+        if not np.isnan(x):
+            joints += 1
+            if not np.isnan(u):
+                total += np.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * (2 * sigma) ** 2 * (someone.area or 5000.0)))
+    return total / joints
+
+
+@PATIENT
+@given(seed=st.integers(0, 2**32 - 1))
+def test_ap_and_ar_are_as_they_are_defined(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    people, detections = [], []
+    for number in range(11):
+        truth = rng.uniform(0, 200, (J, 2))
+        predicted = truth + rng.normal(0, rng.choice([2, 8, 30]), (J, 2))
+        truth[rng.integers(1, J) :] = np.nan
+        predicted[rng.random(J) < 0.2] = np.nan
+        image = PICTURES[rng.integers(len(PICTURES))]
+        people.append(person(truth, image, area=rng.uniform(2000, 8000) if number % 3 else None))
+        detections += [found(predicted, rng.random(), image) for _ in range(rng.integers(0, 3))]
+    detections.append(found(rng.uniform(0, 200, (J, 2)), rng.random()))
+    data = dataset(*people)
+    scores = score(data, *detections)
+    np.testing.assert_allclose((scores.AP, scores.AR), reference(data, detections), atol=1e-9)
+
+
+# ---- who counts ----------------------------------------------------------------------------------------------------
+
+
+def test_nobody_found_is_0() -> None:
+    assert ap(dataset(person(pose(1)), person(pose(2)))) == 0
+    assert ar(dataset(person(pose(1)), person(pose(2)))) == 0
+
+
+def test_a_size_that_nobody_has_is_nan_and_not_minus_1() -> None:
+    scores = score(dataset(person(pose(1), area=40.0**2)), found(pose(1)))
+    assert (scores.AP, scores.AP_medium, scores.AR_medium) == pytest.approx((1, 1, 1))
+    assert np.isnan([scores.AP_large, scores.AR_large]).all()
+
+
+def test_a_set_without_a_labelled_joint_is_nan() -> None:
+    assert np.isnan(figures(score(dataset(person(np.full((J, 2), np.nan))), found(pose(1))))).all()
+
+
+@pytest.mark.parametrize("kind", ["crowd", "without joints", "with joints"])
+def test_people_who_are_ignored_are_neither_missed_nor_wrong(kind: str) -> None:
+    keypoints = np.full((J, 2), np.nan) if kind == "without joints" else pose(2)
+    ignored = person(keypoints, crowd=kind == "crowd")
+    inside = np.full((J, 2), 20.0) if kind == "without joints" else pose(2)
+    data = dataset(person(pose(1, away=900)), ignored=[ignored])
+    right, there = found(pose(1, away=900), 0.4), found(inside, 0.9)
+    assert ap(data, right) == pytest.approx(1)
+    assert ap(data, right, there) == pytest.approx(1)
+    assert ap(replace(data, ignored=()), right, there) == pytest.approx(0.5)
+
+
+def test_who_is_found_on_a_picture_without_people_is_wrong() -> None:
+    data = dataset(person(pose(1)))
+    assert ap(data, found(pose(1), 0.4), found(pose(2), 0.9, PICTURES[1])) == pytest.approx(0.5)
+
+
+def test_people_rank_by_their_score() -> None:
+    data = dataset(person(pose(1)))
+    right, wrong = pose(1), pose(2, away=900)
+    assert ap(data, found(wrong, 0.4), found(right, 0.9)) == pytest.approx(1)
+    assert ap(data, found(wrong, 0.9), found(right, 0.4)) == pytest.approx(0.5)
+
+
+def test_people_on_another_picture_are_not_found() -> None:
+    assert ap(dataset(person(pose(1))), found(pose(1), image=PICTURES[1])) == 0
+
+
+def test_twenty_people_a_picture_count() -> None:
+    people = [pose(seed, away=1000.0 * seed) for seed in range(23)]
+    data = dataset(*map(person, people))
+    assert ar(data, *map(found, people)) == pytest.approx(20 / 23)
+
+
+def test_the_tools_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    score(dataset(person(pose(1))), found(pose(1)))
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+# ---- sigmas --------------------------------------------------------------------------------------------------------
+
+
+def test_the_sigmas_are_those_of_the_skeleton_unless_others_are_given() -> None:
+    data = dataset(person(pose(1)))
+    own = replace(data, skeleton=replace(SKELETON, sigmas=tuple(SIGMAS)))
+    detections = [found(pose(1, away=9))]
+    np.testing.assert_array_equal(figures(oks.score(own, detections)), figures(oks.score(data, detections, SIGMAS)))
+    assert figures(oks.score(own, detections))[0] < figures(oks.score(own, detections, SIGMAS * 3))[0]
+
+
+@pytest.mark.parametrize("sigmas", [np.ones(J - 1), np.zeros(J), np.full(J, np.nan), -np.ones(J), np.ones((1, J))])
+def test_sigmas_are_one_positive_number_a_joint(sigmas: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="OKS of the skeleton 'five' needs 5 sigmas"):
+        oks.score(dataset(person(pose(1))), [], sigmas)
+
+
+def test_a_skeleton_of_fourteen_joints_is_scored() -> None:
+    keypoints = np.random.default_rng(3).uniform(0, 100, (14, 2))
+    data = replace(dataset(person(keypoints)), skeleton=LSP)
+    assert figures(oks.score(data, [found(keypoints)]))[0] == pytest.approx(1)
+    assert 0 < oks.score(data, [found(keypoints + 5)]).AP < 1
+
+
+def test_without_pycocotools_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pycocotools.coco", None)
+    with pytest.raises(NotAvailable, match="OKS needs pycocotools") as caught:
+        score(dataset(person(pose(1))))
+    assert "posehg[coco]" in caught.value.hint
+
+
+# ---- predictions of persons ----------------------------------------------------------------------------------------
+
+
+def test_each_person_of_whom_something_is_predicted_is_a_detection() -> None:
+    keypoints = np.stack([pose(seed) for seed in range(3)])
+    scores = np.array([[0.1, 0.2, 0.3, 0.4, 1.0], [1, 1, 1, 1, 1], [0.8, np.nan, 0.4, np.nan, 0.7]])
+    keypoints[1] = np.nan
+    keypoints[2, 4] = np.nan
+    data = dataset(*(person(pose(seed), PICTURES[seed]) for seed in range(3)))
+    first, last = oks.of_persons(data, Predictions(keypoints, scores))
+    assert (first.image, last.image) == (PICTURES[0], PICTURES[2])
+    np.testing.assert_array_equal(last.keypoints, keypoints[2])
+    np.testing.assert_array_equal(last.scores, scores[2])
+    assert (first.score, last.score) == pytest.approx((0.4, 0.6))  # of the joints that are predicted and have one
+
+
+def test_where_no_scores_are_known_all_are_of_one_rank() -> None:
+    keypoints = np.stack([pose(1), pose(2)])
+    unknown = Predictions(keypoints, np.full((2, J), np.nan))
+    assert [d.score for d in oks.of_persons(dataset(person(pose(1)), person(pose(2))), unknown)] == [1, 1]
+
+
+# ---- results files -------------------------------------------------------------------------------------------------
+
+
+def birds() -> Dataset:
+    """On pictures 3 and 5 of four."""
+    names = {str(2 * index + 10): picture for index, picture in enumerate(PICTURES)}
+    return dataset(person(pose(1), PICTURES[1]), person(pose(2), PICTURES[2]), pictures=names)
+
+
+def results(path: Path, edit: Callable[[list[Any]], object] = lambda records: None) -> Path:
+    records = [
+        {
+            "image_id": image,
+            "category_id": 1,
+            "keypoints": np.column_stack([pose(seed), np.arange(J)]).ravel().tolist(),
+            "score": 1 / seed,
+        }
+        for image, seed in ((14, 7), (12, 5), (12, 3))
+    ]
+    edit(records)
+    path.write_text(json.dumps(records))
+    return path
+
+
+def test_results_are_read_in_their_order_on_the_pictures_that_they_name(tmp_path: Path) -> None:
+    detections = oks.read_results(results(tmp_path / "results.json"), birds())
+    assert [d.image for d in detections] == [PICTURES[2], PICTURES[1], PICTURES[1]]
+    assert [d.score for d in detections] == [1 / 7, 1 / 5, 1 / 3]
+    np.testing.assert_array_equal(detections[2].keypoints, pose(3))
+    np.testing.assert_array_equal(detections[2].scores, np.arange(J))
+
+
+def test_results_may_name_pictures_without_people(tmp_path: Path) -> None:
+    path = results(tmp_path / "results.json", lambda records: records[0].update(image_id=16))
+    assert oks.read_results(path, birds())[0].image == PICTURES[3]
+
+
+def test_where_a_set_has_no_other_names_pictures_are_known_by_their_files(tmp_path: Path) -> None:
+    path = results(tmp_path / "results.json", lambda records: [record.update(image_id="5.jpg") for record in records])
+    assert oks.read_results(path, replace(birds(), pictures={}))[1].image == PICTURES[2]
+
+
+def test_an_empty_list_is_nobody_found(tmp_path: Path) -> None:
+    path = results(tmp_path / "results.json", lambda records: records.clear())
+    assert oks.is_results(path)
+    assert oks.read_results(path, birds()) == []
+
+
+def test_unknown_pictures_are_refused_with_their_number(tmp_path: Path) -> None:
+    path = results(tmp_path / "results.json", lambda records: [record.update(image_id=99) for record in records[1:]])
+    with pytest.raises(NotAvailable, match=r"1 pictures in .*results\.json are not among the 4 of birds val, as 99"):
+        oks.read_results(path, birds())
+
+
+def test_results_of_another_skeleton_are_refused(tmp_path: Path) -> None:
+    path = results(tmp_path / "results.json")
+    with pytest.raises(NotAvailable, match=r"Result 1 .* has 15 numbers, where 17 joints have 51"):
+        oks.read_results(path, replace(birds(), skeleton=COCO))
+
+
+def test_results_of_two_categories_are_refused(tmp_path: Path) -> None:
+    path = results(tmp_path / "results.json", lambda records: records[1].update(category_id=3))
+    with pytest.raises(NotAvailable, match="results of 2 categories"):
+        oks.read_results(path, birds())
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda records: records.append(7),
+        lambda records: records[1].pop("score"),
+        lambda records: records[1].pop("image_id"),
+        lambda records: records[1].pop("category_id"),
+        lambda records: records[1].update(category_id=[]),
+        lambda records: records[1].update(keypoints=None),
+        lambda records: records[1].update(score="high"),
+        lambda records: records[1].update(score=float("nan")),
+        lambda records: records[1].update(keypoints=[float("inf")] * 15),
+        lambda records: records[1].update(keypoints=["7"] * 15),
+    ],
+)
+def test_results_that_are_not_as_described_are_told(edit: Callable[[list[Any]], object], tmp_path: Path) -> None:
+    with pytest.raises(NotAvailable, match=r"results\.json is not a list of COCO results"):
+        oks.read_results(results(tmp_path / "results.json", edit), birds())
+
+
+@pytest.mark.parametrize("content", [b"", b"[", b"{}", b"[{]", b"\xff\xfe\xfa", b"null"])
+def test_other_files_are_no_results(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_bytes(content)
+    with pytest.raises(NotAvailable, match=r"results\.json is not a list of COCO results, or was cut short"):
+        oks.read_results(tmp_path / "results.json", birds())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "is_list"),
+    [
+        ("a.json", b"[]", True),
+        ("a.JSON", b"\xef\xbb\xbf \n [1", True),
+        ("a.json", b'{"posehg_predictions": 1}', False),
+        ("a.json", b"", False),
+        ("a.npz", b"[]", False),
+    ],
+)
+def test_results_are_told_from_predictions_by_their_first_character(
+    name: str, content: bytes, is_list: bool, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert oks.is_results(tmp_path / name) is is_list
+
+
+def test_a_file_that_is_not_there_is_no_results_file(tmp_path: Path) -> None:
+    assert not oks.is_results(tmp_path / "nothing.json")
+    with pytest.raises(NotAvailable, match="cannot be read"):
+        oks.read_results(tmp_path / "nothing.json", birds())
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_written_results_come_back(named: bool, tmp_path: Path) -> None:
+    data = birds() if named else replace(birds(), pictures={})
+    wanted = [found(pose(3), 0.25, PICTURES[2]), found(pose(4), 0.75, PICTURES[1]), found(pose(5), 0.5, PICTURES[2])]
+    oks.write_results(tmp_path / "results.json", data, wanted)
+    again = oks.read_results(tmp_path / "results.json", data)
+    for one, other in zip(again, wanted, strict=True):
+        assert (one.image, one.score) == (other.image, other.score)
+        np.testing.assert_array_equal(one.keypoints, other.keypoints)
+        np.testing.assert_array_equal(one.scores, other.scores)
+    ids = [record["image_id"] for record in json.loads((tmp_path / "results.json").read_text())]
+    assert ids == ([14, 12, 14] if named else ["5.jpg", "3.jpg", "5.jpg"])
+
+
+def test_results_hold_zeros_where_nothing_is_predicted(tmp_path: Path) -> None:
+    keypoints = pose(3)
+    keypoints[1] = np.nan
+    unknown = Detection(PICTURES[1], keypoints, np.full(J, np.nan), 0.5)
+    oks.write_results(tmp_path / "results.json", birds(), [unknown])
+    (record,) = json.loads((tmp_path / "results.json").read_text())
+    assert record["keypoints"][3:6] == [0, 0, 0]
+    assert record["keypoints"][2::3] == [1, 0, 1, 1, 1]
+
+
+def test_results_are_not_overwritten_unasked(tmp_path: Path) -> None:
+    path = results(tmp_path / "results.json")
+    with pytest.raises(UsageError, match="exists already"):
+        oks.write_results(path, birds(), [])
+    oks.write_results(path, birds(), [], overwrite=True)
+    assert json.loads(path.read_text()) == []
+
+
+def test_pictures_of_the_same_name_cannot_be_told_apart(tmp_path: Path) -> None:
+    two = dataset(person(pose(1), Path("a/1.jpg")), person(pose(2), Path("b/1.jpg")))
+    with pytest.raises(UsageError, match=r"two pictures with the name 1\.jpg"):
+        oks.write_results(tmp_path / "results.json", two, [])
+
+
+# ---- COCO's own pictures -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def annotations(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four pictures of COCO, laid out as the set is; the path of the annotation file."""
+    sample = shared / "samples" / "mmpose_coco"
+    root = tmp_path_factory.mktemp("coco")
+    (root / "annotations").mkdir()
+    path = root / "annotations" / "person_keypoints_val2017.json"
+    path.write_bytes((sample / "test_coco.json").read_bytes())
+    (root / "val2017").symlink_to(sample)
+    return path
+
+
+@pytest.fixture(scope="module")
+def four_pictures(annotations: Path) -> Dataset:
+    return coco.load(annotations.parent.parent, "val")
+
+
+def perfect(data: Dataset) -> Predictions:
+    keypoints = np.stack([person.keypoints for person in data.persons])
+    return Predictions(keypoints, np.where(np.isnan(keypoints[..., 0]), np.nan, 0.9))
+
+
+@pytest.mark.shared
+def test_perfect_predictions_of_coco_have_an_ap_of_1(four_pictures: Dataset) -> None:
+    scores = oks.score(four_pictures, oks.of_persons(four_pictures, perfect(four_pictures)))
+    np.testing.assert_allclose(figures(scores), 1)
+
+
+@pytest.mark.shared
+def test_no_predictions_of_coco_have_an_ap_of_0(four_pictures: Dataset) -> None:
+    nothing = Predictions(np.full((len(four_pictures), 17, 2), np.nan), np.full((len(four_pictures), 17), np.nan))
+    np.testing.assert_array_equal(figures(oks.score(four_pictures, oks.of_persons(four_pictures, nothing))), 0)
+
+
+@pytest.mark.shared
+def test_shuffled_people_of_coco_lie_between(four_pictures: Dataset) -> None:
+    """Predictions may belong to anybody on their picture, so it takes people on other pictures to be wrong."""
+    whole = perfect(four_pictures)
+    shuffled = np.roll(whole.keypoints, 1, axis=0)
+    scores = oks.score(four_pictures, oks.of_persons(four_pictures, Predictions(shuffled, whole.scores)))
+    assert 0 < scores.AP < 1
+    assert 0 < scores.AR < 1
+
+
+def officially(annotations: Path, path: Path) -> np.ndarray:
+    """The ten figures as COCO's own example computes them."""
+    from pycocotools import coco as tools
+    from pycocotools.cocoeval import COCOeval
+
+    truth = tools.COCO(str(annotations))
+    evaluation = COCOeval(truth, truth.loadRes(str(path)), "keypoints")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return np.asarray(evaluation.stats)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("noise", [2.0, 6.0, 15.0])
+def test_results_score_as_with_the_official_tools(
+    noise: float, annotations: Path, four_pictures: Dataset, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(7)
+    detections = []
+    for one in [*four_pictures.persons, *four_pictures.persons[::3]]:
+        around = np.where(np.isnan(one.keypoints), np.nanmean(one.keypoints, axis=0), one.keypoints)
+        keypoints = around + rng.normal(0, noise, (17, 2))
+        detections.append(Detection(one.image, keypoints, rng.random(17), rng.random()))
+    for image in {one.image for one in four_pictures.persons}:
+        keypoints = rng.uniform(0, 400, (17, 2))
+        detections.append(Detection(image, keypoints, rng.random(17), rng.random()))
+    oks.write_results(tmp_path / "results.json", four_pictures, detections)
+    official = officially(annotations, tmp_path / "results.json")
+    again = oks.read_results(tmp_path / "results.json", four_pictures)
+    np.testing.assert_allclose(figures(oks.score(four_pictures, again)), official, rtol=0, atol=1e-12)
+    assert 0 < official[0] < 1
