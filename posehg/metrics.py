@@ -102,6 +102,33 @@ def torso_sizes(truth: Array, skeleton: Skeleton) -> Array:
     return np.linalg.norm(a - b, axis=-1)
 
 
+@dataclass(frozen=True)
+class Measure:
+    """A way to measure: PCK by one unit or another. threshold: the one that is usually taken."""
+
+    name: str
+    threshold: float
+
+    def at(self, threshold: float | None) -> str:
+        """PCKh@0.5, PCK@0.05 of the box; without a threshold it is of the area under the curve: PCKh AUC."""
+        name, space, unit = self.name.partition(" ")
+        return (f"{name} AUC" if threshold is None else f"{name}@{threshold:g}") + space + unit
+
+
+PCKH, PCK = Measure("PCKh", 0.5), Measure("PCK", 0.2)
+PCK_OF_BOX = Measure("PCK of the box", 0.05)
+
+
+def pck_measure(skeleton: Skeleton) -> Measure:
+    """By the torso; a hand, or an animal, may have none, and is measured by the longer side of its box."""
+    return PCK if has_torso(skeleton) else PCK_OF_BOX
+
+
+def pck_units(truth: Array, sides: Array, skeleton: Skeleton) -> Array:
+    """The units (N,) of ``pck_measure`` in photo pixels. sides: (N,) the longer sides of the boxes."""
+    return torso_sizes(truth, skeleton) if has_torso(skeleton) else sides
+
+
 # ---- found or not ------------------------------------------------------------------------------------------------
 
 

@@ -22,10 +22,14 @@ from posehg.skeletons import MPII, Skeleton
 
 Choice = Literal["auto", "pckh", "pck", "oks"]
 
-BOX = "PCK of the box"
-"""What PCK is called where the skeleton has no torso: it is measured by the longer side of the box, as animals are."""
+BOX = metrics.PCK_OF_BOX.name
 
-THRESHOLDS = {"PCKh": (0.5, 0.1), "PCK": (0.2,), BOX: (0.05,)}
+MEASURES = {measure.name: measure for measure in (metrics.PCKH, metrics.PCK, metrics.PCK_OF_BOX)}
+THRESHOLDS: dict[str, tuple[float, ...]] = {
+    "PCKh": (metrics.PCKH.threshold, 0.1),
+    "PCK": (metrics.PCK.threshold,),
+    BOX: (metrics.PCK_OF_BOX.threshold,),
+}
 RANGES = {"PCKh": (0.5, 50), "PCK": (0.2, 20), BOX: (0.1, 20)}
 """Up to which threshold, and in how many steps, AUC is taken and a curve is drawn."""
 
@@ -154,7 +158,7 @@ def chosen(data: Dataset, options: Options) -> list[str]:
         raise UsageError(f"PCKh is measured by heads, and nobody in {data.name} has an annotated head.", hint)
     if options.metric == "oks" and options.thresholds:
         raise UsageError("--threshold is for PCK and PCKh: OKS has thresholds of its own.")
-    pck = "PCK" if metrics.has_torso(data.skeleton) else BOX
+    pck = metrics.pck_measure(data.skeleton).name
     asked = {"pckh": ["PCKh"], "pck": [pck], "oks": ["OKS"]}
     return asked.get(options.metric, ["PCKh", pck] if heads else [pck])
 
@@ -195,15 +199,12 @@ def single_joints(skeleton: Skeleton) -> tuple[Average, ...]:
 def _measured(data: Dataset, predictions: Predictions, metric: str, thresholds: tuple[float, ...]) -> Metric:
     joints = predicted_joints(data.skeleton, predictions)
     truth = np.stack([person.keypoints for person in data.persons])
-    units = {
-        "PCKh": lambda: _heads(data),
-        "PCK": lambda: metrics.torso_sizes(truth, data.skeleton),
-        BOX: lambda: np.array([max(person.box.w, person.box.h) for person in data.persons]),
-    }
+    sides = np.array([max(person.box.w, person.box.h) for person in data.persons])
+    units = _heads(data) if metric == "PCKh" else metrics.pck_units(truth, sides, data.skeleton)
     known = np.isin(data.skeleton.joints, joints)[:, None]
     nowhere = known & np.isnan(predictions.keypoints).any(axis=-1, keepdims=True)
     keypoints = np.where(nowhere, np.inf, predictions.keypoints)  # not predicted for this person: not found
-    distances = metrics.normalised_distances(keypoints, truth, units[metric]())
+    distances = metrics.normalised_distances(keypoints, truth, units)
     return Metric(metric, data.skeleton, joints, distances, thresholds)
 
 
@@ -216,8 +217,7 @@ def _heads(data: Dataset) -> Array:
 
 def title(metric: str, threshold: float | None) -> str:
     """PCKh@0.5, PCKh AUC, PCK@0.05 of the box."""
-    name, space, unit = metric.partition(" ")
-    return (f"{name} AUC" if threshold is None else f"{name}@{threshold:g}") + space + unit
+    return MEASURES[metric].at(threshold)
 
 
 def values_at(metric: Metric, threshold: float | None) -> Array:
