@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import cv2
@@ -39,7 +40,7 @@ class Style:
     dots: a dot on each joint.
     casing: the dark edge around lines and dots, which keeps them legible on any picture: its opacity, 0 .. 1.
     colour: one colour for everything instead of the palette.
-    labels: write each joint's name beside it.
+    labels: write each joint's name beside it, and above somebody with an id that.
     """
 
     width: float = 1.0
@@ -65,17 +66,25 @@ def draw(image: Image, poses: Sequence[Pose], threshold: float, style: Style = S
     canvas = image.copy()
     for pose in sorted(poses, key=lambda pose: pose.score):
         _draw_skeleton(canvas, pose.skeleton, pose.keypoints, pose.scores >= threshold, pose.box, style)
-    return canvas
+    return _labelled(canvas, poses, threshold) if style.labels else canvas
 
 
-def draw_labels(image: Image, skeleton: Skeleton, keypoints: Points, box: Box, plain: bool = False) -> Image:
+def draw_labels(
+    image: Image,
+    skeleton: Skeleton,
+    keypoints: Points,
+    box: Box,
+    plain: bool = False,
+    visible: NDArray[np.bool_] | None = None,
+) -> Image:
     """A copy of the image with an annotation on it: (J, 2) photo pixels, NaN = not labelled.
 
     box: the person's. plain: thin and green, to be told from a prediction; else in the colours of the sides.
+    visible: (J,); the joints that are not are drawn as wide rings.
     """
     canvas = image.copy()
-    style = _TRUTH if plain else STYLES["thin"]
-    _draw_skeleton(canvas, skeleton, keypoints, np.ones(len(keypoints), dtype=bool), box, style)
+    style = _TRUTH if plain else STYLES["thin" if visible is None else "default"]
+    _draw_skeleton(canvas, skeleton, keypoints, np.ones(len(keypoints), dtype=bool), box, style, visible)
     return canvas
 
 
@@ -110,23 +119,25 @@ def judged(image: Image, pose: Pose, skeleton: Skeleton, keypoints: Points, cell
 
 
 def contact_sheet(
-    images: Sequence[Image], columns: int, cell: int, gap: int = 4, captions: Sequence[str] = ()
+    images: Sequence[Image], columns: int, cell: int | tuple[int, int], gap: int = 4, captions: Sequence[str] = ()
 ) -> Image:
-    """The images in rows of ``columns``, each fitted into a square of ``cell`` pixels, ``gap`` white pixels around.
+    """The images in rows of ``columns``, each fitted into a cell, ``gap`` white pixels around.
 
+    cell: the side of a square, or (rows, columns), in pixels.
     captions: one an image, of one line or more, written under it; a line too long for the cell loses its middle.
     """
+    high, wide = (cell, cell) if isinstance(cell, int) else cell
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
     below = lines * _CAPTION + gap * (lines > 0)
-    rows, down, right = -(-len(images) // columns), cell + below + gap, cell + gap
+    rows, down, right = -(-len(images) // columns), high + below + gap, wide + gap
     sheet = np.full((rows * down + gap, columns * right + gap, 3), 255, dtype=np.uint8)
     for number, image in enumerate(images):
         top, left = number // columns * down + gap, number % columns * right + gap
         height, width = image.shape[:2]
-        fitted = Affine.crop(Box(0, 0, width, height), (cell, cell))
-        sheet[top : top + cell, left : left + cell] = warp(image, fitted, (cell, cell), fill=255)
+        fitted = Affine.crop(Box(0, 0, width, height), (high, wide))
+        sheet[top : top + high, left : left + wide] = warp(image, fitted, (high, wide), fill=255)
         if captions:
-            strip = sheet[top + cell : top + cell + below, left : left + cell]
+            strip = sheet[top + high : top + high + below, left : left + wide]
             strip[:] = _written(captions[number], strip.shape, gap)
     return sheet
 
@@ -149,15 +160,35 @@ def _shortened(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wi
     return shown
 
 
+def side_by_side(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Two images of the same size beside each other: RGB, or RGBA where one of them is."""
+    if left.shape[2] == right.shape[2]:
+        return np.concatenate([left, right], axis=1)
+    return np.concatenate([_opaque(left), _opaque(right)], axis=1)
+
+
+def _opaque(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if image.shape[2] == 4:
+        return image
+    return np.concatenate([image, np.full_like(image[..., :1], 255)], axis=2)
+
+
 def heatmap_overlay(image: Image, heatmap: NDArray[np.floating], to_photo: Affine) -> Image:
     """A copy of the image, coloured where the (h, w) heatmap of values 0 .. 1 is high.
 
     to_photo: from the heatmap's cells to photo pixels.
     """
+    return heatmaps_overlay(image, [(heatmap, to_photo)])
+
+
+def heatmaps_overlay(image: Image, heatmaps: Sequence[tuple[NDArray[np.floating], Affine]]) -> Image:
+    """Likewise for the heatmaps of several people; where they overlap, the highest is seen."""
     height, width = image.shape[:2]
-    values = np.ascontiguousarray(np.nan_to_num(heatmap), dtype=np.float32)
-    spread = cv2.warpAffine(values, to_photo.matrix[:2], (width, height), flags=cv2.INTER_LINEAR)
-    heat = np.clip(np.asarray(spread, dtype=np.float32), 0, 1)
+    heat = np.zeros((height, width), dtype=np.float32)
+    for heatmap, to_photo in heatmaps:
+        values = np.ascontiguousarray(np.nan_to_num(heatmap), dtype=np.float32)
+        spread = cv2.warpAffine(values, to_photo.matrix[:2], (width, height), flags=cv2.INTER_LINEAR)
+        np.maximum(heat, np.clip(np.asarray(spread, dtype=np.float32), 0, 1), out=heat)
     colours = cv2.applyColorMap(np.rint(heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     opacity = 0.85 * np.sqrt(heat, dtype=np.float32)  # the root lets the faint parts be seen too
     blended = cv2.blendLinear(np.ascontiguousarray(image), np.ascontiguousarray(colours), 1 - opacity, opacity)
@@ -185,7 +216,13 @@ def _place(skeleton: Skeleton, channel: int) -> float:
 
 
 def _draw_skeleton(
-    canvas: Image, skeleton: Skeleton, keypoints: Points, shown: NDArray[np.bool_], box: Box, style: Style
+    canvas: Image,
+    skeleton: Skeleton,
+    keypoints: Points,
+    shown: NDArray[np.bool_],
+    box: Box,
+    style: Style,
+    visible: NDArray[np.bool_] | None = None,
 ) -> None:
     shown = shown & np.isfinite(keypoints).all(axis=1)
     if not shown.any():
@@ -197,8 +234,8 @@ def _draw_skeleton(
     paint(canvas, _limbs(skeleton, points, shown, radius, style), casing, style.casing)
     if style.dots:  # after the limbs, so that their casing parts them from these
         paint(canvas, _dots(skeleton, points, shown, radius, style), casing, style.casing)
-    if style.labels:
-        _write_names(canvas, skeleton, points, shown, radius)
+        if visible is not None:
+            _ring(canvas, skeleton, points, shown & ~visible, radius, style)
 
 
 def _line_width(shown: Points, box: Box, shape: tuple[int, ...]) -> float:
@@ -233,13 +270,78 @@ def _dots(skeleton: Skeleton, points: Points, shown: NDArray[np.bool_], radius: 
     return [Stroke(points[[joint, joint]], 1.6 * radius, colours[[joint, joint]]) for joint in np.flatnonzero(shown)]
 
 
-def _write_names(canvas: Image, skeleton: Skeleton, points: Points, shown: NDArray[np.bool_], radius: float) -> None:
-    picture = PillowImage.fromarray(canvas)
-    pen, size = ImageDraw.Draw(picture), max(10.0, 4 * radius)
-    font = ImageFont.load_default(size)
-    inside = shown & (points >= 0).all(axis=1) & (points < canvas.shape[1::-1]).all(axis=1)
-    for channel in np.flatnonzero(inside):
-        x, y = points[channel] + (3 * radius, 0)
-        name = skeleton.joints[channel].replace("_", " ")
-        pen.text((x, y), name, "white", font, anchor="lm", stroke_width=max(1, round(size / 8)), stroke_fill="black")
-    canvas[:] = np.asarray(picture)
+def _ring(
+    canvas: Image, skeleton: Skeleton, points: Points, hidden: NDArray[np.bool_], radius: float, style: Style
+) -> None:
+    wide = _dots(skeleton, points, hidden, 1.7 * radius, style)
+    paint(canvas, wide, 0.5 * radius, style.casing)
+    dark = np.zeros((2, 3), dtype=np.float32)
+    paint(canvas, [replace(dot, radius=0.6 * dot.radius, colours=dark) for dot in wide], 0.0, 0.0)
+
+
+# ---- names beside joints -----------------------------------------------------------------------------------------
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_Place = tuple[int, int, int, int]
+"""Left, top, right, bottom, in whole pixels."""
+
+
+def _labelled(image: Image, poses: Sequence[Pose], threshold: float) -> Image:
+    """A copy with the names of the shown joints, the surest person's first: who comes later finds less room."""
+    picture = PillowImage.fromarray(image)
+    pen = ImageDraw.Draw(picture)
+    places: list[_Place] = []
+    for pose in sorted(poses, key=lambda pose: -pose.score):
+        shown = (pose.scores >= threshold) & (pose.keypoints >= 0).all(axis=1)
+        shown &= (pose.keypoints < image.shape[1::-1]).all(axis=1)
+        points = pose.keypoints[shown]
+        if not len(points):
+            continue
+        size = max(10.0, 2 * _line_width(points, pose.box, image.shape))
+        middle = float(points[:, 0].mean())
+        if pose.id is not None:
+            above, large = points[points[:, 1].argmin()] - (0, 2 * size), ImageFont.load_default(1.5 * size)
+            places.append(_write(pen, f"#{pose.id}", above, large, True, image.shape, places))
+        font = ImageFont.load_default(size)
+        for channel in np.flatnonzero(shown)[np.argsort(points[:, 1], kind="stable")]:
+            point, name = pose.keypoints[channel], pose.skeleton.joints[channel].replace("_", " ")
+            places.append(_write(pen, name, point, font, bool(point[0] >= middle), image.shape, places))
+    return np.asarray(picture).copy()
+
+
+def _write(
+    pen: ImageDraw.ImageDraw,
+    text: str,
+    point: Points,
+    font: _Font,
+    right: bool,
+    shape: tuple[int, ...],
+    places: Sequence[_Place],
+) -> _Place:
+    """White, with a black edge, to the right or left of a point; lower, or higher, where there is something already."""
+    edge = max(1, round(font.size / 8)) if isinstance(font, ImageFont.FreeTypeFont) else 1
+    _, top, *corner = pen.textbbox((0, 0), text, font, stroke_width=edge)
+    width, height = math.ceil(corner[0]), math.ceil(corner[1] - top)
+    px, py = round(float(point[0])), round(float(point[1]))
+    x = px + (height if right else -height - width)
+    if not 0 <= x <= shape[1] - width:  # there is no room on that side
+        x = max(0, min(px + (-height - width if right else height), shape[1] - width))
+    y = min(max(py - height // 2, 0), shape[0] - height)
+    y = _free((x, y, x + width, y + height), shape[0], places)
+    pen.text((x, y - top), text, "white", font, stroke_width=edge, stroke_fill="black")
+    return x, y, x + width, y + height
+
+
+def _free(wanted: _Place, bottom: int, places: Sequence[_Place]) -> int:
+    """The top of the nearest place that is free from there down; from there up, where the picture ends before."""
+    left, down, right, _ = wanted
+    up, height = down, wanted[3] - down
+    while blocking := [place for place in places if _overlap(place, (left, down, right, down + height))]:
+        down = max(place[3] for place in blocking)
+    while blocking := [place for place in places if _overlap(place, (left, up, right, up + height))]:
+        up = min(place[1] for place in blocking) - height
+    return up if down + height > bottom and up >= 0 else down
+
+
+def _overlap(a: _Place, b: _Place) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

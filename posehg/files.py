@@ -17,26 +17,49 @@ def atomic(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
     Raises UsageError where the file exists and may not be overwritten, InputError where it cannot be written.
     """
-    # The name is short and fixed, so that a long file name does not become a too long temporary one.
-    temporary = path.parent / f".posehg-{secrets.token_hex(6)}{path.suffix}"
+    temporary = _beside(path)
     try:
-        check(path, overwrite)
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())  # a rename that survives a crash must not name a file whose bytes did not
-        os.replace(temporary, path)
-    except PermissionError:
-        hint = "Choose a folder that you may write to."
-        raise InputError(f"{path} cannot be written: permission denied.", hint) from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+        with naming(path):
+            _check_name(path, overwrite)
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())  # a rename that survives a crash must not name a file whose bytes did not
+            os.replace(temporary, path)
     finally:
         with suppress(OSError):  # a read-only file system refuses even to look for it
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What the system refuses in the block becomes an InputError that names the file to be written."""
+    try:
+        yield
+    except PermissionError:
+        hint = "Choose a folder that you may write to."
+        raise InputError(f"{path} cannot be written: permission denied.", hint) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
 def check(path: Path, overwrite: bool) -> None:
-    """Raises UsageError where a file cannot be meant to be written there: for what is found out before long work."""
+    """Raises, before long work, what ``atomic`` would raise after it: a file is made beside the path, and removed."""
+    _check_name(path, overwrite)
+    temporary = _beside(path)
+    with naming(path):
+        try:
+            temporary.touch()
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    # The name is short and fixed, so that a long file name does not become a too long temporary one.
+    return path.parent / f".posehg-{secrets.token_hex(6)}{path.suffix}"
+
+
+def _check_name(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder; a file is to be written there.")
     if path.exists() and not overwrite:

@@ -106,6 +106,17 @@ def from_logits(logits: Tensor, sigma: float) -> Tensor:
     return (2 * maps).clamp(0, 1).reshape(logits.shape)
 
 
+def with_mirrored(straight: Tensor, mirrored: Tensor, flip: Sequence[int], unpaired: Sequence[int]) -> Tensor:
+    """The mean (B, J, h, w) of the heatmaps of crops and of mirrored crops; of ``unpaired`` joints those of the crops.
+
+    In a mirrored crop a left wrist looks like a right one, of which a network without that joint has learned nothing.
+    """
+    back = mirror_back(mirrored, flip)
+    for channel in unpaired:
+        back[:, channel] = straight[:, channel]
+    return (straight + back) / 2
+
+
 def mirror_back(heatmaps: Tensor, flip: Sequence[int]) -> Tensor:
     """Heatmaps (B, J, h, w) of mirrored crops -> those of the crops: columns and left/right channels change places.
 

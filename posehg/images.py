@@ -7,6 +7,7 @@ import struct
 import warnings
 import zlib
 from difflib import get_close_matches
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -32,6 +33,9 @@ SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _BROKEN = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, RuntimeError, struct.error, zlib.error)
 """What Pillow's decoders raise for broken files; which one depends on the format."""
 
+_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+"""The brands, after the letters ftyp, that a HEIC file begins with."""
+
 
 def read(path: str | Path) -> Image:
     """A picture file as RGB uint8 (H, W, 3): EXIF orientation applied, transparency laid on white, 16 bits made 8.
@@ -42,26 +46,79 @@ def read(path: str | Path) -> Image:
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder, not a picture.", "Name the pictures in it.")
+        return _decoded(path, str(path), empty=path.exists() and path.stat().st_size == 0)
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def read_bytes(content: bytes, name: str) -> Image:
+    """What ``read`` gives, of a picture file's content; ``name`` is what errors call it."""
+    return _decoded(BytesIO(content), name, empty=not content)
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """Why the system does not let a file be read, and what to do about it."""
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        return InputError(f"{path} is a link to {os.readlink(path)}, which is not there.")
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"There is no file {path}.", _similar(path))
+    if isinstance(error, PermissionError):
+        return InputError(f"{path} may not be read.", "Check its permissions.")
+    return InputError(f"{path} cannot be read: {error.strerror or error}.")
+
+
+def _decoded(file: Path | BytesIO, name: str, empty: bool) -> Image:
+    """Raises OSError where the system does not let the file be read, InputError for all else."""
+    try:
         with warnings.catch_warnings():
             # Pillow warns from half its own limit on, and of broken EXIF; posehg has a limit of its own below.
             warnings.simplefilter("ignore")
-            with PillowImage.open(path) as picture:
+            with _opened(file, name) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
-                    raise InputError(f"{path} is too large: {picture.width} x {picture.height} pixels.", _SMALLER)
+                    raise InputError(f"{name} is too large: {picture.width} x {picture.height} pixels.", _SMALLER)
                 picture.load()
                 return _to_rgb(_upright(picture))
-    except FileNotFoundError:
-        raise InputError(f"There is no file {path}.", _similar(path)) from None
-    except PermissionError:
-        raise InputError(f"{path} may not be read.", "Check its permissions.") from None
     except UnidentifiedImageError:
-        empty = path.stat().st_size == 0
         what = "an empty file" if empty else "not a picture that can be read"
-        raise InputError(f"{path} is {what}.", "JPEG, PNG, WebP, TIFF, BMP and GIF are read, among others.") from None
+        raise InputError(f"{name} is {what}.", "JPEG, PNG, WebP, TIFF, BMP and GIF are read, among others.") from None
     except PillowImage.DecompressionBombError:
-        raise InputError(f"{path} is too large to be decoded.", _SMALLER) from None
+        raise InputError(f"{name} is too large to be decoded.", _SMALLER) from None
     except _BROKEN as error:
-        raise InputError(f"{path} is broken or cut short ({error}).", "Copy or download it again.") from None
+        if isinstance(file, Path) and isinstance(error, OSError) and error.errno is not None:
+            raise  # it comes from the system and not from a decoder
+        raise InputError(f"{name} is broken or cut short ({error}).", "Copy or download it again.") from None
+
+
+def _opened(file: Path | BytesIO, name: str) -> PillowImage.Image:
+    """Pillow's picture, not decoded yet; HEIC is brought in when the first such file comes, whatever its suffix."""
+    try:
+        return PillowImage.open(file)
+    except UnidentifiedImageError:
+        if not _is_heif(file):
+            raise
+    _learn_heif(name)
+    try:
+        return PillowImage.open(file)
+    except UnidentifiedImageError:
+        raise ValueError("no picture can be made out in it") from None
+
+
+def _is_heif(file: Path | BytesIO) -> bool:
+    if isinstance(file, BytesIO):
+        head = file.getbuffer()[:12].tobytes()
+    else:
+        with open(file, "rb") as opened:
+            head = opened.read(12)
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF
+
+
+def _learn_heif(name: str) -> None:
+    try:
+        import pillow_heif
+    except ImportError:
+        hint = "Install it: pipx inject posehg pillow-heif, or pip install 'posehg[heif]'"
+        raise InputError(f"{name} is a HEIC picture, and reading these needs pillow-heif.", hint) from None
+    pillow_heif.register_heif_opener()
 
 
 def _upright(picture: PillowImage.Image) -> PillowImage.Image:
@@ -106,17 +163,22 @@ def write(path: str | Path, image: Image, overwrite: bool = False) -> None:
     The file appears whole or not at all. Raises UsageError or InputError, naming the file.
     """
     path = Path(path)
-    format = SUFFIXES.get(path.suffix.lower())
-    if format is None:
+    if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{path}: pictures are written as {', '.join(SUFFIXES)}.")
+    with atomic(path, overwrite) as temporary:
+        save(temporary, image, path)
+
+
+def save(temporary: Path, image: Image, path: Path) -> None:
+    """Write to a file of files.atomic that is to become ``path``: for those who write several at once."""
+    format = SUFFIXES[path.suffix.lower()]
     picture = PillowImage.fromarray(image)
     if format == "JPEG":
         picture = _on_white(picture).convert("RGB")
-    with atomic(path, overwrite) as temporary:
-        try:
-            picture.save(temporary, format=format, **({"quality": 92} if format != "PNG" else {}))
-        except ValueError as error:  # a side that is longer than the format allows
-            raise InputError(f"{path} cannot be written as {format}: {error}.", "Write it as .png.") from None
+    try:
+        picture.save(temporary, format=format, **({"quality": 92} if format != "PNG" else {}))
+    except ValueError as error:  # a side that is longer than the format allows
+        raise InputError(f"{path} cannot be written as {format}: {error}.", "Write it as .png.") from None
 
 
 def warp(image: Image, to_crop: Affine, size: tuple[int, int], fill: int = 0) -> Image:

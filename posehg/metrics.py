@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.skeletons import LIMB_JOINTS, Skeleton, side
+from posehg.skeletons import LIMB_JOINTS, LSP, Skeleton, side
 
 Array = NDArray[np.float64]
 
 PAPER_GROUPS = ("head_top", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-"""The columns of MPII's and of the papers' tables: the top of the head, and six joints that have two sides."""
+"""The columns of the papers' tables: the head, and six joints that have two sides."""
 
 _CHUNK = 2**21  # numbers drawn at a time by the bootstrap
 
@@ -46,21 +46,19 @@ class JointScores:
         """The unweighted mean of these joints' percentages; joints never labelled are left out, NaN if all are."""
         return float(Average("", tuple(joints)).of(self))
 
-    def weighted_mean(self, joints: Collection[int]) -> float:
-        """Found of labelled over these joints together, in percent."""
-        return float(Average("", tuple(joints), by_labels=True).of(self))
-
 
 @dataclass(frozen=True)
 class Average:
     """One figure out of several joints' scores: the mean of their percentages, or found of labelled of all together.
 
-    channels: the joints. by_labels: the latter, in which a joint weighs as much as it has labels.
+    channels: the joints. by_labels: the latter, in which a joint weighs as much as it has labels. known_as: whose it
+    is, or what papers call it, at a threshold.
     """
 
     name: str
     channels: tuple[int, ...]
     by_labels: bool = False
+    known_as: str = ""
 
     def of(self, scores: JointScores) -> Array:
         """In percent: () of (J,) scores, (D,) of (D, J); NaN where none of the joints is labelled."""
@@ -104,19 +102,38 @@ def torso_sizes(truth: Array, skeleton: Skeleton) -> Array:
 
 @dataclass(frozen=True)
 class Measure:
-    """A way to measure: PCK by one unit or another. threshold: the one that is usually taken."""
+    """A way to measure: PCK by one unit or another.
 
-    name: str
-    threshold: float
+    short, of: its name, between whose parts the threshold stands. unit: what a distance is measured in, of a
+    ``{skeleton}`` with that ``{torso}``; units: in one word. thresholds: those that are usually taken, the first of
+    all first. limit, steps: up to which threshold, and in how many steps, AUC is taken and a curve is drawn.
+    """
+
+    short: str
+    unit: str
+    units: str
+    thresholds: tuple[float, ...]
+    limit: float
+    steps: int
+    of: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.short + self.of
+
+    @property
+    def threshold(self) -> float:
+        return self.thresholds[0]
 
     def at(self, threshold: float | None) -> str:
         """PCKh@0.5, PCK@0.05 of the box; without a threshold it is of the area under the curve: PCKh AUC."""
-        name, space, unit = self.name.partition(" ")
-        return (f"{name} AUC" if threshold is None else f"{name}@{threshold:g}") + space + unit
+        return self.short + (" AUC" if threshold is None else f"@{threshold:g}") + self.of
 
 
-PCKH, PCK = Measure("PCKh", 0.5), Measure("PCK", 0.2)
-PCK_OF_BOX = Measure("PCK of the box", 0.05)
+PCKH = Measure("PCKh", "the head's size (0.6 of its box's diagonal)", "heads", (0.5, 0.1), 0.5, 50)
+PCK = Measure("PCK", "the torso's length ({torso})", "torsos", (0.2,), 0.2, 20)
+PCK_OF_BOX = Measure("PCK", "its longer side ({skeleton} has no torso)", "boxes", (0.05,), 0.1, 20, " of the box")
+MEASURES = {measure.name: measure for measure in (PCKH, PCK, PCK_OF_BOX)}
 
 
 def pck_measure(skeleton: Skeleton) -> Measure:
@@ -135,11 +152,6 @@ def pck_units(truth: Array, sides: Array, skeleton: Skeleton) -> Array:
 def found(distances: Array, threshold: float) -> JointScores:
     """PCK: a joint is found when its normalised distance is at most ``threshold``. distances: (N, J)."""
     return sums(hits(distances, threshold))
-
-
-def pck(predicted: Array, truth: Array, skeleton: Skeleton, threshold: float = 0.2) -> JointScores:
-    """PCK by torso size: predicted and truth (N, J, 2) in photo pixels, NaN in the truth = not labelled."""
-    return found(normalised_distances(predicted, truth, torso_sizes(truth, skeleton)), threshold)
 
 
 def hits(distances: Array, threshold: float) -> Array:
@@ -204,7 +216,7 @@ def interval(values: Array, share: float = 0.95) -> tuple[float, float]:
 # ---- which joints ------------------------------------------------------------------------------------------------
 
 
-def limb_indices(skeleton: Skeleton, joints: Collection[str] | None = None) -> list[int]:
+def limb_channels(skeleton: Skeleton, joints: Collection[str] | None = None) -> list[int]:
     """The channels whose mean is the figure of a network: of the twelve joints of arms and legs, where there are any.
 
     joints: those of the skeleton that count, all by default. Without an arm or leg among them it is their channels.
@@ -214,20 +226,30 @@ def limb_indices(skeleton: Skeleton, joints: Collection[str] | None = None) -> l
 
 
 def groups(skeleton: Skeleton) -> list[Average]:
-    """The columns of a table, each the mean of the two sides of a joint; the head is its top alone.
+    """The columns of a table, each the mean of the two sides of a joint.
 
     First those of the papers' tables, then the other joints that have two sides. A skeleton without any of them has
     all its joints as columns.
+
+    The head is its top alone, as in all tables of MPII's validation split; but of LSP's joints it is the mean of neck
+    and head top, as in the papers' tables of LSP. So has it MPII's own toolkit, by which the test split is scored.
     """
     sides: dict[str, list[int]] = {}
     for channel, joint in enumerate(skeleton.joints):
         if joint == "head_top" or skeleton.flip[channel] != channel or side(joint) != "middle":
             sides.setdefault(_of_both_sides(joint, skeleton.joints[skeleton.flip[channel]]), []).append(channel)
+    if is_lsp(skeleton):
+        sides["head_top"] = [skeleton.index("upper_neck"), skeleton.index("head_top")]
     names = [name for name in PAPER_GROUPS if name in sides]
     names += [name for name in sides if name not in names]
     if not names:
         return [Average(joint, (channel,)) for channel, joint in enumerate(skeleton.joints)]
     return [Average("head" if name == "head_top" else name, tuple(sides[name])) for name in names]
+
+
+def is_lsp(skeleton: Skeleton) -> bool:
+    """Whether it has LSP's 14 joints, in any order."""
+    return set(skeleton.joints) == set(LSP.joints)
 
 
 def _of_both_sides(joint: str, twin: str) -> str:

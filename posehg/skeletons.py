@@ -22,6 +22,7 @@ class Skeleton:
     torso: the two joints whose distance is the unit of PCK. A skeleton may be without them: a hand is, and a subset may
         be, whose poses are measured on the whole skeleton.
     flip_pairs: the joints that change places when a picture is mirrored; None: those whose names say so (see ``side``).
+        One of two may be a joint that the skeleton does not have, as the left one of a subset without it.
     sigmas: (J,) how far apart annotators put each joint, as OKS has it; () where ``oks_sigmas`` is to know it by name.
     """
 
@@ -36,7 +37,8 @@ class Skeleton:
         known = set(self.joints)
         if len(known) != len(self.joints) or not self.joints:
             raise UsageError(f"The skeleton {self.name!r} has no joints or names one twice: {', '.join(self.joints)}.")
-        for what, pairs in (("Limbs", self.limbs), ("Flip pairs", self.flip_pairs or ())):
+        pairless = [pair for pair in self.flip_pairs or () if known.isdisjoint(pair)]
+        for what, pairs in (("Limbs", self.limbs), ("Flip pairs", pairless)):
             strangers = {joint for pair in pairs for joint in pair} - known
             if strangers:
                 names = ", ".join(sorted(strangers))
@@ -92,18 +94,30 @@ class Skeleton:
             if joint not in joints:
                 limbs = _bridged(limbs, joint)
         kept = {frozenset(limb): limb for limb in limbs if set(limb) <= set(joints)}  # a bridge may lie beside a limb
-        pairs = self.flip_pairs and tuple(pair for pair in self.flip_pairs if set(pair) <= set(joints))
+        pairs = self.flip_pairs and tuple(pair for pair in self.flip_pairs if not set(joints).isdisjoint(pair))
         sigmas = tuple(self.sigmas[self.index(joint)] for joint in joints) if self.sigmas else ()
         name = f"{self.name}-{len(joints)}"
         return Skeleton(name, tuple(joints), tuple(kept.values()), self.torso, pairs, sigmas)
 
     @cached_property
     def flip(self) -> tuple[int, ...]:
-        """For each channel the channel that it becomes when the picture is mirrored."""
+        """For each channel the channel that it becomes when the picture is mirrored, or itself where it is unpaired."""
+        return tuple(
+            self.joints.index(twin) if twin in self.joints else channel for channel, twin in enumerate(self._twins)
+        )
+
+    @cached_property
+    def unpaired(self) -> tuple[int, ...]:
+        """The channels that a mirrored picture says nothing of: they are of a side, and the other is not there."""
+        return tuple(channel for channel, twin in enumerate(self._twins) if twin not in self.joints)
+
+    @cached_property
+    def _twins(self) -> tuple[str, ...]:
+        """For each joint what it becomes in a mirror, be that a joint of the skeleton or not."""
         if self.flip_pairs is None:
-            return tuple(self.joints.index(_mirrored(joint, self.joints)) for joint in self.joints)
+            return tuple(_mirrored(joint) for joint in self.joints)
         twins = {joint: twin for a, b in self.flip_pairs for joint, twin in ((a, b), (b, a))}
-        return tuple(self.joints.index(twins.get(joint, joint)) for joint in self.joints)
+        return tuple(twins.get(joint, joint) for joint in self.joints)
 
     @cached_property
     def oks_sigmas(self) -> tuple[float, ...]:
@@ -131,22 +145,23 @@ def _pairs(values: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
 
 _OTHER_SIDE = {"left": "right", "Left": "Right", "LEFT": "RIGHT", "l": "r", "L": "R"}
 _OTHER_SIDE |= {right: left for left, right in _OTHER_SIDE.items()}
-_SIDE = re.compile(r"^({0})(?=[ _.-])|(?<=[ _.-])({0})$".format("|".join(_OTHER_SIDE)))
+_SIDE = re.compile(
+    r"^({0})(?=[ _.-])|(?<=[ _.-])({0})$"  # left_eye, eye.R
+    r"|^(left|right|Left|Right|LEFT|RIGHT)(?=.)|^[LR](?=[A-Z][a-z])|^[lr](?=[A-Z])"  # lefteye, LEye, lEye
+    r"|(?<=[a-z])(Left|Right|L|R)$".format("|".join(_OTHER_SIDE))  # eyeLeft, eyeL
+)
 
 
-def _mirrored(joint: str, joints: tuple[str, ...]) -> str:
-    word = _SIDE.search(joint)
-    if word is None:
-        return joint
-    twin = joint[: word.start()] + _OTHER_SIDE[word.group()] + joint[word.end() :]
-    return twin if twin in joints else joint
+def _mirrored(joint: str) -> str:
+    return _SIDE.sub(lambda word: _OTHER_SIDE[word.group()], joint, count=1)
 
 
 def side(joint: str) -> str:
     """``left``, ``right`` or ``middle``, from the joint's name (the person's own side).
 
     A name tells its side by the word left or right, or the letter l or r, at its beginning or end and set off by
-    ``_``, ``-``, ``.`` or a space: left_eye, Left eye, L_Eye, eye.R. The other side has the same name but for it.
+    ``_``, ``-``, ``.``, a space or a capital: left_eye, Left eye, L_Eye, eye.R, LEye; the word may also just begin it:
+    lefteye. The other side has the same name but for it.
     """
     word = _SIDE.search(joint)
     if word is None:

@@ -18,10 +18,10 @@ ORDER = """
 __init__ | __main__
 cli
 training | evaluation
-inference
+inference | checking
 exporters | outputs | datasets
 checkpoints
-network | heatmaps | metrics | drawing | charts | processes
+network | heatmaps | metrics | drawing | charts | processes | inputs
 images | poses | strokes
 skeletons | geometry
 files

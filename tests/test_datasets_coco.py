@@ -70,6 +70,17 @@ def test_coco_has_the_limbs_that_posehg_draws(tmp_path: Path) -> None:
     assert coco.load(tmp_path, "train").skeleton is COCO
 
 
+def test_coco_keeps_what_else_its_file_says_of_the_joints(tmp_path: Path) -> None:
+    make_coco(tmp_path)
+    path = tmp_path / "annotations/person_keypoints_train2017.json"
+    content = json.loads(path.read_text())
+    content["categories"][0] |= {"skeleton": [[16, 14]], "sigmas": [0.5] * 17, "flip_pairs": []}
+    path.write_text(json.dumps(content))
+    skeleton = coco.load(tmp_path, "train").skeleton
+    assert (skeleton.name, skeleton.limbs, skeleton.oks_sigmas) == ("coco", COCO.limbs, (0.5,) * 17)
+    assert skeleton.flip == tuple(range(17))
+
+
 def test_coco_without_a_file_for_the_split_names_it(tmp_path: Path) -> None:
     make_coco(tmp_path)
     with pytest.raises(NotAvailable, match=r"person_keypoints_val2017\.json"):
@@ -136,6 +147,27 @@ def test_what_the_file_says_of_known_joints_is_kept(path: Path) -> None:
     skeleton = read(path, content).skeleton
     assert (skeleton.name, skeleton.limbs) == ("pupil", (("nose", "left_eye"),))
     assert (skeleton.oks_sigmas, skeleton.flip) == ((0.5,) * 17, COCO.flip)
+
+
+def test_sizes_of_pictures_are_those_that_the_file_gives_in_full(path: Path) -> None:
+    content = animals(5, skeleton=[])
+    for entry, sides in zip(content["images"], ((7, 11), (7, None), ("7", 11), ()), strict=False):
+        entry |= dict(zip(("width", "height"), sides, strict=False))
+    content["images"][4] |= {"width": 13, "height": 17, "split": "x"}
+    for entry in content["images"][:4]:
+        entry["split"] = "train"
+    data = load(str(write(path, content)), None, "train")
+    assert data.sizes == {path.parent / "a1.jpg": (7, 11)}
+    assert read(path, content).sizes == {Path("a1.jpg"): (7, 11), Path("a5.jpg"): (13, 17)}
+
+
+def test_categories_of_several_kinds_have_no_name_in_common(path: Path) -> None:
+    content = animals()
+    content["categories"][0] |= {"name": "horse", "supercategory": "mammal"}
+    content["categories"].append({"id": 4, "name": "hen", "supercategory": "bird", "keypoints": list(FIVE)})
+    content["annotations"][3]["category_id"] = 4
+    found = read(path, content)
+    assert (found.skeleton.name, len(found.persons)) == ("unnamed", 11)
 
 
 def test_annotations_of_other_categories_are_left_out(path: Path) -> None:
@@ -208,6 +240,7 @@ def test_a_file_without_keypoints_says_which_one_is_meant(path: Path) -> None:
         ({"sigmas": [0.1, 0.1, 0.1, 0.1, 0]}, "needs 5 sigmas above 0"),
         ({"sigmas": ["a"] * 5}, "sigmas must be numbers"),
         ({"sigmas": 0.1}, "sigmas must be numbers"),
+        ({"sigmas": [10**400] * 5}, "int too large"),
     ],
 )
 def test_a_category_that_cannot_be_is_named(path: Path, category: dict[str, Any], sentence: str) -> None:
@@ -280,6 +313,13 @@ def test_pictures_may_be_named_as_under_windows_and_by_text(path: Path) -> None:
         ({"area": -5}, "its area is -5"),
         ({"area": "large"}, "its area is large"),
         ({"area": float("inf")}, "its area is inf"),
+        ({"area": float("nan")}, "its area is nan"),
+        ({"area": 1e13}, "its area is 1"),
+        ({"area": 10**400}, "its area is 1000"),
+        ({"keypoints": [1e7, 1, 1] * 5}, "a joint lies at 1e[+]07"),
+        ({"keypoints": [10**400, 1, 1] * 5}, "int too large"),
+        ({"bbox": [1, 2, 3, 1e7]}, "a box at 1, 2 cannot be 3 wide and 1e[+]07 high"),
+        ({"bbox": [1, 2, 1e-4, 3]}, "a box at 1, 2 cannot be 0.0001 wide"),
     ],
 )
 def test_an_annotation_that_cannot_be_is_named(path: Path, changes: dict[str, Any], sentence: str) -> None:
@@ -307,6 +347,28 @@ def test_an_image_that_cannot_be_is_named(path: Path, image: dict[str, Any], sen
         read(path, content)
     assert sentence in str(caught.value)
     assert caught.value.hint
+
+
+def test_two_images_of_one_file_are_in_one_split(path: Path) -> None:
+    content = animals(2)
+    for image, mark in zip(content["images"], ("train", "val"), strict=True):
+        image |= {"split": mark, "file_name": "same.jpg"}
+    with pytest.raises(NotAvailable, match=r"animals\.json, image 2: same\.jpg is in train and in val"):
+        read(path, content)
+
+
+def test_a_category_without_a_name_is_named_as_the_hint_says(path: Path) -> None:
+    content = two_kinds()
+    del content["categories"][0]["name"]
+    with pytest.raises(UsageError) as caught:
+        read(path, content)
+    assert "#None" in caught.value.hint
+    assert len(read(path, content, "None").persons) == 2
+
+
+def test_a_box_without_a_height_is_none(path: Path) -> None:
+    found = read(path, changed(bbox=[1, 2, 30, 0], keypoints=[5, 6, 2, *[0] * 12]))
+    assert [person.id for person in found.ignored] == ["104"]
 
 
 def test_an_annotation_without_an_id_is_counted(path: Path) -> None:
@@ -345,15 +407,16 @@ def test_whatever_stands_in_a_file_is_read_or_named(
     try:
         found = read(path, content)
     except (NotAvailable, UsageError) as error:
-        named = "any.json" in str(error)
+        told = str(error)
     else:
-        named = False
+        assert found.skeleton.joints
         for person in found.persons:
             assert person.keypoints.shape == (len(found.skeleton.joints), 2)
             assert np.isfinite(person.keypoints).any()
             assert person.box.w > 0
             assert person.box.h > 0
-    assert named or found.skeleton.joints
+        return
+    assert "any.json" in told
 
 
 # ---- the real set ------------------------------------------------------------------------------------------------

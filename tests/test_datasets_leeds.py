@@ -83,6 +83,20 @@ def test_lspet_shifts_to_zero_based_pixels_and_leaves_out_missing_joints(tmp_pat
     assert (dataset.skeleton, dataset.origin) == (LSP, 1)
 
 
+def test_a_labelled_joint_of_lspet_that_lies_nowhere_is_not_labelled(tmp_path: Path) -> None:
+    joints = make_lspet(tmp_path, 1)
+    joints[3, 0, 0] = np.nan
+    write(tmp_path, joints)
+    (person,) = lspet.load(tmp_path, "train").persons
+    assert not person.visible[3]
+    assert np.isnan(person.keypoints[3]).all()
+
+
+def test_lspet_counts_whom_it_leaves_out(tmp_path: Path) -> None:
+    make_lspet(tmp_path)
+    assert lspet.load(tmp_path, "train").note == "1 without a box and with fewer than two joints is left out."
+
+
 def test_lspet_validates_on_what_comes_after_the_first_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +143,18 @@ def test_a_misspelt_split_is_answered_with_the_known_ones(
     with pytest.raises(UsageError, match="no split 'tset'") as caught:
         module.load(tmp_path, "tset")
     assert caught.value.hint == "It has: train, val."
+
+
+@both
+def test_a_joint_beyond_all_pictures_is_named(
+    tmp_path: Path, module: ModuleType, make: Callable[..., np.ndarray]
+) -> None:
+    joints = make(tmp_path)
+    place = (1, 3, 2) if module is lsp else (3, 1, 2)
+    joints[place] = 1e9
+    write(tmp_path, joints)
+    with pytest.raises(NotAvailable, match=r"joints\.mat, im0+3: a joint lies at 1e\+09"):
+        module.load(tmp_path, "train")
 
 
 # ---- the real sets -----------------------------------------------------------------------------------------------

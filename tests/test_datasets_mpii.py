@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
 from posehg.datasets import load_unpacked, mpii
-from posehg.datasets.mpii_annotation import validation, validation_pictures
+from posehg.datasets.mpii_annotation import head_size, validation, validation_pictures
 from posehg.errors import NotAvailable, UsageError
 from posehg.geometry import Box
 from posehg.poses import Person
@@ -369,7 +369,16 @@ def test_the_published_file_leaves_boxes_and_visibility_as_they_are(tmp_path: Pa
 def test_without_the_published_file_the_note_says_so(tmp_path: Path) -> None:
     make_mpii_json(tmp_path)
     assert "detections_our_format.mat, which is not here" in mpii.load(tmp_path, "val").note
-    assert mpii.load(tmp_path, "train").note == ""
+    assert "detections_our_format.mat, which" not in mpii.load(tmp_path, "train").note
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_where_nobody_has_a_head_box_it_is_said_where_they_are(tmp_path: Path, split: str) -> None:
+    make_mpii_json(tmp_path)
+    no_heads = "PCKh is not measured: no head boxes; they are in mpii_human_pose_v1_u12_1.mat, valid.h5 and"
+    assert no_heads in mpii.load(tmp_path, split).note
+    make_mpii_mat(tmp_path)
+    assert no_heads not in mpii.load(tmp_path, split).note
 
 
 @pytest.mark.parametrize("change", [lambda joint: joint * [0.5, 0.5, 1], lambda joint: joint * 0])
@@ -490,6 +499,45 @@ def test_a_record_of_the_json_that_lacks_a_field_is_named(field: str, tmp_path: 
     make_mpii_json(tmp_path, records)
     with pytest.raises(NotAvailable, match=rf"{JSON}.*record 2.*{field}"):
         mpii.load(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"center": [float("nan"), 5.0]}, {"center": [5.0, float("inf")]}, {"scale": float("nan")}, {"scale": 1e9}),
+        *({"scale": 10**400}, {"joints": [[10**400, 1]] * 16}, {"joints": [[1e7, 1]] * 16}),
+    ],
+)
+def test_numbers_that_cannot_be_are_named(change: dict[str, Any], tmp_path: Path) -> None:
+    names = {"center": "objpos", "scale": "scale_provided"}
+    records, others = records_of("train"), [hrnet_record(record) for record in records_of("train")]
+    others[1] |= change
+    for key, value in change.items():
+        records[1][names.get(key, "joint_self")] = [[*joint, 1] for joint in value] if key == "joints" else value
+    for name, content in ((JSON, records), ("train.json", others)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text(json.dumps(content))
+        with pytest.raises(NotAvailable, match=rf"{name}.*record 2"):
+            mpii.load(folder, "train")
+
+
+def test_a_head_box_that_is_a_point_gives_no_head_size() -> None:
+    assert head_size(5, 7, 5, 7) is None
+    assert head_size(5, 7, 8, 11) == pytest.approx(3)
+
+
+@pytest.mark.parametrize(("shift", "fits"), [(0.9, True), (1.1, False), (-1.1, False)])
+def test_the_published_joints_may_lie_a_pixel_beside(shift: float, fits: bool, tmp_path: Path) -> None:
+    make_mpii_json(tmp_path)
+    published = detections()
+    published["pos_gt_src"][5, 0, validation()[VALIDATION_PICTURE, 4]] += shift
+    savemat(tmp_path / "gt_valid.mat", published)
+    if fits:
+        assert mpii.load(tmp_path, "val")
+    else:
+        with pytest.raises(NotAvailable, match=r"gt_valid\.mat does not fit .*: person 4 "):
+            mpii.load(tmp_path, "val")
 
 
 @pytest.mark.parametrize("field", ["image", "center", "scale", "joints", "joints_vis"])

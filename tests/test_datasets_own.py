@@ -172,6 +172,10 @@ def test_what_is_written_is_read(
         (7, "3", "v of a joint is 3, not 0, 1 or 2"),
         (7, "0.5", "v of a joint is 0.5, not 0, 1 or 2"),
         (7, "yes", "'yes' in the column tail_v is not a number"),
+        (5, "1e7", "a joint lies at 1e+07"),
+        (1, "-1e7", "a box at -1e+07, 2 cannot be 30 wide and 40 high"),
+        (3, "1e7", "a box at 1, 2 cannot be 1e+07 wide and 40 high"),
+        (3, "1e-9", "a box at 1, 2 cannot be 1e-09 wide and 40 high"),
     ],
 )
 def test_a_cell_that_cannot_be_is_named(path: Path, column: int, cell: str, sentence: str) -> None:
@@ -196,6 +200,7 @@ def test_a_joint_that_is_marked_as_labelled_needs_a_place(path: Path) -> None:
         ("split", "train", "val", "row 3: a.jpg is in train and in val"),
         ("head_size", "5", "0", "row 3: head_size must be above 0, not 0"),
         ("area", "5", "-2", "row 3: area must be above 0, not -2"),
+        ("area", "5", "1e300", "row 3: its area is 1e[+]300"),
     ],
 )
 def test_two_rows_that_do_not_go_together_are_named(
@@ -227,6 +232,11 @@ def test_a_header_that_cannot_be_is_explained(path: Path, header: list[str], sen
     with pytest.raises(NotAvailable, match=rf"mine\.csv: {sentence}") as caught:
         read(tabled(path, header=header))
     assert caught.value.hint
+
+
+def test_columns_of_other_programs_are_not_read(path: Path) -> None:
+    header = [*COLUMNS, "uid", "idx", "pid"]
+    assert len(read(tabled(path, [*ROW, "3", "5", "7"], header=header)).persons) == 1
 
 
 @pytest.mark.parametrize("cells", [ROW[:-1], [*ROW, ""]])
@@ -269,10 +279,24 @@ def test_files_are_named_like_sets(names: str, parts: list[tuple[str, float]]) -
     assert parse(names) == parts
 
 
-@pytest.mark.parametrize("names", ["mine.json:two", "mine.json:", ":mine:2", "mine.json:0"])
+@pytest.mark.parametrize("names", ["mine.json:two", "mine.json:", ":mine:2", "mine.json:0", "mpii:1001"])
 def test_weights_that_cannot_be_meant_are_refused(names: str) -> None:
     with pytest.raises(UsageError):
         load(names, None, "train")
+
+
+def test_a_part_that_is_nobody_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "pets.json", animals(31))
+    with pytest.raises(UsageError, match=r"0\.001 times the \d\d persons of pets is nobody"):
+        load(f"{path}:0.001", None, "train")
+
+
+def test_two_sets_of_one_name_are_found_by_their_names_alone() -> None:
+    for names in ("a/pets.json+b/pets.csv:2", "pets+pets.json", "coco.json+coco-json"):
+        with pytest.raises(UsageError, match="is named twice: by ") as caught:
+            parse(names)
+        assert "renamed" in caught.value.hint
+    assert len(parse("coco+coco.json+coco.csv+mpii+mpii:2")) == 5
 
 
 def test_a_path_may_have_a_plus_and_a_colon_in_it(tmp_path: Path) -> None:
@@ -290,6 +314,9 @@ def test_a_path_may_have_a_plus_and_a_colon_in_it(tmp_path: Path) -> None:
         ("{split}/_annotations.coco.json", "annotations.coco"),
         ("mine.json#sea horse", "mine-sea horse"),
         ("coco.json", "coco-json"),
+        ("a/{split}/{split}.json", "a"),
+        ("{split}/{split}.json", "own"),
+        ("a.JSON.json", "a-JSON"),
         ("a:b.csv", "a-b"),
         ("table.csv.json", "table-csv"),
     ],
@@ -443,6 +470,37 @@ def test_a_split_that_nobody_is_in_is_not_available(tmp_path: Path) -> None:
         load(str(path), None, "val")
 
 
+def test_a_split_may_be_called_in_capitals(tmp_path: Path) -> None:
+    content = animals(3)
+    for image, mark in zip(content["images"], ("train", "Test", "TEST"), strict=True):
+        image["split"] = mark
+    path = write(tmp_path / "pets.json", content, pictures=False)
+    assert ids(path, "test") == ids(path, "Test") == {"102", "103"}
+
+
+def test_whom_nothing_can_be_cut_out_by_is_counted_in_the_split(tmp_path: Path) -> None:
+    content = animals(5)
+    for number, image in enumerate(content["images"]):
+        image["split"] = "val" if number == 4 else "train"
+    for entry, further in zip(content["annotations"], ({}, {"iscrowd": 1}, {"keypoints": [0] * 15}), strict=False):
+        entry |= {"bbox": [0, 0, 0, 0], "keypoints": [5, 6, 2, *[0] * 12], **further}
+    path = write(tmp_path / "pets.json", content, pictures=False)
+    notes = [load_unpacked(str(path), None, split, pictures=False).note for split in ("train", "val")]
+    assert notes == ["1 without a box and with fewer than two joints is left out.", ""]
+
+
+def test_whom_a_split_ignores_are_its_own(tmp_path: Path) -> None:
+    content = animals(4)
+    for number, image in enumerate(content["images"]):
+        image["split"] = "val" if number % 2 else "train"
+    for entry in content["annotations"][:2]:
+        entry["iscrowd"] = 1
+    path = write(tmp_path / "pets.json", content, pictures=False)
+    for split, id in (("train", "101"), ("val", "102")):
+        ignored = load_unpacked(str(path), None, split, pictures=False).ignored
+        assert [person.id for person in ignored] == [id]
+
+
 def test_a_misspelt_split_of_a_file_without_marks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no split 'test'") as caught:
         ids(write(tmp_path / "pets.json", animals(3)), "test")
@@ -469,6 +527,13 @@ def test_joints_without_sides_are_told(tmp_path: Path) -> None:
         assert (custom.NO_SIDES in load_unpacked(str(path), None, "all", pictures=False).note) == told
     path = write(tmp_path / "pets.json", animals(3, keypoints=list("abcde"), flip_pairs=[]), pictures=False)
     assert load_unpacked(str(path), None, "all", pictures=False).note == ""
+
+
+def test_joints_of_one_side_alone_are_told(tmp_path: Path) -> None:
+    joints = ["left_eye", "right_eye", "leftear", "LWrist", "nose"]
+    path = write(tmp_path / "pets.json", animals(3, keypoints=joints), pictures=False)
+    note = load_unpacked(str(path), None, "all", pictures=False).note
+    assert note == custom.ONE_SIDE.format("leftear, LWrist")
 
 
 # ---- packs -------------------------------------------------------------------------------------------------------
@@ -509,7 +574,7 @@ def test_the_digest_tells_whether_a_pack_is_of_the_file(tmp_path: Path) -> None:
 
     whole = load(str(write(tmp_path / "pets.json", animals(5))), None, "all")
     packing.pack(tmp_path / "pets-all.zip", whole, Reach(1.0, 9))
-    assert datasets.packed.source_of(tmp_path / "pets-all.zip") == digest() == digest()
+    assert datasets.packed.made_of(tmp_path / "pets-all.zip")[1] == digest() == digest()
     assert len({digest(), digest(sigmas=[0.1] * 5), digest(flip_pairs=[]), digest(skeleton=[[1, 2]])}) == 4
 
 
@@ -519,6 +584,17 @@ def test_ignored_people_are_no_background(tmp_path: Path) -> None:
     data = load(str(write(tmp_path / "pets.json", content)), None, "all")
     boxes = datasets.dataset.people_by_picture(data)[("", tmp_path / "a2.jpg")]
     assert boxes == [(1, Box(7, 6, 41, 43.5)), (-1, Box(50, 60, 7, 8))]
+
+
+def test_whom_a_limit_leaves_out_is_no_background_and_known_to_packs(tmp_path: Path) -> None:
+    content = animals(2)
+    content["annotations"].append(annotation(1, id=900, bbox=[50, 60, 7, 8]))
+    data = datasets.spread(load(str(write(tmp_path / "pets.json", content)), None, "all"), 1)
+    assert [[person.id for person in people] for people in (data.persons, data.ignored)] == [["101"], ["102", "900"]]
+    boxes = datasets.dataset.people_by_picture(data)[("", tmp_path / "a1.jpg")]
+    assert boxes == [(0, Box(6, 6, 41, 43.5)), (-1, Box(50, 60, 7, 8))]
+    few = datasets.spread(load("synthetic", None, "val"), 5)  # whom nobody is rendered for
+    assert (len(few), few.ignored) == (5, ())
 
 
 def by_id(persons: Sequence[Person]) -> Mapping[str, Person]:

@@ -271,6 +271,25 @@ def test_a_pose_is_judged_on_the_square_in_which_it_was_found() -> None:
     assert changed[:, 0].max() > 2 * 70
 
 
+def test_a_contact_sheet_may_have_cells_of_any_shape() -> None:
+    pictures = [np.full((30, 70, 3), shade, dtype=np.uint8) for shade in (10, 20, 30)]
+    sheet = drawing.contact_sheet(pictures, columns=2, cell=(30, 70), gap=4)
+    assert sheet.shape == (2 * 34 + 4, 2 * 74 + 4, 3)
+    for shade, (top, left) in zip((10, 20, 30), ((4, 4), (4, 78), (38, 4)), strict=True):
+        assert (sheet[top : top + 30, left : left + 70] == shade).all()
+
+
+def test_pictures_beside_each_other_stay_as_they_are() -> None:
+    rng = np.random.default_rng(2)
+    left, right, clear = (rng.integers(0, 256, (13, 17, channels), dtype=np.uint8) for channels in (3, 3, 4))
+    np.testing.assert_array_equal(drawing.side_by_side(left, right), np.hstack([left, right]))
+    both = drawing.side_by_side(left, clear)
+    assert both.shape == (13, 34, 4)
+    np.testing.assert_array_equal(both[:, :17, :3], left)
+    assert (both[:, :17, 3] == 255).all()
+    np.testing.assert_array_equal(both[:, 17:], clear)
+
+
 def test_a_contact_sheet_of_nothing_is_a_picture() -> None:
     assert drawing.contact_sheet([], columns=3, cell=10).shape == (4, 46, 3)
 
@@ -289,3 +308,69 @@ def test_a_heatmap_is_shown_where_it_belongs() -> None:
 
 def test_an_empty_heatmap_changes_nothing() -> None:
     assert np.abs(drawing.heatmap_overlay(ground(), np.zeros((5, 7)), Affine.identity()).astype(int) - 128).max() <= 1
+
+
+def test_where_heatmaps_of_several_people_overlap_the_highest_is_seen() -> None:
+    low, high = np.full((23, 29), 0.3), np.zeros((23, 29))
+    high[5:17, 7:19] = 0.9
+    to_photo = Affine.shrink(8).inverse()
+    single, double = (
+        drawing.heatmaps_overlay(ground(), [(some, to_photo) for some in maps]) for maps in ([high], [low, high])
+    )
+    np.testing.assert_array_equal(double[80, 80], single[80, 80])
+    np.testing.assert_array_equal(double[5, 5], drawing.heatmap_overlay(ground(), low, to_photo)[5, 5])
+    np.testing.assert_array_equal(double, drawing.heatmaps_overlay(ground(), [(high, to_photo), (low, to_photo)]))
+
+
+# ---- names beside joints -----------------------------------------------------------------------------------------
+
+NAMED = Style(labels=True)
+
+
+def written(image: Image, poses: list[Pose], threshold: float = 0.5) -> NDArray[np.bool_]:
+    """The pixels that names cover."""
+    return changed(drawing.draw(image, poses, threshold), drawing.draw(image, poses, threshold, NAMED))
+
+
+def single(x: float, y: float, name: str = "nose", id: int | None = None) -> Pose:
+    return Pose(Skeleton("one", (name,), ()), np.array([(x, y)]), np.ones(1), Box(0, 0, 90, 90), 1.0, id)
+
+
+@pytest.mark.parametrize("point", [(0, 0), (179, 0), (0, 239), (179, 239), (90, 120), (179, 120)])
+@pytest.mark.parametrize("id", [None, 7])
+def test_names_stand_beside_their_joint_and_inside_the_picture(point: tuple[int, int], id: int | None) -> None:
+    name = "a rather long name"
+    pixels = written(ground(), [single(*point, name, id)])
+    anywhere = written(ground(), [single(90, 120, name, id)])
+    assert pixels.sum() == pytest.approx(anywhere.sum(), rel=0.12)  # all of it, wherever
+    rows, columns = np.nonzero(pixels)
+    assert np.hypot(columns - point[0], rows - point[1]).min() < 25
+
+
+def test_names_of_joints_that_are_not_shown_are_not_written() -> None:
+    assert written(ground(), [pose(scores=0.3)], 0.3).any()
+    assert not written(ground(), [pose(scores=0.3)], 0.31).any()
+    assert not written(ground(), [single(-5, 100), single(100, 240.0), single(1e300, 1)]).any()
+
+
+@pytest.mark.parametrize("point", [(90, 120), (90, 0), (90, 239), (0, 230)])
+def test_names_at_one_place_do_not_cover_each_other(point: tuple[int, int]) -> None:
+    alone = written(ground(), [single(*point)]).sum()
+    together = written(ground(), [single(*point)] * 5).sum()
+    assert together == pytest.approx(5 * alone, rel=0.12)
+
+
+def test_somebody_with_an_id_has_it_written() -> None:
+    without, one, other = (drawing.draw(ground(), [single(90, 120, id=id)], 0.5, NAMED) for id in (None, 1, 2))
+    assert changed(without, one).any()
+    assert changed(one, other).any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    points=st.lists(st.tuples(st.floats(0, 89.9), st.floats(0, 119.9)), min_size=16, max_size=16),
+    people=st.integers(1, 5),
+)
+def test_names_find_a_place_however_crowded_it_is(points: list[tuple[float, float]], people: int) -> None:
+    crowd = [pose(np.array(points) * 0.99**number) for number in range(people)]
+    assert written(ground(120, 90), crowd).any()

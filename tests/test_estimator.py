@@ -15,6 +15,7 @@ from posehg.geometry import Affine, Box
 from posehg.inference import devices, persons
 from posehg.inference.estimator import Estimator, View
 from posehg.poses import Person
+from posehg.skeletons import Skeleton
 from tests import stubs
 from tests.stubs import DOTS, dots_estimator, dots_photo
 
@@ -173,6 +174,14 @@ def real_estimator(**options: object) -> Estimator:
     checkpoint = stubs.tiny(DOTS)
     network = checkpoint.network().train()  # as the training loop hands it over
     return Estimator(checkpoint, "cpu", network=network, **options)  # type: ignore[arg-type]
+
+
+def test_a_joint_without_a_twin_is_found_on_the_crop_itself() -> None:
+    checkpoint = stubs.tiny(Skeleton("odd", ("nose", "left_hand"), ()))
+    noise = np.random.default_rng(0).integers(0, 255, PHOTO.shape, dtype=np.uint8)
+    both, straight = (next(Estimator(checkpoint, "cpu", flip=f).heatmaps([View(noise, BOX)])) for f in (True, False))
+    torch.testing.assert_close(both[1], straight[1])
+    assert (both[0] - straight[0]).abs().max() > 1e-3
 
 
 def test_estimating_does_not_change_the_statistics_of_a_network_in_training() -> None:

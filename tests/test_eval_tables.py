@@ -11,7 +11,7 @@ import pytest
 from posehg.cli import eval_tables, guard
 from posehg.datasets import Dataset
 from posehg.evaluation import compare, oks, report, scoring
-from posehg.evaluation.predictions import Predictions
+from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.evaluation.scoring import Options
 from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
 from tests.evaluated import dataset, predictions
@@ -48,7 +48,7 @@ BODY = ["Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"]
     [
         (MPII, ["Head", *BODY, "Mean"]),
         (LSP, ["Head", *BODY, "Mean"]),
-        (COCO, [*BODY, "Eye", "Ear"]),  # the mean, for which there is no room, stands among the means
+        (COCO, [*BODY, "Eye", "Mean", "Ear"]),  # the last one in a table of its own
         (FLIC, [*BODY[:4], "Eye", "Mean"]),
     ],
 )
@@ -65,13 +65,20 @@ def test_nothing_is_wider_than_80_columns_and_no_figure_is_cut(skeleton: Skeleto
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     assert text.count("100.00 to 100.00") >= 4
-    assert len([1 for line in text.splitlines() if not line.startswith(" ") and line.endswith("100")]) == 0
+    figures = [word for line in text.splitlines() if line.startswith("PCK") for word in line.split() if "100" in word]
+    assert set(figures) == {"100.00"}
 
 
 def test_many_groups_take_several_tables() -> None:
     fingers = [f"finger{i}" for i in range(9)]
     hand = Skeleton("hand", tuple(f"{side}_{finger}" for side in ("left", "right") for finger in fingers), ())
-    assert columns(printed(dataset(5, hand)), "PCKh@0.5") == [*(name.capitalize() for name in fingers), "Mean"]
+    names = [name.capitalize() for name in fingers]
+    assert columns(printed(dataset(5, hand)), "PCKh@0.5") == [*names[:7], "Mean", *names[7:]]
+
+
+def test_a_wider_terminal_has_room_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    assert columns(printed(dataset(5, COCO)), "PCKh@0.5") == [*BODY, "Eye", "Ear", "Mean"]
 
 
 def test_groups_that_nobody_predicts_have_no_column() -> None:
@@ -85,12 +92,12 @@ def test_the_unit_and_who_can_be_measured_are_said() -> None:
     data = dataset(5)
     data = replace(data, persons=[replace(data.persons[0], head_size=None), *data.persons[1:]])
     text = printed(data)
-    assert "PCKh: found within that share of the head's size (0.6 of its box's diagonal).\n4 of 5 persons can" in text
-    assert "PCK: found within that share of the torso's length (left shoulder to right hip).\n5 of 5 persons" in text
+    assert "PCKh@T: found within T x the head's size (0.6 of its box's diagonal).\n4 of 5 persons can" in text
+    assert "PCK@T: found within T x the torso's length (left shoulder to right hip).\n5 of 5 persons" in text
     assert "right shoulder to left hip" in printed(dataset(5, FLIC))
     assert "AUC: the area under the curve over thresholds from 0 to 0.5, in 50 steps.\n" in text
     hand = dataset(5, Skeleton("hand", ("thumb", "palm"), ()))
-    assert "PCK of the box: found within that share of its longer side (hand has no torso).\n" in printed(hand)
+    assert "PCK@T of the box: found within T x its longer side (hand has no torso).\n" in printed(hand)
 
 
 def test_the_three_means_are_named_by_the_programs_that_use_them() -> None:
@@ -110,12 +117,39 @@ def test_brackets_in_names_are_printed_as_they_are() -> None:
     assert "[red]tip" in text
     assert "root[/]" in text
     assert "(a [b] has no torso)" in text
+    data = dataset(5, Skeleton("a", ("[red]tip", "root"), ()))
+    keypoints = exact(data).keypoints.copy()
+    keypoints[:, 0], keypoints[3] = np.nan, np.nan
+    scores = scoring.score(data, Predictions(keypoints, exact(data).scores), Options(resamples=0))
+    assert eval_tables.heading(data, "m", scores) == (
+        "made val: 5 persons; m\nA note.\n"
+        "The predictions do not have these joints of the data set, and they are left out: [red]tip.\n"
+        "For 1 of 5 persons nothing is predicted: they count as not found.\n"
+    )
+
+
+def test_the_official_test_split_is_named() -> None:
+    assert eval_tables.heading(dataset(5, LSP, "lsp"), "m").startswith("lsp val (the official test split): 5 persons")
+
+
+def test_the_area_has_all_means_and_nobodys_name() -> None:
+    text = printed(dataset(5)).partition("PCKh AUC  14 joints")[2].partition("PCK@T")[0]
+    assert text.count("100.00 to 100.00") == 3
+    assert "bearpaw" not in text
+
+
+def test_the_head_of_lsp_is_said() -> None:
+    text = printed(dataset(5, LSP))
+    assert "Head: the mean of upper neck and head top.\n" in text
+    assert "all 14 joints (LSP's Total) " in text
+    assert "Mean: of the 12 limb joints.\n" in text
+    assert "Head:" not in printed(dataset(5))
 
 
 @pytest.mark.parametrize(
     ("about", "told"),
     [
-        ({}, "model not known, flip test not known"),
+        ({}, ""),
         ({"model": "m", "flip": False}, "model m, without flip test"),
         ({"model": "m", "flip": True, "decoder": "quarter"}, "model m, with flip test, quarter decoding"),
     ],
@@ -125,7 +159,10 @@ def test_how_predictions_were_made_is_said_as_far_as_it_is_known(about: dict[str
 
 
 def test_oks_of_what_nobody_is_is_a_dash() -> None:
-    data = dataset(5, COCO)  # everybody's box is large
+    data = dataset(5, COCO)
+    assert "5 of 5 persons have no annotated area" in printed(data, metric="oks")
+    data = replace(data, persons=[replace(person, area=1e4) for person in data.persons])  # everybody is large
+    assert "no annotated area" not in printed(data, metric="oks")
     lines = [line.split() for line in printed(data, metric="oks").splitlines()]
     assert ["AP", "1.000", "1.000", "1.000", "-", "1.000"] in lines
     assert ["AR", "1.000", "1.000", "1.000", "-", "1.000"] in lines
@@ -141,9 +178,9 @@ def test_a_comparison_fits_into_80_columns(tmp_path: Path) -> None:
         report.write(tmp_path / name, report.content(data, scoring.score(data, found, Options(resamples=0)), {}, ""))
         saved.append(report.read(tmp_path / name))
     for comparison in compare.compare(saved[0], saved[1], 50):
-        text = guard.drawn(eval_tables.differences(comparison))
-        assert max(map(len, text.splitlines())) <= 80
-        assert "…" not in text
-        rows = [line.split() for line in text.splitlines()]
-        (wrist,) = [row for row in rows if row[:1] == ["Wrist"]]
+        groups, means = (guard.drawn(part).splitlines() for part in eval_tables.differences(comparison))
+        assert max(map(len, [*groups, *means])) <= 80
+        assert "…" not in "".join([*groups, *means])
+        (wrist,) = [line.split() for line in groups if line.startswith("Wrist")]
         assert wrist[2:3] + wrist[-2:] == ["100.00", "100.0", "%"]
+        assert len(means) == 2 + len(comparison.means)  # no name takes two lines

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from posehg.datasets import Dataset
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation import compare, report, scoring
-from posehg.evaluation.predictions import Predictions
+from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.evaluation.report import Saved
 from posehg.evaluation.scoring import Options
 from posehg.geometry import Box
@@ -87,11 +87,13 @@ def test_it_says_what_was_scored_on_what_and_by_what() -> None:
 
 
 def test_oks_stands_in_it_with_null_for_what_nobody_is() -> None:
-    data = dataset(skeleton=COCO)  # everybody is large
+    data = dataset(skeleton=COCO)
+    data = replace(data, persons=[replace(person, area=1e4) for person in data.persons])  # everybody is large
     values = scored(data, predictions(data, spread=1e-9), metric="oks")
     assert values["metrics"] == []
     assert values["oks"]["AP"] == pytest.approx(1)
     assert values["oks"]["AP_medium"] is None
+    assert values["bootstrap"]["resamples"] == 0
 
 
 def test_distances_are_of_every_person_and_joint_and_say_what_was_not_counted(tmp_path: Path) -> None:
@@ -134,9 +136,10 @@ def test_what_a_file_says_of_itself_that_is_no_json_is_left_out(tmp_path: Path) 
 
 
 def test_a_report_is_not_written_over(tmp_path: Path) -> None:
-    (tmp_path / "a.json").touch()
+    (tmp_path / "a.json").write_text("mine")
     with pytest.raises(UsageError, match="exists already"):
         report.write(tmp_path / "a.json", {})
+    assert (tmp_path / "a.json").read_text() == "mine"
 
 
 # ---- which data --------------------------------------------------------------------------------------------------
@@ -146,7 +149,7 @@ def test_the_hash_is_the_same_wherever_it_is_taken() -> None:
     """As it was where this was written: of a number that is given, of one between two thousandths, of none."""
     person = Person(Path("a.jpg"), Box(0.5, 1, 2, 3), np.array([(1.25, -3), (np.nan,) * 2]), np.ones(2, bool), 0.1 * 3)
     data = Dataset("d", "val", Skeleton("s", ("a", "b"), ()), [person, replace(person, id="x", head_size=None)])
-    assert report.fingerprint(data)["all"] == "041ed720e27158fd6f1d675b8e680554ea001ca4dc04096472848413caab69ce"
+    assert report.fingerprint(data)["all"] == "2ceeae30591b038d28e53fa2fd812a3c763ccaa0cae07208435c7994e9aace11"
 
 
 @pytest.mark.parametrize(
@@ -309,7 +312,7 @@ def test_thresholds_that_both_have_are_compared(tmp_path: Path) -> None:
         (dataset(split="train"), "the split is val in"),
         (dataset(8), "the number of persons is 7 in"),
         (moved(dataset(), 2, head_size=41.0), "differ in their heads"),
-        (moved(moved(dataset(), 2, id="x"), 1, box=Box(0, 0, 9, 9)), "differ in their ids, boxes"),
+        (moved(moved(dataset(), 2, id="x"), 1, keypoints=np.ones((16, 2))), "differ in their ids, keypoints"),
     ],
 )
 def test_reports_on_other_data_are_refused_with_what_differs(tmp_path: Path, other: Dataset, sentence: str) -> None:
@@ -318,6 +321,23 @@ def test_reports_on_other_data_are_refused_with_what_differs(tmp_path: Path, oth
     with pytest.raises(UsageError, match=sentence) as caught:
         compare.compare(a, b, 5)
     assert "same persons" in caught.value.hint
+
+
+def test_what_nothing_is_measured_by_may_differ(tmp_path: Path) -> None:
+    """Boxes never count for PCKh and PCK by the torso, nor heads for the latter alone."""
+    data, hand = dataset(), dataset(skeleton=Skeleton("hand", ("thumb", "palm"), ()))
+    boxed = moved(data, 1, box=Box(0, 0, 9, 9))
+    a, b = saved(tmp_path / "a.json", data, predictions(data)), saved(tmp_path / "b.json", boxed, predictions(data))
+    assert {difference.difference for c in compare.compare(a, b, 0) for difference in c.means} == {0}
+    assert compare.differing(a, b) == ["boxes"]
+    headed = moved(data, 1, head_size=9.0)
+    b = saved(tmp_path / "b.json", headed, predictions(data), metric="pck")
+    assert [c.title for c in compare.compare(a, b, 0)] == ["PCK@0.2", "PCK AUC"]
+    a = saved(tmp_path / "a.json", hand, predictions(hand), metric="pck")
+    other = moved(hand, 1, box=Box(0, 0, 9, 9))
+    b = saved(tmp_path / "b.json", other, predictions(hand), metric="pck")
+    with pytest.raises(UsageError, match="differ in their boxes"):
+        compare.compare(a, b, 0)
 
 
 def test_reports_without_a_metric_in_common_are_refused(tmp_path: Path) -> None:

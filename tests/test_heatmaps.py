@@ -225,6 +225,15 @@ def test_mirroring_back_exchanges_columns_and_sides() -> None:
         assert back[b, j, row, column] == maps[b, FLIP[j], row, W - 1 - column]
 
 
+def test_joints_without_a_twin_are_found_on_the_crop_itself() -> None:
+    straight, mirrored = noise(7, B, J, H, W), noise(11, B, J, H, W)
+    mean = (straight + heatmaps.mirror_back(mirrored, FLIP)) / 2
+    unpaired = [J - 1, 1]
+    found = heatmaps.with_mirrored(straight, mirrored, FLIP, unpaired)
+    for joint in range(J):
+        assert torch.equal(found[:, joint], (straight if joint in unpaired else mean)[:, joint])
+
+
 def test_mirroring_back_twice_changes_nothing() -> None:
     maps = noise(7, B, J, H, W)
     assert torch.equal(heatmaps.mirror_back(heatmaps.mirror_back(maps, FLIP), FLIP), maps)

@@ -127,6 +127,45 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, make: Callable[[Path], Non
     assert str(path) in str(caught.value)
 
 
+def test_the_content_of_a_file_is_read_as_the_file_is(save: Save) -> None:
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6
+    path = save(PillowImage.fromarray(noise(5, 7)), exif=exif)
+    read = images.read_bytes(path.read_bytes(), "it")
+    assert read.shape == (7, 5, 3)
+    np.testing.assert_array_equal(read, images.read(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "^it is an empty file"),
+        (b"no picture", "^it is not a picture"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "^it is broken or cut"),
+    ],
+)
+def test_content_that_cannot_be_read_is_called_by_its_name(content: bytes, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        images.read_bytes(content, "it")
+
+
+def test_what_the_system_refuses_is_not_called_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # By hand, as nothing is forbidden to root.
+    (tmp_path / "a.png").touch()
+    for error, said in [
+        (PermissionError(13, "Permission denied"), "a.png may not be read."),
+        (OSError(5, "Input/output error"), "a.png cannot be read: Input/output error."),
+    ]:
+
+        def refuse(path: Path, error: OSError = error) -> None:
+            raise error
+
+        monkeypatch.setattr(PillowImage, "open", refuse)
+        with pytest.raises(InputError) as caught:
+            images.read(tmp_path / "a.png")
+        assert str(caught.value) == str(tmp_path / said)
+
+
 def test_every_way_to_cut_a_picture_short_is_an_input_error(tmp_path: Path, save: Save) -> None:
     for suffix in (".jpg", ".png", ".webp", ".gif", ".tif", ".bmp"):
         whole = save(PillowImage.fromarray(noise(9, 11)), f"whole{suffix}").read_bytes()

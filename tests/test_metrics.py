@@ -32,6 +32,15 @@ def people(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return predicted, truth, rng.uniform(5, 20, N)
 
 
+def pooled(*joints: int) -> Average:
+    return Average("", joints, by_labels=True)
+
+
+def pck(predicted: np.ndarray, truth: np.ndarray, skeleton: Skeleton) -> metrics.JointScores:
+    units = metrics.torso_sizes(truth, skeleton)
+    return metrics.found(metrics.normalised_distances(predicted, truth, units), metrics.PCK.threshold)
+
+
 # ---- distances ---------------------------------------------------------------------------------------------------
 
 
@@ -97,15 +106,15 @@ def test_percentages_and_both_means_of_a_small_table() -> None:
     scores = metrics.JointScores(correct=np.array([1, 3, 0, 0]), labelled=np.array([4, 4, 2, 0]), persons=4)
     np.testing.assert_array_equal(scores.percent, [25, 75, 0, np.nan])
     assert scores.mean([0, 1, 2, 3]) == pytest.approx(100 / 3)  # the joint that is never labelled is left out
-    assert scores.weighted_mean([0, 1, 2, 3]) == 40
+    assert float(pooled(0, 1, 2, 3).of(scores)) == 40
     assert scores.mean([1]) == 75
-    assert scores.weighted_mean([0, 2]) == pytest.approx(100 / 6)
+    assert float(pooled(0, 2).of(scores)) == pytest.approx(100 / 6)
 
 
 def test_means_over_joints_that_are_never_labelled_are_nan() -> None:
     scores = metrics.JointScores(correct=np.array([1, 0]), labelled=np.array([4, 0]), persons=4)
     assert np.isnan(scores.mean([1]))
-    assert np.isnan(scores.weighted_mean([1]))
+    assert np.isnan(pooled(1).of(scores))
 
 
 def test_a_table_without_persons_is_nan_and_warns_of_nothing() -> None:
@@ -120,20 +129,20 @@ def test_a_table_without_persons_is_nan_and_warns_of_nothing() -> None:
 def test_pck_measures_in_the_length_of_the_torso(away: float, hits: int) -> None:
     predicted = person()
     predicted[0, KNEE] += (away, 0.0)
-    scores = metrics.pck(predicted, person(), TOY)
+    scores = pck(predicted, person(), TOY)
     assert scores.correct.tolist() == [1, 1, hits]
 
 
 def test_the_torso_is_measured_on_the_truth_and_not_on_the_prediction() -> None:
     predicted = person(shoulder=(0, -1000))
     predicted[0, KNEE] += (50.0, 0.0)
-    assert metrics.pck(predicted, person(), TOY).correct.tolist() == [0, 1, 0]
+    assert pck(predicted, person(), TOY).correct.tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize(("shoulder", "hip"), [((np.nan, np.nan), (0, 10)), ((0, 10), (0, 10))])
 def test_a_person_without_a_torso_is_skipped(shoulder: tuple[float, float], hip: tuple[float, float]) -> None:
     truth = np.concatenate([person(), person(shoulder, hip)])
-    assert metrics.pck(truth, truth, TOY).labelled.tolist() == [1, 1, 1]
+    assert pck(truth, truth, TOY).labelled.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -152,11 +161,11 @@ def test_each_skeletons_torso_has_the_joints_that_its_data_set_measures(skeleton
 
 
 def test_the_limbs_of_mpii_are_its_twelve_joints_of_arms_and_legs() -> None:
-    assert sorted(metrics.limb_indices(MPII)) == [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15]
+    assert sorted(metrics.limb_channels(MPII)) == [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15]
 
 
 def test_a_skeleton_without_arms_and_legs_is_compared_by_all_its_joints() -> None:
-    assert metrics.limb_indices(Skeleton("faces", ("nose", "chin"), ())) == [0, 1]
+    assert metrics.limb_channels(Skeleton("faces", ("nose", "chin"), ())) == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -167,14 +176,14 @@ def test_a_skeleton_without_arms_and_legs_is_compared_by_all_its_joints() -> Non
     ],
 )
 def test_joints_that_do_not_count_are_no_limbs(joints: tuple[str, ...], counted: list[str]) -> None:
-    assert [MPII.joints[channel] for channel in metrics.limb_indices(MPII, joints)] == counted
+    assert [MPII.joints[channel] for channel in metrics.limb_channels(MPII, joints)] == counted
 
 
 def test_a_joint_without_a_prediction_does_not_count() -> None:
     truth = np.random.default_rng(0).uniform(0, 300, (3, len(MPII.joints), 2))
     predicted = truth.copy()
     predicted[:, MPII.index("left_knee")] = np.nan
-    scores = metrics.pck(predicted, truth, MPII)
+    scores = pck(predicted, truth, MPII)
     assert [scores.labelled[MPII.index(joint)] for joint in ("left_knee", "left_ankle")] == [0, 3]
 
 
@@ -307,6 +316,13 @@ def test_the_columns_of_mpii_are_the_seven_of_its_tables() -> None:
     assert sorted(groups["wrist"]) == ["left_wrist", "right_wrist"]
 
 
+def test_the_head_of_lsp_is_the_mean_of_neck_and_head_top() -> None:
+    assert grouped(LSP)["head"] == ["upper_neck", "head_top"]
+    turned = Skeleton("turned", tuple(reversed(LSP.joints)), ())
+    assert grouped(turned)["head"] == ["upper_neck", "head_top"]
+    assert grouped(LSP.subset((*LSP.joints[:12], "head_top")))["head"] == ["head_top"]
+
+
 def test_other_joints_with_two_sides_stand_behind_those_of_the_papers() -> None:
     assert list(grouped(COCO)) == ["shoulder", "elbow", "wrist", "hip", "knee", "ankle", "eye", "ear"]
     assert list(grouped(FLIC)) == ["shoulder", "elbow", "wrist", "hip", "eye"]
@@ -373,6 +389,6 @@ def test_pckh_of_published_predictions_equals_a_plain_computation(shared: Path) 
     assert total == 16 * 2958 - 3088
     np.testing.assert_allclose(scores.percent, percent)
     everything = list(range(16))
-    assert scores.weighted_mean(everything) == pytest.approx(100 * hits / total)
+    assert float(pooled(*everything).of(scores)) == pytest.approx(100 * hits / total)
     assert scores.mean(everything) == pytest.approx(sum(percent) / 16)
     assert 75 < scores.mean([joint for joint in everything if joint not in (6, 7)]) < 90

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from posehg.datasets import Dataset, coco
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation import oks
-from posehg.evaluation.oks import Detection, OksScores
-from posehg.evaluation.predictions import Predictions
+from posehg.evaluation import coco_results, oks
+from posehg.evaluation.coco_results import Detection
+from posehg.evaluation.oks import OksScores
+from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.geometry import Box
 from posehg.poses import Person
 from posehg.skeletons import COCO, LSP, Skeleton
@@ -100,9 +101,14 @@ def test_hidden_joints_count_as_visible_ones() -> None:
     assert ap(dataset(hidden), found(pose(1))) == pytest.approx(1)
 
 
-def test_where_the_area_is_not_annotated_it_is_that_of_the_box() -> None:
-    data = dataset(person(pose(1), area=None))
-    same = dataset(person(pose(1), area=50.0 * 100.0))
+@pytest.mark.parametrize("box", [Box(0, 0, 50, 100), Box(-900, 0, 2000, 3000)])
+def test_without_an_area_somebody_is_as_large_as_the_joints_extend_whatever_the_box(box: Box) -> None:
+    truth = pose(1)
+    truth[2] = np.nan
+    known = truth[[0, 1, 3, 4]]
+    extent = (known[:, 0].max() - known[:, 0].min() + 1) * (known[:, 1].max() - known[:, 1].min() + 1)
+    data = dataset(replace(person(truth, area=None), box=box))
+    same = dataset(person(truth, area=float(extent)))
     for away in (3.0, 6.0, 9.0, 12.0):
         np.testing.assert_array_equal(
             figures(score(data, found(pose(1, away)))), figures(score(same, found(pose(1, away))))
@@ -140,11 +146,13 @@ def reference(data: Dataset, detections: Sequence[Detection]) -> tuple[float, fl
 
 def similar(someone: Person, detection: Detection) -> float:
     total, joints = 0.0, 0
+    known = someone.keypoints[~np.isnan(someone.keypoints[:, 0])]
+    area = someone.area or float(np.prod(known.max(axis=0) - known.min(axis=0) + 1))
     for (x, y), (u, v), sigma in zip(someone.keypoints, detection.keypoints, SIGMAS, strict=True):
         if not np.isnan(x):
             joints += 1
             if not np.isnan(u):
-                total += np.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * (2 * sigma) ** 2 * (someone.area or 5000.0)))
+                total += np.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * (2 * sigma) ** 2 * area))
     return total / joints
 
 
@@ -302,7 +310,7 @@ def results(path: Path, edit: Callable[[list[Any]], object] = lambda records: No
 
 
 def test_results_are_read_in_their_order_on_the_pictures_that_they_name(tmp_path: Path) -> None:
-    detections = oks.read_results(results(tmp_path / "results.json"), birds())
+    detections = coco_results.read_results(results(tmp_path / "results.json"), birds())
     assert [d.image for d in detections] == [PICTURES[2], PICTURES[1], PICTURES[1]]
     assert [d.score for d in detections] == [1 / 7, 1 / 5, 1 / 3]
     np.testing.assert_array_equal(detections[2].keypoints, pose(3))
@@ -311,36 +319,36 @@ def test_results_are_read_in_their_order_on_the_pictures_that_they_name(tmp_path
 
 def test_results_may_name_pictures_without_people(tmp_path: Path) -> None:
     path = results(tmp_path / "results.json", lambda records: records[0].update(image_id=16))
-    assert oks.read_results(path, birds())[0].image == PICTURES[3]
+    assert coco_results.read_results(path, birds())[0].image == PICTURES[3]
 
 
 def test_where_a_set_has_no_other_names_pictures_are_known_by_their_files(tmp_path: Path) -> None:
     path = results(tmp_path / "results.json", lambda records: [record.update(image_id="5.jpg") for record in records])
-    assert oks.read_results(path, replace(birds(), pictures={}))[1].image == PICTURES[2]
+    assert coco_results.read_results(path, replace(birds(), pictures={}))[1].image == PICTURES[2]
 
 
 def test_an_empty_list_is_nobody_found(tmp_path: Path) -> None:
     path = results(tmp_path / "results.json", lambda records: records.clear())
-    assert oks.is_results(path)
-    assert oks.read_results(path, birds()) == []
+    assert coco_results.is_results(path)
+    assert coco_results.read_results(path, birds()) == []
 
 
 def test_unknown_pictures_are_refused_with_their_number(tmp_path: Path) -> None:
     path = results(tmp_path / "results.json", lambda records: [record.update(image_id=99) for record in records[1:]])
     with pytest.raises(NotAvailable, match=r"1 pictures in .*results\.json are not among the 4 of birds val, as 99"):
-        oks.read_results(path, birds())
+        coco_results.read_results(path, birds())
 
 
 def test_results_of_another_skeleton_are_refused(tmp_path: Path) -> None:
     path = results(tmp_path / "results.json")
     with pytest.raises(NotAvailable, match=r"Result 1 .* has 15 numbers, where 17 joints have 51"):
-        oks.read_results(path, replace(birds(), skeleton=COCO))
+        coco_results.read_results(path, replace(birds(), skeleton=COCO))
 
 
 def test_results_of_two_categories_are_refused(tmp_path: Path) -> None:
     path = results(tmp_path / "results.json", lambda records: records[1].update(category_id=3))
     with pytest.raises(NotAvailable, match="results of 2 categories"):
-        oks.read_results(path, birds())
+        coco_results.read_results(path, birds())
 
 
 @pytest.mark.parametrize(
@@ -360,14 +368,14 @@ def test_results_of_two_categories_are_refused(tmp_path: Path) -> None:
 )
 def test_results_that_are_not_as_described_are_told(edit: Callable[[list[Any]], object], tmp_path: Path) -> None:
     with pytest.raises(NotAvailable, match=r"results\.json is not a list of COCO results"):
-        oks.read_results(results(tmp_path / "results.json", edit), birds())
+        coco_results.read_results(results(tmp_path / "results.json", edit), birds())
 
 
 @pytest.mark.parametrize("content", [b"", b"[", b"{}", b"[{]", b"\xff\xfe\xfa", b"null"])
 def test_other_files_are_no_results(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "results.json").write_bytes(content)
     with pytest.raises(NotAvailable, match=r"results\.json is not a list of COCO results, or was cut short"):
-        oks.read_results(tmp_path / "results.json", birds())
+        coco_results.read_results(tmp_path / "results.json", birds())
 
 
 @pytest.mark.parametrize(
@@ -384,51 +392,26 @@ def test_results_are_told_from_predictions_by_their_first_character(
     name: str, content: bytes, is_list: bool, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    assert oks.is_results(tmp_path / name) is is_list
+    assert coco_results.is_results(tmp_path / name) is is_list
 
 
 def test_a_file_that_is_not_there_is_no_results_file(tmp_path: Path) -> None:
-    assert not oks.is_results(tmp_path / "nothing.json")
+    assert not coco_results.is_results(tmp_path / "nothing.json")
     with pytest.raises(NotAvailable, match="cannot be read"):
-        oks.read_results(tmp_path / "nothing.json", birds())
+        coco_results.read_results(tmp_path / "nothing.json", birds())
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_written_results_come_back(named: bool, tmp_path: Path) -> None:
-    data = birds() if named else replace(birds(), pictures={})
-    wanted = [found(pose(3), 0.25, PICTURES[2]), found(pose(4), 0.75, PICTURES[1]), found(pose(5), 0.5, PICTURES[2])]
-    oks.write_results(tmp_path / "results.json", data, wanted)
-    again = oks.read_results(tmp_path / "results.json", data)
-    for one, other in zip(again, wanted, strict=True):
-        assert (one.image, one.score) == (other.image, other.score)
-        np.testing.assert_array_equal(one.keypoints, other.keypoints)
-        np.testing.assert_array_equal(one.scores, other.scores)
-    ids = [record["image_id"] for record in json.loads((tmp_path / "results.json").read_text())]
-    assert ids == ([14, 12, 14] if named else ["5.jpg", "3.jpg", "5.jpg"])
-
-
-def test_results_hold_zeros_where_nothing_is_predicted(tmp_path: Path) -> None:
-    keypoints = pose(3)
-    keypoints[1] = np.nan
-    unknown = Detection(PICTURES[1], keypoints, np.full(J, np.nan), 0.5)
-    oks.write_results(tmp_path / "results.json", birds(), [unknown])
-    (record,) = json.loads((tmp_path / "results.json").read_text())
-    assert record["keypoints"][3:6] == [0, 0, 0]
-    assert record["keypoints"][2::3] == [1, 0, 1, 1, 1]
-
-
-def test_results_are_not_overwritten_unasked(tmp_path: Path) -> None:
+def test_results_of_another_category_are_refused(tmp_path: Path) -> None:
     path = results(tmp_path / "results.json")
-    with pytest.raises(UsageError, match="exists already"):
-        oks.write_results(path, birds(), [])
-    oks.write_results(path, birds(), [], overwrite=True)
-    assert json.loads(path.read_text()) == []
+    assert len(coco_results.read_results(path, birds(), category=1)) == 3
+    with pytest.raises(NotAvailable, match=r"results of category 1, and the set's persons are category 7"):
+        coco_results.read_results(path, birds(), category=7)
 
 
 def test_pictures_of_the_same_name_cannot_be_told_apart(tmp_path: Path) -> None:
     two = dataset(person(pose(1), Path("a/1.jpg")), person(pose(2), Path("b/1.jpg")))
     with pytest.raises(UsageError, match=r"two pictures with the name 1\.jpg"):
-        oks.write_results(tmp_path / "results.json", two, [])
+        coco_results.read_results(results(tmp_path / "results.json"), two)
 
 
 # ---- COCO's own pictures -------------------------------------------------------------------------------------------
@@ -478,6 +461,20 @@ def test_shuffled_people_of_coco_lie_between(four_pictures: Dataset) -> None:
     assert 0 < scores.AR < 1
 
 
+def write_results(path: Path, data: Dataset, detections: Sequence[Detection]) -> None:
+    numbers = {image: int(name) for name, image in data.pictures.items()}
+    records = [
+        {
+            "image_id": numbers[found.image],
+            "category_id": 1,
+            "keypoints": np.column_stack([found.keypoints, found.scores]).ravel().tolist(),
+            "score": found.score,
+        }
+        for found in detections
+    ]
+    path.write_text(json.dumps(records))
+
+
 def officially(annotations: Path, path: Path) -> np.ndarray:
     """The ten figures as COCO's own example computes them."""
     from pycocotools import coco as tools
@@ -505,8 +502,8 @@ def test_results_score_as_with_the_official_tools(
     for image in {one.image for one in four_pictures.persons}:
         keypoints = rng.uniform(0, 400, (17, 2))
         detections.append(Detection(image, keypoints, rng.random(17), rng.random()))
-    oks.write_results(tmp_path / "results.json", four_pictures, detections)
+    write_results(tmp_path / "results.json", four_pictures, detections)
     official = officially(annotations, tmp_path / "results.json")
-    again = oks.read_results(tmp_path / "results.json", four_pictures)
+    again = coco_results.read_results(tmp_path / "results.json", four_pictures)
     np.testing.assert_allclose(figures(oks.score(four_pictures, again)), official, rtol=0, atol=1e-12)
     assert 0 < official[0] < 1

@@ -148,10 +148,10 @@ def test_crowds_on_the_photo_are_told_too(path: Path) -> None:
 
 def test_what_it_was_cut_for_can_be_asked(path: Path) -> None:
     pack(path, dataset(), Reach(1.75, 31))
-    assert packed.reach_of(path) == Reach(1.75, 31)
+    assert packed.made_of(path)[0] == Reach(1.75, 31)
     path.write_bytes(b"text")
     with pytest.raises(NotAvailable, match=r"toy-train\.zip"):
-        packed.reach_of(path)
+        packed.made_of(path)
 
 
 def test_a_known_skeleton_is_the_known_one(path: Path) -> None:

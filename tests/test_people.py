@@ -29,7 +29,7 @@ def blank(height: int, width: int) -> Image:
 @given(size=SIZES)
 def test_windows_cover_the_picture_at_every_scale(size: tuple[int, int]) -> None:
     search = Search()
-    windows = list(windows_of(blank(*size), search))
+    windows = list(windows_of(blank(*size), search.scales, search.overlap))
     for scale in search.scales:
         alike = [window for window in windows if window.w == pytest.approx(max(size) * scale)]
         for axis, length in ((0, size[1]), (1, size[0])):
@@ -44,7 +44,7 @@ def test_windows_cover_the_picture_at_every_scale(size: tuple[int, int]) -> None
 @given(size=SIZES)
 def test_a_window_hangs_over_the_border_by_a_quarter_or_is_centred(size: tuple[int, int]) -> None:
     height, width = size
-    for box in windows_of(blank(height, width), Search()):
+    for box in windows_of(blank(height, width), Search().scales, Search().overlap):
         for start, side, length in ((box.x, box.w, width), (box.y, box.h, height)):
             hangs_over = max(-start, start + side - length)
             assert hangs_over <= side / 4 + 1e-6 or start + side / 2 == pytest.approx(length / 2)
@@ -53,7 +53,7 @@ def test_a_window_hangs_over_the_border_by_a_quarter_or_is_centred(size: tuple[i
 @pytest.mark.parametrize("scale", Search().scales)
 def test_somebody_cut_off_by_a_border_is_near_the_middle_of_a_window(scale: float) -> None:
     """A window's middle comes within a quarter of its side of each point of the picture."""
-    windows = list(windows_of(blank(480, 640), Search(scales=(scale,))))
+    windows = list(windows_of(blank(480, 640), (scale,), Search().overlap))
     for x, y in ((0, 0), (639, 0), (320, 479), (0, 240), (639, 479)):
         nearest = min(max(abs(box.center[0] - x), abs(box.center[1] - y)) / box.w for box in windows)
         assert nearest <= 0.25 + 1e-3
@@ -127,6 +127,6 @@ def test_the_search_ends_whatever_the_network_says(seed: int, size: tuple[int, i
     network, search = Guesses(seed), Search()
     estimator = Estimator(tiny(SQUARE), "cpu", flip=False, network=network)  # type: ignore[arg-type]
     pose = most_prominent(estimator, blank(*size), search)
-    windows = len(list(windows_of(blank(*size), search)))
+    windows = len(list(windows_of(blank(*size), search.scales, search.overlap)))
     assert network.asked <= windows + search.candidates * (4 * search.rounds + 4)
     assert pose is None or np.isfinite(pose.keypoints).all()

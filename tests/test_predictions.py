@@ -21,7 +21,7 @@ from posehg.datasets import Dataset, join
 from posehg.errors import InputError, NotAvailable, UsageError
 from posehg.evaluation import predictions
 from posehg.evaluation.prediction_formats import READERS, WRITERS
-from posehg.evaluation.predictions import Predictions
+from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.geometry import Box
 from posehg.poses import Person
 from posehg.skeletons import MPII, Skeleton
@@ -227,7 +227,7 @@ def test_predictions_of_another_set_are_refused(suffix: str, tmp_path: Path) -> 
     path = written(tmp_path, suffix)
     with pytest.raises(NotAvailable, match="predictions of birds val, not of bats val") as caught:
         predictions.read(path, dataset(name="bats"))
-    assert "--dataset birds --split val" in caught.value.hint
+    assert "--dataset FILE --split val" in caught.value.hint
 
 
 @pytest.mark.parametrize("suffix", [".json", ".npz"])
@@ -310,6 +310,10 @@ def test_mpii_detections_count_from_1(tmp_path: Path) -> None:
     savemat(tmp_path / "detections.mat", {"pos_pred_src": array, "pos_gt_src": -array})
     found = predictions.read(tmp_path / "detections.mat", dataset(skeleton=MPII, origin=1))
     np.testing.assert_array_equal(found.keypoints[4, 9], array[9, :, 4] - 1)
+    nothing = [
+        joint for joint, there in zip(MPII.joints, np.isfinite(found.keypoints[4, :, 0]), strict=True) if not there
+    ]
+    assert nothing == ["pelvis", "thorax"]  # filler in the file
     assert found.keypoints.shape == (N, 16, 2)
 
 
@@ -432,6 +436,13 @@ def test_matlab_7_3_is_told(tmp_path: Path) -> None:
     assert "-v7" in caught.value.hint
 
 
+def test_hdf5_with_the_name_of_a_matlab_file_is_told(tmp_path: Path) -> None:
+    others(tmp_path, ".h5", np.zeros((N, J, 2))).rename(tmp_path / "theirs.mat")
+    with pytest.raises(NotAvailable, match="it is an HDF5 file") as caught:
+        predictions.read(tmp_path / "theirs.mat", dataset())
+    assert caught.value.hint == "Its name should end in .h5, not .mat."
+
+
 # ---- writing and suffixes ------------------------------------------------------------------------------------------
 
 
@@ -520,6 +531,6 @@ def test_two_published_files_are_of_the_same_people(shared: Path) -> None:
     data = dataset(2958, MPII, origin=1)
     hourglass = predictions.read(shared / "samples" / "pose_hg_demo_valid-ours_preds.h5", data).keypoints
     tompson = predictions.read(shared / "samples" / "mpii_val_detections_our_format.mat", data).keypoints
-    apart = np.median(np.linalg.norm(hourglass - tompson, axis=-1))
-    apart_by_a_row = np.median(np.linalg.norm(hourglass[1:] - tompson[:-1], axis=-1))
+    apart = np.nanmedian(np.linalg.norm(hourglass - tompson, axis=-1))
+    apart_by_a_row = np.nanmedian(np.linalg.norm(hourglass[1:] - tompson[:-1], axis=-1))
     assert apart < 15 < 100 < apart_by_a_row

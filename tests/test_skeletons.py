@@ -125,6 +125,8 @@ def test_a_side_without_its_other_side_is_its_own_mirror_image() -> None:
     [
         *(("left_eye", "right_eye"), ("Left Eye", "Right Eye"), ("LEFT-EYE", "RIGHT-EYE"), ("l_eye", "r_eye")),
         *(("L_F_Paw", "R_F_Paw"), ("hand.L", "hand.R"), ("shoulder_left", "shoulder_right"), ("l.eye", "r.eye")),
+        *(("lefteye", "righteye"), ("LeftEye", "RightEye"), ("leftEye", "rightEye"), ("LEFTEYE", "RIGHTEYE")),
+        *(("LEye", "REye"), ("lEye", "rEye"), ("eyeLeft", "eyeRight"), ("eyeL", "eyeR")),
     ],
 )
 def test_names_tell_their_side(left: str, right: str) -> None:
@@ -134,21 +136,41 @@ def test_names_tell_their_side(left: str, right: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["lefteye", "nose", "lip", "L", "left", "rl_x", "upper_lip", "middle_lr", "_l_", "Leg_r2"]
+    "name",
+    [
+        *("nose", "lip", "L", "left", "rl_x", "upper_lip", "middle_lr", "_l_", "Leg_r2", "upright", "LED", "Rib"),
+        *("cleft_x", "L1", "COL", "EYELEFT"),
+    ],
 )
 def test_other_names_tell_no_side(name: str) -> None:
     assert side(name) == "middle"
-    assert Skeleton("odd", (name, "right_eye"), ()).flip == (0, 1)
+    skeleton = Skeleton("odd", (name, "right_eye"), ())
+    assert (skeleton.flip, skeleton.unpaired) == ((0, 1), (1,))
 
 
 @pytest.mark.parametrize("joints", [("left_eye", "Right_eye"), ("L_eye", "r_eye"), ("left_eye", "r_eye")])
 def test_sides_are_written_alike(joints: tuple[str, str]) -> None:
-    assert Skeleton("odd", joints, ()).flip == (0, 1)
+    skeleton = Skeleton("odd", joints, ())
+    assert (skeleton.flip, skeleton.unpaired) == ((0, 1), (0, 1))
+
+
+def test_a_side_without_its_other_side_is_unpaired() -> None:
+    assert Skeleton("odd", ("left_eye", "right_eye", "leftear", "nose", "RWrist"), ()).unpaired == (2, 4)
+    assert Skeleton("odd", ("left_eye", "nose"), (), flip_pairs=()).unpaired == ()  # the pairs are all that counts
+    whole = Skeleton("odd", tuple("abcd"), (), flip_pairs=(("a", "b"), ("c", "d")))
+    half = whole.subset("dca").subset("ad")
+    assert (half.flip, half.unpaired) == ((0, 1), (0, 1))
+    assert Skeleton.from_dict(json.loads(json.dumps(half.as_dict()))) == half
+
+
+@every_skeleton
+def test_no_joint_of_a_known_skeleton_is_unpaired(skeleton: Skeleton) -> None:
+    assert skeleton.unpaired == ()
 
 
 @given(
     st.lists(
-        st.from_regex(r"((left|l|L|Right|r|R)[_ .-])?[ab]([_.](l|r|L|R))?", fullmatch=True), min_size=1, unique=True
+        st.from_regex(r"((left|l|L|Right|r|R)[_ .-]?)?[aA]b?([_.]?(l|r|L|R))?", fullmatch=True), min_size=1, unique=True
     )
 )
 def test_mirroring_twice_gives_any_joint_its_place_back(joints: list[str]) -> None:
@@ -165,7 +187,7 @@ def test_pairs_of_its_own_are_all_that_is_mirrored() -> None:
 @pytest.mark.parametrize(
     ("own", "sentence"),
     [
-        ({"flip_pairs": (("paw", "tail"),)}, "Flip pairs .* unknown joints: tail"),
+        ({"flip_pairs": (("claw", "tail"),)}, "Flip pairs .* unknown joints: claw, tail"),
         ({"flip_pairs": (("paw", "ear"), ("ear", "eye"))}, "name a joint twice"),
         ({"flip_pairs": (("paw", "paw"),)}, "name a joint twice"),
         ({"sigmas": (0.1, 0.2)}, "needs 3 sigmas above 0"),

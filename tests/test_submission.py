@@ -14,7 +14,7 @@ from scipy.io import loadmat, savemat
 from posehg.datasets import Dataset, mpii
 from posehg.errors import InputError, NotAvailable, UsageError
 from posehg.evaluation import submission
-from posehg.evaluation.predictions import Predictions
+from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.geometry import Box
 from posehg.poses import Person
 from posehg.skeletons import LSP, MPII
@@ -83,7 +83,7 @@ def written(folder: Path, predictions: Predictions | None = None, ids: Sequence[
     """(M,) ``pred`` of a submission, read back."""
     release(folder)
     path = folder / submission.FILE
-    submission.write(path, split_of(folder, ids), predictions or predicted(len(ids)))
+    submission.write(path, submission.prepare(split_of(folder, ids)), predictions or predicted(len(ids)))
     content = loadmat(path)
     assert [name for name in content if not name.startswith("__")] == ["pred"]
     assert content["pred"].shape == (1, 4)
@@ -163,8 +163,8 @@ def test_nothing_is_warned_of(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["annot", "elsewhere"])
 def test_the_official_file_may_lie_elsewhere(place: str, tmp_path: Path) -> None:
     official = release(tmp_path / place)
-    given = None if place == "annot" else official
-    submission.write(tmp_path / "mine.mat", split_of(tmp_path), predicted(), official=given)
+    form = submission.prepare(split_of(tmp_path), None if place == "annot" else official)
+    submission.write(tmp_path / "mine.mat", form, predicted())
     assert loadmat(tmp_path / "mine.mat")["pred"].shape == (1, 4)
 
 
@@ -192,12 +192,12 @@ def test_another_data_set_is_refused(name: str, tmp_path: Path) -> None:
 def test_other_joints_are_refused(tmp_path: Path) -> None:
     data = replace(split_of(tmp_path), skeleton=LSP)
     with pytest.raises(UsageError, match="MPII's 16 joints in their order; mpii has others"):
-        submission.write(tmp_path / "mine.mat", data, predicted())
+        submission.prepare(data)
 
 
 def test_without_the_official_file_it_is_said_where_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(NotAvailable, match=f"there is no {tmp_path / mpii.MAT}") as caught:
-        submission.write(tmp_path / "mine.mat", split_of(tmp_path), predicted())
+        submission.prepare(split_of(tmp_path))
     assert mpii.ABOUT.url in caught.value.hint
 
 
@@ -207,8 +207,7 @@ def test_an_official_file_that_was_cut_short_is_told(share: float, tmp_path: Pat
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(NotAvailable, match=r"is not MPII's .* with the struct 'RELEASE', or was cut short"):
-        submission.write(tmp_path / "mine.mat", split_of(tmp_path), predicted())
-    assert not (tmp_path / "mine.mat").exists()
+        submission.prepare(split_of(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -223,19 +222,24 @@ def test_an_official_file_that_was_cut_short_is_told(share: float, tmp_path: Pat
 def test_another_matlab_file_is_told(content: dict[str, Any], tmp_path: Path) -> None:
     savemat(tmp_path / mpii.MAT, content)
     with pytest.raises(NotAvailable, match=r"is not MPII's .* with the struct 'RELEASE'"):
-        submission.write(tmp_path / "mine.mat", split_of(tmp_path), predicted())
+        submission.prepare(split_of(tmp_path))
 
 
 def test_a_submission_is_not_overwritten_unasked(tmp_path: Path) -> None:
     written(tmp_path)
+    form, path = submission.prepare(split_of(tmp_path)), tmp_path / submission.FILE
+    before = path.read_bytes()
     with pytest.raises(UsageError, match="exists already"):
-        submission.write(tmp_path / submission.FILE, split_of(tmp_path), predicted())
-    submission.write(tmp_path / submission.FILE, split_of(tmp_path), predicted(), overwrite=True)
+        submission.write(path, form, Predictions(predicted().keypoints + 1, predicted().scores))
+    assert path.read_bytes() == before
+    submission.write(path, form, Predictions(predicted().keypoints + 1, predicted().scores), overwrite=True)
+    assert path.read_bytes() != before
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
     release(tmp_path)
+    form = submission.prepare(split_of(tmp_path))
     folder = Path("/proc/self") if os.geteuid() == 0 else tmp_path / "locked"  # root may write to any real folder
     folder.mkdir(mode=0o500, exist_ok=True)
     with pytest.raises(InputError, match="cannot be written"):
-        submission.write(folder / "mine.mat", split_of(tmp_path), predicted())
+        submission.write(folder / "mine.mat", form, predicted())

@@ -283,6 +283,15 @@ def test_a_validation_that_measures_nothing_leaves_a_best_model_all_the_same(tmp
     assert (tmp_path / BEST).read_bytes() == (tmp_path / LAST).read_bytes()
 
 
+def test_sets_that_are_measured_otherwise_do_not_decide_which_epoch_is_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = iter([(50.0, "by torso"), (90.0, "by box"), (60.0, "by torso"), (10.0, "by box")])
+    monkeypatch.setattr(loop, "validate", lambda estimator, data: Validation(data, (), *next(told)))
+    Run(TINY, dataset(), [dataset(2, "a", "val"), dataset(2, "b", "val")], tmp_path, Watcher()).go()
+    assert states.load(tmp_path / STATE).progress.best == 60
+
+
 def test_the_best_model_is_that_of_the_best_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores, kept = iter([30.0, 70.0, 50.0]), []
     run = Run(replace(TINY, epochs=3), dataset(), [dataset(3, split="val")], tmp_path, Watcher())

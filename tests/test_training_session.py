@@ -376,10 +376,10 @@ def test_packs_that_show_too_little_are_made_again_to_show_both(cached: tuple[Pl
     place, _ = cached
     assert place.cache is not None
     run_in(place, replace(TOY, scale=0.5, rotation=0), "wide")
-    wide = packed.reach_of(place.cache / "toy-train.zip")
+    wide, _ = packed.made_of(place.cache / "toy-train.zip")
     watcher = run_in(place, replace(TOY, half_body=0.5), "fine")
     assert len(watcher.notes) == 2
-    both = packed.reach_of(place.cache / "toy-train.zip")
+    both, _ = packed.made_of(place.cache / "toy-train.zip")
     assert both.covers(wide)
     assert not wide.covers(both)
     assert run_in(place, replace(TOY, scale=0.5, rotation=0), "again").notes == []

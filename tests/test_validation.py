@@ -38,6 +38,12 @@ def test_without_a_torso_the_box_is() -> None:
     assert result.pck == pytest.approx(100 * (1 + 2 / 3 + 1) / 3)
 
 
+def test_the_longer_side_of_the_box_counts() -> None:
+    assert 0.05 * BOX.h < 9.5 < 0.05 * BOX.w
+    result = validate(dots_estimator(), dots(9.5, torso=("left_shoulder", "right_hip")))
+    assert result.pck == pytest.approx(100)
+
+
 def test_somebody_without_a_labelled_torso_is_left_out() -> None:
     data = dots(0, 99)
     data.persons[1].keypoints[2] = np.nan

@@ -1,4 +1,4 @@
-"""posehg data: prepare data sets."""
+"""posehg data: know, check, look at and prepare data sets."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from posehg.cli import guard
+from posehg.cli.data_check import check
+from posehg.cli.data_list import list_sets
+from posehg.cli.data_sheet import sheet
 from posehg.errors import NotAvailable, UsageError
 from posehg.files import make_folder
 from posehg.training.config import TrainConfig
@@ -28,7 +31,7 @@ app = typer.Typer(rich_markup_mode="markdown", context_settings={"help_option_na
 
 @app.callback(invoke_without_command=True)
 def prepare(context: typer.Context) -> None:
-    """Prepare data sets for training."""
+    """Know, check, look at and prepare data sets."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -95,7 +98,8 @@ def pack(
         _write(target, datasets.spread(one, limit) if limit else one, reach_of(views), quality, overwrite)
 
 
-app.command("pack")(guard.guarded(pack))
+for name, command in (("list", list_sets), ("check", check), ("sheet", sheet), ("pack", pack)):
+    app.command(name)(guard.guarded(command))
 
 
 def _sets(names: str, data: Path | None, split: Split) -> Iterator[Dataset]:

@@ -69,7 +69,10 @@ def evaluate(
     bootstrap: Annotated[
         int,
         typer.Option(
-            metavar="NUMBER", min=0, help="Resamples for the 95 % intervals (0: none).", rich_help_panel=_METRICS
+            metavar="NUMBER",
+            min=0,
+            help="Resamples for the 95 % intervals: 100 to 100000, or 0.",
+            rich_help_panel=_METRICS,
         ),
     ] = 1000,
     joints: Annotated[
@@ -119,10 +122,11 @@ def evaluate(
     Several processes share the persons: torchrun --nproc-per-node NUMBER -m posehg eval ...
     """
     given = {
-        name
-        for name in context.params
-        if (how := context.get_parameter_source(name)) is not None and how.name == "COMMANDLINE"
+        option.opts[0]
+        for option in context.command.params
+        if (how := context.get_parameter_source(option.name)) is not None and how.name == "COMMANDLINE"
     }
+    eval_request.check_resamples(bootstrap)
     if compare is not None:
         eval_request.check_alone(given)
         eval_run.compare(*compare, bootstrap)

@@ -1,12 +1,10 @@
-"""What posehg eval is asked to do, and whether that goes together: found out before anything is computed."""
+"""What posehg eval is asked to do, and whether that goes together: found out before anything is read or computed."""
 
 from __future__ import annotations
 
 import math
 import os
-import tempfile
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,14 +13,12 @@ from posehg import files
 from posehg.errors import NotAvailable, UsageError
 
 if TYPE_CHECKING:
-    from posehg.datasets import Dataset
     from posehg.evaluation.scoring import Choice, Options
 
-_NETWORK = {"model": "--model", "flip": "--flip", "decoder": "--decoder", "device": "--device"}
-_SCORES = {
-    **{"metric": "--metric", "threshold": "--threshold", "bootstrap": "--bootstrap", "joints": "--joints"},
-    **{"minimum": "--min", "report": "--report", "worst": "--worst", "sheet": "--sheet", "curve": "--curve"},
-}
+_NETWORK = ("--model", "--flip", "--decoder", "--device")
+_DISTANCES = ("--threshold", "--joints", "--bootstrap", "--worst", "--curve")
+_SCORES = ("--metric", "--min", "--report", "--sheet", *_DISTANCES)
+_RESAMPLES = (100, 100_000)
 
 
 @dataclass(frozen=True)
@@ -53,17 +49,21 @@ class Request:
         return Options(self.metric, self.thresholds, self.bootstrap)
 
 
+def check_resamples(count: int) -> None:
+    low, high = _RESAMPLES
+    if count and not low <= count <= high:
+        raise UsageError(f"--bootstrap {count}: resamples are {low} to {high}, or 0 for no intervals.")
+
+
 def check_alone(given: Collection[str]) -> None:
     """Raises UsageError where --compare comes with what is for an evaluation. given: the options that were given."""
-    others = sorted(set(given) - {"compare", "bootstrap"})
-    if others:
-        name = {"source": "from", "minimum": "min"}.get(others[0], others[0])
-        raise UsageError(f"--compare takes two reports and nothing else: --{name.replace('_', '-')} has no use there.")
+    others = sorted(set(given) - {"--compare", "--bootstrap"})
+    _refuse(given, others, "has no use with --compare, which takes two reports and nothing else.")
 
 
 def check(request: Request, given: Collection[str]) -> None:
-    """Raises UsageError for options that do not go together and for files that cannot be written; NotAvailable for
-    predictions that are not there. given: the options that were given.
+    """Raises UsageError for options that do not go together, and what ``files.check`` does for files that cannot be
+    written; NotAvailable for predictions that are not there. given: the options that were given.
     """
     from posehg import datasets
 
@@ -72,36 +72,46 @@ def check(request: Request, given: Collection[str]) -> None:
     for threshold in request.thresholds:
         if not 0 < threshold < math.inf:
             raise UsageError(f"--threshold {threshold:g}: a threshold is a number above 0.")
-    if "sheet" in given and not request.worst:
+    if request.minimum is not None:
+        if not math.isfinite(request.minimum):
+            raise UsageError(f"--min {request.minimum:g}: it is a percentage.")
+        if request.thresholds and request.metric == "auto":
+            raise UsageError("--min and --threshold may be meant for two metrics.", "Give --metric pck or pckh.")
+    if "--sheet" in given and not request.worst:
         raise UsageError("--sheet is where the persons of --worst go.", "Give --worst NUMBER too.")
-    if request.metric == "oks" and (request.worst or request.curves):
-        raise UsageError(f"{'--worst' if request.worst else '--curve'} needs PCK or PCKh: OKS has no distances.")
+    if request.metric == "oks":
+        _refuse(given, _DISTANCES, "needs PCK or PCKh: OKS has neither distances nor resamples.")
     if request.source is not None:
-        _check_source(request.source, given)
+        _check_source(request, request.source, given)
     if request.submission is not None:
-        _check_submission(request, given)
+        if (request.dataset, request.split) != ("mpii", "test"):
+            raise UsageError("--submission is for MPII's test persons.", "Give --dataset mpii --split test.")
+        _refuse(given, _SCORES, "needs labels, and those of MPII's test persons are not public.")
     _check_targets(request)
 
 
-def _check_source(source: Path, given: Collection[str]) -> None:
-    from posehg.evaluation import predictions
+def _refuse(given: Collection[str], options: Collection[str], why: str, hint: str = "") -> None:
+    for option in options:
+        if option in given:
+            raise UsageError(f"{option} {why}", hint)
 
-    for name, option in _NETWORK.items():
-        if name in given:
-            raise UsageError(f"{option} is for a network, and --from scores what a file says.", f"Leave out {option}.")
+
+def _check_source(request: Request, source: Path, given: Collection[str]) -> None:
+    from posehg.evaluation import coco_results, predictions
+
+    _refuse(given, _NETWORK, "is for a network, and --from scores what a file says.", "Leave it out.")
     if os.environ.get("WORLD_SIZE", "1") not in ("", "1"):
         raise UsageError("--from has nothing to share between processes.", "Start it without torchrun.")
     if not source.is_file():
-        raise NotAvailable(f"There is no file {source}.", "Predictions are written by: posehg eval --predictions FILE")
+        what = f"{source} is no regular file." if source.exists() else f"There is no file {source}."
+        raise NotAvailable(what, "Predictions are written by: posehg eval --predictions FILE")
     _check_suffix(source, "--from", predictions.SUFFIXES)
-
-
-def _check_submission(request: Request, given: Collection[str]) -> None:
-    if (request.dataset, request.split) != ("mpii", "test"):
-        raise UsageError("--submission is for MPII's test persons.", "Give --dataset mpii --split test.")
-    for name, option in _SCORES.items():
-        if name in given:
-            raise UsageError(f"{option} needs labels, and those of MPII's test persons are not public.")
+    if coco_results.is_results(source):
+        why = f"cannot be had of {source}, a list of COCO results, which is scored by OKS alone."
+        _refuse(given, ("--predictions", "--submission", *_DISTANCES), why, "It does not say who is whom.")
+        _refuse(given, ("--limit",), why, "Whoever is left out would count as wrongly found.")
+        if request.metric not in ("auto", "oks"):
+            raise UsageError(f"--metric {request.metric} {why}")
 
 
 def _check_targets(request: Request) -> None:
@@ -116,77 +126,17 @@ def _check_targets(request: Request) -> None:
         ("--sheet", request.sheet if request.worst else None, images.SUFFIXES),
         *(("--curve", path, curve.SUFFIXES) for path in request.curves),
     ]
-    seen: dict[Path, str] = {} if request.source is None else {request.source.absolute(): "--from"}
+    seen = {} if request.source is None else {request.source.resolve(): "--from"}
     for option, path, suffixes in kinds:
         if path is None:
             continue
         _check_suffix(path, option, suffixes)
         files.check(path, request.overwrite)
-        other = seen.setdefault(path.absolute(), option)
-        if other != option or request.curves.count(path) > 1:
+        if other := seen.get(path.resolve()):
             raise UsageError(f"{path} is named twice: by {other} and {option}.", "Give each file a name of its own.")
+        seen[path.resolve()] = option
 
 
 def _check_suffix(path: Path, option: str, suffixes: Collection[str]) -> None:
     if path.suffix.lower() not in suffixes:
         raise UsageError(f"{option} {path}: its name has to end in {' or '.join(suffixes)}.")
-
-
-# ---- what only the data set tells --------------------------------------------------------------------------------
-
-
-def load(request: Request) -> Dataset:
-    """The persons. Predictions are in pixels of the photos: what reads or writes them needs the set's own files."""
-    from posehg import datasets
-    from posehg.datasets import folder
-
-    name, data, split = request.dataset, request.data, request.split
-    if request.source is None and request.predictions is None and request.submission is None:
-        found = datasets.load(name, data, split)
-    else:
-        try:
-            pictures = request.source is None or bool(request.worst)
-            found = datasets.load_unpacked(name, data, split, pictures=pictures)
-        except NotAvailable:
-            pack = datasets.pack_path(folder.home(data), name, split)
-            if not pack.exists():
-                raise
-            sentence = f"{pack} holds parts of the photos, and predictions are in pixels of the whole ones."
-            raise NotAvailable(sentence, "Give --data for where the data set lies unpacked.") from None
-    return datasets.spread(found, request.limit) if request.limit else found
-
-
-def rehearse(request: Request, data: Dataset) -> bool:
-    """Whether there is something to score; raises what would be raised in the end, after all the work.
-
-    Without labels that is only right where the predictions themselves are asked for.
-    """
-    import numpy as np
-
-    from posehg.datasets import spread
-    from posehg.evaluation import oks, predictions, scoring, submission
-
-    blank = np.full((len(data), len(data.skeleton.joints)), np.nan)
-    nothing = predictions.Predictions(np.stack([blank, blank], axis=-1), blank)
-    with _trial(request.predictions) as path:
-        if path is not None:
-            predictions.write(path, data, nothing)
-    with _trial(request.submission) as path:
-        if path is not None:
-            submission.write(path, data, nothing)
-            return False
-    if request.predictions is not None and not scoring.has_labels(data):
-        return False
-    if "OKS" in scoring.chosen(data, request.options()):
-        oks.score(spread(data, 1), [])
-    return True
-
-
-@contextmanager
-def _trial(path: Path | None) -> Iterator[Path | None]:
-    """A path with that name where nobody will look for it."""
-    if path is None:
-        yield None
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder) / path.name

@@ -1,22 +1,25 @@
-"""What posehg eval does once its options are known: estimate or read, score, print, write, compare."""
+"""What posehg eval does once its options are known: estimate or read, score, write, print, compare."""
 
 from __future__ import annotations
 
 import math
 import shlex
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from posehg.cli import eval_request, eval_tables, guard
+from posehg.cli import eval_tables, guard
 from posehg.cli.eval_request import Request
-from posehg.errors import CheckFailed, UsageError
+from posehg.errors import CheckFailed, NotAvailable
 
 if TYPE_CHECKING:
     from posehg.datasets import Dataset
-    from posehg.evaluation.predictions import Predictions
+    from posehg.evaluation.prediction_formats.matching import Predictions
     from posehg.evaluation.scoring import Scores
+    from posehg.evaluation.submission import Form
 
 
 # ---- where predictions come from ---------------------------------------------------------------------------------
@@ -27,15 +30,18 @@ def from_network(
 ) -> None:
     """The figures of a network, which is asked only after all else that can go wrong has been looked at."""
     from posehg import __version__, checkpoints, processes
-    from posehg.datasets import packed, parts
+    from posehg.datasets import packed, parts, spread
     from posehg.evaluation import estimate
     from posehg.evaluation.report import file_sha256
     from posehg.inference.estimator import Estimator
 
     place = checkpoints.find(model)
     estimator = Estimator(checkpoints.load(place), device, flip, decoder)
-    annotated = eval_request.load(request)
-    scored = eval_request.rehearse(request, annotated)
+    annotated = _load(request)
+    if request.limit:
+        annotated = spread(annotated, request.limit)
+    form = _form(request, annotated)
+    _rehearse(request, annotated)
     estimate.check(estimator, annotated)
     needed = parts.reach(estimator.config.input_size[0], estimator.config.padding, scale=0, rotation=0, translation=0)
     for sentence in packed.shortfalls(annotated, needed):
@@ -53,100 +59,170 @@ def from_network(
 
         def finish() -> None:
             if world.first:
-                print(eval_tables.heading(annotated, eval_tables.made(about)))
-                _finish(request, annotated, found, {**about, "device": str(estimator.device)}, scored)
+                device_of = {"device": str(estimator.device)}
+                _finish(request, annotated, found, {**about, **device_of}, eval_tables.made(about), form)
 
         processes.alike(finish)
 
 
 def from_file(request: Request, source: Path) -> None:
     """The figures of predictions, without torch."""
-    from posehg.evaluation import oks, predictions, scoring
+    from posehg import datasets
+    from posehg.evaluation import coco_results, scoring
     from posehg.evaluation.report import file_sha256
 
-    results = oks.is_results(source)
-    if results:
-        _check_results(request)
-    annotated = eval_request.load(request)
+    annotated = _load(request)
     about = {"file": str(source), "sha256": file_sha256(source)}
-    if results:
-        scores = scoring.score_detections(annotated, oks.read_results(source, annotated))
-        print(eval_tables.heading(annotated, f"COCO results {source}"))
-        _tell(request, annotated, scores, about)
-        _check(request, scores)
+    if coco_results.is_results(source):
+        category = coco_results.PERSON if request.dataset in datasets.LOADERS else None
+        scores = scoring.score_detections(annotated, coco_results.read_results(source, annotated, category))
+        with _printed(request, annotated, f"COCO results {source}", scores):
+            _write_report(request, annotated, scores, about)
         return
-    found = predictions.read(source, annotated)
-    scored = eval_request.rehearse(request, annotated)
-    print(eval_tables.heading(annotated, f"predictions {source}: {eval_tables.made(found.about)}"))
-    _finish(request, annotated, found, {**found.about, **about}, scored)
+    annotated, found = _read(request, source, annotated)
+    what = "\n".join(filter(None, (f"predictions {source}", eval_tables.made(found.about))))
+    _finish(request, annotated, found, {**found.about, **about}, what, _form(request, annotated))
 
 
-def _check_results(request: Request) -> None:
-    """A list of results names people, not which annotated person each of them is."""
-    wanted = {"--worst": request.worst, "--curve": request.curves, "--threshold": request.thresholds}
-    wanted |= {"--predictions": request.predictions, "--submission": request.submission}
-    wanted |= {f"--metric {request.metric}": request.metric not in ("auto", "oks")}
-    for option, value in wanted.items():
-        if value:
-            sentence = f"{option}: {request.source} is a list of COCO results, which is scored by OKS alone."
-            raise UsageError(sentence, "It does not say which annotated person each of them is.")
+def _load(request: Request) -> Dataset:
+    """The persons. Predictions are in pixels of the photos: what reads or writes them needs the set's own files."""
+    from posehg import datasets
+    from posehg.datasets import folder
+
+    name, data, split = request.dataset, request.data, request.split
+    asked = (request.source, request.predictions, request.submission)
+    if asked == (None, None, None) and request.metric != "oks":  # whose areas and ignored people packs do not hold
+        return datasets.load(name, data, split)
+    try:
+        pictures = request.source is None or bool(request.worst)
+        return datasets.load_unpacked(name, data, split, pictures=pictures)
+    except NotAvailable:
+        home = folder.home(data)
+        pack = datasets.pack_path(home, name, split)
+        if datasets.is_file(name) or (home / (datasets.about(name).folder or name)).exists() or not pack.exists():
+            raise
+        sentence = f"{pack} holds parts of the photos, and predictions are in pixels of the whole ones."
+        raise NotAvailable(sentence, "Give --data for where the data set lies unpacked.") from None
+
+
+def _read(request: Request, source: Path, data: Dataset) -> tuple[Dataset, Predictions]:
+    """The persons of --limit, of a file that holds the whole split or just them, and what it predicts of them."""
+    from posehg.datasets import spread
+    from posehg.datasets.dataset import evenly
+    from posehg.evaluation import predictions
+
+    if not request.limit:
+        return data, predictions.read(source, data)
+    some = spread(data, request.limit)
+    try:
+        return some, predictions.read(source, data).of(evenly(len(data), request.limit))
+    except NotAvailable as error:
+        try:
+            return some, predictions.read(source, some)
+        except NotAvailable:
+            raise error from None
+
+
+# ---- what would go wrong in the end, after all the work ------------------------------------------------------------
+
+
+def _form(request: Request, data: Dataset) -> Form | None:
+    from posehg.evaluation import submission
+
+    return None if request.submission is None else submission.prepare(data)
+
+
+def _rehearse(request: Request, data: Dataset) -> None:
+    """Raises what writing predictions and scoring them would raise."""
+    import numpy as np
+
+    from posehg.datasets import spread
+    from posehg.evaluation import oks, predictions, scoring
+    from posehg.evaluation.prediction_formats.matching import Predictions
+
+    if request.predictions is not None:
+        blank = np.full((len(data), len(data.skeleton.joints)), np.nan)
+        with tempfile.TemporaryDirectory() as folder:
+            nothing = Predictions(np.stack([blank, blank], axis=-1), blank)
+            predictions.write(Path(folder) / request.predictions.name, data, nothing)
+    if _is_scored(request, data):
+        scoring.chosen(data, request.options())
+        if request.metric == "oks":
+            oks.score(spread(data, 1), [])
+
+
+def _is_scored(request: Request, data: Dataset) -> bool:
+    """Without labels nothing is, which is only right where the predictions themselves are asked for."""
+    from posehg.evaluation import scoring
+
+    return request.submission is None and (request.predictions is None or scoring.has_labels(data))
 
 
 # ---- what becomes of them ----------------------------------------------------------------------------------------
 
 
-def _finish(request: Request, data: Dataset, found: Predictions, about: Mapping[str, Any], scored: bool) -> None:
-    """Score, print and write. scored: whether there are labels to score by."""
+def _finish(
+    request: Request, data: Dataset, found: Predictions, about: Mapping[str, Any], what: str, form: Form | None
+) -> None:
+    """Score, write and print. what: whose predictions they are. form: of the submission that is asked for."""
     from posehg import images
     from posehg.evaluation import curve, predictions, scoring, submission, worst
 
-    if request.predictions is not None:
-        predictions.write(request.predictions, data, found, request.overwrite)
-        guard.note(f"Wrote {request.predictions}.")
-    if request.submission is not None:
-        submission.write(request.submission, data, found, request.overwrite)
-        guard.note(f"Wrote {request.submission}.")
-    if not scored:
-        return
-    scores = scoring.score(data, found, request.options())
-    absent = [joint for joint in data.skeleton.joints if joint not in scores.joints]
-    if absent:
-        how = "OKS counts them as wrong" if scores.oks is not None else "they are left out"
-        guard.note(f"The predictions do not have these joints of the data set, and {how}: {', '.join(absent)}.")
-    _tell(request, data, scores, about)
-    for path in request.curves:
-        curve.write(path, scores.metrics, request.overwrite)
-        guard.note(f"Wrote {path}.")
-    if request.worst:
-        page = worst.sheet(data, found, scores.metrics[0], request.worst)
-        images.write(request.sheet, page, request.overwrite)
-        guard.note(f"Wrote {request.sheet}.")
-    _check(request, scores)
+    scores = scoring.score(data, found, request.options()) if _is_scored(request, data) else None
+    with _printed(request, data, what, scores):
+        if request.predictions is not None:
+            predictions.write(request.predictions, data, found, request.overwrite)
+            guard.note(f"Wrote {request.predictions}.")
+        if form is not None and request.submission is not None:
+            submission.write(request.submission, form, found, request.overwrite)
+            guard.note(f"Wrote {request.submission}.")
+        if scores is None:
+            return
+        _write_report(request, data, scores, about)
+        for path in request.curves:
+            curve.write(path, scores.metrics, request.overwrite)
+            guard.note(f"Wrote {path}.")
+        if request.worst:
+            page = worst.sheet(data, found, scores.metrics[0], request.worst)
+            images.write(request.sheet, page, request.overwrite)
+            guard.note(f"Wrote {request.sheet}. Thin and green: the annotation; in colour: the prediction.")
 
 
-def _tell(request: Request, data: Dataset, scores: Scores, about: Mapping[str, Any]) -> None:
+def _write_report(request: Request, data: Dataset, scores: Scores, about: Mapping[str, Any]) -> None:
     from posehg.evaluation import report
 
-    for part in eval_tables.tables(scores, data, request.joints):
-        guard.show(part)
     if request.report is not None:
         content = report.content(data, scores, dict(about), shlex.join(["posehg", *sys.argv[1:]]))
         report.write(request.report, content, request.overwrite)
         guard.note(f"Wrote {request.report}.")
 
 
-def _check(request: Request, scores: Scores) -> None:
-    name, value = _main_figure(scores)
-    if request.minimum is not None and not value >= request.minimum:
-        told = f"{value:.2f}: below" if math.isfinite(value) else "not known: not"
-        raise CheckFailed(f"{name}, is {told} the {request.minimum:g} that --min asks for.")
+@contextmanager
+def _printed(request: Request, data: Dataset, what: str, scores: Scores | None) -> Iterator[None]:
+    """Around what is written: only then are the figures printed, so that a closed pipe loses no file, and even where
+    it fails. --min decides in the end, whoever reads.
+    """
+    try:
+        yield
+    finally:
+        with guard.while_read():
+            print(eval_tables.heading(data, what, scores))
+            for part in eval_tables.tables(scores, data, request.joints) if scores is not None else ():
+                guard.show(part)
+    if scores is not None and request.minimum is not None:
+        name, value = _main_figure(scores)
+        if not value >= request.minimum:
+            told = f"{value:.2f}: below" if math.isfinite(value) else "not known: not"
+            raise CheckFailed(f"{name}, is {told} the {request.minimum:g} that --min asks for.")
 
 
 def _main_figure(scores: Scores) -> tuple[str, float]:
     """What --min is about, in percent."""
+    from posehg.metrics import PCKH
+
     if scores.oks is not None:
         return "OKS, AP in percent", 100 * scores.oks.AP
-    by_limbs = [table for table in scores.tables if table.metric != "PCKh"]
+    by_limbs = [table for table in scores.tables if table.measure is not PCKH]
     table = (by_limbs or scores.tables)[0]
     return f"{table.title}, {table.means[0].average.name}", table.means[0].percent
 
@@ -159,13 +235,16 @@ def compare(a: Path, b: Path, resamples: int) -> None:
     first, second = report.read(a), report.read(b)
     compared = comparing.compare(first, second, resamples)
     for letter, saved in (("A", first), ("B", second)):
-        said = f"predictions {saved.predictions['file']}: " if "file" in saved.predictions else ""
-        print(f"{letter}: {saved.path}, {said}{eval_tables.made(saved.predictions)}")
+        said = f"predictions {saved.predictions['file']}" if "file" in saved.predictions else ""
+        print(", ".join(filter(None, (f"{letter}: {saved.path}", said, eval_tables.made(saved.predictions)))))
     print(f"{first.data['name']} {first.data['split']}: {first.data['persons']:,} persons")
+    if others := comparing.differing(first, second):
+        print(f"The reports differ in their {' and '.join(others)}, which nothing here is measured by.")
     if resamples:
         print(f"B > A: in so many of {resamples:,} resamples of the persons, drawn for both alike.")
     print()
     for comparison in compared:
-        guard.show(eval_tables.differences(comparison))
-        print()
+        for part in eval_tables.differences(comparison):
+            guard.show(part)
+            print()
     print(comparing.verdict(compared[0], resamples))

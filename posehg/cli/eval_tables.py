@@ -16,36 +16,40 @@ if TYPE_CHECKING:
     from posehg.evaluation.oks import OksScores
     from posehg.evaluation.scoring import Figure, Metric, Scores, Table
 
-_WIDTH = 80
-"""Of the narrowest terminal that tables are made for."""
-
-_UNITS = {
-    "PCKh": "the head's size (0.6 of its box's diagonal)",
-    "PCK": "the torso's length ({torso})",
-    "PCK of the box": "its longer side ({skeleton} has no torso)",
-}
+_MEAN = "Mean"
 
 
-def heading(data: Dataset, what: str) -> str:
-    """What was evaluated, in one line or two."""
-    line = f"{data.name} {data.split}: {len(data):,} persons; {what}"
-    return f"{line}\n{data.note}\n" if data.note else f"{line}\n"
+def heading(data: Dataset, what: str, scores: Scores | None = None) -> str:
+    """What was evaluated, and what must be known of the figures."""
+    from posehg.datasets import TESTED
+
+    official = " (the official test split)" if data.name in TESTED and data.split == "val" else ""
+    lines = [f"{data.name} {data.split}{official}: {len(data):,} persons; {what}", data.note]
+    return "\n".join(filter(None, [*lines, *(_gaps(data, scores) if scores else ())])) + "\n"
+
+
+def _gaps(data: Dataset, scores: Scores) -> Iterator[str]:
+    absent = [joint.replace("_", " ") for joint in data.skeleton.joints if joint not in scores.joints]
+    if absent and scores.joints:
+        how = "OKS counts them as wrong" if scores.oks is not None else "they are left out"
+        yield f"The predictions do not have these joints of the data set, and {how}: {', '.join(absent)}."
+    if scores.lost:
+        yield f"For {scores.lost:,} of {len(data):,} persons nothing is predicted: they count as not found."
 
 
 def made(about: Mapping[str, Any]) -> str:
-    """How predictions were made: model M, with flip test, subpixel decoding."""
-    flip = "flip test not known"
+    """How predictions were made, as far as it is known: model M, with flip test, subpixel decoding."""
+    parts = [f"model {about['model']}"] if "model" in about else []
     if "flip" in about:
-        flip = "with flip test" if about["flip"] else "without flip test"
-    parts = [f"model {about['model']}" if "model" in about else "model not known", flip]
+        parts.append("with flip test" if about["flip"] else "without flip test")
     return ", ".join([*parts, f"{about['decoder']} decoding"] if "decoder" in about else parts)
 
 
 def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableType]:
     """Everything that is printed, in order. joints: one table at each threshold with all joints, too."""
     for metric in scores.metrics:
-        own = [table for table in scores.tables if table.metric == metric.name]
-        yield _caption(metric, len(data))
+        own = [table for table in scores.tables if table.measure is metric.measure]
+        yield _caption(metric, own[0], len(data))
         yield from _groups(own)
         yield _means(own)
         yield ""
@@ -58,54 +62,66 @@ def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableTy
 # ---- PCK and PCKh ------------------------------------------------------------------------------------------------
 
 
-def _caption(metric: Metric, persons: int) -> str:
-    from posehg.evaluation.scoring import RANGES
-
-    torso = " to ".join(map(_plain, metric.skeleton.torso))
-    limit, steps = RANGES[metric.name]
-    unit = _UNITS[metric.name].format(torso=torso, skeleton=_plain(metric.skeleton.name))
-    return (
-        f"{metric.name}: found within that share of {unit}.\n"
-        f"{metric.persons:,} of {persons:,} persons can be measured.\n"
-        f"AUC: the area under the curve over thresholds from 0 to {limit:g}, in {steps} steps.\n"
-    )
+def _caption(metric: Metric, table: Table, persons: int) -> str:
+    measure, skeleton = metric.measure, metric.skeleton
+    unit = measure.unit.format(torso=" to ".join(map(_plain, skeleton.torso)), skeleton=_plain(skeleton.name))
+    lines = [
+        f"{measure.short}@T{measure.of}: found within T x {unit}.",
+        f"{metric.persons:,} of {persons:,} persons can be measured.",
+        f"AUC: the area under the curve over thresholds from 0 to {measure.limit:g}, in {measure.steps} steps.",
+    ]
+    for group in (figure.average for figure in table.groups):
+        if group.name == "head" and len(group.channels) > 1:
+            lines.append(f"Head: the mean of {' and '.join(_plain(skeleton.joints[c]) for c in group.channels)}.")
+    return "\n".join([*lines, f"Mean: {table.means[0].average.name.removeprefix('mean ')}.\n"])
 
 
 def _groups(own: Sequence[Table]) -> Iterator[RenderableType]:
-    """One line a threshold, one column a group that counts, in as many tables as it takes; last the first mean."""
+    """One line a threshold, one column a group that counts and the first mean, in as many tables as it takes.
+
+    The first has the mean, and the papers' groups before others.
+    """
+    from rich.console import Console
+
     counted = [number for number, figure in enumerate(own[0].groups) if figure.labels]
-    names = [*(_short(own[0].groups[number].average.name) for number in counted), "Mean"]
-    lines = [[*(table.groups[number].percent for number in counted), table.means[0].percent] for table in own]
-    blocks = list(_fitting(names, _WIDTH - max(len(table.title) for table in own)))
-    if len(blocks) > 1 and names[blocks[-1]] == ["Mean"]:  # it stands among the means too
-        blocks.pop()
-    for block in blocks:
+    names = [_short(own[0].groups[number].average.name) for number in counted]
+    room = Console().width - max(len(table.title) for table in own) - _column(_MEAN)
+    for block in _fitting(names, room):
         printed = _table("")
-        for name in names[block]:
+        mean = [_MEAN] * (block.start == 0)
+        for name in [*names[block], *mean]:
             printed.add_column(name, justify="right", no_wrap=True)
-        for table, line in zip(own, lines, strict=True):
-            printed.add_row(table.title, *map(percent, line[block]))
+        for table in own:
+            values = [table.groups[number].percent for number in counted[block]]
+            printed.add_row(table.title, *map(percent, [*values, *(table.means[0].percent for _ in mean)]))
         yield printed
         yield ""
 
 
+def _column(name: str) -> int:
+    """How wide it is: as its name or 100.00, and two apart from the next."""
+    return max(len(name), len("100.00")) + 2
+
+
 def _fitting(names: Sequence[str], width: int) -> Iterator[slice]:
-    """Columns that fit beside each other, block by block; each is as wide as its name or 100.00, and two apart."""
+    """Columns that fit beside each other, block by block."""
     start = used = 0
     for number, name in enumerate(names):
-        wide = max(len(name), len("100.00")) + 2
-        if used + wide > width and number > start:
+        if used + _column(name) > width and number > start:
             yield slice(start, number)
             start, used = number, 0
-        used += wide
+        used += _column(name)
     yield slice(start, len(names))
 
 
 def _means(own: Sequence[Table]) -> Printed:
     table = _table("", "mean of", percent="percent", interval="95 % interval")
     for one in own:
-        for number, figure in enumerate(one.means if one.threshold is not None else one.means[:1]):
-            name = figure.average.name.removeprefix("mean of ")
+        for number, figure in enumerate(one.means):
+            average = figure.average
+            name = average.name.removeprefix("mean of ")
+            if average.known_as and one.threshold is not None:
+                name = f"{name} ({average.known_as})"
             table.add_row("" if number else one.title, name, percent(figure.percent), interval(figure))
     return table
 
@@ -129,8 +145,11 @@ def _oks(scores: OksScores, data: Dataset, of_boxes: bool) -> Iterator[Renderabl
     yield "OKS: average precision (AP) and recall (AR) as COCO has them, at thresholds."
     if of_boxes:
         yield "Nobody was looked for: the annotated boxes were given, which scores higher."
-    if all(person.area is None for person in data.persons):
-        yield "No areas are annotated: each person is taken to be as large as its box."
+    if without := sum(person.area is None for person in data.persons):
+        yield (
+            f"{without:,} of {len(data):,} persons have no annotated area, and are as large as their labelled joints\n"
+            "extend: such AP compares with itself only."
+        )
     yield ""
     values = {name: "-" if math.isnan(value) else f"{value:.3f}" for name, value in asdict(scores).items()}
     table = _table("", all="0.50 to 0.95", at_50="0.50", at_75="0.75", medium="medium", large="large")
@@ -143,18 +162,17 @@ def _oks(scores: OksScores, data: Dataset, of_boxes: bool) -> Iterator[Renderabl
 # ---- two reports -------------------------------------------------------------------------------------------------
 
 
-def differences(comparison: Comparison) -> Printed:
-    """One line a group and a mean; the last column says in how many resamples B is better."""
-    table = _table(comparison.title, a="A", b="B", difference="B - A", interval="95 % interval", better="B > A")
-    for part in (comparison.groups, comparison.means):
+def differences(comparison: Comparison) -> Iterator[Printed]:
+    """A table of the groups and one of the means; the last column says in how many resamples B is better."""
+    for first, part in ((comparison.title, comparison.groups), ("mean of", comparison.means)):
+        table = _table(first, a="A", b="B", difference="B - A", interval="95 % interval", better="B > A")
         for one in part:
-            name = _short(one.name) if part is comparison.groups else one.name.partition(" (")[0]
+            name = _short(one.name) if part is comparison.groups else one.name.removeprefix("mean of ")
             bounds = f"{one.low:+.2f} to {one.high:+.2f}" if math.isfinite(one.low) else ""
             share = f"{100 * one.better:.1f} %" if math.isfinite(one.better) else ""
             change = f"{one.difference:+.2f}" if math.isfinite(one.difference) else "-"
             table.add_row(name, percent(one.a), percent(one.b), change, bounds, share)
-        table.add_section()
-    return table
+        yield table
 
 
 # ---- cells -------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
 
-from posehg.errors import DeviceError, PosehgError
+from posehg.errors import DeviceError, InputError, PosehgError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,13 +45,29 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             note("Interrupted.")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # The reader of our output has gone: that is how pipes end. Python must not complain of it at exit either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            drop_output()  # that is how pipes end
             raise typer.Exit(0) from None
         except Exception as error:
+            if _is_full(error):
+                drop_output()
             raise typer.Exit(tell(_known(error))) from None
 
     return run
+
+
+def drop_output() -> None:
+    """For a stdout whose reader has gone, or whose disk is full: Python must not complain of it at exit either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def while_read() -> Iterator[None]:
+    """The block prints. Where the reader of our output has gone it ends early, and the command goes on."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_output()
 
 
 @contextmanager
@@ -80,6 +97,8 @@ def _known(error: Exception) -> PosehgError:
         return error
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return DeviceError("The device ran out of memory.", "Try --device cpu; in training, a smaller --batch.")
+    if _is_full(error):
+        return InputError("The output cannot be written: there is no room left where it goes.")
     if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
         hint = "Try --workers 0. In a container, give it more shared memory: docker run --shm-size 8g"
         return DeviceError("A process that prepares crops was ended from outside.", hint)
@@ -88,6 +107,10 @@ def _known(error: Exception) -> PosehgError:
     what = f"{type(error).__name__}: {error}".strip(": ")
     report = "Report what is printed above." if os.environ.get(DEBUG) else "Run it with --debug and report the output."
     return PosehgError(f"This is a bug in posehg ({what}).", report)
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.ENOSPC
 
 
 def tell(error: PosehgError) -> int:
@@ -102,7 +125,7 @@ def tell(error: PosehgError) -> int:
 
 def note(text: str) -> None:
     """A line for the reader, on stderr: stdout carries results only."""
-    print(text, file=sys.stderr)
+    sys.stderr.write(f"{text}\n")  # at once: print would let the lines of two processes run into each other
 
 
 def drawn(result: RenderableType) -> str:

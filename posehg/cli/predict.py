@@ -36,7 +36,7 @@ def predict(
         typer.Option(
             "--out",
             "-o",
-            help="File to write: .png, .jpg or .webp with the skeleton, or .json. For several photos a folder.",
+            help="File to write: .png, .jpg, .webp with the skeleton, .json, .csv, .npz. For several photos a folder.",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
@@ -99,7 +99,7 @@ def predict(
     """
     from posehg import checkpoints, drawing, images, processes
     from posehg.inference.estimator import Estimator
-    from posehg.outputs import WRITERS, Result
+    from posehg.outputs import WRITERS, Found, Look, Result
     from posehg.outputs import json as records
     from posehg.outputs.table import joints_table
 
@@ -109,6 +109,7 @@ def predict(
     targets = _targets(inputs, out, overwrite, transparent=background == "none")
     estimator = Estimator(checkpoints.load(checkpoints.find(model)), device, flip, decoder)
     skeleton = estimator.config.skeleton
+    look = Look(threshold, drawing.STYLES[style], background)
     if out is not None and (len(inputs) > 1 or not out.suffix):
         make_folder(out)
 
@@ -118,18 +119,17 @@ def predict(
             poses = _poses(estimator, image, path, boxes, whole)
             if not poses:
                 guard.note(f"{path}: nobody was found.")
+            found = Found(str(path), image.shape, poses, model, skeleton)
             if target is not None:
-                look = drawing.STYLES[style]
-                result = Result(str(path), image, poses, model, skeleton, threshold, look, background)
-                WRITERS[target.suffix.lower()](target, result, overwrite)
+                WRITERS[target.suffix.lower()](target, Result(found, image, look), overwrite)
                 guard.note(f"Wrote {target}")
         except InputError as error:
             guard.tell(error)
-            record = records.record(str(path), None, [], model, skeleton, str(error))
+            record = records.record(Found(str(path), None, [], model, skeleton, error=str(error)))
             return _Outcome(f"{records.line(record)}\n" if json else "", failed=True)
         text = ""
         if json:
-            text = f"{records.line(records.record(str(path), image.shape, poses, model, skeleton))}\n"
+            text = f"{records.line(records.record(found))}\n"
         elif out is None and poses:
             heading = f"{path}\n" if len(inputs) > 1 else ""
             text = heading + guard.drawn(joints_table(poses, threshold))

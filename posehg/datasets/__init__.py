@@ -1,4 +1,4 @@
-"""Data sets of annotated persons. A member is one file with ``load(root, split)`` and one line in LOADERS.
+"""Data sets of annotated persons. A member is one file with ABOUT and ``load(root, split)``, and a name in ``naming``.
 
 Wherever a set is named, a file of one's own may be, too: see ``custom``.
 """
@@ -8,21 +8,27 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from glob import escape
 from importlib import import_module
-from os.path import isfile
 from pathlib import Path
 from types import ModuleType
 
 from posehg.datasets import custom, folder, packed
+from posehg.datasets.about import About
 from posehg.datasets.dataset import Dataset, read_picture, spread
+from posehg.datasets.folder import TESTED
 from posehg.datasets.joining import join, on_skeleton
+from posehg.datasets.naming import KNOWN, is_file, pack_path, parse, set_names
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import MPII, Skeleton
 
 __all__ = [
     "LOADERS",
+    "TESTED",
     "Dataset",
+    "about",
+    "check_name",
     "is_file",
     "join",
     "load",
@@ -42,29 +48,29 @@ def _module(name: str) -> ModuleType:
     return import_module(f"posehg.datasets.{file}")  # only when it is asked for: some readers import much
 
 
-LOADERS: dict[str, Callable[[Path, str], Dataset]] = {
-    "mpii": lambda root, split: _module("mpii").load(root, split),
-    "flic": lambda root, split: _module("flic").load(root, split),
-    "flic-pc": lambda root, split: _module("flic-pc").load(root, split),
-    "lsp": lambda root, split: _module("lsp").load(root, split),
-    "lspet": lambda root, split: _module("lspet").load(root, split),
-    "coco": lambda root, split: _module("coco").load(root, split),
-    "synthetic": lambda root, split: _module("synthetic").load(root, split),
-}
+def _load(name: str, root: Path, split: str) -> Dataset:
+    dataset: Dataset = _module(name).load(root, split)
+    return dataset
+
+
+LOADERS: dict[str, Callable[[Path, str], Dataset]] = {name: partial(_load, name) for name in KNOWN}
 """name -> load(root, split); the module of that name says in ABOUT where the set is to be had.
 
 ``root`` is the set's own folder; sets that are rendered do not look at it.
 """
+
+
+def about(name: str) -> About:
+    """What is known of one of LOADERS."""
+    known: About = _module(name).ABOUT
+    return known
+
 
 RENDERED = {"synthetic"}
 """Sets without files."""
 
 MPII_LIKE = {"mpii", "synthetic"}
 """Sets with all of MPII's joints: a joined set that has one of them is on MPII's skeleton."""
-
-
-TESTED = {"lsp", "flic", "flic-pc"}
-"""Sets whose official test split is posehg's val: of these test is another name for it."""
 
 
 def load_one(name: str, data: Path | None, split: str, joined: bool = False) -> Dataset:
@@ -76,7 +82,7 @@ def load_one(name: str, data: Path | None, split: str, joined: bool = False) -> 
     """
     if is_file(name):
         return load_unpacked(name, data, split, joined)
-    split = "val" if split == "test" and name in TESTED else split
+    split = folder.own_name(name, split)
     home = folder.home(data)
     pack = pack_path(home, name, split)
     if pack.exists():
@@ -99,40 +105,20 @@ def load_unpacked(name: str, data: Path | None, split: str, joined: bool = False
     pictures: whether they will be read: they must all be there then.
     """
     if is_file(name):
-        return _with_persons(custom.load(name, data, split, LOADERS, pictures), Path(name))
-    _check_name(name)
+        return _with_persons(custom.load(name, data, split, KNOWN, pictures), Path(name))
+    check_name(name)
     if name in RENDERED:
         return LOADERS[name](Path(name), split)
-    about = _module(name).ABOUT
-    root = folder.find(about.folder or name, data, about.hint(name), joined)
+    known = about(name)
+    root = folder.find(known.folder or name, data, known.hint(name), joined)
     dataset = _with_persons(LOADERS[name](root, split), root)
     if pictures:
         folder.check_pictures(name, dataset.persons)
     return dataset
 
 
-def is_file(name: str) -> bool:
-    """Whether it is a file of one's own, and no known set."""
-    return name not in LOADERS and custom.is_file(name)
-
-
-def set_names(names: str) -> str:
-    """The same sets by the names of their packs: ``people/mine.json:2+lspet`` -> ``mine:2+lspet``."""
-    return "+".join(
-        f"{_set_name(name)}:{times:.12g}" if times != 1 else _set_name(name) for name, times in parse(names)
-    )
-
-
-def _set_name(name: str) -> str:
-    return custom.set_name(name, LOADERS) if is_file(name) else name
-
-
-def pack_path(home: Path, name: str, split: str) -> Path:
-    """Where the pack of a split lies in a folder of data sets."""
-    return home / f"{_set_name(name)}-{split}.zip"
-
-
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raises UsageError, with what may have been meant, where no known set has that name."""
     if name not in LOADERS:
         close = get_close_matches(name, LOADERS, n=1)
         known = f"The data sets are: {', '.join(LOADERS)}; or give a .json or .csv file of your own."
@@ -174,47 +160,3 @@ def load(names: str, data: Path | None, split: str, skeleton: Skeleton | None = 
     if repeats == [1]:
         return on_skeleton(datasets[0], skeleton)
     return join(datasets, skeleton, repeats)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
-def parse(names: str) -> list[tuple[str, float]]:
-    """``mpii:2+lspet`` -> [("mpii", 2.0), ("lspet", 1.0)]. The path of a file may have + and : in it."""
-    parts = []
-    for part in _divided(names):
-        name, count = _weighed(part)
-        times = 1.0 if count is None else _number(count)
-        if not name or not 0 < times <= 1000:
-            raise UsageError(
-                f"{names!r} does not name data sets.", "Write mpii, or mpii+lspet, or mpii:2+lspet:0.5, or mine.json:2."
-            )
-        parts.append((name, times))
-    return parts
-
-
-def _divided(names: str) -> list[str]:
-    """At each +, but for those in the path of a file that is there."""
-    pieces, parts = names.split("+"), []
-    while pieces:
-        whole = ("+".join(pieces[:count]) for count in range(len(pieces), 1, -1))
-        part = next((text for text in whole if _is_whole(text.strip())), pieces[0])
-        parts.append(part.strip())
-        pieces = pieces[part.count("+") + 1 :]
-    return parts
-
-
-def _is_whole(part: str) -> bool:
-    """Whether it is one file, with each + in its path and none behind it."""
-    name, count = _weighed(part)
-    return "+" not in (count or "") and isfile(name)
-
-
-def _weighed(part: str) -> tuple[str, str | None]:
-    """The name, and what stands behind its colon."""
-    name, colon, count = part.rpartition(":")
-    return (name, count) if colon and (_number(count) > 0 or not is_file(part)) else (part, None)

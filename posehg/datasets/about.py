@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from posehg.skeletons import Skeleton
+
 
 @dataclass(frozen=True)
 class About:
@@ -11,7 +13,8 @@ class About:
 
     terms: its licence, in a few words. layout: what lies where in its folder, as ``images/``.
     splits: name -> how many persons the whole set has in it, and who, as "2,958 persons, J. Tompson's".
-    folder: that of the set whose files lie beside its own; of all others it is their name.
+    skeleton: of its joints. folder: that of the set whose files lie beside its own; of all others it is their name.
+    A set that is rendered has neither url nor layout.
     """
 
     title: str
@@ -20,6 +23,7 @@ class About:
     terms: str
     layout: tuple[str, ...]
     splits: dict[str, str]
+    skeleton: Skeleton
     folder: str = ""
 
     def hint(self, name: str) -> str:

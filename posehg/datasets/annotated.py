@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +15,10 @@ from posehg.geometry import Box, Points
 from posehg.poses import Person
 from posehg.skeletons import Skeleton
 
-_MIN_JOINTS = 2
+MIN_JOINTS = 2
 """Fewer labelled joints have no extent that a crop could be cut by."""
+_FARTHEST, _SMALLEST = 1e6, 1e-3
+"""Pixels: what lies farther away, or is smaller, is on no picture and a slip of the file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class Annotated:
 
     pictures: the file's own names for its pictures -> their file names. marks: of pictures, the split that the file
     says they are in; empty where it says nothing of splits. note: what a reader of figures must know.
+    sizes: as in Dataset.
     """
 
     skeleton: Skeleton
@@ -34,6 +36,7 @@ class Annotated:
     pictures: Mapping[str, Path]
     marks: Mapping[Path, str] = field(default_factory=dict)
     note: str = ""
+    sizes: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -56,6 +59,7 @@ class Annotated:
             persons=[person for person in self.persons if choice(person.image)],
             ignored=[person for person in self.ignored if choice(person.image)],
             pictures={name: picture for name, picture in self.pictures.items() if choice(picture)},
+            sizes={picture: size for picture, size in self.sizes.items() if choice(picture)},
         )
 
     def within(self, folder: Path) -> Annotated:
@@ -65,21 +69,40 @@ class Annotated:
             persons=[replace(person, image=folder / person.image) for person in self.persons],
             ignored=[replace(person, image=folder / person.image) for person in self.ignored],
             pictures={name: folder / picture for name, picture in self.pictures.items()},
+            sizes={folder / picture: size for picture, size in self.sizes.items()},
         )
 
     def noted(self, note: str) -> Annotated:
         """The same with a further sentence in its note."""
-        return replace(self, note=f"{self.note} {note}".lstrip())
+        return replace(self, note=f"{self.note} {note}".strip())
 
     def dataset(self, name: str, split: str) -> Dataset:
+        """Its note counts those whom nothing could be cut out by."""
+        lost = sum(_is_labelled(person) and not person.crowd for person in self.ignored)
+        self = self.noted(left_out(lost)) if lost else self
         return Dataset(
-            name, split, self.skeleton, self.persons, note=self.note, ignored=self.ignored, pictures=self.pictures
+            name,
+            split,
+            self.skeleton,
+            self.persons,
+            note=self.note,
+            ignored=self.ignored,
+            pictures=self.pictures,
+            sizes=self.sizes,
         )
 
 
+def left_out(count: int) -> str:
+    """The note that so many people have nothing that a crop could be cut by."""
+    return f"{count:,} without a box and with fewer than two joints {'is' if count == 1 else 'are'} left out."
+
+
+def _is_labelled(person: Person) -> bool:
+    return bool(np.isfinite(person.keypoints).all(axis=1).any())
+
+
 def _is_usable(person: Person) -> bool:
-    labelled = bool(np.isfinite(person.keypoints).all(axis=1).any())
-    return labelled and not person.crowd and person.box.w > 0 and person.box.h > 0
+    return _is_labelled(person) and not person.crowd and person.box.w > 0 and person.box.h > 0
 
 
 def extent(box: Box | None, keypoints: Points) -> Box:
@@ -91,12 +114,12 @@ def extent(box: Box | None, keypoints: Points) -> Box:
     if box is not None and box.w > 0 and box.h > 0:
         return box
     around = Box.bounding(keypoints)
-    if around is not None and np.isfinite(keypoints).all(axis=1).sum() >= _MIN_JOINTS:
+    if around is not None and np.isfinite(keypoints).all(axis=1).sum() >= MIN_JOINTS:
         return around
     return box or Box(0, 0, 0, 0)
 
 
-def joints_of(triples: NDArray[np.float64]) -> tuple[Points, NDArray[np.bool_]]:
+def keypoints_of(triples: NDArray[np.float64]) -> tuple[Points, NDArray[np.bool_]]:
     """(J, 3) x, y and COCO's v (0 not labelled, 1 hidden, 2 visible) -> keypoints (J, 2), NaN, and visible (J,).
 
     Raises ValueError for another v, and for a labelled joint that lies nowhere.
@@ -108,14 +131,45 @@ def joints_of(triples: NDArray[np.float64]) -> tuple[Points, NDArray[np.bool_]]:
     labelled = v > 0
     if not np.isfinite(triples[labelled]).all():
         raise ValueError("a labelled joint has no place")
-    return np.where(labelled[:, None], triples[:, :2], np.nan), v == 2
+    return check_near(np.where(labelled[:, None], triples[:, :2], np.nan)), v == 2
+
+
+def check_near(points: Points) -> Points:
+    """The same points. Raises ValueError where one, other than NaN, lies on no picture that there is."""
+    far = np.abs(points) > _FARTHEST
+    if far.any():
+        raise ValueError(f"a joint lies at {points[far][0]:g}")
+    return points
 
 
 def box_of(x: float, y: float, w: float, h: float) -> Box:
-    """Raises ValueError for one that cannot be."""
-    if not all(map(math.isfinite, (x, y, w, h))) or w < 0 or h < 0:
+    """Raises ValueError for one that cannot be; it may have a side of 0, which says that there is none."""
+    near = all(abs(number) <= _FARTHEST for number in (x, y, w, h))  # NaN is not
+    if not near or not all(side == 0 or side >= _SMALLEST for side in (w, h)):
         raise ValueError(f"a box at {x:g}, {y:g} cannot be {w:g} wide and {h:g} high")
     return Box(x, y, w, h)
+
+
+def square_around(center: tuple[float, float], side: float) -> Box:
+    """Raises ValueError as ``box_of`` does, and for one without a size."""
+    if side == 0:
+        raise ValueError("a box has no size")
+    return box_of(*Box.around(center, side).as_tuple())
+
+
+def area_of(value: object) -> float | None:
+    """An area, None for 0 and nothing at all. Raises ValueError for one that cannot be."""
+    if value is None or value == 0:
+        return None
+    if not isinstance(value, int | float) or not _SMALLEST**2 <= value <= _FARTHEST**2:
+        raise ValueError(f"its area is {value}")
+    return float(value)
+
+
+def mark(marks: dict[Path, str], picture: Path, split: str) -> None:
+    """Note which split a picture is in. Raises ValueError where it is in another one, too."""
+    if marks.setdefault(picture, split) != split:
+        raise ValueError(f"{picture} is in {marks[picture]} and in {split}")
 
 
 def wrong(path: Path, place: str, what: object, hint: str = "") -> NotAvailable:

@@ -19,6 +19,7 @@ ABOUT = About(
     terms="annotation: CC BY 4.0; pictures: each its own",
     layout=("annotations/person_keypoints_{train,val}2017.json", "train2017/", "val2017/"),
     splits={"train": "149,813 persons", "val": "6,352 persons"},
+    skeleton=COCO,
 )
 SPLITS = ("train", "val")
 
@@ -30,6 +31,7 @@ def load(root: Path, split: str) -> Dataset:
         raise NotAvailable(f"The data set coco has no split {split} here: there is no file {path}.", ABOUT.hint("coco"))
     annotated = coco_json.read(path).within(root / f"{split}2017")
     skeleton = annotated.skeleton
-    if skeleton.joints == COCO.joints:
-        skeleton = COCO  # the file's limbs are others than posehg draws: they join ears and shoulders
+    if skeleton.joints == COCO.joints:  # the file's limbs are others than posehg draws: they join ears and shoulders
+        skeleton = replace(skeleton, name=COCO.name, limbs=COCO.limbs)
+        skeleton = COCO if skeleton == COCO else skeleton
     return replace(annotated.dataset("coco", split), skeleton=skeleton)

@@ -20,7 +20,7 @@ from posehg.skeletons import Skeleton, of_joints
 Category = Mapping[str, Any]
 
 
-def joints_of(category: Category) -> tuple[str, ...]:
+def joint_names(category: Category) -> tuple[str, ...]:
     """The names of its joints; none where it has none. Raises ValueError where they are no names."""
     joints = category.get("keypoints") or []
     if not isinstance(joints, list) or not all(isinstance(joint, str) and joint.strip() for joint in joints):
@@ -33,7 +33,7 @@ def skeleton_of(category: Category) -> Skeleton:
 
     Raises ValueError, or UsageError as Skeleton does, where what it says cannot be.
     """
-    joints = joints_of(category)
+    joints = joint_names(category)
     known = of_joints(_name(category), joints)
     changes: dict[str, Any] = {}
     if category.get("skeleton"):

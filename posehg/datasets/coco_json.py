@@ -1,6 +1,6 @@
 """COCO's json of keypoints, with any category and any joints: https://cocodataset.org/#format-data
 
-    images       id, file_name; split (not COCO's: train, val or another)
+    images       id, file_name; width, height; split (not COCO's: train, val or another)
     categories   id, and what coco_category reads
     annotations  id, image_id, category_id, keypoints [x, y, v, x, y, v, ..], bbox [x, y, w, h], area, iscrowd
 
@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.datasets.annotated import Annotated, box_of, extent, joints_of, picture_name, wrong
-from posehg.datasets.coco_category import Category, skeleton_of
-from posehg.datasets.coco_category import joints_of as joints_in
+from posehg.datasets.annotated import Annotated, area_of, box_of, extent, keypoints_of, mark, picture_name, wrong
+from posehg.datasets.coco_category import Category, joint_names, skeleton_of
 from posehg.datasets.folder import read_json, unreadable
 from posehg.errors import NotAvailable, UsageError
 from posehg.poses import Person
@@ -50,7 +50,8 @@ def read(path: Path, category: str = "") -> Annotated:
     ids = {str(entry.get("id")) for entry in chosen}
     mine = [entry for entry in content["annotations"] if str(entry.get("category_id")) in ids]
     people = _people(path, mine, pictures, len(skeleton.joints))
-    return Annotated.of(skeleton, people, pictures, marks, note)
+    annotated = Annotated.of(skeleton, people, pictures, marks, note)
+    return replace(annotated, sizes=_sizes(pictures, content["images"]))
 
 
 def _are_entries(part: Any) -> bool:
@@ -69,7 +70,7 @@ def _choose(path: Path, categories: Sequence[Category], name: str) -> tuple[list
         raise NotAvailable(f"{path} has no category with keypoints.", hint)
     names = [str(entry.get("name")) for entry in usable]
     if name:
-        chosen = [entry for entry in usable if entry.get("name") == name]
+        chosen = [entry for entry in usable if str(entry.get("name")) == name]
         if not chosen:
             raise UsageError(f"{path} has no category {name!r} with keypoints.", f"It has: {', '.join(names)}.")
         return chosen, ""
@@ -90,7 +91,7 @@ def _common_name(categories: Sequence[Category]) -> str:
 
 def _joints(path: Path, category: Category) -> tuple[str, ...]:
     try:
-        return joints_in(category)
+        return joint_names(category)
     except ValueError as error:
         raise wrong(path, f"category {category.get('name')!r}", error, _FORMAT) from None
 
@@ -98,7 +99,7 @@ def _joints(path: Path, category: Category) -> tuple[str, ...]:
 def _skeleton(path: Path, category: Category) -> Skeleton:
     try:
         return skeleton_of(category)
-    except (ValueError, UsageError) as error:
+    except (ValueError, OverflowError, UsageError) as error:
         hint = "skeleton, flip_pairs and torso are pairs of joints, counted from 1 or named; sigmas are one a joint."
         raise wrong(path, f"category {category.get('name')!r}", error, hint) from None
 
@@ -117,14 +118,20 @@ def _pictures(path: Path, images: Sequence[Entry]) -> tuple[dict[str, Path], dic
             raise wrong(path, f"image {id}", "two images have this id", _FORMAT)
         try:
             pictures[id] = picture_name(entry["file_name"])
+            if entry.get("split"):
+                mark(marks, pictures[id], str(entry["split"]))
         except ValueError as error:
             raise wrong(path, f"image {id}", error, _FORMAT) from None
-        if entry.get("split"):
-            marks[pictures[id]] = str(entry["split"])
     unmarked = [id for id, picture in pictures.items() if picture not in marks]
     if marks and unmarked:
         raise wrong(path, f"image {unmarked[0]}", "it has no split, and others have one", "Give all of them one.")
     return pictures, marks
+
+
+def _sizes(pictures: Mapping[str, Path], images: Sequence[Entry]) -> dict[Path, tuple[int, int]]:
+    """Of those that have both: nothing but a check of the pictures needs them."""
+    sides = {str(entry["id"]): (entry.get("width"), entry.get("height")) for entry in images}
+    return {pictures[id]: (w, h) for id, (w, h) in sides.items() if isinstance(w, int) and isinstance(h, int)}
 
 
 # ---- persons -----------------------------------------------------------------------------------------------------
@@ -140,7 +147,7 @@ def _people(path: Path, annotations: Sequence[Entry], pictures: Mapping[str, Pat
             raise wrong(path, f"annotation {id}", "two annotations have this id", _FORMAT)
         try:
             people[id] = _person(id, entry, pictures, joints)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise wrong(path, f"annotation {id}", error, _FORMAT) from None
     return list(people.values())
 
@@ -149,17 +156,15 @@ def _person(id: str, entry: Entry, pictures: Mapping[str, Path], joints: int) ->
     picture = pictures.get(str(entry.get("image_id")))
     if picture is None:
         raise ValueError(f"no image has the id {entry.get('image_id')}")
-    keypoints, visible = joints_of(_triples(entry.get("keypoints"), joints))
-    box, area = entry.get("bbox"), entry.get("area") or 0.0
-    if not isinstance(area, int | float) or not 0 <= area < math.inf:
-        raise ValueError(f"its area is {area}")
+    keypoints, visible = keypoints_of(_triples(entry.get("keypoints"), joints))
+    box = entry.get("bbox")
     return Person(
         picture,
         extent(None if box is None else box_of(*_numbers(box, 4, "bbox [x, y, width, height]")), keypoints),
         keypoints,
         visible,
         id=id,
-        area=float(area) or None,
+        area=area_of(entry.get("area")),
         crowd=bool(entry.get("iscrowd")),
     )
 

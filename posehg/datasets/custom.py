@@ -32,10 +32,11 @@ SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}
 """What each is called in files."""
 NO_SPLITS = "The file marks no splits: one picture in ten, chosen by its name, is val, the others are train."
 NO_SIDES = "Mirrored pictures keep their joints: their names tell no left and right, and the file has no flip_pairs."
+ONE_SIDE = "Mirrored pictures do without these joints, of which the other side is not annotated: {}."
 
 _SPLIT = "{split}"
 _ONE_IN = 10
-_UNFIT = re.compile(r"[+:#/]|\.(?=(?:json|csv)$)")
+_UNFIT = re.compile(r"[+:#/]|\.(?=(?:json|csv)$)", re.IGNORECASE)
 """What means something else where a set is named, or in the name of its pack."""
 
 
@@ -52,7 +53,8 @@ def set_name(name: str, taken: Iterable[str] = ()) -> str:
     'people'
     """
     path, category = _parts(name)
-    stem = path.stem.replace(_SPLIT, "").strip("-_. ") or path.parent.name or "own"
+    parts = (part.replace(_SPLIT, "").strip("-_. ") for part in (path.stem, *path.parts[-2::-1]))
+    stem = next(filter(None, parts), "own")
     if stem in taken:
         stem += path.suffix.lower()
     whole = f"{stem}-{category}" if category else stem
@@ -86,8 +88,17 @@ def _parts(name: str) -> tuple[Path, str]:
     return Path(name), ""
 
 
+def is_there(name: str, split: str) -> bool:
+    """Whether there is the file of a split, whoever is in it."""
+    return any(map(isfile, _candidates(_parts(name)[0], split)))
+
+
+def _candidates(pattern: Path, split: str) -> list[Path]:
+    return [Path(str(pattern).replace(_SPLIT, spelling)) for spelling in SPLITS.get(split, (split,))]
+
+
 def _file(pattern: Path, split: str) -> Path:
-    candidates = [Path(str(pattern).replace(_SPLIT, spelling)) for spelling in SPLITS.get(split, (split,))]
+    candidates = _candidates(pattern, split)
     found = next((path for path in candidates if isfile(path)), None)
     if found is None:
         looked = " or ".join(dict.fromkeys(str(path) for path in candidates))
@@ -103,12 +114,16 @@ def _read(path: Path, category: str, name: str) -> Annotated:
     if path.suffix.lower() not in readers:
         raise UsageError(f"{path} is neither a .json nor a .csv file.", "posehg reads COCO's json and tables as CSV.")
     annotated = readers[path.suffix.lower()]()
-    return annotated if _has_sides(annotated.skeleton) else annotated.noted(NO_SIDES)
+    return annotated.noted(_of_sides(annotated.skeleton))
 
 
-def _has_sides(skeleton: Skeleton) -> bool:
-    """Whether some joints change places in a mirror image, or none is said to."""
-    return skeleton.flip_pairs is not None or skeleton.flip != tuple(range(len(skeleton.joints)))
+def _of_sides(skeleton: Skeleton) -> str:
+    """What a mirror makes of the joints where that may not be what is wanted."""
+    if skeleton.unpaired:
+        return ONE_SIDE.format(", ".join(skeleton.joints[channel] for channel in skeleton.unpaired))
+    if skeleton.flip_pairs is None and skeleton.flip == tuple(range(len(skeleton.joints))):
+        return NO_SIDES
+    return ""
 
 
 # ---- splits ------------------------------------------------------------------------------------------------------
@@ -117,12 +132,11 @@ def _has_sides(skeleton: Skeleton) -> bool:
 def _split(path: Path, annotated: Annotated, split: str) -> Annotated:
     if split == ALL:
         return annotated
-    spellings = SPLITS.get(split, (split,))
     if annotated.marks:
         there = dict.fromkeys(annotated.marks.values())
-        if split not in SPLITS and split not in there:
+        marked = {mark for mark in there if mark.lower() in SPLITS.get(split, (split.lower(),))}
+        if split not in SPLITS and not marked:
             raise UsageError(f"{path} has no split {split!r}.", f"It has: {', '.join((*there, ALL))}.")
-        marked = {mark for mark in there if mark == split or mark.lower() in spellings}
         return annotated.chosen(lambda picture: annotated.marks[picture] in marked)
     if split not in SPLITS:
         raise UsageError(f"{path} has no split {split!r}.", f"It has: {', '.join((*SPLITS, ALL))}.")

@@ -43,8 +43,9 @@ class Dataset:
     note: what a reader of its figures must know, as a sentence: how left and right are meant, who is in the split.
     origin: the coordinate of the first pixel's centre in the set's own files, 0 or 1. Persons count from 0 always.
     ignored: people who are annotated but neither trained on nor missed where they are not found: crowds, people without
-        joints.
-    pictures: the names that the set's own files have for its pictures, where these are not the file names.
+        joints, those whom ``spread`` leaves out.
+    pictures: its pictures by the names that the set's own files have for them; empty where these are the file names.
+    sizes: (width, height) of its pictures in pixels, of those that its own files say it of.
     """
 
     name: str
@@ -56,17 +57,32 @@ class Dataset:
     origin: int = 0
     ignored: Sequence[Person] = ()
     pictures: Mapping[str, Path] = field(default_factory=dict)
+    sizes: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.persons)
 
 
 def spread(data: Dataset, count: int) -> Dataset:
-    """At most ``count`` of its persons, evenly spread over the set."""
-    total = len(data)
-    if total <= count:
+    """At most ``count`` of its persons, evenly spread over the set.
+
+    The others are ignored: they are still on the pictures. Those of a set that makes its persons when they are asked
+    for are forgotten.
+    """
+    if len(data) <= count:
         return data
-    return replace(data, persons=[data.persons[i * total // count] for i in range(count)])
+    chosen = evenly(len(data), count)
+    persons = [data.persons[index] for index in chosen]
+    if isinstance(data.persons, LazyPersons):
+        return replace(data, persons=persons)
+    others = [data.persons[index] for index in sorted(set(range(len(data))) - set(chosen))]
+    return replace(data, persons=persons, ignored=[*data.ignored, *others])
+
+
+def evenly(total: int, count: int) -> list[int]:
+    """The places of at most ``count`` of ``total``, evenly spread."""
+    count = min(count, total)
+    return [number * total // count for number in range(count)]
 
 
 def picture_of(person: Person) -> tuple[str, Path]:

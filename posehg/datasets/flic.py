@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from posehg.datasets import h5
 from posehg.datasets.about import About
+from posehg.datasets.annotated import check_near, square_around
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.folder import check_split, read_mat, unreadable
 from posehg.datasets.matlab import each
@@ -40,6 +41,7 @@ ABOUT = About(
     terms="research use",
     layout=("examples.mat or the hourglass authors' train.h5 and valid.h5", "images/"),
     splits={"train": "3,987 persons", "val": "1,016 persons, also called test"},
+    skeleton=FLIC,
 )
 NOTE = "Observer-centric: everybody's left is on the right of the picture, also of people seen from behind."
 MAT = "examples.mat"
@@ -58,19 +60,17 @@ _EXPECTED_H5 = "the hourglass authors' .h5 of FLIC, one row a person with (11, 2
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
-    """A person of a frame, one-based. keypoints: (11, 2), NaN = not labelled. visible: (11,). center, side: the box."""
+    """A person of a frame, zero-based. keypoints: (11, 2), NaN = not labelled. visible: (11,)."""
 
     image: str
     keypoints: Points
     visible: NDArray[np.bool_]
-    center: tuple[float, float]
-    side: float
+    box: Box
 
 
 def load(root: Path, split: str) -> Dataset:
     """``test``, which it is officially, is another name of ``val``."""
-    split = "val" if split == "test" else split
-    check_split("flic", split, H5)
+    split = check_split("flic", split, H5)
     path = find(root, (H5[split], MAT))
     if path is None:
         raise NotAvailable(f"{root} holds neither {H5[split]} nor {MAT}.", ABOUT.hint("flic"))
@@ -96,11 +96,10 @@ def find(root: Path, names: Sequence[str]) -> Path | None:
 
 
 def _person(root: Path, annotation: Annotation, number: int) -> Person:
-    x, y = annotation.center
     return Person(
         image=root / "images" / annotation.image,
-        box=Box.around((x - 1, y - 1), annotation.side),
-        keypoints=annotation.keypoints - 1,
+        box=annotation.box,
+        keypoints=annotation.keypoints,
         visible=annotation.visible,
         id=f"{Path(annotation.image).stem}:{number}",
     )
@@ -127,7 +126,8 @@ def _rows(arrays: dict[str, NDArray[Any]]) -> Iterator[Annotation]:
     for row in range(count):
         keypoints, labelled = _joints(part[row])
         x, y = map(float, arrays["center"][row])
-        yield Annotation(images[row], keypoints, labelled & (arrays["visible"][row] > 0), (x, y), float(sides[row]))
+        box = square_around((x - 1, y - 1), float(sides[row]))
+        yield Annotation(images[row], keypoints, labelled & (arrays["visible"][row] > 0), box)
 
 
 def read_examples(path: Path, split: str) -> list[Annotation]:
@@ -141,10 +141,10 @@ def read_examples(path: Path, split: str) -> list[Annotation]:
 def _example(example: Any) -> Annotation:
     keypoints, labelled = _joints(np.asarray(example.coords, dtype=np.float64)[:, _SLOTS].T)
     x1, _, x2, _ = map(float, example.torsobox)
-    return Annotation(str(example.filepath), keypoints, labelled, ((x1 + x2) / 2, MIDDLE), SIDE)
+    return Annotation(str(example.filepath), keypoints, labelled, square_around(((x1 + x2) / 2 - 1, MIDDLE - 1), SIDE))
 
 
 def _joints(points: Points) -> tuple[Points, NDArray[np.bool_]]:
-    """(11, 2) with NaN for joints that are not labelled, which are NaN, 0 or -1 in the files; which are labelled."""
+    """One-based (11, 2) -> zero-based with NaN for what is not labelled (in files NaN, 0 or -1); what is labelled."""
     labelled = np.asarray(np.isfinite(points).all(axis=1) & (points > 0).any(axis=1))
-    return np.where(labelled[:, None], points, np.nan), labelled
+    return check_near(np.where(labelled[:, None], points - 1, np.nan)), labelled

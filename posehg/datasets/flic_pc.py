@@ -26,8 +26,7 @@ H5 = {"train": "train_personcentric.h5", "val": "valid_personcentric.h5"}
 
 def load(root: Path, split: str) -> Dataset:
     """``test`` is another name of ``val``."""
-    split = "val" if split == "test" else split
-    check_split("flic-pc", split, H5)
+    split = check_split("flic-pc", split, H5)
     path = flic.find(root, [H5[split]])
     if path is None:
         raise NotAvailable(f"{root} holds no {H5[split]}.", ABOUT.hint("flic-pc"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,11 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.datasets.folder import unreadable
+from posehg.datasets.folder import opened
 from posehg.errors import NotAvailable
-
-# What h5py raises for a file that is broken or of another kind depends on the byte where it gives up.
-_BROKEN = (OSError, RuntimeError, MemoryError, ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
 def library(doing: str = "Reading") -> ModuleType:
@@ -34,16 +30,9 @@ def read(path: Path, names: Sequence[str], expected: str, optional: Sequence[str
     Raises NotAvailable where h5py is not installed and, naming the file and ``expected``, where it cannot be read.
     """
     h5py = library()
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise NotAvailable(f"{path} cannot be read: {error.strerror or error}.") from None
-    try:
-        with h5py.File(BytesIO(content), "r") as file:
-            wanted = [*names, *(name for name in optional if name in file)]
-            return {name: np.asarray(file[name][()]) for name in wanted}
-    except _BROKEN:
-        raise unreadable(path, expected) from None
+    with opened(path, expected) as content, h5py.File(content, "r") as file:
+        wanted = [*names, *(name for name in optional if name in file)]
+        return {name: np.asarray(file[name][()]) for name in wanted}
 
 
 def rows(arrays: dict[str, NDArray[Any]], shapes: dict[str, tuple[int, ...]]) -> int:

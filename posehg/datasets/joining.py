@@ -124,7 +124,8 @@ def join(datasets: Sequence[Dataset], skeleton: Skeleton, repeats: Sequence[floa
     repeats: how many times each set's persons are in the result, so that a small set weighs more; once by default.
         A part of a time takes the first of them.
     The names that a set's own files have for its pictures are not kept: two sets may have the same ones.
-    Raises UsageError where two sets have one name or a set has no joint in common with the skeleton.
+    Raises UsageError where two sets have one name, where a set has no joint in common with the skeleton, and where the
+    part that is taken of it is nobody.
     """
     repeats = repeats or (1,) * len(datasets)
     names = [dataset.name for dataset in datasets]
@@ -132,6 +133,11 @@ def join(datasets: Sequence[Dataset], skeleton: Skeleton, repeats: Sequence[floa
     if twice:
         hint = f"Write {twice[0]}:2 to have its persons twice; two files of one name need to be renamed."
         raise UsageError(f"The data set {twice[0]} is named twice.", hint)
+    for part, times in zip(datasets, repeats, strict=True):
+        if len(part) and not round(len(part) * times):
+            raise UsageError(
+                f"{times:g} times the {len(part):,} persons of {part.name} is nobody.", "Take a larger part of them."
+            )
     moved = [on_skeleton(part, skeleton) for part in datasets]
     notes = [f"{part.name}: {part.note}" for part in datasets if part.note]
     return Dataset(

@@ -2,19 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posehg.datasets.about import About
-from posehg.datasets.folder import read_mat, unreadable
+from posehg.datasets.annotated import MIN_JOINTS, check_near, left_out, wrong
+from posehg.datasets.dataset import Dataset
+from posehg.datasets.folder import check_split, read_mat, unreadable
 from posehg.errors import NotAvailable
+from posehg.geometry import Box
+from posehg.poses import Person
 from posehg.skeletons import LSP
 
 _JOINTS = len(LSP.joints)
 _LAYOUTS = {"lsp": (3, _JOINTS), "lspet": (_JOINTS, 3)}
 """Of each set the first two sides of the array ``joints``; the third is the number of persons."""
+
+
+Flags = NDArray[np.bool_]
+Tell = Callable[[NDArray[np.float64]], tuple[Flags, Flags]]
+"""(14, 3) x, y and flag, one-based -> which joints are labelled and which are visible, (14,) each."""
+
+
+def load(
+    name: str, root: Path, split: str, about: About, splits: Mapping[str, slice], digits: int, tell: Tell, note: str
+) -> Dataset:
+    """splits: which persons are in each. digits: of the numbers in the pictures' names."""
+    split = check_split(name, split, splits)
+    joints = read_joints(root, name, about)
+    numbers = range(len(joints))[splits[split]]
+    persons = []
+    for number in numbers:
+        image = root / f"images/im{number + 1:0{digits}d}.jpg"
+        try:
+            person = _person(image, joints[number], tell)
+        except ValueError as error:
+            raise wrong(root / "joints.mat", image.stem, error) from None
+        persons += [person] if person else []
+    lost = len(numbers) - len(persons)
+    note = " ".join(filter(None, (note, left_out(lost) if lost else "")))
+    return Dataset(name, split, LSP, persons, note=note, origin=1)
+
+
+def _person(image: Path, joints: NDArray[np.float64], tell: Tell) -> Person | None:
+    labelled, visible = tell(joints)
+    keypoints = check_near(np.where(labelled[:, None], joints[:, :2] - 1, np.nan))
+    box = Box.bounding(keypoints)
+    if box is None or labelled.sum() < MIN_JOINTS:
+        return None
+    return Person(image, box, keypoints, visible, id=image.stem)
 
 
 def read_joints(root: Path, name: str, about: About) -> NDArray[np.float64]:

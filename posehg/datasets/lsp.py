@@ -17,12 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.datasets import leeds
 from posehg.datasets.about import About
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import check_split
-from posehg.datasets.leeds import read_joints
-from posehg.geometry import Box
-from posehg.poses import Person
 from posehg.skeletons import LSP
 
 ABOUT = About(
@@ -32,7 +29,11 @@ ABOUT = About(
     url="http://sam.johnson.io/research/lsp.html",
     terms="research use",
     layout=("joints.mat", "images/"),
-    splits={"train": "images 1 to 1,000", "val": "images 1,001 to 2,000, the official test split"},
+    splits={
+        "train": "1,000 persons, images 1 to 1,000",
+        "val": "1,000 persons, images 1,001 to 2,000, the official test split",
+    },
+    skeleton=LSP,
 )
 FIRST_TEST = 1000
 SPLITS = {"train": slice(0, FIRST_TEST), "val": slice(FIRST_TEST, None)}
@@ -41,20 +42,9 @@ NOTE = "Left and right are the person's own (person-centric labels)."
 
 def load(root: Path, split: str) -> Dataset:
     """``test``, which it is officially, is another name of ``val``."""
-    split = "val" if split == "test" else split
-    check_split("lsp", split, SPLITS)
-    joints = read_joints(root, "lsp", ABOUT)
-    numbers = range(len(joints))[SPLITS[split]]
-    persons = [person for i in numbers if (person := _person(root / f"images/im{i + 1:04d}.jpg", joints[i]))]
-    return Dataset("lsp", split, LSP, persons, note=NOTE, origin=1)
+    return leeds.load("lsp", root, split, ABOUT, SPLITS, 4, _flags, NOTE)
 
 
-def _person(image: Path, joints: NDArray[np.float64]) -> Person | None:
-    """joints: (14, 3)."""
-    labelled = np.isfinite(joints[:, :2].sum(axis=1))
-    keypoints = np.where(labelled[:, None], joints[:, :2] - 1, np.nan)
-    box = Box.bounding(keypoints)
-    if box is None:
-        return None
-    hidden = joints[:, 2] > 0
-    return Person(image, box, keypoints, labelled & ~hidden, id=image.stem)
+def _flags(joints: NDArray[np.float64]) -> tuple[leeds.Flags, leeds.Flags]:
+    labelled = np.asarray(np.isfinite(joints[:, :2]).all(axis=1))
+    return labelled, labelled & ~(joints[:, 2] > 0)

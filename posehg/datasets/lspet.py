@@ -12,12 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.datasets import leeds
 from posehg.datasets.about import About
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import check_split
-from posehg.datasets.leeds import read_joints
-from posehg.geometry import Box
-from posehg.poses import Person
 from posehg.skeletons import LSP
 
 ABOUT = About(
@@ -26,27 +23,20 @@ ABOUT = About(
     url="http://sam.johnson.io/research/lspet.html",
     terms="research use",
     layout=("joints.mat", "images/"),
-    splits={"train": "images 1 to 9,000", "val": "images 9,001 to 10,000 (no official split)"},
+    splits={
+        "train": "9,000 persons, images 1 to 9,000",
+        "val": "1,000 persons, images 9,001 to 10,000 (no official split)",
+    },
+    skeleton=LSP,
 )
 FIRST_VALIDATION = 9000
 SPLITS = {"train": slice(0, FIRST_VALIDATION), "val": slice(FIRST_VALIDATION, None)}
-MIN_JOINTS = 2
-"""A person with fewer labelled joints has no extent that a crop could be cut by."""
 
 
 def load(root: Path, split: str) -> Dataset:
-    check_split("lspet", split, SPLITS)
-    joints = read_joints(root, "lspet", ABOUT)
-    numbers = range(len(joints))[SPLITS[split]]
-    persons = [person for i in numbers if (person := _person(root / f"images/im{i + 1:05d}.jpg", joints[i]))]
-    return Dataset("lspet", split, LSP, persons, origin=1)
+    return leeds.load("lspet", root, split, ABOUT, SPLITS, 5, _flags, "")
 
 
-def _person(image: Path, joints: NDArray[np.float64]) -> Person | None:
-    """joints: (14, 3)."""
-    labelled = (joints[:, 2] > 0) & np.isfinite(joints[:, :2].sum(axis=1))
-    keypoints = np.where(labelled[:, None], joints[:, :2] - 1, np.nan)
-    box = Box.bounding(keypoints)
-    if box is None or labelled.sum() < MIN_JOINTS:
-        return None
-    return Person(image, box, keypoints, labelled, id=image.stem)
+def _flags(joints: NDArray[np.float64]) -> tuple[leeds.Flags, leeds.Flags]:
+    labelled = (joints[:, 2] > 0) & np.isfinite(joints[:, :2]).all(axis=1)
+    return labelled, labelled

@@ -52,6 +52,7 @@ ABOUT = About(
         "val": "2,958 persons, J. Tompson's",
         "test": "11,731 persons, whose joints are not published",
     },
+    skeleton=MPII,
 )
 SPLITS = ("train", "val", "test")
 JSON = "mpii_annotations.json"
@@ -95,6 +96,7 @@ _NOT_PUBLISHED = (
     "Published scores are measured by detections_our_format.mat, which is not here: it has 13 of the 44,240 joints "
     "elsewhere, so scores can differ by a few hundredths."
 )
+_NO_HEADS = f"PCKh is not measured: no head boxes; they are in {MAT}, valid.h5 and detections_our_format.mat."
 
 
 def load(root: Path, split: str) -> Dataset:
@@ -110,6 +112,8 @@ def load(root: Path, split: str) -> Dataset:
         annotations, note = _as_published(root, path, _in_order(annotations))
         notes += [_share(len(annotations)), note]
     heads = _head_sizes(root, split, annotations)
+    if split != "test" and not any(heads.values()):
+        notes.append(_NO_HEADS)
     folder = root / "images"
     persons = [_person(annotation, path, folder, heads) for annotation in annotations]
     return Dataset("mpii", split, MPII, persons, note=" ".join(filter(None, notes)), origin=1)

@@ -10,6 +10,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.datasets.annotated import check_near, square_around
 from posehg.geometry import Box, Points
 from posehg.skeletons import MPII
 
@@ -41,17 +42,24 @@ class Annotation:
     box: Box | None
     head_size: float | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where a joint lies beyond all pictures."""
+        check_near(self.keypoints)
+
     @property
     def key(self) -> Key:
         return self.image, self.index
 
 
 def body_box(center: tuple[float, float], scale: float) -> Box | None:
-    """The square of 200 * scale pixels around MPII's objpos (one-based), moved down; None without a scale."""
-    if not scale > 0:
+    """The square of 200 * scale pixels around MPII's objpos (one-based), moved down; None without a scale.
+
+    Raises ValueError where centre or scale cannot be.
+    """
+    if scale <= 0:
         return None
     x, y = center
-    return Box.around((x - 1, y - 1 + DOWNWARDS * scale), PERSON_HEIGHT * scale)
+    return square_around((x - 1, y - 1 + DOWNWARDS * scale), PERSON_HEIGHT * scale)
 
 
 def head_size(x1: float, y1: float, x2: float, y2: float) -> float | None:

@@ -12,13 +12,14 @@ would be 79.07 by the release). So it is preferred where it lies beside another 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.datasets.folder import read_mat, unreadable
+from posehg.datasets.folder import read_matlab, unreadable
 from posehg.datasets.mpii_annotation import JOINTS, Annotation, head_size, validation
 from posehg.geometry import Box, Points
 
@@ -28,36 +29,44 @@ _NAMES = [
     *("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "neck", "head"),
     *("rwri", "relb", "rsho", "lsho", "lelb", "lwri"),
 ]
+_ARRAYS = ("dataset_joints", "pos_gt_src", "jnt_missing", "headboxes_src")
 _EXPECTED = "J. Tompson's detections_our_format.mat of MPII's 2,958 validation persons"
 
 
 def read(path: Path, split: str = "val") -> list[Annotation]:
     """Everybody of the validation split, in its order. The file does not tell hidden joints from visible ones."""
     keypoints, labelled, corners = _arrays(path)
-    return [
-        Annotation(*key, points, known, Box.bounding(points), head_size(*map(float, head.ravel())))
-        for key, points, known, head in zip(validation(), keypoints, labelled, corners, strict=True)
-    ]
+    try:
+        return [
+            Annotation(*key, points, known, Box.bounding(points), head_size(*map(float, head.ravel())))
+            for key, points, known, head in zip(validation(), keypoints, labelled, corners, strict=True)
+        ]
+    except ValueError as error:
+        raise unreadable(path, _EXPECTED, str(error)) from None
 
 
 def _arrays(path: Path) -> tuple[Points, NDArray[np.bool_], Points]:
     """Joints (N, 16, 2), zero-based, NaN where they are not labelled; which are (N, 16); head boxes (N, corner, 2)."""
     count = len(validation())
-    names = [str(name) for name in np.atleast_1d(read_mat(path, "dataset_joints", _EXPECTED)).ravel()]
+    arrays = read_matlab(path, _ARRAYS, _EXPECTED, squeeze_me=True)
+    absent = next((name for name in _ARRAYS if name not in arrays), None)
+    if absent:
+        raise unreadable(path, _EXPECTED, f"it lacks '{absent}'")
+    names = [str(name) for name in np.atleast_1d(arrays["dataset_joints"]).ravel()]
     if names != _NAMES:
         raise unreadable(path, _EXPECTED, f"its joints are {', '.join(names[:JOINTS])}")
-    points = _array(path, "pos_gt_src", (JOINTS, 2, count))
-    missing = _array(path, "jnt_missing", (JOINTS, count))
+    points = _array(path, arrays, "pos_gt_src", (JOINTS, 2, count))
+    missing = _array(path, arrays, "jnt_missing", (JOINTS, count))
     labelled = missing.T == 0
     return (
         np.where(labelled[..., None], points.transpose(2, 0, 1) - 1, np.nan),
         labelled,
-        _array(path, "headboxes_src", (2, 2, count)).transpose(2, 0, 1),
+        _array(path, arrays, "headboxes_src", (2, 2, count)).transpose(2, 0, 1),
     )
 
 
-def _array(path: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    array: Any = np.asarray(read_mat(path, name, _EXPECTED))
+def _array(path: Path, arrays: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    array: Any = np.asarray(arrays[name])
     if array.shape != shape or array.dtype.kind not in "fiub":
         raise unreadable(path, _EXPECTED, f"'{name}' is {array.dtype} of shape {array.shape}")
     return array.astype(np.float64)

@@ -46,7 +46,7 @@ def read(path: Path, split: str) -> list[Annotation]:
                 continue
             seen[image] += 1
             annotations.append(_annotation((image, _index(image, seen[image], split)), record, split))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise unreadable(path, _EXPECTED, f"record {number}: {type(error).__name__} {error}") from None
     if split == "val":
         _check_whole(path, seen)

@@ -29,7 +29,7 @@ def read(path: Path, split: str) -> list[Annotation]:
             key = _key(record)
             if belongs(key, split):
                 annotations.append(_annotation(key, record))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise unreadable(path, _EXPECTED, f"record {number}: {type(error).__name__} {error}") from None
     return annotations
 

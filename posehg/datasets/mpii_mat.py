@@ -33,7 +33,7 @@ def read(path: Path, split: str) -> list[Annotation]:
         pictures = zip(each(release.annolist), np.atleast_1d(release.img_train), strict=True)
         wanted = [picture for picture, in_train in pictures if bool(in_train) == (split != "test")]
         return [person for picture in wanted for person in persons(picture, split)]
-    except (AttributeError, TypeError, ValueError, IndexError) as error:
+    except (AttributeError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise unreadable(path, _EXPECTED, str(error)) from None
 
 

@@ -40,7 +40,7 @@ from posehg.geometry import Box
 from posehg.poses import Person
 from posehg.skeletons import SKELETONS, Skeleton
 
-__all__ = ["ANNOTATIONS", "FORMAT", "VERSION", "Reader", "load", "reach_of", "source_of"]
+__all__ = ["ANNOTATIONS", "FORMAT", "VERSION", "Reader", "load", "made_of"]
 
 ANNOTATIONS = "annotations.json"
 FORMAT, VERSION = "posehg-packed", 1
@@ -64,14 +64,10 @@ def load(path: Path) -> Dataset:
         raise _unreadable(path, error) from None
 
 
-def source_of(path: Path) -> str:
-    """The digest of what was packed. Raises NotAvailable as ``load`` does."""
-    return str(_open(path)[0].get("source"))
-
-
-def reach_of(path: Path) -> Reach:
-    """What a pack was cut for. Raises NotAvailable as ``load`` does."""
-    return _open(path)[1].reach
+def made_of(path: Path) -> tuple[Reach, str]:
+    """What a pack was cut for, and the digest of what was packed. Raises NotAvailable as ``load`` does."""
+    content, reader = _open(path)
+    return reader.reach, str(content.get("source"))
 
 
 def shortfalls(dataset: Dataset, needed: Reach) -> list[str]:

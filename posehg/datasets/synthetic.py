@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from posehg.datasets.about import About
 from posehg.datasets.dataset import Dataset, LazyPersons
 from posehg.datasets.rendering.backgrounds import random_background
 from posehg.datasets.rendering.scene import Scene, develop, person, picture, random_scene
@@ -20,6 +21,16 @@ from posehg.skeletons import MPII
 
 SPLITS = {"train": 20_000, "val": 500}
 """How many pictures each split has; each shows one annotated person."""
+
+ABOUT = About(
+    title="People that posehg renders",
+    paper="posehg",
+    url="",
+    terms="posehg's own: MIT",
+    layout=(),
+    splits={split: f"{count:,} persons" for split, count in SPLITS.items()},
+    skeleton=MPII,
+)
 
 _SEED = 1603_06937
 _DEMO, _EMPTY = len(SPLITS), len(SPLITS) + 1  # further "splits", of render() and background()

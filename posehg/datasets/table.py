@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posehg.datasets.annotated import Annotated, box_of, extent, joints_of, picture_name, wrong
+from posehg.datasets.annotated import Annotated, area_of, box_of, extent, keypoints_of, mark, picture_name, wrong
 from posehg.errors import NotAvailable
 from posehg.geometry import Box
 from posehg.poses import Person
@@ -35,7 +35,11 @@ from posehg.skeletons import of_joints
 
 _BOX = ("x", "y", "w", "h")
 _KNOWN = ("image", *_BOX, "split", "id", "head_size", "area")
-_HINT = "The columns are image, and NAME_x and NAME_y of each joint; x, y, w, h, NAME_v, split, id, head_size may be."
+_LONG = ("split", "head_size", "area")
+"""Of the known columns those that nothing else is nearly called; uid and idx are columns of other people's."""
+_HINT = (
+    "The columns are image, and NAME_x and NAME_y of each joint; x, y, w, h, NAME_v, split, id, head_size, area may be."
+)
 
 Row = Mapping[str, str]
 
@@ -63,7 +67,8 @@ def read(path: Path, name: str) -> Annotated:
         try:
             picture = picture_name(row["image"])
             pictures[picture.as_posix()] = picture
-            _mark(marks, picture, row)
+            if "split" in row:
+                mark(marks, picture, _split(row))
             on_picture[picture] += 1
             person = _person(picture, row, table, on_picture[picture])
             if person.id in people:
@@ -139,7 +144,7 @@ def _joints(path: Path, header: Sequence[str]) -> tuple[str, ...]:
         if {f"{joint}_w", f"{joint}_h"} & set(header):
             raise refused(f"{joint} looks like a box, whose columns are called x, y, w and h")
     for name in header:
-        like = get_close_matches(name.lower(), _KNOWN[5:], n=1, cutoff=0.8)
+        like = get_close_matches(name.lower(), _LONG, n=1, cutoff=0.8)
         if like and name not in _KNOWN and name[:-2] not in joints:
             raise refused(f"there is no column {name}, but {like[0]}")
     return joints
@@ -148,16 +153,14 @@ def _joints(path: Path, header: Sequence[str]) -> tuple[str, ...]:
 # ---- a row -------------------------------------------------------------------------------------------------------
 
 
-def _mark(marks: dict[Path, str], picture: Path, row: Row) -> None:
-    if "split" in row:
-        if not row["split"]:
-            raise ValueError("it has no split")
-        if marks.setdefault(picture, row["split"]) != row["split"]:
-            raise ValueError(f"{picture} is in {marks[picture]} and in {row['split']}")
+def _split(row: Row) -> str:
+    if not row["split"]:
+        raise ValueError("it has no split")
+    return row["split"]
 
 
 def _person(picture: Path, row: Row, table: _Table, number: int) -> Person:
-    keypoints, visible = joints_of(np.array([_triple(row, joint, table.comma) for joint in table.joints]))
+    keypoints, visible = keypoints_of(np.array([_triple(row, joint, table.comma) for joint in table.joints]))
     if row.get("id") == "":
         raise ValueError("it has no id")
     return Person(
@@ -167,7 +170,7 @@ def _person(picture: Path, row: Row, table: _Table, number: int) -> Person:
         visible,
         head_size=_size(row, "head_size", table.comma),
         id=row.get("id") or f"{picture.as_posix()}:{number}",
-        area=_size(row, "area", table.comma),
+        area=area_of(_size(row, "area", table.comma)),
     )
 
 

@@ -3,7 +3,7 @@
     [{"image_id": 785, "category_id": 1, "keypoints": [x, y, v, ..], "score": 0.9}, ..]
 
 https://cocodataset.org/#format-results. Coordinates are photo pixels counted from 0; the v's are not looked at when
-results are scored, so posehg writes the joints' scores there.
+results are scored: many programs write the joints' scores there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,9 @@ from typing import Any
 import numpy as np
 
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import unreadable
+from posehg.datasets.folder import opened, unreadable
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation.opening import opened
-from posehg.evaluation.prediction_formats.predicted import given, numbers
-from posehg.files import atomic
+from posehg.evaluation.prediction_formats.matching import numbers
 from posehg.metrics import Array
 
 PERSON = 1
@@ -57,16 +55,17 @@ def is_results(path: Path) -> bool:
         return False
 
 
-def read_results(path: Path, data: Dataset) -> list[Detection]:
+def read_results(path: Path, data: Dataset, category: int | None = None) -> list[Detection]:
     """The people of a results file, in its order, on the pictures of a set, their joints those of its skeleton.
 
-    Raises NotAvailable where the file cannot be read, is none of that kind, or names pictures that the set does not
-    have.
+    category: that of the set's persons; None where it is not known.
+    Raises NotAvailable where the file cannot be read, is none of that kind, is of several categories or another, or
+    names pictures that the set does not have.
     """
     pictures = _pictures(data)
     with opened(path, _EXPECTED) as file:
         records = json.load(file)
-        _check_records(path, records)
+        _check_records(path, records, category)
         unknown = sorted({str(record["image_id"]) for record in records} - pictures.keys())
         if unknown:
             raise NotAvailable(
@@ -78,17 +77,6 @@ def read_results(path: Path, data: Dataset) -> list[Detection]:
             _detection(path, number, record, pictures, len(data.skeleton.joints))
             for number, record in enumerate(records, start=1)
         ]
-
-
-def write_results(path: Path, data: Dataset, detections: Sequence[Detection], overwrite: bool = False) -> None:
-    """A file for COCO's tools and server. What has no place in it: a joint that is not predicted is 0, 0, 0.
-
-    Raises as ``predictions.write`` does.
-    """
-    ids = {image: name for name, image in _pictures(data).items()}
-    records = [_record(detection, _image_id(ids[detection.image])) for detection in detections]
-    with atomic(path, overwrite) as temporary:
-        temporary.write_text(json.dumps(records, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _pictures(data: Dataset) -> Mapping[str, Path]:
@@ -105,13 +93,16 @@ def _pictures(data: Dataset) -> Mapping[str, Path]:
     return pictures
 
 
-def _check_records(path: Path, records: Any) -> None:
+def _check_records(path: Path, records: Any, category: int | None) -> None:
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise unreadable(path, _EXPECTED)
     categories = {record["category_id"] for record in records}
     if len(categories) > 1:
         hint = "Leave the results of one category in the file."
         raise NotAvailable(f"{path} holds results of {len(categories)} categories; people are one.", hint)
+    if category is not None and categories - {category}:
+        told = f"{path} holds results of category {categories.pop()}, and the set's persons are category {category}."
+        raise NotAvailable(told, "Score results on the data set that they were made for.")
 
 
 def _detection(path: Path, number: int, record: dict[str, Any], pictures: Mapping[str, Path], joints: int) -> Detection:
@@ -125,20 +116,3 @@ def _detection(path: Path, number: int, record: dict[str, Any], pictures: Mappin
         raise ValueError(f"a number of result {number} is not finite")
     triples = triples.reshape(joints, 3)
     return Detection(pictures[str(record["image_id"])], triples[:, :2], triples[:, 2], score)
-
-
-def _record(detection: Detection, image_id: str | int) -> dict[str, Any]:
-    scores = np.where(np.isnan(detection.scores), 1.0, detection.scores)
-    triples = np.column_stack([detection.keypoints, scores])
-    triples[~given(detection.keypoints)] = 0
-    return {
-        "image_id": image_id,
-        "category_id": PERSON,
-        "keypoints": triples.ravel().tolist(),
-        "score": float(detection.score),
-    }
-
-
-def _image_id(name: str) -> str | int:
-    """COCO's tools compare ids as JSON has them, and its own are numbers."""
-    return int(name) if name.isdecimal() and str(int(name)) == name else name

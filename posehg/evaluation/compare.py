@@ -6,6 +6,7 @@ blur the difference.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,8 @@ import numpy as np
 from posehg import metrics
 from posehg.errors import UsageError
 from posehg.evaluation.report import Saved
-from posehg.evaluation.scoring import Metric, means, title, values_at
-from posehg.metrics import Array, Average, JointScores
+from posehg.evaluation.scoring import Metric, means, values_at
+from posehg.metrics import PCK_OF_BOX, PCKH, Array, Average, JointScores
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,20 @@ class Comparison:
 def compare(a: Saved, b: Saved, resamples: int) -> list[Comparison]:
     """At each threshold that both have, and the areas under the curves. Joints that one did not predict do not count.
 
-    Raises UsageError where they are not on the same persons, or share no metric that has distances.
+    Raises UsageError where they share no metric that has distances, or where what these are measured by, the names of
+    joints and persons, keypoints, and head sizes or boxes, is not the same.
     """
-    _check_same(a, b)
     names = [name for name in a.metrics if name in b.metrics]
+    _check_same(a, b, names)
     if not names:
         raise UsageError(f"{a.path} and {b.path} have no metric in common that can be compared: PCK or PCKh.")
     return [table for name in names for table in _compared(a.metrics[name], b.metrics[name], resamples)]
+
+
+def differing(a: Saved, b: Saved) -> list[str]:
+    """The parts of the data, as the fingerprint has them, that are not the same in both."""
+    ours, theirs = a.data["sha256"], b.data["sha256"]
+    return [part for part in ours if part != "all" and ours[part] != theirs.get(part)]
 
 
 def verdict(comparison: Comparison, resamples: int) -> str:
@@ -68,17 +76,21 @@ def verdict(comparison: Comparison, resamples: int) -> str:
     return f"No difference is certain: {by}, but that may be chance ({interval})."
 
 
-def _check_same(a: Saved, b: Saved) -> None:
+_PARTS = {PCKH.name: "heads", PCK_OF_BOX.name: "boxes"}
+"""What a metric is measured by, beside keypoints."""
+
+
+def _check_same(a: Saved, b: Saved, names: Collection[str]) -> None:
     hint = "Two reports are compared on the same persons: make both from the same data."
     for key, what in (("name", "data set"), ("split", "split"), ("persons", "number of persons")):
         if a.data[key] != b.data[key]:
             told = f"{a.data[key]} in {a.path}, {b.data[key]} in {b.path}"
             raise UsageError(f"The reports are not on the same data: the {what} is {told}.", hint)
-    ours, theirs = a.data["sha256"], b.data["sha256"]
-    parts = [part for part in ours if part != "all" and ours[part] != theirs.get(part)]
-    if parts or ours.get("all") != theirs.get("all"):
-        differing = f"differ in their {', '.join(parts)}" if parts else "differ"
-        raise UsageError(f"The reports are not on the same data: {a.path} and {b.path} {differing}.", hint)
+    used = {"joints", "ids", "keypoints", *(_PARTS[name] for name in names if name in _PARTS)}
+    parts = [part for part in differing(a, b) if part in used]
+    if parts:
+        told = f"{a.path} and {b.path} differ in their {', '.join(parts)}"
+        raise UsageError(f"The reports are not on the same data: {told}.", hint)
 
 
 def _compared(a: Metric, b: Metric, resamples: int) -> list[Comparison]:
@@ -86,13 +98,13 @@ def _compared(a: Metric, b: Metric, resamples: int) -> list[Comparison]:
     if not joints:
         raise UsageError("The reports have no predicted joint in common.")
     shared = np.isin(a.skeleton.joints, joints)
-    groups, averages = metrics.groups(a.skeleton), means(a.name, a.skeleton, joints)
+    groups, averages = metrics.groups(a.skeleton), means(a.measure, a.skeleton, joints)
     tables = []
     for threshold in (*(threshold for threshold in a.thresholds if threshold in b.thresholds), None):
         ours, theirs = (_drawn(np.where(shared, values_at(m, threshold), np.nan), resamples) for m in (a, b))
         tables.append(
             Comparison(
-                title(a.name, threshold),
+                a.measure.at(threshold),
                 tuple(_difference(average, ours, theirs) for average in groups),
                 tuple(_difference(average, ours, theirs) for average in averages),
             )

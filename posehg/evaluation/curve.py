@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from posehg import charts, images, metrics
-from posehg.evaluation.scoring import RANGES, UNITS, Metric, means
+from posehg.evaluation.scoring import Metric, means
 from posehg.files import atomic
 from posehg.images import Image
 from posehg.metrics import Array
@@ -21,10 +21,10 @@ _PANEL = (480, 720)
 
 def curves(metric: Metric) -> tuple[Array, dict[str, Array]]:
     """The thresholds, (T,), and the percentages found at each of them: of every group and of the first mean."""
-    limits = metrics.thresholds(*RANGES[metric.name])
+    limits = metrics.thresholds(metric.measure.limit, metric.measure.steps)
     scores = [metrics.found(metric.distances, limit) for limit in limits]
     averages = {average.name: average for average in metrics.groups(metric.skeleton)}
-    averages["mean"] = means(metric.name, metric.skeleton, metric.joints)[0]
+    averages["mean"] = means(metric.measure, metric.skeleton, metric.joints)[0]
     lines = {name: np.array([average.of(found) for found in scores]) for name, average in averages.items()}
     return limits, {name: line for name, line in lines.items() if np.isfinite(line).any()}
 
@@ -34,7 +34,7 @@ def write(path: Path, measured: Sequence[Metric], overwrite: bool = False) -> No
     if path.suffix.lower() == ".png":
         images.write(path, chart(measured), overwrite)
         return
-    found = [(metric.name, *curves(metric)) for metric in measured]
+    found = [(metric.measure.name, *curves(metric)) for metric in measured]
     columns = list(dict.fromkeys(name for _, _, lines in found for name in lines))
     with atomic(path, overwrite) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
@@ -50,7 +50,7 @@ def chart(measured: Sequence[Metric]) -> Image:
     panels = []
     for metric in measured:
         limits, lines = curves(metric)
-        title = f"{metric.name}, percent of the joints found"
+        title = f"{metric.measure.name}, percent of the joints found"
         named = {name.replace("_", " "): list(zip(limits, line, strict=True)) for name, line in lines.items()}
-        panels.append(charts.line_chart(title, f"threshold in {UNITS[metric.name]}", named, _PANEL))
+        panels.append(charts.line_chart(title, f"threshold in {metric.measure.units}", named, _PANEL))
     return np.concatenate(panels, axis=1)

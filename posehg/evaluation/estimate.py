@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from posehg.datasets.dataset import Dataset
-from posehg.errors import InputError
-from posehg.evaluation.predictions import Predictions
+from posehg.errors import UsageError
+from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.inference import persons
 from posehg.inference.estimator import Estimator
 from posehg.poses import Pose
@@ -20,7 +20,7 @@ def estimate(
 
     Of several processes each estimates its share, and all get the whole.
     about: what is to be remembered of how they were made. watch: sees this process's poses come, for a progress bar.
-    Raises InputError where network and data set have no joint in common.
+    Raises UsageError where network and data set have no joint in common.
     """
     check(estimator, data)
     poses, keypoints = persons.predicted(estimator, data, watch)
@@ -28,9 +28,9 @@ def estimate(
 
 
 def check(estimator: Estimator, data: Dataset) -> None:
-    """Raises InputError where network and data set have no joint in common."""
+    """Raises UsageError where network and data set have no joint in common."""
     if not persons.joints_in_common(estimator, data):
-        raise InputError(
+        raise UsageError(
             f"The model has none of the joints of {data.name}: it was made for another skeleton.",
             f"The model has: {', '.join(estimator.config.skeleton.joints)}.",
         )

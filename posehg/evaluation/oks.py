@@ -18,12 +18,11 @@ import numpy as np
 
 from posehg.datasets.dataset import Dataset
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation.coco_results import PERSON, Detection, is_results, read_results, write_results
-from posehg.evaluation.prediction_formats.predicted import Predictions, given
+from posehg.evaluation.coco_results import PERSON, Detection
+from posehg.evaluation.prediction_formats.matching import Predictions, given
+from posehg.geometry import Box
 from posehg.metrics import Array
 from posehg.poses import Person
-
-__all__ = ["Detection", "OksScores", "is_results", "of_persons", "read_results", "score", "write_results"]
 
 Record = tuple[Path, dict[str, Any]]
 """A picture, and what the tools need to know of somebody on it."""
@@ -74,8 +73,9 @@ def _mean(scores: Array) -> float:
 def score(data: Dataset, detections: Sequence[Detection], sigmas: Array | None = None) -> OksScores:
     """COCO's ten figures. As there, the twenty people of the highest scores count on each picture.
 
-    An annotated person is as large as its ``area`` says, else as its box. Those whom the set ignores, crowds and people
-    without a labelled joint are not missed, and who is found there is not counted as wrong.
+    An annotated person is as large as its ``area`` says, else as the extent of its labelled joints: boxes are drawn
+    with more or less room around somebody. Those whom the set ignores, crowds and people without a labelled joint, are
+    not missed, and who is found there is not counted as wrong.
     sigmas: (J,) how far apart annotators set each joint, as a share of the root of the area; the skeleton's by default.
     Raises NotAvailable where pycocotools is not installed, UsageError for sigmas that are not J positive numbers.
     """
@@ -132,10 +132,11 @@ def _truth(person: Person, counts: bool) -> dict[str, Any]:
     flags = np.where(labelled, 1 + person.visible, 0)  # 1: hidden, 2: visible
     keypoints = np.where(labelled[:, None], person.keypoints, 0)
     box = person.box
+    extent = Box.bounding(person.keypoints) or box
     return {
         "keypoints": np.column_stack([keypoints, flags]).ravel(),
         "num_keypoints": int(labelled.sum()) if counts else 0,  # the tools ignore whoever has none
-        "area": box.w * box.h if person.area is None else person.area,
+        "area": extent.w * extent.h if person.area is None else person.area,
         "bbox": [box.x, box.y, box.w, box.h],
         "iscrowd": int(person.crowd),
     }

@@ -8,10 +8,8 @@ from typing import TypeVar
 from posehg.datasets.dataset import Dataset
 from posehg.errors import UsageError
 from posehg.evaluation.prediction_formats import READERS, WRITERS
-from posehg.evaluation.prediction_formats.predicted import Predictions
+from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.files import atomic
-
-__all__ = ["SUFFIXES", "Predictions", "read", "write"]
 
 SUFFIXES = tuple(READERS)
 """What can be read."""

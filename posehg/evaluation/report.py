@@ -12,9 +12,9 @@
     versions        of posehg, Python and libraries
 
 A table is a metric at a ``threshold`` (null: the area under its curve) with its groups, means and joints, each with its
-name, joints, by_labels (a joint weighs as much as it has labels), percent, low, high and labels (how many). What is not
-known is null. ``distances`` has a row a person and in it a number a joint, in units of the person: null is not counted,
--1 is counted and not found, as nothing was predicted.
+name, joints, by_labels (a joint weighs as much as it has labels), known_as (whose mean it is), percent, low, high and
+labels (how many). What is not known is null. ``distances`` has a row a person and in it a number a joint, in units of
+the person: null is not counted, -1 is counted and not found, as nothing was predicted.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ import numpy as np
 
 from posehg import __version__
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import read_json, unreadable
+from posehg.datasets.folder import bytes_of, read_json, unreadable
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation.scoring import RANGES, Figure, Metric, Scores, Table
+from posehg.evaluation.prediction_formats.matching import name_of
+from posehg.evaluation.scoring import Figure, Metric, Scores, Table
 from posehg.files import atomic
-from posehg.metrics import Array
-from posehg.poses import Person
+from posehg.metrics import MEASURES, Array
 from posehg.skeletons import Skeleton
 
 KEY, VERSION = "posehg_report", 1
@@ -65,7 +65,7 @@ def content(data: Dataset, scores: Scores, predictions: dict[str, Any], command:
             "note": data.note,
             "persons": len(data),
             "sha256": fingerprint(data),
-            "ids": [_name(person) for person in data.persons],
+            "ids": [name_of(*both) for both in enumerate(data.persons)],
         },
         "skeleton": data.skeleton.as_dict(),
         "joints": list(scores.joints),
@@ -83,12 +83,11 @@ def write(path: Path, report: dict[str, Any], overwrite: bool = False) -> None:
 
 
 def _metric(metric: Metric, tables: Sequence[Table]) -> dict[str, Any]:
-    limit, steps = RANGES[metric.name]
     return {
-        "name": metric.name,
+        "name": metric.measure.name,
         "persons": metric.persons,
-        "auc": {"from": 0, "to": limit, "steps": steps},
-        "tables": [_table(table, metric.skeleton) for table in tables if table.metric == metric.name],
+        "auc": {"from": 0, "to": metric.measure.limit, "steps": metric.measure.steps},
+        "tables": [_table(table, metric.skeleton) for table in tables if table.measure is metric.measure],
         "distances": [[_distance(value) for value in person] for person in metric.distances.tolist()],
     }
 
@@ -104,6 +103,7 @@ def _figure(figure: Figure, skeleton: Skeleton) -> dict[str, Any]:
         "name": figure.average.name,
         "joints": [skeleton.joints[channel] for channel in figure.average.channels],
         "by_labels": figure.average.by_labels,
+        "known_as": figure.average.known_as,
         "percent": _number(figure.percent),
         "low": _number(figure.low),
         "high": _number(figure.high),
@@ -164,17 +164,13 @@ def fingerprint(data: Dataset) -> dict[str, str]:
     heads = [math.nan if person.head_size is None else person.head_size for person in people]
     parts = {
         "joints": json.dumps(data.skeleton.joints).encode(),
-        "ids": json.dumps([_name(person) for person in people]).encode(),
+        "ids": json.dumps([name_of(*both) for both in enumerate(people)]).encode(),
         "keypoints": _thousandths([person.keypoints for person in people]),
         "boxes": _thousandths([person.box.as_tuple() for person in people]),
         "heads": _thousandths(heads),
     }
     hashes = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}
     return {"all": hashlib.sha256("".join(hashes.values()).encode()).hexdigest(), **hashes}
-
-
-def _name(person: Person) -> str:
-    return f"{person.source}/{person.id}" if person.source else person.id
 
 
 def _thousandths(values: Any) -> bytes:
@@ -185,11 +181,7 @@ def _thousandths(values: Any) -> bytes:
 
 def file_sha256(path: Path) -> str:
     """Raises NotAvailable where the file cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise NotAvailable(f"{path} cannot be read: {error.strerror or error}.") from None
+    return hashlib.sha256(bytes_of(path)).hexdigest()
 
 
 # ---- reading -----------------------------------------------------------------------------------------------------
@@ -216,7 +208,7 @@ def read(path: Path) -> Saved:
         measured = [_read_metric(metric, skeleton, joints, persons) for metric in values["metrics"]]
         data = {name: values["data"][name] for name in ("name", "split", "persons")}
         data["sha256"] = {str(part): str(value) for part, value in values["data"]["sha256"].items()}
-        return Saved(path, dict(values["predictions"]), data, {metric.name: metric for metric in measured})
+        return Saved(path, dict(values["predictions"]), data, {metric.measure.name: metric for metric in measured})
     except (KeyError, TypeError, ValueError, AttributeError, UsageError):
         raise unreadable(path, _EXPECTED, hint="Make it with: posehg eval ... --report FILE.json") from None
 
@@ -224,10 +216,10 @@ def read(path: Path) -> Saved:
 def _read_metric(values: dict[str, Any], skeleton: Skeleton, joints: tuple[str, ...], persons: int) -> Metric:
     rows = [[_read_distance(value) for value in person] for person in values["distances"]]
     distances: Array = np.array(rows, dtype=np.float64)
-    if distances.shape != (persons, len(skeleton.joints)) or values["name"] not in RANGES:
+    if distances.shape != (persons, len(skeleton.joints)):
         raise ValueError(f"distances of shape {distances.shape}")
     thresholds = tuple(float(t["threshold"]) for t in values["tables"] if t["threshold"] is not None)
-    return Metric(values["name"], skeleton, joints, distances, thresholds)
+    return Metric(MEASURES[values["name"]], skeleton, joints, distances, thresholds, int(values["persons"]))
 
 
 def _read_distance(value: float | None) -> float:

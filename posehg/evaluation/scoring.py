@@ -13,27 +13,15 @@ import numpy as np
 
 from posehg import metrics
 from posehg.datasets.dataset import Dataset
-from posehg.errors import InputError, UsageError
+from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation import oks
-from posehg.evaluation.oks import Detection, OksScores
-from posehg.evaluation.predictions import Predictions
-from posehg.metrics import Array, Average, JointScores
-from posehg.skeletons import MPII, Skeleton
+from posehg.evaluation.coco_results import Detection
+from posehg.evaluation.oks import OksScores
+from posehg.evaluation.prediction_formats.matching import Predictions, given
+from posehg.metrics import PCKH, Array, Average, JointScores, Measure
+from posehg.skeletons import LIMB_JOINTS, MPII, Skeleton
 
 Choice = Literal["auto", "pckh", "pck", "oks"]
-
-BOX = metrics.PCK_OF_BOX.name
-
-MEASURES = {measure.name: measure for measure in (metrics.PCKH, metrics.PCK, metrics.PCK_OF_BOX)}
-THRESHOLDS: dict[str, tuple[float, ...]] = {
-    "PCKh": (metrics.PCKH.threshold, 0.1),
-    "PCK": (metrics.PCK.threshold,),
-    BOX: (metrics.PCK_OF_BOX.threshold,),
-}
-RANGES = {"PCKh": (0.5, 50), "PCK": (0.2, 20), BOX: (0.1, 20)}
-"""Up to which threshold, and in how many steps, AUC is taken and a curve is drawn."""
-
-UNITS = {"PCKh": "heads", "PCK": "torsos", BOX: "boxes"}
 
 _NOT_IN_PCKH_MEAN = ("pelvis", "thorax")
 """MPII's own evaluation leaves these two joints out of its mean."""
@@ -43,7 +31,8 @@ _NOT_IN_PCKH_MEAN = ("pelvis", "thorax")
 class Options:
     """metric: what to compute; auto: PCKh where heads are annotated, and PCK.
 
-    thresholds: of the first metric, in place of its usual ones. resamples: of the bootstrap; 0: no intervals.
+    thresholds: of the first metric, in place of its usual ones. resamples: of the bootstrap; 0: no intervals. OKS has
+    neither.
     """
 
     metric: Choice = "auto"
@@ -55,20 +44,16 @@ class Options:
 class Metric:
     """A way to measure, and what it measured.
 
-    name: PCKh, PCK or BOX. joints: those that were predicted. distances: (N, J), of all joints of the skeleton, in
-    units of each person, as ``metrics.found`` takes them.
+    joints: those that were predicted. distances: (N, J), of all joints of the skeleton, in units of each person, as
+    ``metrics.found`` takes them. persons: how many can be measured, whatever is predicted of them.
     """
 
-    name: str
+    measure: Measure
     skeleton: Skeleton
     joints: tuple[str, ...]
     distances: Array
     thresholds: tuple[float, ...]
-
-    @property
-    def persons(self) -> int:
-        """How many can be measured at all."""
-        return int((~np.isnan(self.distances)).any(axis=1).sum())
+    persons: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +74,7 @@ class Figure:
 class Table:
     """A metric at one threshold, or (None) the area under its curve."""
 
-    metric: str
+    measure: Measure
     threshold: float | None
     groups: tuple[Figure, ...]
     means: tuple[Figure, ...]
@@ -97,36 +82,42 @@ class Table:
 
     @property
     def title(self) -> str:
-        return title(self.metric, self.threshold)
+        return self.measure.at(self.threshold)
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """joints: those that were predicted and that the data set has. resamples: of which the intervals were made."""
+    """joints: those that were predicted and that the data set has. resamples: of which the intervals were made.
+
+    lost: how many persons nothing is predicted of.
+    """
 
     joints: tuple[str, ...]
     metrics: tuple[Metric, ...]
     tables: tuple[Table, ...]
     resamples: int
     oks: OksScores | None = None
+    lost: int = 0
 
 
 def score(data: Dataset, predictions: Predictions, options: Options | None = None) -> Scores:
     """Predictions against the annotation; joints are matched by name, and those predicted for nobody do not count.
 
     A joint that is predicted for some and not for others counts as not found for these.
-    Raises as ``chosen`` does.
+    Raises as ``chosen`` does, and NotAvailable where nothing is predicted of anybody.
     """
     options = options or Options()
-    names = chosen(data, options)
-    thresholds = dict(THRESHOLDS)
-    if options.thresholds:
-        thresholds[names[0]] = options.thresholds
-    measured = [_measured(data, predictions, name, thresholds[name]) for name in names if name in thresholds]
-    tables = [table for metric in measured for table in tabulate(metric, options.resamples)]
-    similarity = oks.score(data, oks.of_persons(data, predictions)) if "OKS" in names else None
+    measures = chosen(data, options)
     joints = predicted_joints(data.skeleton, predictions)
-    return Scores(joints, tuple(measured), tuple(tables), options.resamples, similarity)
+    if not joints:
+        raise NotAvailable(f"No joint of anybody in {data.name} {data.split} is predicted: there is nothing to score.")
+    lost = int((~given(predictions.keypoints).any(axis=1)).sum())
+    if options.metric == "oks":
+        return Scores(joints, (), (), 0, oks.score(data, oks.of_persons(data, predictions)), lost)
+    thresholds = [options.thresholds or measures[0].thresholds, *(measure.thresholds for measure in measures[1:])]
+    measured = [_measured(data, predictions, *both) for both in zip(measures, thresholds, strict=True)]
+    tables = [table for metric in measured for table in tabulate(metric, options.resamples)]
+    return Scores(joints, tuple(measured), tuple(tables), options.resamples, lost=lost)
 
 
 def score_detections(data: Dataset, detections: Sequence[Detection]) -> Scores:
@@ -144,23 +135,21 @@ def predicted_joints(skeleton: Skeleton, predictions: Predictions) -> tuple[str,
 # ---- which metrics -----------------------------------------------------------------------------------------------
 
 
-def chosen(data: Dataset, options: Options) -> list[str]:
-    """The names of what is to be computed: PCKh, PCK or BOX, OKS; the leading one first. It needs no predictions.
+def chosen(data: Dataset, options: Options) -> list[Measure]:
+    """By what is to be measured, the leading one first; nothing for OKS. It needs no predictions.
 
-    Raises UsageError where what is asked for cannot be computed, InputError where the split has no labels.
+    Raises UsageError where what is asked for cannot be computed, as of a split without labels.
     """
     if not has_labels(data):
         hint = "Its predictions can be written: --predictions, or --submission for MPII's test persons."
-        raise InputError(f"The split {data.split} of {data.name} has no labelled joints to score by.", hint)
+        raise UsageError(f"The split {data.split} of {data.name} has no labelled joints to score by.", hint)
     heads = bool(np.isfinite(_heads(data)).any())
     if options.metric == "pckh" and not heads:
-        hint = "Leave out --metric for what the annotation allows."
+        hint = f"Leave out --metric for what the annotation allows. {data.note}".strip()
         raise UsageError(f"PCKh is measured by heads, and nobody in {data.name} has an annotated head.", hint)
-    if options.metric == "oks" and options.thresholds:
-        raise UsageError("--threshold is for PCK and PCKh: OKS has thresholds of its own.")
-    pck = metrics.pck_measure(data.skeleton).name
-    asked = {"pckh": ["PCKh"], "pck": [pck], "oks": ["OKS"]}
-    return asked.get(options.metric, ["PCKh", pck] if heads else [pck])
+    pck = metrics.pck_measure(data.skeleton)
+    asked = {"pckh": [PCKH], "pck": [pck], "oks": []}
+    return asked.get(options.metric, [PCKH, pck] if heads else [pck])
 
 
 def has_labels(data: Dataset) -> bool:
@@ -171,41 +160,52 @@ def has_labels(data: Dataset) -> bool:
 # ---- the metrics -------------------------------------------------------------------------------------------------
 
 
-def means(metric: str, skeleton: Skeleton, joints: Sequence[str]) -> tuple[Average, ...]:
-    """The averages in use of that metric, over these joints of the skeleton; the first is the one to be compared by.
+def means(measure: Measure, skeleton: Skeleton, joints: Sequence[str]) -> tuple[Average, ...]:
+    """The averages in use of that measure, over these joints of the skeleton; the first is the one to be compared by.
 
-    PCKh has three, and programs differ in which of them they call the mean.
+    PCKh has up to three, and programs differ in which of them they call the mean. LSP's Total is over all joints.
     """
     everything = tuple(channel for channel, joint in enumerate(skeleton.joints) if joint in joints)
-    if metric != "PCKh":
-        limbs = tuple(metrics.limb_indices(skeleton, joints))
-        of_limbs = Average(f"mean of the {len(limbs)} limb joints", limbs)
-        of_all = Average(f"mean of all {len(joints)} joints", everything)
-        return (of_all,) if limbs == everything else (of_limbs, of_all)
+    if measure is not PCKH:
+        limbs = tuple(metrics.limb_channels(skeleton, joints))
+        are_limbs = all(skeleton.joints[channel] in LIMB_JOINTS for channel in limbs)
+        total = "LSP's Total" if metrics.is_lsp(skeleton) and len(joints) == len(skeleton.joints) else ""
+        of_limbs = Average(_mean_of("the {} limb joints", limbs), limbs)
+        of_all = Average(_mean_of("all {} joints", everything), everything, known_as=total)
+        if limbs != everything:
+            return of_limbs, of_all
+        return (of_limbs,) if are_limbs else (of_all,)
     counted = tuple(channel for channel in everything if skeleton.joints[channel] not in _NOT_IN_PCKH_MEAN)
-    whole = set(joints) == set(MPII.joints)  # only then are they those of other programs
-    theirs = (" (bearpaw, anibali)", " (HRNet, mmpose)", " (princeton PyTorch)") if whole else ("", "", "")
-    return (
-        Average(f"mean of {len(counted)} joints{theirs[0]}", counted),
-        Average(f"mean of {len(counted)} joints, label-weighted{theirs[1]}", counted, by_labels=True),
-        Average(f"mean of all {len(joints)}, label-weighted{theirs[2]}", everything, by_labels=True),
+    theirs = ("bearpaw, anibali", "HRNet, mmpose", "princeton PyTorch" * (len(everything) == len(MPII.joints)))
+    if skeleton.joints != MPII.joints or len(counted) < len(MPII.joints) - len(_NOT_IN_PCKH_MEAN):
+        theirs = ("", "", "")
+    three = (
+        Average(_mean_of("{} joints", counted), counted, known_as=theirs[0]),
+        Average(_mean_of("{} joints", counted) + ", label-weighted", counted, True, theirs[1]),
+        Average(_mean_of("all {}", everything) + ", label-weighted", everything, True, theirs[2]),
     )
+    return three[:2] if everything == counted else three
+
+
+def _mean_of(what: str, channels: Sequence[int]) -> str:
+    return "mean of " + (what.format(len(channels)) if len(channels) != 1 else "1 joint")
 
 
 def single_joints(skeleton: Skeleton) -> tuple[Average, ...]:
     return tuple(Average(joint, (channel,)) for channel, joint in enumerate(skeleton.joints))
 
 
-def _measured(data: Dataset, predictions: Predictions, metric: str, thresholds: tuple[float, ...]) -> Metric:
+def _measured(data: Dataset, predictions: Predictions, measure: Measure, thresholds: tuple[float, ...]) -> Metric:
     joints = predicted_joints(data.skeleton, predictions)
     truth = np.stack([person.keypoints for person in data.persons])
     sides = np.array([max(person.box.w, person.box.h) for person in data.persons])
-    units = _heads(data) if metric == "PCKh" else metrics.pck_units(truth, sides, data.skeleton)
+    units = _heads(data) if measure is PCKH else metrics.pck_units(truth, sides, data.skeleton)
     known = np.isin(data.skeleton.joints, joints)[:, None]
     nowhere = known & np.isnan(predictions.keypoints).any(axis=-1, keepdims=True)
     keypoints = np.where(nowhere, np.inf, predictions.keypoints)  # not predicted for this person: not found
     distances = metrics.normalised_distances(keypoints, truth, units)
-    return Metric(metric, data.skeleton, joints, distances, thresholds)
+    measurable = np.isfinite(metrics.normalised_distances(truth, truth, units)).any(axis=1)
+    return Metric(measure, data.skeleton, joints, distances, thresholds, int(measurable.sum()))
 
 
 def _heads(data: Dataset) -> Array:
@@ -215,15 +215,10 @@ def _heads(data: Dataset) -> Array:
 # ---- figures -----------------------------------------------------------------------------------------------------
 
 
-def title(metric: str, threshold: float | None) -> str:
-    """PCKh@0.5, PCKh AUC, PCK@0.05 of the box."""
-    return MEASURES[metric].at(threshold)
-
-
 def values_at(metric: Metric, threshold: float | None) -> Array:
     """(N, J), what a table is made of: hits at a threshold, or areas under the curve of hits over thresholds."""
     if threshold is None:
-        return metrics.areas(metric.distances, *RANGES[metric.name])
+        return metrics.areas(metric.distances, metric.measure.limit, metric.measure.steps)
     return metrics.hits(metric.distances, threshold)
 
 
@@ -240,10 +235,10 @@ def _table(metric: Metric, threshold: float | None, resamples: int) -> Table:
         return tuple(_figure(average, whole, drawn) for average in averages)
 
     return Table(
-        metric.name,
+        metric.measure,
         threshold,
         figures(metrics.groups(metric.skeleton)),
-        figures(means(metric.name, metric.skeleton, metric.joints)),
+        figures(means(metric.measure, metric.skeleton, metric.joints)),
         figures(single_joints(metric.skeleton)),
     )
 

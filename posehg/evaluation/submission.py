@@ -14,7 +14,8 @@ also say how often one may submit.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,9 @@ from numpy.typing import NDArray
 
 from posehg.datasets import mpii
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import unreadable
+from posehg.datasets.folder import expecting, read_matlab
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation.opening import matlab
-from posehg.evaluation.prediction_formats.predicted import Predictions
+from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.files import atomic
 from posehg.metrics import Array
 from posehg.skeletons import MPII
@@ -42,27 +42,37 @@ Key = tuple[str, int]
 """A picture's name without its suffix, and the one-based place of a person in its annorect."""
 
 _EXPECTED = f"MPII's {mpii.MAT} with the struct 'RELEASE'"
-_BROKEN = (KeyError, IndexError, ValueError, TypeError, AttributeError)
 
 
-def write(
-    path: Path, data: Dataset, predictions: Predictions, overwrite: bool = False, official: Path | None = None
-) -> None:
-    """The poses of MPII's test split, whose persons have the id STEM:RECT, as the benchmark reads them.
+@dataclass(frozen=True, eq=False)
+class Form:
+    """What a submission is filled into: the test pictures, (M,), and who each of the estimated persons is."""
+
+    pictures: Structs
+    people: Sequence[Key]
+
+
+def prepare(data: Dataset, official: Path | None = None) -> Form:
+    """For the poses of MPII's test split, whose persons have the id STEM:RECT.
 
     official: MPII's mpii_human_pose_v1_u12_1.mat; by default that of the folder in which the set lies.
-    Raises UsageError where the persons are not MPII's test split or the file exists and may not be overwritten,
-    NotAvailable without the official file, InputError where it cannot be written.
+    Raises UsageError where the persons are not MPII's test split, NotAvailable without the official file.
     """
-    from scipy.io import savemat
-
     if data.skeleton.joints != MPII.joints:
         raise UsageError(f"A submission to MPII has MPII's 16 joints in their order; {data.name} has others.")
-    poses = dict(zip(_keys(data), predictions.keypoints + 1, strict=True))
+    people = _keys(data)
     pictures, scored = _test_pictures(official or _beside(data))
-    _check_people(data, poses.keys(), _located(pictures), scored)
+    _check_people(data, people, _located(pictures), scored)
+    return Form(pictures, people)
+
+
+def write(path: Path, form: Form, predictions: Predictions, overwrite: bool = False) -> None:
+    """As the benchmark reads it. Raises as ``files.atomic`` does."""
+    from scipy.io import savemat
+
+    poses = dict(zip(form.people, predictions.keypoints + 1, strict=True))
     with atomic(path, overwrite) as temporary:
-        pred = _filled(pictures, poses)[np.newaxis]
+        pred = _filled(form.pictures, poses)[np.newaxis]
         savemat(temporary, {"pred": pred}, appendmat=False, do_compression=True)
 
 
@@ -90,17 +100,15 @@ def _beside(data: Dataset) -> Path:
 
 def _test_pictures(path: Path) -> tuple[Structs, set[Key]]:
     """The annolist of the M test pictures, (M,), and who of them is scored."""
-    content = matlab(path, ["RELEASE"], _EXPECTED)
-    try:
+    content = read_matlab(path, ["RELEASE"], _EXPECTED)
+    with expecting(path, _EXPECTED):
         release = content["RELEASE"][0, 0]
         test = release["img_train"].ravel() == 0
         pictures = release["annolist"].ravel()[test]
         singles = release["single_person"].ravel()[test]
         located = _located(pictures)
         named = {(_stem(picture), int(r)) for picture, rs in zip(pictures, singles, strict=True) for r in np.ravel(rs)}
-    except _BROKEN as error:
-        raise unreadable(path, _EXPECTED, str(error)) from None
-    return pictures, named & located
+        return pictures, named & located
 
 
 def _stem(picture: Any) -> str:

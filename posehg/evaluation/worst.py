@@ -6,8 +6,8 @@ import numpy as np
 
 from posehg import drawing
 from posehg.datasets.dataset import Dataset
-from posehg.evaluation.predictions import Predictions
-from posehg.evaluation.scoring import UNITS, Metric
+from posehg.evaluation.prediction_formats.matching import Predictions, name_of
+from posehg.evaluation.scoring import Metric
 from posehg.images import Image
 from posehg.metrics import Array
 from posehg.poses import Pose
@@ -18,21 +18,27 @@ _PADDING = 1.25
 
 
 def errors(metric: Metric) -> Array:
-    """(N,): each person's mean distance over the joints that count; NaN where none does."""
-    counted = ~np.isnan(metric.distances)
+    """(N,): each person's mean distance over the joints that count and are predicted; NaN where there is none."""
+    known = np.isfinite(metric.distances)
     with np.errstate(invalid="ignore"):
-        return np.where(counted, metric.distances, 0.0).sum(axis=1) / counted.sum(axis=1)
+        return np.where(known, metric.distances, 0.0).sum(axis=1) / known.sum(axis=1)
 
 
 def sheet(data: Dataset, predictions: Predictions, metric: Metric, count: int) -> Image:
     """At most ``count`` persons, the worst first: the truth thin and green, the prediction in colour.
 
-    Under each stand its name and its mean distance. Reads their pictures.
+    Under each stand its name, its picture, its mean distance and how many joints are not predicted. Persons of whom
+    nothing is predicted have no distance and come last. Reads their pictures.
     """
-    mistakes = errors(metric)
-    order = [index for index in np.argsort(-mistakes, kind="stable") if not np.isnan(mistakes[index])][:count]
+    mistakes, missing = errors(metric), np.isinf(metric.distances).sum(axis=1)
+    measured = [index for index in range(len(data)) if missing[index] or not np.isnan(mistakes[index])]
+    order = sorted(measured, key=lambda index: -np.nan_to_num(mistakes[index], nan=-1.0))[:count]
     cells = [_cell(data, predictions, index) for index in order]
-    captions = [f"{_name(data, index)}\n{_told(mistakes[index])} {UNITS[metric.name]}" for index in order]
+    captions = [
+        f"{name_of(index, data.persons[index])}\n{data.persons[index].image.name}\n"
+        + _told(mistakes[index], metric.measure.units, missing[index])
+        for index in order
+    ]
     return drawing.contact_sheet(cells, max(1, min(_COLUMNS, len(cells))), _CELL, captions=captions)
 
 
@@ -43,10 +49,8 @@ def _cell(data: Dataset, predictions: Predictions, index: int) -> Image:
     return drawing.judged(data.read(person), pose, data.skeleton, person.keypoints, _CELL)
 
 
-def _name(data: Dataset, index: int) -> str:
-    person = data.persons[index]
-    return person.id or f"{person.image.name}, number {index}"
-
-
-def _told(error: float) -> str:
-    return f"{error:.2f}" if np.isfinite(error) else "more than any number of"
+def _told(error: float, units: str, missing: int) -> str:
+    if np.isnan(error):
+        return "nothing is predicted"
+    lost = "a joint is" if missing == 1 else f"{missing} joints are"
+    return f"{error:.2f} {units}" + (f", {lost} not predicted" if missing else "")

@@ -90,8 +90,8 @@ class Estimator:
         if self.config.output == "logits":
             output = heatmaps.from_logits(output, self.config.sigma)
         if self.flip:
-            straight, mirrored = output.chunk(2)
-            output = (straight + heatmaps.mirror_back(mirrored, self.config.skeleton.flip)) / 2
+            (straight, mirrored), skeleton = output.chunk(2), self.config.skeleton
+            output = heatmaps.with_mirrored(straight, mirrored, skeleton.flip, skeleton.unpaired)
         return output
 
     def _poses(self, views: tuple[View, ...]) -> Iterator[Pose]:

@@ -7,7 +7,7 @@ about those until the box settles.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +15,10 @@ import numpy as np
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.inference.estimator import Estimator, View
+from posehg.inference.likeness import THRESHOLD, extent
 from posehg.poses import Pose
 
-THRESHOLD = 0.3
-"""A joint with a lower score is neither drawn nor counted as found."""
-
+__all__ = ["THRESHOLD", "Search", "most_prominent", "prominence", "windows_of"]
 
 QUARTER_TURNS = (0.0, 90.0, 180.0, 270.0)
 
@@ -54,22 +53,24 @@ class Search:
 
 def most_prominent(estimator: Estimator, image: Image, search: Search = Search()) -> Pose | None:
     """The pose of the person who is clearest and largest, in photo pixels; None where nobody is found."""
-    windows = [View(image, box) for box in windows_of(image, search)]
+    windows = [View(image, box) for box in windows_of(image, search.scales, search.overlap)]
     answers = [pose for pose in estimator.unflipped()(windows) if _is_somebody(pose, search)]
-    best = _apart(sorted(answers, key=lambda pose: -_prominence(pose, image)), search.candidates)
+    best = _apart(sorted(answers, key=lambda pose: -prominence(pose, image)), search.candidates)
     settled = [pose for pose in (_settle(estimator, image, pose, search) for pose in best) if pose is not None]
-    return max(settled, key=lambda pose: _prominence(pose, image), default=None)
+    return max(settled, key=lambda pose: prominence(pose, image), default=None)
 
 
-def windows_of(image: Image, search: Search) -> Iterator[Box]:
+def windows_of(image: Image, scales: Sequence[float], overlap: float) -> Iterator[Box]:
     """Squares that cover the picture at every scale and hang over its borders by up to a quarter.
+
+    scales: their sides, as shares of the picture's longer side. overlap: of neighbours, as a share of the side.
 
     Somebody at the border, or cut off by it, is in the middle of a window only where the window reaches beyond.
     """
     height, width = image.shape[:2]
-    for scale in search.scales:
+    for scale in scales:
         side = max(height, width) * scale
-        step = side * (1 - search.overlap)
+        step = side * (1 - overlap)
         for y in _starts(height, side, step):
             for x in _starts(width, side, step):
                 yield Box(x, y, side, side)
@@ -82,20 +83,19 @@ def _starts(length: float, side: float, step: float) -> list[float]:
     return [middle - side / 2 for middle in np.linspace(first, length - first, count)]
 
 
-def _confident(pose: Pose) -> Box | None:
-    return Box.bounding(pose.keypoints[pose.scores >= THRESHOLD])
-
-
 def _is_somebody(pose: Pose, search: Search) -> bool:
     return int((pose.scores >= THRESHOLD).sum()) >= search.min_joints and pose.score >= search.min_score
 
 
-def _prominence(pose: Pose, image: Image) -> float:
-    """The score, weighted by the square root of the person's size: half as large loses three tenths."""
-    box = _confident(pose)
+def prominence(pose: Pose, image: Image, power: float = 0.5) -> float:
+    """The score, weighted by the person's size as a share of the picture's: half as large loses three tenths.
+
+    power: of the size; at 0 it does not count.
+    """
+    box = extent(pose)
     if box is None:
         return 0.0
-    return pose.score * (max(box.w, box.h) / max(image.shape[:2])) ** 0.5
+    return pose.score * (max(box.w, box.h) / max(image.shape[:2])) ** power
 
 
 def _apart(poses: list[Pose], count: int) -> list[Pose]:
@@ -103,7 +103,7 @@ def _apart(poses: list[Pose], count: int) -> list[Pose]:
     chosen: list[Pose] = []
     boxes: list[Box] = []
     for pose in poses:
-        box = _confident(pose)
+        box = extent(pose)
         if box is not None and all(box.iou(other) < 0.6 for other in boxes):
             chosen.append(pose)
             boxes.append(box)
@@ -116,7 +116,7 @@ def _settle(estimator: Estimator, image: Image, pose: Pose, search: Search) -> P
     """Ask again about a box around the confident joints until it no longer changes; None where the person fades."""
     rotation = 0.0
     for number in range(search.rounds):
-        found = _confident(pose)
+        found = extent(pose)
         if found is None:
             return None
         tight = estimator.person_box(found)

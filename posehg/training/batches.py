@@ -21,7 +21,8 @@ class Crops(NamedTuple):
     """B samples as the network takes them.
 
     images: (B, 3, S, S) uint8. points: (B, J, 2) float32 heatmap cells, NaN = not labelled.
-    indices: (B,) which person of the set. mirrored: (B,) bool; left and right of the points are exchanged already.
+    indices: (B,) which person of the set. mirrored: (B,) bool; left and right of the points are exchanged already,
+        and those whose other side has no joint are not labelled.
     """
 
     images: Tensor

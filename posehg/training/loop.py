@@ -165,7 +165,9 @@ class Run:
             self._listener.note(f"{wrong:,} labels count for half or less, {exchanged:,} persons' sides are exchanged")
         self._agree()
         validations = [self.validate(data) for data in self._validation]
-        scores = [v.pck for v in validations if math.isfinite(v.pck)]  # NaN: no labelled joint, or no torso
+        counted = [v for v in validations if math.isfinite(v.pck)]  # NaN: no labelled joint, or no torso
+        # A share of the torso and one of the box have no common mean: what the first set is measured by decides.
+        scores = [v.pck for v in counted if v.measure == counted[0].measure]
         score = float(np.mean(scores)) if scores else -1.0
         row = {"epoch": done.epoch + 1.0, "loss": done.loss_sum / max(1, done.step)}
         row |= {f"pck_{v.data.name}": v.pck for v in validations}

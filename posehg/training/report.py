@@ -83,7 +83,8 @@ def write_config(folder: Path, config: TrainConfig) -> None:
 def write(folder: Path, progress: Progress, validations: Sequence[Validation]) -> None:
     """metrics.csv, curves.png and one validation_NAME.png a validation set; each is replaced in one step."""
     _write_csv(folder / "metrics.csv", progress)
-    images.write(folder / "curves.png", _curves(progress), overwrite=True)
+    measure = ", ".join(dict.fromkeys(validation.measure for validation in validations)) or "PCK"
+    images.write(folder / "curves.png", _curves(progress, measure), overwrite=True)
     for validation in validations:
         images.write(folder / f"validation_{validation.data.name}.png", sheet(validation), overwrite=True)
 
@@ -96,7 +97,7 @@ def _write_csv(path: Path, progress: Progress) -> None:
         table.writerows({key: f"{value:g}" for key, value in row.items()} for row in progress.history)
 
 
-def _curves(progress: Progress) -> Image:
+def _curves(progress: Progress, measure: str) -> Image:
     def line(key: str) -> list[tuple[float, float]]:
         return [(row["epoch"], row[key]) for row in progress.history if key in row]
 
@@ -104,7 +105,7 @@ def _curves(progress: Progress) -> Image:
     pck = {key.removeprefix("pck_"): line(key) for key in scores}
     panels = [charts.line_chart("training loss", "epoch", {"loss": line("loss")})]
     if pck:
-        panels.append(charts.line_chart("validation PCK, limb joints", "epoch", pck))
+        panels.append(charts.line_chart(f"validation {measure}", "epoch", pck))
     return np.concatenate(panels, axis=1)
 
 

@@ -71,7 +71,7 @@ class Samples(TorchDataset[Sample]):
     def __init__(self, data: Dataset, config: TrainConfig, keep: float = 0.25) -> None:
         self._data, self._config = data, config
         self._cache = CropCache(data, config, limit=int(keep * _memory()))
-        self._flip = list(data.skeleton.flip)
+        self._flip, self._unpaired = list(data.skeleton.flip), list(data.skeleton.unpaired)
         self._together = people_by_picture(data) if config.background else {}
 
     def __len__(self) -> int:
@@ -99,7 +99,10 @@ class Samples(TorchDataset[Sample]):
 
     def _points(self, keypoints: Points, to_crop: Affine, mirrored: bool) -> np.ndarray:
         points = to_crop.then(Affine.shrink(STRIDE))(keypoints)
-        return (points[self._flip] if mirrored else points).astype(np.float32)
+        if mirrored:
+            points = points[self._flip]
+            points[self._unpaired] = np.nan  # where the right ear is, of which the mirror made a left one, is not known
+        return points.astype(np.float32)
 
     def _background(self, index: int, rng: Generator) -> Sample | None:
         person, config = self._data.persons[index], self._config

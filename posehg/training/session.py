@@ -83,7 +83,7 @@ def _loss_of(output: str) -> str:
 
 def rehearse(config: TrainConfig, place: Place, listener: Listener, source: Checkpoint | None) -> list[str]:
     """What a run would take, in lines for the reader; nothing is written."""
-    filled_already = place.cache is not None and cache.holds(place.cache, config)
+    filled_already = place.cache is not None and cache.holds(place.cache, config, place.data)
     place = replace(place, data=place.cache if filled_already else place.data, cache=None)
     with processes.joined(devices.resolve(config.device)) as world, processes.watched():
         named = _named(config, packs=filled_already)
@@ -101,6 +101,8 @@ def load_sets(config: TrainConfig, data: Path | None, listener: Listener) -> Set
         training = datasets.on_skeleton(whole, whole.skeleton.subset(_names(config.joints)))
     if training.note:
         listener.note(training.note)
+    if config.half_body and not config.overfit and not views.has_halves(training.skeleton):
+        listener.note("--half-body changes nothing: no names of joints tell an upper and a lower half of a body.")
     validation = [whole] if config.overfit else _validation(config, data, listener)
     _tell_of_packs(training, views.reach_of(config), listener)
     for part in validation:

@@ -34,5 +34,5 @@ def validate(estimator: Estimator, data: Dataset) -> Validation:
     sides = np.array([max(person.box.w, person.box.h) for person in data.persons])
     measure, units = metrics.pck_measure(data.skeleton), metrics.pck_units(truth, sides, data.skeleton)
     scores = metrics.found(metrics.normalised_distances(predicted, truth, units), measure.threshold)
-    counted = metrics.limb_indices(data.skeleton, persons.joints_in_common(estimator, data))
+    counted = metrics.limb_channels(data.skeleton, persons.joints_in_common(estimator, data))
     return Validation(data, poses, scores.mean(counted), measure.at(measure.threshold))

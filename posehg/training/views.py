@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from posehg.datasets.parts import Reach, reach
 from posehg.geometry import Affine, Box
@@ -55,11 +56,11 @@ def half_of(person: Person, skeleton: Skeleton, rng: Generator) -> Person:
 
     The joints of the other half keep their labels: on the crop or off it, as it happens.
     """
-    below = np.array([joint.endswith(_BELOW_THE_WAIST) for joint in skeleton.joints])
+    below = _below(skeleton)
     half = below if rng.random() < 0.5 else ~below
     joints = person.keypoints[half & np.isfinite(person.keypoints).all(axis=1)]
     found = Box.bounding(joints)
-    if found is None or len(joints) < _HALF_JOINTS or half.all():
+    if found is None or len(joints) < _HALF_JOINTS or not has_halves(skeleton):
         return person
     whole = max(person.box.w, person.box.h)
     side = float(np.clip(_HALF_MARGIN * max(found.w, found.h), whole / _HALF_ZOOM, whole))
@@ -67,6 +68,16 @@ def half_of(person: Person, skeleton: Skeleton, rng: Generator) -> Person:
     middle, room = person.box.center, (whole - side) / 2
     x, y = (m + float(np.clip(c - m, -room, room)) for c, m in zip(found.center, middle, strict=True))
     return replace(person, box=Box.around((x, y), side))
+
+
+def has_halves(skeleton: Skeleton) -> bool:
+    """Whether there are joints above the waist and below it."""
+    return len(set(_below(skeleton).tolist())) == 2
+
+
+def _below(skeleton: Skeleton) -> NDArray[np.bool_]:
+    """(J,) which joints are below the waist, by their names."""
+    return np.array([any(word in joint.lower() for word in _BELOW_THE_WAIST) for joint in skeleton.joints])
 
 
 def background_box(people: Sequence[Box], image: Image, rng: Generator) -> Box | None:

@@ -136,7 +136,7 @@ def _hits(model: Path, name: str, data: Path) -> Hits:
     poses, predicted = persons.predicted(estimator, annotated)
     truth = np.stack([person.keypoints for person in annotated.persons])
     unit = metrics.torso_sizes(truth, annotated.skeleton)
-    distances = metrics.normalised_distances(predicted, truth, unit)[:, metrics.limb_indices(annotated.skeleton)]
+    distances = metrics.normalised_distances(predicted, truth, unit)[:, metrics.limb_channels(annotated.skeleton)]
     with np.errstate(invalid="ignore"):
         found = (distances <= 0.2).astype(float)
     scores = np.array([pose.score for pose in poses])

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,8 +20,11 @@ from scipy.io import loadmat
 from posehg import images
 from posehg.datasets import load_unpacked, packing
 from posehg.datasets.parts import Reach
+from posehg.errors import InputError
+from posehg.evaluation import curve
 from tests import stubs
-from tests.journeys.conftest import Posehg, Run
+from tests.coco_files import make_coco
+from tests.journeys.conftest import ROOT, Posehg, Run
 from tests.test_architecture import modules_after
 from tests.test_submission import PICTURES, release
 
@@ -51,7 +58,7 @@ def of_people(people: Path, dots: Path, tmp_path: Path, monkeypatch: pytest.Monk
 def tables(run: Run) -> str:
     """What was printed, without the heading."""
     assert run.code == 0, run.err
-    return run.out.partition("\n")[2]
+    return run.out.partition("\n\n")[2]
 
 
 def without_pictures(people: Path, folder: Path) -> Path:
@@ -87,13 +94,11 @@ def test_what_is_known_of_predictions_is_printed(
     posehg(*of_people, "--predictions", "said.json", "--no-flip")
     run = posehg("eval", "--dataset", people, "--from", "said.json")
     assert run.out.startswith(
-        f"people val: {COUNT} persons; predictions said.json: model {dots}, without flip test, subpixel decoding\n"
+        f"people val: {COUNT} persons; predictions said.json\nmodel {dots}, without flip test, subpixel decoding\n"
     )
     np.savez("bare.npz", keypoints=np.zeros((COUNT, 3, 2)))
     run = posehg("eval", "--dataset", people, "--from", "bare.npz")
-    assert run.out.startswith(
-        f"people val: {COUNT} persons; predictions bare.npz: model not known, flip test not known\n"
-    )
+    assert run.out.startswith(f"people val: {COUNT} persons; predictions bare.npz\n\n")
 
 
 def test_some_persons_can_be_written_and_read_as_well(
@@ -104,6 +109,33 @@ def test_some_persons_can_be_written_and_read_as_well(
     posehg("eval", "--dataset", people, "--from", "said.h5").assert_failed(
         5, "said.h5 holds predictions of shape 3 x 3 x 2"
     )
+    posehg("eval", "--dataset", people, "--from", "said.h5", "--limit", 2).assert_failed(
+        5, "said.h5 holds predictions of shape 3 x 3 x 2, where people val has 7 persons"
+    )
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz", ".h5"])
+def test_some_persons_of_a_whole_file_are_those_of_the_same_limit(
+    posehg: Posehg, of_people: tuple[object, ...], people: Path, suffix: str
+) -> None:
+    posehg(*of_people, "--predictions", f"said{suffix}")
+    some = posehg(*of_people, "--limit", 4)
+    assert tables(posehg("eval", "--dataset", people, "--from", f"said{suffix}", "--limit", 4)) == tables(some)
+    assert tables(posehg("eval", "--dataset", people, "--from", f"said{suffix}")) != tables(some)
+
+
+def test_persons_of_whom_nothing_is_predicted_are_counted(
+    posehg: Posehg, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keypoints = np.zeros((COUNT, 3, 2))
+    keypoints[[1, 4]] = np.nan
+    np.savez("some.npz", keypoints=keypoints)
+    run = posehg("eval", "--dataset", people, "--from", "some.npz")
+    assert "\nFor 2 of 7 persons nothing is predicted: they count as not found.\n" in run.out
+    assert run.out.count("7 of 7 persons can be measured.") == 2
+    np.savez("none.npz", keypoints=np.full((COUNT, 3, 2), np.nan))
+    posehg("eval", "--dataset", people, "--from", "none.npz").assert_failed(5, "No joint of anybody in people val is")
 
 
 def test_predictions_can_be_written_in_another_form(
@@ -159,8 +191,24 @@ def test_coco_results_are_scored_by_oks(
         ("--metric", "pck"),
         ("--threshold", 1),
         ("--predictions", "p.npz"),
+        ("--limit", 3),
+        ("--joints",),
+        ("--bootstrap", 100),
     ):
         posehg("eval", "--dataset", people, "--from", "results.json", *option).assert_failed(2, "scored by OKS alone")
+
+
+def test_results_of_another_category_than_people_are_refused(
+    posehg: Posehg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_coco(tmp_path / "coco", "val")
+    result = {"image_id": 7, "category_id": 3, "keypoints": [0] * 51, "score": 1}
+    Path("results.json").write_text(json.dumps([result]))
+    run = posehg("eval", "--dataset", "coco", "--data", tmp_path, "--from", "results.json")
+    run.assert_failed(5, "results.json holds results of category 3, and the set's persons are category 1.")
+    Path("results.json").write_text(json.dumps([{**result, "category_id": 1}]))
+    assert posehg("eval", "--dataset", "coco", "--data", tmp_path, "--from", "results.json").code == 0
 
 
 # ---- packs -------------------------------------------------------------------------------------------------------
@@ -185,6 +233,74 @@ def test_a_pack_is_scored_but_gives_no_predictions(posehg: Posehg, dots: Path, p
     posehg("eval", "--dataset", "mpii", "--data", pack, "--from", tmp_path / "said.json").assert_failed(
         5, "parts of the photos"
     )
+
+
+def test_a_broken_set_beside_its_pack_is_told_of(posehg: Posehg, pack: Path, tmp_path: Path) -> None:
+    (pack / "mpii").mkdir()
+    (pack / "mpii" / "mpii_annotations.json").write_text("[")
+    (tmp_path / "said.json").write_text("{}")
+    run = posehg("eval", "--dataset", "mpii", "--data", pack, "--from", tmp_path / "said.json")
+    run.assert_failed(5, "mpii_annotations.json is not")
+
+
+# ---- a reader who goes, a disk that is full -----------------------------------------------------------------------
+
+
+def run_into(out: int, folder: Path, *options: object) -> subprocess.CompletedProcess[str]:
+    """posehg eval with these options in a process of its own, its output into that descriptor."""
+    command = [sys.executable, "-m", "posehg", "eval", *map(str, options)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, cwd=folder, env=environment, stdout=out, stderr=subprocess.PIPE, text=True, timeout=60
+    )
+
+
+@pytest.fixture
+def closed() -> Iterator[int]:
+    """A pipe whose reader has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+@pytest.fixture
+def said(posehg: Posehg, of_people: tuple[object, ...], people: Path) -> tuple[object, ...]:
+    """eval of predictions in a file, whose mean PCK is 85.71."""
+    posehg(*of_people, "--predictions", "said.json")
+    return ("--dataset", people, "--from", "said.json", "--bootstrap", 0)
+
+
+def test_a_closed_pipe_loses_neither_files_nor_the_gate(closed: int, said: tuple[object, ...], tmp_path: Path) -> None:
+    run = run_into(closed, tmp_path, *said, "--report", "r.json", "--curve", "c.csv", "--worst", 2, "--min", 99)
+    assert run.returncode == 4, run.stderr
+    assert "below the 99 that --min asks for" in run.stderr
+    assert all((tmp_path / name).exists() for name in ("r.json", "c.csv", "worst.png"))
+    assert run_into(closed, tmp_path, *said, "--min", 5).returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+def test_a_full_disk_is_no_bug(said: tuple[object, ...], tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        run = run_into(full.fileno(), tmp_path, *said, "--report", "r.json")
+    assert (run.returncode, run.stderr.splitlines()) == (
+        3,
+        ["Wrote r.json.", "Error: The output cannot be written: there is no room left where it goes."],
+    )
+    assert (tmp_path / "r.json").exists()
+
+
+def test_the_figures_are_printed_even_where_a_file_cannot_be_written(
+    posehg: Posehg, said: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise InputError("c.csv cannot be written: no space left on device.")
+
+    monkeypatch.setattr(curve, "write", fail)
+    run = posehg("eval", *said, "--curve", "c.csv")
+    assert run.code == 3
+    assert "PCKh@0.5" in run.out
+    assert "Error: c.csv cannot be written" in run.err
 
 
 # ---- reports -----------------------------------------------------------------------------------------------------
@@ -228,10 +344,10 @@ def test_two_reports_are_compared(posehg: Posehg, of_people: tuple[object, ...],
     assert (run.code, run.err) == (0, "")
     lines = run.out.splitlines()
     made = f"model {dots}, with flip test, subpixel decoding"
-    assert lines[:2] == [f"A: a.json, predictions worse.npz: {made}", f"B: b.json, {made}"]
+    assert lines[:2] == [f"A: a.json, predictions worse.npz, {made}", f"B: b.json, {made}"]
     assert lines[2] == "people val: 7 persons"
     assert lines[3] == "B > A: in so many of 1,000 resamples of the persons, drawn for both alike."
-    assert ["mean", "of", "3", "joints", "0.00", "85.71", "+85.71"] in [line.split()[:7] for line in lines]
+    assert ["3", "joints", "0.00", "85.71", "+85.71"] in [line.split()[:5] for line in lines]
     assert lines[-1].startswith("B is better: PCKh@0.5, mean of 3 joints, is 85.71 points higher in B (95 % interval +")
     assert max(map(len, lines[3:-1])) <= 80
     other = posehg("eval", "--compare", "b.json", "a.json", "--bootstrap", 200).out.splitlines()
@@ -252,7 +368,7 @@ def test_reports_on_other_persons_are_not_compared(posehg: Posehg, of_people: tu
 )
 def test_nothing_else_is_done_while_comparing(posehg: Posehg, option: tuple[object, ...], name: str) -> None:
     posehg("eval", "--compare", "a.json", "b.json", *option).assert_failed(
-        2, f"nothing else: --{name} has no use there."
+        2, f"--{name} has no use with --compare, which takes two reports and nothing else."
     )
 
 
@@ -268,7 +384,10 @@ def test_something_else_is_no_report(posehg: Posehg, tmp_path: Path) -> None:
 def test_curves_and_the_sheet_are_written_and_told(posehg: Posehg, of_people: tuple[object, ...]) -> None:
     run = posehg(*of_people, "--curve", "c.csv", "--curve", "c.png", "--worst", 4)
     assert run.code == 0
-    assert run.err == "Wrote c.csv.\nWrote c.png.\nWrote worst.png.\n"
+    assert (
+        run.err
+        == "Wrote c.csv.\nWrote c.png.\nWrote worst.png. Thin and green: the annotation; in colour: the prediction.\n"
+    )
     rows = list(csv.DictReader(Path("c.csv").read_text().splitlines()))
     assert len(rows) == 51 + 21
     assert float(rows[50]["mean"]) == pytest.approx(100 * (1 + 1 + 4 / 7) / 3, abs=1e-3)
@@ -316,7 +435,15 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         (("--sheet", "w.png"), 2, "--sheet is where the persons of --worst go."),
         (("--metric", "oks", "--worst", 3), 2, "--worst needs PCK or PCKh"),
         (("--metric", "oks", "--curve", "c.csv"), 2, "--curve needs PCK or PCKh"),
-        (("--metric", "oks", "--threshold", 0.5), 2, "--threshold is for PCK and PCKh"),
+        (("--metric", "oks", "--threshold", 0.5), 2, "--threshold needs PCK or PCKh"),
+        (("--metric", "oks", "--joints"), 2, "--joints needs PCK or PCKh"),
+        (("--metric", "oks", "--bootstrap", 200), 2, "--bootstrap needs PCK or PCKh"),
+        (("--min", "inf"), 2, "--min inf: it is a percentage."),
+        (("--min", 5, "--threshold", 0.3), 2, "may be meant for two metrics"),
+        (("--bootstrap", 99), 2, "--bootstrap 99: resamples are 100 to 100000"),
+        (("--bootstrap", 100_001), 2, "--bootstrap 100001: resamples are"),
+        (("--report", "locked/r.json"), 3, "locked/r.json cannot be written"),
+        (("--curve", "c.csv", "--report", "r.json", "--curve", "./c.csv"), 2, "c.csv is named twice: by --curve and"),
         (("--threshold", 0), 2, "--threshold 0: a threshold is a number above 0."),
         (("--threshold", "nan"), 2, "a threshold is a number above 0."),
         (("--submission", "s.mat"), 2, "--submission is for MPII's test persons."),
@@ -335,6 +462,8 @@ def test_a_mistake_is_told_before_the_network_is_asked(
     (tmp_path / "folder.json").mkdir()
     for name in ("old.json", "old.csv", "worst.png"):
         (tmp_path / name).write_text("mine")
+    # Root may write to any real folder.
+    (tmp_path / "locked").symlink_to("/proc/self") if os.geteuid() == 0 else (tmp_path / "locked").mkdir(mode=0o500)
     posehg(*of_people, *options).assert_failed(code, sentence)
     assert {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()} == dict.fromkeys(
         ("old.json", "old.csv", "worst.png"), "mine"
@@ -358,6 +487,7 @@ def test_what_exists_is_replaced_when_asked(posehg: Posehg, of_people: tuple[obj
         (("--decoder", "quarter"), 2, "--decoder is for a network"),
         (("--device", "cpu"), 2, "--device is for a network"),
         (("--predictions", "said.json", "--overwrite"), 2, "said.json is named twice: by --from and --predictions."),
+        (("--report", "folder/../said.json", "--overwrite"), 2, "said.json is named twice: by --from and --report."),
     ],
 )
 def test_what_makes_no_sense_with_a_file_is_refused(
@@ -370,6 +500,7 @@ def test_what_makes_no_sense_with_a_file_is_refused(
     sentence: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
     Path("said.json").write_text("{}")
     posehg("eval", "--dataset", people, "--from", "said.json", *options).assert_failed(code, sentence)
 
@@ -396,6 +527,8 @@ def test_a_file_is_scored_by_one_process(
     ("name", "content", "code", "sentence"),
     [
         ("none.json", None, 5, "There is no file none.json."),
+        ("/dev/null", None, 5, "/dev/null is no regular file."),
+        ("/", None, 5, "/ is no regular file."),
         ("said.txt", b"", 2, "--from said.txt: its name has to end in .json or .npz or .h5 or .mat."),
         ("said.json", b"", 5, "said.json is not a file of predictions that posehg wrote"),
         ("said.npz", b"PK", 5, "said.npz is not a .npz file"),
@@ -463,7 +596,7 @@ def test_a_submission_has_what_the_network_said(posehg: Posehg, benchmark: tuple
 def test_a_submission_can_be_made_of_a_file(posehg: Posehg, benchmark: tuple[object, ...], model: Path) -> None:
     posehg(*benchmark, "--model", model, "--predictions", "p.json")
     assert posehg(*benchmark, "--from", "p.json", "--submission", "s.mat").code == 0
-    posehg(*benchmark, "--from", "p.json").assert_failed(3, "The split test of mpii has no labelled joints")
+    posehg(*benchmark, "--from", "p.json").assert_failed(2, "The split test of mpii has no labelled joints")
 
 
 @pytest.mark.parametrize(
@@ -482,7 +615,7 @@ def test_a_submission_has_no_figures(
 
 def test_nothing_can_be_scored_without_labels(posehg: Posehg, benchmark: tuple[object, ...], model: Path) -> None:
     run = posehg(*benchmark, "--model", model)
-    run.assert_failed(3, "The split test of mpii has no labelled joints to score by.")
+    run.assert_failed(2, "The split test of mpii has no labelled joints to score by.")
     assert "Hint: Its predictions can be written: --predictions" in run.err
 
 

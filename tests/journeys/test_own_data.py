@@ -155,20 +155,71 @@ def test_a_cache_of_people_who_are_gone_is_not_used(posehg: Posehg, rendered: Pa
     for image in content["images"]:
         image["split"] = "train"
     legs.write_text(json.dumps(content))
-    posehg(*options, "--out", tmp_path / "second").assert_failed(5, "no annotated persons of the split val in")
+    run = posehg(*options, "--out", tmp_path / "second")
+    assert run.code == 0, run.err
+    assert "legs takes no part in the validation" in run.err  # as without a cache
+    assert [path.name for path in cache.iterdir()] == ["legs-train.zip"]
+
+
+def test_a_cache_is_used_where_its_file_is_gone_and_not_where_it_is_another(
+    posehg: Posehg, rendered: Path, tmp_path: Path
+) -> None:
+    content = json.loads((rendered / "legs.json").read_text())
+    legs, cache = tmp_path / "legs.json", tmp_path / "cache"
+    legs.write_text(json.dumps(content))
+    options = ("train", "--dataset", legs, "--data", rendered, "--cache", cache, *TINY)
+    assert posehg(*options, "--out", tmp_path / "first").code == 0
+    legs.unlink()
+    run = posehg(*options, "--out", tmp_path / "second")
+    assert run.code == 0, run.err
+    assert "Packing" not in run.err
+    assert "11 persons to train on, 2 to validate on" in posehg(*options, "--dry-run", "--out", tmp_path / "none").out
+    content["annotations"].pop(0)
+    legs.write_text(json.dumps(content))
+    assert "10 persons to train on, 2 to validate on" in posehg(*options, "--dry-run", "--out", tmp_path / "none").out
+
+
+def test_two_files_of_one_name_are_told_apart_before_anything_is_written(
+    posehg: Posehg, rendered: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "people.json").write_text((rendered / "legs.json").read_text())
+    names = f"{tmp_path / 'people.json'}+{rendered / 'people.csv'}"
+    for options in (
+        ("data", "pack", "--dataset", names, "--data", rendered, "--out", tmp_path / "packs"),
+        (
+            "train",
+            "--dataset",
+            names,
+            "--data",
+            rendered,
+            "--cache",
+            tmp_path / "packs",
+            *TINY,
+            "--out",
+            tmp_path / "r",
+        ),
+    ):
+        posehg(*options).assert_failed(2, "The data set people is named twice: by ")
+    assert [path.name for path in tmp_path.iterdir()] == ["people.json"]
 
 
 def test_what_a_run_should_know_of_the_file_is_told(posehg: Posehg, rendered: Path, tmp_path: Path) -> None:
     content = json.loads((rendered / "legs.json").read_text())
     del content["categories"][0]["flip_pairs"]
+    content["categories"][0]["keypoints"] = list("abcde")
     for image in content["images"]:
         del image["split"]
     legs = tmp_path / "legs.json"
     legs.write_text(json.dumps(content))
-    run = posehg("train", "--dataset", legs, "--data", rendered, *TINY, "--dry-run", "--out", tmp_path / "none")
+    options = ("--half-body", 0.5, "--dry-run", "--out", tmp_path / "none")
+    run = posehg("train", "--dataset", legs, "--data", rendered, *TINY, *options)
     assert run.code == 0, run.err
     assert custom.NO_SPLITS in run.err
     assert custom.NO_SIDES in run.err
+    assert "--half-body changes nothing" in run.err
+    told = posehg("train", "--dataset", rendered / "legs.json", *TINY, *options).err
+    assert "--half-body" not in told  # knees and ankles
+    assert custom.NO_SIDES not in told
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_a_score_below_the_gate_fails_and_is_told_once(model: Path) -> None:
     both = torchrun(*EVAL, "--model", model, "--min", 100)
     assert both.returncode != 0
     assert len(errors(both.stderr)) == 1
-    assert both.stdout.count("\nPCK: ") == 1
+    assert both.stdout.count("\nPCK@T: ") == 1
     assert "exitcode  : 4" in both.stderr
 
 

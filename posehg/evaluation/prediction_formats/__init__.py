@@ -11,7 +11,7 @@ from pathlib import Path
 
 from posehg.datasets.dataset import Dataset
 from posehg.evaluation.prediction_formats import h5, json, mat, npz
-from posehg.evaluation.prediction_formats.predicted import Predictions
+from posehg.evaluation.prediction_formats.matching import Predictions
 
 READERS: dict[str, Callable[[Path, Dataset], Predictions]] = {
     ".json": json.read,

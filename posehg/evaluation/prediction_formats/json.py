@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from posehg.datasets.dataset import Dataset
+from posehg.datasets.folder import opened
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation.opening import opened
-from posehg.evaluation.prediction_formats import predicted
-from posehg.evaluation.prediction_formats.predicted import Predictions
+from posehg.evaluation.prediction_formats import matching
+from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.metrics import Array
 
 KEY, VERSION = "posehg_predictions", 1
@@ -36,18 +36,18 @@ def read(path: Path, data: Dataset) -> Predictions:
     with opened(path, _EXPECTED) as file:
         content = json.load(file)
         _check_kind(path, content)
-        predicted.check_set(path, data, content["dataset"], content["split"])
+        matching.check_set(path, data, content["dataset"], content["split"])
         joints, people = content["joints"], content["people"]
         values = np.array([_person(person["keypoints"], len(joints)) for person in people])
         values = values.reshape(len(people), len(joints), 3)
         ids = [str(person["id"]) for person in people]
-        return predicted.by_name(path, data, ids, joints, values[..., :2], values[..., 2], dict(content["about"]))
+        return matching.by_name(path, data, ids, joints, values[..., :2], values[..., 2], dict(content["about"]))
 
 
 def write(path: Path, data: Dataset, predictions: Predictions) -> None:
     triples = np.concatenate([predictions.keypoints, predictions.scores[..., None]], axis=-1)
     people = [
-        {"id": name, "keypoints": _listed(person)} for name, person in zip(predicted.names(data), triples, strict=True)
+        {"id": name, "keypoints": _listed(person)} for name, person in zip(matching.names(data), triples, strict=True)
     ]
     head = {KEY: VERSION, "dataset": data.name, "split": data.split, "about": dict(predictions.about)}
     content = {**head, "joints": list(data.skeleton.joints), "people": people}
@@ -69,7 +69,7 @@ def _person(keypoints: list[Joint] | None, joints: int) -> Array:
     """(K, 3) x, y and score, NaN for null."""
     if keypoints is None:
         return np.full((joints, 3), np.nan)
-    return predicted.numbers([_joint(joint) for joint in keypoints]).reshape(joints, 3)
+    return matching.numbers([_joint(joint) for joint in keypoints]).reshape(joints, 3)
 
 
 def _joint(joint: Joint) -> tuple[float, float, float]:

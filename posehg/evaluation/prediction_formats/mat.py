@@ -1,6 +1,7 @@
 """MATLAB files with predictions, whose rows are the persons of the set in its order:
 
-pos_pred_src (16, 2, N)   J. Tompson's and others' on MPII's validation split, counted from 1
+pos_pred_src (16, 2, N)   J. Tompson's and others' on MPII's validation split, counted from 1; pelvis and thorax are
+                          filler, and are not read
 preds (N, J, 2)           pred.mat of later projects, in the data set's own pixel numbering
 """
 
@@ -11,30 +12,28 @@ from pathlib import Path
 import numpy as np
 
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import unreadable
+from posehg.datasets.folder import expecting, read_matlab
 from posehg.errors import NotAvailable
-from posehg.evaluation.opening import matlab
-from posehg.evaluation.prediction_formats import predicted
-from posehg.evaluation.prediction_formats.predicted import Predictions
+from posehg.evaluation.prediction_formats import matching
+from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.skeletons import MPII
 
 _MPII, _OTHERS = "pos_pred_src", "preds"
+_FILLER = [MPII.index("pelvis"), MPII.index("thorax")]
 _EXPECTED = f"a MATLAB file with the array '{_MPII}' or '{_OTHERS}'"
 
 
 def read(path: Path, data: Dataset) -> Predictions:
     """Raises NotAvailable for other files and shapes."""
-    content = matlab(path, (_MPII, _OTHERS), _EXPECTED)
-    try:
+    content = read_matlab(path, (_MPII, _OTHERS), _EXPECTED)
+    with expecting(path, _EXPECTED):
         if _MPII in content:
             _check_skeleton(path, data)
-            array = predicted.numbers(content[_MPII])
-            keypoints = np.transpose(array, (2, 0, 1)) - 1
+            keypoints = np.transpose(matching.numbers(content[_MPII]), (2, 0, 1)) - 1
+            keypoints[:, _FILLER] = np.nan
         else:
-            keypoints = predicted.numbers(content[_OTHERS]) - data.origin
-        return predicted.in_rows(path, data, keypoints, None, {})
-    except (KeyError, TypeError, ValueError) as error:
-        raise unreadable(path, _EXPECTED, str(error)) from None
+            keypoints = matching.numbers(content[_OTHERS]) - data.origin
+        return matching.in_rows(path, data, keypoints, None, {})
 
 
 def _check_skeleton(path: Path, data: Dataset) -> None:

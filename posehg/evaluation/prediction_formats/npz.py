@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from posehg.datasets.dataset import Dataset
-from posehg.evaluation.opening import opened
-from posehg.evaluation.prediction_formats import predicted
-from posehg.evaluation.prediction_formats.predicted import Predictions
+from posehg.datasets.folder import opened
+from posehg.evaluation.prediction_formats import matching
+from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.metrics import Array
 
 _EXPECTED = "a .npz file with 'keypoints' or 'preds'"
@@ -30,14 +30,14 @@ def read(path: Path, data: Dataset) -> Predictions:
     with opened(path, _EXPECTED) as file, np.load(file, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
         if "dataset" in arrays:
-            predicted.check_set(path, data, str(arrays["dataset"]), str(arrays["split"]))
+            matching.check_set(path, data, str(arrays["dataset"]), str(arrays["split"]))
         about = dict(json.loads(str(arrays["about"]))) if "about" in arrays else {}
         keypoints, scores = _points(arrays, data.origin), _scores(arrays)
         if "ids" not in arrays:
-            return predicted.in_rows(path, data, keypoints, scores, about)
+            return matching.in_rows(path, data, keypoints, scores, about)
         joints = _texts(arrays["joints"]) if "joints" in arrays else list(data.skeleton.joints)
         scores = np.full(keypoints.shape[:-1], np.nan) if scores is None else scores
-        return predicted.by_name(path, data, _texts(arrays["ids"]), joints, keypoints, scores, about)
+        return matching.by_name(path, data, _texts(arrays["ids"]), joints, keypoints, scores, about)
 
 
 def write(path: Path, data: Dataset, predictions: Predictions) -> None:
@@ -46,7 +46,7 @@ def write(path: Path, data: Dataset, predictions: Predictions) -> None:
             file,
             keypoints=predictions.keypoints,
             scores=predictions.scores,
-            ids=np.array(predicted.names(data), dtype=np.str_),
+            ids=np.array(matching.names(data), dtype=np.str_),
             joints=np.array(data.skeleton.joints, dtype=np.str_),
             dataset=np.array(data.name),
             split=np.array(data.split),
@@ -56,12 +56,12 @@ def write(path: Path, data: Dataset, predictions: Predictions) -> None:
 
 def _points(arrays: dict[str, Any], origin: int) -> Array:
     if "keypoints" in arrays:
-        return predicted.numbers(arrays["keypoints"])
-    return predicted.numbers(arrays["preds"]) - origin
+        return matching.numbers(arrays["keypoints"])
+    return matching.numbers(arrays["preds"]) - origin
 
 
 def _scores(arrays: dict[str, Any]) -> Array | None:
-    return predicted.numbers(arrays["scores"]) if "scores" in arrays else None
+    return matching.numbers(arrays["scores"]) if "scores" in arrays else None
 
 
 def _texts(array: Any) -> list[str]:

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.datasets import LOADERS
 from posehg.datasets.dataset import Dataset
 from posehg.errors import NotAvailable, UsageError
 from posehg.metrics import Array
+from posehg.poses import Person
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,17 +31,24 @@ class Predictions:
     scores: Array
     about: Mapping[str, Any] = field(default_factory=dict)
 
+    def of(self, rows: Sequence[int]) -> Predictions:
+        """What is predicted of some of the persons, by their places."""
+        return Predictions(self.keypoints[rows], self.scores[rows], self.about)
+
     def __post_init__(self) -> None:
         if self.keypoints.shape != (*self.scores.shape, 2) or self.scores.ndim != 2:
             raise ValueError(f"Keypoints of shape {self.keypoints.shape} with scores of {self.scores.shape}.")
 
 
-def names(data: Dataset) -> list[str]:
-    """What a file calls each person of the set: the id, behind its set's name in a joined one; else its place.
+def name_of(index: int, person: Person) -> str:
+    """What files and sheets call a person of a set: its id, behind its set's name in a joined one; else its place."""
+    name = person.id or str(index)
+    return f"{person.source}/{name}" if person.source else name
 
-    Raises UsageError where two persons have one name.
-    """
-    found = [_name(index, person.source, person.id) for index, person in enumerate(data.persons)]
+
+def names(data: Dataset) -> list[str]:
+    """Those of all, in their order. Raises UsageError where two persons have one name."""
+    found = [name_of(*both) for both in enumerate(data.persons)]
     twice = [name for name, times in Counter(found).items() if times > 1]
     if twice:
         raise UsageError(
@@ -49,17 +58,12 @@ def names(data: Dataset) -> list[str]:
     return found
 
 
-def _name(index: int, source: str, name: str) -> str:
-    name = name or str(index)
-    return f"{source}/{name}" if source else name
-
-
 def check_set(path: Path, data: Dataset, dataset: str, split: str) -> None:
     """Raises NotAvailable where a file says that it is of another data set."""
     if (dataset, split) != (data.name, data.split):
         raise NotAvailable(
             f"{path} holds predictions of {dataset} {split}, not of {data.name} {data.split}.",
-            f"Score them on their own: --dataset {dataset} --split {split}",
+            f"Score them on their own: --dataset {dataset if dataset in LOADERS else 'FILE'} --split {split}",
         )
 
 

@@ -1,0 +1,1 @@
+"""What is wrong with a data set, or may be: in its annotation, in its pictures, between its splits."""
