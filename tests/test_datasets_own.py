@@ -464,9 +464,7 @@ def test_a_split_that_nobody_is_in_is_not_available(tmp_path: Path) -> None:
     for image in content["images"]:
         image["split"] = "train"
     path = write(tmp_path / "pets.json", content)
-    with pytest.raises(
-        NotAvailable, match=r"The data set pets has no annotated persons of the split val in .*pets\.json"
-    ):
+    with pytest.raises(NotAvailable, match=r"pets\.json has nobody of the split 'val'\."):
         load(str(path), None, "val")
 
 
@@ -616,3 +614,9 @@ def test_a_table_and_a_json_of_the_same_people_are_the_same(tmp_path: Path) -> N
     for person in one.persons:
         np.testing.assert_array_equal(people[person.id].keypoints, person.keypoints)
         assert (people[person.id].box, people[person.id].area) == (person.box, person.area)
+
+
+def test_a_table_without_rows_has_nobody(tmp_path: Path) -> None:
+    (tmp_path / "pets.csv").write_text("image,nose_x,nose_y\n")
+    with pytest.raises(NotAvailable, match=r"pets\.csv has no people\."):
+        load_unpacked(str(tmp_path / "pets.csv"), None, "all")

@@ -534,3 +534,16 @@ def test_two_published_files_are_of_the_same_people(shared: Path) -> None:
     apart = np.nanmedian(np.linalg.norm(hourglass - tompson, axis=-1))
     apart_by_a_row = np.nanmedian(np.linalg.norm(hourglass[1:] - tompson[:-1], axis=-1))
     assert apart < 15 < 100 < apart_by_a_row
+
+
+def test_a_report_is_no_file_of_predictions(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"posehg_report": 1}')
+    with pytest.raises(UsageError, match=r"a\.json is a report, which holds no predictions\."):
+        predictions.read(tmp_path / "a.json", dataset())
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_what_was_written_of_one_split_is_not_read_for_another(suffix: str, tmp_path: Path) -> None:
+    path = written(tmp_path, suffix, dataset())
+    with pytest.raises(NotAvailable, match=r"holds predictions of birds \w+, not of birds train\."):
+        predictions.read(path, replace(dataset(), split="train"))

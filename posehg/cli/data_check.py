@@ -83,7 +83,7 @@ def check(
     else:
         _print(splits, found, None if everything else examples)
     pictures = len({person.image for part in splits for person in part.persons})
-    guard.note(f"Checked {pictures:,} pictures in {time.monotonic() - began:.0f} seconds.")
+    guard.note(f"Checked {_counted(pictures, 'picture')} in {time.monotonic() - began:.1f} seconds.")
     if sheet is not None:
         _draw(splits, found, sheet, overwrite)
     _judge(splits[0].name, found, strict)
@@ -143,7 +143,7 @@ def _print(splits: Sequence[Dataset], found: Sequence[Finding], examples: int | 
     """examples: at most so many of each finding; None: all."""
     for part in splits:
         pictures = len({person.image for person in part.persons})
-        print(f"{part.name} {part.split}: {len(part):,} persons on {pictures:,} pictures")
+        print(f"{part.name} {part.split}: {_counted(len(part), 'person')} on {_counted(pictures, 'picture')}")
     print()
     guard.show(_table(found))
     for finding in found:
@@ -171,11 +171,17 @@ def _table(found: Sequence[Finding]) -> Table:
     return table
 
 
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _told(case: Case) -> str:
     """The split and who or what it is, then what is said of it."""
-    names = [f"{subject.split} {subject.person or subject.picture}" for subject in case.subjects]
-    if len({subject.split for subject in case.subjects}) == 1:
-        names[1:] = [subject.person or subject.picture for subject in case.subjects[1:]]
+    first = {subject.split: subject for subject in reversed(case.subjects)}.values()  # of each split, to be seen
+    subjects = [*reversed(first), *(subject for subject in case.subjects if subject not in first)]
+    names = [f"{subject.split} {subject.person or subject.picture}" for subject in subjects]
+    if len(first) == 1:
+        names[1:] = [subject.person or subject.picture for subject in subjects[1:]]
     if len(names) > _NAMED:
         names[_NAMED - 1 :] = [f"{len(names) - _NAMED + 1} more"]
     return f"{', '.join(names)}: {case.detail}" if case.detail else ", ".join(names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from posehg.cli import guard
+from posehg.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,6 +46,8 @@ def list_sets(
     from posehg import datasets
     from posehg.datasets import folder
 
+    if name is not None and datasets.is_file(name):
+        raise UsageError(f"{name} is a data set of your own.", f"What is in it: posehg data check {shlex.quote(name)}")
     if name is not None:
         datasets.check_name(name)
     home = folder.home(data)

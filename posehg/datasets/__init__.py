@@ -140,7 +140,8 @@ def _packs_of(home: Path, name: str) -> bool:
 def _with_persons(dataset: Dataset, root: Path) -> Dataset:
     if len(dataset) == 0:
         raise NotAvailable(
-            f"The data set {dataset.name} has no annotated persons of the split {dataset.split} in {root}."
+            f"The data set {dataset.name} has no annotated persons of the split {dataset.split} in {root}.",
+            f"--split {custom.ALL} takes everybody." if is_file(str(root)) else "",
         )
     return dataset
 

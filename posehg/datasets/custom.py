@@ -114,6 +114,8 @@ def _read(path: Path, category: str, name: str) -> Annotated:
     if path.suffix.lower() not in readers:
         raise UsageError(f"{path} is neither a .json nor a .csv file.", "posehg reads COCO's json and tables as CSV.")
     annotated = readers[path.suffix.lower()]()
+    if not annotated.persons:
+        raise NotAvailable(f"{path} has no people.", "Each needs a box, or two joints.")
     return annotated.noted(_of_sides(annotated.skeleton))
 
 
@@ -137,6 +139,8 @@ def _split(path: Path, annotated: Annotated, split: str) -> Annotated:
         marked = {mark for mark in there if mark.lower() in SPLITS.get(split, (split.lower(),))}
         if split not in SPLITS and not marked:
             raise UsageError(f"{path} has no split {split!r}.", f"It has: {', '.join((*there, ALL))}.")
+        if not marked:
+            raise NotAvailable(f"{path} has nobody of the split {split!r}.", f"It has: {', '.join((*there, ALL))}.")
         return annotated.chosen(lambda picture: annotated.marks[picture] in marked)
     if split not in SPLITS:
         raise UsageError(f"{path} has no split {split!r}.", f"It has: {', '.join((*SPLITS, ALL))}.")

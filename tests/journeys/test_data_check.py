@@ -132,7 +132,7 @@ def test_a_sound_set_is_told_to_be(posehg: Posehg, animals: Path) -> None:
     assert len(found) == 15
     assert found.pop("persons whose torso has no length") == "-"  # animals have none
     assert set(found.values()) == {"0"}
-    assert re.fullmatch(r"Checked 5 pictures in \d+ seconds\.\n", run.err)
+    assert re.fullmatch(r"Checked 5 pictures in \d+\.\d seconds\.\n", run.err)
 
 
 def test_broken_and_missing_pictures_end_with_4_after_all_is_told(posehg: Posehg, animals: Path) -> None:
@@ -370,3 +370,10 @@ def test_help_fits_into_80_columns_with_a_help_for_every_option(
     options = [line for line in lines if re.match(r"│ \*? *--?\w", line)]
     assert options
     assert not [line for line in options if re.search(r">\s*│$", line)]
+
+
+def test_a_file_of_ones_own_is_not_in_the_list(posehg: Posehg, tmp_path: Path) -> None:
+    (tmp_path / "pets.csv").touch()
+    run = posehg("data", "list", tmp_path / "pets.csv")
+    run.assert_failed(2, "pets.csv is a data set of your own.")
+    assert f"Hint: What is in it: posehg data check {tmp_path / 'pets.csv'}\n" in run.err

@@ -60,6 +60,8 @@ def _check_kind(path: Path, content: Any) -> None:
             f"{path} is a list, as COCO's results: any number of people a picture, which only OKS can score.",
             "Give --metric oks.",
         )
+    if "posehg_report" in content:
+        raise UsageError(f"{path} is a report, which holds no predictions.", "Two reports are compared by --compare.")
     if content[KEY] != VERSION:
         hint = "Update posehg, or write the predictions again."
         raise NotAvailable(f"{path} has version {content[KEY]} of its format; posehg reads {VERSION}.", hint)
