@@ -34,8 +34,8 @@ class Scan:
         off by the picture's border or by somebody else it is too small.
     min_joints: with fewer confident joints there is nobody.
     size: the power of a person's size by which scores are weighted; what looks like a small person often is none.
-    min_prominence: the least score, so weighted, of somebody. The default is that of the bundled weights' 70 % precision
-        on half of COCO's pictures; tests/benchmarks/everybody.py finds it for other weights and precisions.
+    min_prominence: the least score, so weighted, of somebody. The default is that of a precision of 70 % of the bundled
+        weights on half of COCO's pictures; tests/benchmarks/everybody.py finds it for other weights and precisions.
     """
 
     scales: tuple[float, ...] = (1.4, 1.0, 0.7, 0.5, 0.35, 0.25)

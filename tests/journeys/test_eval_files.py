@@ -447,7 +447,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         (("--threshold", 0), 2, "--threshold 0: a threshold is a number above 0."),
         (("--threshold", "nan"), 2, "a threshold is a number above 0."),
         (("--submission", "s.mat"), 2, "--submission is for MPII's test persons."),
-        (("--split", "train"), 5, "has no annotated persons of the split train"),
+        (("--split", "train"), 5, "has nobody of the split 'train'."),
     ],
 )
 def test_a_mistake_is_told_before_the_network_is_asked(
