@@ -265,17 +265,22 @@ TREES = st.lists(
 PATTERNS = st.lists(st.sampled_from(["*", "**", "a", "?", "[ab]", "*.jpg", "c*"]), min_size=1, max_size=4).map("/".join)
 
 
+def plant(top: Path, tree: list[str]) -> None:
+    """Empty files of these names; one that is in the way of another, or in its place, is left out."""
+    for name in tree:
+        path = top / name
+        if not any(parent.is_file() for parent in path.parents) and not path.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+
 @settings(max_examples=60, deadline=None)
 @given(TREES, PATTERNS)
 def test_patterns_match_as_those_of_the_standard_library(
     tmp_path_factory: pytest.TempPathFactory, tree: list[str], pattern: str
 ) -> None:
     top = tmp_path_factory.mktemp("tree")
-    for name in tree:
-        path = top / name
-        if not any(parent.is_file() for parent in path.parents) and not path.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+    plant(top, tree)
     reference = {path for path in glob.glob(f"{top}/{pattern}", recursive=True) if os.path.isfile(path)}
     assert set(folders.matches(f"{top}/{pattern}")) == reference
 
@@ -463,11 +468,7 @@ def test_results_of_trees_lie_below_their_folder_and_apart(
     tmp_path_factory: pytest.TempPathFactory, tree: list[str], arguments: list[str]
 ) -> None:
     top = tmp_path_factory.mktemp("tree")
-    for name in tree:
-        path = top / name
-        if not any(parent.is_file() for parent in path.parents) and not path.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+    plant(top, tree)
     check_relatives(expand([f"{top}/{argument}" for argument in arguments], recursive=True))
 
 
