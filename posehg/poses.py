@@ -47,8 +47,9 @@ class Pose:
 
     keypoints: (J, 2) photo pixels (pixel centres are integers), always finite.
     scores: (J,) each joint's confidence, 0 .. 1.
-    box: the square of the photo that the network looked at.
+    box: the square of the photo that the network looked at, its content turned by ``rotation`` degrees anticlockwise.
     score: the mean of the scores.
+    id: of somebody who is followed through a video.
     """
 
     skeleton: Skeleton
@@ -57,6 +58,7 @@ class Pose:
     box: Box
     score: float
     id: int | None = None
+    rotation: float = 0.0
 
     def moved(self, change: Affine) -> Pose:
         """The same pose on a picture that was cropped, scaled or mirrored by ``change``."""

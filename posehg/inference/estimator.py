@@ -98,7 +98,7 @@ class Estimator:
         points, scores = heatmaps.decode(self._heatmaps(views), self.decoder)
         for view, cells, score in zip(views, points.cpu().numpy(), scores.cpu().double().numpy(), strict=True):
             keypoints = self.to_heatmap(view).inverse()(cells)
-            yield Pose(self.config.skeleton, keypoints, score, view.box, float(score.mean()))
+            yield Pose(self.config.skeleton, keypoints, score, view.box, float(score.mean()), rotation=view.rotation)
 
 
 def _cpu_batch(size: tuple[int, int]) -> int:
