@@ -19,6 +19,8 @@ class PosehgError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        if hint:
+            self.add_note(f"Hint: {hint}")  # for tracebacks: who calls posehg as a library reads them
 
 
 class UsageError(PosehgError):

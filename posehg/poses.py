@@ -60,6 +60,14 @@ class Pose:
     id: int | None = None
     rotation: float = 0.0
 
+    def __getitem__(self, joint: str) -> tuple[float, float]:
+        """Where a joint is, in photo pixels: ``x, y = pose["left_wrist"]``.
+
+        Raises UsageError for a name that the skeleton does not have.
+        """
+        x, y = self.keypoints[self.skeleton.index(joint)]
+        return float(x), float(y)
+
     def moved(self, change: Affine) -> Pose:
         """The same pose on a picture that was cropped, scaled or mirrored by ``change``."""
         corners = [(self.box.x - 0.5, self.box.y - 0.5)]

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "posehg"
 ORDER = """
 __init__ | __main__
 cli
-training | evaluation
+training | evaluation | library
 inference | checking
 exporters | outputs | datasets
 checkpoints

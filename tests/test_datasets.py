@@ -151,7 +151,7 @@ def test_without_a_folder_the_environment_and_then_data_is_looked_in(
 
 def test_joined_sets_each_need_a_folder_of_their_own(tmp_path: Path) -> None:
     make_coco(tmp_path)
-    with pytest.raises(NotAvailable, match=r"no folder .*coco\.$"):
+    with pytest.raises(NotAvailable, match=r"(?m)no folder .*coco\.$"):
         load("coco+lspet", tmp_path, "train")
 
 

@@ -155,7 +155,7 @@ def test_both_lie_in_the_folder_flic(name: str, tmp_path: Path) -> None:
 def test_the_person_centric_set_needs_files_of_its_own(tmp_path: Path) -> None:
     make_examples(tmp_path)
     make_flic(tmp_path)
-    with pytest.raises(NotAvailable, match=r"holds no train_personcentric\.h5\.$") as caught:
+    with pytest.raises(NotAvailable, match=r"(?m)holds no train_personcentric\.h5\.$") as caught:
         flic_pc.load(tmp_path, "train")
     assert "in a folder flic:" in caught.value.hint
 
@@ -164,7 +164,7 @@ def test_the_person_centric_set_needs_files_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_annotations_is_told_what_should_be_there(tmp_path: Path) -> None:
-    with pytest.raises(NotAvailable, match=r"holds neither valid\.h5 nor examples\.mat\.$") as caught:
+    with pytest.raises(NotAvailable, match=r"(?m)holds neither valid\.h5 nor examples\.mat\.$") as caught:
         flic.load(tmp_path, "val")
     assert flic.ABOUT.url in caught.value.hint
 

@@ -264,3 +264,51 @@ def test_a_device_that_posehg_does_not_know_is_a_usage_error(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         devices.resolve(name)
     assert caught.value.hint == "Known: auto, cpu, cuda, cuda:N, mps."
+
+
+# ---- memory ------------------------------------------------------------------------------------------------------
+
+
+def hungry(estimator: Estimator, most: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """From now on the estimator has memory for so many views only; gives the list of how many it was asked about."""
+    asked: list[int] = []
+    real = Estimator.ask
+
+    def ask(self: Estimator, crops: torch.Tensor) -> torch.Tensor:
+        asked.append(len(crops))
+        if len(crops) > most:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 7 bytes.")
+        return real(self, crops)
+
+    monkeypatch.setattr(Estimator, "ask", ask)
+    return asked
+
+
+def test_where_memory_runs_out_smaller_batches_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = stubs.dots_photo(np.array([[200.0, 150], [140, 110], [259, 191]]))
+    views = [View(image, Box(100 + 3 * number, 60, 200, 200)) for number in range(17)]
+    estimator = stubs.dots_estimator(batch=11)
+    expected = [pose.keypoints for pose in estimator(views)]
+    asked = hungry(estimator, 3, monkeypatch)
+    found = [pose.keypoints for pose in estimator(views)]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert estimator.batch <= 3
+    assert estimator.unflipped().batch == estimator.batch
+    assert max(asked[-4:]) <= 3  # it does not try again what cannot be
+
+
+def test_a_network_that_never_fits_is_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    estimator = stubs.dots_estimator(batch=5)
+    hungry(estimator, 0, monkeypatch)
+    views = [View(np.zeros((31, 37, 3), dtype=np.uint8), Box(0, 0, 31, 31))] * 3
+    with pytest.raises(DeviceError, match="cpu has too little memory for the network"):
+        list(estimator(views))
+
+
+def test_another_mistake_is_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(self: Estimator, crops: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(Estimator, "ask", ask)
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(stubs.dots_estimator()([View(np.zeros((31, 37, 3), dtype=np.uint8), Box(0, 0, 31, 31))]))

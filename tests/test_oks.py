@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from posehg.datasets import Dataset, coco
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation import coco_results, oks
-from posehg.evaluation.coco_results import Detection
 from posehg.evaluation.oks import OksScores
 from posehg.evaluation.prediction_formats.matching import Predictions
+from posehg.evaluation.prediction_formats.run import Detection
 from posehg.geometry import Box
 from posehg.poses import Person
 from posehg.skeletons import COCO, LSP, Skeleton
@@ -410,8 +410,9 @@ def test_results_of_another_category_are_refused(tmp_path: Path) -> None:
 
 def test_pictures_of_the_same_name_cannot_be_told_apart(tmp_path: Path) -> None:
     two = dataset(person(pose(1), Path("a/1.jpg")), person(pose(2), Path("b/1.jpg")))
+    path = results(tmp_path / "results.json", lambda records: [record.update(image_id="1.jpg") for record in records])
     with pytest.raises(UsageError, match=r"two pictures with the name 1\.jpg"):
-        coco_results.read_results(results(tmp_path / "results.json"), two)
+        coco_results.read_results(path, two)
 
 
 # ---- COCO's own pictures -------------------------------------------------------------------------------------------

@@ -480,7 +480,9 @@ def test_a_rendered_set_is_taken_from_its_pack_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "split"), [("mpii", "val"), ("lspet", "train")])
 def test_a_missing_pack_is_named_where_there_are_others(tmp_path: Path, name: str, split: str, joined: bool) -> None:
     pack(tmp_path / "mpii-train.zip", full_skeleton(MPII, "mpii"), REACH)
-    with pytest.raises(NotAvailable, match=rf"no split {split} in .*: there is no .*{name}-{split}\.zip\.$") as caught:
+    with pytest.raises(
+        NotAvailable, match=rf"(?m)no split {split} in .*: there is no .*{name}-{split}\.zip\.$"
+    ) as caught:
         datasets.load_one(name, tmp_path, split, joined)
     assert f"posehg data pack --dataset {name} --split {split}" in caught.value.hint
 

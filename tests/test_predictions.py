@@ -27,6 +27,9 @@ from posehg.poses import Person
 from posehg.skeletons import MPII, Skeleton
 
 N, J = 7, 5
+OF_PERSONS = (".json", ".npz", ".h5", ".mat")
+"""Files of the persons of a set, in contrast to those of people whom predict found: tests/test_predictions_run.py."""
+
 SKELETON = Skeleton("five", ("tip", "left_wing", "right_wing", "left_foot", "right_foot"), ())
 PATIENT = settings(max_examples=25, deadline=None)  # another process may have the cores
 
@@ -134,7 +137,7 @@ def test_the_suffix_is_known_in_capitals(suffix: str, tmp_path: Path) -> None:
 
 def test_what_can_be_written_can_be_read() -> None:
     assert set(WRITERS) < set(READERS)
-    assert set(predictions.SUFFIXES) == {".json", ".npz", ".h5", ".mat"}
+    assert set(predictions.SUFFIXES) == {*OF_PERSONS, ".jsonl", ".csv"}
 
 
 def test_json_holds_null_where_there_is_nothing(tmp_path: Path) -> None:
@@ -341,7 +344,7 @@ def good(folder: Path, suffix: str) -> Path:
     return others(folder, suffix, np.zeros((N, J, 2))) if suffix == ".mat" else written(folder, suffix)
 
 
-@pytest.mark.parametrize("suffix", READERS)
+@pytest.mark.parametrize("suffix", OF_PERSONS)
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.6, 0.9, 0.99])
 def test_a_file_that_was_cut_short_is_told(suffix: str, share: float, tmp_path: Path) -> None:
     path = good(tmp_path, suffix)
@@ -364,7 +367,7 @@ def test_a_file_of_another_kind_is_told(suffix: str, content: bytes, tmp_path: P
 
 
 @pytest.mark.parametrize("suffix", READERS)
-@pytest.mark.parametrize("other", READERS)
+@pytest.mark.parametrize("other", OF_PERSONS)
 def test_a_file_of_another_format_under_the_suffix_is_told(suffix: str, other: str, tmp_path: Path) -> None:
     if suffix == other:
         return
@@ -446,9 +449,9 @@ def test_hdf5_with_the_name_of_a_matlab_file_is_told(tmp_path: Path) -> None:
 # ---- writing and suffixes ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["some.csv", "some", "some.json.gz"])
+@pytest.mark.parametrize("path", ["some.txt", "some", "some.json.gz"])
 def test_an_unknown_suffix_is_told(path: str) -> None:
-    with pytest.raises(UsageError, match=r"read from \.json, \.npz, \.h5, \.mat files"):
+    with pytest.raises(UsageError, match=r"read from \.json, \.npz, \.h5, \.mat, \.jsonl, \.csv files"):
         predictions.read(Path(path), dataset())
 
 

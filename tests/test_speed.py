@@ -15,12 +15,13 @@ from torch import nn
 from posehg import datasets
 from posehg.datasets import Dataset
 from posehg.errors import UsageError
+from posehg.inference import machine
+from posehg.inference.machine import clocked, count_flop, forward_flop
 from posehg.network import HourglassConfig
-from posehg.training import machine, session, speed
+from posehg.training import session, speed
 from posehg.training.batches import Crops
 from posehg.training.config import Precision, TrainConfig
 from posehg.training.loop import Run
-from posehg.training.machine import clocked, count_flop, forward_flop
 from posehg.training.pipeline import batches
 from posehg.training.samples import ALONE
 from posehg.training.speed import Speed, Spread, on_data

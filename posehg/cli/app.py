@@ -10,7 +10,8 @@ import typer
 
 from posehg import __version__
 from posehg.cli import data, guard
-from posehg.cli.bench import bench
+from posehg.cli.bench import Bench, bench
+from posehg.cli.demo import demo
 from posehg.cli.eval import evaluate
 from posehg.cli.export import export
 from posehg.cli.predict import predict
@@ -29,9 +30,10 @@ for name, command in (
     ("train", train),
     ("eval", evaluate),
     ("export", export),
-    ("bench", bench),
+    ("demo", demo),
 ):
     app.command(name)(guard.guarded(command))
+app.command("bench", cls=Bench)(guard.guarded(bench))
 app.add_typer(data.app, name="data")
 
 _Misuse: type[Exception] = typer.BadParameter.__bases__[0]

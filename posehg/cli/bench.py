@@ -1,155 +1,107 @@
-"""posehg bench: how fast this machine trains, and what holds it up."""
+"""posehg bench: how fast this machine predicts, and what holds it up; with --train, how fast it trains."""
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from posehg.cli import guard
-from posehg.cli import options as shared
-from posehg.cli.config_options import given_names, takes
+from posehg.cli import bench_predict, guard, options
+from posehg.cli.bench_figures import check_seconds
+from posehg.cli.bench_train import bench_train
 from posehg.errors import UsageError
-from posehg.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    Context = Any
+    """typer's, whose name in the library that it is from is not typer's to give."""
 
-    from posehg.training.speed import Setting, Speed, Spread
-
-_DATA, _RUN = "Data", "Run"
-
-
-class _Notes:
-    """The Listener of a run that only notes concern."""
-
-    def note(self, text: str) -> None:
-        guard.note(text)
-
-    def step(self, *_: Any, **__: Any) -> None: ...
-    def epoch(self, *_: Any, **__: Any) -> None: ...
-    def stop(self) -> bool:
-        return False
+_TRAIN = "--train"
 
 
-@takes(TrainConfig)
+class Bench(TyperCommand):
+    """``posehg bench`` or, where --train is given, a command of its own, as the two have few options in common."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Context = None, **extra: Any) -> Context:
+        if _TRAIN not in args:
+            return super().make_context(info_name, args, parent, **extra)
+        rest = [arg for arg in args if arg != _TRAIN]
+        return _training().make_context(f"{info_name} {_TRAIN}", rest, parent, **extra)
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        _refuse(ctx, args, _names(_training()) - _names(self), f"means something with {_TRAIN} only.")
+        return super().parse_args(ctx, args)
+
+
+class _Training(TyperCommand):
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        _refuse(ctx, args, _names(_prediction()) - _names(self), f"means nothing with {_TRAIN}.")
+        return super().parse_args(ctx, args)
+
+
+def _refuse(ctx: Context, args: list[str], names: set[str], why: str) -> None:
+    for arg in args:
+        name = arg.partition("=")[0]
+        if name in names:
+            ctx.fail(f"{name} {why}")
+
+
+def _names(command: TyperCommand) -> set[str]:
+    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+
+
+def _training() -> TyperCommand:
+    return _command(bench_train, _Training)
+
+
+def _prediction() -> TyperCommand:
+    return _command(bench, Bench)
+
+
+def _command(function: Any, kind: type[TyperCommand]) -> TyperCommand:
+    alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+    alone.command(cls=kind)(guard.guarded(function))
+    command = typer.main.get_command(alone)
+    assert isinstance(command, TyperCommand)
+    return command
+
+
 def bench(
-    context: typer.Context,
-    config: TrainConfig,
-    train: Annotated[bool, typer.Option("--train", help="Measure training.")] = False,
-    seconds: Annotated[float, typer.Option(help="How long each part is measured.")] = 10.0,
+    photo: Annotated[
+        Path | None, typer.Argument(metavar="PHOTO", help="A picture of the kind that counts; else one is rendered.")
+    ] = None,
+    train: Annotated[
+        bool, typer.Option(_TRAIN, help="Measure training instead. Its options: posehg bench --train --help")
+    ] = False,
+    seconds: Annotated[float, typer.Option(help="How long each measurement lasts.")] = 3.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
-    data: shared.Data = None,
-    cache: shared.Cache = None,
-    threads: shared.Threads = 0,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Markdown that names the machine.")] = False,
+    model: options.Model = "bundled",
+    flip: options.Flip = True,
+    decoder: options.Decoder = "subpixel",
+    device: options.Device = "auto",
+    batch: Annotated[
+        int, typer.Option(min=0, help="Crops in one call of the network (0: as predict).", rich_help_panel="Run")
+    ] = 0,
+    threads: options.Threads = 0,
 ) -> None:
-    """Measure how many pictures a second training takes in, with the options of posehg train.
+    """Measure how long posehg predict takes, part by part, and what this machine would allow.
 
-    The pipeline alone prepares crops, the step alone learns from one batch, and both together are what a run does: the
-    slower of the two holds it up. The limit is a step that consists of matrix products only, at the rate that they
-    reach here. Writes nothing, but for the packs of --cache.
+    The parts are those of one crop of one picture. The searches look at many crops of it, and say how many. The folder
+    tells whether predict waits for its network alone, as it should. The limit is a network that consists of matrix
+    products only, at the rate that they reach here. Writes nothing.
     """
-    from posehg.training import session, speed
+    from posehg.inference.speed import Choice
 
-    if not train:
-        raise UsageError("posehg bench measures training only, by now.", "Give --train.")
-    if not 0 < seconds < math.inf:
-        raise UsageError(f"seconds must be a number above 0, not {seconds}.")
-    if threads:
-        session.use_threads(threads)
-    source = None
-    if config.init:
-        config, source = session.from_model(config, given_names(context, TrainConfig))
-    result = speed.measure(config, session.Place(Path(), data, cache), _Notes(), source, seconds)
+    if as_json and as_markdown:
+        raise UsageError("--json and --markdown are two forms of the same: give one of them.")
+    check_seconds(seconds)
+    choice = Choice(model, device, flip, decoder, batch)
+    result = bench_predict.measured(choice, photo, threads, seconds)
     if as_json:
-        print(json.dumps(_record(config, seconds, result), allow_nan=False, ensure_ascii=False))
-        return
-    for line in _described(config, result.setting):
-        print(line)
-    guard.show(_rates(result))
-    guard.show(_summary(result))
-
-
-def _record(config: TrainConfig, seconds: float, result: Speed) -> dict[str, Any]:
-    from posehg.training.speed import BACKWARD, ROUNDS
-
-    rates = {name: asdict(getattr(result, name)) for name in ("pipeline", "step", "both")}
-    return {
-        "setting": asdict(result.setting),
-        "options": asdict(config),
-        "rounds": ROUNDS,
-        "seconds": seconds,
-        "pictures_per_second": {"pipeline_first_time": result.first_time, **rates, "limit": result.limit},
-        "both_to_step": asdict(result.both_to_step),
-        "pipeline_to_step": asdict(result.pipeline_to_step),
-        "step_to_limit": result.step_to_limit,
-        "flop_per_picture": {"forward": result.forward, "backward": BACKWARD * result.forward, "all": result.trained},
-        "flop_per_second": result.products,
-        "memory_bytes": result.memory,
-    }
-
-
-def _described(config: TrainConfig, setting: Setting) -> list[str]:
-    workers = f"{setting.workers} worker processes" if setting.workers else "no worker processes"
-    warp = "device" if setting.warp == "device" else "CPU"
-    compiled = "compiled" if setting.compile else "not compiled"
-    return [
-        f"data     {config.dataset}, {setting.persons:,} persons; crops of {config.input_size} pixels",
-        f"network  {setting.parameters:,} parameters: {config.stacks} stacks, {config.features} features; {compiled}",
-        f"device   {setting.device} ({setting.hardware}), {setting.precision}; torch {setting.torch}",
-        f"run      batches of {config.batch}, {workers}, warp on the {warp}, {setting.threads} CPU threads",
-    ]
-
-
-def _rates(result: Speed) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    first = "decoding and keeping" if result.setting.kept else "starting workers"
-    later = "from memory" if result.setting.kept else "decoding"
-    table = Table("pictures a second", box=box.SIMPLE_HEAD)
-    for heading in ("median", "lowest", "highest"):
-        table.add_column(heading, justify="right")
-    table.add_row(f"pipeline, first time ({first})", _number(result.first_time))
-    table.add_row(f"pipeline, later ({later})", *_numbers(result.pipeline))
-    table.add_row("step", *_numbers(result.step))
-    table.add_row("both, as training goes", *_numbers(result.both))
-    table.add_section()
-    table.add_row("both / step, %", *_numbers(result.both_to_step, 100))
-    table.add_row("pipeline / step", *_numbers(result.pipeline_to_step))
-    return table
-
-
-def _summary(result: Speed) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    from posehg.training.speed import BACKWARD
-
-    table = Table("limit", box=box.SIMPLE_HEAD)
-    table.add_column("", justify="right")
-    table.add_column("")
-    table.add_row("forward", _number(result.forward / 1e9), "GFLOP a picture in the convolutions")
-    both = f"GFLOP a picture, backward as {BACKWARD} x forward"
-    table.add_row("and backward", _number(result.trained / 1e9), both)
-    table.add_row("matrix products", _number(result.products / 1e9), f"GFLOP a second in {result.setting.precision}")
-    table.add_row("would allow", _number(result.limit), "pictures a second")
-    table.add_row("step / limit", _number(100 * result.step_to_limit), "%")
-    memory = "unknown" if result.memory is None else f"{result.memory / 1e9:.1f}"
-    whose = "GB of the GPU's" if result.setting.device.startswith("cuda") else "GB of this process"
-    table.add_section()
-    table.add_row("memory at its highest", memory, whose)
-    return table
-
-
-def _numbers(spread: Spread, factor: float = 1.0) -> tuple[str, str, str]:
-    return _number(factor * spread.median), _number(factor * spread.lowest), _number(factor * spread.highest)
-
-
-def _number(value: float) -> str:
-    """Three figures or more."""
-    return f"{value:,.{max(0, 2 - math.floor(math.log10(value)))}f}" if 0 < value < 100 else f"{value:,.0f}"
+        print(bench_predict.line(result, photo, seconds))
+    elif as_markdown:
+        print("\n".join(bench_predict.markdown(result)))
+    else:
+        bench_predict.show(result, photo)

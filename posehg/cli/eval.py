@@ -42,7 +42,7 @@ def evaluate(
         typer.Option(
             "--from",
             metavar="FILE",
-            help="Score these predictions: .json, .npz, .h5, .mat, COCO's results. No network, no pictures.",
+            help="Score these predictions: .json, .npz, .h5, .mat, COCO's results, what predict wrote. No network.",
             rich_help_panel=_FILES,
         ),
     ] = None,

@@ -104,14 +104,23 @@ def _check_source(request: Request, source: Path, given: Collection[str]) -> Non
         raise UsageError("--from has nothing to share between processes.", "Start it without torchrun.")
     if not source.is_file():
         what = f"{source} is no regular file." if source.exists() else f"There is no file {source}."
-        raise NotAvailable(what, "Predictions are written by: posehg eval --predictions FILE")
+        raise NotAvailable(
+            what, "Predictions are written by: posehg eval --predictions FILE, posehg predict FOLDER --out run.jsonl"
+        )
     _check_suffix(source, "--from", predictions.SUFFIXES)
     if coco_results.is_results(source):
         why = f"cannot be had of {source}, a list of COCO results, which is scored by OKS alone."
-        _refuse(given, ("--predictions", "--submission", *_DISTANCES), why, "It does not say who is whom.")
-        _refuse(given, ("--limit",), why, "Whoever is left out would count as wrongly found.")
+        _refuse_who(given, why)
         if request.metric not in ("auto", "oks"):
             raise UsageError(f"--metric {request.metric} {why}")
+    elif request.metric == "oks" and predictions.is_run(source):
+        _refuse_who(given, f"cannot be had of {source}, people whom posehg predict found, by OKS.")
+
+
+def _refuse_who(given: Collection[str], why: str) -> None:
+    """What is not for people of whom nothing says who of the set they are."""
+    _refuse(given, ("--predictions", "--submission", *_DISTANCES), why, "It does not say who is whom.")
+    _refuse(given, ("--limit",), why, "Whoever is left out would count as wrongly found.")
 
 
 def _check_targets(request: Request) -> None:

@@ -68,16 +68,22 @@ def from_network(
 def from_file(request: Request, source: Path) -> None:
     """The figures of predictions, without torch."""
     from posehg import datasets
-    from posehg.evaluation import coco_results, scoring
+    from posehg.evaluation import coco_results, predictions, scoring
     from posehg.evaluation.report import file_sha256
 
     annotated = _load(request)
-    about = {"file": str(source), "sha256": file_sha256(source)}
+    about: dict[str, Any] = {"file": str(source), "sha256": file_sha256(source)}
     if coco_results.is_results(source):
         category = coco_results.PERSON if request.dataset in datasets.LOADERS else None
         scores = scoring.score_detections(annotated, coco_results.read_results(source, annotated, category))
         with _printed(request, annotated, f"COCO results {source}", scores):
             _write_report(request, annotated, scores, about)
+        return
+    if request.metric == "oks" and predictions.is_run(source):
+        people, said = predictions.read_people(source, annotated)
+        scores = scoring.score_detections(annotated, people)
+        with _printed(request, annotated, f"predictions {source}\n{eval_tables.made(said)}", scores):
+            _write_report(request, annotated, scores, {**said, **about})
         return
     annotated, found = _read(request, source, annotated)
     what = "\n".join(filter(None, (f"predictions {source}", eval_tables.made(found.about))))

@@ -38,11 +38,20 @@ def _gaps(data: Dataset, scores: Scores) -> Iterator[str]:
 
 
 def made(about: Mapping[str, Any]) -> str:
-    """How predictions were made, as far as it is known: model M, with flip test, subpixel decoding."""
+    """How predictions were made, as far as it is known: model M, with flip test, subpixel decoding.
+
+    Of people whom predict found also how many are taken for persons of the set, by boxes, and what is left out.
+    """
     parts = [f"model {about['model']}"] if "model" in about else []
     if "flip" in about:
         parts.append("with flip test" if about["flip"] else "without flip test")
-    return ", ".join([*parts, f"{about['decoder']} decoding"] if "decoder" in about else parts)
+    if "decoder" in about:
+        parts.append(f"{about['decoder']} decoding")
+    if "people_matched" in about:
+        parts.append(f"{about['people_matched']:,} of {about['people']:,} people found are taken for annotated persons")
+    if about.get("pictures_left_out"):
+        parts.append(f"pictures left out that the set does not have: {about['pictures_left_out']:,}")
+    return ", ".join(parts)
 
 
 def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableType]:

@@ -114,9 +114,9 @@ def _is_full(error: Exception) -> bool:
 
 
 def tell(error: PosehgError) -> int:
-    """Print an error that was just caught and its hint on stderr; gives its exit code."""
+    """Print an error and its hint on stderr; gives its exit code."""
     if os.environ.get(DEBUG):
-        traceback.print_exc()
+        traceback.print_exception(sys.exception() or error)  # of a bug the first has its place in the code
     note(f"Error: {error}")
     if error.hint:
         note(f"Hint: {error.hint}")

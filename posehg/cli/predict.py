@@ -1,62 +1,97 @@
-"""posehg predict: pictures to skeletons."""
+"""posehg predict: pictures and videos to skeletons."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from posehg.cli import guard, options
-from posehg.errors import CheckFailed, InputError, UsageError
-from posehg.files import make_folder
+from posehg.cli import options
 
-if TYPE_CHECKING:
-    from posehg.geometry import Box
-    from posehg.images import Image
-    from posehg.inference.estimator import Estimator
-    from posehg.poses import Pose
-    from posehg.processes import World
-
-_Job = tuple[Path, Path | None]
-"""A photo and the file to write."""
-
-_ROUND = 16
-"""Of several processes: photos of each between two times that the first one prints. Waiting for each other costs."""
-
-_OUTPUT, _PEOPLE, _DRAWING = "Output", "People", "Drawing"
+_INPUT, _OUTPUT, _PEOPLE, _DRAWING, _VIDEO = "Input", "Output", "People", "Drawing", "Video"
 
 
 def predict(
-    inputs: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Pictures: JPEG, PNG, WebP and so on.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help='Pictures, videos, folders, "patterns*.jpg", @list.txt, web addresses, - (standard input), webcam.',
+        ),
+    ],
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Look into folders in folders.", rich_help_panel=_INPUT)
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             "-o",
-            help="File to write: .png, .jpg, .webp with the skeleton, .json, .csv, .npz. For several photos a folder.",
+            metavar="PATH",
+            help="What to write. Of one picture .png, .jpg, .webp with the skeleton, .json; of a video .mp4, .webm; "
+            "the joints of all .jsonl, .csv, .npz; - for standard output; any other name is a folder.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    save: Annotated[
+        str | None,
+        typer.Option(
+            "--save",
+            metavar="KIND,KIND",
+            help="What a folder gets: image (the default), json, csv, npz, coco, openpose, heatmaps, crops.",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
     json: Annotated[
         bool,
-        typer.Option("--json", help="Print a line of JSON for each photo, errors included.", rich_help_panel=_OUTPUT),
+        typer.Option(
+            "--json", help="Print a line of JSON for each picture or frame, errors included.", rich_help_panel=_OUTPUT
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that exist.", rich_help_panel=_OUTPUT)
+    ] = False,
+    skip_existing: Annotated[
+        bool,
+        typer.Option(
+            "--skip-existing",
+            help="Go on where an earlier run stopped: leave out what has its files.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = False,
     fail_if_empty: Annotated[
         bool,
         typer.Option("--fail-if-empty", help="Exit with 4 where nobody is found in a photo.", rich_help_panel=_OUTPUT),
     ] = False,
+    people: Annotated[
+        Literal["one", "all"],
+        typer.Option(help="Look for the most prominent person, or for everybody.", rich_help_panel=_PEOPLE),
+    ] = "one",
     box: Annotated[
         list[str] | None,
         typer.Option(
             "--box",
             metavar="X,Y,W,H",
-            help="Where a person is, in pixels, instead of searching. May be given several times.",
+            help="Where a person is, in pixels, instead of searching; of a video, in its first frame. May be given "
+            "several times.",
+            rich_help_panel=_PEOPLE,
+        ),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where people are: COCO detections or annotations (.json), posehg's records, or a table (.csv) with "
+            "image,x,y,w,h.",
+            rich_help_panel=_PEOPLE,
+        ),
+    ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.onnx",
+            help="A network that finds people: YOLOX, YOLO, SSD and the like.",
             rich_help_panel=_PEOPLE,
         ),
     ] = None,
@@ -86,169 +121,57 @@ def predict(
         Literal["image", "black", "white", "none"],
         typer.Option(help="What it is drawn on (none: transparent).", rich_help_panel=_DRAWING),
     ] = "image",
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Write each joint's name beside it.", rich_help_panel=_DRAWING)
+    ] = False,
+    side_by_side: Annotated[
+        bool, typer.Option("--side-by-side", help="The picture as it is on the left.", rich_help_panel=_DRAWING)
+    ] = False,
+    heatmaps: Annotated[
+        str | None,
+        typer.Option(
+            "--heatmaps",
+            metavar="JOINT,JOINT",
+            help="Draw these joints' heatmaps, or those of all, instead of the skeleton.",
+            rich_help_panel=_DRAWING,
+        ),
+    ] = None,
+    start: Annotated[
+        str, typer.Option(metavar="TIME", help="Begin there: seconds or MM:SS.", rich_help_panel=_VIDEO)
+    ] = "0",
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="End there.", rich_help_panel=_VIDEO)] = None,
+    rescan: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Look for newcomers every N frames (default: 90).", rich_help_panel=_VIDEO
+        ),
+    ] = None,
+    smooth: Annotated[
+        Literal["none", "one-euro"], typer.Option(help="Calm the joints over time.", rich_help_panel=_VIDEO)
+    ] = "none",
     model: options.Model = "bundled",
     flip: options.Flip = True,
     decoder: options.Decoder = "subpixel",
     device: options.Device = "auto",
+    batch: Annotated[
+        int, typer.Option(min=0, help="Crops looked at together (0: what suits the device).", rich_help_panel="Run")
+    ] = 0,
+    threads: options.Threads = 0,
 ) -> None:
-    """Find the pose of the most prominent person of each photo.
+    """Find the poses of people on pictures and videos.
 
-    Without --out and --json the joints are printed as a table and nothing is written.
+    Without --out and --json the joints are printed as a table and nothing is written. People are followed through a
+    video and keep their numbers.
 
     Several processes share the photos: torchrun --nproc-per-node NUMBER -m posehg predict ...
     """
-    from posehg import checkpoints, drawing, images, processes
-    from posehg.inference.estimator import Estimator
-    from posehg.outputs import WRITERS, Found, Look, Result
-    from posehg.outputs import json as records
-    from posehg.outputs.table import joints_table
+    from posehg.cli import predict_request as request
+    from posehg.cli import predict_run
 
-    if box and whole:
-        raise UsageError("--box says where the person is, --whole that it is everywhere: give one of them.")
-    boxes = [_box(text) for text in box or ()]
-    targets = _targets(inputs, out, overwrite, transparent=background == "none")
-    estimator = Estimator(checkpoints.load(checkpoints.find(model)), device, flip, decoder)
-    skeleton = estimator.config.skeleton
-    look = Look(threshold, drawing.STYLES[style], background)
-    if out is not None and (len(inputs) > 1 or not out.suffix):
-        make_folder(out)
-
-    def one(path: Path, target: Path | None) -> _Outcome:
-        try:
-            image = images.read(path)
-            poses = _poses(estimator, image, path, boxes, whole)
-            if not poses:
-                guard.note(f"{path}: nobody was found.")
-            found = Found(str(path), image.shape, poses, model, skeleton)
-            if target is not None:
-                WRITERS[target.suffix.lower()](target, Result(found, image, look), overwrite)
-                guard.note(f"Wrote {target}")
-        except InputError as error:
-            guard.tell(error)
-            record = records.record(Found(str(path), None, [], model, skeleton, error=str(error)))
-            return _Outcome(f"{records.line(record)}\n" if json else "", failed=True)
-        text = ""
-        if json:
-            text = f"{records.line(records.record(found))}\n"
-        elif out is None and poses:
-            heading = f"{path}\n" if len(inputs) > 1 else ""
-            text = heading + guard.drawn(joints_table(poses, threshold))
-        return _Outcome(text, empty=not poses)
-
-    # Nobody is past this line before all have found that their targets are not there yet.
-    with processes.joined(estimator.device) as world, guard.together(world):
-        failed, empty = _each(list(zip(inputs, targets, strict=True)), one, world)
-        if failed:
-            if len(inputs) > 1 and world.first:
-                guard.note(f"{failed} of {len(inputs)} photos failed; the others are done.")
-            raise typer.Exit(InputError.exit_code)
-        if empty and fail_if_empty:
-            raise CheckFailed(f"Nobody was found in {empty} of {len(inputs)} photos.")
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What became of a photo. text: its lines for stdout."""
-
-    text: str
-    failed: bool = False
-    empty: bool = False
-
-
-def _each(jobs: Sequence[_Job], one: Callable[[Path, Path | None], _Outcome], world: World) -> tuple[int, int]:
-    """Every photo by one process; the first prints what all have to say, in order. Gives how many failed, are empty."""
-    failed = empty = 0
-    step = 1 if world.size == 1 else _ROUND * world.size
-    for start in range(0, len(jobs), step):
-        outcomes = _shared(jobs[start : start + step], one, world)
-        if world.first:
-            print("".join(outcome.text for outcome in outcomes), end="", flush=True)
-        failed += sum(outcome.failed for outcome in outcomes)
-        empty += sum(outcome.empty for outcome in outcomes)
-    return failed, empty
-
-
-def _shared(jobs: Sequence[_Job], one: Callable[[Path, Path | None], _Outcome], world: World) -> list[_Outcome]:
-    from posehg import processes
-
-    mine = processes.share(jobs, world)
-    return processes.interleaved(processes.agreed(lambda: [one(*job) for job in mine]))
-
-
-def _box(text: str) -> Box:
-    from posehg.geometry import Box
-
-    try:
-        x, y, w, h = (float(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"--box {text} cannot be read.", "Write four numbers: --box X,Y,W,H") from None
-    if w <= 0 or h <= 0:
-        raise UsageError(f"--box {text} is not a box: its width and height must be above 0.")
-    if not all(abs(number) < 1e6 for number in (x, y, w, h)):
-        raise UsageError(f"--box {text} is not a box in a photo: its numbers are pixels.")
-    return Box(x, y, w, h)
-
-
-def _targets(inputs: Sequence[Path], out: Path | None, overwrite: bool, transparent: bool) -> Sequence[Path | None]:
-    """The file to write for each photo; what cannot work is refused before anything is computed."""
-    if out is None:
-        return [None] * len(inputs)
-    if out.is_dir() or len(inputs) > 1 or not out.suffix:
-        targets = _in_folder(inputs, out)
-    else:
-        targets = [_single(out, transparent)]
-    for path, target in zip(inputs, targets, strict=True):
-        if target.exists() and path.exists() and target.samefile(path):
-            raise UsageError(f"{target} is the photo itself, which is never replaced.", "Write to another folder.")
-        if target.exists() and not overwrite:
-            raise UsageError(f"{target} exists already.", "Give --overwrite to replace it, or another name.")
-    return targets
-
-
-def _single(out: Path, transparent: bool) -> Path:
-    from posehg.outputs import WRITERS
-
-    suffix = out.suffix.lower()
-    if suffix not in WRITERS:
-        known = f"Known: {', '.join(WRITERS)}; or the name of a folder that exists."
-        raise UsageError(f"--out {out}: the suffix must say what is to be written.", known)
-    if transparent and suffix in (".jpg", ".jpeg"):
-        raise UsageError(f"--out {out}: a JPEG cannot be transparent.", "Write a .png or .webp.")
-    if not out.parent.is_dir():
-        raise UsageError(f"There is no folder {out.parent}.", f"Make it first: mkdir -p {out.parent}")
-    return out
-
-
-def _in_folder(inputs: Sequence[Path], folder: Path) -> list[Path]:
-    from posehg.outputs import WRITERS
-
-    if folder.is_file() or (folder.suffix.lower() in WRITERS and not folder.is_dir()):
-        raise UsageError(f"--out {folder} is one file for {len(inputs)} photos.", "Name a folder.")
-    targets = [folder / f"{path.stem}.png" for path in inputs]
-    seen: dict[Path, Path] = {}
-    for path, target in zip(inputs, targets, strict=True):
-        if target in seen:
-            raise UsageError(f"{seen[target]} and {path} would both be written to {target}.", "Predict them apart.")
-        seen[target] = path
-    return targets
-
-
-def _poses(estimator: Estimator, image: Image, path: Path, boxes: Sequence[Box], whole: bool) -> list[Pose]:
-    from posehg.geometry import Box
-    from posehg.inference import people
-    from posehg.inference.estimator import View
-
-    height, width = image.shape[:2]
-    picture = Box(0, 0, width, height)
-    for box in boxes:
-        if box.intersection(picture) <= 0:
-            raise InputError(
-                f"The box {box.x:g},{box.y:g},{box.w:g},{box.h:g} lies outside {path}.",
-                f"The picture is {width} x {height} pixels.",
-            )
-    if boxes:
-        return list(estimator(View(image, estimator.person_box(box)) for box in boxes))
-    if whole:
-        return list(estimator([View(image, picture.square())]))
-    pose = people.most_prominent(estimator, image)
-    return [] if pose is None else [pose]
+    drawing = request.Drawing(threshold, style, background, labels, side_by_side, heatmaps)
+    output = request.Output(out, save, json, overwrite, skip_existing, fail_if_empty)
+    whom = request.Whom(people, tuple(box or ()), boxes, detector, whole)
+    video = request.Video(start, end, rescan, smooth == "one-euro")
+    with request.prepared(inputs, recursive, output, whom, drawing, video, model) as prepared:
+        estimator = request.estimator(model, device, flip, decoder, batch, threads)
+        predict_run.run(prepared, estimator)

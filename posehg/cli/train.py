@@ -65,13 +65,14 @@ def train(
     """
     from posehg import processes
     from posehg.cli.progress import TrainingProgress
+    from posehg.inference import devices
     from posehg.training import session
 
     if resume and (overwrite or options or dry_run):
         other = "--overwrite" if overwrite else "--config" if options else "--dry-run"
         raise UsageError(f"--resume continues a run as it was begun, and {other} is for another: give one of them.")
     if threads:
-        session.use_threads(threads)
+        devices.use_threads(threads)
     given = given_names(context, TrainConfig)
     resumed = session.saved(out) if resume else None
     if resumed is not None:

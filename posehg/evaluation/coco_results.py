@@ -2,7 +2,8 @@
 
     [{"image_id": 785, "category_id": 1, "keypoints": [x, y, v, ..], "score": 0.9}, ..]
 
-https://cocodataset.org/#format-results. Coordinates are photo pixels counted from 0; the v's are not looked at when
+https://cocodataset.org/#format-results; image_id may also be the name of a file, as ``posehg predict`` writes it for
+pictures that are not named as COCO's are. Coordinates are photo pixels counted from 0; the v's are not looked at when
 results are scored: many programs write the joints' scores there.
 """
 
@@ -12,7 +13,6 @@ import codecs
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +20,15 @@ import numpy as np
 
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.folder import opened, unreadable
-from posehg.errors import NotAvailable, UsageError
+from posehg.errors import NotAvailable
 from posehg.evaluation.prediction_formats.matching import numbers
-from posehg.metrics import Array
+from posehg.evaluation.prediction_formats.pictures import all_of, by_id
+from posehg.evaluation.prediction_formats.run import Detection
 
 PERSON = 1
 """COCO's category of people."""
 
 _EXPECTED = "a list of COCO results"
-
-
-@dataclass(frozen=True, eq=False)
-class Detection:
-    """Somebody found on a picture.
-
-    keypoints: (J, 2) photo pixels counted from 0, NaN where nothing is predicted. scores: (J,), NaN where unknown.
-    score: by which people are ranked.
-    """
-
-    image: Path
-    keypoints: Array
-    scores: Array
-    score: float
 
 
 def is_results(path: Path) -> bool:
@@ -62,35 +49,22 @@ def read_results(path: Path, data: Dataset, category: int | None = None) -> list
     Raises NotAvailable where the file cannot be read, is none of that kind, is of several categories or another, or
     names pictures that the set does not have.
     """
-    pictures = _pictures(data)
     with opened(path, _EXPECTED) as file:
         records = json.load(file)
         _check_records(path, records, category)
-        unknown = sorted({str(record["image_id"]) for record in records} - pictures.keys())
+        ids = {str(record["image_id"]) for record in records}
+        pictures = by_id(data, ids)
+        unknown = sorted(ids - pictures.keys())
         if unknown:
             raise NotAvailable(
-                f"{len(unknown):,} pictures in {path} are not among the {len(pictures):,} of {data.name} {data.split}, "
-                f"as {unknown[0]}.",
+                f"{len(unknown):,} pictures in {path} are not among the {len(all_of(data)):,} of "
+                f"{data.name} {data.split}, as {unknown[0]}.",
                 "Score results on the split that they were made for.",
             )
         return [
             _detection(path, number, record, pictures, len(data.skeleton.joints))
             for number, record in enumerate(records, start=1)
         ]
-
-
-def _pictures(data: Dataset) -> Mapping[str, Path]:
-    """The pictures by the names that results files have for them."""
-    if data.pictures:
-        return data.pictures
-    pictures: dict[str, Path] = {}
-    for person in [*data.persons, *data.ignored]:
-        if pictures.setdefault(person.image.name, person.image) != person.image:
-            raise UsageError(
-                f"{data.name} {data.split} has two pictures with the name {person.image.name}.",
-                "Results name people's pictures: take one data set at a time.",
-            )
-    return pictures
 
 
 def _check_records(path: Path, records: Any, category: int | None) -> None:

@@ -18,8 +18,9 @@ import numpy as np
 
 from posehg.datasets.dataset import Dataset
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation.coco_results import PERSON, Detection
+from posehg.evaluation.coco_results import PERSON
 from posehg.evaluation.prediction_formats.matching import Predictions, given
+from posehg.evaluation.prediction_formats.run import Detection
 from posehg.geometry import Box
 from posehg.metrics import Array
 from posehg.poses import Person

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from posehg.datasets.dataset import Dataset
 from posehg.errors import UsageError
-from posehg.evaluation.prediction_formats import READERS, WRITERS
+from posehg.evaluation.prediction_formats import READERS, WRITERS, records, run, table
 from posehg.evaluation.prediction_formats.matching import Predictions
+from posehg.evaluation.prediction_formats.run import About, Detection, Run
 from posehg.files import atomic
+
+RUNS: dict[str, Callable[[Path], Run]] = {
+    ".json": records.read_run,
+    ".jsonl": records.read_run,
+    ".csv": table.read_run,
+}
+"""What ``posehg predict`` writes of people whom it found."""
 
 SUFFIXES = tuple(READERS)
 """What can be read."""
@@ -24,6 +33,19 @@ def read(path: Path, data: Dataset) -> Predictions:
     predictions of other people or of a part of them.
     """
     return _known(path, READERS, "read from")(path, data)
+
+
+def is_run(path: Path) -> bool:
+    """Whether a file is of people whom ``posehg predict`` found, rather than of the persons of a set."""
+    return records.is_records(path) or path.suffix.lower() == ".csv"
+
+
+def read_people(path: Path, data: Dataset) -> tuple[list[Detection], About]:
+    """Everybody on the set's pictures in a file of people found, for OKS; and what is to be said of the file.
+
+    Raises NotAvailable as ``read`` does.
+    """
+    return run.detections(path, data, _known(path, RUNS, "read from")(path))
 
 
 def write(path: Path, data: Dataset, predictions: Predictions, overwrite: bool = False) -> None:

@@ -15,9 +15,9 @@ from posehg import metrics
 from posehg.datasets.dataset import Dataset
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation import oks
-from posehg.evaluation.coco_results import Detection
 from posehg.evaluation.oks import OksScores
 from posehg.evaluation.prediction_formats.matching import Predictions, given
+from posehg.evaluation.prediction_formats.run import Detection
 from posehg.metrics import PCKH, Array, Average, JointScores, Measure
 from posehg.skeletons import LIMB_JOINTS, MPII, Skeleton
 

@@ -7,6 +7,8 @@ import torch
 from posehg import processes
 from posehg.errors import DeviceError, UsageError
 
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "MPS backend out of memory")
+
 
 def resolve(name: str) -> torch.device:
     """``auto`` is CUDA, then Apple's MPS, then the CPU. Raises DeviceError for a device that is not there.
@@ -16,6 +18,18 @@ def resolve(name: str) -> torch.device:
     device = _best() if name == "auto" else _named(name)
     here = processes.world()
     return _own_gpu(here.local_rank) if device == torch.device("cuda") and here.size > 1 else device
+
+
+def use_threads(count: int) -> None:
+    """So many threads compute on the CPU."""
+    torch.set_num_threads(count)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether torch had no memory left, on a GPU or on the CPU, for which it has no exception of its own."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
 def _best() -> torch.device:

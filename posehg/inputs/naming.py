@@ -15,6 +15,9 @@ from posehg.inputs.source import is_known
 _LONGEST = 60
 """Letters of a name made from an address: four bytes each at most, of the 255 that file systems allow."""
 
+_COCOS = re.compile(r"(?:COCO_[a-z]+20\d\d_)?([0-9]{12})", re.ASCII)
+"""A picture's name without its suffix, in COCO's releases of 2017 and of 2014."""
+
 
 def common_folder(folders: Iterable[str]) -> str:
     """The deepest folder that contains all of these absolute ones; "" where there is none, as on several drives."""
@@ -52,6 +55,12 @@ def _safe(part: str) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def coco_number(stem: str) -> int | None:
+    """COCO's number of a picture, from the name without its suffix; None where COCO does not name pictures so."""
+    match = _COCOS.fullmatch(stem)
+    return int(match[1]) if match else None
 
 
 def take(relative: Path, taken: set[str]) -> Path:

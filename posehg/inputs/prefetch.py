@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+AHEAD = 4
+"""Frames that predict reads before it asks about them."""
 
 _PATIENCE = 2.0
 """Seconds that a thread is given to end. One that waits for a server or a pipe ends with the program."""
@@ -26,7 +29,7 @@ class _End:
     error: BaseException | None = None
 
 
-def ahead(items: Iterable[T], count: int) -> Iterator[T]:
+def ahead(items: Iterable[T], count: int) -> Generator[T]:
     """The items, in order, of which a background thread makes up to ``count`` before they are asked for.
 
     What making an item raises is raised in its place. Use it in ``with contextlib.closing(..)``: when it is closed, the
@@ -37,7 +40,7 @@ def ahead(items: Iterable[T], count: int) -> Iterator[T]:
     return _ahead(items, count)
 
 
-def _ahead(items: Iterable[T], count: int) -> Iterator[T]:
+def _ahead(items: Iterable[T], count: int) -> Generator[T]:
     ready: SimpleQueue[_Item[T] | _End] = SimpleQueue()
     room = threading.Semaphore(count)
     stopped = threading.Event()

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from posehg import images
 from posehg.errors import InputError
 from posehg.images import Image
 from posehg.inputs import download, stream, video
-from posehg.inputs.source import STANDARD_INPUT, Frame, Source
+from posehg.inputs.source import ALL, STANDARD_INPUT, Frame, Source, Span
 
 MAX_PICTURE = 256 << 20
 MAX_VIDEO = 4 << 30
 """Bytes of what comes from the web or through a pipe."""
 
 
-def frames(source: Source) -> Iterator[Frame]:
+def frames(source: Source) -> Generator[Frame]:
     """One frame of a picture, those of a video as they are asked for.
 
     Raises InputError, naming the source, where it cannot be read; of a video perhaps after some frames.
@@ -36,14 +38,35 @@ def frames(source: Source) -> Iterator[Frame]:
         yield from video.frames(source.name, source.name)
 
 
-def each(sources: Iterable[Source]) -> Iterator[tuple[Source, Frame | InputError]]:
-    """The frames of all sources, one after the other; where one cannot be read, the error instead, and on it goes."""
+def each(sources: Iterable[Source], span: Span = ALL) -> Iterator[tuple[Source, Frame | InputError]]:
+    """The frames of all sources, one after the other; where one cannot be read, the error instead, and on it goes.
+
+    span: which part of videos; one that has no frame in it is an error.
+    """
     for source in sources:
         try:
-            for frame in frames(source):
+            for frame in _within(source, span):
                 yield source, frame
         except InputError as error:
             yield source, error
+
+
+def _within(source: Source, span: Span) -> Iterator[Frame]:
+    start, end = span
+    time = None
+    nothing = True
+    with closing(frames(source)) as every:
+        for frame in every:
+            time = frame.time
+            if time is not None and time >= end:
+                break
+            if time is None or time >= start:
+                nothing = False
+                yield frame
+    if nothing and time is not None:
+        last = f"its last one is shown at {time:.2f}." if time < start else f"the next one is shown at {time:.2f}."
+        until = f" and before {end:g}" if end < math.inf else ""
+        raise InputError(f"{source.name} has no frame after {start:g}{until} seconds: {last}")
 
 
 def _picture(name: str) -> Image:

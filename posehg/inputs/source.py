@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
@@ -10,6 +11,11 @@ from posehg.errors import InputError
 from posehg.images import Image
 
 Kind = Literal["image", "video", "camera"]
+
+Span = tuple[float, float]
+"""Seconds of a video: what is shown from the first on and before the second."""
+
+ALL: Span = (0.0, math.inf)
 
 _PHOTOS = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".avif", ".heic", ".heif", ".hif"}
 _OTHERS = {".tif", ".tiff", ".bmp", ".gif", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm"}

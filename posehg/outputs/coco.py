@@ -23,12 +23,12 @@ run, the id begins with the path as it was given.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
+from posehg.inputs.naming import coco_number
 from posehg.outputs import growing
 from posehg.outputs.growing import Add
 from posehg.outputs.json import line, pixels, score
@@ -39,9 +39,6 @@ PERSON = 1
 """COCO's category of people."""
 
 ImageId = int | str
-
-_COCOS = re.compile(r"(?:COCO_[a-z]+20\d\d_)?([0-9]{12})", re.ASCII)
-"""A file's name without its suffix, in the releases of 2017 and of 2014."""
 
 
 @contextmanager
@@ -69,14 +66,8 @@ def image_id(source: str, frame: int | None = None) -> ImageId:
     name = PurePath(source)
     if frame is not None:
         return f"{name.stem}_{frame:012d}"
-    known = number(name.stem)
+    known = coco_number(name.stem)
     return name.name if known is None else known
-
-
-def number(stem: str) -> int | None:
-    """COCO's number of a picture, from the name without its suffix; None where COCO does not name pictures so."""
-    match = _COCOS.fullmatch(stem)
-    return int(match[1]) if match else None
 
 
 class _Ids:

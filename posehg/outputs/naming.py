@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-from posehg.outputs import coco
+from posehg.inputs.naming import coco_number
 
 MAX_BYTES = 255 - 40
 """Of a name. Disks take 255; a frame's number and a kind's ending follow."""
@@ -44,7 +44,7 @@ def target(folder: Path, relative: PurePath, ending: str, frame: int | None = No
         raise ValueError(f"{relative} leads out of {folder}.")
     *folders, name = relative.parts
     stem = PurePath(name).stem
-    if frame is None and _FRAME.search(stem) and coco.number(stem) is None:
+    if frame is None and _FRAME.search(stem) and coco_number(stem) is None:
         stem += "~"
     number = "" if frame is None else f"_{frame:012d}"
     below = [f"{part}_" if _FILE.search(part) else part for part in folders]

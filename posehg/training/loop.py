@@ -19,12 +19,12 @@ from posehg.datasets.dataset import Dataset
 from posehg.errors import CheckFailed, UsageError
 from posehg.inference import devices
 from posehg.inference.estimator import Estimator
+from posehg.inference.machine import batches_ahead
 from posehg.processes import World
 from posehg.training import state as states
 from posehg.training.batches import Crops, Parts
 from posehg.training.config import TrainConfig
 from posehg.training.doubts import Doubts
-from posehg.training.machine import batches_ahead
 from posehg.training.optimize import learning_rate
 from posehg.training.pipeline import batches, on
 from posehg.training.samples import ALONE, smallest_share, steps_per_epoch

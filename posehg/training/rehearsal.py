@@ -12,11 +12,11 @@ from posehg import processes
 from posehg.checkpoints import Checkpoint
 from posehg.datasets import spread
 from posehg.datasets.dataset import Dataset
+from posehg.inference.machine import peak_memory
 from posehg.network import parameters
 from posehg.processes import World
 from posehg.training.config import TrainConfig
 from posehg.training.loop import Listener, Run
-from posehg.training.machine import peak_memory
 from posehg.training.pipeline import batches, on, workers_of
 from posehg.training.samples import ALONE, steps_per_epoch
 from posehg.training.state import Progress

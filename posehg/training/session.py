@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from posehg import checkpoints, datasets, processes
 from posehg.checkpoints import Checkpoint
 from posehg.datasets import Dataset, packed
@@ -48,10 +46,6 @@ class Place:
     folder: Path
     data: Path | None = None
     cache: Path | None = None
-
-
-def use_threads(threads: int) -> None:
-    torch.set_num_threads(threads)
 
 
 def saved(folder: Path) -> State:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import platform
-import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,16 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from posehg import processes
 from posehg.checkpoints import Checkpoint
 from posehg.datasets.dataset import Dataset
-from posehg.errors import UsageError
 from posehg.inference import devices
+from posehg.inference.machine import Spread, check_alone, clocked, forward_flop, peak_memory, product_rate
 from posehg.network import parameters
 from posehg.training import session
 from posehg.training.batches import Crops
 from posehg.training.config import TrainConfig
 from posehg.training.doubts import Doubts
 from posehg.training.loop import Listener, Run
-from posehg.training.machine import clocked, forward_flop, peak_memory, product_rate
 from posehg.training.pipeline import batches, on, on_device, workers_of
 from posehg.training.samples import ALONE, steps_per_epoch, unchanged
 from posehg.training.state import Progress
@@ -39,19 +36,6 @@ BACKWARD = 2
 _WARM = 3
 """Steps before the clock starts, for each size of batch (buffers, compilation)."""
 _ENDLESS = 1_000_000_000
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A figure over the rounds."""
-
-    median: float
-    lowest: float
-    highest: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        return cls(statistics.median(values), min(values), max(values))
 
 
 @dataclass(frozen=True)
@@ -111,9 +95,7 @@ def measure(
     config: TrainConfig, place: session.Place, listener: Listener, source: Checkpoint | None, seconds: float
 ) -> Speed:
     """The speed of a run with these options. seconds: how long each part is measured. The run's folder is not used."""
-    if processes.world().size > 1:
-        # Each process would stop by its own clock, and the others wait for its gradients.
-        raise UsageError("Speed is measured in one process.", "Start posehg bench without torchrun.")
+    check_alone()
     devices.resolve(config.device)  # one that is not there is told before the data are read
     folder = place.data if place.cache is None else session.filled(place.cache, config, place.data, listener, ALONE)
     data = session.load_sets(config, folder, listener).training

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from posehg.training import machine
+from posehg.inference import machine
 from tests.journeys.conftest import Posehg
 
 TINY = (
@@ -72,8 +72,11 @@ def test_a_model_to_begin_with_brings_its_build(posehg: Posehg, model: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        ((), 2, "measures training only"),
-        (("--json",), 2, "measures training only"),
+        (("--train", "--markdown"), 2, "--markdown means nothing with --train."),
+        (("--train", "--no-flip"), 2, "--no-flip means nothing with --train."),
+        (("--train", "-m", "bundled"), 2, "-m means nothing with --train."),
+        (("--train", "--decoder=quarter"), 2, "--decoder means nothing with --train."),
+        (("--train", "photo.jpg"), 2, "photo.jpg"),
         (("--train", "--seconds", "0"), 2, "above 0"),
         (("--train", "--seconds", "nan"), 2, "above 0"),
         (("--train", "--dataset", "synthetik"), 2, "synthetik"),
@@ -83,6 +86,14 @@ def test_a_model_to_begin_with_brings_its_build(posehg: Posehg, model: Path) -> 
 )
 def test_a_mistake_is_told_in_a_sentence(posehg: Posehg, arguments: tuple[str, ...], code: int, sentence: str) -> None:
     posehg("bench", *arguments).assert_failed(code, sentence)
+
+
+def test_the_options_of_training_have_a_help_of_their_own(posehg: Posehg) -> None:
+    run = posehg("bench", "--train", "--help")
+    assert run.code == 0
+    assert "posehg bench --train [OPTIONS]" in run.out
+    assert "--stacks" in run.out
+    assert "--markdown" not in run.out
 
 
 def test_a_device_that_is_not_there_is_told_first(posehg: Posehg, monkeypatch: pytest.MonkeyPatch) -> None:

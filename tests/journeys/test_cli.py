@@ -11,7 +11,7 @@ from posehg.cli.predict import predict
 from posehg.inference import people
 from tests.journeys.conftest import Posehg
 
-COMMANDS = ("predict", "train", "eval", "export")
+COMMANDS = ("predict", "train", "eval", "export", "bench", "demo")
 
 
 def raising(error: BaseException) -> object:
@@ -55,7 +55,7 @@ def test_help_fits_into_80_columns_with_a_help_for_every_option(
     ("arguments", "sentence", "where"),
     [
         (("predct", "a.jpg"), "No such command 'predct'. Did you mean 'predict'?", "posehg --help"),
-        (("predict",), "Missing argument 'PHOTO'.", "posehg predict --help"),
+        (("predict",), "Missing argument 'INPUT...'.", "posehg predict --help"),
         (("predict", "a.jpg", "--bax", "1"), "No such option: --bax", "posehg predict --help"),
         (("predict", "a.jpg", "--style", "fat"), "'fat' is not one of", "posehg predict --help"),
         (("predict", "a.jpg", "-t", "3"), "Invalid value for '--threshold' / '-t'", "posehg predict --help"),

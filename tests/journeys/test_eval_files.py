@@ -17,11 +17,13 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from posehg import images
+from posehg import images, outputs
 from posehg.datasets import load_unpacked, packing
 from posehg.datasets.parts import Reach
 from posehg.errors import InputError
 from posehg.evaluation import curve
+from posehg.geometry import Box
+from posehg.poses import Pose
 from tests import stubs
 from tests.coco_files import make_coco
 from tests.journeys.conftest import ROOT, Posehg, Run
@@ -209,6 +211,46 @@ def test_results_of_another_category_than_people_are_refused(
     run.assert_failed(5, "results.json holds results of category 3, and the set's persons are category 1.")
     Path("results.json").write_text(json.dumps([{**result, "category_id": 1}]))
     assert posehg("eval", "--dataset", "coco", "--data", tmp_path, "--from", "results.json").code == 0
+
+
+# ---- what posehg predict found -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["run.jsonl", "run.json", "run.csv"])
+def test_what_predict_found_is_scored(
+    posehg: Posehg, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """By PCK those who are taken for annotated persons, by OKS everybody."""
+    monkeypatch.chdir(tmp_path)
+    data = load_unpacked(str(people), None, "val")
+    with outputs.COLLECTORS[".csv" if name == "run.csv" else ".jsonl"](Path(name)) as add:
+        for source in ["unlabelled.png", *(str(person.image) for person in data.persons)]:
+            truth = next((person.keypoints for person in data.persons if str(person.image) == source), np.eye(3)[:, :2])
+            pose = Pose(stubs.DOTS, truth, np.full(3, 0.9), Box(0, 0, 400, 400), 0.9)
+            add(outputs.Found(source, (300, 420), [pose], "dots", stubs.DOTS))
+    run = posehg("eval", "--dataset", people, "--from", name, "--min", 100, "--worst", 2)
+    assert run.code == 0, run.err
+    said = run.out.splitlines()[1]
+    assert f"{COUNT} of {COUNT} people found are taken for annotated persons" in said
+    assert said.endswith("pictures left out that the set does not have: 1")
+    posehg("eval", "--dataset", people, "--from", name, "--limit", 3, "--min", 100, "--bootstrap", 0)
+    run = posehg("eval", "--dataset", people, "--from", name, "--metric", "oks", "--min", 100, "--report", "r.json")
+    assert run.code == 0, run.err
+    assert "annotated boxes were given" not in run.out
+    assert json.loads(Path("r.json").read_text())["predictions"]["people"] == COUNT
+    for option in (("--worst", 2), ("--predictions", "p.npz"), ("--limit", 3)):
+        run = posehg("eval", "--dataset", people, "--from", name, "--metric", "oks", *option)
+        run.assert_failed(2, option[0])
+
+
+def test_scoring_what_predict_found_does_not_load_torch(people: Path, tmp_path: Path) -> None:
+    data = load_unpacked(str(people), None, "val")
+    with outputs.COLLECTORS[".jsonl"](tmp_path / "run.jsonl") as add:
+        for person in data.persons:
+            pose = Pose(stubs.DOTS, person.keypoints, np.full(3, 0.9), Box(0, 0, 400, 400), 0.9)
+            add(outputs.Found(str(person.image), (300, 420), [pose], "dots", stubs.DOTS))
+    command = ("eval", "--dataset", str(people), "--from", str(tmp_path / "run.jsonl"), "--bootstrap", "0")
+    assert "torch" not in modules_after("from posehg.cli.app import main; main()", *command)
 
 
 # ---- packs -------------------------------------------------------------------------------------------------------
@@ -529,7 +571,7 @@ def test_a_file_is_scored_by_one_process(
         ("none.json", None, 5, "There is no file none.json."),
         ("/dev/null", None, 5, "/dev/null is no regular file."),
         ("/", None, 5, "/ is no regular file."),
-        ("said.txt", b"", 2, "--from said.txt: its name has to end in .json or .npz or .h5 or .mat."),
+        ("said.txt", b"", 2, "--from said.txt: its name has to end in .json or .npz or .h5 or .mat or .jsonl or .csv."),
         ("said.json", b"", 5, "said.json is not a file of predictions that posehg wrote"),
         ("said.npz", b"PK", 5, "said.npz is not a .npz file"),
         ("said.h5", b"\x89HDF", 5, "said.h5 is not an HDF5 file"),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from posehg.datasets.dataset import Dataset
-from posehg.evaluation.prediction_formats import h5, json, mat, npz
+from posehg.evaluation.prediction_formats import h5, json, mat, npz, records, table
 from posehg.evaluation.prediction_formats.matching import Predictions
 
 READERS: dict[str, Callable[[Path, Dataset], Predictions]] = {
@@ -18,6 +18,8 @@ READERS: dict[str, Callable[[Path, Dataset], Predictions]] = {
     ".npz": npz.read,
     ".h5": h5.read,
     ".mat": mat.read,
+    ".jsonl": records.read,
+    ".csv": table.read,
 }
 WRITERS: dict[str, Callable[[Path, Dataset, Predictions], None]] = {
     ".json": json.write,

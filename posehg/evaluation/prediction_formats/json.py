@@ -20,7 +20,7 @@ import numpy as np
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.folder import opened
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation.prediction_formats import matching
+from posehg.evaluation.prediction_formats import matching, records
 from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.metrics import Array
 
@@ -32,7 +32,12 @@ Joint = list[float | None] | None
 
 
 def read(path: Path, data: Dataset) -> Predictions:
-    """Raises NotAvailable for other files and other people, UsageError for COCO's list of results."""
+    """A record, or lines of them, that ``posehg predict`` wrote are read too.
+
+    Raises NotAvailable for other files and other people, UsageError for COCO's list of results.
+    """
+    if records.is_records(path):
+        return records.read(path, data)
     with opened(path, _EXPECTED) as file:
         content = json.load(file)
         _check_kind(path, content)

@@ -105,19 +105,30 @@ def by_name(
         shapes = f"keypoints of shape {_shape(keypoints)} with scores of shape {_shape(scores)}"
         raise ValueError(f"{shapes} for {len(people)} people and {len(joints)} joints")
     rows = _rows(path, data, people)
-    columns = [joints.index(joint) if joint in joints else None for joint in data.skeleton.joints]
+    places = columns(path, data, joints)
+    points, certain = (
+        on_skeleton(values[rows].swapaxes(0, 1), places).swapaxes(0, 1) for values in (keypoints, scores)
+    )
+    return Predictions(*_whole(points, certain), about)
+
+
+def columns(path: Path, data: Dataset, joints: Sequence[str]) -> list[int | None]:
+    """For each joint of the set's skeleton its place among a file's ``joints``, None where it is not there.
+
+    Raises NotAvailable where none is, ValueError where one is named twice.
+    """
+    places = [joints.index(joint) if joint in joints else None for joint in data.skeleton.joints]
     if len(set(joints)) != len(joints):
         raise ValueError("a joint is named twice")
-    if not any(column is not None for column in columns):
+    if not any(place is not None for place in places):
         hint = f"It has: {', '.join(joints)}."
         raise NotAvailable(f"{path} has no joint in common with the skeleton of {data.name}.", hint)
-    found_points = np.full((len(data), len(columns), 2), np.nan)
-    found_scores = np.full((len(data), len(columns)), np.nan)
-    for channel, column in enumerate(columns):
-        if column is not None:
-            found_points[:, channel] = keypoints[rows, column]
-            found_scores[:, channel] = scores[rows, column]
-    return Predictions(*_whole(found_points, found_scores), about)
+    return places
+
+
+def on_skeleton(values: Array, places: Sequence[int | None]) -> Array:
+    """(K, ...) of a file's joints -> (J, ...) of the set's, NaN where the file has none. places: of ``columns``."""
+    return np.stack([np.full(values.shape[1:], np.nan) if place is None else values[place] for place in places])
 
 
 def _rows(path: Path, data: Dataset, people: Sequence[str]) -> list[int]:

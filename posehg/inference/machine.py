@@ -1,24 +1,43 @@
-"""What a machine can do at most, and the clock by which it is measured."""
+"""What a machine is and can do at most, and the clock by which it is measured."""
 
 from __future__ import annotations
 
 import math
+import platform
+import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from posehg import processes
+from posehg.errors import UsageError
 from posehg.network import HourglassConfig, StackedHourglass
 
 _KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _SIDES = {"cpu": (512, 1024, 2048)}
 _SIDES_ON_GPU = (2048, 4096, 8192)
 """Rows and columns of the matrices whose products are timed: large enough that a small part of it is overhead."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over the rounds."""
+
+    median: float
+    lowest: float
+    highest: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        return cls(statistics.median(values), min(values), max(values))
 
 
 @dataclass(frozen=True)
@@ -31,6 +50,30 @@ class Clocked:
     def rate(self) -> float:
         """Pictures a second."""
         return self.pictures / self.seconds
+
+
+def check_alone() -> None:
+    """Raises UsageError in one of several processes: each would stop by its own clock, and the others wait for it."""
+    if processes.world().size > 1:
+        raise UsageError("Speed is measured in one process.", "Start posehg bench without torchrun.")
+
+
+def name_of(device: torch.device) -> str:
+    """The name of the GPU or processor, as its maker has it where the system tells that."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return _processor() or platform.processor() or platform.machine()
+
+
+def _processor() -> str:
+    try:
+        if sys.platform == "darwin":
+            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def batches_ahead(device: torch.device) -> int:

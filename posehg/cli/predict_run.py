@@ -1,0 +1,221 @@
+"""posehg predict at work: frames come in ahead, the network is asked about them, and files are written behind."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from types import FrameType
+
+import typer
+
+from posehg import processes
+from posehg.cli import guard
+from posehg.cli.predict_files import moving, named
+from posehg.cli.predict_people import Who
+from posehg.cli.predict_progress import PredictProgress
+from posehg.cli.predict_results import Account, Outcome, Results, Shown
+from posehg.errors import CheckFailed, InputError
+from posehg.inference.estimator import Estimator, View
+from posehg.inputs import Frame, Source, ahead, each
+from posehg.inputs.prefetch import AHEAD
+from posehg.inputs.source import Span
+from posehg.outputs import Found, Heatmaps, Result, heatmaps
+from posehg.outputs.behind import behind
+from posehg.outputs.plan import Plan
+from posehg.poses import Pose
+from posehg.processes import World
+
+_ROUND = 16
+"""Of several processes: photos of each between two times that the first one prints. Waiting for each other costs."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """sources: all, of which ``todo`` are not done yet. span: seconds of videos, from the first to before the last."""
+
+    sources: Sequence[Source]
+    todo: Sequence[Source]
+    plan: Plan
+    who: Who
+    shown: Shown
+    span: Span
+    fail_if_empty: bool = False
+
+
+def run(request: Request, estimator: Estimator) -> None:
+    """Raises typer.Exit or an error where not all went well."""
+    if request.plan.draws_heatmaps:
+        heatmaps.joints(estimator.config.skeleton, request.shown.look.heatmaps)  # refuses what is no joint
+    # Nobody is past this line before all have found that their targets are not there yet.
+    with processes.joined(estimator.device) as world, guard.together(world):
+        batch = estimator.batch
+        plan = request.plan if request.todo else Plan()  # a file of all that is there already is not begun anew
+        with Results(plan, request.shown, world.first) as results:
+            if world.size > 1:
+                account = _shared(request, estimator, results, world)
+            else:
+                account = _alone(request, estimator, results)
+        if estimator.batch < batch:
+            guard.note(f"Memory ran out, so crops were looked at by {estimator.batch} at a time instead of {batch}.")
+        if world.first:
+            _tell(request, account)
+        _end(request, account)
+
+
+def _alone(request: Request, estimator: Estimator, results: Results) -> Account:
+    account = Account()
+    with PredictProgress(len(request.todo), request.span[1]) as progress, behind() as later:
+
+        def finish(write: Callable[[], Outcome]) -> None:
+            account.add(outcome := write())
+            results.deliver(outcome)
+            if outcome.ended:
+                progress.source()
+
+        for source, frame, write in _worked(request, request.todo, estimator, results):
+            later(partial(finish, write))
+            if isinstance(frame, Frame):
+                progress.frame(source, frame)
+    return account
+
+
+def _shared(request: Request, estimator: Estimator, results: Results, world: World) -> Account:
+    """Every photo by one process; the first prints what all have to say, in order."""
+    account = Account()
+    step = _ROUND * world.size
+    for start in range(0, len(request.todo), step):
+        mine = [_alone_only(source) for source in processes.share(request.todo[start : start + step], world)]
+
+        def outcomes(mine: Sequence[Source] = mine) -> list[Outcome]:
+            made = [write() for _, _, write in _worked(request, mine, estimator, results)]
+            return [outcome for outcome in made if not outcome.is_only_the_end]
+
+        for outcome in processes.interleaved(processes.agreed(outcomes)):
+            account.add(outcome)
+            if world.first:
+                results.deliver(outcome)
+    return account
+
+
+def _alone_only(source: Source) -> Source:
+    if not moving(source):
+        return source
+    problem = InputError(f"{source.name} is a video, which one process follows.", "Start posehg without torchrun.")
+    return Source(source.name, source.kind, source.relative, source.problem or problem)
+
+
+_Worked = tuple[Source, Frame | InputError | None, Callable[[], Outcome]]
+
+
+def _worked(request: Request, sources: Sequence[Source], estimator: Estimator, results: Results) -> Iterator[_Worked]:
+    """Each frame, or what is wrong with it, and what writes its results; at the end of a source None."""
+    # Photos are read ahead across their ends; a video is by itself, so that one without end can be left.
+    for _, run in groupby(sources, key=lambda source: source if moving(source) else None):
+        together = list(run)
+        count = 1 if together[0].kind == "camera" else AHEAD  # what it sees now, not what it saw
+        with closing(ahead(each(together, request.span), count)) as items, _ended_by_ctrl_c(together[0]) as ended:
+            for source, frames in groupby(items, key=itemgetter(0)):
+                find = request.who.finder(estimator, source)
+                for _, frame in frames:
+                    answer = frame if isinstance(frame, InputError) else _asked(source, frame, find)
+                    yield source, frame, _writing(request, estimator, results, source, frame, answer)
+                    if ended():
+                        break
+                yield source, None, partial(results.end, source)
+                if ended():
+                    break
+
+
+def _asked(source: Source, frame: Frame, find: Callable[[Frame], list[Pose]]) -> list[Pose] | InputError:
+    try:
+        return find(frame)
+    except InputError as error:
+        return error
+    except MemoryError:
+        return InputError(f"{source.name} needs more memory than there is.", "Make it smaller first.")
+
+
+def _writing(
+    request: Request,
+    estimator: Estimator,
+    results: Results,
+    source: Source,
+    frame: Frame | InputError,
+    answer: list[Pose] | InputError,
+) -> Callable[[], Outcome]:
+    shown = request.shown
+    nothing = Found(source.name, None, [], shown.model, estimator.config.skeleton)
+    if isinstance(frame, InputError):
+        return partial(results.failed, source, nothing, frame)
+    empty = replace(nothing, frame=frame.frame, time=frame.time)
+    if isinstance(answer, InputError):
+        return partial(results.failed, source, empty, answer)
+    found = replace(empty, shape=frame.image.shape, poses=answer)
+    maps = _heatmaps(estimator, frame, answer) if request.plan.draws_heatmaps else ()
+    return partial(results.write, source, Result(found, frame.image, shown.look, maps), frame)
+
+
+def _heatmaps(estimator: Estimator, frame: Frame, poses: Sequence[Pose]) -> list[Heatmaps]:
+    views = [View(frame.image, pose.box, pose.rotation) for pose in poses]
+    maps = estimator.heatmaps(views)
+    return [Heatmaps(map.numpy(), estimator.to_heatmap(view).inverse()) for view, map in zip(views, maps, strict=True)]
+
+
+@contextmanager
+def _ended_by_ctrl_c(source: Source) -> Iterator[Callable[[], bool]]:
+    """Whether a camera, which has no end of its own, was told to end; its files are finished then."""
+    if source.kind != "camera":
+        yield lambda: False
+        return
+    asked: list[int] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _tell(request: Request, account: Account) -> None:
+    """The run in a few lines."""
+    sources, what = request.sources, named(request.sources)
+    skipped = len(sources) - len(request.todo)
+    if skipped:
+        rest = "; there is nothing left to do." if not request.todo else "."
+        guard.note(f"{skipped:,} of {len(sources):,} {what} had been done before{rest}")
+    if request.shown.quiet and account.written:
+        guard.note(f"Wrote {account.written:,} files into {request.plan.folder}.")
+    if request.who.boxes and (unused := request.who.boxes.unmatched()).count:
+        guard.note(f"Boxes of {_listed(unused.names, unused.count)} were not used: no input is called so.")
+    if account.empty and request.shown.quiet:
+        guard.note(f"Nobody was found in {account.empty:,} of {len(sources):,} {what}.")
+    if account.failed and len(sources) > 1:
+        failed = len(account.failed)
+        others = "the others are done" if failed < len(request.todo) else "none is done"
+        names = f": {_listed(account.failed, failed)}" if request.shown.quiet else ""
+        guard.note(f"{failed:,} of {len(sources):,} {what} failed; {others}{names}.")
+
+
+def _end(request: Request, account: Account) -> None:
+    """Raises where not all went well; of several processes in all of them."""
+    if account.failed:
+        raise typer.Exit(InputError.exit_code)
+    if account.empty and request.fail_if_empty:
+        count, what = len(request.sources), named(request.sources)
+        raise CheckFailed(f"Nobody was found in {account.empty:,} of {count:,} {what}.")
+
+
+def _listed(names: Sequence[str], count: int, most: int = 10) -> str:
+    """The first of ``count`` names."""
+    shown = names[:most]
+    return ", ".join(shown) + (f" and {count - len(shown):,} more" if count > len(shown) else "")

@@ -1,0 +1,380 @@
+"""How long predict takes for a picture, part by part, and what the machine would allow."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from posehg import images
+from posehg.checkpoints import Checkpoint, ModelConfig
+from posehg.datasets import synthetic
+from posehg.geometry import Affine, Box
+from posehg.heatmaps import Decoder
+from posehg.images import Image
+from posehg.inference.estimator import Estimator, View
+from posehg.inference.everybody import Scan
+from posehg.inference.finding import How, find
+from posehg.inference.likeness import THRESHOLD
+from posehg.inference.machine import Spread, check_alone, clocked, count_flop, name_of, product_rate, wait
+from posehg.inference.people import Search, windows_of
+from posehg.inputs.prefetch import AHEAD, ahead
+from posehg.network import StackedHourglass, parameters
+from posehg.outputs import Found, Look, Result
+from posehg.outputs import image as pictures
+from posehg.outputs.behind import behind
+from posehg.poses import Pose
+
+Way = Literal["whole", "one", "all"]
+"""How people are found: one crop of the whole picture, the most prominent person, everybody."""
+
+PARTS = ("read", "warp", "network", "decode", "draw", "write")
+"""read: decode the picture's file. warp: cut the crop out. network: ask it, about the mirrored crop as well where that
+is averaged. decode: its output to joints in the photo. draw: the skeleton. write: encode the file, down to the disk."""
+
+ROUNDS = 5
+"""The time for a folder is cut into so many, so that whatever disturbs the machine hits all ways alike."""
+
+_LEAST = 3
+"""Of what is measured there are at least so many, however long one takes."""
+_PRECISION = "fp32"
+_SOMEBODY = 3
+"""The seed of a person who stands with raised arms."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to predict. model: its name, for the report. batch: crops in one call of the network; 0: as predict."""
+
+    model: str
+    device: str = "auto"
+    flip: bool = True
+    decoder: Decoder = "subpixel"
+    batch: int = 0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What was measured, and where. picture, crop: (rows, columns) in pixels."""
+
+    model: str
+    parameters: int
+    crop: tuple[int, int]
+    flip: bool
+    decoder: str
+    batch: int
+    device: str
+    hardware: str
+    precision: str
+    threads: int
+    torch: str
+    picture: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds over the rounds: their median and their 95th percentile."""
+
+    median: float
+    p95: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Times:
+        return cls(*(float(value) for value in np.percentile(values, (50, 95))))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What it takes to find people on the picture in one way.
+
+    windows: that are looked at to begin with. crops: that go through the network until the end, mirrored ones included.
+    people: that are found. seconds: from the picture in memory to the poses.
+    """
+
+    way: Way
+    windows: int
+    crops: int
+    people: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Pictures a second of a folder of such pictures, of which each is one crop.
+
+    in_turn: one part after the other. overlapped: as predict has it, the next pictures being read and the last ones
+    drawn and written meanwhile. estimator: warp, network and decode alone. bound: overlapped / estimator within a
+    round: at 1 the network is all that one waits for.
+    """
+
+    in_turn: Spread
+    overlapped: Spread
+    estimator: Spread
+    bound: Spread
+
+
+@dataclass(frozen=True)
+class Speed:
+    """parts: of one crop of one picture, in the order of PARTS. together: of their sum. rounds: of these.
+
+    flop: of the network's part, a multiplication and an addition being two. products: FLOP a second in matrix products.
+    """
+
+    setting: Setting
+    rounds: int
+    parts: Mapping[str, Times]
+    together: Times
+    flop: int
+    products: float
+    findings: Sequence[Finding]
+    folder: Folder
+
+    def share(self, part: str) -> float:
+        """Of the sum of all parts, each at its median."""
+        return self.parts[part].median / sum(times.median for times in self.parts.values())
+
+    @property
+    def limit(self) -> float:
+        """The seconds of a network that consisted of nothing but matrix products."""
+        return self.flop / self.products
+
+    @property
+    def network_to_limit(self) -> float:
+        return self.parts["network"].median / self.limit
+
+    def picture(self, finding: Finding) -> float:
+        """Seconds of the picture from file to file where people are found in this way, one part after the other."""
+        return finding.seconds + sum(self.parts[name].median for name in ("read", "draw", "write"))
+
+
+def measure(
+    checkpoint: Checkpoint,
+    choice: Choice,
+    photo: Path | None,
+    folder: Path,
+    seconds: float,
+    note: Callable[[str], None],
+) -> Speed:
+    """The speed of predict with these choices on this photo, or on one that is rendered.
+
+    folder: for temporary files. seconds: how long each measurement lasts. note: is told what is being done.
+    """
+    check_alone()
+    network = checkpoint.network()
+    estimator = Estimator(checkpoint, choice.device, choice.flip, choice.decoder, choice.batch, network)
+    device = estimator.device
+    if photo is None:
+        note("Rendering a picture")
+        photo = _rendered(folder / "rendered.jpg")
+    work = _Work(estimator, choice.model, photo, folder / "drawn.png")
+    image = work.read()
+    note("Warming up")
+    _warm_up(work, image)
+    note("Measuring the parts")
+    rounds = _for(seconds, lambda: _round(work))
+    note(f"Measuring a folder in {ROUNDS} rounds")
+    folder_speed = _folder(work, image, seconds / ROUNDS)
+    findings = []
+    for way in ("whole", "one", "all"):
+        note(f"Measuring how people are found: {way}")
+        findings.append(_finding(work, network, image, way, seconds))
+    note("Measuring matrix products")
+    return Speed(
+        setting=_setting(choice, estimator, image),
+        rounds=len(rounds),
+        parts={name: Times.of(values) for name, values in zip(PARTS, zip(*rounds, strict=True), strict=True)},
+        together=Times.of([sum(laps) for laps in rounds]),
+        flop=_flop(estimator.config) * (2 if estimator.flip else 1),
+        products=product_rate(device, _PRECISION, seconds),
+        findings=findings,
+        folder=folder_speed,
+    )
+
+
+def _rendered(path: Path) -> Path:
+    """Somebody in the middle of a picture of 1280 x 960 pixels, in a JPEG file."""
+    square = synthetic.render(_SOMEBODY, 480)[0]  # about as large as pictures are rendered
+    wide = np.pad(square, ((0, 0), (80, 80), (0, 0)), "reflect")
+    height, width = wide.shape[:2]
+    size = (2 * height, 2 * width)
+    images.write(path, images.warp(wide, Affine.crop(Box(0, 0, width, height), size), size))
+    return path
+
+
+def _flop(config: ModelConfig) -> int:
+    with torch.device("meta"):
+        return count_flop(StackedHourglass(config.network), torch.empty(1, 3, *config.input_size))
+
+
+def _setting(choice: Choice, estimator: Estimator, image: Image) -> Setting:
+    config, device = estimator.config, estimator.device
+    return Setting(
+        model=choice.model,
+        parameters=parameters(config.network),
+        crop=config.input_size,
+        flip=estimator.flip,
+        decoder=estimator.decoder,
+        batch=estimator.batch,
+        device=str(device),
+        hardware=name_of(device),
+        precision=_PRECISION,
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        picture=(image.shape[0], image.shape[1]),
+    )
+
+
+# ---- the parts ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What predict does with a photo whose whole is one crop."""
+
+    estimator: Estimator
+    model: str
+    photo: Path
+    target: Path
+
+    def read(self) -> Image:
+        return images.read(self.photo)
+
+    def find(self, image: Image) -> list[Pose]:
+        return find(self.estimator, image, How(whole=True))
+
+    def draw(self, image: Image, poses: Sequence[Pose]) -> NDArray[np.uint8]:
+        found = Found(str(self.photo), image.shape, poses, self.model, self.estimator.config.skeleton)
+        return pictures.render(Result(found, image, Look(THRESHOLD)))
+
+    def write(self, drawn: NDArray[np.uint8]) -> None:
+        images.write(self.target, drawn, overwrite=True)
+
+    def finish(self, image: Image, poses: Sequence[Pose]) -> None:
+        self.write(self.draw(image, poses))
+
+
+def _warm_up(work: _Work, image: Image) -> None:
+    """Whatever is made for a size of batch that comes for the first time."""
+    for _ in range(_LEAST):
+        _round(work)
+    estimator = work.estimator.unflipped()
+    list(estimator([_all_of(image)] * estimator.batch))
+
+
+def _all_of(image: Image) -> View:
+    height, width = image.shape[:2]
+    return View(image, Box(0, 0, width, height).square())
+
+
+def _round(work: _Work) -> list[float]:
+    """The seconds of each of PARTS, one after the other without a gap."""
+    estimator, marks = work.estimator, [_now(work.estimator.device)]
+
+    def done(result: T) -> T:
+        marks.append(_now(estimator.device))
+        return result
+
+    image = done(work.read())
+    views = [_all_of(image)]
+    crops: Tensor = done(estimator.crops(views))
+    output: Tensor = done(estimator.ask(crops))
+    poses = done(list(estimator.poses(views, estimator.maps(output))))
+    drawn = done(work.draw(image, poses))
+    work.write(drawn)
+    done(None)
+    return [end - begin for begin, end in itertools.pairwise(marks)]
+
+
+def _now(device: torch.device) -> float:
+    wait(device)
+    return time.perf_counter()
+
+
+def _for(seconds: float, one: Callable[[], T]) -> list[T]:
+    results: list[T] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(results) < _LEAST:
+        results.append(one())
+    return results
+
+
+# ---- finding people ----------------------------------------------------------------------------------------------
+
+
+def _finding(work: _Work, network: nn.Module, image: Image, way: Way, seconds: float) -> Finding:
+    how = How(whole=True) if way == "whole" else How(people=way)
+    crops: list[int] = []
+    people: list[int] = []
+
+    def once() -> int:
+        people.append(len(find(work.estimator, image, how)))
+        return 1
+
+    counting = network.register_forward_hook(lambda module, given, output: crops.append(len(given[0])))
+    try:
+        clock = clocked(work.estimator.device, once, seconds)
+    finally:
+        counting.remove()
+    return Finding(way, _windows(image, way), sum(crops) // len(people), people[-1], clock.seconds / clock.batches)
+
+
+def _windows(image: Image, way: Way) -> int:
+    if way == "whole":
+        return 1
+    search = Search() if way == "one" else Scan()
+    return sum(1 for _ in windows_of(image, search.scales, search.overlap))
+
+
+# ---- a folder ----------------------------------------------------------------------------------------------------
+
+
+def _folder(work: _Work, image: Image, seconds: float) -> Folder:
+    """seconds: how long each way is measured in a round."""
+    rounds = [
+        (_in_turn(work, seconds), _overlapped(work, seconds), _estimator(work, image, seconds)) for _ in range(ROUNDS)
+    ]
+    in_turn, overlapped, estimator = (Spread.of(rates) for rates in zip(*rounds, strict=True))
+    return Folder(in_turn, overlapped, estimator, Spread.of([together / alone for _, together, alone in rounds]))
+
+
+def _in_turn(work: _Work, seconds: float) -> float:
+    def once() -> int:
+        image = work.read()
+        work.finish(image, work.find(image))
+        return 1
+
+    return clocked(work.estimator.device, once, seconds).rate
+
+
+def _estimator(work: _Work, image: Image, seconds: float) -> float:
+    return clocked(work.estimator.device, lambda: len(work.find(image)), seconds).rate
+
+
+def _overlapped(work: _Work, seconds: float) -> float:
+    """Counted from the first file that is written to the last one that is, while others are under way."""
+    written: list[float] = []
+
+    def finish(image: Image, poses: Sequence[Pose]) -> None:
+        work.finish(image, poses)
+        written.append(time.perf_counter())
+
+    end = time.perf_counter() + seconds
+    frames = ahead((work.read() for _ in itertools.count()), AHEAD)
+    with closing(frames), behind() as later:
+        while time.perf_counter() < end or len(written) < _LEAST:
+            image = next(frames)
+            later(partial(finish, image, work.find(image)))
+        files = tuple(written)
+    return (len(files) - 1) / (files[-1] - files[0])

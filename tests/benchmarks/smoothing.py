@@ -1,0 +1,108 @@
+"""How much the one-euro filter steadies joints that are still, and how far it lets moving ones lag, on rendered people.
+
+    python tests/benchmarks/smoothing.py --frames 100 --seeds 0 1
+
+Jitter: by how much a joint of somebody who stands still moves from frame to frame, though only the sensor's noise
+changes, and the box trembles by 1 % of its side, as that of somebody who is followed does. Error: how far joints of somebody who walks are from the true ones. Lag: by how many milliseconds their true
+places must be delayed to fit best. Lengths are in percent of the person's longer side; only found joints count.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from walkers import FPS, Street, Walker
+
+from posehg import checkpoints
+from posehg.geometry import Box
+from posehg.inference.estimator import Estimator, View
+from posehg.inference.likeness import THRESHOLD
+from posehg.inference.smoothing import OneEuro
+from posehg.poses import Pose
+
+_STANDING = 0.8
+"""The moment, in seconds, at which the walkers are held."""
+_DELAYS = np.arange(0, 0.4, 0.01)
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One walker's poses, frame by frame, their size in pixels, and the true joints of each moment."""
+
+    poses: list[Pose]
+    size: float
+    truth: Callable[[float], np.ndarray]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--cutoffs", type=float, nargs="+", default=[0.5, 1.0, 2.0])
+    parser.add_argument("--betas", type=float, nargs="+", default=[3.0, 10.0, 30.0])
+    parser.add_argument("--model", default="bundled")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    estimator = Estimator(checkpoints.load(checkpoints.find(given.model)), "cpu")
+    still = [shot(estimator, seed, given.frames, still=True) for seed in given.seeds]
+    walking = [shot(estimator, seed, given.frames, still=False) for seed in given.seeds]
+    print(f"{'min_cutoff':>10} {'beta':>6} {'jitter %':>9} {'error %':>8} {'lag ms':>7}")
+    settings: list[tuple[float, float]] = [(np.inf, 0.0), *((c, b) for c in given.cutoffs for b in given.betas)]
+    for cutoff, beta in settings:
+        smooth = None if np.isinf(cutoff) else (cutoff, beta)
+        jitter = np.mean([_jitter(each, smooth) for each in still])
+        errors, lags = zip(*(_error(each, smooth) for each in walking), strict=True)
+        name = f"{'none':>10} {'':>6}" if smooth is None else f"{cutoff:>10} {beta:>6}"
+        print(f"{name} {100 * jitter:>9.2f} {100 * np.mean(errors):>8.2f} {1000 * np.mean(lags):>7.0f}")
+
+
+def shot(estimator: Estimator, seed: int, frames: int, still: bool) -> Shot:
+    """The one in front, in boxes that move with them."""
+    street = Street(seed)
+    walker: Walker = street.walkers[1]
+    views = _views(estimator, street, frames, still)
+    poses = [replace(pose, id=1) for pose in estimator(views)]
+    return Shot(poses, walker.height, walker.joints)
+
+
+def _views(estimator: Estimator, street: Street, frames: int, still: bool) -> Iterator[View]:
+    rng = np.random.default_rng(street.seed)
+    for number in range(frames):
+        moment = street.moment(_STANDING if still else number / FPS, number)
+        box = Box.bounding(moment.joints[1])
+        assert box is not None
+        box = estimator.person_box(box)
+        x, y = box.center + rng.normal(0, 0.01 * box.w, 2)
+        yield View(moment.image, Box.around((x, y), box.w))
+
+
+def _points(each: Shot, smooth: tuple[float, float] | None) -> np.ndarray:
+    """(T, J, 2), NaN where a joint is not found."""
+    poses: Iterable[Pose] = each.poses
+    if smooth is not None:
+        smoother = OneEuro(*smooth)
+        poses = [smoother([pose], number / FPS)[0] for number, pose in enumerate(each.poses)]
+    return np.stack([np.where(pose.scores[:, None] >= THRESHOLD, pose.keypoints, np.nan) for pose in poses])
+
+
+def _jitter(each: Shot, smooth: tuple[float, float] | None) -> float:
+    steps = np.diff(_points(each, smooth)[10:], axis=0)
+    return float(np.nanmean(np.linalg.norm(steps, axis=-1)) / each.size)
+
+
+def _error(each: Shot, smooth: tuple[float, float] | None) -> tuple[float, float]:
+    points = _points(each, smooth)[12:]
+    times = (np.arange(len(points)) + 12) / FPS
+    away = [
+        np.nanmedian(np.linalg.norm(points - np.stack([each.truth(time - delay) for time in times]), axis=-1))
+        for delay in _DELAYS
+    ]
+    return float(away[0]) / each.size, float(_DELAYS[int(np.argmin(away))])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""How well two people who walk past each other are followed through a rendered video, how fast, in how much memory.
+
+    python tests/benchmarks/tracking.py --frames 2000 --seed 0
+
+The bundled network finds and follows them; what is true is known, since posehg has rendered it (walkers.py). A pose is
+of the person that it is most like, from an OKS of 0.3 on, and stays that of its id's person for as long as it is like
+them; so it is counted where people are tracked (CLEAR MOT). Each of the two has the id of their first pose. An id that
+is absent while its person is hidden or not found is kept; one that is on somebody else, or a new one, is not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from walkers import Moment, Street
+
+from posehg import checkpoints
+from posehg.geometry import Box
+from posehg.inference.estimator import Estimator
+from posehg.inference.everybody import everybody
+from posehg.inference.likeness import similarity
+from posehg.inference.tracking import Following, Tracker
+from posehg.poses import Pose
+
+SIMILAR = 0.3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--seed", type=int, nargs="+", default=[0])
+    parser.add_argument("--every", type=int, default=Following().every)
+    parser.add_argument("--model", default="bundled")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--no-flip", dest="flip", action="store_false")
+    parser.add_argument("--verbose", action="store_true", help="a line for each change of an id")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    estimator = Estimator(checkpoints.load(checkpoints.find(given.model)), "cpu", given.flip)
+    for seed in given.seed:
+        measure(estimator, Street(seed), given.frames, replace(Following(), every=given.every), given.verbose)
+
+
+def measure(estimator: Estimator, street: Street, frames: int, options: Following, verbose: bool) -> None:
+    tracker = Tracker(estimator, lambda image: everybody(estimator, image), options)
+    count, seconds, early, together = Count(verbose), 0.0, 0.0, 0
+    for number in range(frames):
+        moment = street[number]
+        start = time.perf_counter()
+        poses = tracker(moment.image, moment.time)
+        seconds += time.perf_counter() - start
+        together += moment.hidden > 0.02
+        count.add(number, poses, moment)
+        if number == frames // 10:
+            early = resident()
+    print(f"seed {street.seed}: {frames} frames, in {together} of them one person hides another", flush=True)
+    print(f"  {count.kept / frames:7.1%} of frames: nobody has a wrong id ({count.switches} switches)")
+    for name, share in count.shares():
+        print(f"  {share:7.1%} of persons {name}")
+    print(f"  {count.strays} poses of nobody; {count.ids} ids")
+    print(
+        f"  {frames / seconds:.1f} frames a second; {early:.0f} MB after a tenth of them, {resident():.0f} MB at the end"
+    )
+
+
+class Count:
+    """What the tracker says of each frame against what is true."""
+
+    def __init__(self, verbose: bool) -> None:
+        self.verbose = verbose
+        self.kept = self.switches = self.strays = self.frames = 0
+        self._outcomes: Counter[str] = Counter()
+        self._first: dict[int, int] = {}  # person -> their id
+        self._last: dict[int, int] = {}  # person -> the id of their last pose
+        self._seen: set[int] = set()
+
+    @property
+    def ids(self) -> int:
+        return len(self._seen)
+
+    def add(self, number: int, poses: Sequence[Pose], moment: Moment) -> None:
+        people = who(poses, moment, {id: person for person, id in self._last.items()})
+        self.frames += 1
+        self.strays += len(poses) - len(people)
+        self._seen |= {pose.id for pose in poses if pose.id is not None}
+        wrong = 0
+        for person in range(len(moment.joints)):
+            id = people.get(person)
+            if id is None:
+                self._outcomes["not found"] += 1
+                continue
+            if id != self._first.setdefault(person, id):
+                wrong += 1
+            self._outcomes["found, with another id" if id != self._first[person] else "found, with their id"] += 1
+            if self._last.get(person, id) != id:
+                self.switches += 1
+                if self.verbose:
+                    print(
+                        f"  frame {number}: person {person}: id {self._last[person]} -> {id}; hidden {moment.hidden:.2f}"
+                    )
+            self._last[person] = id
+        self.kept += not wrong
+
+    def shares(self) -> list[tuple[str, float]]:
+        total = self._outcomes.total()
+        return [(name, self._outcomes[name] / total) for name in sorted(self._outcomes)]
+
+
+def who(poses: Sequence[Pose], moment: Moment, before: dict[int, int]) -> dict[int, int]:
+    """Person -> the id of their pose, each at most once. before: id -> person, of the last frames."""
+    people: dict[int, int] = {}
+    likeness = np.array([[_oks(pose, joints) for joints in moment.joints] for pose in poses])
+    likeness = likeness.reshape(len(poses), len(moment.joints))
+    ranked = sorted(zip(*np.nonzero(likeness >= SIMILAR), strict=True), key=lambda place: -likeness[place])
+    ranked.sort(key=lambda place: before.get(_id(poses[place[0]])) != place[1])  # who goes on comes first
+    taken: set[int] = set()
+    for place, person in ranked:
+        if place not in taken and person not in people:
+            taken.add(place)
+            people[int(person)] = _id(poses[place])
+    return people
+
+
+def _id(pose: Pose) -> int:
+    assert pose.id is not None
+    return pose.id
+
+
+def _oks(pose: Pose, joints: np.ndarray) -> float:
+    truth = Pose(pose.skeleton, joints, np.ones(len(joints)), Box.bounding(joints) or pose.box, 1.0)
+    return similarity(replace(pose, scores=np.ones(len(joints))), truth)
+
+
+def resident() -> float:
+    """The process's memory in MB (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,609 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from posehg.errors import InputError
+from posehg.geometry import Box
+from posehg.inputs import boxes
+from posehg.inputs.boxes import BoxFile
+from posehg.inputs.source import Source, kind_of
+from posehg.outputs import coco, csv
+from posehg.outputs import json as records
+from tests import results
+
+A, B, C = Box(2, 3.25, 5, 7), Box(-11, 13, 17.5, 19), Box(23, 29, 31, 37)
+
+
+def source(name: str, relative: str = "") -> Source:
+    """As posehg predict makes it of an argument; relative: of several, the path below their common folder."""
+    return Source(name, kind_of(name), Path(relative or Path(name).name))
+
+
+def written(path: Path, content: object) -> Path:
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        text = content if isinstance(content, str) else json.dumps(content)
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    return path
+
+
+def read(tmp_path: Path, content: object, min_score: float = 0.0) -> BoxFile:
+    return boxes.read(written(tmp_path / "boxes", content), min_score)
+
+
+def detection(image: object, box: Box = A, **more: Any) -> dict[str, Any]:
+    return {"image_id": image, "bbox": list(box.as_tuple()), "category_id": 1, "score": 0.5, **more}
+
+
+def detections(*images: object) -> list[dict[str, Any]]:
+    """Of each picture one box; the first has A, the second B, and so on."""
+    return [detection(image, box) for image, box in zip(images, (A, B, C), strict=False)]
+
+
+def annotated(**changes: Any) -> dict[str, Any]:
+    content = {
+        "images": [{"id": 7, "file_name": "a.jpg"}, {"id": 11, "file_name": "b.jpg"}, {"id": 13, "file_name": "c.jpg"}],
+        "categories": [{"id": 3, "name": "dog"}, {"id": 5, "name": "person"}],
+        "annotations": [
+            {"id": 1, "image_id": 11, "category_id": 5, "bbox": list(A.as_tuple())},
+            {"id": 2, "image_id": 7, "category_id": 3, "bbox": list(B.as_tuple())},
+            {"id": 3, "image_id": 11, "category_id": 5, "bbox": list(C.as_tuple()), "iscrowd": 0},
+            {"id": 4, "image_id": 7, "category_id": 5, "bbox": [0, 0, 0, 0], "iscrowd": 1},
+        ],
+    }
+    return {**content, **changes}
+
+
+def record(source: str, *people: Box, frame: int | None = None) -> dict[str, Any]:
+    listed = [{"id": None, "score": 0.5, "bbox": list(box.as_tuple()), "keypoints": []} for box in people]
+    return {"posehg": 1, "source": source, "frame": frame, "people": listed, "error": None}
+
+
+def lines(*given: object) -> str:
+    return "".join(json.dumps(line) + "\n" for line in given)
+
+
+# ---- formats -----------------------------------------------------------------------------------------------------
+
+
+def test_detections_are_given_as_they_stand_and_in_their_order(tmp_path: Path) -> None:
+    file = read(tmp_path, [detection("a.jpg", B), detection("b.jpg", C), detection("a.jpg", A)])
+    assert list(file.of(source("a.jpg"))) == [B, A]
+    assert list(file.of(source("b.jpg"))) == [C]
+    assert list(file.of(source("c.jpg"))) == []
+
+
+def test_only_people_are_read_of_detections(tmp_path: Path) -> None:
+    given = [detection("a.jpg", A, category_id=3), detection("a.jpg", B), {"image_id": "a.jpg", "bbox": [1, 2, 3, 5]}]
+    assert list(read(tmp_path, given).of(source("a.jpg"))) == [B, Box(1, 2, 3, 5)]
+
+
+def test_boxes_below_the_least_score_are_left_out_and_those_without_one_are_not(tmp_path: Path) -> None:
+    given = [
+        detection("a.jpg", A, score=0.29),
+        detection("a.jpg", B, score=0.3),
+        {"image_id": "a.jpg", "bbox": list(C.as_tuple())},
+    ]
+    assert list(read(tmp_path, given, min_score=0.3).of(source("a.jpg"))) == [B, C]
+
+
+def test_annotations_are_read_without_crowds_and_other_categories(tmp_path: Path) -> None:
+    file = read(tmp_path, annotated())
+    assert list(file.of(source("b.jpg"))) == [A, C]
+    assert list(file.of(source("a.jpg"))) == []
+
+
+def test_the_only_category_of_annotations_is_whom_they_are_of(tmp_path: Path) -> None:
+    file = read(tmp_path, annotated(categories=[{"id": 3, "name": "dog"}], annotations=annotated()["annotations"][1:2]))
+    assert list(file.of(source("a.jpg"))) == [B]
+
+
+def test_annotations_without_categories_are_of_people_where_they_are_of_the_first_one(tmp_path: Path) -> None:
+    content = annotated(annotations=[{"image_id": 13, "category_id": 1, "bbox": list(C.as_tuple())}])
+    del content["categories"]
+    assert list(read(tmp_path, content).of(source("c.jpg"))) == [C]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_records_of_posehg_are_read_one_a_line(tmp_path: Path, end: str) -> None:
+    given = [record("a.jpg", A, B), record("empty.jpg"), record("b\u2028.jpg", C)]
+    file = read(tmp_path, end.join(json.dumps(line, ensure_ascii=False) for line in given))
+    assert list(file.of(source("a.jpg"))) == [A, B]
+    assert list(file.of(source("empty.jpg"))) == []
+    assert list(file.of(source("b\u2028.jpg"))) == [C]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_single_record_is_read(tmp_path: Path, indent: int | None) -> None:
+    file = read(tmp_path, json.dumps(record("a.jpg", A), indent=indent))
+    assert list(file.of(source("a.jpg"))) == [A]
+
+
+def test_what_posehg_writes_is_read(tmp_path: Path) -> None:
+    with records.lines(tmp_path / "run.jsonl") as add:
+        add(results.found("a.jpg"))
+        add(results.failed("broken.jpg"))
+        add(results.found("walk.mp4", people=1, frame=12, time=0.4))
+    file = boxes.read(tmp_path / "run.jsonl")
+    expected = Box(-3.25, 2, 90, 90)
+    assert list(file.of(source("a.jpg"))) == [expected] * results.PEOPLE
+    assert list(file.of(source("broken.jpg"))) == []
+    assert list(file.of(source("walk.mp4"), 12)) == [expected]
+
+
+@pytest.mark.parametrize("column", ["image", "source", "file", "file_name", " Image "])
+def test_a_table_is_read_whatever_the_column_of_pictures_is_called(tmp_path: Path, column: str) -> None:
+    file = read(tmp_path, f"{column},score,X,y,w,h,note\na.jpg,0.5,2,3.25,5,7,x\nb.jpg,,-11,13,17.5,19,\n")
+    assert list(file.of(source("a.jpg"))) == [A]
+    assert list(file.of(source("b.jpg"))) == [B]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_table_of_a_spreadsheet_may_have_decimal_commas(tmp_path: Path, separator: str) -> None:
+    text = "image;x;y;w;h\r\na.jpg;2;3,25;5;7\r\n\r\n".replace(";", separator)
+    assert list(read(tmp_path, text).of(source("a.jpg"))) == [A]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("content", ["image,x,y,w,h\nДаша.jpg,2,3.25,5,7\n", json.dumps(detections("Даша.jpg"))])
+def test_the_encodings_of_text_editors_are_read(tmp_path: Path, encoding: str, content: str) -> None:
+    assert list(read(tmp_path, content.encode(encoding)).of(source("Даша.jpg"))) == [A]
+
+
+def test_a_name_of_any_bytes_is_found(tmp_path: Path) -> None:
+    file = read(tmp_path, b"image,x,y,w,h\n\xff\xfe.jpg,2,3.25,5,7\n")
+    assert list(file.of(source(os.fsdecode(b"\xff\xfe.jpg")))) == [A]
+
+
+def test_rows_below_the_least_score_are_left_out(tmp_path: Path) -> None:
+    file = read(tmp_path, "image,x,y,w,h,score\na.jpg,2,3,5,7,0.2\na.jpg,23,29,31,37,0.4\n", min_score=0.3)
+    assert list(file.of(source("a.jpg"))) == [C]
+
+
+# ---- frames of videos --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "source,frame,x,y,w,h\nv/walk.mp4,5,2,3.25,5,7\nv/walk.mp4,7,-11,13,17.5,19\nv/walk.mp4,11,,,,\n",
+        lines(record("walk.mp4", A, frame=5), record("walk.mp4", B, frame=7), record("walk.mp4", frame=11)),
+        detections("walk_000000000005", "walk_000000000007"),
+        detections("walk_000000000005.jpg", "walk_000000000007.jpg"),
+        detections("v/walk.mp4_000000000005", "v/walk.mp4_000000000007"),
+    ],
+)
+def test_each_frame_of_a_video_has_its_own_boxes(tmp_path: Path, content: object) -> None:
+    file = read(tmp_path, content)
+    walk = source("v/walk.mp4")
+    assert [list(file.of(walk, frame)) for frame in (5, 6, 7, 11)] == [[A], [], [B], []]
+    assert file.unmatched().count == 0
+
+
+def test_boxes_that_posehg_writes_for_frames_under_cocos_names_are_found_by_them(tmp_path: Path) -> None:
+    names = [coco.image_id("v/walk.mp4", frame) for frame in (0, 5)]
+    file = read(tmp_path, detections(*names))
+    assert [list(file.of(source("v/walk.mp4"), frame)) for frame in (0, 5)] == [[A], [B]]
+
+
+def test_a_frame_has_no_boxes_of_another_video_or_of_a_picture(tmp_path: Path) -> None:
+    file = read(tmp_path, [*detections("run_000000000005", "walk.mp4"), detection("walk.jpg", C)])
+    assert list(file.of(source("walk.mp4"), 5)) == []
+    assert list(file.of(source("walk.jpg"))) == [C]
+
+
+def test_a_picture_that_was_a_frame_is_found_by_its_name(tmp_path: Path) -> None:
+    file = read(tmp_path, detections("walk_000000000005.jpg"))
+    assert list(file.of(source("walk_000000000005.jpg"))) == [A]
+
+
+# ---- which picture is meant --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("named", "given", "relative"),
+    [
+        ("a.jpg", "a.jpg", ""),
+        ("photos/a.jpg", "photos/a.jpg", ""),
+        ("/elsewhere/photos/a.jpg", "mine/a.jpg", ""),
+        ("C:\\photos\\a.jpg", "mine/a.jpg", ""),
+        ("./photos/../photos/a.jpg", "photos/a.jpg", "a.jpg"),
+        ("train/a.jpg", "photos/train/a.jpg", "train/a.jpg"),
+        ("a", "photos/a.jpg", ""),
+        ("a.png", "photos/a.jpg", ""),
+        ("a.b", "photos/a.b.jpg", ""),
+        ("https://host/photos/a.jpg", "https://host/photos/a.jpg", ""),
+        ("a.jpg", "https://host/photos/a.jpg?size=7", "a-1234.jpg"),
+        ("my photo.jpg", "https://host/my%20photo.jpg", ""),
+        ("-", "-", "stdin"),
+        (785, "val2017/000000000785.jpg", ""),
+        (785, "COCO_val2014_000000000785.jpg", ""),
+        ("785", "000000000785.jpg", ""),
+        (785, "785.jpg", ""),
+        ("000000000785.jpg", "COCO_val2014_000000000785.jpg", ""),
+    ],
+)
+def test_a_picture_is_found_under_any_of_its_names(tmp_path: Path, named: object, given: str, relative: str) -> None:
+    assert list(read(tmp_path, detections(named)).of(source(given, relative))) == [A]
+
+
+@pytest.mark.parametrize(
+    ("named", "given"),
+    [
+        ("a.jpg", "b.jpg"),
+        ("a.jpg", "A.jpg"),
+        ("a", "aa.jpg"),
+        ("a.b.jpg", "a.jpg"),
+        (785, "0785.jpg"),
+        (785, "walk_000000000785.jpg"),
+        (785, "000000007850.jpg"),
+        ("0785", "000000000785.jpg"),
+        ("a.jpg", "-"),
+    ],
+)
+def test_other_pictures_are_not_found(tmp_path: Path, named: object, given: str) -> None:
+    assert list(read(tmp_path, detections(named)).of(source(given))) == []
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("names", "given", "expected"),
+    [
+        (["a.jpg", "x/a.jpg"], "a.jpg", 0),
+        (["x/a.jpg", "y/a.jpg"], "/data/y/a.jpg", 1),
+        (["v/x/a.jpg", "w/x/a.jpg"], "/data/w/x/a.jpg", 1),
+        (["a.jpg", "a.png", "a"], "photos/a.png", 1),
+        (["x/a.png", "y/a.png"], "photos/y/a.jpg", 1),
+        ([785, "000000000785.png"], "000000000785.jpg", 1),
+        (["a.jpg", "b/a.jpg"], "photos/a.jpg", 0),
+    ],
+)
+def test_the_closest_name_wins(tmp_path: Path, names: list[object], given: str, expected: int, order: int) -> None:
+    file = read(tmp_path, detections(*names)[::order])
+    assert list(file.of(source(given))) == [(A, B, C)[expected]]
+
+
+def test_two_names_that_are_as_close_are_an_error(tmp_path: Path) -> None:
+    file = read(tmp_path, detections("x/a.jpg", "y/a.jpg"))
+    with pytest.raises(InputError, match=r"z/a\.jpg may be x/a\.jpg or y/a\.jpg in .*boxes\."):
+        file.of(source("z/a.jpg"))
+
+
+def test_a_name_with_more_folders_and_one_that_is_whole_are_an_error(tmp_path: Path) -> None:
+    """The picture may have been b/a.jpg below this folder's parent, or a.jpg in this folder."""
+    file = read(tmp_path, detections("a.jpg", "b/a.jpg"))
+    with pytest.raises(InputError, match=r"photos/b/a\.jpg may be b/a\.jpg or a\.jpg"):
+        file.of(source("photos/b/a.jpg", "a.jpg"))
+    assert list(file.of(source("photos/b/a.jpg", "b/a.jpg"))) == [B]
+
+
+def test_pictures_of_the_same_name_in_different_folders_are_not_mixed(tmp_path: Path) -> None:
+    file = read(tmp_path, detections("x/a.jpg", "y/b.jpg"))
+    assert list(file.of(source("photos/y/a.jpg", "y/a.jpg"))) == []
+    assert list(file.of(source("photos/x/a.jpg", "x/a.jpg"))) == [A]
+
+
+def test_a_listed_picture_without_boxes_does_not_get_those_of_its_namesake(tmp_path: Path) -> None:
+    content = annotated(images=[{"id": 11, "file_name": "x/a.jpg"}, {"id": 7, "file_name": "y/a.jpg"}])
+    file = read(tmp_path, content)
+    assert list(file.of(source("photos/y/a.jpg", "a.jpg"))) == []
+
+
+def test_boxes_below_the_least_score_still_say_which_picture_is_which(tmp_path: Path) -> None:
+    file = read(tmp_path, [detection("x/a.jpg"), detection("y/a.jpg", B, score=0.1)], min_score=0.3)
+    assert list(file.of(source("photos/y/a.jpg", "a.jpg"))) == []
+
+
+def test_one_name_cannot_be_that_of_two_pictures(tmp_path: Path) -> None:
+    file = read(tmp_path, detections("a.jpg"))
+    first, second = source("x/a.jpg", "x/a.jpg"), source("y/a.jpg", "y/a.jpg")
+    assert list(file.of(first)) == [A]
+    with pytest.raises(InputError, match=r"^a\.jpg in .*boxes may be x/a\.jpg or y/a\.jpg\."):
+        file.of(second)
+    assert list(file.of(first)) == [A]
+
+
+def test_who_has_the_closer_name_keeps_the_boxes(tmp_path: Path) -> None:
+    file = read(tmp_path, detections("a.jpg"))
+    assert list(file.of(source("x/a.jpg", "x/a.jpg"))) == [A]
+    assert list(file.of(source("y/a.png", "y/a.png"))) == []
+
+
+def test_boxes_that_were_given_to_the_wrong_picture_are_told(tmp_path: Path) -> None:
+    file = read(tmp_path, detections("a.jpg"))
+    file.of(source("a.png"))
+    with pytest.raises(InputError, match=r"may be a\.png or a\.jpg"):
+        file.of(source("a.jpg"))
+
+
+names = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=3).map("/".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(names, min_size=1, max_size=5, unique=True), st.randoms())
+def test_every_picture_of_a_tree_gets_its_own_boxes(files: list[str], random: Any) -> None:
+    """Wherever the tree lies, and whatever the order."""
+    entries = [boxes.Entry(f"{name}.jpg", None, Box(number, 0, 1, 1)) for number, name in enumerate(files)]
+    file = BoxFile(Path("boxes.csv"), entries)
+    order = list(enumerate(files))
+    random.shuffle(order)
+    for number, name in order:
+        assert list(file.of(source(f"/elsewhere/{name}.jpg", f"{name}.jpg"))) == [Box(number, 0, 1, 1)]
+    assert file.unmatched().count == 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(names, max_size=5, unique=True), st.lists(names, max_size=5, unique=True))
+def test_no_two_pictures_get_the_same_boxes(listed: list[str], asked: list[str]) -> None:
+    entries = [boxes.Entry(f"{name}.jpg", None, Box(number, 0, 1, 1)) for number, name in enumerate(listed)]
+    file = BoxFile(Path("boxes.csv"), entries)
+    given = []
+    for name in asked:
+        try:
+            given += file.of(source(f"photos/{name}.jpg", f"{name}.jpg"))
+        except InputError:
+            continue
+    assert len(given) == len(set(given))
+
+
+def test_names_that_nobody_asked_for_are_counted_and_the_first_are_named(tmp_path: Path) -> None:
+    given = [*detections("a.jpg", "b.jpg", "walk_000000000005"), *(detection(f"{n}.jpg") for n in range(7))]
+    file = read(tmp_path, given)
+    assert file.unmatched(limit=3) == boxes.Unmatched(10, ("a.jpg", "b.jpg", "walk_000000000005"))
+    file.of(source("a.jpg"))
+    file.of(source("walk.mp4"), 0)
+    file.of(source("other.jpg"))
+    assert file.unmatched(limit=3) == boxes.Unmatched(8, ("b.jpg", "0.jpg", "1.jpg"))
+    assert len(file.unmatched().names) == 5
+
+
+def test_many_pictures_are_found_in_little_time(tmp_path: Path) -> None:
+    """Also where all are called alike, and those of the shared names of folders are many."""
+    count = 2003
+    file = read(tmp_path, [detection(f"{n}/img.jpg", Box(n, 0, 1, 1)) for n in range(count)])
+    begin = time.process_time()
+    for n in range(count):
+        assert list(file.of(source(f"photos/{n}/img.jpg", f"{n}/img.jpg"))) == [Box(n, 0, 1, 1)]
+    assert time.process_time() - begin < 2
+
+
+# ---- what cannot be read -----------------------------------------------------------------------------------------
+
+
+def bad_box(*numbers: object) -> list[Any]:
+    return [detection("a.jpg"), {"image_id": "a.jpg", "bbox": list(numbers)}]
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+BAD = {
+    "empty": ("", "boxes: it is empty"),
+    "white space": (" \n\t\n", "it is empty"),
+    "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "it is not a text file"),
+    "half UTF-16": (b"\xff\xfea", "it is not a text file"),
+    "cut short": ('[{"image_id": 7, "bbox": [1, 2', "it is not JSON, or was cut short"),
+    "deep": (DEEP, "its brackets are too deep"),
+    "no list": ('{"boxes": []}', "it has neither images and annotations nor posehg's people"),
+    "a list of lists": ([[1, 2, 3, 5]], "boxes, detection 1: it is a list, not an object"),
+    "no picture": ([{"bbox": [1, 2, 3, 5]}], "boxes, detection 1: it has no image_id"),
+    "picture null": ([{"image_id": None, "bbox": [1, 2, 3, 5]}], "detection 1: a picture has a name or a number"),
+    "picture true": ([{"image_id": True, "bbox": [1, 2, 3, 5]}], "detection 1: a picture has a name or a number"),
+    "picture empty": ([{"image_id": " ", "bbox": [1, 2, 3, 5]}], "detection 1: a picture has a name or a number"),
+    "no box": ([detection("a.jpg"), {"image_id": "a.jpg"}], "boxes, detection 2: it has no bbox"),
+    "keypoints only": ([{"image_id": 7, "keypoints": [], "score": 1}], "detection 1: it has no bbox"),
+    "box null": ([{"image_id": 7, "bbox": None}], "detection 1: its bbox is null, not"),
+    "box object": ([{"image_id": 7, "bbox": {"x": 1}}], "detection 1: its bbox is an object, not"),
+    "three numbers": (bad_box(1, 2, 3), "detection 2: a box is four numbers x, y, w, h, not 3"),
+    "five numbers": (bad_box(1, 2, 3, 5, 7), "not 5"),
+    "nested": (bad_box([1, 2], [3, 5], 1, 1), "detection 2: its bbox holds a list, not a number"),
+    "text": (bad_box("1", 2, 3, 5), "detection 2: its bbox holds '1', not a number"),
+    "long text": (bad_box("1" * 1000, 2, 3, 5), r"holds '1{39}\.\., not a number"),
+    "truth": (bad_box(True, 2, 3, 5), "its bbox holds True"),
+    "NaN": (bad_box(math.nan, 2, 3, 5), "detection 2: a box on a picture cannot have the number nan"),
+    "infinity": (bad_box(1, math.inf, 3, 5), "cannot have the number inf"),
+    "huge": (bad_box(1, 2, 3, 1e7), "cannot have the number 10000000.0"),
+    "huge integer": (bad_box(1, -(10**400), 3, 5), r"cannot have the number -10{38}\.\."),
+    "no width": (bad_box(1, 2, 0, 5), "detection 2: a box cannot be 0 wide and 5 high"),
+    "negative": (bad_box(1, 2, 3, -5), "a box cannot be 3 wide and -5 high"),
+    "a score in words": ([detection(7, score="high")], "detection 1: a score is a number, not 'high'"),
+    "a score of NaN": ([detection(7, score=math.nan)], "a score is a number, not nan"),
+    "nobody": ([detection(7, category_id=0)], "no box is of category 1, the first one is of 0"),
+    "other categories": (
+        annotated(categories=[{"id": 3, "name": "dog"}, {"id": 5, "name": "cat"}]),
+        "none of its categories is person, but 'dog', 'cat'",
+    ),
+    "images null": (annotated(images=None), "where a list is expected of each image, there is null"),
+    "image without id": (annotated(images=[{"file_name": "a.jpg"}]), "image 1: it has no id"),
+    "image twice": (annotated(images=[{"id": 7}, {"id": 7}]), "image 2: another image has the id 7"),
+    "name twice": (
+        annotated(images=[{"id": 7, "file_name": "a.jpg"}, {"id": 11, "file_name": "a.jpg"}]),
+        r"image 2: another image has the name a\.jpg",
+    ),
+    "unknown image": (
+        annotated(annotations=[{"image_id": 17, "bbox": [1, 2, 3, 5]}]),
+        "annotation 1: there is no image 17",
+    ),
+    "annotation number": (annotated(annotations=[7]), "annotation 1: it is 7, not an object"),
+    "category without id": (annotated(categories=[{"name": "person"}]), "categories: it has no id"),
+    "a later record": ({**record("a.jpg", A), "posehg": 2}, "line 1: it is of version 2, and posehg reads 1"),
+    "a record without people": ({"posehg": 1, "source": "a.jpg"}, "line 1: where a list is expected of each person"),
+    "a record without source": ({"posehg": 1, "people": []}, "line 1: a picture has a name"),
+    "a frame of text": ({**record("a.mp4", A), "frame": "5"}, "line 1: a frame has a number from 0 on, not '5'"),
+    "a frame below 0": ({**record("a.mp4", A), "frame": -1}, "a frame has a number from 0 on, not -1"),
+    "half a frame": ({**record("a.mp4", A), "frame": 0.5}, "a frame has a number from 0 on, not 0.5"),
+    "a broken line": (
+        lines(record("a.jpg", A)) + "\n" + '{"posehg": 1, "sou',
+        "line 3: it is not a record of posehg, or was cut short",
+    ),
+    "a broken person": (
+        lines(record("a.jpg", A), {**record("b.jpg"), "people": [{"bbox": [1, 2, 3, 0]}]}),
+        "line 2, person 1: a box cannot be 3 wide and 0 high",
+    ),
+    "no table": ("hello world", "it has no column image, x, y, w, h"),
+    "no header": ("a.jpg,1,2,3,5\n", "it has no column image, x, y, w, h"),
+    "no height": ("image,x,y,w\na.jpg,1,2,3\n", "it has no column h"),
+    "two columns": ("image,x,y,w,h,x\n", "two columns are called x"),
+    "short row": ("image,x,y,w,h\na.jpg,1,2,3\n", "row 2: it has 4 cells, the first row 5"),
+    "no number": (
+        "image,x,y,w,h\na.jpg,1,2,3,5\n\na.jpg,1,2,three,5\n",
+        "row 4: 'three' in the column w is not a number",
+    ),
+    "NaN in a table": ("image,x,y,w,h\na.jpg,nan,2,3,5\n", "row 2: a box on a picture cannot have the number nan"),
+    "empty cell": ("image,x,y,w,h\na.jpg,,2,3,5\n", "row 2: a box is four numbers x, y, w, h, and some are missing"),
+    "no name": ("image,x,y,w,h\n,1,2,3,5\n", "row 2: a picture has a name"),
+    "half a frame in a table": ("image,frame,x,y,w,h\na.mp4,0.5,1,2,3,5\n", "row 2: a frame has a number"),
+    "open quote": ('image,x,y,w,h\n"a.jpg,1,2,3,5\n', "it is not a table, or was cut short"),
+    "a long cell": ("image,x,y,w,h\n" + "a" * 200_000 + ",1,2,3,5\n", "it is not a table, or was cut short"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_wrong_is_told_with_the_file_and_the_place(tmp_path: Path, name: str) -> None:
+    content, message = BAD[name]
+    with pytest.raises(InputError, match=message) as raised:
+        read(tmp_path, content)
+    assert str(raised.value).startswith(str(tmp_path / "boxes"))
+    assert "\n" not in str(raised.value)
+    assert raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("header", "hint"),
+    [
+        ("imgae,x,y,w,h", "Is imgae meant to be image?"),
+        ("filename,x,y,w,h", "Is filename meant to be file_name?"),
+        ("image,x,y,width,h", "Is width meant to be w?"),
+        ("image,x1,y1,x2,y2", "w is x2 - x1"),
+    ],
+)
+def test_a_column_that_is_called_otherwise_is_guessed(tmp_path: Path, header: str, hint: str) -> None:
+    with pytest.raises(InputError) as raised:
+        read(tmp_path, f"{header}\na.jpg,1,2,3,5\n")
+    assert hint in raised.value.hint
+
+
+def test_the_table_of_joints_is_no_table_of_boxes(tmp_path: Path) -> None:
+    csv.write(tmp_path / "run.csv", results.result())
+    with pytest.raises(InputError, match=r"run\.csv: it has no column w, h"):
+        boxes.read(tmp_path / "run.csv")
+
+
+def test_a_folder_or_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder, not a file of boxes"):
+        boxes.read(tmp_path)
+    with pytest.raises(InputError, match=r"There is no file .*nothing\.json"):
+        boxes.read(tmp_path / "nothing.json")
+    with pytest.raises(InputError, match="There is no file"):
+        boxes.read("a\0b.json")
+
+
+def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = written(tmp_path / "boxes.json", detections("a.jpg"))
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(InputError, match=r"boxes\.json may not be read"):
+        boxes.read(path)
+
+
+def test_a_file_beyond_the_limit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "boxes.json", detections("a.jpg"))
+    monkeypatch.setattr(boxes, "MAX_BYTES", path.stat().st_size - 1)
+    with pytest.raises(InputError, match=r"boxes\.json is larger than"):
+        boxes.read(path)
+
+
+def consult(file: BoxFile, names: Sequence[str]) -> None:
+    for name in names:
+        for frame in (None, 0):
+            for box in file.of(source(name), frame):
+                assert box.w > 0
+                assert box.h > 0
+    assert file.unmatched().count >= 0
+
+
+def try_to_read(path: Path) -> None:
+    """Boxes or an InputError, and nothing else."""
+    with contextlib.suppress(InputError):
+        consult(boxes.read(path, min_score=0.25), ["a.jpg", "walk.mp4", "000000000785.jpg"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_no_bytes_end_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    try_to_read(written(tmp_path_factory.getbasetemp() / "bytes", content))
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.integers(0, 3)
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner))
+bbox = st.lists(st.floats(1, 9) | scalars, min_size=4, max_size=4) | values
+image = st.sampled_from(["a.jpg", "walk.mp4", "walk_000000000000", 785, 7]) | values
+people = st.lists(st.fixed_dictionaries({}, optional={"bbox": bbox, "score": scalars}) | values, max_size=3)
+entry = st.fixed_dictionaries(
+    {},
+    optional={"image_id": image, "bbox": bbox, "category_id": st.sampled_from([1, 1, 3]) | values, "score": scalars},
+)
+shape = st.one_of(
+    values,
+    st.lists(entry | values, max_size=4),
+    st.fixed_dictionaries(
+        {"posehg": st.just(1) | values, "source": image, "frame": scalars, "people": people | values}
+    ),
+    st.fixed_dictionaries(
+        {
+            "images": st.lists(st.fixed_dictionaries({"id": image}, optional={"file_name": image}) | values, max_size=3)
+            | values,
+            "annotations": st.lists(entry, max_size=3) | values,
+        },
+        optional={
+            "categories": st.lists(st.fixed_dictionaries({"id": scalars, "name": st.just("person") | values})) | values
+        },
+    ),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(shape, min_size=1, max_size=3))
+def test_no_json_ends_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, content: list[object]) -> None:
+    text = "\n".join(map(json.dumps, content))
+    try_to_read(written(tmp_path_factory.getbasetemp() / "json", text))
+
+
+cell = st.sampled_from(["a.jpg", "walk.mp4", "0", "1", "7.5", "", "-1", "nan", "1e9", "1,5", '"']) | st.text(max_size=4)
+header = st.lists(st.sampled_from(["image", "x", "y", "w", "h", "frame", "score"]), max_size=7) | st.just(
+    ["image", "x", "y", "w", "h", "frame"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(header, st.lists(st.lists(cell, min_size=5, max_size=7), max_size=3), st.sampled_from(",;\t"))
+def test_no_table_ends_in_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, columns: list[str], rows: list[list[str]], separator: str
+) -> None:
+    text = "\n".join(separator.join(row) for row in [columns, *rows])
+    try_to_read(written(tmp_path_factory.getbasetemp() / "table", text.encode("utf-8", "surrogatepass")))
+
+
+@pytest.mark.shared
+def test_a_detectors_file_of_coco_is_read(shared: Path) -> None:
+    folder = shared / "samples" / "mmpose_coco"
+    path = folder / "test_coco_det_AP_H_56.json"
+    listed = json.loads(path.read_text())
+    file = boxes.read(path)
+    for picture in sorted(folder.glob("*.jpg")):
+        expected = [tuple(entry["bbox"]) for entry in listed if entry["image_id"] == int(picture.stem)]
+        assert expected
+        assert [box.as_tuple() for box in file.of(source(str(picture)))] == expected
