@@ -201,7 +201,7 @@ def _tell(request: Request, account: Account) -> None:
         guard.note(f"Nobody was found in {account.empty:,} of {len(sources):,} {what}.")
     if account.failed and len(sources) > 1:
         failed = len(account.failed)
-        others = "the others are done" if failed < len(request.todo) else "none is done"
+        others = "the others are done" if failed < len(sources) else "none is done"
         names = f": {_listed(account.failed, failed)}" if request.shown.quiet else ""
         guard.note(f"{failed:,} of {len(sources):,} {what} failed; {others}{names}.")
 

@@ -79,23 +79,23 @@ class Tracker:
         self.options, self.most = options, most
         self._tracks: tuple[Track, ...] = ()
         self._ids = 0
-        self._since_search: int | None = None
-        """Frames; None: there was no search yet."""
+        self._frame = 0
+        self._searched: int | None = None
+        """The last frame of which the whole picture was searched."""
 
     def __call__(self, image: Image, time: float) -> list[Pose]:
+        self._frame += 1
         tracks = self._remembered(time)
         answers = self._answers(tracks, image, time)
         seen = self._recognised(tracks, answers, time)
         new: list[Pose] = []
         if self._search_is_due(tracks, seen):
-            self._since_search = 0
+            self._searched = self._frame
             followed = [sighting.pose for sighting in seen.values()]
             others = distinct([*followed, *self._find(image)], self.options.repeat)[len(followed) :]
             back = self._recognised([track for track in tracks if track.id not in seen], others, time)
             seen |= back
             new = _without(others, back)
-        elif self._since_search is not None:
-            self._since_search += 1
         self._tracks = self._most(self._moved_on(tracks, seen, new, time))
         return [track.pose for track in self._tracks if not track.missed]
 
@@ -113,7 +113,7 @@ class Tracker:
 
     def _remembered(self, time: float) -> list[Track]:
         memory, grace = self.options.memory, self.options.grace
-        return [t for t in self._tracks if time - t.time <= min(memory, t.time - t.begun + grace)]
+        return [t for t in self._tracks if abs(time - t.time) <= min(memory, t.time - t.begun + grace)]
 
     def _recognised(self, tracks: Sequence[Track], poses: Sequence[Pose], time: float) -> dict[int, _Sighting]:
         """A person's id -> how they were seen; those alone who were."""
@@ -167,12 +167,14 @@ class Tracker:
         return max(off) <= options.off_middle * pose.box.w
 
     def _search_is_due(self, tracks: Iterable[Track], seen: Collection[int]) -> bool:
-        since, options = self._since_search, self.options
-        if since is None:
+        options = self.options
+        if self._searched is None:
             return True
         if self.most is not None and len(seen) >= self.most:
             return False
-        lost = any(options.patience <= track.missed <= since for track in tracks if track.id not in seen)
+        since = self._frame - self._searched
+        missing = [track.missed for track in tracks if track.id not in seen]  # in frames before this one
+        lost = any(options.patience <= missed + 1 <= since for missed in missing)
         return since >= options.every or (since >= options.pause and (lost or not seen))
 
 
