@@ -23,7 +23,7 @@ def pose(seed: int, id: int | None = 1, size: float = 130.0) -> Pose:
 
 
 def shifted(one: Pose, x: float, y: float = 0.0) -> Pose:
-    return replace(one, keypoints=one.keypoints + (x, y))
+    return replace(one, keypoints=one.keypoints + np.array([x, y]))
 
 
 def trembling(frames: int, spread: float, size: float = 130.0) -> list[Pose]:

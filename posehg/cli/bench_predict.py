@@ -21,7 +21,7 @@ _PARTS = {
     "network": "network",
     "decode": "decode: heatmaps to joints",
     "draw": "draw: the skeleton on the picture",
-    "write": "write: encode the PNG",
+    "write": "write: encode the file",
 }
 _WAYS = {"whole": "--whole", "one": "--people one", "all": "--people all"}
 

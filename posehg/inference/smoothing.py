@@ -40,6 +40,10 @@ class OneEuro:
     away: seconds after which somebody who was not there starts afresh and is forgotten.
     threshold: a joint of a lower score is given as it is, and starts afresh when it is found again.
 
+    The defaults are the knee of what tests/benchmarks/smoothing.py measures with the bundled weights: the trembling of
+    joints that are still falls to a half, from 1.8 % to 1.0 % of the person's longer side a frame, and people who walk
+    lag by 10 ms. A beta of 30 lets through 1.2 % and lags by 3 ms, one of 3 0.7 % and 27 ms.
+
     People are told apart by their ids; a pose without one is given as it is. Times may be irregular. A frame of the
     same time as the one before says nothing of the motion, and one before it starts everything afresh.
     """

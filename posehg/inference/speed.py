@@ -33,6 +33,7 @@ from posehg.network import StackedHourglass, parameters
 from posehg.outputs import Found, Look, Result
 from posehg.outputs import image as pictures
 from posehg.outputs.behind import behind
+from posehg.outputs.plan import in_folder
 from posehg.poses import Pose
 
 Way = Literal["whole", "one", "all"]
@@ -178,7 +179,8 @@ def measure(
     if photo is None:
         note("Rendering a picture")
         photo = _rendered(folder / "rendered.jpg")
-    work = _Work(estimator, choice.model, photo, folder / "drawn.png")
+    [file] = in_folder(folder, ["image"]).of(Path(f"drawn{photo.suffix}"), moving=False).pictures
+    work = _Work(estimator, choice.model, photo, file.path())
     image = work.read()
     note("Warming up")
     _warm_up(work, image)

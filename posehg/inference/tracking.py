@@ -25,8 +25,8 @@ Find = Callable[[Image], Sequence[Pose]]
 class Following:
     """How people are followed.
 
-    every: frames from one search of the whole picture to the next. A search takes about as long as 30 frames of two
-        people: so it is a quarter of the work.
+    every: frames from one search of the whole picture to the next. On a processor a search takes about as long as 30
+        frames of two people, so it is a quarter of the work.
     patience: frames that somebody is lost before the picture is searched for them. Nobody being seen does not wait.
     pause: frames between two searches, at least.
     memory: seconds after which somebody who is not seen is forgotten, and has a new id if they return.
@@ -56,7 +56,7 @@ class Following:
 
 @dataclass(frozen=True, eq=False)
 class _Sighting:
-    """The pose of somebody who is followed, its place among those of the frame, and how sure it is that it is theirs."""
+    """A pose of somebody who is followed, its place among those of the frame, and how sure it is that it is theirs."""
 
     place: int
     pose: Pose
@@ -113,7 +113,7 @@ class Tracker:
 
     def _remembered(self, time: float) -> list[Track]:
         memory, grace = self.options.memory, self.options.grace
-        return [t for t in self._tracks if abs(time - t.time) <= min(memory, t.time - t.begun + grace)]
+        return [t for t in self._tracks if abs(time - t.time) <= min(memory, abs(t.time - t.begun) + grace)]
 
     def _recognised(self, tracks: Sequence[Track], poses: Sequence[Pose], time: float) -> dict[int, _Sighting]:
         """A person's id -> how they were seen; those alone who were."""

@@ -66,9 +66,8 @@ def measure(estimator: Estimator, street: Street, frames: int, options: Followin
     for name, share in count.shares():
         print(f"  {share:7.1%} of persons {name}")
     print(f"  {count.strays} poses of nobody; {count.ids} ids")
-    print(
-        f"  {frames / seconds:.1f} frames a second; {early:.0f} MB after a tenth of them, {resident():.0f} MB at the end"
-    )
+    print(f"  {frames / seconds:.1f} frames a second")
+    print(f"  {early:.0f} MB after a tenth of them, {resident():.0f} MB at the end", flush=True)
 
 
 class Count:
@@ -103,9 +102,7 @@ class Count:
             if self._last.get(person, id) != id:
                 self.switches += 1
                 if self.verbose:
-                    print(
-                        f"  frame {number}: person {person}: id {self._last[person]} -> {id}; hidden {moment.hidden:.2f}"
-                    )
+                    print(f"  frame {number}: person {person}: id {self._last[person]} -> {id}", flush=True)
             self._last[person] = id
         self.kept += not wrong
 
