@@ -16,7 +16,7 @@ def predict(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...",
+            metavar="INPUT",
             help='Pictures, videos, folders, "patterns*.jpg", @list.txt, web addresses, - (standard input), webcam.',
         ),
     ],

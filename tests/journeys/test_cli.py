@@ -55,7 +55,7 @@ def test_help_fits_into_80_columns_with_a_help_for_every_option(
     ("arguments", "sentence", "where"),
     [
         (("predct", "a.jpg"), "No such command 'predct'. Did you mean 'predict'?", "posehg --help"),
-        (("predict",), "Missing argument 'INPUT...'.", "posehg predict --help"),
+        (("predict",), "Missing argument 'INPUT'.", "posehg predict --help"),
         (("predict", "a.jpg", "--bax", "1"), "No such option: --bax", "posehg predict --help"),
         (("predict", "a.jpg", "--style", "fat"), "'fat' is not one of", "posehg predict --help"),
         (("predict", "a.jpg", "-t", "3"), "Invalid value for '--threshold' / '-t'", "posehg predict --help"),
