@@ -1,0 +1,484 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise, permutations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from posehg import heatmaps
+from posehg.geometry import Affine, Box
+from posehg.images import Image
+from posehg.inference.estimator import Estimator, View
+from posehg.inference.likeness import THRESHOLD
+from posehg.inference.track import Motion, Track, matched
+from posehg.inference.tracking import Following, Tracker
+from posehg.poses import Pose
+from posehg.skeletons import MPII
+from tests.stubs import SQUARE, tiny
+
+STEP = 0.04
+SIDE = 60
+RED, GREEN, BLUE = range(3)
+J = len(MPII.joints)
+
+
+class Colours(nn.Module):
+    """Somebody is a red, green or blue square: of those in the crop, the one nearest to its middle."""
+
+    def forward(self, crops: Tensor) -> list[Tensor]:
+        return [torch.stack([self._maps(crop) for crop in crops])]
+
+    @staticmethod
+    def _maps(crop: Tensor) -> Tensor:
+        _, rows, columns = crop.shape
+        points, nearest = torch.full((5, 2), float("nan")), 0.25
+        for channel in crop:
+            ys, xs = (channel > 0.5).nonzero(as_tuple=True)
+            if len(xs) < 20:
+                continue
+            x0, x1, y0, y1 = xs.min(), xs.max(), ys.min(), ys.max()
+            middle = torch.stack((x0 + x1, y0 + y1)) / 2
+            away = float((middle - (rows - 1) / 2).abs().max()) / rows
+            if away < nearest and 0.3 < float(max(x1 - x0, y1 - y0)) / rows < 0.95:
+                points = torch.stack([middle, *(torch.stack((x, y)).float() for y in (y0, y1) for x in (x0, x1))])
+                nearest = away
+        return (1 - nearest) * heatmaps.encode((points - 1.5) / 4, (rows // 4, columns // 4), sigma=1.0)
+
+
+class Watched(Estimator):
+    """Keeps the views of each call."""
+
+    def __init__(self) -> None:
+        super().__init__(tiny(SQUARE), "cpu", flip=False, network=Colours())  # type: ignore[arg-type]
+        self.asked: list[list[View]] = []
+
+    def __call__(self, views: Iterable[View]) -> Iterator[Pose]:
+        self.asked.append(list(views))
+        return super().__call__(self.asked[-1])
+
+
+class Finder:
+    """Finds every square of a picture, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.searches, self.rotation = 0, 0.0
+        self._estimator = Estimator(tiny(SQUARE), "cpu", flip=False, network=Colours())  # type: ignore[arg-type]
+
+    def __call__(self, image: Image) -> list[Pose]:
+        self.searches += 1
+        boxes = [Box.bounding(np.argwhere(image[..., channel] > 127)[:, ::-1]) for channel in range(3)]
+        squares = [self._estimator.person_box(box) for box in boxes if box is not None]
+        views = [View(image, box, self.rotation) for box in squares]
+        return [pose for pose in self._estimator(views) if pose.score >= THRESHOLD]
+
+
+def photo(
+    *squares: tuple[int, float, float] | tuple[int, float, float, int], size: tuple[int, int] = (240, 480)
+) -> Image:
+    """Squares (colour, x and y of the middle, side), the later before the earlier."""
+    image = np.zeros((*size, 3), dtype=np.uint8)
+    for colour, x, y, *sides in squares:
+        half = (sides[0] if sides else SIDE) // 2
+        left, top = max(0, round(x) - half), max(0, round(y) - half)
+        part = image[top : max(0, round(y) + half), left : max(0, round(x) + half)]
+        part[:] = 0
+        part[..., colour] = 255
+    return image
+
+
+def tracker(**options: object) -> tuple[Tracker, Watched, Finder]:
+    most = options.pop("most", None)
+    estimator, find = Watched(), Finder()
+    return Tracker(estimator, find, Following(**options), most), estimator, find  # type: ignore[arg-type]
+
+
+def ids(poses: Iterable[Pose]) -> list[int]:
+    return sorted(pose.id for pose in poses if pose.id is not None)
+
+
+def id_at(poses: Sequence[Pose], x: float, within: float = 8.0) -> int | None:
+    """The id of the pose whose middle is about there."""
+    return next((pose.id for pose in poses if abs(pose.keypoints[0, 0] - x) < within), None)
+
+
+# ---- following ---------------------------------------------------------------------------------------------------
+
+
+def test_somebody_is_followed_with_one_id_and_one_search() -> None:
+    follow, estimator, find = tracker()
+    for number in range(40):
+        x = 60 + 8 * number
+        (pose,) = follow(photo((RED, x, 120)), number * STEP)
+        assert pose.id == 1
+        assert abs(pose.keypoints[0] - (x, 120)).max() < 3
+    assert find.searches == 1
+    assert all(len(views) == 1 for views in estimator.asked[1:])
+
+
+def test_the_views_of_a_frame_are_asked_about_together() -> None:
+    follow, estimator, _ = tracker()
+    for number in range(5):
+        picture = photo((RED, 60, 120), (GREEN, 200, 120), (BLUE, 400, 120))
+        assert ids(follow(picture, number * STEP)) == [1, 2, 3]
+    assert [len(views) for views in estimator.asked] == [0, 3, 3, 3, 3]
+
+
+def test_somebody_fast_is_looked_for_where_they_will_be() -> None:
+    follow, estimator, _ = tracker()
+    for number in range(25):
+        follow(photo((RED, 60 + 15 * number, 120), size=(240, 600)), number * STEP)
+    ((view,),) = estimator.asked[-1:]
+    assert abs(view.box.center[0] - (60 + 15 * 24)) < 4
+
+
+@pytest.mark.parametrize(("first", "second"), [(RED, GREEN), (GREEN, RED)])
+@pytest.mark.parametrize("speed", [4, 5, 7])
+def test_two_who_cross_keep_their_ids(first: int, second: int, speed: int) -> None:
+    follow, _, find = tracker()
+    hidden = 0
+    for number in range(280 // speed + 1):
+        right, left = 90 + speed * number, 90 + 280 - speed * number
+        squares = {first: (first, right, 122), second: (second, left, 118)}
+        poses = follow(photo(squares[RED], squares[GREEN]), number * STEP)
+        if number == 0:
+            mine, theirs = id_at(poses, right), id_at(poses, left)
+            assert {mine, theirs} == {1, 2}
+        if abs(right - left) > SIDE:
+            assert (id_at(poses, right), id_at(poses, left)) == (mine, theirs)
+        hidden += len(poses) == 1
+    assert hidden  # else nobody was out of sight
+    assert find.searches <= 2
+
+
+def test_who_turns_up_is_found_by_the_next_search() -> None:
+    follow, _, find = tracker(every=7)
+    seen = [len(follow(photo((RED, 60, 120), *[(GREEN, 300, 120)] * (n >= 3)), n * STEP)) for n in range(15)]
+    assert seen == [1] * 7 + [2] * 8
+    assert find.searches == 3  # of frames 0, 7, 14
+
+
+def test_who_is_found_again_has_no_second_id() -> None:
+    follow, _, find = tracker(every=1)
+    for number in range(9):
+        poses = follow(photo((RED, 60 + 4 * number, 120), (GREEN, 300, 120)), number * STEP)
+        assert ids(poses) == [1, 2]
+    assert find.searches == 9
+
+
+@pytest.mark.parametrize(("gap", "expected"), [(1.0, [1]), (5.0, [2])])
+def test_who_returns_soon_has_the_old_id_and_later_a_new_one(gap: float, expected: list[int]) -> None:
+    follow, _, _ = tracker(memory=3.0, pause=1)
+    times = np.arange(60) * STEP
+    for time in times:
+        follow(photo((RED, 120, 120)), time)
+    away = np.arange(times[-1] + STEP, times[-1] + gap, STEP)
+    assert not any(follow(photo(), time) for time in away)
+    assert ids(follow(photo((RED, 140, 120)), away[-1] + STEP)) == expected
+
+
+def test_what_was_found_once_only_is_soon_forgotten() -> None:
+    follow, estimator, _ = tracker(grace=0.5)
+    follow(photo((RED, 120, 120)), 0.0)
+    for number in range(1, 25):
+        follow(photo(), number * STEP)
+    asked = [len(views) for views in estimator.asked[1:]]
+    assert asked == [1] * 12 + [0] * 12
+
+
+def test_nobody_is_looked_for_beyond_the_picture() -> None:
+    follow, estimator, _ = tracker()
+    for number in range(60):
+        follow(photo((RED, 400 + 9 * number, 120)), number * STEP)
+    assert estimator.asked[-1] == []
+
+
+@pytest.mark.parametrize("rotation", [90.0, 180.0, 270.0])
+def test_who_was_found_turned_is_looked_at_turned(rotation: float) -> None:
+    follow, estimator, find = tracker()
+    find.rotation = rotation
+    for number in range(4):
+        (pose,) = follow(photo((RED, 60 + 5 * number, 120)), number * STEP)
+        assert pose.rotation == rotation
+        assert abs(pose.keypoints[0] - (60 + 5 * number, 120)).max() < 3
+    assert [view.rotation for views in estimator.asked[1:] for view in views] == [rotation] * 3
+
+
+# ---- searches ----------------------------------------------------------------------------------------------------
+
+
+def test_somebody_lost_is_searched_for_once_after_some_patience() -> None:
+    follow, _, find = tracker(patience=3, pause=5, every=1000, memory=100)
+    searches = []
+    for number in range(60):
+        gone = number >= 20
+        follow(photo((GREEN, 300, 120), *[] if gone else [(RED, 60, 120)]), number * STEP)
+        searches.append(find.searches)
+    assert [number for number, (a, b) in enumerate(pairwise(searches), 1) if b > a] == [22]
+
+
+def test_where_nobody_is_it_is_searched_at_every_pause() -> None:
+    follow, _, find = tracker(pause=5)
+    assert not any(follow(photo(), number * STEP) for number in range(21))
+    assert find.searches == 5
+
+
+def test_somebody_who_jumps_is_picked_up_by_the_search() -> None:
+    follow, _, _ = tracker(patience=3, pause=1)
+    for number in range(20):
+        follow(photo((GREEN, 400, 120), (RED, 60, 120)), number * STEP)
+    frames = [follow(photo((GREEN, 400, 120), (RED, 130, 120)), number * STEP) for number in range(20, 26)]
+    assert ids(frames[0]) == [2]  # green
+    assert ids(frames[-1]) == [2, 3]  # red is too far away to be believed the same
+
+
+# ---- how many ----------------------------------------------------------------------------------------------------
+
+
+def test_no_more_are_followed_than_wanted_and_none_is_searched_for_then() -> None:
+    follow, estimator, find = tracker(most=2, every=5)
+    for number in range(12):
+        picture = photo((RED, 60, 120), (GREEN, 200, 120), (BLUE, 400, 120))
+        assert len(follow(picture, number * STEP)) == 2
+    assert find.searches == 1
+    assert max(len(views) for views in estimator.asked) == 2
+
+
+def test_of_one_at_a_time_who_is_lost_makes_room() -> None:
+    follow, _, _ = tracker(most=1, pause=1)
+    for number in range(8):
+        assert ids(follow(photo((RED, 60, 120)), number * STEP)) == [1]
+    for number in range(8, 16):
+        poses = follow(photo((GREEN, 400, 120)), number * STEP)
+        assert ids(poses) == [2]
+
+
+def test_the_lost_are_forgotten() -> None:
+    follow, estimator, _ = tracker(every=1, memory=1.0)
+    for number in range(200):  # each half a second another one, elsewhere
+        x = 60 + 120 * (number // 12 % 4)
+        follow(photo((number // 12 % 3, x, 60 + 120 * (number // 48 % 2))), number * STEP)
+    assert follow._ids > 10
+    assert max(len(views) for views in estimator.asked) <= 4
+
+
+# ---- odd times, odd frames ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("times", [[1.0] * 12, list(np.arange(12, 0, -1) * 0.1), [0.0, 0.0, 0.5, 0.1, 0.1, 0.7]])
+def test_equal_times_and_times_that_go_back_are_survived(times: list[float]) -> None:
+    follow, _, _ = tracker()
+    for number, time in enumerate(times):
+        (pose,) = follow(photo((RED, 60 + 3 * number, 120)), time)
+        assert pose.id == 1
+        assert np.isfinite(pose.keypoints).all()
+
+
+def test_a_video_that_begins_again_begins_with_nobody() -> None:
+    follow, _, _ = tracker()
+    for number in range(5):
+        follow(photo((RED, 60, 120)), 100 + number * STEP)
+    assert follow(photo(), 0.0) == []
+    assert not follow._tracks
+
+
+def test_frames_of_another_size_are_survived() -> None:
+    follow, _, _ = tracker(pause=1)
+    for number, size in enumerate([(240, 480), (97, 101), (1, 1), (480, 240), (240, 480)]):
+        follow(photo((RED, 60, 60), size=size), number * STEP)
+    assert len(follow(photo((RED, 60, 60)), 5 * STEP)) == 1
+
+
+class Guesses(nn.Module):
+    """Joints anywhere, surely; no two answers are the same."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.random = torch.Generator().manual_seed(seed)
+
+    def forward(self, crops: Tensor) -> list[Tensor]:
+        maps = torch.rand(len(crops), 5, 16, 16, generator=self.random)
+        return [maps * torch.rand(len(crops), 1, 1, 1, generator=self.random)]
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    sizes=st.lists(st.tuples(st.integers(1, 300), st.integers(1, 300)), min_size=1, max_size=3),
+    gaps=st.lists(st.floats(-0.5, 2), min_size=4, max_size=17),
+    most=st.sampled_from([None, 1, 3]),
+)
+def test_whatever_the_network_says_every_id_is_there_once(
+    seed: int, sizes: list[tuple[int, int]], gaps: list[float], most: int | None
+) -> None:
+    estimator = Estimator(tiny(SQUARE), "cpu", network=Guesses(seed))  # type: ignore[arg-type]
+    rng = np.random.default_rng(seed)
+
+    def find(image: Image) -> list[Pose]:
+        boxes = [Box.around(tuple(rng.uniform(0, 300, 2)), 97.0) for _ in range(5)]  # type: ignore[arg-type]
+        return list(estimator(View(image, box) for box in boxes))
+
+    follow = Tracker(estimator, find, Following(every=2, pause=1, min_score=0.0), most)
+    for number, time in enumerate(np.cumsum(gaps)):
+        poses = follow(np.zeros((*sizes[number % len(sizes)], 3), dtype=np.uint8), float(time))
+        assert len(poses) <= (most or len(poses))
+        assert len(set(ids(poses))) == len(poses)
+        assert all(pose.id is not None and pose.id >= 1 for pose in poses)
+        assert all(np.isfinite(pose.keypoints).all() for pose in poses)
+
+
+# ---- identify ----------------------------------------------------------------------------------------------------
+
+
+def body(x: float, seed: int = 0, size: float = 130.0) -> Pose:
+    """Somebody whose middle is about there."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(-size / 2, size / 2, (J, 2)) + np.array([x, 200])
+    return Pose(MPII, points, rng.uniform(0.5, 1, J), Box(x - 90, 110, 180, 180), 0.7)
+
+
+def identified(follow: Tracker, poses: Sequence[Pose], time: float) -> list[int | None]:
+    given = follow.identify(poses, time)
+    assert all(np.array_equal(a.keypoints, b.keypoints) for a, b in zip(given, poses, strict=True))
+    return [pose.id for pose in given]
+
+
+def test_given_poses_are_identified_whatever_their_order() -> None:
+    follow, estimator, find = tracker()
+    assert identified(follow, [body(100, 1), body(400, 2), body(700, 3)], 0.0) == [1, 2, 3]
+    assert identified(follow, [body(704, 3), body(104, 1)], STEP) == [3, 1]
+    assert identified(follow, [body(408, 2), body(1000, 4), body(108, 1)], 2 * STEP) == [2, 4, 1]
+    assert identified(follow, [], 3 * STEP) == []
+    assert estimator.asked == []
+    assert find.searches == 0
+
+
+def test_given_poses_that_cross_keep_their_ids() -> None:
+    follow, _, _ = tracker()
+    for number in range(60):
+        right, left = body(100 + 7 * number, 1), body(520 - 7 * number, 2)
+        poses = [left, right] if number % 2 else [right, left]
+        if abs(number - 30) < 5:
+            poses = [right]  # the other one is hidden
+        expected = [1 if pose is right else 2 for pose in poses]
+        assert identified(follow, poses, number * STEP) == expected
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**31), count=st.integers(0, 7))
+def test_every_given_pose_has_an_id_of_its_own(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    follow, _, _ = tracker()
+    for _ in range(4):
+        poses = [body(float(rng.uniform(0, 900)), int(rng.integers(9))) for _ in range(count)]
+        poses += poses[:1]  # once more the same one
+        found = identified(follow, poses, float(rng.uniform(0, 2)))
+        assert None not in found
+        assert len(set(found)) == len(poses)
+
+
+# ---- one track ---------------------------------------------------------------------------------------------------
+
+
+def walked(steps: int, speed: float, jitter: float = 0.0, step: float = STEP) -> Track:
+    rng, motion = np.random.default_rng(1), Motion()
+    track = Track.begin(1, body(0), 0.0)
+    for number in range(1, steps + 1):
+        pose = body(speed * number * step)
+        pose = replace(pose, keypoints=pose.keypoints + rng.normal(0, jitter, (J, 2)))
+        track = track.seen(pose, number * step, motion)
+    return track
+
+
+@settings(max_examples=15, deadline=None)
+@given(speed=st.floats(-400, 400), step=st.floats(0.01, 0.3))
+def test_the_velocity_becomes_that_of_the_person(speed: float, step: float) -> None:
+    track = walked(int(4 / step), speed, step=step)
+    assert track.velocity == pytest.approx([speed, 0], abs=0.02 * abs(speed) + 1e-6)
+    ahead = track.expected(track.time + step, Motion()).keypoints - track.pose.keypoints
+    assert ahead[:, 0] == pytest.approx(np.full(J, speed * step), rel=0.2, abs=1e-6)
+
+
+def test_a_trembling_pose_hardly_moves_anybody() -> None:
+    assert np.abs(walked(50, 0.0, jitter=2.0).velocity).max() < 20  # pixels a second; the joints make some 70
+
+
+def test_who_is_out_of_sight_slows_down() -> None:
+    track, motion = walked(100, 100.0), Motion(coasting=2.0)
+    ways = [
+        track.expected(track.time + after, motion).keypoints[0, 0] - track.pose.keypoints[0, 0] for after in range(9)
+    ]
+    assert ways[0] == 0
+    assert all(0 < b - a < 100 for a, b in pairwise(ways))
+    assert all(later - now < now - before for before, now, later in zip(ways, ways[1:], ways[2:], strict=False))
+    assert ways[-1] < 2.0 * 101
+
+
+def test_joints_that_are_not_found_are_kept_in_mind_for_a_while() -> None:
+    motion, track = Motion(), walked(10, 100.0)
+    whole = body(100.0 * 11 * STEP)
+    legless = np.where(np.arange(J) < 6, 0.05, whole.scores)
+    scattered = np.where(np.arange(J)[:, None] < 6, 0.0, whole.keypoints)
+    now = track.seen(replace(whole, keypoints=scattered, scores=legless), 11 * STEP, motion)
+    assert np.array_equal(now.pose.scores, legless)  # what is given is what was found
+    assert now.body.keypoints == pytest.approx(whole.keypoints, abs=1.0)
+    assert (now.body.scores[:6] > THRESHOLD).all()
+    for number in range(12, 60):
+        now = now.seen(replace(body(100.0 * number * STEP), scores=legless), number * STEP, motion)
+    assert (now.body.scores[:6] < THRESHOLD).all()
+
+
+def test_of_a_pose_that_may_be_somebody_elses_nothing_is_learned() -> None:
+    track, motion = walked(50, 100.0), Motion()
+    time = track.time + STEP
+    doubtful = track.seen(body(300.0), time, motion, trust=0.0)
+    assert np.array_equal(doubtful.velocity, track.velocity)
+    expected = track.expected(time, motion)
+    assert doubtful.body.keypoints.mean(axis=0) == pytest.approx(expected.keypoints.mean(axis=0), abs=1e-6)
+    assert np.array_equal(doubtful.pose.keypoints, body(300.0).keypoints)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**31), people=st.integers(0, 4), poses=st.integers(0, 4))
+def test_people_and_poses_are_paired_as_well_as_can_be(seed: int, people: int, poses: int) -> None:
+    rng, motion, least = np.random.default_rng(seed), Motion(), 0.1
+    tracks = [Track.begin(n, body(float(rng.uniform(0, 200)), 1), 0.0) for n in range(people)]
+    found = [body(float(rng.uniform(0, 200)), 1) for _ in range(poses)]
+    pairs = matched(tracks, found, STEP, motion, least)
+    assert len({pair.track for pair in pairs}) == len({pair.pose for pair in pairs}) == len(pairs)
+    assert all(0 <= pair.trust <= 1 for pair in pairs)
+
+    def worth(track: int, pose: int) -> float:
+        return max(0.0, tracks[track].likeness(found[pose], STEP, motion) - least)
+
+    assert all(worth(pair.track, pair.pose) > 0 for pair in pairs)
+    every = range(max(people, poses))
+    best = max(
+        sum(worth(a, b) for a, b in zip(every, order, strict=True) if a < people and b < poses)
+        for order in permutations(every)
+    )
+    assert sum(worth(pair.track, pair.pose) for pair in pairs) == pytest.approx(best)
+
+
+def test_a_pose_that_is_like_two_people_is_not_trusted() -> None:
+    motion = Motion()
+    alone = matched([Track.begin(1, body(0, 1), 0.0)], [body(5, 1)], STEP, motion, 0.1)
+    assert [pair.trust for pair in alone] == [1.0]
+    near = [Track.begin(1, body(0, 1), 0.0), Track.begin(2, body(10, 1), 0.0)]
+    (pair,) = matched(near, [body(4, 1)], STEP, motion, 0.1)
+    assert pair.track == 0
+    assert pair.trust < 0.3
+
+
+def test_likeness_does_not_depend_on_the_size_of_the_picture() -> None:
+    larger, motion = Affine([[5, 0, 30], [0, 5, -7], [0, 0, 1]]), Motion()
+    one, other = body(0, 1, size=400), body(30, 1, size=400)
+    small = Track.begin(1, one, 0.0).likeness(other, 0.3, motion)
+    large = Track.begin(1, one.moved(larger), 0.0).likeness(other.moved(larger), 0.3, motion)
+    assert 0.2 < small < 0.95
+    assert large == pytest.approx(small, abs=0.02)
