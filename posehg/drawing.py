@@ -281,67 +281,20 @@ def _ring(
 
 # ---- names beside joints -----------------------------------------------------------------------------------------
 
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-_Place = tuple[int, int, int, int]
-"""Left, top, right, bottom, in whole pixels."""
 
-
-def _labelled(image: Image, poses: Sequence[Pose], threshold: float) -> Image:
-    """A copy with the names of the shown joints, the surest person's first: who comes later finds less room."""
-    picture = PillowImage.fromarray(image)
-    pen = ImageDraw.Draw(picture)
-    places: list[_Place] = []
-    for pose in sorted(poses, key=lambda pose: -pose.score):
-        shown = (pose.scores >= threshold) & (pose.keypoints >= 0).all(axis=1)
-        shown &= (pose.keypoints < image.shape[1::-1]).all(axis=1)
-        points = pose.keypoints[shown]
-        if not len(points):
-            continue
-        size = max(10.0, 2 * _line_width(points, pose.box, image.shape))
-        middle = float(points[:, 0].mean())
-        if pose.id is not None:
-            above, large = points[points[:, 1].argmin()] - (0, 2 * size), ImageFont.load_default(1.5 * size)
-            places.append(_write(pen, f"#{pose.id}", above, large, True, image.shape, places))
-        font = ImageFont.load_default(size)
-        for channel in np.flatnonzero(shown)[np.argsort(points[:, 1], kind="stable")]:
-            point, name = pose.keypoints[channel], pose.skeleton.joints[channel].replace("_", " ")
-            places.append(_write(pen, name, point, font, bool(point[0] >= middle), image.shape, places))
-    return np.asarray(picture).copy()
-
-
-def _write(
-    pen: ImageDraw.ImageDraw,
-    text: str,
-    point: Points,
-    font: _Font,
-    right: bool,
-    shape: tuple[int, ...],
-    places: Sequence[_Place],
-) -> _Place:
-    """White, with a black edge, to the right or left of a point; lower, or higher, where there is something already."""
-    edge = max(1, round(font.size / 8)) if isinstance(font, ImageFont.FreeTypeFont) else 1
-    _, top, *corner = pen.textbbox((0, 0), text, font, stroke_width=edge)
-    width, height = math.ceil(corner[0]), math.ceil(corner[1] - top)
-    px, py = round(float(point[0])), round(float(point[1]))
-    x = px + (height if right else -height - width)
-    if not 0 <= x <= shape[1] - width:  # there is no room on that side
-        x = max(0, min(px + (-height - width if right else height), shape[1] - width))
-    y = min(max(py - height // 2, 0), shape[0] - height)
-    y = _free((x, y, x + width, y + height), shape[0], places)
-    pen.text((x, y - top), text, "white", font, stroke_width=edge, stroke_fill="black")
-    return x, y, x + width, y + height
-
-
-def _free(wanted: _Place, bottom: int, places: Sequence[_Place]) -> int:
-    """The top of the nearest place that is free from there down; from there up, where the picture ends before."""
-    left, down, right, _ = wanted
-    up, height = down, wanted[3] - down
-    while blocking := [place for place in places if _overlap(place, (left, down, right, down + height))]:
-        down = max(place[3] for place in blocking)
-    while blocking := [place for place in places if _overlap(place, (left, up, right, up + height))]:
-        up = min(place[1] for place in blocking) - height
-    return up if down + height > bottom and up >= 0 else down
-
-
-def _overlap(a: _Place, b: _Place) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style) -> None:
+    """Write people's numbers, then the names of their joints, the surest person's first: who comes later finds less
+    room."""
+    people = [_Shown.of(pose, threshold, style, canvas.shape) for pose in sorted(poses, key=lambda pose: -pose.score)]
+    people = [person for person in people if person.within.any()]
+    wishes, colours = [], []
+    numbered = [person for person in people if person.pose.id is not None]
+    if style.numbers and (style.labels or len({person.pose.id for person in numbered}) > 1):
+        wishes += [person.number() for person in numbered]
+        colours += [PALETTE["middle"][0]] * len(numbered)
+    if style.labels:
+        for person in people:
+            wishes += [person.name(joint) for joint in person.order()]
+            colours += [_colours(person.pose.skeleton, style)[joint] for joint in person.order()]
+    dots = np.concatenate([np.empty((0, 3)), *(person.dots() for person in people)])
+    lines = np.concatenate([np.empty((0, 5)), *(person.lines() for person in people)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -52,6 +53,23 @@ def check(path: Path, overwrite: bool) -> None:
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises InputError where no file can be made in a folder."""
+    with naming(folder):
+        temporary = _beside(folder / "file")
+        try:
+            temporary.touch()
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether what was refused, or an error that tells of it, says that there is no room left."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _beside(path: Path) -> Path:

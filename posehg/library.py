@@ -50,10 +50,13 @@ def load(
     flip: bool = True,
     decoder: Decoder = "subpixel",
     batch: int = 0,
+    offline: bool = False,
 ) -> Model:
     """A trained network, ready to be asked any number of times.
 
-    model: ``bundled``, the weights that come with posehg; else a model's folder or .safetensors file.
+    model: ``bundled``, the weights that come with posehg; a model's folder or file; ``user/repo[@revision]`` of the
+    Hub, an address with a hash, or a name that ``posehg models list`` shows. What was not fetched before is fetched,
+    unless offline.
     device: auto, cpu, cuda, cuda:N or mps. flip: average with the mirrored picture: better, half as fast.
     decoder: how a joint is read off its heatmap: ``subpixel`` or ``quarter``. batch: crops in one call of the network;
     0: what suits the device.
@@ -63,7 +66,7 @@ def load(
         raise ValueError(f"decoder is one of {', '.join(DECODERS)}, not {decoder!r}")
     if batch < 0:
         raise ValueError(f"batch is a number of crops, or 0, not {batch}")
-    return Model(Estimator(checkpoints.load(checkpoints.find(os.fspath(model))), device, flip, decoder, batch))
+    return Model(Estimator(checkpoints.load(checkpoints.find(os.fspath(model), offline)), device, flip, decoder, batch))
 
 
 class Model:

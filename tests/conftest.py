@@ -8,6 +8,13 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reaches the network, or finds what somebody fetched before."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("POSEHG_HOME", str(tmp_path_factory.getbasetemp() / "no-models"))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of shared data ($POSEHG_SHARED, else ../shared); tests marked ``shared`` are skipped without it."""

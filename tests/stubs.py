@@ -25,18 +25,21 @@ SQUARE = Skeleton(
 
 
 class Dots(nn.Module):
-    """The nose is where it is red; of what is blue, the right hand is what is on the crop's left."""
+    """The nose is where it is red; of what is blue, the right hand is what is on the crop's left.
 
-    def __init__(self, output: str = "heatmaps") -> None:
+    shift: how many cells right of the joint and below it the peaks are.
+    """
+
+    def __init__(self, output: str = "heatmaps", shift: float = 0.0) -> None:
         super().__init__()
-        self.output = output
+        self.output, self.shift = output, shift
 
     def forward(self, images: Tensor) -> list[Tensor]:
         _, _, rows, columns = images.shape
         red, blue = images[:, 0], images[:, 2]
         left = (torch.arange(columns) < centroid(blue)[:, :1])[:, None].float()  # (B, 1, W)
         points = torch.stack([centroid(red), centroid(blue * left), centroid(blue * (1 - left))], dim=1)
-        maps = heatmaps.encode((points - 1.5) / 4, (rows // 4, columns // 4), sigma=1.0)
+        maps = heatmaps.encode((points - 1.5) / 4 + self.shift, (rows // 4, columns // 4), sigma=1.0)
         first = torch.zeros_like(maps)  # the last stack is the one that counts
         return [first, maps.clamp_min(1e-30).log() + 20 if self.output == "logits" else maps]
 

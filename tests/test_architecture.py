@@ -21,10 +21,10 @@ training | evaluation | library
 inference | checking
 exporters | outputs | datasets
 checkpoints
-network | heatmaps | metrics | drawing | charts | processes | inputs
+network | heatmaps | metrics | drawing | charts | processes | inputs | hub
 images | poses | strokes
 skeletons | geometry
-files
+files | web
 errors
 """
 LINES = [[room.strip() for room in line.split("|")] for line in ORDER.strip().splitlines()]

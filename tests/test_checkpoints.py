@@ -12,7 +12,7 @@ from safetensors.torch import save_file as save_tensors
 
 from posehg import checkpoints
 from posehg.checkpoints import Checkpoint, ModelConfig
-from posehg.errors import InputError, NotAvailable, UsageError
+from posehg.errors import CheckFailed, InputError, NotAvailable, UsageError
 from posehg.network import HourglassConfig
 from posehg.skeletons import Skeleton
 from tests import stubs
@@ -73,6 +73,14 @@ def test_a_skeleton_without_them_is_written_as_it_always_was(folder: Path) -> No
     assert bundled is not None
     text = (bundled / "config.json").read_text()
     assert ModelConfig.from_json(text).to_json() == text
+
+
+def test_an_offset_is_written_where_there_is_one(checkpoint: Checkpoint, folder: Path, tmp_path: Path) -> None:
+    assert "offset" not in json.loads((folder / "config.json").read_text())
+    moved = Checkpoint(replace(checkpoint.config, offset=-0.375), checkpoint.state)
+    checkpoints.save_folder(tmp_path / "moved", moved)
+    assert json.loads((tmp_path / "moved" / "config.json").read_text())["offset"] == -0.375
+    assert checkpoints.load(tmp_path / "moved").config == moved.config
 
 
 def test_the_loaded_network_answers_as_the_saved_one(checkpoint: Checkpoint, folder: Path) -> None:
@@ -139,6 +147,20 @@ def test_a_folder_that_cannot_be_made_is_named(checkpoint: Checkpoint, tmp_path:
         checkpoints.save_folder(tmp_path / "taken" / "model", checkpoint)
 
 
+def test_what_does_not_pass_its_check_is_not_kept(checkpoint: Checkpoint, folder: Path, tmp_path: Path) -> None:
+    def refuse(file: Path) -> None:
+        assert checkpoints.load(file).config == checkpoint.config  # it is all there to be looked at
+        raise CheckFailed("No.")
+
+    with pytest.raises(CheckFailed):
+        checkpoints.save_folder(tmp_path / "new", checkpoint, verify=refuse)
+    assert not (tmp_path / "new").exists()
+    before = [file.read_bytes() for file in sorted(folder.iterdir())]
+    with pytest.raises(CheckFailed):
+        checkpoints.save_folder(folder, checkpoint, overwrite=True, verify=refuse)
+    assert [file.read_bytes() for file in sorted(folder.iterdir())] == before
+
+
 # ---- files that cannot be used -----------------------------------------------------------------------------------
 
 
@@ -163,13 +185,15 @@ def test_a_file_cut_short_is_named(folder: Path, share: float) -> None:
 
 def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
     torch.save({"state": torch.zeros(3)}, tmp_path / "other.pt")
-    with pytest.raises(NotAvailable, match=r"other\.pt is not a safetensors file"):
+    with pytest.raises(NotAvailable, match=r"other\.pt is a checkpoint of no known stacked hourglass"):
         checkpoints.load(tmp_path / "other.pt")
 
 
 def test_weights_without_any_config_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     save_tensors(dict(checkpoint.state), tmp_path / "bare.safetensors")
-    with pytest.raises(NotAvailable, match=r"bare\.safetensors has no posehg config"):
+    with pytest.raises(
+        NotAvailable, match=r"bare\.safetensors holds a network of posehg's, but neither it nor a config"
+    ):
         checkpoints.load(tmp_path / "bare.safetensors")
 
 
@@ -226,6 +250,9 @@ def test_a_config_that_is_none_is_named(checkpoint: Checkpoint, tmp_path: Path, 
         (None, "padding", 0),
         (None, "padding", "wide"),
         (None, "sigma", float("inf")),
+        (None, "offset", 0.51),
+        (None, "offset", float("nan")),
+        (None, "offset", "left"),
         (None, "output", "votes"),
         (None, "network", 1),
         (None, "surprise", 1),
@@ -270,15 +297,3 @@ def test_heatmaps_must_be_as_many_as_joints() -> None:
 
 
 # ---- models by name ----------------------------------------------------------------------------------------------
-
-
-def test_a_name_is_a_path_but_for_the_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("posehg.checkpoints.bundled.bundled_folder", lambda: tmp_path)
-    assert checkpoints.find("runs/a") == Path("runs/a")
-    assert checkpoints.find("bundled") == tmp_path
-
-
-def test_an_installation_without_weights_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("posehg.checkpoints.bundled.__file__", str(tmp_path / "posehg" / "checkpoints" / "bundled.py"))
-    with pytest.raises(NotAvailable, match="without its weights"):
-        checkpoints.bundled_folder()

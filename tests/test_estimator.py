@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,27 @@ def test_the_quarter_decoder_is_within_its_quarter_of_a_cell() -> None:
     view = View(PHOTO, BOX)
     [pose] = dots_estimator(decoder="quarter")([view])
     assert_found(pose.keypoints, POINTS, allowed(view, (64, 64), crop_pixels=0.5 + 4 * 0.25 * 2**0.5))
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("rotation", [0, 25])
+def test_a_network_whose_peaks_lie_beside_its_joints_finds_them_where_they_are(flip: bool, rotation: float) -> None:
+    """As one would that takes crop pixel 4 i for the middle of cell i: three eighths of a cell to the right, and down.
+
+    The mirrored crop's peak is mirrored to the other side of the joint.
+    """
+    moved = stubs.Dots(shift=0.375)
+    checkpoint = stubs.tiny(DOTS)
+    checkpoint = replace(checkpoint, config=replace(checkpoint.config, offset=-0.375))
+    estimator = Estimator(checkpoint, "cpu", flip=flip, network=moved)  # type: ignore[arg-type]
+    view = View(PHOTO, BOX, rotation)
+    [pose] = estimator([view])
+    assert_found(pose.keypoints, POINTS, allowed(view, (64, 64)))
+    careless = Estimator(stubs.tiny(DOTS), "cpu", flip=flip, network=moved)  # type: ignore[arg-type]
+    [off] = careless([view])
+    assert_found(off.keypoints, POINTS, allowed(view, (64, 64), crop_pixels=3))
+    with pytest.raises(AssertionError):
+        assert_found(off.keypoints, POINTS, allowed(view, (64, 64), crop_pixels=1))
 
 
 def test_a_pose_tells_its_skeleton_its_box_and_its_scores() -> None:

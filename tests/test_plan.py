@@ -15,7 +15,7 @@ OUT = Path("out")
 
 def test_nothing_is_written_by_itself() -> None:
     files = Plan().of(Path("a.jpg"), False)
-    assert (files.pictures, files.whole, files.are_done()) == ((), [], False)
+    assert (files.pictures, files.whole) == ((), [])
 
 
 def test_one_picture_has_the_file_that_was_named() -> None:
@@ -78,24 +78,38 @@ def test_a_picture_is_done_when_all_its_files_are_there(tmp_path: Path, missing:
         if name != missing:
             (tmp_path / name).touch()
     files = in_folder(tmp_path, ["image", "json"]).of(Path("a.webp"), False)
-    assert files.are_done() == (missing is None)
+    assert files.are_done(False) == (missing is None)
 
 
 def test_a_video_is_done_when_what_holds_all_of_it_is_there(tmp_path: Path) -> None:
     files = in_folder(tmp_path, ["openpose", "json"]).of(Path("a.mp4"), True)
-    first = files.pictures[0].path(0)
-    first.parent.mkdir()
-    first.touch()
-    assert not files.are_done()
     (tmp_path / "json").mkdir()
     (tmp_path / "json" / "a.jsonl").touch()
-    assert files.are_done()
+    assert not files.are_done(moving=True)
+    later = files.pictures[0].path(7)  # --start may leave the first ones out
+    later.parent.mkdir()
+    later.touch()
+    assert files.are_done(moving=True)
+    (tmp_path / "json" / "a.jsonl").unlink()
+    assert not files.are_done(moving=True)
 
 
 def test_a_video_of_which_only_frames_are_written_is_never_known_to_be_done(tmp_path: Path) -> None:
     files = in_folder(tmp_path, ["openpose"]).of(Path("a.mp4"), True)
     files.pictures[0].path(0).touch()
-    assert not files.are_done()
+    assert not files.are_done(moving=True)
+
+
+@pytest.mark.parametrize("kind", ["openpose", "crops", "heatmaps"])
+def test_frames_of_another_video_are_not_taken_for_ones_own(tmp_path: Path, kind: str) -> None:
+    [one] = in_folder(tmp_path, [kind]).of(Path("a.mp4"), True).pictures
+    [other] = in_folder(tmp_path, [kind]).of(Path("b_a.mp4"), True).pictures
+    assert one.of_any_frame() is None
+    path = other.path(3)
+    path = path.with_name(f"{path.stem}_person1{path.suffix}") if kind == "crops" else path
+    path.touch()
+    assert one.of_any_frame() is None
+    assert other.of_any_frame() == path
 
 
 def test_heatmaps_are_drawn_where_they_are_asked_for() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,8 @@ from posehg.network import HourglassConfig, StackedHourglass
 from posehg.skeletons import Skeleton
 
 VERSION = 1
-_KEY = "posehg"
+KEY = "posehg"
+"""Of the config in the header of a safetensors file, and of the version in the config."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class ModelConfig:
 
     input_size: (rows, columns) of the crop. padding: the factor by which a person's box is enlarged to the crop.
     sigma: of the target Gaussians, in heatmap cells. output: what the last layer gives: heatmaps (trained by MSE) or
-    logits (trained by spatial cross-entropy). provenance: free text about data, recipe and results.
+    logits (trained by spatial cross-entropy). provenance: free text about data, recipe and results. offset: how far
+    right of its peak and below it a joint lies, in heatmap cells: 0 where the network was taught that a cell's centre
+    is where posehg has it (checkpoints/foreign/family.py says of other projects whether it was).
     """
 
     network: HourglassConfig
@@ -43,6 +47,7 @@ class ModelConfig:
     sigma: float = 1.0
     output: Literal["heatmaps", "logits"] = "heatmaps"
     provenance: dict[str, str] = field(default_factory=dict)
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
         if self.network.joints != len(self.skeleton.joints):
@@ -55,15 +60,20 @@ class ModelConfig:
             raise UsageError(f"The network cannot take an input of {columns} x {rows} pixels.", hint)
         if not (0 < self.padding < math.inf and 0 < self.sigma < math.inf):
             raise UsageError(f"Padding and sigma must be above 0, not {self.padding} and {self.sigma}.")
+        if not -0.5 <= self.offset <= 0.5:
+            raise UsageError(f"A joint lies within half a cell of its peak, not {self.offset} cells beside it.")
 
     def to_json(self) -> str:
-        return json.dumps({_KEY: VERSION, **asdict(self), "skeleton": self.skeleton.as_dict()}, indent=2) + "\n"
+        values = {KEY: VERSION, **asdict(self), "skeleton": self.skeleton.as_dict()}
+        if self.offset == 0:
+            del values["offset"]  # as files have been that were written before there was one
+        return json.dumps(values, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:
         """Raises ValueError, KeyError or TypeError for a text that is not such a config."""
         values = json.loads(text)
-        version = values.pop(_KEY)
+        version = values.pop(KEY)
         if version != VERSION:
             hint = "Update posehg."
             raise NotAvailable(f"This model was written by a newer posehg (format {version}, known: {VERSION}).", hint)
@@ -111,24 +121,37 @@ class Checkpoint:
         return network.eval()
 
 
-def save_file(path: Path, checkpoint: Checkpoint, overwrite: bool = False) -> None:
+Verify = Callable[[Path], None]
+"""Is shown what was written before it takes its place; what it raises keeps it from doing so."""
+
+
+def save_file(path: Path, checkpoint: Checkpoint, overwrite: bool = False, verify: Verify | None = None) -> None:
     """One safetensors file with the config in its header; it appears whole or not at all."""
     tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.state.items()}
-    content = to_bytes(tensors, metadata={_KEY: checkpoint.config.to_json()})
+    content = to_bytes(tensors, metadata={KEY: checkpoint.config.to_json()})
     with atomic(path, overwrite) as temporary:
         temporary.write_bytes(content)
+        if verify is not None:
+            verify(temporary)
 
 
-def save_folder(folder: Path, checkpoint: Checkpoint, overwrite: bool = False) -> None:
+def save_folder(folder: Path, checkpoint: Checkpoint, overwrite: bool = False, verify: Verify | None = None) -> None:
     """config.json and model.safetensors in ``folder``, which is made where it does not exist."""
     files = [folder / name for name in ("model.safetensors", "config.json")]
     for file in files:
         if file.exists() and not overwrite:
             raise UsageError(f"{file} exists already.", "Give --overwrite to replace it, or another folder.")
+    made = not folder.exists()
     make_folder(folder)
-    save_file(files[0], checkpoint, overwrite)
-    with atomic(files[1], overwrite) as temporary:
-        temporary.write_text(checkpoint.config.to_json(), encoding="utf-8")
+    try:
+        save_file(files[0], checkpoint, overwrite, verify)
+        with atomic(files[1], overwrite) as temporary:
+            temporary.write_text(checkpoint.config.to_json(), encoding="utf-8")
+    except BaseException:
+        if made:
+            with suppress(OSError):  # of a folder that has the one file already
+                folder.rmdir()
+        raise
 
 
 def halved(checkpoint: Checkpoint) -> Checkpoint:
@@ -137,23 +160,26 @@ def halved(checkpoint: Checkpoint) -> Checkpoint:
     return Checkpoint(checkpoint.config, state)
 
 
-def weights_file(path: Path) -> Path:
-    """The file that holds the weights of the model in a folder, or that is the model."""
-    return path / "model.safetensors" if path.is_dir() else path
-
-
-def load(path: Path) -> Checkpoint:
-    """Read a model folder or a safetensors file; weights become float32. Raises NotAvailable, naming the file."""
-    file = weights_file(path)
-    if not file.is_file():
-        hint = "A model is a folder with config.json and model.safetensors, or one safetensors file."
-        raise NotAvailable(f"There is no model at {path}.", hint)
+@contextmanager
+def opened(file: Path) -> Iterator[Any]:
+    """A safetensors file, to be read in the block. Raises NotAvailable, naming it, where it is none or is cut short."""
     try:
         with safe_open(file, framework="pt") as content:
-            header = (content.metadata() or {}).get(_KEY)
-            state = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118 (not a dict)
+            yield content
     except (SafetensorError, OSError) as error:
         raise NotAvailable(f"{file} is not a safetensors file, or is cut short ({error}).") from None
+
+
+def tensors(content: Any) -> dict[str, Tensor]:
+    """All that stand in a safetensors file, by name."""
+    return {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (not a dict)
+
+
+def read(file: Path) -> Checkpoint:
+    """Read a safetensors file of posehg's; weights become float32. Raises NotAvailable, naming the file."""
+    with opened(file) as content:
+        header = (content.metadata() or {}).get(KEY)
+        state = tensors(content)
     state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     return Checkpoint(_read_config(file, header), state)
 

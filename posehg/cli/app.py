@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from posehg import __version__
-from posehg.cli import data, guard
+from posehg.cli import data, guard, models
 from posehg.cli.bench import Bench, bench
 from posehg.cli.demo import demo
 from posehg.cli.eval import evaluate
@@ -35,6 +35,7 @@ for name, command in (
     app.command(name)(guard.guarded(command))
 app.command("bench", cls=Bench)(guard.guarded(bench))
 app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
 
 _Misuse: type[Exception] = typer.BadParameter.__bases__[0]
 """What typer raises for an unknown or missing option, argument or command; it does not export the name."""

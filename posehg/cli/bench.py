@@ -78,6 +78,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Markdown that names the machine.")] = False,
     model: options.Model = "bundled",
+    offline: options.Offline = False,
     flip: options.Flip = True,
     decoder: options.Decoder = "subpixel",
     device: options.Device = "auto",
@@ -98,7 +99,7 @@ def bench(
         raise UsageError("--json and --markdown are two forms of the same: give one of them.")
     check_seconds(seconds)
     choice = Choice(model, device, flip, decoder, batch)
-    result = bench_predict.measured(choice, photo, threads, seconds)
+    result = bench_predict.measured(choice, photo, threads, seconds, offline)
     if as_json:
         print(bench_predict.line(result, photo, seconds))
     elif as_markdown:

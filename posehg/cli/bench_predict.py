@@ -26,13 +26,13 @@ _PARTS = {
 _WAYS = {"whole": "--whole", "one": "--people one", "all": "--people all"}
 
 
-def measured(choice: Choice, photo: Path | None, threads: int, seconds: float) -> Speed:
+def measured(choice: Choice, photo: Path | None, threads: int, seconds: float, offline: bool) -> Speed:
     from posehg import checkpoints
     from posehg.inference import devices, speed
 
     if threads:
         devices.use_threads(threads)
-    checkpoint = checkpoints.load(checkpoints.find(choice.model))
+    checkpoint = checkpoints.load(checkpoints.find(choice.model, offline, guard.note))
     with TemporaryDirectory(prefix="posehg-") as folder:
         return speed.measure(checkpoint, choice, photo, Path(folder), seconds, guard.note)
 

@@ -29,6 +29,7 @@ def demo(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
     seed: Annotated[int, typer.Option(metavar="NUMBER", min=0, help="Another number renders somebody else.")] = SEED,
     model: options.Model = "bundled",
+    offline: options.Offline = False,
     device: options.Device = "auto",
 ) -> None:
     """Render somebody who does not exist, find their pose, and write both as a picture.
@@ -44,7 +45,7 @@ def demo(
     if out.suffix.lower() not in images.SUFFIXES:
         raise UsageError(f"--out {out}: its name has to end in {' or '.join(images.SUFFIXES)}.")
     files.check(out, overwrite)
-    estimator = Estimator(checkpoints.load(checkpoints.find(model)), device)
+    estimator = Estimator(checkpoints.load(checkpoints.find(model, offline, guard.note)), device)
     image, person = synthetic.render(seed, _SIZE)
     poses = find(estimator, image)
     drawn = drawing.draw(image, poses, THRESHOLD)

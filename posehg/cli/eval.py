@@ -34,6 +34,7 @@ def evaluate(
         ),
     ] = 0,
     model: options.Model = "bundled",
+    offline: options.Offline = False,
     flip: options.Flip = True,
     decoder: options.Decoder = "subpixel",
     device: options.Device = "auto",
@@ -154,4 +155,4 @@ def evaluate(
     if source is not None:
         eval_run.from_file(request, source)
     else:
-        eval_run.from_network(request, model, flip, decoder, device)
+        eval_run.from_network(request, model, offline, flip, decoder, device)

@@ -15,7 +15,7 @@ from posehg.errors import NotAvailable, UsageError
 if TYPE_CHECKING:
     from posehg.evaluation.scoring import Choice, Options
 
-_NETWORK = ("--model", "--flip", "--decoder", "--device")
+_NETWORK = ("--model", "--offline", "--flip", "--decoder", "--device")
 _DISTANCES = ("--threshold", "--joints", "--bootstrap", "--worst", "--curve")
 _SCORES = ("--metric", "--min", "--report", "--sheet", *_DISTANCES)
 _RESAMPLES = (100, 100_000)

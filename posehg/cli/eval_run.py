@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 
 def from_network(
-    request: Request, model: str, flip: bool, decoder: Literal["quarter", "subpixel"], device: str
+    request: Request,
+    model: str,
+    offline: bool,
+    flip: bool,
+    decoder: Literal["quarter", "subpixel"],
+    device: str,
 ) -> None:
     """The figures of a network, which is asked only after all else that can go wrong has been looked at."""
     from posehg import __version__, checkpoints, processes
@@ -35,7 +40,7 @@ def from_network(
     from posehg.evaluation.report import file_sha256
     from posehg.inference.estimator import Estimator
 
-    place = checkpoints.find(model)
+    place = checkpoints.find(model, offline, guard.note)
     estimator = Estimator(checkpoints.load(place), device, flip, decoder)
     annotated = _load(request)
     if request.limit:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import typer
 
 from posehg.errors import DeviceError, InputError, PosehgError
+from posehg.files import is_full
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -48,7 +48,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             drop_output()  # that is how pipes end
             raise typer.Exit(0) from None
         except Exception as error:
-            if _is_full(error):
+            if is_full(error):
                 drop_output()
             raise typer.Exit(tell(_known(error))) from None
 
@@ -97,7 +97,7 @@ def _known(error: Exception) -> PosehgError:
         return error
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return DeviceError("The device ran out of memory.", "Try --device cpu; in training, a smaller --batch.")
-    if _is_full(error):
+    if is_full(error):
         return InputError("The output cannot be written: there is no room left where it goes.")
     if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
         hint = "Try --workers 0. In a container, give it more shared memory: docker run --shm-size 8g"
@@ -107,10 +107,6 @@ def _known(error: Exception) -> PosehgError:
     what = f"{type(error).__name__}: {error}".strip(": ")
     report = "Report what is printed above." if os.environ.get(DEBUG) else "Run it with --debug and report the output."
     return PosehgError(f"This is a bug in posehg ({what}).", report)
-
-
-def _is_full(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno == errno.ENOSPC
 
 
 def tell(error: PosehgError) -> int:

@@ -15,10 +15,13 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="MODEL",
-        help="Model folder or .safetensors file.",
+        help="Folder, file, user/repo[@revision] of the Hub, or a name that posehg models list shows.",
         envvar="POSEHG_MODEL",
         rich_help_panel=_MODEL,
     ),
+]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Never fetch a model; HF_HUB_OFFLINE=1 does the same.", rich_help_panel=_MODEL)
 ]
 Flip = Annotated[
     bool, typer.Option(help="Average with the mirrored picture: better, half as fast.", rich_help_panel=_MODEL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 import typer
@@ -150,6 +151,7 @@ def predict(
         Literal["none", "one-euro"], typer.Option(help="Calm the joints over time.", rich_help_panel=_VIDEO)
     ] = "none",
     model: options.Model = "bundled",
+    offline: options.Offline = False,
     flip: options.Flip = True,
     decoder: options.Decoder = "subpixel",
     device: options.Device = "auto",
@@ -172,6 +174,7 @@ def predict(
     output = request.Output(out, save, json, overwrite, skip_existing, fail_if_empty)
     whom = request.Whom(people, tuple(box or ()), boxes, detector, whole)
     video = request.Video(start, end, rescan, smooth == "one-euro")
-    with request.prepared(inputs, recursive, output, whom, drawing, video, model) as prepared:
-        estimator = request.estimator(model, device, flip, decoder, batch, threads)
+    with TemporaryDirectory(prefix="posehg-") as scratch:
+        prepared = request.prepared(inputs, recursive, output, whom, drawing, video, model, Path(scratch))
+        estimator = request.estimator(model, offline, device, flip, decoder, batch, threads)
         predict_run.run(prepared, estimator)

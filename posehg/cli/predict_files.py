@@ -11,7 +11,8 @@ from pathlib import Path
 from posehg import images
 from posehg.errors import UsageError
 from posehg.inputs import Source
-from posehg.outputs import COLLECTORS, SAVES, WRITERS, Collect, heatmaps, is_done
+from posehg.outputs import COLLECTORS, SAVES, WRITERS, Collect, heatmaps
+from posehg.outputs import files_of as files_named
 from posehg.outputs import video as films
 from posehg.outputs.plan import Files, OneFile, Plan, in_folder
 
@@ -70,6 +71,9 @@ def planned(
         raise UsageError(f"--save writes into a folder, and --out {out} is one file.", "Give one of them.")
     plan = _one_file(out, suffix, sources, only_heatmaps)
     if not out.parent.is_dir():
+        file = next((path for path in out.parents if path.is_file()), None)
+        if file:
+            raise UsageError(f"--out {out}: {file} is a file, not a folder.")
         raise UsageError(f"There is no folder {out.parent}.", f"Make it first: mkdir -p {out.parent}")
     return plan
 
@@ -81,6 +85,9 @@ def _with_heatmaps(kinds: Sequence[str]) -> tuple[str, ...]:
 def _one_file(out: Path, suffix: str, sources: Sequence[Source], only_heatmaps: bool) -> Plan:
     is_video = any(map(moving, sources))
     several = len(sources) > 1
+    if only_heatmaps and (several or is_video or suffix not in images.SUFFIXES):
+        hint = f"Of one picture write {', '.join(images.SUFFIXES)}; else name a folder."
+        raise UsageError(f"--out {out}: heatmaps are shown on a picture.", hint)
     if suffix in COLLECTORS and (several or is_video or suffix not in WRITERS):
         return Plan(run=((out, COLLECTORS[suffix]),))
     if several:
@@ -92,17 +99,16 @@ def _one_file(out: Path, suffix: str, sources: Sequence[Source], only_heatmaps: 
         known = ", ".join((*films.SUFFIXES, *COLLECTORS))
         raise UsageError(f"--out {out}: a video does not become that.", f"Known: {known}; or the name of a folder.")
     if suffix not in WRITERS:
-        known = f"Known: {', '.join(WRITERS)}; or the name of a folder that exists."
-        raise UsageError(f"--out {out}: the suffix must say what is to be written.", known)
-    if not only_heatmaps:
-        return Plan(one=OneFile("image", WRITERS[suffix], out))
-    if suffix not in images.SUFFIXES:
-        raise UsageError(f"--out {out}: heatmaps are shown on a picture.", f"Known: {', '.join(images.SUFFIXES)}.")
-    return Plan(one=OneFile("heatmaps", heatmaps.write, out))
+        known = f"Known: {', '.join(dict.fromkeys((*WRITERS, *COLLECTORS)))}; or the name of a folder that exists."
+        what = "a photo does not become a video" if suffix in films.SUFFIXES else "the suffix must say what is written"
+        raise UsageError(f"--out {out}: {what}.", known)
+    kind, write = ("heatmaps", heatmaps.write) if only_heatmaps else ("image", WRITERS[suffix])
+    return Plan(one=OneFile(kind, write, out))
 
 
-def to_stdout(kinds: Sequence[str], sources: Sequence[Source], folder: Path) -> Plan:
+def to_stdout(kinds: Sequence[str], sources: Sequence[Source], only_heatmaps: bool, folder: Path) -> Plan:
     """A file in a folder that its content is copied from: the picture of one picture, or one file of all."""
+    kinds = _with_heatmaps(kinds) if only_heatmaps else kinds
     if len(kinds) > 1:
         raise UsageError(f"--out {STDOUT} is one file, and --save names {len(kinds)} kinds.", "Name one.")
     kind = kinds[0] if kinds else "image"
@@ -113,6 +119,8 @@ def to_stdout(kinds: Sequence[str], sources: Sequence[Source], folder: Path) -> 
     if collected:
         return Plan(run=((folder / f"stdout{collected[0]}", collected[1]),))
     if kind == "crops" or save.picture is None or len(sources) > 1 or moving(sources[0]):
+        if moving(sources[0]) and kind == "image":
+            raise UsageError(f"--out {STDOUT}: a video cannot go there.", "--save json, csv or npz can.")
         of = f"{len(sources)} {named(sources)}" if len(sources) > 1 else sources[0].name
         raise UsageError(f"--out {STDOUT} is one file, and the {kind} of {of} may be several.", "Name a folder.")
     ending, write = save.picture
@@ -136,32 +144,52 @@ def check_ground(background: str, out: Path | None, plan: Plan, sources: Sequenc
         raise UsageError("--background none: a video cannot be transparent.", "Take black or white.")
 
 
+def files_of(plan: Plan, source: Source) -> Files:
+    """The files of a source; none of what is no source at all, as a folder without pictures."""
+    return plan.of(source.relative, moving(source)) if source.relative.name else Files()
+
+
 def check_free(plan: Plan, sources: Sequence[Source], may_exist: bool) -> None:
-    """Raises UsageError where a file is there already, or is the source itself."""
-    existing: list[Path] = []
+    """Raises UsageError where a file is there already, or is one of the sources."""
+    originals = {identity for source in sources if (identity := _identity(source.name))}
+    existing: list[Path] = [path for path, _ in plan.run if path.exists()]
     for source in sources:
-        files = plan.of(source.relative, moving(source))
-        for path in paths(files, source):
-            if path.exists() and os.path.exists(source.name) and path.samefile(source.name):
-                hint = "Write to another folder."
-                raise UsageError(f"{path} is the {named([source])} itself, which is never replaced.", hint)
-        existing += [path for path in existing_of(files, source) if not may_exist]
-    existing += [path for path, _ in plan.run if path.exists() and not may_exist]
-    if existing:
+        existing += existing_of(files_of(plan, source), source)
+    for path in existing:
+        if _identity(path) in originals:
+            what = f"the {named(sources)} itself" if len(sources) == 1 else "one of the inputs"
+            raise UsageError(f"{path} is {what}, which is never replaced.", "Write to another folder.")
+    if existing and not may_exist:
         others = f", and so do {len(existing) - 1:,} more files" if len(existing) > 1 else ""
         hint = "Give --overwrite to replace it, or another name."
-        if others:
-            hint = "Give --overwrite to replace them, or --skip-existing to go on where an earlier run stopped."
+        if plan.folder is not None:
+            hint = "--overwrite replaces what is there, --skip-existing goes on where an earlier run stopped."
         raise UsageError(f"{existing[0]} exists already{others}.", hint)
 
 
-def paths(files: Files, source: Source) -> list[Path]:
-    """Of a video's frames the first one's."""
-    frame = 0 if moving(source) else None
-    return [file.path(frame) for file in files.pictures] + files.whole
-
-
 def existing_of(files: Files, source: Source) -> list[Path]:
-    frame = 0 if moving(source) else None
-    pictures = [file.path(frame) for file in files.pictures if is_done(file.kind, file.path(frame))]
+    """What is there of a source's files; of a video's frames one."""
+    if moving(source):
+        pictures = [path for file in files.pictures if (path := file.of_any_frame())]
+    else:
+        every = [path for file in files.pictures for path in files_named(file.kind, file.path(), people=1)]
+        pictures = [path for path in every if path.exists()]
     return pictures + [path for path in files.whole if path.exists()]
+
+
+def _identity(path: str | Path) -> tuple[int, int] | None:
+    """What is the same for the same file under any name; None where there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino)
+
+
+def results_in(out: Path, inputs: Sequence[str], sources: Sequence[Source]) -> set[Source]:
+    """The sources that lie in the folder of the results, where that lies in a folder that was given as an input."""
+    folder = out.absolute()
+    given = [Path(text).absolute() for text in inputs if Path(text).is_dir()]
+    if not folder.is_dir() or not any(path in folder.parents for path in given):
+        return set()
+    return {source for source in sources if source.problem is None and folder in Path(source.name).absolute().parents}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 from typing import Self
 
@@ -13,15 +14,24 @@ from posehg.inputs import Frame, Source
 
 
 class PredictProgress:
-    """A bar for the pictures, or for the frames of the video that is under way; nothing where stderr is no terminal."""
+    """A bar for the pictures, or for the frames of the video that is under way.
 
-    def __init__(self, pictures: int, stop: float) -> None:
+    There is none where stderr is no terminal, nor where stdout is one, too, and results are printed there.
+    """
+
+    def __init__(self, pictures: int, stop: float, prints: bool) -> None:
         """pictures: sources to come. stop: seconds of a video after which it is not looked at."""
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), _Count(), _Speed(), TimeRemainingColumn())
+        console = Console(stderr=True, soft_wrap=True)  # a path in a note is to be copied in one piece
+        description = TextColumn("{task.description}", markup=False)
+        columns = (description, BarColumn(), _Count(), _Speed(), TimeRemainingColumn())
+        in_the_way = prints and sys.stdout.isatty()
         # What is printed is for a pipe or a file: the bar's own console would take it to stderr.
         self._bar = Progress(
-            *columns, console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal
+            *columns,
+            console=console,
+            transient=True,
+            redirect_stdout=False,
+            disable=in_the_way or not console.is_terminal,
         )
         self._stop = stop
         self._all = self._bar.add_task("", total=pictures, unit="photos", visible=pictures > 1)
@@ -43,9 +53,10 @@ class PredictProgress:
             self._bar.reset(self._video, description=source.name, total=self._frames(frame), visible=True)
         self._bar.advance(self._video)
 
-    def source(self) -> None:
-        """One is done."""
-        self._bar.update(self._video, visible=False)
+    def source(self, source: Source) -> None:
+        """One is done; perhaps the next is under way already."""
+        if self._name == source.name:
+            self._bar.update(self._video, visible=False)
         self._bar.advance(self._all)
 
     def _frames(self, frame: Frame) -> int | None:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from posehg import checkpoints, drawing
+from posehg.cli import guard
 from posehg.cli import predict_files as files
 from posehg.cli.predict_people import Who
 from posehg.cli.predict_results import Shown
 from posehg.cli.predict_run import Request
 from posehg.errors import UsageError
+from posehg.files import naming
 from posehg.geometry import Box
 from posehg.inference import detector as detectors
 from posehg.inference import devices
@@ -72,14 +70,19 @@ class Video:
 
 
 def estimator(
-    model: str, device: str, flip: bool, decoder: Literal["quarter", "subpixel"], batch: int, threads: int
+    model: str,
+    offline: bool,
+    device: str,
+    flip: bool,
+    decoder: Literal["quarter", "subpixel"],
+    batch: int,
+    threads: int,
 ) -> Estimator:
     if threads:
         devices.use_threads(threads)
-    return Estimator(checkpoints.load(checkpoints.find(model)), device, flip, decoder, batch)
+    return Estimator(checkpoints.load(checkpoints.find(model, offline, guard.note)), device, flip, decoder, batch)
 
 
-@contextmanager
 def prepared(
     inputs: Sequence[str],
     recursive: bool,
@@ -88,55 +91,62 @@ def prepared(
     drawn: Drawing,
     video: Video,
     model: str,
-) -> Iterator[Request]:
-    """The request, to be run in the block. Raises UsageError, or InputError for a file of boxes."""
+    scratch: Path,
+) -> Request:
+    """The request. scratch: a folder for what is to go to standard output.
+
+    Raises UsageError, or InputError for a file of boxes.
+    """
     if output.overwrite and output.skip_existing:
         raise UsageError("--overwrite replaces what is there, and --skip-existing leaves it: give one of them.")
-    who = _who(whom, video)
-    span = _span(video)
-    kinds = files.kinds_of(output.save)
+    who, span, kinds = _who(whom, video), _span(video), files.kinds_of(output.save)
     sources = list(expand(inputs, recursive))
-    with _planned(output, kinds, sources, drawn) as plan:
-        files.check_ground(drawn.background, output.out, plan, sources)
+    if output.out is not None and not output.out.name:
+        raise UsageError("--out is empty.", "Is a variable not set?")
+    with naming(output.out or scratch):  # a name may be too long even to look for it
+        plan = _planned(output, kinds, sources, drawn, scratch)
+    if plan.folder is not None and (results := files.results_in(plan.folder, inputs, sources)):
+        guard.note(f"{len(results):,} pictures and videos in {plan.folder} are left out: results go there.")
+        sources = [source for source in sources if source not in results]
+    files.check_ground(drawn.background, output.out, plan, sources)
+    with naming(output.out or scratch):
         files.check_free(plan, sources, output.overwrite or output.skip_existing)
-        shown = Shown(
-            _look(drawn),
-            model,
-            output.json,
-            headings=len(sources) > 1,
-            quiet=len(sources) > _FEW,
-            overwrite=output.overwrite,
-            skip_existing=output.skip_existing,
-            to_stdout=str(output.out) == files.STDOUT,
-        )
-        todo = _todo(plan, sources) if output.skip_existing else sources
-        yield Request(sources, todo, plan, who, shown, span, output.fail_if_empty)
+    shown = Shown(
+        _look(drawn),
+        model,
+        output.json,
+        headings=len(sources) > 1,
+        quiet=len(sources) > _FEW,
+        overwrite=output.overwrite,
+        skip_existing=output.skip_existing,
+        to_stdout=str(output.out) == files.STDOUT,
+        nobody=f"{whom.boxes} has no boxes for it" if whom.boxes else "nobody was found",
+    )
+    todo = _todo(plan, sources) if output.skip_existing else sources
+    return Request(sources, todo, plan, who, shown, span, output.fail_if_empty)
 
 
 def _todo(plan: Plan, sources: Sequence[Source]) -> Sequence[Source]:
-    """What an earlier run has left. A file of all is complete, or every source is needed for it."""
-    if plan.run:
-        return [] if all(path.exists() for path, _ in plan.run) else sources
-    return [source for source in sources if not plan.of(source.relative, files.moving(source)).are_done()]
+    """What an earlier run has left. For a file of all every source is needed, unless there is nothing to do at all."""
+    left = [source for source in sources if source.problem or not _is_done(plan, source)]
+    missing = [path for path, _ in plan.run if not path.exists()]
+    return sources if missing or (left and plan.run) else left
 
 
-@contextmanager
-def _planned(output: Output, kinds: Sequence[str], sources: Sequence[Source], drawn: Drawing) -> Iterator[Plan]:
-    """The plan; the folder is made, and when the block ends well, what is meant for standard output goes there."""
+def _is_done(plan: Plan, source: Source) -> bool:
+    own = files.files_of(plan, source)
+    has_files = bool(own.pictures or own.whole)
+    return own.are_done(files.moving(source)) if has_files else bool(plan.run)
+
+
+def _planned(output: Output, kinds: Sequence[str], sources: Sequence[Source], drawn: Drawing, scratch: Path) -> Plan:
+    only_heatmaps = drawn.heatmaps is not None
     if str(output.out) != files.STDOUT:
         transparent = drawn.background == "none"
-        plan = files.planned(output.out, kinds, sources, drawn.heatmaps is not None, output.json, transparent)
-        yield plan
-        return
+        return files.planned(output.out, kinds, sources, only_heatmaps, output.json, transparent)
     if output.json:
         raise UsageError(f"--json and --out {files.STDOUT} both want standard output: give one of them.")
-    with tempfile.TemporaryDirectory(prefix="posehg-") as folder:
-        plan = files.to_stdout(kinds, sources, Path(folder))
-        yield plan
-        for path in [plan.one.name] if plan.one else [path for path, _ in plan.run]:
-            with open(path, "rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+    return files.to_stdout(kinds, sources, only_heatmaps, scratch)
 
 
 def _who(whom: Whom, video: Video) -> Who:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import errno
-from contextlib import ExitStack
+import shutil
+import sys
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from posehg.cli import guard
-from posehg.cli.predict_files import moving
+from posehg.cli.predict_files import files_of, moving
 from posehg.errors import InputError
-from posehg.files import check, make_folder
+from posehg.files import check_folder, is_full, make_folder
 from posehg.inputs import Frame, Source
+from posehg.inputs.reading import too_large
 from posehg.outputs import Add, Found, Look, Result, image, is_done
+from posehg.outputs import files_of as files_named
 from posehg.outputs import json as records
 from posehg.outputs import video as films
 from posehg.outputs.plan import Files, Plan
@@ -30,7 +33,7 @@ class Shown:
 
     json: a record on standard output for each. headings: whose a table of joints is. quiet: the sources are many, and
     only what goes wrong is told of each. overwrite, skip_existing: what becomes of files that are there. to_stdout: the
-    file is copied from later and needs no mention.
+    file's content goes to standard output at the end. nobody: what is said of a source without people.
     """
 
     look: Look
@@ -41,6 +44,7 @@ class Shown:
     overwrite: bool = False
     skip_existing: bool = False
     to_stdout: bool = False
+    nobody: str = "nobody was found"
 
 
 @dataclass(frozen=True)
@@ -79,22 +83,26 @@ class Results:
     """Takes one result after the other; a context manager, as files of a run or a video appear when they have ended.
 
     first: whether this is the one of several processes that prints and collects.
+    given_up: the name of a video whose files cannot be written, so that the rest of it is of no use.
     """
 
     def __init__(self, plan: Plan, shown: Shown, first: bool = True) -> None:
         self._plan, self._shown, self._first = plan, shown, first
         self._run, self._adds = ExitStack(), list[Add]()
         self._video: _Video | None = None
+        self._told: str | None = None
+        self.given_up: str | None = None
 
     def __enter__(self) -> Self:
-        folder = self._plan.folder
-        if folder is not None:
-            make_folder(folder)
-            check(folder / "posehg", overwrite=True)  # rather now than once for each of ten thousand pictures
+        if self._plan.folder is not None:
+            make_folder(self._plan.folder)
+            check_folder(self._plan.folder)  # rather now than once for each of ten thousand pictures
         with ExitStack() as stack:
             for path, collect in self._plan.run if self._first else ():
                 make_folder(path.parent)
-                self._adds.append(stack.enter_context(collect(path, self._shown.overwrite)))
+                # An incomplete file of all is made anew when an earlier run is taken up again.
+                anew = self._shown.overwrite or self._shown.skip_existing
+                self._adds.append(stack.enter_context(collect(path, anew)))
             self._run = stack.pop_all()
         return self
 
@@ -102,51 +110,58 @@ class Results:
         if self._video:
             self._video.stack.__exit__(kind, error, at)
         self._run.__exit__(kind, error, at)
-        if kind is None:
-            for path, _ in self._plan.run if self._first else ():
+        if kind is None and self._first:
+            for path, _ in self._plan.run:
                 self._tell(path)
+            if self._shown.to_stdout:
+                self._copy()
 
     def write(self, source: Source, result: Result, frame: Frame) -> Outcome:
         """The files of a picture or frame."""
         found = result.found
         try:
             written = self._frame(source, result, frame) if moving(source) else self._picture(source, result)
-        except InputError as error:
-            if _is_full(error):
+        except (InputError, MemoryError) as error:
+            if is_full(error):
                 raise
-            return self.failed(source, replace(found, shape=None, poses=[]), error)
+            if moving(source):
+                self.given_up = source.name
+            told = error if isinstance(error, InputError) else too_large(source)
+            return self.failed(source, replace(found, shape=None, poses=[]), told)
         empty = not found.poses and not moving(source)
         if empty and not self._shown.quiet:
-            guard.note(f"{found.source}: nobody was found.")
+            guard.note(f"{found.source}: {self._shown.nobody}.")
         return Outcome(found.source, self._text(found), self._kept(found), written, empty=empty)
 
     def failed(self, source: Source, found: Found, error: InputError) -> Outcome:
         """What could not be read or written. It is told of each source once."""
-        video = self._video
-        if video is None or not video.failed:
+        if self._told != source.name:
+            self._told = source.name
             guard.tell(error)
-        if video is not None:
-            video.failed = True
         found = replace(found, error=str(error))
+        with suppress(InputError):  # a file that cannot be written has been told
+            for add in self._video.adds if self._video else ():
+                add(found)
         text = f"{records.line(records.record(found))}\n" if self._shown.json else ""
         return Outcome(found.source, text, self._kept(found), failed=True)
 
-    def end(self, source: Source) -> Outcome:
-        """Of a source; of a video its files appear."""
+    def end(self, source: Source, nothing: Found) -> Outcome:
+        """Of a source; of a video its files appear. nothing: what a record holds where that fails."""
         video, self._video = self._video, None
         if video is None:
             return Outcome(source.name, ended=True)
         try:
             video.stack.close()
         except InputError as error:
-            if _is_full(error):
+            if is_full(error):
                 raise
-            guard.tell(error)
-            return Outcome(source.name, failed=True, ended=True)
+            return replace(self.failed(source, nothing, error), ended=True)
         for path in video.files.whole:
             self._tell(path)
+        for file in video.files.pictures if not self._shown.quiet else ():
+            guard.note(f"Wrote {video.frames:,} files of {source.name} into {file.folder}")
         if not video.anybody and not self._shown.quiet:
-            guard.note(f"{source.name}: nobody was found.")
+            guard.note(f"{source.name}: {self._shown.nobody}.")
         return Outcome(source.name, written=len(video.files.whole), empty=not video.anybody, ended=True)
 
     def deliver(self, outcome: Outcome) -> None:
@@ -159,24 +174,26 @@ class Results:
 
     def _picture(self, source: Source, result: Result) -> int:
         written = 0
-        for file in self._plan.of(source.relative, False).pictures:
+        for file in files_of(self._plan, source).pictures:
             if self._shown.skip_existing and is_done(file.kind, file.path()):
                 continue
             make_folder(file.path().parent)
             file.write(file.path(), result, self._shown.overwrite)
-            self._tell(file.path())
-            written += 1
+            for path in files_named(file.kind, file.path(), len(result.found.poses)):
+                self._tell(path)
+                written += 1
         return written
 
     def _frame(self, source: Source, result: Result, frame: Frame) -> int:
         if self._video is None:
-            self._video = _Video(source, self._plan.of(source.relative, True), frame, self._shown.overwrite)
+            self._video = _Video(source, files_of(self._plan, source), frame, self._shown)
         video = self._video
         video.add(result)
         number, replaced = result.found.frame, self._shown.overwrite or self._shown.skip_existing
         for file in video.files.pictures:
             make_folder(file.path(number).parent)
             file.write(file.path(number), result, replaced)
+        video.frames += 1
         return len(video.files.pictures)
 
     def _text(self, found: Found) -> str:
@@ -194,24 +211,35 @@ class Results:
         if not self._shown.quiet and not self._shown.to_stdout:
             guard.note(f"Wrote {path}")
 
+    def _copy(self) -> None:
+        """What was written to standard output; nothing where the only picture failed."""
+        for path in [self._plan.one.name] if self._plan.one else [path for path, _ in self._plan.run]:
+            if path.exists():
+                with open(path, "rb") as file:
+                    shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+
 
 class _Video:
-    """The files of a video under way."""
+    """The files of a video under way. Where an earlier run is taken up again, what is there of them stays."""
 
-    def __init__(self, source: Source, files: Files, frame: Frame, overwrite: bool) -> None:
-        self.files, self.failed, self.anybody = files, False, False
+    def __init__(self, source: Source, files: Files, frame: Frame, shown: Shown) -> None:
+        self.anybody, self.frames = False, 0
         self.adds: list[Add] = []
         self.film: films.AddFrame | None = None
+        kept = shown.skip_existing
+        streams = tuple((path, collect) for path, collect in files.streams if not (kept and path.exists()))
+        film = None if kept and files.film and files.film.exists() else files.film
+        self.files = Files(files.pictures, streams, film)
         clip = frame.clip
         with ExitStack() as stack:
-            for path in files.whole:
+            for path in self.files.whole:
                 make_folder(path.parent)
-            for path, collect in files.streams:
-                self.adds.append(stack.enter_context(collect(path, overwrite)))
-            if files.film:
+            for path, collect in streams:
+                self.adds.append(stack.enter_context(collect(path, shown.overwrite)))
+            if film:
                 rate = clip.fps if clip and clip.fps else _RATE
-                sound = Path(source.name) if source.kind == "video" and Path(source.name).is_file() else None
-                self.film = stack.enter_context(films.film(files.film, rate, overwrite, sound))
+                self.film = stack.enter_context(films.film(film, rate, shown.overwrite, _sound_of(source)))
             self.stack = stack.pop_all()
 
     def add(self, result: Result) -> None:
@@ -223,7 +251,12 @@ class _Video:
             self.film(image.render(result), found.time)
 
 
-def _is_full(error: InputError) -> bool:
-    """Whether there is no room left: then no other file can be written either."""
-    cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+def _sound_of(source: Source) -> Path | None:
+    """The file that a video's sound is taken from."""
+    if source.kind != "video":
+        return None
+    if Path(source.name).is_file():
+        return Path(source.name)
+    if films.keeps_sound():
+        guard.note(f"{source.name}: the sound is left out. Download the video to keep it.")
+    return None

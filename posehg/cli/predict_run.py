@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -22,7 +22,9 @@ from posehg.cli.predict_results import Account, Outcome, Results, Shown
 from posehg.errors import CheckFailed, InputError
 from posehg.inference.estimator import Estimator, View
 from posehg.inputs import Frame, Source, ahead, each
+from posehg.inputs.boxes import BoxFile, Unmatched
 from posehg.inputs.prefetch import AHEAD
+from posehg.inputs.reading import too_large
 from posehg.inputs.source import Span
 from posehg.outputs import Found, Heatmaps, Result, heatmaps
 from posehg.outputs.behind import behind
@@ -55,11 +57,12 @@ def run(request: Request, estimator: Estimator) -> None:
     with processes.joined(estimator.device) as world, guard.together(world):
         batch = estimator.batch
         plan = request.plan if request.todo else Plan()  # a file of all that is there already is not begun anew
-        with Results(plan, request.shown, world.first) as results:
-            if world.size > 1:
-                account = _shared(request, estimator, results, world)
-            else:
-                account = _alone(request, estimator, results)
+        with ExitStack() as stack:
+            # What only the first process does may fail there only, and then all have to end.
+            results = processes.alike(lambda: stack.enter_context(Results(plan, request.shown, world.first)))
+            work = _shared if world.size > 1 else _alone
+            account = work(request, estimator, results, world)
+            processes.alike(stack.close)
         if estimator.batch < batch:
             guard.note(f"Memory ran out, so crops were looked at by {estimator.batch} at a time instead of {batch}.")
         if world.first:
@@ -67,20 +70,27 @@ def run(request: Request, estimator: Estimator) -> None:
         _end(request, account)
 
 
-def _alone(request: Request, estimator: Estimator, results: Results) -> Account:
+def _alone(request: Request, estimator: Estimator, results: Results, world: World) -> Account:
     account = Account()
-    with PredictProgress(len(request.todo), request.span[1]) as progress, behind() as later:
+    prints = request.shown.json or request.plan == Plan()
+    with PredictProgress(len(request.todo), request.span[1], prints) as progress, behind() as later:
 
-        def finish(write: Callable[[], Outcome]) -> None:
+        def finish(source: Source, write: Callable[[], Outcome]) -> None:
             account.add(outcome := write())
             results.deliver(outcome)
             if outcome.ended:
-                progress.source()
+                progress.source(source)
 
-        for source, frame, write in _worked(request, request.todo, estimator, results):
-            later(partial(finish, write))
-            if isinstance(frame, Frame):
-                progress.frame(source, frame)
+        try:
+            with closing(_worked(request, request.todo, estimator, results)) as worked:
+                for source, frame, write in worked:
+                    later(partial(finish, source, write))
+                    if isinstance(frame, Frame):
+                        progress.frame(source, frame)
+        except KeyboardInterrupt:
+            if request.plan.folder is not None and not request.plan.run:
+                guard.note(f"{account.written:,} files are written; --skip-existing goes on from there.")
+            raise
     return account
 
 
@@ -95,11 +105,17 @@ def _shared(request: Request, estimator: Estimator, results: Results, world: Wor
             made = [write() for _, _, write in _worked(request, mine, estimator, results)]
             return [outcome for outcome in made if not outcome.is_only_the_end]
 
-        for outcome in processes.interleaved(processes.agreed(outcomes)):
+        together = processes.interleaved(processes.agreed(outcomes))
+        for outcome in together:
             account.add(outcome)
-            if world.first:
-                results.deliver(outcome)
+        processes.alike(partial(_delivered, together, results, world))
     return account
+
+
+def _delivered(outcomes: Sequence[Outcome], results: Results, world: World) -> None:
+    with guard.while_read():
+        for outcome in outcomes if world.first else ():
+            results.deliver(outcome)
 
 
 def _alone_only(source: Source) -> Source:
@@ -112,7 +128,7 @@ def _alone_only(source: Source) -> Source:
 _Worked = tuple[Source, Frame | InputError | None, Callable[[], Outcome]]
 
 
-def _worked(request: Request, sources: Sequence[Source], estimator: Estimator, results: Results) -> Iterator[_Worked]:
+def _worked(request: Request, sources: Sequence[Source], estimator: Estimator, results: Results) -> Generator[_Worked]:
     """Each frame, or what is wrong with it, and what writes its results; at the end of a source None."""
     # Photos are read ahead across their ends; a video is by itself, so that one without end can be left.
     for _, run in groupby(sources, key=lambda source: source if moving(source) else None):
@@ -122,42 +138,39 @@ def _worked(request: Request, sources: Sequence[Source], estimator: Estimator, r
             for source, frames in groupby(items, key=itemgetter(0)):
                 find = request.who.finder(estimator, source)
                 for _, frame in frames:
-                    answer = frame if isinstance(frame, InputError) else _asked(source, frame, find)
-                    yield source, frame, _writing(request, estimator, results, source, frame, answer)
-                    if ended():
+                    yield source, frame, _answered(request, estimator, results, source, frame, find)
+                    if ended() or results.given_up == source.name:
                         break
-                yield source, None, partial(results.end, source)
-                if ended():
-                    break
+                yield source, None, partial(results.end, source, _nothing(request, estimator, source))
+                if moving(source):
+                    break  # what is left of its frames
 
 
-def _asked(source: Source, frame: Frame, find: Callable[[Frame], list[Pose]]) -> list[Pose] | InputError:
-    try:
-        return find(frame)
-    except InputError as error:
-        return error
-    except MemoryError:
-        return InputError(f"{source.name} needs more memory than there is.", "Make it smaller first.")
-
-
-def _writing(
+def _answered(
     request: Request,
     estimator: Estimator,
     results: Results,
     source: Source,
     frame: Frame | InputError,
-    answer: list[Pose] | InputError,
+    find: Callable[[Frame], list[Pose]],
 ) -> Callable[[], Outcome]:
-    shown = request.shown
-    nothing = Found(source.name, None, [], shown.model, estimator.config.skeleton)
+    """What writes the results of a frame about which the network has been asked."""
+    nothing = _nothing(request, estimator, source)
     if isinstance(frame, InputError):
         return partial(results.failed, source, nothing, frame)
     empty = replace(nothing, frame=frame.frame, time=frame.time)
-    if isinstance(answer, InputError):
-        return partial(results.failed, source, empty, answer)
-    found = replace(empty, shape=frame.image.shape, poses=answer)
-    maps = _heatmaps(estimator, frame, answer) if request.plan.draws_heatmaps else ()
-    return partial(results.write, source, Result(found, frame.image, shown.look, maps), frame)
+    try:
+        poses = find(frame)
+        maps = _heatmaps(estimator, frame, poses) if request.plan.draws_heatmaps else ()
+    except (InputError, MemoryError) as error:
+        told = error if isinstance(error, InputError) else too_large(source)
+        return partial(results.failed, source, empty, told)
+    found = replace(empty, shape=frame.image.shape, poses=poses)
+    return partial(results.write, source, Result(found, frame.image, request.shown.look, maps), frame)
+
+
+def _nothing(request: Request, estimator: Estimator, source: Source) -> Found:
+    return Found(source.name, None, [], request.shown.model, estimator.config.skeleton)
 
 
 def _heatmaps(estimator: Estimator, frame: Frame, poses: Sequence[Pose]) -> list[Heatmaps]:
@@ -190,12 +203,15 @@ def _tell(request: Request, account: Account) -> None:
     """The run in a few lines."""
     sources, what = request.sources, named(request.sources)
     skipped = len(sources) - len(request.todo)
-    if skipped:
+    if skipped and request.plan.folder is None:
+        for path, _ in request.plan.run:
+            guard.note(f"{path} is there already and is left as it is; --overwrite makes it anew.")
+    elif skipped:
         rest = "; there is nothing left to do." if not request.todo else "."
         guard.note(f"{skipped:,} of {len(sources):,} {what} had been done before{rest}")
     if request.shown.quiet and account.written:
         guard.note(f"Wrote {account.written:,} files into {request.plan.folder}.")
-    if request.who.boxes and (unused := request.who.boxes.unmatched()).count:
+    if request.who.boxes and (unused := _unused(request.who.boxes, sources)).count:
         guard.note(f"Boxes of {_listed(unused.names, unused.count)} were not used: no input is called so.")
     if account.empty and request.shown.quiet:
         guard.note(f"Nobody was found in {account.empty:,} of {len(sources):,} {what}.")
@@ -204,6 +220,14 @@ def _tell(request: Request, account: Account) -> None:
         others = "the others are done" if failed < len(sources) else "none is done"
         names = f": {_listed(account.failed, failed)}" if request.shown.quiet else ""
         guard.note(f"{failed:,} of {len(sources):,} {what} failed; {others}{names}.")
+
+
+def _unused(boxes: BoxFile, sources: Sequence[Source]) -> Unmatched:
+    """What is of no input: not of those either that another process did, or an earlier run."""
+    for source in sources:
+        with suppress(InputError):  # of two that want the same boxes the one that is read has been told
+            boxes.of(source, 0 if moving(source) else None)
+    return boxes.unmatched()
 
 
 def _end(request: Request, account: Account) -> None:

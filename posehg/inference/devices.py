@@ -7,7 +7,11 @@ import torch
 from posehg import processes
 from posehg.errors import DeviceError, UsageError
 
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "MPS backend out of memory")
+_NO_MEMORY = (
+    *("can't allocate memory", "not enough memory", "out of memory"),
+    *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
+)
+"""Words of torch, and of the libraries below it."""
 
 
 def resolve(name: str) -> torch.device:

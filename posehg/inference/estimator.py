@@ -87,8 +87,10 @@ class Estimator:
             yield from self._heatmaps(some).cpu()
 
     def to_heatmap(self, view: View) -> Affine:
-        """From the view's photo to the cells of its heatmaps."""
-        return self._to_crop(view).then(Affine.shrink(STRIDE))
+        """From the view's photo to the cells of its heatmaps: a joint goes to its peak."""
+        # A peak beside its joint lies as far on the other side of it in the mirrored crop: their mean's lies on it.
+        across = 0.0 if self.flip else self.config.offset
+        return self._to_crop(view).then(Affine.shrink(STRIDE)).then(Affine.translation(-across, -self.config.offset))
 
     def _batches(self, views: Iterable[View]) -> Iterator[tuple[View, ...]]:
         views = iter(views)

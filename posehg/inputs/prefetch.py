@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-AHEAD = 4
+AHEAD = 2
 """Frames that predict reads before it asks about them."""
 
 _PATIENCE = 2.0

@@ -49,6 +49,12 @@ def each(sources: Iterable[Source], span: Span = ALL) -> Iterator[tuple[Source, 
                 yield source, frame
         except InputError as error:
             yield source, error
+        except MemoryError:
+            yield source, too_large(source)
+
+
+def too_large(source: Source) -> InputError:
+    return InputError(f"{source.name} needs more memory than there is.", "Make it smaller first.")
 
 
 def _within(source: Source, span: Span) -> Iterator[Frame]:

@@ -64,6 +64,11 @@ SAVES: dict[str, Save] = {
 """--save KIND,KIND. The frames of a video whose ``image`` is saved may become a video instead: video.SUFFIXES."""
 
 
+def files_of(kind: str, path: Path, people: int) -> list[Path]:
+    """The files that stand for a picture's path when so many people were found: crops are as many as they."""
+    return [crops.of_person(path, number + 1) for number in range(people)] if kind == "crops" else [path]
+
+
 def is_done(kind: str, path: Path) -> bool:
     """Whether an earlier run has written a picture's file; of crops, whose number nobody knows before, the first."""
     return (crops.of_person(path, 1) if kind == "crops" else path).exists()

@@ -11,7 +11,7 @@ Work = Callable[[], None]
 
 
 @contextmanager
-def behind(room: int = 4) -> Iterator[Callable[[Work], None]]:
+def behind(room: int = 2) -> Iterator[Callable[[Work], None]]:
     """A function that has work done by a background thread, in order; it waits where so much is waiting already.
 
         with behind() as later:

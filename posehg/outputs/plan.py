@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -22,8 +25,15 @@ class OneFile:
     write: Writer
     name: Path
 
+    @property
+    def folder(self) -> Path:
+        return self.name.parent
+
     def path(self, frame: int | None = None) -> Path:
         return self.name
+
+    def of_any_frame(self) -> Path | None:
+        return self.name if self.name.exists() else None
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,16 @@ class FileInFolder:
 
     def path(self, frame: int | None = None) -> Path:
         return naming.target(self.folder, self.relative, self.ending, frame)
+
+    def of_any_frame(self) -> Path | None:
+        """One of the files that are there of a video's frames."""
+        first = self.path(0)
+        before, behind = first.name.removesuffix(f"{0:012d}{self.ending}"), self.ending.removesuffix(first.suffix)
+        persons = r"(_person[0-9]+)?" if self.kind == "crops" else ""
+        name = re.compile(re.escape(before) + "[0-9]{12}" + re.escape(behind) + persons + re.escape(first.suffix))
+        with suppress(OSError), os.scandir(first.parent) as entries:
+            return next((Path(entry.path) for entry in entries if name.fullmatch(entry.name)), None)
+        return None
 
 
 @dataclass(frozen=True)
@@ -57,11 +77,15 @@ class Files:
         """The files of a whole video, which appear when it has ended."""
         return [path for path, _ in self.streams] + ([self.film] if self.film else [])
 
-    def are_done(self) -> bool:
-        """Whether an earlier run has written them. The files of a video's frames are there before those of it all."""
-        if self.whole:
-            return all(path.exists() for path in self.whole)
-        return bool(self.pictures) and all(is_done(file.kind, file.path()) for file in self.pictures)
+    def are_done(self, moving: bool) -> bool:
+        """Whether an earlier run has written them; of a video's frames at least one.
+
+        The files of the whole video appear after those of its frames; where it has none, a part may be missing.
+        """
+        if not moving:
+            return all(is_done(file.kind, file.path()) for file in self.pictures)
+        frames = [file.of_any_frame() for file in self.pictures if file.kind != "crops"]
+        return bool(self.whole) and all(path.exists() for path in self.whole) and all(frames)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ PillowImage.init()
 SUFFIXES = sorted(
     suffix
     for suffix, format in PillowImage.registered_extensions().items()
-    if format in PillowImage.SAVE and format not in ("PDF", "HDF5", "GRIB", "BUFR", "WMF")
+    if format in PillowImage.SAVE
+    and format not in ("PDF", "HDF5", "GRIB", "BUFR", "WMF", "ICNS", "ICO")  # icons are of fixed sizes
 )
 MODES = ("1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "LA", "PA", "RGBX", "I;16", "I;16B")
 ORIENTATION = 0x0112

@@ -60,10 +60,17 @@ def test_one_bad_photo_does_not_keep_the_others_from_being_done(posehg: Posehg, 
 # ---- results that cannot be written ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["x.tiff", "x.mp4", "x.png.bak"])
-def test_an_unknown_suffix_is_refused(posehg: Posehg, photo: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("x.tiff", "the suffix must say what is written."),
+        ("x.png.bak", "the suffix must say what is written."),
+        ("x.mp4", "a photo does not become a video."),
+    ],
+)
+def test_an_unknown_suffix_is_refused(posehg: Posehg, photo: Path, name: str, sentence: str) -> None:
     run = posehg("predict", photo, "--out", photo.with_name(name))
-    run.assert_failed(2, f"{name}: the suffix must say what is to be written.")
+    run.assert_failed(2, f"{name}: {sentence}")
     assert "Known: .png, .jpg, .jpeg, .webp, .json" in run.err
 
 
@@ -130,7 +137,7 @@ def test_a_jpeg_cannot_be_transparent(posehg: Posehg, photo: Path) -> None:
 
 
 def test_a_model_that_is_not_there_is_named(posehg: Posehg, photo: Path) -> None:
-    posehg("predict", photo, "--model", "no/such").assert_failed(5, "There is no model at no/such.")
+    posehg("predict", photo, "--model", "no/such").assert_failed(5, "There is no model at no/such: ")
 
 
 def test_a_model_cut_short_is_named(posehg: Posehg, photo: Path, model: Path) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from posehg import images
+from posehg.outputs import image as pictures
 from tests import stubs
 from tests.journeys.conftest import Posehg
 from tests.journeys.test_predict import records
@@ -126,7 +127,10 @@ def test_skip_existing_leaves_a_file_of_all_that_is_there(
     before = (tmp_path / "all.jsonl").read_bytes()
     assert len(before.splitlines()) == 3
     run = posehg(*command)
-    assert (run.code, run.err) == (0, "3 of 3 photos had been done before; there is nothing left to do.\n")
+    assert (run.code, run.err) == (
+        0,
+        f"{tmp_path / 'all.jsonl'} is there already and is left as it is; --overwrite makes it anew.\n",
+    )
     assert (tmp_path / "all.jsonl").read_bytes() == before
 
 
@@ -168,12 +172,120 @@ def test_interrupted_it_leaves_whole_files_only(
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err.decode()) == (130, "Interrupted.\n")
+    assert (process.returncode, err.decode()) == (130, "Interrupted.\n")  # with a file of all it begins anew
     written = sorted(path for path in out.rglob("*") if path.is_file())
     assert len(written) < 600
     for path in written:
         assert path.parent.name in ("image", "npz"), path  # no file of all, and nothing that begins with .posehg
         assert images.read(path).shape == noise.shape if path.suffix == ".png" else np.load(path)["keypoints"].size
+
+
+# ---- what was found by a second reader ---------------------------------------------------------------------------
+
+
+def test_an_input_that_is_none_does_not_keep_the_others_from_being_done(
+    posehg: Posehg, square: Path, photo: Path
+) -> None:
+    (photo.parent / "nothing").mkdir()
+    out, nothing = photo.parent / "out", photo.parent / "nothing"
+    run = posehg("predict", nothing, photo, f"{nothing}/*.png", "", "-m", square, "--out", out, "--skip-existing")
+    assert run.code == 3
+    assert files_below(out) == {"photo.png"}
+    assert run.err.endswith("3 of 4 photos failed; the others are done.\n")
+
+
+def test_no_source_is_replaced_by_the_result_of_another(posehg: Posehg, square: Path, photo: Path) -> None:
+    images.write(photo.with_suffix(".webp"), images.read(photo))
+    before = photo.read_bytes()
+    run = posehg("predict", photo.with_suffix(".webp"), photo, "-m", square, "--out", photo.parent, "--overwrite")
+    run.assert_failed(2, f"{photo} is one of the inputs, which is never replaced.")
+    link = photo.parent / "link"
+    link.symlink_to(photo.parent)
+    run = posehg("predict", link / "photo.webp", photo, "-m", square, "--out", link, "--overwrite")
+    assert run.code == 2
+    assert photo.read_bytes() == before
+
+
+def test_a_folder_that_is_called_like_the_program_is_no_trouble(posehg: Posehg, square: Path, photo: Path) -> None:
+    (photo.parent / "out" / "posehg").mkdir(parents=True)
+    assert posehg("predict", photo, "-m", square, "--out", photo.parent / "out").code == 0
+
+
+def test_what_comes_later_is_done_though_the_file_of_all_is_there(
+    posehg: Posehg, square: Path, photo: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    shutil.copy(photo, folder / "a.png")
+    command = ("predict", folder, "-m", square, "--out", out, "--save", "image,coco", "--skip-existing")
+    assert posehg(*command).code == 0
+    shutil.copy(photo, folder / "b.png")
+    assert posehg(*command).code == 0
+    assert files_below(out / "image") == {"a.png", "b.png"}
+    assert len(json.loads((out / "coco" / "results.json").read_text())) == 2
+    assert "there is nothing left to do" in posehg(*command).err
+
+
+def test_results_below_the_inputs_are_not_looked_at_again(posehg: Posehg, square: Path, tree: Path) -> None:
+    command = ("predict", tree, "-r", "-m", square, "--out", tree / "out", "--skip-existing")
+    first = posehg(*command)
+    assert first.code == 0, first.err
+    before = files_below(tree / "out")
+    again = posehg(*command)
+    assert f"{len(NAMES)} pictures and videos in {tree / 'out'} are left out: results go there.\n" in again.err
+    assert files_below(tree / "out") == before
+
+
+def test_standard_output_gets_what_could_be_done(
+    real_posehg: Callable[..., subprocess.Popen[bytes]], model: Path, photo: Path
+) -> None:
+    missing = photo.with_name("missing.png")
+    process = real_posehg("predict", photo, missing, "--whole", "--model", model, "--out", "-", "--save", "json")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 3
+    assert [bool(record["error"]) for record in records(out.decode())] == [False, True]
+
+
+def test_crops_are_told_by_the_names_that_they_have(
+    posehg: Posehg, square: Path, photo: Path, empty_photo: Path
+) -> None:
+    out = photo.parent / "out"
+    run = posehg("predict", photo, empty_photo, "-m", square, "--out", out, "--save", "crops")
+    told = {line.removeprefix("Wrote ") for line in run.err.splitlines() if line.startswith("Wrote ")}
+    assert told == {str(out / "photo_person1.jpg")}
+    assert posehg("predict", photo, "-m", square, "--out", photo.parent, "--save", "crops").code == 0
+
+
+def test_a_picture_that_memory_does_not_let_be_drawn_is_an_input_error(
+    posehg: Posehg, square: Path, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def render(result: object) -> object:
+        calls.append(result)
+        if len(calls) == 2:
+            raise MemoryError
+        return np.zeros((3, 5, 3), dtype=np.uint8)
+
+    monkeypatch.setattr(pictures, "render", render)
+    run = posehg("predict", tree, "--model", square, "--out", tmp_path / "out")
+    assert run.code == 3
+    assert len(files_below(tmp_path / "out")) == 2
+
+
+def test_boxes_of_what_was_done_before_are_not_called_unused(
+    posehg: Posehg, square: Path, tree: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "boxes.csv").write_text("image,x,y,w,h\na.png,90,60,100,100\nb b.png,97,60,100,100\n")
+    command = ("predict", tree / "a.png", tree / "b b.png", "-m", square, "--out", tmp_path / "out", "--skip-existing")
+    assert posehg(*command).code == 0
+    (tmp_path / "out" / "a.png").unlink()
+    assert "were not used" not in posehg(*command, "--boxes", tmp_path / "boxes.csv").err
+
+
+def test_a_name_that_is_too_long_is_no_bug(posehg: Posehg, photo: Path) -> None:
+    out = photo.with_name("x" * 300 + ".png")
+    posehg("predict", photo, "--out", out).assert_failed(3, f"{out} cannot be written: File name too long.")
 
 
 # ---- names -------------------------------------------------------------------------------------------------------
@@ -204,7 +316,7 @@ def test_boxes_from_a_file_are_where_people_are(posehg: Posehg, square: Path, tr
     one, other = records(run.out)
     assert one["people"][0]["bbox"] == [77.5, 47.5, 125, 125]
     assert other["people"] == []
-    assert f"{tree / 'b b.png'}: nobody was found.\n" in run.err
+    assert f"{tree / 'b b.png'}: {tmp_path / 'boxes.csv'} has no boxes for it.\n" in run.err
     assert "Boxes of nowhere.png were not used: no input is called so.\n" in run.err
 
 
@@ -302,6 +414,9 @@ def test_standard_output_takes_one_file_of_all(
         (("--save", ",", "--out", "x"), "--save names no kind of files."),
         (("--save", "json", "--out", "x.png"), "--save writes into a folder, and --out x.png is one file."),
         (("--heatmaps", "all", "--out", "x.json"), "--out x.json: heatmaps are shown on a picture."),
+        (("--heatmaps", "all", "--out", "x.csv"), "--out x.csv: heatmaps are shown on a picture."),
+        (("--out", ""), "--out is empty."),
+        (("--out", "photo.png/x.png"), "--out photo.png/x.png: photo.png is a file, not a folder."),
         (("--start", "soon"), "--start soon is no time in a video."),
         (("--start", "2:00", "--end", "90"), "--end 90 is not after --start 2:00."),
     ],

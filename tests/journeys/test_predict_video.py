@@ -177,7 +177,7 @@ def test_nobody_in_a_video_is_said_once(posehg: Posehg, square: Path, tmp_path: 
         ((), "nothing says where to."),
         (("--out", "x.png"), "--out x.png: a video does not become that."),
         (("--out", "x.mp4", "--background", "none"), "a video cannot be transparent."),
-        (("--out", "-"), "may be several"),
+        (("--out", "-"), "--out -: a video cannot go there."),
     ],
 )
 def test_what_a_video_cannot_become_is_refused(
@@ -187,6 +187,62 @@ def test_what_a_video_cannot_become_is_refused(
     assert run.code == 2, run.err
     assert sentence in run.err
     assert list(walk.parent.iterdir()) == [walk]
+
+
+# ---- what was found by a second reader ---------------------------------------------------------------------------
+
+
+def test_a_video_of_which_some_files_are_there_gets_the_others(
+    posehg: Posehg, square: Path, walk: Path, photo: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert posehg("predict", walk, "-m", square, "--out", out, "--save", "image,json").code == 0
+    before = (out / "json" / "walk.jsonl").stat().st_mtime_ns
+    kinds = ("--save", "image,json,csv", "--skip-existing")
+    run = posehg("predict", walk, photo, "-m", square, "--out", out, *kinds)
+    assert run.code == 0, run.err
+    assert (out / "csv" / "walk.csv").is_file()
+    assert (out / "image" / "photo.png").is_file()
+    assert (out / "json" / "walk.jsonl").stat().st_mtime_ns == before
+
+
+def test_frames_that_are_there_are_refused_before_the_work(
+    posehg: Posehg, square: Path, walk: Path, tmp_path: Path
+) -> None:
+    command = ("predict", walk, "-m", square, "--out", tmp_path / "out", "--save", "openpose", "--start", "0.5")
+    first = posehg(*command)
+    assert first.code == 0, first.err
+    assert f"Wrote 8 files of {walk} into {tmp_path / 'out'}\n" in first.err
+    posehg(*command).assert_failed(2, "_keypoints.json exists already")
+
+
+def test_a_video_that_cannot_be_written_is_told_once_and_left(
+    posehg: Posehg, square: Path, walk: Path, photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "image").touch()
+    run = posehg("predict", walk, photo, "-m", square, "--out", tmp_path / "out", "--save", "image,json", "--json")
+    assert run.code == 3
+    assert run.err.count("Error: ") == 2  # one a source
+    assert len(records(run.out)) < FRAMES
+
+
+def test_frames_that_fail_have_a_record_in_the_files_of_the_video(
+    posehg: Posehg, square: Path, walk: Path, tmp_path: Path
+) -> None:
+    rows = [f"walk.mp4,{frame},{'900' if frame == 5 else 30 + 11 * frame},60,100,100" for frame in range(FRAMES)]
+    (tmp_path / "boxes.csv").write_text("\n".join(["image,frame,x,y,w,h", *rows]))
+    options = ("--out", tmp_path / "out", "--save", "json", "--boxes", tmp_path / "boxes.csv")
+    run = posehg("predict", walk, "--model", square, *options)
+    assert run.code == 3
+    lines = records((tmp_path / "out" / "walk.jsonl").read_text())
+    assert [line["frame"] for line in lines if line["error"]] == [5]
+    assert len(lines) == FRAMES
+
+
+def test_heatmaps_are_no_film(posehg: Posehg, square: Path, walk: Path) -> None:
+    run = posehg("predict", walk, "-m", square, "--out", walk.with_name("x.mp4"), "--heatmaps", "all")
+    run.assert_failed(2, "heatmaps are shown on a picture.")
 
 
 # ---- cameras -----------------------------------------------------------------------------------------------------

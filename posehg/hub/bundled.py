@@ -1,4 +1,4 @@
-"""Where models lie: the weights that come with posehg, or where the user says."""
+"""The weights that come with posehg."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ from posehg.errors import NotAvailable
 
 BUNDLED = "bundled"
 """The name of the model that comes with posehg."""
-
-
-def find(name: str) -> Path:
-    """Where the model lies that a user named: ``bundled``, a folder or a safetensors file."""
-    return bundled_folder() if name == BUNDLED else Path(name)
 
 
 def bundled_folder() -> Path:

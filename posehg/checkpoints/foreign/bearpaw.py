@@ -1,0 +1,74 @@
+"""bearpaw/pytorch-pose, and its weights as anibali/pytorch-stacked-hourglass republished them: the same names."""
+
+from __future__ import annotations
+
+from posehg.checkpoints.foreign.family import Family, Triple, hourglass
+from posehg.checkpoints.foreign.weights import Weights
+from posehg.network import HourglassConfig
+from posehg.skeletons import COCO, LSP, MPII, Skeleton
+
+_MEANS: dict[str, Triple] = {
+    MPII.name: (0.4404, 0.4440, 0.4327),
+    LSP.name: (0.4442, 0.4302, 0.4039),
+    COCO.name: (0.4566, 0.4369, 0.4061),
+}
+"""Of each data set's pictures. Their std is stored as well, and never divided by."""
+
+
+def _network(weights: Weights) -> HourglassConfig:
+    return HourglassConfig(
+        joints=weights.width("score.0.weight"),
+        stacks=weights.count(r"(?:hg|res|fc|score)\.(\d+)\."),
+        features=weights.width("score.0.weight", axis=1),
+        depth=weights.count(r"hg\.0\.hg\.(\d+)\."),
+        blocks=weights.count(r"hg\.0\.hg\.\d+\.0\.(\d+)\."),
+        stem=(
+            weights.width("conv1.weight"),
+            weights.width("layer1.0.conv3.weight"),
+            weights.width("layer2.0.conv3.weight"),
+        ),
+    )
+
+
+def _names(network: HourglassConfig) -> dict[str, str]:
+    named = {
+        "stem.0": "conv1",
+        "stem.1": "bn1",
+        "stem.3": "layer1.0",
+        "stem.5": "layer2.0",
+        "stem.6": "layer3.0",
+    }
+    for s in range(network.stacks):
+        for b in range(network.blocks):
+            for d in range(network.depth):
+                # Theirs are numbered from the innermost hourglass to the outermost, and up, low1, low3, low2 in each.
+                level = f"hg.{s}.hg.{network.depth - 1 - d}"
+                named[f"{hourglass(s, d)}up.{b}"] = f"{level}.0.{b}"
+                named[f"{hourglass(s, d)}low1.{b}"] = f"{level}.2.{b}"
+                named[f"{hourglass(s, d)}low3.{b}"] = f"{level}.1.{b}"
+            named[f"{hourglass(s, network.depth)}{b}"] = f"hg.{s}.hg.0.3.{b}"
+            named[f"stacks.{s}.residuals.{b}"] = f"res.{s}.{b}"
+        named[f"stacks.{s}.linear.0"] = f"fc.{s}.0"
+        named[f"stacks.{s}.linear.1"] = f"fc.{s}.1"
+        named[f"stacks.{s}.heatmaps"] = f"score.{s}"
+    for s in range(network.stacks - 1):
+        named[f"reinjections.{s}.features"] = f"fc_.{s}"
+        named[f"reinjections.{s}.heatmaps"] = f"score_.{s}"
+    return named
+
+
+_INSIDE = {"skip": "downsample.0"}
+
+
+def _mean(skeleton: Skeleton) -> Triple:
+    return _MEANS.get(skeleton.name, _MEANS[MPII.name])
+
+
+FAMILY = Family(
+    project="bearpaw/pytorch-pose",
+    mark=r"hg\.\d+\.hg\.\d+\.",
+    network=_network,
+    names=_names,
+    inside=_INSIDE,
+    mean=_mean,
+)

@@ -1,0 +1,23 @@
+"""The files of a model on disk, known by their names."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+CARD = "README.md"
+
+LIMIT = 2 << 30
+"""Bytes of a download; the largest hourglass that was ever published has a fifth of it."""
+
+
+def weights_file(path: Path) -> Path:
+    """The file that holds the weights of the model in a folder, or that is the model."""
+    return path / WEIGHTS if path.is_dir() else path
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

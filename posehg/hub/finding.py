@@ -1,0 +1,105 @@
+"""From what the user calls a model to where it lies on this machine."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from posehg.errors import NotAvailable, UsageError
+from posehg.hub import downloads, repos
+from posehg.hub.addresses import Address
+from posehg.hub.bundled import bundled_folder
+from posehg.hub.names import Bundled, Local, Named, Repo, parse
+from posehg.hub.repos import offline_by_environment
+
+Tell = Callable[[str], None]
+"""Takes a sentence for the user."""
+
+
+def find(name: str, offline: bool = False, tell: Tell | None = None) -> Path:
+    """Where the model lies that a user named; what was not fetched before is fetched.
+
+    What is on this machine is used as it is, without a request: ``fetch`` asks for newer. offline: nothing is fetched.
+    Raises NotAvailable where it cannot be had, UsageError for a name that can be none.
+    """
+    named = parse(name)
+    found = _present(named)
+    if found is not None:
+        return found
+    if offline or offline_by_environment():
+        raise NotAvailable(f"There is no model at {name}: it was not fetched, and posehg is offline.", _get(name))
+    return _fetched(named, tell)
+
+
+def where(name: str) -> Path:
+    """The same without ever asking the network."""
+    found = _present(parse(name))
+    if found is None:
+        raise NotAvailable(f"{name} was not fetched yet.", _get(name))
+    return found
+
+
+def fetch(name: str, tell: Tell | None = None) -> Path:
+    """The same, but a branch of the Hub is brought up to date."""
+    named = parse(name)
+    if isinstance(named.place, Repo) and not offline_by_environment():
+        return _fetched(named, tell)
+    return find(name, tell=tell)
+
+
+def licence(name: str) -> str:
+    """The terms of a model that is known by a short name; else nothing, and what its config says holds."""
+    return parse(name).licence
+
+
+def check_removable(name: str) -> Repo | Address:
+    """What of that name was fetched, and may be deleted. Raises UsageError for what is not posehg's to delete."""
+    match parse(name).place:
+        case Bundled():
+            raise UsageError("The bundled model is a part of posehg, and stays.")
+        case Local(path):
+            raise UsageError(f"{path} was not fetched by posehg, so posehg does not delete it.")
+        case place:
+            return place
+
+
+def remove(name: str) -> int:
+    """Delete what was fetched by that name, and nothing else ever; gives how many bytes were freed."""
+    place = check_removable(name)
+    freed = repos.remove(place) if isinstance(place, Repo) else downloads.remove(place)
+    if not freed:
+        raise NotAvailable(f"{name} was not fetched.", "What was: posehg models list")
+    return freed
+
+
+def _present(named: Named) -> Path | None:
+    match named.place:
+        case Bundled():
+            return bundled_folder()
+        case Local(path):
+            return path
+        case Repo() as repo:
+            return repos.cached(repo)
+        case Address() as address:
+            return downloads.cached(address)
+
+
+def _fetched(named: Named, tell: Tell | None) -> Path:
+    if tell is not None:
+        terms = f" Its terms: {named.licence}." if named.licence else ""
+        tell(f"Fetching {named.name} from {_source(named)}.{terms}")
+    match named.place:
+        case Repo() as repo:
+            return repos.fetch(repo)
+        case Address() as address:
+            return downloads.fetch(address)
+    raise AssertionError(named)  # everything else is here
+
+
+def _source(named: Named) -> str:
+    return "the Hub" if isinstance(named.place, Repo) else str(named.place)
+
+
+def _get(name: str) -> str:
+    return f"With a network: posehg models get {shlex.quote(name)}"

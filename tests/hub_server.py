@@ -1,0 +1,313 @@
+"""A server on this machine that answers as the Hugging Face Hub does, and plain files too. It may be told to fail."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+TOKEN = "hf_thisisforthetests"
+Files = dict[str, bytes]
+
+
+@dataclass
+class Repository:
+    """commits: hash -> files, the last one being main's. gated: only TOKEN opens it. private: others do not see it."""
+
+    commits: dict[str, Files] = field(default_factory=dict)
+    gated: bool = False
+    private: bool = False
+
+    def commit(self, files: Files) -> str:
+        name = hashlib.sha1(f"{len(self.commits)}{sorted(files)}".encode()).hexdigest()
+        self.commits[name] = files
+        return name
+
+    def resolve(self, revision: str) -> str | None:
+        if revision == "main":
+            return list(self.commits)[-1]
+        return revision if revision in self.commits else None
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    range: str | None
+
+
+class HubServer(ThreadingHTTPServer):
+    """repos: by user/name. pages: what else there is, by its path. requests: all that was asked, in order.
+
+    drop: after so many bytes of the next file that is larger, the connection ends. poison: files are sent with another
+    first byte than they should have. html: every answer is a web page. broken: every answer is a 500. ranges: whether a
+    part of a file may be asked for. refuse: the token may read, but not write.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.repos: dict[str, Repository] = {}
+        self.pages: Files = {}
+        self.uploads: Files = {}
+        self.requests: list[Request] = []
+        self.drop: int | None = None
+        self.poison = self.html = self.broken = self.refuse = False
+        self.ranges = True
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def put(self, path: str, content: bytes) -> str:
+        """A plain file; gives its address."""
+        self.pages[path] = content
+        return f"{self.address}{path}"
+
+    def publish(self, name: str, files: Files) -> str:
+        """A new commit; gives its hash."""
+        return self.repos.setdefault(name, Repository()).commit(files)
+
+
+@contextmanager
+def serving() -> Iterator[HubServer]:
+    with HubServer() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def environment(server: HubServer | None, folder: Path, **more: str) -> dict[str, str]:
+    """Of a process that has this server for its Hub, and its caches in a folder of the test; without one, none."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "POSEHG_"))}
+    endpoint = server.address if server is not None else "http://127.0.0.1:9"
+    return {
+        **inherited,
+        "HF_ENDPOINT": endpoint,
+        "HF_HOME": str(folder / "huggingface"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_XET": "1",  # its storage is another server, in another protocol
+        "POSEHG_HOME": str(folder / "posehg"),
+        "NO_PROXY": "*",
+        "COLUMNS": "200",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        **more,
+    }
+
+
+def _is_large(name: str) -> bool:
+    return name.endswith(".safetensors")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: HubServer
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def do_PUT(self) -> None:
+        self._answer()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+    # ---- what is asked -------------------------------------------------------------------------------------------
+
+    def _answer(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        self.server.requests.append(Request(self.command, path, self.headers["Range"]))
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        if self.server.broken:
+            return self._send(500, b"")
+        if self.server.html:
+            return self._send(200, b"<html>Please log in.</html>", {"Content-Type": "text/html; charset=utf-8"})
+        if path in self.server.pages:
+            return self._send_file(self.server.pages[path], {"Content-Type": "application/octet-stream"})
+        for pattern, answer in (
+            (r"/api/models/([^/]+/[^/]+?)(?:/revision/(.+))?", self._info),
+            (r"/api/models/([^/]+/[^/]+)/tree/([^/]+)", self._tree),
+            (r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self._resolve),
+        ):
+            if self.command in ("GET", "HEAD") and (match := re.fullmatch(pattern, path)):
+                return self._of_repository(answer, *match.groups())
+        if self.command in ("POST", "PUT"):
+            return self._write(path, body)
+        return self._send(404, b"")
+
+    def _of_repository(self, answer: Any, name: str, revision: str | None, *rest: str) -> None:
+        repository = self.server.repos.get(name)
+        token = self.headers["Authorization"]
+        if token not in (None, f"Bearer {TOKEN}"):
+            message = {"X-Error-Message": "Invalid credentials in Authorization header"}
+            return self._send(401, b'{"error":"Invalid credentials"}', message)
+        if repository is None or (repository.private and not token):
+            code = 404 if token else 401  # who is nobody must not learn what there is
+            return self._send(code, b"", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
+        if repository.gated and not token and answer != self._info:
+            return self._send(401, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"})
+        commit = repository.resolve(revision or "main")
+        if commit is None:
+            return self._send(404, b"", {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"})
+        answer(name, commit, repository.commits[commit], *rest)
+
+    def _info(self, name: str, commit: str, files: Files) -> None:
+        siblings = [
+            {
+                "rfilename": file,
+                "size": len(content),
+                "blobId": _git(content),
+                **(
+                    {"lfs": {"size": len(content), "sha256": _sha256(content), "pointerSize": 134}}
+                    if _is_large(file)
+                    else {}
+                ),
+            }
+            for file, content in files.items()
+        ]
+        self._json({"id": name, "modelId": name, "sha": commit, "siblings": siblings, "tags": [], "private": False})
+
+    def _tree(self, name: str, commit: str, files: Files) -> None:
+        self._json(
+            [
+                {
+                    "type": "file",
+                    "path": file,
+                    "size": len(content),
+                    "oid": _git(content),
+                    **(
+                        {"lfs": {"size": len(content), "oid": _sha256(content), "pointerSize": 134}}
+                        if _is_large(file)
+                        else {}
+                    ),
+                }
+                for file, content in files.items()
+            ]
+        )
+
+    def _resolve(self, name: str, commit: str, files: Files, file: str) -> None:
+        if file not in files:
+            headers = {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found", "X-Repo-Commit": commit}
+            return self._send(404, b"", headers)
+        content = files[file]
+        tag = _sha256(content) if _is_large(file) else _git(content)
+        headers = {"ETag": f'"{tag}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
+        if _is_large(file):
+            headers |= {"X-Linked-Etag": f'"{tag}"', "X-Linked-Size": str(len(content))}
+        self._send_file(content, headers)
+
+    def _write(self, path: str, body: bytes) -> None:
+        if path == "/api/validate-yaml":
+            return self._json({"errors": [], "warnings": []})
+        if upload := re.fullmatch(r"/upload/(\w+)", path):
+            self.server.uploads[upload[1]] = body
+            return self._send(200, b"")
+        if self.headers["Authorization"] != f"Bearer {TOKEN}":
+            return self._send(401, b"", {"X-Error-Message": "Invalid credentials in Authorization header"})
+        if self.server.refuse:
+            return self._send(403, b"", {"X-Error-Message": "Your token may not write."})
+        if path == "/api/repos/create":
+            return self._create(json.loads(body))
+        if re.fullmatch(r"/api/models/[^/]+/[^/]+/preupload/main", path):
+            files = [
+                {
+                    "path": file["path"],
+                    "uploadMode": "lfs" if _is_large(file["path"]) else "regular",
+                    "shouldIgnore": False,
+                }
+                for file in json.loads(body)["files"]
+            ]
+            return self._json({"files": files})
+        if path.endswith(".git/info/lfs/objects/batch"):
+            objects = [
+                {**one, "actions": {"upload": {"href": f"{self.server.address}/upload/{one['oid']}"}}}
+                for one in json.loads(body)["objects"]
+            ]
+            return self._json({"transfer": "basic", "objects": objects})
+        if commit := re.fullmatch(r"/api/models/([^/]+/[^/]+)/commit/main", path):
+            return self._commit(commit[1], [json.loads(line) for line in body.splitlines()])
+        return self._send(404, b"")
+
+    def _create(self, wanted: dict[str, Any]) -> None:
+        name = f"{wanted.get('organization') or 'somebody'}/{wanted['name']}"
+        address = {"url": f"{self.server.address}/{name}"}
+        if name in self.server.repos:
+            return self._json({**address, "error": "You already created this model repo"}, 409)
+        private = wanted.get("private") or wanted.get("visibility") == "private"
+        self.server.repos[name] = Repository({"0" * 40: {}}, private=private)
+        return self._json(address)
+
+    def _commit(self, name: str, lines: list[dict[str, Any]]) -> None:
+        repository = self.server.repos[name]
+        files = dict(list(repository.commits.values())[-1])
+        for line in lines:
+            value = line["value"]
+            if line["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                files[value["path"]] = self.server.uploads[value["oid"]]
+        made = repository.commit(files)
+        url = f"{self.server.address}/{name}/commit/{made}"
+        self._json({"success": True, "commitOid": made, "commitUrl": url, "hookOutput": ""})
+
+    # ---- what is said --------------------------------------------------------------------------------------------
+
+    def _send_file(self, content: bytes, headers: dict[str, str]) -> None:
+        if self.server.poison and self.command == "GET":
+            content = bytes([content[0] ^ 1]) + content[1:]
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
+        if wanted is None or not self.server.ranges:
+            return self._send(200, content, headers)
+        first = int(wanted[1])
+        if first >= len(content):
+            return self._send(416, b"", {"Content-Range": f"bytes */{len(content)}"})
+        span = f"bytes {first}-{len(content) - 1}/{len(content)}"
+        return self._send(206, content[first:], {**headers, "Content-Range": span})
+
+    def _json(self, values: object, code: int = 200) -> None:
+        self._send(code, json.dumps(values).encode(), {"Content-Type": "application/json"})
+
+    def _send(self, code: int, content: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(code)
+        for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        drop = self.server.drop
+        if drop is not None and code in (200, 206) and len(content) > drop:
+            self.server.drop = None
+            self.wfile.write(content[:drop])
+            self.wfile.flush()
+            self.close_connection = True
+            return
+        self.wfile.write(content)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _git(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

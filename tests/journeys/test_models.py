@@ -1,0 +1,284 @@
+"""posehg models: list, info, get, path, rm; and a model by its address in the other commands."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from posehg import checkpoints
+from posehg.hub.aliases import ALIASES, Alias
+from tests.hub_server import HubServer, serving
+from tests.journeys.conftest import ROOT, Posehg
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")
+    monkeypatch.setenv("POSEHG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("no_proxy", "*")
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def content(model: Path) -> bytes:
+    return (model / "model.safetensors").read_bytes()
+
+
+@pytest.fixture
+def address(server: HubServer, content: bytes) -> str:
+    return f"{server.put('/toy.safetensors', content)}#sha256={hashlib.sha256(content).hexdigest()}"
+
+
+@pytest.fixture
+def alias(server: HubServer, content: bytes, monkeypatch: pytest.MonkeyPatch) -> str:
+    digits = hashlib.sha256(content).hexdigest()[:8]
+    place = server.put(f"/toy-{digits}.safetensors", content)
+    monkeypatch.setitem(ALIASES, "toy", Alias(place, "a toy", "GPL-3.0, as the project that published it"))
+    return "toy"
+
+
+def listed(posehg: Posehg) -> dict[str, dict[str, object]]:
+    return {row["name"]: row for row in json.loads(posehg("models", "list", "--json").out)}
+
+
+# ---- list --------------------------------------------------------------------------------------------------------
+
+
+def test_the_list_shows_what_has_a_name(posehg: Posehg) -> None:
+    run = posehg("models", "list")
+    assert run.code == 0
+    for name in ("bundled", *ALIASES):
+        assert name in run.out
+    assert "licence: GPL-3.0" in run.out
+
+
+def test_what_is_here_has_a_place_and_a_size(posehg: Posehg, alias: str) -> None:
+    before = listed(posehg)
+    bundled = checkpoints.bundled_folder()
+    assert before["bundled"]["path"] == str(bundled)
+    assert before["bundled"]["size"] == sum(file.stat().st_size for file in bundled.iterdir())
+    assert before[alias]["path"] is None
+    assert before[alias]["size"] is None
+    path = posehg("models", "get", alias).out.strip()
+    assert listed(posehg)[alias]["path"] == path
+    assert listed(posehg)[alias]["size"] == Path(path).stat().st_size
+
+
+def test_what_was_fetched_from_an_address_is_listed_by_what_fetches_it_again(posehg: Posehg, address: str) -> None:
+    posehg("models", "get", address)
+    assert address in listed(posehg)
+
+
+# ---- info --------------------------------------------------------------------------------------------------------
+
+
+def test_info_says_what_a_model_is(posehg: Posehg, model: Path) -> None:
+    run = posehg("models", "info", model)
+    assert (run.code, run.err) == (0, "")
+    digest = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+    for expected in ("16: right ankle,", "64 x 64 pixels", "2 stacks, 8 features", digest, "F32"):
+        assert expected in run.out
+
+
+def test_as_json_it_is_all_there(posehg: Posehg) -> None:
+    facts = json.loads(posehg("models", "info", "bundled", "--json").out)
+    assert facts["parameters"] == 1_660_128
+    assert facts["storage"] == ["F16", "F32"]
+    assert facts["config"]["provenance"]["licence"] == "weights for research use, as the data sets"
+    assert facts["sha256"] == hashlib.sha256(Path(facts["file"]).read_bytes()).hexdigest()
+
+
+def test_text_from_a_file_is_no_markup(posehg: Posehg, model: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    loaded = checkpoints.load(model)
+    config = replace(loaded.config, provenance={"note": "[red]x[/red] [/]"})
+    checkpoints.save_folder(tmp_path / "odd", checkpoints.Checkpoint(config, loaded.state))
+    assert "[red]x[/red] [/]" in posehg("models", "info", tmp_path / "odd").out
+
+
+def test_info_takes_less_than_half_a_second_and_no_torch() -> None:
+    script = (
+        "import sys; sys.argv = ['posehg', 'models', 'info', 'bundled']\n"
+        "from posehg.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "assert not {'torch', 'cv2', 'numpy', 'huggingface_hub'} & set(sys.modules)"
+    )
+    begun = os.times()
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    ended = os.times()
+    assert run.returncode == 0, run.stderr
+    # What the machine does besides does not count; there is nothing to wait for.
+    assert ended.children_user + ended.children_system - begun.children_user - begun.children_system < 0.5
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"", "x.safetensors"), (b"\x10\0\0\0\0\0\0\0{", "x.safetensors"), (b"<html>", "x.safetensors")],
+)
+def test_a_file_that_is_no_model_is_refused(posehg: Posehg, tmp_path: Path, content: bytes, sentence: str) -> None:
+    (tmp_path / "x.safetensors").write_bytes(content)
+    posehg("models", "info", tmp_path / "x.safetensors").assert_failed(5, sentence)
+
+
+def test_a_folder_without_a_model_is_refused(posehg: Posehg, tmp_path: Path) -> None:
+    posehg("models", "info", tmp_path).assert_failed(5, f"There is no model at {tmp_path}.")
+
+
+# ---- get, path, and the other commands ---------------------------------------------------------------------------
+
+
+def test_get_prints_where_the_model_lies_and_nothing_else(posehg: Posehg, address: str, content: bytes) -> None:
+    run = posehg("models", "get", address)
+    assert run.code == 0
+    assert Path(run.out.removesuffix("\n")).read_bytes() == content
+    assert run.err == f"Fetching {address} from {address.partition('#')[0]}.\n"
+    again = posehg("models", "get", address)
+    assert (again.out, again.err) == (run.out, "")
+    assert posehg("models", "path", address).out == run.out
+
+
+def test_who_fetches_by_a_short_name_is_told_the_licence(posehg: Posehg, alias: str) -> None:
+    assert "GPL-3.0, as the project that published it" in posehg("models", "get", alias).err
+
+
+def test_a_model_by_its_address_sees_as_the_file_does(
+    posehg: Posehg, server: HubServer, address: str, model: Path, photo: Path
+) -> None:
+    arguments = ("predict", photo, "--whole", "--json", "--model")
+    by_file = json.loads(posehg(*arguments, model).out)
+    first = posehg(*arguments, address)
+    assert first.code == 0, first.err
+    assert json.loads(first.out)["people"] == by_file["people"]
+    assert "Fetching" in first.err
+    second = posehg(*arguments, address, "--offline")
+    assert second.out == first.out
+    assert "Fetching" not in second.err
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("command", [("predict", "PHOTO"), ("eval", "--dataset", "synthetic"), ("demo",), ("bench",)])
+def test_offline_nothing_is_fetched(
+    posehg: Posehg,
+    server: HubServer,
+    address: str,
+    photo: Path,
+    tmp_path: Path,
+    command: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = [photo if argument == "PHOTO" else argument for argument in command]
+    run = posehg(*arguments, "--model", address, "--offline")
+    run.assert_failed(5, "it was not fetched, and posehg is offline.")
+    assert server.requests == []
+
+
+def test_an_address_without_a_hash_is_refused(posehg: Posehg, server: HubServer, content: bytes, photo: Path) -> None:
+    address = server.put("/toy.safetensors", content)
+    posehg("predict", photo, "--model", address).assert_failed(2, "comes without a hash")
+    assert server.requests == []
+
+
+def test_a_poisoned_file_is_not_used(posehg: Posehg, server: HubServer, address: str, photo: Path) -> None:
+    server.poison = True
+    run = posehg("predict", photo, "--model", address)
+    run.assert_failed(5, "is not the file meant")
+    posehg("models", "path", address).assert_failed(5, "was not fetched yet")
+
+
+def test_path_fetches_nothing(posehg: Posehg, server: HubServer, address: str) -> None:
+    run = posehg("models", "path", address)
+    run.assert_failed(5, "was not fetched yet.")
+    assert "posehg models get" in run.err
+    assert server.requests == []
+
+
+def test_of_the_bundled_model_the_path_is_known(posehg: Posehg) -> None:
+    assert posehg("models", "path", "bundled").out == f"{checkpoints.bundled_folder()}\n"
+
+
+# ---- rm ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_fetched_may_be_deleted(posehg: Posehg, address: str) -> None:
+    path = Path(posehg("models", "get", address).out.strip())
+    run = posehg("models", "rm", address, "--yes")
+    assert (run.code, run.out) == (0, "")
+    assert not path.exists()
+    posehg("models", "rm", address, "--yes").assert_failed(5, "was not fetched.")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("answer", "kept"), [("n\n", True), ("\n", True), ("y\n", False)])
+def test_it_asks_before(posehg: Posehg, address: str, answer: str, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(posehg("models", "get", address).out.strip())
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    run = posehg("models", "rm", address)
+    assert run.code == 0
+    assert "Delete what was fetched of" in run.err
+    assert path.exists() == kept
+
+
+def test_nobody_to_ask_is_no_yes(posehg: Posehg, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(posehg("models", "get", address).out.strip())
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    posehg("models", "rm", address).assert_failed(2, "Nobody is there to be asked.")
+    assert path.exists()
+
+
+def test_the_bundled_model_and_the_users_files_stay(posehg: Posehg, model: Path, tmp_path: Path) -> None:
+    posehg("models", "rm", "bundled", "--yes").assert_failed(2, "The bundled model is a part of posehg")
+    shutil.copytree(model, tmp_path / "mine")
+    for path in (tmp_path / "mine", tmp_path / "mine" / "model.safetensors"):
+        posehg("models", "rm", path, "--yes").assert_failed(2, "was not fetched by posehg")
+        assert path.exists()
+
+
+def test_not_even_by_its_path_is_a_download_deleted(posehg: Posehg, address: str) -> None:
+    path = Path(posehg("models", "get", address).out.strip())
+    posehg("models", "rm", path, "--yes").assert_failed(2, "was not fetched by posehg")
+    assert path.exists()
+
+
+# ---- export ------------------------------------------------------------------------------------------------------
+
+
+def test_an_exported_folder_has_a_card(posehg: Posehg, model: Path, tmp_path: Path) -> None:
+    assert posehg("export", model, "--out", tmp_path / "my model").code == 0
+    text = (tmp_path / "my model" / "README.md").read_text()
+    assert "# my model\n" in text
+    assert str(tmp_path) not in text  # a card is passed on
+
+
+def test_a_licence_known_by_a_short_name_goes_with_the_model(posehg: Posehg, alias: str, tmp_path: Path) -> None:
+    assert posehg("export", alias, "--out", tmp_path / "x").code == 0
+    assert checkpoints.load(tmp_path / "x").config.provenance["licence"].startswith("GPL-3.0")
+    assert "license: gpl-3.0\n" in (tmp_path / "x" / "README.md").read_text()
+
+
+def test_where_it_goes_must_be_said(posehg: Posehg, model: Path) -> None:
+    posehg("export", model).assert_failed(2, "Nothing says where the model is to go.")
+    posehg("export", model, "--out", "x", "--private").assert_failed(2, "--private belongs to --push.")
+
+
+def test_without_a_subcommand_the_help_is_shown(posehg: Posehg) -> None:
+    run = posehg("models")
+    assert run.code == 0
+    for name in ("list", "info", "get", "path", "rm", "convert"):
+        assert f" {name} " in run.out

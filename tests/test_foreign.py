@@ -1,0 +1,493 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from safetensors.torch import save_file as save_tensors
+from torch import Tensor
+
+from posehg import checkpoints, heatmaps
+from posehg.checkpoints import Checkpoint, foreign
+from posehg.checkpoints.foreign import FAMILIES, joints
+from posehg.errors import NotAvailable, UsageError
+from posehg.geometry import Affine, Box
+from posehg.network import HourglassConfig, StackedHourglass, parameters
+from posehg.skeletons import COCO, FLIC, LSP, MPII
+from tests.foreign_files import ANSWERS, MAKERS, Sizes, State, bearpaw, princeton, wrapped
+
+SIZES = Sizes(joints=5, stacks=3, features=6, depth=2, blocks=1, stem=(4, 10, 14))
+WHOLE = Sizes(joints=16, stacks=2, features=256, depth=4, blocks=1, stem=(64, 128, 128))
+
+family = pytest.mark.parametrize("family", FAMILIES)
+
+
+def saved(state: Mapping[str, object], path: Path, **options: object) -> Path:
+    torch.save(dict(state), path, **options)  # type: ignore[arg-type]
+    return path
+
+
+def imported(state: Mapping[str, object], folder: Path) -> Checkpoint:
+    return checkpoints.load(saved(state, folder / "theirs.pth"))
+
+
+def answers(checkpoint: Checkpoint, images: Tensor) -> list[Tensor]:
+    """All stacks' heatmaps of pictures as they are, whatever mean the config says is to be taken from them."""
+    network = checkpoint.network()
+    with torch.inference_mode():
+        outputs: list[Tensor] = network(images * network.std + network.mean)
+        return outputs
+
+
+def difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
+    assert len(ours) == len(theirs)
+    return max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
+
+
+def assert_refused(file: Path, *words: str) -> NotAvailable:
+    """In one sentence that names the file."""
+    with pytest.raises(NotAvailable) as caught:
+        checkpoints.load(file)
+    message = str(caught.value)
+    assert message.startswith(str(file))
+    assert message.endswith(".")
+    assert message.isprintable()
+    for word in words:
+        assert word in message
+    return caught.value
+
+
+# ---- the network ----------------------------------------------------------------------------------------------------
+
+
+@family
+@settings(max_examples=12, deadline=None)
+@given(
+    sizes=st.builds(
+        Sizes,
+        joints=st.integers(1, 7),
+        stacks=st.integers(1, 3),
+        features=st.sampled_from([2, 6, 10]),
+        depth=st.integers(1, 4),
+        blocks=st.integers(1, 3),
+        stem=st.tuples(*[st.sampled_from([2, 4, 6, 10])] * 3),
+    ),
+    seed=st.integers(0, 99),
+)
+def test_whatever_its_sizes_it_gives_the_same_heatmaps_on_every_stack(
+    tmp_path_factory: pytest.TempPathFactory, family: str, sizes: Sizes, seed: int
+) -> None:
+    sizes = sizes if family == "bearpaw" else replace(sizes, blocks=1)
+    state = MAKERS[family](sizes, seed)
+    checkpoint = imported(state, tmp_path_factory.mktemp("foreign"))
+    network = checkpoint.config.network
+    assert {name: getattr(network, name) for name in vars(sizes)} == vars(sizes)
+    images = torch.rand(2, 3, network.multiple, 2 * network.multiple, generator=torch.Generator().manual_seed(seed))
+    expected = ANSWERS[family](state, sizes, images)
+    assert difference(answers(checkpoint, images), expected) <= 1e-5 * max(1.0, float(expected[-1].abs().max()))
+
+
+@family
+@settings(max_examples=12, deadline=None)
+@given(
+    sizes=st.builds(HourglassConfig, stacks=st.integers(1, 4), depth=st.integers(1, 5), blocks=st.integers(1, 3)),
+)
+def test_a_familys_names_are_of_every_module_and_each_of_one_only(family: str, sizes: HourglassConfig) -> None:
+    sizes = replace(sizes, features=6, stem=(2, 4, 6), blocks=sizes.blocks if family == "bearpaw" else 1)
+    named = FAMILIES[family].names(sizes)
+    with torch.device("meta"):
+        ours = StackedHourglass(sizes).state_dict()
+    assert len(set(named.values())) == len(named)
+    for module in named:
+        assert any(key.startswith(f"{module}.") for key in ours), module
+    for key in ours:
+        assert sum(key.startswith(f"{module}.") for module in named) == 1, key
+
+
+def test_a_whole_bearpaw_of_eight_stacks_comes_in(tmp_path: Path) -> None:
+    sizes = replace(WHOLE, stacks=8, stem=(64, 128, 256))
+    state = bearpaw(sizes)
+    torch.save({"epoch": 3, "arch": "hg", "state_dict": wrapped(state, "module.")}, tmp_path / "model_best.pth.tar")
+    checkpoint = checkpoints.load(tmp_path / "model_best.pth.tar")
+    assert parameters(checkpoint.config.network) == 25_594_624
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    expected = ANSWERS["bearpaw"](state, sizes, images)
+    assert len(expected) == 8
+    assert difference(answers(checkpoint, images), expected) <= 1e-5 * float(expected[-1].abs().max())
+
+
+def test_princetons_unused_weights_are_left_behind(tmp_path: Path) -> None:
+    state = princeton(WHOLE)
+    assert len(state) == 742
+    learned = {name: value for name, value in state.items() if "running_" not in name and "num_batches" not in name}
+    assert sum(value.numel() for value in learned.values()) == 8_429_088
+    checkpoint = imported(wrapped(state, "model.module."), tmp_path)
+    assert parameters(checkpoint.config.network) == 6_570_400
+    checkpoint.network()
+
+
+# ---- the container ---------------------------------------------------------------------------------------------------
+
+
+@family
+@pytest.mark.parametrize("wrapper", ["", "module.", "model.module.", "_orig_mod.module."])
+@pytest.mark.parametrize("container", ["flat", "state_dict", "model", "with a score", "legacy", "safetensors"])
+def test_it_is_read_from_any_container(tmp_path: Path, family: str, wrapper: str, container: str) -> None:
+    state = MAKERS[family](SIZES, 1)
+    names = wrapped(state, wrapper)
+    path = tmp_path / "theirs.any"
+    match container:
+        case "flat":
+            saved(names, path)
+        case "legacy":
+            saved({"state_dict": names}, path, _use_new_zipfile_serialization=False)
+        case "safetensors":
+            save_tensors(names, path)
+        case "with a score":
+            optimizer = {"state": {0: {"square_avg": torch.zeros(3)}}, "param_groups": [{"lr": 2.5e-4}]}
+            saved({"epoch": 3, "best_acc": torch.tensor(0.7), "optimizer": optimizer, "state_dict": names}, path)
+        case _:
+            saved({container: names}, path)
+    images = torch.rand(1, 3, 16, 32, generator=torch.Generator().manual_seed(0))
+    assert difference(answers(checkpoints.load(path), images), ANSWERS[family](state, SIZES, images)) < 1e-4
+
+
+@family
+def test_what_counts_batches_may_be_absent(tmp_path: Path, family: str) -> None:
+    state = MAKERS[family](SIZES, 1)
+    old = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    assert len(old) < len(state)
+    images = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert difference(answers(imported(old, tmp_path), images), ANSWERS[family](state, SIZES, images)) < 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_become_float32(tmp_path: Path, dtype: torch.dtype) -> None:
+    state = bearpaw(SIZES)
+    stored = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
+    loaded = imported(stored, tmp_path).state
+    assert loaded["stem.0.weight"].dtype == torch.float32
+    assert torch.equal(loaded["stem.0.weight"], stored["conv1.weight"].float())
+
+
+def test_a_config_of_something_else_beside_it_is_not_heeded(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"architectures": ["SomethingElse"]}')
+    save_tensors(bearpaw(SIZES), tmp_path / "model.safetensors")
+    assert checkpoints.load(tmp_path).config.network.stacks == 3
+
+
+def test_it_says_where_it_comes_from(tmp_path: Path) -> None:
+    provenance = imported(bearpaw(SIZES), tmp_path).config.provenance
+    assert provenance == {"family": "bearpaw/pytorch-pose", "converted_from": "theirs.pth"}
+
+
+# ---- files that cannot be used ---------------------------------------------------------------------------------------
+
+Change = Callable[[State], object]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda state: state.pop("res.1.0.bn2.weight"), "lacks res.1.0.bn2.weight."),
+        (lambda state: [state.pop(f"fc.2.1.{part}") for part in ("weight", "bias")], "lacks fc.2.1.weight and 1 more."),
+        (lambda state: state.pop("score.0.weight"), "lacks score.0.weight."),
+        (lambda state: state.pop("fc_.0.bias"), "lacks fc_.0.bias."),
+        (
+            lambda state: state.update({"fc.1.0.bias": torch.zeros(7)}),
+            "has another shape for fc.1.0.bias.",
+        ),
+        (lambda state: state.update({"score.0.weight": torch.zeros(5)}), "has another shape for score.0.weight: (5,)"),
+        (lambda state: state.update({"extra.weight": torch.zeros(5)}), "would not use, extra.weight."),
+        (lambda state: state.update({"score.0.weight": torch.zeros(5, 7, 1, 1)}), "describes no network"),
+        (lambda state: state.update({"conv1.bias": torch.zeros(4).to_sparse()}), "holds conv1.bias in a form"),
+        (lambda state: state.update({"conv1.bias": torch.zeros(4, dtype=torch.cfloat)}), "holds conv1.bias in a form"),
+        (lambda state: state.update({"conv1.bias": torch.zeros(4, device="meta")}), "holds conv1.bias in a form"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, change: Change, words: str) -> None:
+    state = bearpaw(SIZES)
+    change(state)
+    assert_refused(saved(state, tmp_path / "poor.pth"), words)
+
+
+def test_a_stack_that_is_only_begun_is_missed(tmp_path: Path) -> None:
+    state = {name: value for name, value in bearpaw(SIZES).items() if not name.startswith("hg.1.")}
+    assert_refused(saved(state, tmp_path / "poor.pth"), "lacks hg.1.hg.1.0.0.bn1.weight and ", " more.")
+
+
+def test_numbers_that_are_none_are_named(tmp_path: Path) -> None:
+    state = bearpaw(SIZES)
+    state["conv1.bias"][2] = float("nan")
+    with pytest.raises(NotAvailable, match=r"not finite, first in stem\.0\.bias"):
+        imported(state, tmp_path).network()
+
+
+def test_a_tensor_that_claims_more_than_its_file_holds_is_refused_before_it_takes_memory(tmp_path: Path) -> None:
+    """One number, read over and over: 400 bytes that would become gigabytes."""
+    sizes = replace(SIZES, features=60_000)
+    with torch.device("meta"):
+        network = StackedHourglass(HourglassConfig(**vars(sizes))).state_dict()
+    names = foreign._names(FAMILIES["bearpaw"], HourglassConfig(**vars(sizes)), network)
+    state = {names[key]: torch.zeros(()).expand(value.shape) for key, value in network.items()}
+    file = saved(state, tmp_path / "bomb.pth")
+    assert file.stat().st_size < 1e6
+    assert_refused(file, "claims to hold", "MB of weights")
+
+
+def test_names_of_a_thousand_levels_are_refused(tmp_path: Path) -> None:
+    sizes = replace(SIZES, stacks=1)
+    state = bearpaw(sizes) | {f"hg.0.hg.{level}.0.0.bn1.weight": torch.zeros(6) for level in range(1500)}
+    assert_refused(saved(state, tmp_path / "deep.pth"))
+
+
+def test_another_network_is_of_no_known_family(tmp_path: Path) -> None:
+    resnet = {"conv1.weight": torch.zeros(64, 3, 7, 7), "layer1.0.conv1.weight": torch.zeros(64, 64, 1, 1)}
+    error = assert_refused(saved(resnet, tmp_path / "resnet50.pth"), "no known stacked hourglass", "conv1.weight")
+    assert "bearpaw/pytorch-pose" in error.hint
+    save_tensors(resnet, tmp_path / "resnet50.safetensors")
+    assert_refused(tmp_path / "resnet50.safetensors", "no known stacked hourglass")
+
+
+def test_a_checkpoint_of_posehgs_without_its_config_says_so(tmp_path: Path) -> None:
+    file = saved({"network": {"stacks.0.hourglass.up.0.bn1.weight": torch.zeros(3)}}, tmp_path / "state.pt")
+    assert_refused(file, "network of posehg's")
+
+
+def test_mmposes_hourglass_is_known_to_be_another_one(tmp_path: Path) -> None:
+    state = {"backbone.hourglass_modules.0.up1.0.conv1.weight": torch.zeros(2, 2, 3, 3)}
+    assert_refused(saved({"meta": {}, "state_dict": state}, tmp_path / "mm.pth"), "mmpose's hourglass52")
+
+
+@family
+@settings(max_examples=15, deadline=None)
+@given(at=st.floats(0, 1, exclude_max=True), data=st.data())
+def test_whatever_is_missing_or_odd_it_is_one_sentence(
+    tmp_path_factory: pytest.TempPathFactory, family: str, at: float, data: st.DataObject
+) -> None:
+    state = MAKERS[family](SIZES, 0)
+    needed = [name for name in state if not name.endswith("num_batches_tracked")]
+    needed = [name for name in needed if not (family == "princeton" and "skip_layer" in name)]
+    name = needed[int(at * len(needed))]
+    shape = data.draw(st.lists(st.integers(0, 3), max_size=5))
+    odd = data.draw(
+        st.sampled_from([None, torch.zeros(shape)]).filter(lambda v: v is None or v.shape != state[name].shape)
+    )
+    del state[name]
+    if odd is not None:
+        state[name] = odd
+    assert_refused(saved(state, tmp_path_factory.mktemp("odd") / "odd.pth"))
+
+
+def test_a_name_that_would_command_the_terminal_is_shown_as_text(tmp_path: Path) -> None:
+    for state in ({"\x1b[2Jevil\n": torch.zeros(3)}, bearpaw(SIZES) | {"\x1b[2Jevil\n": torch.zeros(3)}):
+        assert_refused(saved(state, tmp_path / "odd.pth"), "?[2Jevil?")
+
+
+@pytest.mark.parametrize("content", [3, [torch.zeros(3)], {}, {"state_dict": {}}, {"a": 1}, torch.zeros(3)])
+def test_a_file_without_named_weights_says_so(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "odd.pt")
+    assert_refused(tmp_path / "odd.pt", "holds no weights by name")
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"<!DOCTYPE html><title>404</title>", b"\0" * 64])
+def test_a_file_that_is_no_checkpoint_says_so(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "odd.pth").write_bytes(content)
+    assert_refused(tmp_path / "odd.pth", "is neither" if content else "is empty")
+
+
+# ---- joints, size, mean and offset -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("skeleton", [MPII, LSP, FLIC, COCO], ids=lambda skeleton: skeleton.name)
+@family
+def test_joints_are_known_by_their_number(tmp_path: Path, family: str, skeleton: object) -> None:
+    count = len(skeleton.joints)  # type: ignore[attr-defined]
+    assert imported(MAKERS[family](replace(SIZES, joints=count), 0), tmp_path).config.skeleton == skeleton
+
+
+def test_joints_that_nobody_knows_are_numbered_and_not_averaged_with_the_mirrored_picture() -> None:
+    skeleton = joints.guessed(5)
+    assert skeleton.joints == ("joint_0", "joint_1", "joint_2", "joint_3", "joint_4")
+    assert skeleton.unpaired == (0, 1, 2, 3, 4)
+    assert not joints.are_named(skeleton)
+    assert joints.are_named(joints.guessed(16))
+
+
+def test_a_user_may_say_which_joints_they_are() -> None:
+    assert joints.named("flic") == FLIC
+    wings = joints.named("beak, left_wing,right_wing")
+    assert (wings.joints, wings.flip) == (("beak", "left_wing", "right_wing"), (0, 2, 1))
+    assert joints.named("left_hip,right_hip").limbs == (("left_hip", "right_hip"),)
+
+
+def test_a_skeleton_that_is_none_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="no skeleton 'mpi'") as caught:
+        joints.named("mpi")
+    assert caught.value.hint == "Did you mean mpii?"
+
+
+def test_a_skeleton_of_another_number_of_joints_is_refused(tmp_path: Path) -> None:
+    file = saved(bearpaw(SIZES), tmp_path / "a.pth")
+    with pytest.raises(UsageError, match=r"a\.pth gives 5 joints, and the skeleton 'lsp' has 14"):
+        foreign.read(file, LSP)
+
+
+@pytest.mark.parametrize(("depth", "size"), [(4, 256), (2, 256), (7, 512)])
+def test_its_crop_is_256_pixels_or_as_small_as_it_takes(tmp_path: Path, depth: int, size: int) -> None:
+    config = imported(bearpaw(replace(SIZES, depth=depth, stacks=1)), tmp_path).config
+    assert config.input_size == (size, size)
+
+
+def test_another_size_may_be_given_if_the_network_takes_it(tmp_path: Path) -> None:
+    file = saved(bearpaw(SIZES), tmp_path / "a.pth")
+    assert foreign.read(file, input_size=48).config.input_size == (48, 48)
+    with pytest.raises(UsageError, match="input of 40 x 40 pixels"):
+        foreign.read(file, input_size=40)
+
+
+def test_bearpaws_mean_is_that_of_the_joints_data_set_and_princetons_none(tmp_path: Path) -> None:
+    def network(state: State) -> HourglassConfig:
+        return imported(state, tmp_path).config.network
+
+    assert network(bearpaw(replace(SIZES, joints=16))).mean == (0.4404, 0.4440, 0.4327)
+    assert network(bearpaw(replace(SIZES, joints=14))).mean == (0.4442, 0.4302, 0.4039)
+    assert network(bearpaw(replace(SIZES, joints=17))).mean == (0.4566, 0.4369, 0.4061)
+    assert network(bearpaw(replace(SIZES, joints=3))).mean == (0.4404, 0.4440, 0.4327)
+    assert network(princeton(SIZES)).mean == (0, 0, 0)
+    for state in (bearpaw(SIZES), princeton(SIZES)):
+        assert network(state).std == (1, 1, 1)
+
+
+@family
+def test_the_offset_makes_up_for_targets_that_are_cut_off_to_whole_cells(family: str) -> None:
+    """Joints everywhere on a crop, by its edges; the cell below is the target, and its centre is ours plus the offset.
+
+    On the average nothing is left: they are told neither too far left nor too far right.
+    """
+    crop = Box(0, 0, 256, 256)
+    to_cells = Affine.crop(crop, (256, 256)).then(Affine.shrink(4))
+    edges = np.random.default_rng(0).uniform(0, 256, (20_000, 2))
+    ours = to_cells(edges - 0.5)  # what lies at an edge of the photo is half a pixel before a centre
+    targets = np.trunc(edges / 4)
+    left = ours - (targets + FAMILIES[family].offset)
+    assert np.abs(left).max() <= 0.5 + 1e-9
+    assert np.abs(left.mean(axis=0)).max() < 0.01
+
+
+# ---- beside the original programs ------------------------------------------------------------------------------------
+
+RECORDED = {
+    "bearpaw_s2_b1_feats32_narrow": ".pth.tar",
+    "bearpaw_s2_b2_feats32_narrow": ".safetensors",
+    "anibali_s2_b1_feats32_narrow": ".pth",
+    "princeton_s2_dim32": "_checkpoint.pt",
+}
+recorded = pytest.mark.parametrize("name", RECORDED)
+
+
+@pytest.fixture(scope="module")
+def picture(shared: Path) -> Tensor:
+    return torch.from_numpy(np.load(shared / "fixtures" / "input_1x3x256x256_f16.npy").astype(np.float32))
+
+
+def assert_recorded(checkpoint: Checkpoint, picture: Tensor, shared: Path, name: str) -> None:
+    with np.load(shared / "fixtures" / f"{name}_out.npz") as file:
+        expected = [torch.from_numpy(file[f"stack{index}"]) for index in range(len(file.files))]
+    assert len(expected) == 2
+    assert difference(answers(checkpoint, picture), expected) < 1e-4
+
+
+@pytest.mark.shared
+@recorded
+def test_the_heatmaps_are_those_that_its_own_program_gave(shared: Path, picture: Tensor, name: str) -> None:
+    checkpoint = checkpoints.load(shared / "fixtures" / f"{name}{RECORDED[name]}")
+    assert checkpoint.config.network.blocks == (2 if "b2" in name else 1)
+    assert_recorded(checkpoint, picture, shared, name)
+
+
+@pytest.mark.shared
+@recorded
+@pytest.mark.parametrize("suffix", [".pth.tar", ".pth", ".pt", ".safetensors"])
+def test_and_so_they_are_from_every_container(
+    shared: Path, picture: Tensor, tmp_path: Path, name: str, suffix: str
+) -> None:
+    tensors = dict(foreign.weights.read(shared / "fixtures" / f"{name}{RECORDED[name]}").tensors)
+    path = tmp_path / f"theirs{suffix}"
+    match suffix:
+        case ".pth.tar":
+            saved({"epoch": 1, "state_dict": wrapped(tensors, "module.")}, path, _use_new_zipfile_serialization=False)
+        case ".pth":
+            saved(tensors, path)
+        case ".pt":
+            saved({"state_dict": wrapped(tensors, "model.module."), "epoch": 1}, path)
+        case _:
+            save_tensors(tensors, path)
+    assert_recorded(checkpoints.load(path), picture, shared, name)
+
+
+@pytest.mark.shared
+def test_mmposes_published_names_are_recognised(shared: Path, tmp_path: Path) -> None:
+    listing = (shared / "fixtures" / "mmpose_s1_default_hourglass52_keys_only.tsv").read_text()
+    names = [line.split("\t")[0] for line in listing.splitlines() if line]
+    saved({"state_dict": {name: torch.zeros(1) for name in names}}, tmp_path / "hourglass52.pth")
+    assert_refused(tmp_path / "hourglass52.pth", "mmpose's hourglass52")
+
+
+# ---- decoding ------------------------------------------------------------------------------------------------------
+#
+# The recorded joints are read off the recorded maps as the family's offset says, in each project's units: a cell of
+# posehg's is half a cell further from the edge, from which they measure. Joints whose highest cell is on the border are
+# left out, where rules differ (test_reference_ops has them), and those of a map without a peak.
+
+Reference = Mapping[str, NDArray[np.generic]]
+
+
+@pytest.fixture(scope="module")
+def reference(shared: Path) -> Reference:
+    with np.load(shared / "fixtures" / "reference_ops.npz") as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="module")
+def cells(reference: Reference) -> NDArray[np.float64]:
+    return heatmaps.decode(torch.from_numpy(reference["hm"]), "quarter")[0].numpy().astype(np.float64)
+
+
+@pytest.fixture(scope="module")
+def same(reference: Reference) -> NDArray[np.bool_]:
+    maps = reference["hm"].reshape(4, 16, -1)
+    y, x = np.divmod(maps.argmax(axis=-1), 64)
+    within = (np.minimum(x, y) > 0) & (np.maximum(x, y) < 63) & (maps.max(axis=-1) > 0)
+    assert within.sum() == 58
+    return np.asarray(within)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("family", "recorded"), [("bearpaw", "anibali_untransformed_0based"), ("princeton", "princeton_parse")]
+)
+def test_joints_on_the_map_are_the_recorded_ones(
+    reference: Reference, cells: NDArray[np.float64], same: NDArray[np.bool_], family: str, recorded: str
+) -> None:
+    from_edge = cells + FAMILIES[family].offset + 0.5
+    np.testing.assert_allclose(from_edge[same], reference[recorded][..., :2][same], atol=1e-6)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("person", range(4))
+def test_joints_on_the_photo_are_the_recorded_whole_pixels(
+    reference: Reference, cells: NDArray[np.float64], same: NDArray[np.bool_], person: int
+) -> None:
+    x, y = reference["center_adj"][person]
+    box = Box.around((float(x), float(y)), 200 * float(reference["scale_adj"][person]))
+    back = Affine.crop(box, (64, 64)).inverse()
+    whole = np.trunc(back(cells[person] + FAMILIES["bearpaw"].offset)) + 1
+    theirs = reference["bearpaw_final_preds_1based"][person]
+    np.testing.assert_array_equal(whole[same[person]], theirs[same[person]])
