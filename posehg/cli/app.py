@@ -78,7 +78,7 @@ def main() -> None:
 
 def _told(misuse: Exception) -> UsageError:
     """typer's error in posehg's form."""
-    message = misuse.format_message().removesuffix(".")  # type: ignore[attr-defined]
+    message = misuse.format_message().removesuffix(".").replace(": Value error, ", ": ")  # type: ignore[attr-defined]
     context = misuse.ctx  # type: ignore[attr-defined]
     return UsageError(
         message if message.endswith("?") else f"{message}.",

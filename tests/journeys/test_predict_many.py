@@ -127,10 +127,8 @@ def test_skip_existing_leaves_a_file_of_all_that_is_there(
     before = (tmp_path / "all.jsonl").read_bytes()
     assert len(before.splitlines()) == 3
     run = posehg(*command)
-    assert (run.code, run.err) == (
-        0,
-        f"{tmp_path / 'all.jsonl'} is there already and is left as it is; --overwrite makes it anew.\n",
-    )
+    path = tmp_path / "all.jsonl"
+    assert (run.code, run.err) == (0, f"{path} is there already and is left as it is; --overwrite makes it anew.\n")
     assert (tmp_path / "all.jsonl").read_bytes() == before
 
 

@@ -44,8 +44,8 @@ def _names(network: HourglassConfig) -> dict[str, str]:
                 # Theirs are numbered from the innermost hourglass to the outermost, and up, low1, low3, low2 in each.
                 level = f"hg.{s}.hg.{network.depth - 1 - d}"
                 named[f"{hourglass(s, d)}up.{b}"] = f"{level}.0.{b}"
-                named[f"{hourglass(s, d)}low1.{b}"] = f"{level}.2.{b}"
-                named[f"{hourglass(s, d)}low3.{b}"] = f"{level}.1.{b}"
+                named[f"{hourglass(s, d)}low1.{b}"] = f"{level}.1.{b}"
+                named[f"{hourglass(s, d)}low3.{b}"] = f"{level}.2.{b}"
             named[f"{hourglass(s, network.depth)}{b}"] = f"hg.{s}.hg.0.3.{b}"
             named[f"stacks.{s}.residuals.{b}"] = f"res.{s}.{b}"
         named[f"stacks.{s}.linear.0"] = f"fc.{s}.0"
