@@ -67,14 +67,14 @@ def assert_refused(file: Path, *words: str) -> NotAvailable:
 
 
 @family
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     sizes=st.builds(
         Sizes,
         joints=st.integers(1, 7),
         stacks=st.integers(1, 3),
         features=st.sampled_from([2, 6, 10]),
-        depth=st.integers(1, 4),
+        depth=st.integers(1, 3),
         blocks=st.integers(1, 3),
         stem=st.tuples(*[st.sampled_from([2, 4, 6, 10])] * 3),
     ),

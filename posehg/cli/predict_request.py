@@ -14,7 +14,6 @@ from posehg.cli import guard
 from posehg.cli import predict_files as files
 from posehg.cli.predict_people import Who
 from posehg.cli.predict_results import Shown
-from posehg.cli.predict_run import Request
 from posehg.errors import UsageError
 from posehg.files import naming
 from posehg.geometry import Box
@@ -67,6 +66,19 @@ class Video:
     end: str | None
     rescan: int | None
     smooth: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """sources: all, of which ``todo`` are not done yet. span: seconds of videos, from the first to before the last."""
+
+    sources: Sequence[Source]
+    todo: Sequence[Source]
+    plan: Plan
+    who: Who
+    shown: Shown
+    span: Span
+    fail_if_empty: bool = False
 
 
 def estimator(

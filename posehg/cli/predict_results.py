@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -62,21 +62,6 @@ class Outcome:
     @property
     def is_only_the_end(self) -> bool:
         return self.ended and not (self.text or self.found or self.written or self.failed or self.empty)
-
-
-@dataclass
-class Account:
-    """Of a run. failed: names of sources. empty: sources without anybody."""
-
-    failed: list[str] = field(default_factory=list)
-    empty: int = 0
-    written: int = 0
-
-    def add(self, outcome: Outcome) -> None:
-        if outcome.failed and outcome.source not in self.failed[-1:]:
-            self.failed.append(outcome.source)
-        self.empty += outcome.empty
-        self.written += outcome.written
 
 
 class Results:

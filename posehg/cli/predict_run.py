@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from types import FrameType
 
-import typer
-
 from posehg import processes
-from posehg.cli import guard
-from posehg.cli.predict_files import moving, named
-from posehg.cli.predict_people import Who
+from posehg.cli import guard, predict_account
+from posehg.cli.predict_account import Account
+from posehg.cli.predict_files import moving
 from posehg.cli.predict_progress import PredictProgress
-from posehg.cli.predict_results import Account, Outcome, Results, Shown
-from posehg.errors import CheckFailed, InputError
+from posehg.cli.predict_request import Request
+from posehg.cli.predict_results import Outcome, Results
+from posehg.errors import InputError
 from posehg.inference.estimator import Estimator, View
 from posehg.inputs import Frame, Source, ahead, each
-from posehg.inputs.boxes import BoxFile, Unmatched
 from posehg.inputs.prefetch import AHEAD
 from posehg.inputs.reading import too_large
-from posehg.inputs.source import Span
 from posehg.outputs import Found, Heatmaps, Result, heatmaps
 from posehg.outputs.behind import behind
 from posehg.outputs.plan import Plan
@@ -34,19 +31,6 @@ from posehg.processes import World
 
 _ROUND = 16
 """Of several processes: photos of each between two times that the first one prints. Waiting for each other costs."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """sources: all, of which ``todo`` are not done yet. span: seconds of videos, from the first to before the last."""
-
-    sources: Sequence[Source]
-    todo: Sequence[Source]
-    plan: Plan
-    who: Who
-    shown: Shown
-    span: Span
-    fail_if_empty: bool = False
 
 
 def run(request: Request, estimator: Estimator) -> None:
@@ -66,8 +50,8 @@ def run(request: Request, estimator: Estimator) -> None:
         if estimator.batch < batch:
             guard.note(f"Memory ran out, so crops were looked at by {estimator.batch} at a time instead of {batch}.")
         if world.first:
-            _tell(request, account)
-        _end(request, account)
+            predict_account.tell(request, account)
+        predict_account.check(request, account)
 
 
 def _alone(request: Request, estimator: Estimator, results: Results, world: World) -> Account:
@@ -197,49 +181,3 @@ def _ended_by_ctrl_c(source: Source) -> Iterator[Callable[[], bool]]:
         yield lambda: bool(asked)
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _tell(request: Request, account: Account) -> None:
-    """The run in a few lines."""
-    sources, what = request.sources, named(request.sources)
-    skipped = len(sources) - len(request.todo)
-    if skipped and request.plan.folder is None:
-        for path, _ in request.plan.run:
-            guard.note(f"{path} is there already and is left as it is; --overwrite makes it anew.")
-    elif skipped:
-        rest = "; there is nothing left to do." if not request.todo else "."
-        guard.note(f"{skipped:,} of {len(sources):,} {what} had been done before{rest}")
-    if request.shown.quiet and account.written:
-        guard.note(f"Wrote {account.written:,} files into {request.plan.folder}.")
-    if request.who.boxes and (unused := _unused(request.who.boxes, sources)).count:
-        guard.note(f"Boxes of {_listed(unused.names, unused.count)} were not used: no input is called so.")
-    if account.empty and request.shown.quiet:
-        guard.note(f"Nobody was found in {account.empty:,} of {len(sources):,} {what}.")
-    if account.failed and len(sources) > 1:
-        failed = len(account.failed)
-        others = "the others are done" if failed < len(sources) else "none is done"
-        names = f": {_listed(account.failed, failed)}" if request.shown.quiet else ""
-        guard.note(f"{failed:,} of {len(sources):,} {what} failed; {others}{names}.")
-
-
-def _unused(boxes: BoxFile, sources: Sequence[Source]) -> Unmatched:
-    """What is of no input: not of those either that another process did, or an earlier run."""
-    for source in sources:
-        with suppress(InputError):  # of two that want the same boxes the one that is read has been told
-            boxes.of(source, 0 if moving(source) else None)
-    return boxes.unmatched()
-
-
-def _end(request: Request, account: Account) -> None:
-    """Raises where not all went well; of several processes in all of them."""
-    if account.failed:
-        raise typer.Exit(InputError.exit_code)
-    if account.empty and request.fail_if_empty:
-        count, what = len(request.sources), named(request.sources)
-        raise CheckFailed(f"Nobody was found in {account.empty:,} of {count:,} {what}.")
-
-
-def _listed(names: Sequence[str], count: int, most: int = 10) -> str:
-    """The first of ``count`` names."""
-    shown = names[:most]
-    return ", ".join(shown) + (f" and {count - len(shown):,} more" if count > len(shown) else "")
