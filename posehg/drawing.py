@@ -42,7 +42,7 @@ class Style:
     colour: one colour for everything instead of the palette.
     labels: write each joint's name beside it, where it covers nothing; in a crowd, and in a picture too small for
         letters (see labels.place), names are left out.
-    numbers: write the id above those who have one, #1, #2, where several have; with labels above anybody who has one.
+    numbers: write the id, #1, #2, above those who have one, where several have; with labels, where anybody has.
     """
 
     width: float = 1.0
@@ -309,7 +309,7 @@ def _numbered(people: Sequence[_Person], style: Style) -> list[_Person]:
     """Who gets a number."""
     known = [person for person in people if person.pose.id is not None]
     several = len({person.pose.id for person in known}) > 1
-    return known if style.labels or (style.numbers and several) else []
+    return known if style.numbers and (style.labels or several) else []
 
 
 class _Person:

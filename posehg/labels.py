@@ -232,7 +232,7 @@ def _costs(wish: Wish, places: Floats, rings: Floats, ends: Floats, dots: Floats
     point, reach = wish.point + 0.5, np.append(places[:, :2].min(axis=0), places[:, 2:].max(axis=0))
     dots, lines = _near(dots[:, [0, 1, 0, 1, 2]], reach, 2 * height)[:, [0, 1, 4]], _near(lines, reach, 0.0)
     away, radii, others = _distances(dots, places), dots[:, 2], np.hypot(*(dots[:, :2] - point).T) >= 1
-    hidden = np.clip((radii + 1 - away) / (radii + 1), 0, 1).sum(axis=1)
+    hidden = np.clip((radii + 0.5 - away) / (radii + 0.5), 0, 1).sum(axis=1)
     crossed = np.minimum(_within(lines, places) / height, 2).sum(axis=0)
     # Whoever reads a label takes it for that of the nearest dot.
     own = np.hypot(*(np.clip(point, places[:, :2], places[:, 2:]) - point).T) - wish.clear

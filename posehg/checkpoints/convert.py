@@ -20,8 +20,9 @@ _TOLERANCE = 1e-5
 
 
 def read(path: Path, skeleton: Skeleton | None = None, input_size: int | None = None) -> Checkpoint:
-    """What ``foreign.read`` gives, its provenance with its ``source_sha256``. The network is built and its weights
-    are looked at. Raises UsageError for a model that is posehg's already.
+    """What ``foreign.read`` gives, its provenance with the file's ``source_sha256``.
+
+    Raises UsageError for a model that is posehg's already.
     """
     if loading.is_ours(path):
         hint = "To store it otherwise: posehg export MODEL --out FOLDER"
@@ -33,8 +34,8 @@ def read(path: Path, skeleton: Skeleton | None = None, input_size: int | None = 
 
 
 def write(checkpoint: Checkpoint, out: Path, half: bool = False, overwrite: bool = False) -> float:
-    """Write a model folder, and give by how much its heatmaps differ from the checkpoint's: 0 but where ``half`` stores
-    fewer digits.
+    """Write a model folder, and give by how much its heatmaps differ from the checkpoint's, as a share of the highest
+    value in them: 0 but where ``half`` stores fewer digits.
 
     Raises CheckFailed, leaving nothing there, where what was written does not give what it was written from.
     """
@@ -44,7 +45,7 @@ def write(checkpoint: Checkpoint, out: Path, half: bool = False, overwrite: bool
 
     def verify(file: Path) -> None:
         again = _answer(loading.load(file).network())
-        if not _difference(expected, again) <= _TOLERANCE * float(expected.abs().max()):
+        if not _difference(expected, again) <= _TOLERANCE:
             raise CheckFailed(f"The model gives other heatmaps after it was written to {out}: it was not kept.")
 
     save_folder(out, stored, overwrite, verify)
@@ -60,4 +61,5 @@ def _answer(network: StackedHourglass) -> Tensor:
 
 
 def _difference(a: Tensor, b: Tensor) -> float:
-    return float((a - b).abs().max())
+    """As a share of the highest value in the first."""
+    return float((a - b).abs().max() / a.abs().max().clamp_min(1e-12))

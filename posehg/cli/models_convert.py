@@ -53,7 +53,7 @@ def convert(
         guard.note(_guess(checkpoint))
     difference = converting.write(checkpoint, out, precision == "fp16", overwrite)
     size = sum(path.stat().st_size for path in (out / "model.safetensors", out / "config.json")) / 1e6
-    rounded = f", its heatmaps of noise within {difference:.1g} of the file's" if precision == "fp16" else ""
+    rounded = f", heatmaps of noise within {difference:.2%} of the file's" if precision == "fp16" else ""
     guard.note(f"Wrote {out} ({size:.1f} MB{rounded}). Use it: posehg predict PHOTO --model {shlex.quote(str(out))}")
 
 

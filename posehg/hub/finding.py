@@ -88,7 +88,7 @@ def _present(named: Named) -> Path | None:
 def _fetched(named: Named, tell: Tell | None) -> Path:
     if tell is not None:
         terms = f" Its terms: {named.licence}." if named.licence else ""
-        tell(f"Fetching {named.name} from {_source(named)}.{terms}")
+        tell(f"Fetching {_what(named)}.{terms}")
     match named.place:
         case Repo() as repo:
             return repos.fetch(repo)
@@ -97,8 +97,11 @@ def _fetched(named: Named, tell: Tell | None) -> Path:
     raise AssertionError(named)  # everything else is here
 
 
-def _source(named: Named) -> str:
-    return "the Hub" if isinstance(named.place, Repo) else str(named.place)
+def _what(named: Named) -> str:
+    place = str(named.place)
+    if isinstance(named.place, Repo):
+        return f"{place} from the Hub"
+    return place if named.name.startswith(place) else f"{named.name} from {place}"
 
 
 def _get(name: str) -> str:

@@ -143,7 +143,7 @@ def test_get_prints_where_the_model_lies_and_nothing_else(posehg: Posehg, addres
     run = posehg("models", "get", address)
     assert run.code == 0
     assert Path(run.out.removesuffix("\n")).read_bytes() == content
-    assert run.err == f"Fetching {address} from {address.partition('#')[0]}.\n"
+    assert run.err == f"Fetching {address.partition('#')[0]}.\n"
     again = posehg("models", "get", address)
     assert (again.out, again.err) == (run.out, "")
     assert posehg("models", "path", address).out == run.out
