@@ -319,6 +319,20 @@ def test_where_memory_runs_out_smaller_batches_give_the_same(monkeypatch: pytest
     assert max(asked[-4:]) <= 3  # it does not try again what cannot be
 
 
+@given(st.integers(0, 23), st.integers(1, 11))
+@settings(max_examples=20, deadline=None)
+def test_a_cpu_sees_few_sizes_of_batches_and_every_view(count: int, batch: int) -> None:
+    image = stubs.dots_photo(POINTS)
+    views = [View(image, Box(60.5 + number, 10, 280, 270)) for number in range(count)]
+    with pytest.MonkeyPatch.context() as patch:
+        asked = hungry(estimator := stubs.dots_estimator(batch=batch), 99, patch)
+        boxes = [pose.box for pose in estimator(views)]
+    assert boxes == [view.box for view in views]
+    assert sum(asked) == count
+    assert set(asked) <= {1, 2, 4, 8}
+    assert max(asked, default=0) <= batch
+
+
 def test_a_network_that_never_fits_is_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:
     estimator = stubs.dots_estimator(batch=5)
     hungry(estimator, 0, monkeypatch)
