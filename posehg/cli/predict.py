@@ -123,7 +123,10 @@ def predict(
         typer.Option(help="What it is drawn on (none: transparent).", rich_help_panel=_DRAWING),
     ] = "image",
     labels: Annotated[
-        bool, typer.Option("--labels", help="Write each joint's name beside it, where there is room.", rich_help_panel=_DRAWING)
+        bool,
+        typer.Option(
+            "--labels", help="Write each joint's name beside it, where there is room.", rich_help_panel=_DRAWING
+        ),
     ] = False,
     side_by_side: Annotated[
         bool, typer.Option("--side-by-side", help="The picture as it is on the left.", rich_help_panel=_DRAWING)
