@@ -41,3 +41,14 @@ class NotAvailable(PosehgError):
 
 class DeviceError(PosehgError):
     exit_code = 6
+
+
+def printable(text: str, limit: int = 200) -> str:
+    """What a file or a server says, as it may be shown: on one line, not too long, without a terminal's commands."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text[:limit])
+    return f"{shown}..." if len(text) > limit else shown
+
+
+def reason(error: Exception) -> str:
+    """What a library says of a file, or the error's name; of many lines, such as a trace of calls, the first."""
+    return printable((str(error).strip() or type(error).__name__).splitlines()[0])

@@ -52,7 +52,8 @@ class HubServer(ThreadingHTTPServer):
 
     drop: after so many bytes of the next file that is larger, the connection ends. poison: files are sent with another
     first byte than they should have. html: every answer is a web page. broken: every answer is a 500. ranges: whether a
-    part of a file may be asked for. refuse: the token may read, but not write.
+    part of a file may be asked for. refuse: the token may read, but not write. moved: where what is at a path went.
+    reason: what stands beside the number of a failure.
     """
 
     daemon_threads = True
@@ -65,6 +66,8 @@ class HubServer(ThreadingHTTPServer):
         self.drop: int | None = None
         self.poison = self.html = self.broken = self.refuse = False
         self.ranges = True
+        self.moved: dict[str, str] = {}
+        self.reason: str | None = None
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
@@ -143,6 +146,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(500, b"")
         if self.server.html:
             return self._send(200, b"<html>Please log in.</html>", {"Content-Type": "text/html; charset=utf-8"})
+        if path in self.server.moved:
+            return self._send(302, b"", {"Location": self.server.moved[path]})
         if path in self.server.pages:
             return self._send_file(self.server.pages[path], {"Content-Type": "application/octet-stream"})
         for pattern, answer in (
@@ -289,7 +294,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(code, json.dumps(values).encode(), {"Content-Type": "application/json"})
 
     def _send(self, code: int, content: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(code)
+        self.send_response(code, self.server.reason if code >= 400 else None)
         for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file as save_tensors
 
 from posehg import checkpoints
-from posehg.checkpoints import Checkpoint, ModelConfig
+from posehg.checkpoints import Checkpoint, ModelConfig, format
 from posehg.errors import CheckFailed, InputError, NotAvailable, UsageError
 from posehg.network import HourglassConfig
 from posehg.skeletons import Skeleton
@@ -247,6 +247,29 @@ def test_a_config_that_is_none_is_named(checkpoint: Checkpoint, tmp_path: Path, 
         (None, "input_size", [64, 65]),
         (None, "input_size", [64.0, 64.0]),
         (None, "input_size", [0, 64]),
+        ("network", "stacks", 1e9),
+        ("network", "depth", 10**30),
+        ("network", "depth", 1e30),
+        ("network", "blocks", True),
+        pytest.param("network", "features", 10**600, id="huge features"),
+        ("network", "joints", "3"),
+        ("network", "mean", [0.5, 0.5, 10**400]),
+        ("network", "std", [1, 1, 0]),
+        ("network", "std", 1),
+        (None, "input_size", [2064, 64]),
+        (None, "input_size", [10**600, 10**600]),
+        (None, "input_size", [True, True]),
+        (None, "input_size", ["\x1b[2J", "\n"]),
+        (None, "padding", 10.5),
+        pytest.param(None, "padding", 10**400, id="huge padding"),
+        (None, "padding", True),
+        (None, "sigma", 65),
+        (None, "sigma", 0),
+        (None, "sigma", float("nan")),
+        pytest.param(None, "offset", 10**400, id="huge offset"),
+        (None, "provenance", ["a"]),
+        (None, "provenance", None),
+        ("skeleton", "limbs", [["tip", "\x1b[2J" * 100]]),
         (None, "padding", 0),
         (None, "padding", "wide"),
         (None, "sigma", float("inf")),
@@ -260,8 +283,55 @@ def test_a_config_that_is_none_is_named(checkpoint: Checkpoint, tmp_path: Path, 
 )
 def test_a_config_with_an_impossible_value_is_refused(folder: Path, part: str | None, key: str, value: object) -> None:
     folder = changed(folder, lambda values: (values[part] if part else values).update({key: value}))
-    with pytest.raises(NotAvailable, match="config"):
+    with pytest.raises(NotAvailable, match="config") as caught:
         checkpoints.load(folder).network()
+    for text in (str(caught.value).replace(str(folder), ""), caught.value.hint):
+        assert text.isprintable()
+        assert len(text) < 300
+
+
+@pytest.mark.parametrize("version", [0, -1, 1.0, True, "1", None, [1], {}])
+def test_a_version_that_never_was_is_not_a_newer_one(folder: Path, version: object) -> None:
+    with pytest.raises(NotAvailable, match=r"is not one of posehg's \(its format is "):
+        checkpoints.load(changed(folder, lambda values: values.update(posehg=version)))
+
+
+def test_a_version_of_many_digits_is_shortened(folder: Path) -> None:
+    with pytest.raises(NotAvailable, match="written by a newer posehg") as caught:
+        checkpoints.load(changed(folder, lambda values: values.update(posehg=10**600)))
+    assert len(str(caught.value)) < 300 + len(str(folder))
+
+
+def test_a_config_that_is_no_text_is_named(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    save_tensors(dict(checkpoint.state), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(NotAvailable, match=r"config\.json is no text in UTF-8"):
+        checkpoints.load(tmp_path)
+
+
+def test_a_broken_config_beside_a_whole_file_differs_from_it(folder: Path) -> None:
+    (folder / "config.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(NotAvailable, match="differ"):
+        checkpoints.load(folder)
+
+
+def test_a_network_that_its_file_cannot_hold_is_not_built(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 stacks of 64 blocks each would take gigabytes to describe alone."""
+    config = replace(checkpoint.config, network=replace(checkpoint.config.network, stacks=64, blocks=64))
+    built: list[object] = []
+    monkeypatch.setattr(format, "StackedHourglass", built.append)
+    with pytest.raises(NotAvailable, match=r"do not fit their config: it has \d+ residual modules, and the file holds"):
+        Checkpoint(config, checkpoint.state).network()
+    assert built == []
+
+
+def test_a_tensors_name_that_would_command_the_terminal_is_shown_as_text(checkpoint: Checkpoint) -> None:
+    odd = Checkpoint(checkpoint.config, {**checkpoint.state, "\x1b[2J\n" + "a" * 1000: torch.zeros(1)})
+    with pytest.raises(NotAvailable, match=r"does not need, \?\[2J\?a+\.\.\.\.$") as caught:
+        odd.network()
+    assert len(str(caught.value)) < 400
 
 
 def with_state(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:

@@ -15,6 +15,7 @@ import pytest
 from posehg.errors import NotAvailable
 from posehg.hub import addresses, downloads
 from posehg.hub.addresses import Address
+from posehg.hub.files import Damaged
 from tests.hub_server import HubServer, serving
 
 CONTENT = np.random.default_rng(7).bytes(300_007)
@@ -140,8 +141,8 @@ def test_what_is_too_large_is_not_kept(
     if not announced:
         real = downloads.web.opened
 
-        def opened(*arguments: object) -> object:
-            response = real(*arguments)  # type: ignore[arg-type]
+        def opened(*arguments: object, **options: object) -> object:
+            response = real(*arguments, **options)  # type: ignore[arg-type]
             response.length = None
             return response
 
@@ -202,3 +203,101 @@ def test_it_is_deleted_with_what_is_left_of_a_broken_download(server: HubServer,
     refusal(address)
     assert downloads.remove(address) >= 200_000
     assert not list(home.rglob("*.part"))
+
+
+# ---- what lies there and what comes is not believed -----------------------------------------------------------------
+
+
+def spoil(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_file_that_was_changed_since_is_not_used_but_fetched_anew(server: HubServer, address: Address) -> None:
+    path = downloads.fetch(address)
+    spoil(path)
+    with pytest.raises(Damaged, match=f"not {DIGEST}"):
+        downloads.cached(address)
+    assert downloads.fetch(address).read_bytes() == CONTENT
+    assert downloads.cached(address) == path
+    assert len(server.requests) == 2
+
+
+def test_whose_hash_has_few_digits_shares_its_place_with_no_other_address(server: HubServer, home: Path) -> None:
+    name = f"hg-{DIGEST[:8]}.pth"
+    first, second = (addresses.parse(server.put(f"/{who}/{name}", CONTENT)) for who in ("ann", "eve"))
+    path = downloads.fetch(second)
+    assert downloads.cached(first) is None
+    assert downloads.fetch(first) != path
+    assert {one.name for one in downloads.listed()} == {first.url, second.url}
+    assert downloads.remove(first)
+    assert downloads.cached(second) == path
+
+
+def test_whose_hash_is_whole_is_the_same_from_everywhere(server: HubServer, home: Path) -> None:
+    first, second = (
+        addresses.parse(f"{server.put(f'/{who}/hg.pth', CONTENT)}#sha256={DIGEST}") for who in ("ann", "eve")
+    )
+    assert downloads.fetch(first) == downloads.cached(second)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_with_few_digits_no_redirection_may_be_overheard(server: HubServer, home: Path, whole: bool) -> None:
+    name = f"hg-{DIGEST[:8]}.pth"
+    server.moved[f"/{name}"] = f"http://models.invalid/{name}"
+    address = addresses.parse(f"{server.address}/{name}" + f"#sha256={DIGEST}" * whole)
+    refused = refusal(address)
+    assert ("leads on to http://models.invalid" in str(refused)) is not whole
+    assert ("#sha256=" in refused.hint) is not whole
+
+
+def test_a_redirection_that_may_not_be_overheard_is_followed(server: HubServer, home: Path) -> None:
+    name = f"hg-{DIGEST[:8]}.pth"
+    server.moved[f"/{name}"] = server.put(f"/there/{name}", CONTENT)
+    assert downloads.fetch(addresses.parse(f"{server.address}/{name}")).read_bytes() == CONTENT
+
+
+def test_what_is_secret_in_an_address_is_neither_told_nor_written_down(server: HubServer, home: Path) -> None:
+    right = f"{server.put('/hg.pth', CONTENT)}?token=SECRET"
+    address = addresses.parse(f"{right}#sha256={DIGEST}")
+    assert "SECRET" not in str(address)
+    downloads.fetch(address)
+    assert "SECRET" not in str(downloads.listed())
+    assert not [file for file in home.rglob("*") if file.is_file() and b"SECRET" in file.read_bytes()]
+    gone = addresses.parse(f"{server.address}/gone.pth?token=SECRET#sha256={DIGEST}")
+    for attempt in (True, False):
+        server.html = attempt
+        with pytest.raises(NotAvailable) as caught:
+            downloads.fetch(gone)
+        assert "SECRET" not in str(caught.value)
+        assert f"{server.address}/gone.pth" in str(caught.value)
+
+
+def test_a_server_says_nothing_to_the_terminal(server: HubServer, home: Path) -> None:
+    server.reason = "Gone\x1b[31m"
+    refused = str(refusal(addresses.parse(f"{server.address}/gone.pth#sha256={DIGEST}")))
+    assert refused.isprintable()
+    assert "404 Gone" in refused
+
+
+@pytest.mark.parametrize("name", [".origin.json", ".hg.pth.part", "hg.pth"])
+def test_no_link_is_followed_when_files_are_written(address: Address, tmp_path: Path, name: str) -> None:
+    path = downloads.fetch(address)
+    downloads.remove(address)
+    path.parent.mkdir()
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"precious")
+    (path.parent / name).symlink_to(mine)
+    assert downloads.fetch(address).read_bytes() == CONTENT
+    assert mine.read_bytes() == b"precious"
+    assert not path.is_symlink()
+
+
+def test_nor_one_in_a_folders_place(address: Address, tmp_path: Path) -> None:
+    path = downloads.fetch(address)
+    downloads.remove(address)
+    (tmp_path / "mine").mkdir()
+    path.parent.symlink_to(tmp_path / "mine")
+    assert "is a link" in str(refusal(address))
+    assert list((tmp_path / "mine").iterdir()) == []

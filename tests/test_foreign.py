@@ -231,7 +231,7 @@ def test_numbers_that_are_none_are_named(tmp_path: Path) -> None:
 
 def test_a_tensor_that_claims_more_than_its_file_holds_is_refused_before_it_takes_memory(tmp_path: Path) -> None:
     """One number, read over and over: 400 bytes that would become gigabytes."""
-    sizes = replace(SIZES, features=60_000)
+    sizes = replace(SIZES, features=8192)
     with torch.device("meta"):
         network = StackedHourglass(HourglassConfig(**vars(sizes))).state_dict()
     names = foreign._names(FAMILIES["bearpaw"], HourglassConfig(**vars(sizes)), network)
@@ -241,10 +241,27 @@ def test_a_tensor_that_claims_more_than_its_file_holds_is_refused_before_it_take
     assert_refused(file, "claims to hold", "MB of weights")
 
 
-def test_names_of_a_thousand_levels_are_refused(tmp_path: Path) -> None:
-    sizes = replace(SIZES, stacks=1)
-    state = bearpaw(sizes) | {f"hg.0.hg.{level}.0.0.bn1.weight": torch.zeros(6) for level in range(1500)}
-    assert_refused(saved(state, tmp_path / "deep.pth"))
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("hg.0.hg.{}.0.0.bn1.weight", "depth from 1 to 9, not 15"), ("hg.{}.hg.0.0.0.bn1.weight", "stacks from 1 to 64")],
+)
+def test_names_of_a_thousand_parts_are_refused(tmp_path: Path, name: str, words: str) -> None:
+    state = bearpaw(SIZES) | {name.format(number): torch.zeros(6) for number in range(1500)}
+    assert_refused(saved(state, tmp_path / "deep.pth"), words)
+
+
+def test_a_few_names_that_claim_a_large_network_are_refused_before_it_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = bearpaw(SIZES)
+    for number in range(64):
+        state |= {f"hg.{number}.hg.0.0.0.bn1.weight": torch.zeros(6), f"hg.0.hg.0.0.{number}.x": torch.zeros(6)}
+    monkeypatch.setattr(foreign, "StackedHourglass", no_network)
+    assert_refused(saved(state, tmp_path / "wide.pth"), "describes no network", "32771 residual modules")
+
+
+def no_network(config: HourglassConfig) -> StackedHourglass:
+    raise AssertionError("It is built.")
 
 
 def test_another_network_is_of_no_known_family(tmp_path: Path) -> None:

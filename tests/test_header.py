@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import struct
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from posehg import checkpoints, network
 from posehg.errors import NotAvailable
-from posehg.hub import header
+from posehg.hub import header, plain
 from tests import stubs
 
 
@@ -127,3 +128,69 @@ def test_no_bytes_do_harm(tmp_path_factory: pytest.TempPathFactory, content: byt
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotAvailable, match="gone cannot be read: No such file"):
         header.read(tmp_path / "gone")
+
+
+BIG = '{"a": {"dtype": "F32", "shape": [1e999], "data_offsets": [0, 0]}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BIG,
+        BIG.replace("1e999", "3.0"),
+        BIG.replace("1e999", "true"),
+        BIG.replace("1e999", "-1"),
+        BIG.replace("1e999", "7"),  # of which the file has no byte
+        BIG.replace("1e999", ", ".join(["9" * 4000] * 3)),
+        BIG.replace("1e999", ", ".join(["0"] * 50)),
+        BIG.replace('"F32"', "3").replace("1e999", "0"),
+        BIG.replace("[0, 0]", "[0, 0.0]").replace("1e999", "0"),
+        BIG.replace("[0, 0]", "[0, 1e999]").replace("1e999", "0", 1),
+        '{"__metadata__": {"posehg": {"posehg": 1}}}',
+        '{"__metadata__": {"posehg": 7}}',
+        '{"__metadata__": {"posehg": ["{}"]}}',
+        '{"__metadata__": "posehg"}',
+    ],
+)
+def test_a_header_with_other_values_than_it_may_have_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(struct.pack("<Q", len(text)) + text.encode())
+    with pytest.raises(NotAvailable, match="is not a safetensors file"):
+        header.read(file)
+    assert not header.is_ours(file)
+
+
+CONFIG = json.loads(stubs.mpii_checkpoint().config.to_json())
+PLACES = [(key,) for key in CONFIG] + [(part, key) for part in ("network", "skeleton") for key in CONFIG[part]]
+NUMBERS = st.integers(-1, 5000) | st.floats()
+VALUES = st.recursive(
+    NUMBERS | st.booleans() | st.none() | st.sampled_from(["heatmaps", "logits", "", "x"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(place=st.sampled_from(PLACES), value=VALUES | st.lists(NUMBERS, min_size=2, max_size=3))
+def test_what_is_plain_is_loaded(
+    tmp_path_factory: pytest.TempPathFactory, place: tuple[str, ...], value: object
+) -> None:
+    config = copy.deepcopy(CONFIG)
+    part = config if len(place) == 1 else config[place[0]]
+    part[place[-1]] = value
+    file = tmp_path_factory.getbasetemp() / "plain.safetensors"
+    save_file({"a": torch.zeros(3)}, file, metadata={"posehg": json.dumps(config)})
+    if plain.is_plain(file):
+        checkpoints.load(file)
+
+
+def test_what_posehg_writes_is_plain(folder: Path) -> None:
+    assert plain.is_plain(folder)
+    assert plain.is_plain(checkpoints.bundled_folder())
+
+
+def test_one_is_one() -> None:
+    values = {"network": {"stacks": 1, "features": 7, "depth": 1, "blocks": 1}}
+    assert dict(header.lines(values))["network"] == "1 stack, 7 features, 1 level deep, 1 residual at each position"
+    values = {"network": {"stacks": 2, "depth": 4, "blocks": 3}}
+    assert dict(header.lines(values))["network"] == "2 stacks, 4 levels deep, 3 residuals at each position"

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -430,3 +431,72 @@ def test_the_environment_of_the_tests_reaches_no_other_hub(server: HubServer, tm
     for env in (environment(server, tmp_path), environment(None, tmp_path)):
         assert env["HF_ENDPOINT"].startswith("http://127.0.0.1:")
     assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+# ---- what lies in the cache, and what the environment says, is not believed ------------------------------------------
+
+
+def spoil(file: Path) -> None:
+    blob = file.resolve()
+    content = bytearray(blob.read_bytes())
+    content[-1] ^= 1
+    blob.write_bytes(content)
+
+
+def test_a_file_that_was_changed_in_the_cache_is_not_used(machine: Machine, files: Files, tmp_path: Path) -> None:
+    machine.server.publish("ann/toy", files)
+    weights = machine.get("ann/toy") / "model.safetensors"
+    digest = hashlib.sha256(files["model.safetensors"]).hexdigest()
+    spoil(weights)
+    for command in ("path", "info"):
+        run = machine.run("models", command, "ann/toy")
+        assert run.returncode == 5
+        assert f"not {digest}" in run.stderr
+        assert "posehg models get ann/toy" in run.stderr
+    out = tmp_path / "out"
+    assert machine.run("export", "ann/toy", "--out", str(out), "--offline").returncode == 5
+    run = machine.run("export", "ann/toy", "--out", str(out))
+    assert run.returncode == 0, run.stderr
+    assert f"not {digest}" in run.stderr
+    assert weights.read_bytes() == files["model.safetensors"]
+    spoil(weights)
+    assert (machine.get("ann/toy") / "model.safetensors").read_bytes() == files["model.safetensors"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"__metadata__": {"posehg": 7}}',
+        '{"__metadata__": {"posehg": "7"}}',
+        '{"a": {"dtype": "F32", "shape": [1e999], "data_offsets": [0, 0]}}',
+        '{"a": {"dtype": 3, "shape": [0], "data_offsets": [0, 0]}}',
+    ],
+)
+def test_a_broken_file_in_the_cache_is_listed_as_broken(machine: Machine, files: Files, text: str) -> None:
+    machine.server.publish("ann/toy", files)
+    machine.server.publish("eve/bad", {"model.safetensors": struct.pack("<Q", len(text)) + text.encode()})
+    machine.get("ann/toy")
+    machine.get("eve/bad")
+    run = machine.run("models", "list", "--json")
+    assert run.returncode == 0, run.stderr
+    rows = {row["name"]: row["about"] for row in json.loads(run.stdout) if "/" in row["name"]}
+    assert rows["ann/toy"].startswith("16 joints")
+    assert rows["eve/bad"] == "broken: it cannot be loaded"
+    assert machine.run("models", "rm", "eve/bad", "--yes").returncode == 0
+
+
+@pytest.mark.parametrize("endpoint", ["https://[::1", "nonsense", "ftp://a.org", "https://a.org:x"])
+def test_an_endpoint_that_is_no_address_is_told(machine: Machine, endpoint: str) -> None:
+    machine.env["HF_ENDPOINT"] = endpoint
+    run = machine.run("models", "get", "ann/toy")
+    assert run.returncode == 2
+    assert f"HF_ENDPOINT is {endpoint}" in run.stderr
+
+
+def test_who_is_offline_by_an_option_does_not_push(machine: Machine, model: Callable[..., Path]) -> None:
+    machine.env["HF_TOKEN"] = TOKEN
+    folder = model("model.safetensors", "config.json")
+    run = machine.run("export", str(folder), "--push", "ann/mine", "--offline")
+    assert run.returncode == 2
+    assert "--push" in run.stderr
+    assert machine.asked() == []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,3 +108,34 @@ def test_a_licence_is_known_by_its_first_words(text: str, identifier: str) -> No
 )
 def test_data_sets_are_named_once_and_without_weights(trained_on: str, names: list[str]) -> None:
     assert card.data_sets(trained_on) == names
+
+
+@pytest.mark.parametrize("text", ["<b>x</b>", "![x](http://a.org)", "[x](http://a.org)", "`x`", "\\| a", "\x1b[31m"])
+def test_no_text_of_a_file_is_markdown(tmp_path: Path, text: str) -> None:
+    made = written(tmp_path / "a", note=text)
+    [row] = [line for line in made.splitlines() if line.startswith("| note")]
+    cell = row.removeprefix("| note | ").removesuffix(" |")
+    assert cell.isprintable()
+    for letter in "<[`!|":
+        for place in (place for place, found in enumerate(cell) if found == letter):
+            before = cell[:place]
+            assert (len(before) - len(before.rstrip("\\"))) % 2 == 1, cell
+
+
+@pytest.mark.parametrize("name", ["a\n```\n# b", "a\n\n<script>", 'a"; import os', "a; rm -rf b", "\x1b[31ma", "`x`"])
+def test_no_name_breaks_out_of_its_place(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "a"
+    checkpoints.save_folder(folder, stubs.mpii_checkpoint())
+    card.write(folder, name)
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    (folder / "README.md").unlink()
+    card.write(folder, "plain")
+    assert text.count("\n") == (folder / "README.md").read_text(encoding="utf-8").count("\n")
+    assert all(line.isprintable() for line in text.splitlines())
+    assert sum(line.startswith("```") for line in text.splitlines()) == 4
+    assert not re.search(r"(?<!\\)[<`]", text.partition("```")[0])
+    [command] = [line for line in text.splitlines() if line.startswith("posehg predict")]
+    assert len(shlex.split(command)) == 7
+    [call] = [line for line in text.splitlines() if line.startswith("model = ")]
+    assert isinstance(ast.parse(call).body[0], ast.Assign)
+    assert len(ast.parse(call).body) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,39 @@ def test_over_http_anybody_could_meet_a_few_digits() -> None:
     assert addresses.parse(f"http://a.org/hg.pth#sha256={DIGITS}").digest == DIGITS
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"https://[::1/x#sha256={DIGITS}",
+        "https://\u2100.com/x-12345678.pth",
+        f"https://a.org:x/x#sha256={DIGITS}",
+        f"https://a.org:99999/x#sha256={DIGITS}",
+        f"https://{'a' * 70}\xe4.org/x#sha256={DIGITS}",
+    ],
+)
+def test_an_address_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no address"):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"https://user:SECRET@a.org/x#sha256={DIGITS}",
+        f"https://SECRET@a.org/x#sha256={DIGITS}",
+        "https://user:SECRET@a.org/x",
+        "https://a.org/x?token=SECRET",
+        "https://a.org/x?token=SECRET#sha256=SECRE",
+        "http://a.org/x-01234567.pth?token=SECRET",
+        "https://user:SECRET@[::1/x?SECRET",
+    ],
+)
+def test_a_refusal_tells_no_secrets(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    assert "SECRET" not in str(caught.value).replace("#sha256=SECRE", "") + caught.value.hint
+
+
 @given(st.text(st.characters(codec="utf-8"), max_size=300))
 def test_no_address_leads_out_of_its_folder(name: str) -> None:
     try:
@@ -197,6 +231,14 @@ def test_offline_nothing_is_asked_for(name: str, monkeypatch: pytest.MonkeyPatch
         hub.find(name, offline=True)
     with pytest.raises(AssertionError, match="a request was made"):
         hub.find(name)
+
+
+@pytest.mark.parametrize("command", [hub.find, hub.where])
+def test_what_was_not_fetched_is_told_without_its_secrets(command: Callable[[str], Path]) -> None:
+    with pytest.raises(NotAvailable) as caught:
+        command(f"https://a.org/hg.pth?token=SECRET#sha256={DIGITS}")
+    assert "https://a.org/hg.pth" in str(caught.value)
+    assert "SECRET" not in str(caught.value) + caught.value.hint
 
 
 # ---- the bundled model -------------------------------------------------------------------------------------------

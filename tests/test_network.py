@@ -13,6 +13,7 @@ from posehg.network import HourglassConfig, Residual, StackedHourglass, paramete
 
 B, J = 3, 5
 ROWS, COLUMNS = 64, 128
+HUGE = pytest.param(10**600, id="huge")
 TINY = HourglassConfig(joints=J, stacks=2, features=14, stem=(4, 6, 10))
 
 
@@ -93,6 +94,50 @@ def test_features_that_cannot_be_halved_are_refused(features: int) -> None:
 def test_a_stem_that_is_not_three_even_widths_is_refused(stem: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match="three even widths"):
         HourglassConfig(stem=stem)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [10**9, 1e9, 2.0, float("inf"), float("nan"), True, "2", None, [2], HUGE])
+@pytest.mark.parametrize("name", ["joints", "stacks", "depth", "blocks", "features"])
+def test_a_size_that_is_absurd_or_no_whole_number_is_refused_in_few_words(name: str, value: object) -> None:
+    with pytest.raises(UsageError, match=re.compile(name, re.IGNORECASE)) as caught:
+        HourglassConfig(**{name: value})  # type: ignore[arg-type]
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("stem", [(64, 128, 8194), (64, 128, 128.0), (64, True, 128), 3, None, "abc", (64, 128, "12")])
+def test_a_stem_of_other_things_is_refused(stem: object) -> None:
+    with pytest.raises(UsageError, match="three even widths"):
+        HourglassConfig(stem=stem)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["mean", "std"])
+@pytest.mark.parametrize(
+    "values", [(0.5, 0.5), 0.5, (0.5, 0.5, float("nan")), (0.5, 0.5, 10**400), (1e39, 0.5, 0.5), ("a", "b", "c")]
+)
+def test_a_mean_or_std_that_is_none_is_refused(name: str, values: object) -> None:
+    with pytest.raises(UsageError, match=f"A {name} is three numbers"):
+        HourglassConfig(**{name: values})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [0, -1, 0.0, 1e-300, float("inf")])
+def test_nothing_is_divided_by_nothing(value: float) -> None:
+    with pytest.raises(UsageError, match="A std is three numbers above 0"):
+        HourglassConfig(std=(1.0, value, 1.0))
+
+
+def test_the_largest_sizes_are_allowed() -> None:
+    config = HourglassConfig(joints=4096, stacks=64, features=8192, depth=9, blocks=64, stem=(8192, 8192, 8192))
+    assert config.multiple == 2048
+
+
+@pytest.mark.parametrize(("stacks", "blocks", "depth"), [(1, 1, 1), (2, 3, 2), (3, 1, 4)])
+def test_a_network_has_as_many_residual_modules_as_it_says(stacks: int, blocks: int, depth: int) -> None:
+    config = HourglassConfig(joints=J, stacks=stacks, blocks=blocks, depth=depth, features=14, stem=(4, 6, 10))
+    network = StackedHourglass(config)
+    assert config.residuals == sum(isinstance(module, Residual) for module in network.modules())
+    learned = len(list(network.parameters()))
+    assert config.could_be_in(learned)
+    assert not config.could_be_in(learned // 3)
 
 
 @torch.no_grad()

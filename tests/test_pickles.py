@@ -73,6 +73,62 @@ def test_numpys_numbers_of_both_its_versions_come_back(tmp_path: Path, place: st
     assert pickles.read(path) == {"best_acc": 1.5}
 
 
+class Dtype:
+    """numpy's dtype, as a file has it, with flags of the file's choice."""
+
+    def __init__(self, kind: object, flags: int = 0, order: str = "<") -> None:
+        self.call = (np.dtype, (kind, False, True), (3, order, None, None, None, -1, -1, flags))
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+class Scalar:
+    """numpy's number of a dtype, as a file has it."""
+
+    def __init__(self, kind: object, data: object) -> None:
+        self.call = (np.float64(0).__reduce__()[0], (kind, data))
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+@pytest.mark.parametrize("flags", [1, 4, 5, 63, 255])
+def test_numpys_flags_are_not_taken_from_a_file(tmp_path: Path, flags: int) -> None:
+    """numpy would take the number for a pointer, and follow or show it."""
+    content = {"best_acc": Scalar(Dtype("f8", flags), np.float64(1.5).tobytes())}
+    assert pickles.read(saved(content, tmp_path / "a.pt")) == {"best_acc": 1.5}
+
+
+def test_numpys_numbers_of_another_machine_come_back(tmp_path: Path) -> None:
+    content = {"epoch": Scalar(Dtype("i4", order=">"), (7).to_bytes(4, "big"))}
+    assert pickles.read(saved(content, tmp_path / "a.pt")) == {"epoch": 7}
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        Scalar(Dtype("O"), b"A" * 8),
+        Scalar(Dtype("V8"), b"A" * 8),
+        Scalar(Dtype([("a", Dtype("f8", 5))]), b"A" * 8),
+        Scalar(Dtype((Dtype("f8", 5), [("a", "O")])), b"A" * 8),
+        Scalar(Dtype("f8"), b"A" * 7),
+        Scalar(Dtype("f8"), b"A" * 16),
+        Scalar(Dtype("f8"), 3),
+        Scalar("f8", b"A" * 8),
+        Dtype("U5"),
+    ],
+)
+@ZIPPED
+def test_numpys_other_kinds_are_refused(tmp_path: Path, number: object, zipped: bool) -> None:
+    assert_refused(saved({"a": number}, tmp_path / "a.pt", zipped), "holds a number")
+
+
+def test_nothing_of_numpys_own_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = [one[0] if isinstance(one, tuple) else one for one in pickles._harmless()]
+    assert not [one for one in allowed if str(getattr(one, "__module__", "")).startswith("numpy")]
+
+
 @ZIPPED
 def test_a_programs_options_come_back(tmp_path: Path, zipped: bool) -> None:
     options = argparse.Namespace(lr=2.5e-4, arch="hg", best=np.float64(3))
@@ -151,6 +207,26 @@ def test_the_same_pickle_would_have_run_it(tmp_path: Path) -> None:
     path = hostile(tmp_path / "bad.pth", {"b": Calls(os.system, f"touch {trace}")}, "zip")
     torch.load(path, weights_only=False)
     assert trace.exists()
+
+
+@pytest.mark.parametrize("content", [Calls(os.system, "true"), {"a": torch.float32}, 3])
+def test_a_pickle_of_a_later_form_is_not_called_a_broken_download(tmp_path: Path, content: object) -> None:
+    path = tmp_path / "later.pth"
+    path.write_bytes(pickle.dumps({"b": content, "c": [1, 2]}, protocol=4))
+    error = assert_refused(path, "is damaged, or holds more than the weights of a network")
+    assert "Download" not in error.hint
+
+
+@pytest.mark.parametrize("hostile", [False, True])
+def test_the_name_does_not_make_it_a_safetensors_file(tmp_path: Path, hostile: bool) -> None:
+    content = {"a": Calls(os.system, "true") if hostile else torch.arange(3)}
+    path = saved(content, tmp_path / "a.safetensors")
+    if hostile:
+        assert_refused(path, "posehg runs no code from a file")
+    else:
+        found = pickles.read(path)
+        assert isinstance(found, dict)
+        assert torch.equal(found["a"], torch.arange(3))
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ _TOLERANCE = 1e-5
 """Of the heatmaps' largest value: the same weights in the same network differ by the order of additions at most."""
 
 
-def read(path: Path, skeleton: Skeleton | None = None, input_size: int | None = None) -> Checkpoint:
-    """What ``foreign.read`` gives, its provenance with the file's ``source_sha256``.
+def read(path: Path, skeleton: Skeleton | None = None, input_size: int | None = None, licence: str = "") -> Checkpoint:
+    """What ``foreign.read`` gives, its provenance with the file's ``source_sha256``, and ``licence`` where it is known.
 
     Raises UsageError for a model that is posehg's already.
     """
@@ -30,6 +30,8 @@ def read(path: Path, skeleton: Skeleton | None = None, input_size: int | None = 
     file = weights_file(path)
     checkpoint = foreign.read(file, skeleton, input_size)
     provenance = checkpoint.config.provenance | {"source_sha256": sha256(file)}
+    if licence:
+        provenance |= {"licence": licence}
     return replace(checkpoint, config=replace(checkpoint.config, provenance=provenance))
 
 

@@ -7,7 +7,6 @@ file, so that the file can travel alone. Nothing in it is ever executed.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -19,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from posehg.errors import NotAvailable, PosehgError, UsageError
+from posehg.errors import NotAvailable, PosehgError, UsageError, printable, reason
 from posehg.files import atomic, make_folder
 from posehg.network import HourglassConfig, StackedHourglass
 from posehg.skeletons import Skeleton
@@ -27,6 +26,11 @@ from posehg.skeletons import Skeleton
 VERSION = 1
 KEY = "posehg"
 """Of the config in the header of a safetensors file, and of the version in the config."""
+
+LONGEST_SIDE = 2048
+"""Pixels of a crop; published networks take 256."""
+MOST_PADDING, WIDEST_SIGMA = 10, 64
+"""Beyond these a crop shows next to nothing of the person, and a Gaussian covers the whole heatmap."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,16 @@ class ModelConfig:
         if self.output not in ("heatmaps", "logits"):
             raise UsageError(f"A network gives heatmaps or logits, not {self.output!r}.")
         rows, columns = self.input_size
-        if any(not isinstance(side, int) or side < 1 or side % self.network.multiple for side in self.input_size):
+        if any(type(side) is not int or side < 1 or side % self.network.multiple for side in self.input_size):
             hint = f"Both sides must be multiples of {self.network.multiple}."
             raise UsageError(f"The network cannot take an input of {columns} x {rows} pixels.", hint)
-        if not (0 < self.padding < math.inf and 0 < self.sigma < math.inf):
-            raise UsageError(f"Padding and sigma must be above 0, not {self.padding} and {self.sigma}.")
-        if not -0.5 <= self.offset <= 0.5:
+        if max(rows, columns) > LONGEST_SIDE:
+            raise UsageError(f"An input of {columns} x {rows} pixels is too large: a side has {LONGEST_SIDE} at most.")
+        for name, limit in (("padding", MOST_PADDING), ("sigma", WIDEST_SIGMA)):
+            value = getattr(self, name)
+            if not 0 < _number(value) <= limit:
+                raise UsageError(f"The {name} must be above 0 and at most {limit}, not {value}.")
+        if not -0.5 <= _number(self.offset) <= 0.5:
             raise UsageError(f"A joint lies within half a cell of its peak, not {self.offset} cells beside it.")
 
     def to_json(self) -> str:
@@ -71,18 +79,28 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:
-        """Raises ValueError, KeyError or TypeError for a text that is not such a config."""
+        """Raises ValueError, KeyError, TypeError or ArithmeticError for a text that is not such a config."""
         values = json.loads(text)
         version = values.pop(KEY)
-        if version != VERSION:
-            hint = "Update posehg."
-            raise NotAvailable(f"This model was written by a newer posehg (format {version}, known: {VERSION}).", hint)
+        if type(version) is not int or version < 1:
+            raise ValueError(f"its format is {version!r}")
+        if version > VERSION:
+            what = f"format {printable(str(version), 20)}, known: {VERSION}"
+            raise NotAvailable(f"This model was written by a newer posehg ({what}).", "Update posehg.")
         network, skeleton = values.pop("network"), values.pop("skeleton")
+        if not isinstance(values.get("provenance", {}), dict):
+            raise TypeError("provenance is no set of names and texts")
         return cls(
             network=HourglassConfig(**_tuples(network)),
             skeleton=Skeleton.from_dict(skeleton),
             **_tuples(values),
         )
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"{value!r} is not a number.")
+    return value
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,21 +119,26 @@ class Checkpoint:
 
         Raises NotAvailable where they do not fit their config or are not finite.
         """
+        if not self.config.network.could_be_in(len(self.state)):
+            what = f"{self.config.network.residuals} residual modules, and the file holds {len(self.state)} tensors"
+            raise NotAvailable(f"The weights do not fit their config: it has {what}.")
         try:
             with torch.device("meta"):
                 expected = StackedHourglass(self.config.network).state_dict()
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise NotAvailable(f"The model's config describes no network that can be built ({error}).") from None
+        except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+            raise NotAvailable(
+                f"The model's config describes no network that can be built ({reason(error)})."
+            ) from None
         missing = sorted(expected.keys() - self.state.keys())
         wrong = [key for key, value in expected.items() if key in self.state and self.state[key].shape != value.shape]
         unknown = sorted(self.state.keys() - expected.keys())
         for keys, what in ((missing, "lacks"), (wrong, "has another shape for"), (unknown, "has, but does not need,")):
             if keys:
                 more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-                raise NotAvailable(f"The weights do not fit their config: the file {what} {keys[0]}{more}.")
+                raise NotAvailable(f"The weights do not fit their config: the file {what} {printable(keys[0])}{more}.")
         broken = [key for key, value in self.state.items() if not value.isfinite().all()]
         if broken:
-            raise NotAvailable(f"The weights hold numbers that are not finite, first in {broken[0]}.")
+            raise NotAvailable(f"The weights hold numbers that are not finite, first in {printable(broken[0])}.")
         network = StackedHourglass(self.config.network)
         network.load_state_dict(dict(self.state))
         return network.eval()
@@ -167,7 +190,7 @@ def opened(file: Path) -> Iterator[Any]:
         with safe_open(file, framework="pt") as content:
             yield content
     except (SafetensorError, OSError) as error:
-        raise NotAvailable(f"{file} is not a safetensors file, or is cut short ({error}).") from None
+        raise NotAvailable(f"{file} is not a safetensors file, or is cut short ({reason(error)}).") from None
 
 
 def tensors(content: Any) -> dict[str, Tensor]:
@@ -190,14 +213,18 @@ def _read_config(file: Path, header: str | None) -> ModelConfig:
         text = header if header is not None else beside.read_text(encoding="utf-8")
     except OSError:
         raise NotAvailable(f"{file} has no posehg config in its header and no config.json beside it.") from None
+    except UnicodeDecodeError:
+        raise NotAvailable(f"{beside} is no text in UTF-8.") from None
     try:
         config = ModelConfig.from_json(text)
     except PosehgError as error:
-        raise NotAvailable(f"The config of {file} cannot be used: {error}", error.hint) from None
+        raise NotAvailable(
+            f"The config of {file} cannot be used: {printable(str(error))}", printable(error.hint)
+        ) from None
     except KeyError as error:
         raise NotAvailable(f"The config of {file} is not one of posehg's: it lacks {error}.") from None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise NotAvailable(f"The config of {file} is not one of posehg's ({error}).") from None
-    if file.name == "model.safetensors" and beside.is_file() and beside.read_text(encoding="utf-8") != text:
+    except (ValueError, TypeError, AttributeError, RecursionError, ArithmeticError) as error:
+        raise NotAvailable(f"The config of {file} is not one of posehg's ({reason(error)}).") from None
+    if file.name == "model.safetensors" and beside.is_file() and beside.read_text("utf-8", "replace") != text:
         raise NotAvailable(f"{beside} and the header of {file} differ.", "One of them was changed: export it again.")
     return config

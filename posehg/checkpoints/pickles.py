@@ -10,21 +10,53 @@ import argparse
 import re
 import warnings
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from posehg.errors import NotAvailable
+from posehg.errors import NotAvailable, printable, reason
 
 LIMIT = 4 * 2**30
 """Bytes. The largest published checkpoint of an hourglass, with its optimizer's state, has a quarter of it."""
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _AGAIN = "Download or copy it again."
-_SCALARS = (np.bool_, np.int32, np.int64, np.float16, np.float32, np.float64)
+_TRUST = "Where you trust it: load it with what wrote it, and torch.save its state_dict alone."
+_KINDS = ("b1", "i4", "i8", "f2", "f4", "f8")
+"""numpy's kinds of numbers that a file may hold beside its weights, by the names that they have in pickles."""
+
+
+class _Refused(Exception):
+    """A sentence's end, to come after the file's name."""
+
+
+class _Kind:
+    """What stands for numpy's dtype in a file. numpy's own would take its flags from there, and with them memory."""
+
+    __slots__ = ("name", "order")  # so that no other object can be made one of these
+
+    def __init__(self, name: object, *_: object) -> None:
+        if not isinstance(name, str) or name not in _KINDS:
+            shown = printable(repr(name), 40) if isinstance(name, str) else "made of others"
+            raise _Refused(f"holds a number of a kind that posehg does not read, {shown}")
+        self.name, self.order = name, "<"
+
+    def __setstate__(self, state: object) -> None:
+        """Of all that a dtype's state says, the order of bytes is all that is heeded."""
+        if isinstance(state, tuple) and len(state) > 1 and state[1] == ">":
+            self.order = ">"
+
+
+def _scalar(kind: object, data: object) -> np.generic:
+    if not isinstance(kind, _Kind) or not isinstance(data, bytes):
+        raise _Refused("holds a number that is none")
+    dtype: np.dtype[np.generic] = np.dtype(f"{kind.order}{kind.name}")
+    if len(data) != dtype.itemsize:
+        raise _Refused(f"holds a number of {len(data)} bytes, not {dtype.itemsize}")
+    number: np.generic = np.frombuffer(data, dtype)[0]
+    return number
 
 
 def is_pickled(start: bytes) -> bool:
@@ -44,7 +76,9 @@ def read(file: Path) -> object:
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless()):
             warnings.simplefilter("ignore")  # about the age of the format, which is no news to its reader
-            return torch.load(file, map_location="cpu", weights_only=True)
+            # By its name torch would take a file for one of safetensors', whatever stands in it.
+            with file.open("rb") as content:
+                return torch.load(content, map_location="cpu", weights_only=True)
     except Exception as error:  # a pickle that is broken on purpose can raise what it likes
         raise _refusal(file, error) from None
 
@@ -55,7 +89,7 @@ def _check_zip(file: Path, size: int) -> None:
         with zipfile.ZipFile(file) as content:
             entries = content.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise NotAvailable(f"{file} is cut short or damaged ({printable(str(error))}).", _AGAIN) from None
+        raise NotAvailable(f"{file} is cut short or damaged ({reason(error)}).", _AGAIN) from None
     names = {entry.filename.partition("/")[2] for entry in entries}
     if "constants.pkl" in names:
         hint = "Save its weights alone: torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')"
@@ -71,27 +105,25 @@ def _check_zip(file: Path, size: int) -> None:
 def _harmless() -> list[Any]:
     """What training programs leave beside the weights and torch's own list lacks: numpy's numbers and bare options.
 
-    Neither can do anything. numpy's is known to files by the place that it had in numpy 1 and by that in numpy 2.
+    A Namespace is a bag of names. numpy's numbers are made here, from their bytes: what numpy itself makes them with
+    believes what a file says of its types, down to reading from addresses that stand in the file. Files name it by
+    the place that it had in numpy 1 and by that in numpy 2.
     """
-    scalar: Callable[..., object] = np.float64(0).__reduce__()[0]  # type: ignore[assignment]
     places = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
-    kinds = [type(np.dtype(kind)) for kind in _SCALARS]
-    return [*((scalar, place) for place in places), np.dtype, *kinds, argparse.Namespace]
+    return [*((_scalar, place) for place in places), (_Kind, "numpy.dtype"), argparse.Namespace]
 
 
 def _refusal(file: Path, error: Exception) -> NotAvailable:
+    if isinstance(error, _Refused):
+        return NotAvailable(f"{file} {error}.", _TRUST)
     wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
     if wanted:
-        hint = "Where you trust it: load it with what wrote it, and torch.save its state_dict alone."
-        return NotAvailable(f"{file} asks for {wanted[1]} to be run, and posehg runs no code from a file.", hint)
+        name = printable(wanted[1], 80)
+        return NotAvailable(f"{file} asks for {name} to be run, and posehg runs no code from a file.", _TRUST)
     if isinstance(error, MemoryError):
         return NotAvailable(f"{file} asks for more memory than there is.")
-    what = (str(error).strip() or type(error).__name__).splitlines()[0]
+    what = reason(error)
     if "weights_only" in what or "Weights only" in what:  # torch's advice is to switch the protection off
-        what = "torch's reader of weights refuses it"
-    return NotAvailable(f"{file} is cut short or damaged ({printable(what).removesuffix('.')}).", _AGAIN)
-
-
-def printable(text: str) -> str:
-    """What a file says, as it may be shown: on one line, not too long, and without a terminal's commands."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:200])
+        refused = "is damaged, or holds more than the weights of a network, and posehg runs no code from a file"
+        return NotAvailable(f"{file} {refused}.", _TRUST)
+    return NotAvailable(f"{file} is cut short or damaged ({what.removesuffix('.')}).", _AGAIN)

@@ -51,6 +51,8 @@ def export(
     if push is None and (out is None or private):
         what = "--private belongs to --push." if private else "Nothing says where the model is to go."
         raise UsageError(what, "Give --out FOLDER, or --push USER/NAME.")
+    if push is not None and offline:
+        raise UsageError("--push and --offline exclude each other.", "Give --out FOLDER to export without a network.")
     repo = None if push is None else _checked(push, overwrite)
     place, checkpoint = _loaded(model, offline)
     if out is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
@@ -68,6 +70,21 @@ def while_read() -> Iterator[None]:
         sys.stdout.flush()
     except BrokenPipeError:
         drop_output()
+
+
+@contextmanager
+def ended_cleanly() -> Iterator[None]:
+    """The block writes. A SIGTERM in it ends the command as an error would: nothing half written is left behind."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not stop the tidying up
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -36,7 +36,11 @@ def get(model: Name) -> None:
 
     user/repo[@revision] is fetched from the Hub, into its own cache (HF_HOME, HF_ENDPOINT and HF_TOKEN are heeded); an
     address https://.../FILE#sha256=HEX into $POSEHG_HOME, else the user's cache. predict and the others fetch what they
-    need themselves, once; what is there they use as it is, until it is fetched anew.
+    need themselves, once; what is there they use as it is, until it is fetched anew, or is found damaged.
+
+    An address without #sha256=HEX has the first digits of its hash in the file's name, as all short names' have. They
+    tell damage and mistakes, but somebody could make another file with the same digits on purpose: then the server, and
+    https, are what you trust. With all 64 digits you trust nobody.
     """
     from posehg import hub
 
@@ -61,11 +65,12 @@ def remove(
     from posehg import hub
 
     hub.check_removable(model)
-    if not yes and not _agrees(f"Delete what was fetched of {model}?"):
+    name = hub.shown(model)
+    if not yes and not _agrees(f"Delete what was fetched of {name}?"):
         guard.note("Nothing was deleted.")
         return
     freed = hub.remove(model)
-    guard.note(f"Deleted {model}: {freed / 1e6:.1f} MB. Fetch it again: posehg models get {shlex.quote(model)}")
+    guard.note(f"Deleted {name}: {freed / 1e6:.1f} MB. Fetch it again: posehg models get {shlex.quote(name)}")
 
 
 def _agrees(question: str) -> bool:

@@ -42,16 +42,18 @@ def convert(
     and of princeton-vl/pytorch_stacked_hourglass. No code in them is run. Such a file may also be given as --model
     as it is.
     """
-    from posehg import checkpoints
+    from posehg import checkpoints, hub
     from posehg.checkpoints import convert as converting
     from posehg.checkpoints.foreign import joints
 
     named = None if skeleton is None else joints.named(skeleton)
-    checkpoint = converting.read(checkpoints.find(file, offline, guard.note), named, input_size)
+    path = checkpoints.find(file, offline, guard.note)
+    checkpoint = converting.read(path, named, input_size, hub.licence(file))
     guard.note(_found(checkpoint))
     if named is None:
         guard.note(_guess(checkpoint))
-    difference = converting.write(checkpoint, out, precision == "fp16", overwrite)
+    with guard.ended_cleanly():
+        difference = converting.write(checkpoint, out, precision == "fp16", overwrite)
     size = sum(path.stat().st_size for path in (out / "model.safetensors", out / "config.json")) / 1e6
     rounded = f", heatmaps of noise within {difference:.2%} of the file's" if precision == "fp16" else ""
     guard.note(f"Wrote {out} ({size:.1f} MB{rounded}). Use it: posehg predict PHOTO --model {shlex.quote(str(out))}")

@@ -6,16 +6,26 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from posehg.cli import guard
+from posehg.errors import NotAvailable, printable
+
+if TYPE_CHECKING:
+    from posehg.hub.aliases import Alias
+
+_LONGEST = 10_000
+"""Letters of a text that are shown."""
 
 
 @dataclass(frozen=True)
 class _Facts:
-    """parameters: learned numbers. storage: such as F16, the most first. config: as its JSON has it."""
+    """parameters: learned numbers. storage: such as F16, the most first. config: as its JSON has it.
+
+    problem: why it cannot be loaded; empty where it can. converted: whether it is another project's.
+    """
 
     path: Path
     file: Path
@@ -24,6 +34,8 @@ class _Facts:
     parameters: int
     storage: tuple[str, ...]
     config: Mapping[str, Any]
+    problem: str = ""
+    converted: bool = False
 
 
 def info(
@@ -36,15 +48,38 @@ def info(
     """
     from posehg import hub
 
-    facts = _read(hub.where(model))
-    if as_json:
-        print(json.dumps(_as_json(model, facts), indent=2))
+    alias = _elsewhere(model)
+    if alias is not None:
+        values, lines = _of_alias(model, alias)
     else:
-        _show(_lines(model, facts))
+        facts, name = _read(hub.where(model)), hub.shown(model)
+        values, lines = _as_json(name, facts), _lines(name, facts)
+    if as_json:
+        print(json.dumps(values, indent=2))
+    else:
+        _show(lines)
+
+
+def _elsewhere(model: str) -> Alias | None:
+    """What is known of a short name whose model was not fetched."""
+    from posehg.hub import downloads
+    from posehg.hub.addresses import Address
+    from posehg.hub.aliases import ALIASES
+    from posehg.hub.names import parse
+
+    place = parse(model).place
+    absent = isinstance(place, Address) and downloads.there(place) is None
+    return ALIASES.get(model) if absent else None
+
+
+def _of_alias(model: str, alias: Alias) -> tuple[dict[str, Any], Iterator[tuple[str, str]]]:
+    facts = {"about": alias.about, "address": alias.place, "licence": alias.licence}
+    lines = {"model": model, **facts, "here": f"not yet; it can be had: posehg models get {model}"}
+    return {"model": model, "path": None, **facts}, iter(lines.items())
 
 
 def _read(path: Path) -> _Facts:
-    from posehg.hub import header
+    from posehg.hub import header, plain
     from posehg.hub.files import sha256, weights_file
 
     file = weights_file(path)
@@ -52,7 +87,20 @@ def _read(path: Path) -> _Facts:
         return _converted(path, file)
     found = header.read(file)
     size, digest = file.stat().st_size, sha256(file)
-    return _Facts(path, file, size, digest, found.parameters, tuple(found.storage), header.config(path))
+    config, storage = header.config(path), tuple(found.storage)
+    problem = "" if plain.is_plain(path) else _problem(path)
+    return _Facts(path, file, size, digest, found.parameters, storage, config, problem)
+
+
+def _problem(path: Path) -> str:
+    """Why a model cannot be loaded; torch, which that takes, is a second's work."""
+    from posehg import checkpoints
+
+    try:
+        checkpoints.load(path)
+    except NotAvailable as error:
+        return str(error)
+    return ""
 
 
 def _converted(path: Path, file: Path) -> _Facts:
@@ -63,14 +111,17 @@ def _converted(path: Path, file: Path) -> _Facts:
 
     config = checkpoints.load(path).config
     values = json.loads(config.to_json())
-    return _Facts(path, file, file.stat().st_size, sha256(file), parameters(config.network), (), values)
+    return _Facts(path, file, file.stat().st_size, sha256(file), parameters(config.network), (), values, converted=True)
 
 
 def _lines(model: str, facts: _Facts) -> Iterator[tuple[str, str]]:
     from posehg.hub import header
 
     yield "model", model
-    yield from header.lines(facts.config)
+    if facts.problem:
+        yield "cannot be loaded", facts.problem
+    for heading, text in header.lines(facts.config):
+        yield "read from" if facts.converted and heading == "converted from" else heading, text
     yield "parameters", f"{facts.parameters:,}"
     if facts.storage:
         yield "stored as", ", ".join(facts.storage)
@@ -86,7 +137,7 @@ def _show(lines: Iterator[tuple[str, str]]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for heading, text in lines:
-        table.add_row(Text(heading), Text(text))
+        table.add_row(*(Text(printable(one, _LONGEST)) for one in (heading, text)))
     guard.show(table)
 
 
@@ -100,4 +151,5 @@ def _as_json(model: str, facts: _Facts) -> dict[str, Any]:
         "parameters": facts.parameters,
         "storage": list(facts.storage),
         "config": facts.config,
+        "problem": facts.problem or None,
     }

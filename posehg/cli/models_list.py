@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from posehg.cli import guard
+from posehg.errors import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+_LONGEST = 1000
+"""Letters of a text in the table."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ def list_models(
         print(json.dumps([asdict(one) for one in found], indent=2))
     else:
         guard.show(_table(found))
+        for licence, names in _licences(found).items():
+            print(f"\nlicence of {', '.join(names)}: {licence}")
         print("\nUse one: posehg predict PHOTO --model NAME. All that is known of it: posehg models info NAME")
 
 
@@ -51,16 +57,16 @@ def _models() -> Iterator[_Model]:
     yield _Model(BUNDLED, *_told(header.config(folder)), *_lying(folder))
     short = {}
     for name, alias in ALIASES.items():
-        place = downloads.cached(parse(alias.place))
+        place = downloads.there(parse(alias.place))
         short[place] = name
         yield _Model(name, alias.about, alias.licence, *_lying(place))
     for snapshot in repos.listed():
-        told = _told(header.config(snapshot.model))
+        broken = header.is_broken(snapshot.model)
+        told = ("broken: it cannot be loaded", "") if broken else _told(header.config(snapshot.model))
         yield _Model(str(snapshot.repo), *told, str(snapshot.model), snapshot.size)
     for download in downloads.listed():
         if download.path not in short:
-            name = f"{download.url}#sha256={download.sha256}"
-            yield _Model(name, "from its address", "", *_lying(download.path))
+            yield _Model(download.name, "from its address", "", *_lying(download.path))
 
 
 def _told(config: Mapping[str, Any]) -> tuple[str, str]:
@@ -90,7 +96,15 @@ def _table(models: list[_Model]) -> Table:
     table.add_column("what it is")
     table.add_column("here", justify="right", no_wrap=True)
     for one in models:
-        licence = f"\nlicence: {one.licence}" if one.licence else ""
         size = "-" if one.size is None else f"{one.size / 1e6:.1f} MB"
-        table.add_row(Text(one.name), Text(one.about + licence), size)
+        table.add_row(*(Text(printable(text, _LONGEST)) for text in (one.name, one.about)), size)
     return table
+
+
+def _licences(models: list[_Model]) -> dict[str, list[str]]:
+    """The models under each licence: several are under the same, which may be long."""
+    found: dict[str, list[str]] = {}
+    for one in models:
+        if one.licence:
+            found.setdefault(printable(one.licence, _LONGEST), []).append(printable(one.name, _LONGEST))
+    return found

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from posehg.errors import printable
 from posehg.files import atomic
 from posehg.hub import header
 from posehg.hub.files import CARD, WEIGHTS, sha256, weights_file
@@ -19,6 +22,8 @@ _LICENCES = (
 """Those of the Hub's identifiers that weights are likely to be under."""
 
 _MEASURES = ("pckh", "pck", "oks")
+_LONGEST = 10_000
+"""Letters of a text."""
 _SET = re.compile(r"([a-z][a-z0-9_-]*)(?::[\d.]+)?")
 
 
@@ -72,19 +77,20 @@ def _listed(key: str, values: list[str]) -> Iterator[str]:
 
 def _text(name: str, config: Mapping[str, Any], weights: Header, digest: str) -> Iterator[str]:
     facts = dict(header.lines({**config, "provenance": {}}))
-    yield f"# {name}"
+    name = _line(name)
+    yield f"# {_cell(name)}"
     yield ""
     yield "A stacked hourglass network that finds the joints of a person on a picture, for"
     yield "[posehg](https://pypi.org/project/posehg/)."
     yield ""
     yield "```sh"
-    yield f"posehg predict photo.jpg --model {name} --out skeleton.png"
+    yield f"posehg predict photo.jpg --model {shlex.quote(name)} --out skeleton.png"
     yield "```"
     yield ""
     yield "```python"
     yield "import posehg"
     yield ""
-    yield f'model = posehg.load("{name}")'
+    yield f"model = posehg.load({json.dumps(name, ensure_ascii=False)})"
     yield 'poses = model("photo.jpg")'
     yield "```"
     yield ""
@@ -116,4 +122,9 @@ def _table(rows: Mapping[str, str]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    return re.sub(r"\s+", " ", text).replace("|", "\\|")
+    """On one line, and no Markdown: what a file says of itself puts no picture, link or HTML on a page."""
+    return re.sub(r"([\\`|<>\[\]!])", r"\\\1", _line(text))
+
+
+def _line(text: str) -> str:
+    return printable(re.sub(r"\s+", " ", text).strip(), _LONGEST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import http.client
 import json
 import os
@@ -18,7 +19,7 @@ from typing import Any
 from posehg import web
 from posehg.errors import NotAvailable
 from posehg.hub.addresses import Address
-from posehg.hub.files import LIMIT, sha256
+from posehg.hub.files import LIMIT, Damaged, sha256
 
 _ORIGIN = ".origin.json"
 _PART = ".part"
@@ -26,11 +27,17 @@ _PART = ".part"
 
 @dataclass(frozen=True)
 class Download:
-    """A file that was downloaded. url: where it came from. sha256: of the file, as it was when it came."""
+    """A file that was downloaded. url: where it came from, without its query. sha256: of the file, when it came."""
 
     path: Path
     url: str
     sha256: str
+
+    @property
+    def name(self) -> str:
+        """What fetches it again; of a hash of few digits, which its file's name has, no more is known."""
+        whole = self.path.parent.name == self.sha256
+        return f"{self.url}#sha256={self.sha256}" if whole else self.url
 
 
 def home() -> Path:
@@ -43,7 +50,18 @@ def home() -> Path:
 
 
 def cached(address: Address) -> Path | None:
-    """The file, where it was downloaded before. Another address of the same file and hash gives the same."""
+    """The file, where it was downloaded before. Another address of the same file and whole hash gives the same.
+
+    Raises Damaged where it has not its hash any more; ``fetch`` puts the right one in its place.
+    """
+    place = there(address)
+    if place is not None and not (digest := sha256(place)).startswith(address.digest):
+        raise Damaged(place, digest, address.digest)
+    return place
+
+
+def there(address: Address) -> Path | None:
+    """The same without a look at what is in it."""
     place = _place(address)
     return place if place.is_file() else None
 
@@ -54,10 +72,13 @@ def fetch(address: Address) -> Path:
     A download that broke off is gone on with. Raises NotAvailable, naming the address.
     """
     place = _place(address)
+    if place.parent.is_symlink():
+        raise NotAvailable(f"{address} cannot be kept in {place.parent}: it is a link.", "Delete it.")
     with _kept(address, place.parent):
         place.parent.mkdir(parents=True, exist_ok=True)
         with _alone(place.parent):
-            if not place.is_file():  # another process may have been faster
+            # Another process may have been faster.
+            if not (place.is_file() and sha256(place).startswith(address.digest)):
                 _fetch(address, place)
     return place
 
@@ -90,7 +111,11 @@ def remove(address: Address) -> int:
 
 
 def _place(address: Address) -> Path:
-    return home() / "downloads" / address.digest / address.file
+    """A hash of few digits somebody can meet on purpose: then no other address may put a file there."""
+    key = address.digest
+    if not address.is_whole:
+        key = f"{key}-{hashlib.sha256(address.url.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+    return home() / "downloads" / key / address.file
 
 
 def _fetch(address: Address, place: Path) -> None:
@@ -99,18 +124,23 @@ def _fetch(address: Address, place: Path) -> None:
     digest = sha256(part)
     if not digest.startswith(address.digest):
         part.unlink()
-        meant = address.digest if len(address.digest) == len(digest) else f"{address.digest}…"
+        meant = address.digest if address.is_whole else f"{address.digest}…"
         hint = "It was deleted. The server has another file now, or somebody changed it on its way."
         raise NotAvailable(f"{address} is not the file meant: its sha256 is {digest}, not {meant}.", hint)
-    origin = {"url": address.url, "file": place.name, "sha256": digest}
-    (place.parent / _ORIGIN).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
-    with open(part, "rb+") as file:
-        os.fsync(file.fileno())
+    values = {"url": str(address), "file": place.name, "sha256": digest}
+    origin = place.with_name(_ORIGIN)
+    origin.unlink(missing_ok=True)
+    with open(origin, "x", encoding="utf-8") as file:  # which, as what follows, goes through no link
+        file.write(json.dumps(values, indent=2) + "\n")
+    with open(part, "rb+") as written:
+        os.fsync(written.fileno())
     os.replace(part, place)
 
 
 def _receive(address: Address, part: Path) -> None:
     """Add to the part what is missing of the file."""
+    if part.is_symlink():
+        part.unlink()
     have = part.stat().st_size if part.exists() else 0
     try:
         with _answer(address, have) as response:
@@ -133,7 +163,8 @@ def _receive(address: Address, part: Path) -> None:
 @contextmanager
 def _answer(address: Address, have: int) -> Iterator[http.client.HTTPResponse]:
     try:
-        response = web.opened(address.url, {"Range": f"bytes={have}-"} if have else {})
+        headers = {"Range": f"bytes={have}-"} if have else {}
+        response = web.opened(address.url, headers, private=not address.is_whole)
     except urllib.error.HTTPError:
         raise
     except web.Troubles as error:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from posehg.errors import NotAvailable, UsageError
 from posehg.hub import downloads, repos
-from posehg.hub.addresses import Address
+from posehg.hub.addresses import Address, shown
 from posehg.hub.bundled import bundled_folder
+from posehg.hub.files import Damaged
 from posehg.hub.names import Bundled, Local, Named, Repo, parse
 from posehg.hub.repos import offline_by_environment
 
@@ -21,22 +22,34 @@ def find(name: str, offline: bool = False, tell: Tell | None = None) -> Path:
     """Where the model lies that a user named; what was not fetched before is fetched.
 
     What is on this machine is used as it is, without a request: ``fetch`` asks for newer. offline: nothing is fetched.
+    What was fetched and is not any more what it was is fetched anew.
     Raises NotAvailable where it cannot be had, UsageError for a name that can be none.
     """
-    named = parse(name)
-    found = _present(named)
+    named, offline = parse(name), offline or offline_by_environment()
+    try:
+        found = _present(named)
+    except Damaged as damaged:
+        if offline:
+            raise NotAvailable(str(damaged), _get(name)) from None
+        if tell is not None:
+            tell(str(damaged))
+        return _fetched(named, tell)
     if found is not None:
         return found
-    if offline or offline_by_environment():
-        raise NotAvailable(f"There is no model at {name}: it was not fetched, and posehg is offline.", _get(name))
+    if offline:
+        missing = f"There is no model at {shown(name)}: it was not fetched, and posehg is offline."
+        raise NotAvailable(missing, _get(name))
     return _fetched(named, tell)
 
 
 def where(name: str) -> Path:
     """The same without ever asking the network."""
-    found = _present(parse(name))
+    try:
+        found = _present(parse(name))
+    except Damaged as damaged:
+        raise NotAvailable(str(damaged), _get(name)) from None
     if found is None:
-        raise NotAvailable(f"{name} was not fetched yet.", _get(name))
+        raise NotAvailable(f"{shown(name)} was not fetched yet.", _get(name))
     return found
 
 
@@ -69,7 +82,7 @@ def remove(name: str) -> int:
     place = check_removable(name)
     freed = repos.remove(place) if isinstance(place, Repo) else downloads.remove(place)
     if not freed:
-        raise NotAvailable(f"{name} was not fetched.", "What was: posehg models list")
+        raise NotAvailable(f"{shown(name)} was not fetched.", "What was: posehg models list")
     return freed
 
 
@@ -105,4 +118,4 @@ def _what(named: Named) -> str:
 
 
 def _get(name: str) -> str:
-    return f"With a network: posehg models get {shlex.quote(name)}"
+    return f"With a network: posehg models get {shlex.quote(shown(name))}"

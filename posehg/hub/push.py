@@ -7,13 +7,14 @@ from pathlib import Path
 from posehg.errors import NotAvailable, UsageError
 from posehg.hub.files import CARD, CONFIG, WEIGHTS
 from posehg.hub.names import REPO, Repo
-from posehg.hub.repos import bars_on_terminals, explained, offline_by_environment
+from posehg.hub.repos import bars_on_terminals, check_endpoint, explained, offline_by_environment
 
 _TOKEN = "hf auth login, or set HF_TOKEN to one of https://huggingface.co/settings/tokens that may write"
 
 
 def check(name: str, overwrite: bool) -> Repo:
     """The repository that ``push`` would write to. Raises, before long work, what ``push`` would raise after it."""
+    check_endpoint()
     from huggingface_hub import HfApi, get_token
 
     match = REPO.fullmatch(name)

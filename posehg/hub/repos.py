@@ -16,9 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from posehg.errors import NotAvailable, PosehgError, UsageError
-from posehg.hub.files import CARD, CONFIG, LIMIT, WEIGHTS, sha256
+from posehg import web
+from posehg.errors import NotAvailable, PosehgError, UsageError, printable
+from posehg.hub.files import CARD, CONFIG, LIMIT, WEIGHTS, Damaged, sha256, weights_file
 from posehg.hub.names import Repo
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 _PLAIN = re.compile(r"[\w][\w.-]*\.safetensors", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _LOGIN = "hf auth login, or set HF_TOKEN"
 
 
@@ -46,7 +49,19 @@ class Snapshot:
 
 
 def cached(repo: Repo) -> Path | None:
-    """The model, where it is in the cache: no request is made. A branch is what it was when it was fetched last."""
+    """The model, where it is in the cache: no request is made. A branch is what it was when it was fetched last.
+
+    Raises Damaged where its weights have not the hash any more by which the cache calls them.
+    """
+    found = _cached(repo)
+    damage = found and _damage(weights_file(found))
+    if damage:
+        raise damage
+    return found
+
+
+def _cached(repo: Repo) -> Path | None:
+    check_endpoint()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -62,11 +77,15 @@ def cached(repo: Repo) -> Path | None:
 
 def fetch(repo: Repo) -> Path:
     """The model as the Hub has it now, downloaded where the cache has not got it. Raises NotAvailable, naming it."""
+    check_endpoint()
     from huggingface_hub import HfApi, snapshot_download
 
     with explained(repo):
         info = HfApi(library_name="posehg").model_info(repo.id, revision=repo.revision, files_metadata=True)
     weights = _weights(repo, info)
+    there = _cached(Repo(repo.id, info.sha))
+    if there is not None and _damage(weights_file(there)) is not None:
+        _delete(weights_file(there))  # the client would take it as it is
     wanted = [weights.rfilename, CONFIG, CARD]
     with explained(repo), bars_on_terminals():
         folder = Path(snapshot_download(repo.id, revision=repo.revision, allow_patterns=wanted, library_name="posehg"))
@@ -80,24 +99,24 @@ def fetch(repo: Repo) -> Path:
 
 
 def listed() -> list[Snapshot]:
-    """The models in the cache that posehg wrote, by name; the cache may hold much else."""
+    """The models in the cache that posehg wrote, or that are broken, by name; the cache may hold much else."""
     from posehg.hub import header
 
     found = []
     for repo, revision in _revisions():
         model = _model_in(revision.snapshot_path)
-        if model is not None and header.is_ours(model):
+        if model is not None and (header.is_ours(model) or header.is_broken(model)):
             found.append(Snapshot(repo, revision.commit_hash, model, revision.size_on_disk))
     return sorted(found, key=lambda one: str(one.repo))
 
 
 def remove(repo: Repo) -> int:
     """Delete the revision, or all of the repository, from the cache; gives how many bytes were freed."""
-    from huggingface_hub import scan_cache_dir
-
     there = [revision for one, revision in _revisions() if _is_meant(repo, one, revision)]
     if not there:
         return 0
+    from huggingface_hub import scan_cache_dir
+
     plan = scan_cache_dir().delete_revisions(*(revision.commit_hash for revision in there))
     with explained(repo):
         plan.execute()
@@ -149,6 +168,21 @@ def _endpoint() -> str:
     from huggingface_hub import constants
 
     return constants.ENDPOINT
+
+
+def check_endpoint() -> None:
+    """Some addresses the client breaks on, if not when it is imported. Raises UsageError."""
+    endpoint = os.environ.get("HF_ENDPOINT")
+    if endpoint is None:
+        return
+    try:
+        parts = urlsplit(endpoint)
+        sane = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        sane = False
+    if not sane:
+        place = printable(web.shown(endpoint))
+        raise UsageError(f"HF_ENDPOINT is {place}, which is no address.", "It is as https://huggingface.co")
 
 
 def _invalid(repo: Repo, error: Exception) -> UsageError:
@@ -208,10 +242,23 @@ def _verify(repo: Repo, file: Path, known: RepoSibling) -> None:
     digest = sha256(file)
     if expected is None or digest == expected:
         return
-    for path in {file.resolve(), file}:  # the blob and the link to it
-        path.unlink(missing_ok=True)
+    _delete(file)
     sentence = f"{repo} is not what the Hub says: the sha256 of {file.name} is {digest}, not {expected}."
     raise NotAvailable(sentence, "It was deleted. Try it again.")
+
+
+def _damage(file: Path) -> Damaged | None:
+    """Of large files the cache's name for what they link to is their hash; small ones, and copies, cannot be told."""
+    meant = file.resolve().name
+    if not _SHA256.fullmatch(meant) or (digest := sha256(file)) == meant:
+        return None
+    return Damaged(file, digest, meant)
+
+
+def _delete(file: Path) -> None:
+    """The blob and the link to it."""
+    for path in {file.resolve(), file}:
+        path.unlink(missing_ok=True)
 
 
 def _model_in(folder: Path) -> Path | None:
@@ -224,6 +271,7 @@ def _model_in(folder: Path) -> Path | None:
 
 def _revisions() -> Iterator[tuple[Repo, CachedRevisionInfo]]:
     """What is cached, with the name by which each can be asked for."""
+    check_endpoint()
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 

@@ -10,12 +10,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from posehg import checkpoints
+from posehg.errors import NotAvailable
 from posehg.hub.aliases import ALIASES, Alias
+from tests import foreign_files
 from tests.hub_server import HubServer, serving
 from tests.journeys.conftest import ROOT, Posehg
 
@@ -59,7 +64,14 @@ def test_the_list_shows_what_has_a_name(posehg: Posehg) -> None:
     assert run.code == 0
     for name in ("bundled", *ALIASES):
         assert name in run.out
-    assert "licence: GPL-3.0" in run.out
+    assert run.out.count("GPL-3.0") == 1
+    last = run.out.partition("GPL-3.0")[0].splitlines()[-1]
+    for name in ALIASES:
+        assert name in last
+
+
+def test_help_says_what_few_digits_are_worth(posehg: Posehg) -> None:
+    assert "on purpose" in posehg("models", "get", "--help").out
 
 
 def test_what_is_here_has_a_place_and_a_size(posehg: Posehg, alias: str) -> None:
@@ -99,8 +111,6 @@ def test_as_json_it_is_all_there(posehg: Posehg) -> None:
 
 
 def test_text_from_a_file_is_no_markup(posehg: Posehg, model: Path, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     loaded = checkpoints.load(model)
     config = replace(loaded.config, provenance={"note": "[red]x[/red] [/]"})
     checkpoints.save_folder(tmp_path / "odd", checkpoints.Checkpoint(config, loaded.state))
@@ -134,6 +144,100 @@ def test_a_file_that_is_no_model_is_refused(posehg: Posehg, tmp_path: Path, cont
 
 def test_a_folder_without_a_model_is_refused(posehg: Posehg, tmp_path: Path) -> None:
     posehg("models", "info", tmp_path).assert_failed(5, f"There is no model at {tmp_path}.")
+
+
+def odd(model: Path, folder: Path, **provenance: str) -> Path:
+    loaded = checkpoints.load(model)
+    checkpoints.save_folder(folder, checkpoints.Checkpoint(replace(loaded.config, provenance=provenance), loaded.state))
+    return folder
+
+
+def test_a_file_says_nothing_to_the_terminal(posehg: Posehg, model: Path, tmp_path: Path) -> None:
+    folder = odd(model, tmp_path / "odd", **{"note": "a\x1b[31m\ud800b\nsha256 0", "k\x1b[32m": "x"})
+    run = posehg("models", "info", folder)
+    assert run.code == 0
+    assert all(line.isprintable() for line in run.out.splitlines())
+    assert len([line for line in run.out.splitlines() if line.startswith("sha256")]) == 1
+    facts = json.loads(posehg("models", "info", folder, "--json").out)
+    assert facts["config"]["provenance"]["note"].startswith("a\x1b")
+
+
+def test_a_long_text_is_shown_whole(posehg: Posehg, model: Path, tmp_path: Path) -> None:
+    run = posehg("models", "info", odd(model, tmp_path / "odd", note="x" * 997))
+    assert run.out.count("x") > 997
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"posehg": 7},
+        {"input_size": [63, 64]},
+        {"input_size": "64"},
+        {"padding": 0},
+        {"padding": 11},
+        {"padding": True},
+        {"sigma": 65},
+        {"provenance": []},
+        {"surprise": 1},
+        {"output": "poems"},
+        {"offset": 3},
+        {"network": {"joints": 16, "stacks": 0}},
+        {"network": {"joints": 16, "layers": 3}},
+        {"network": {"joints": 7}},
+        {"skeleton": {"name": "x", "joints": ["a", "a"], "limbs": []}},
+        {"skeleton": None},
+    ],
+)
+def test_of_a_model_that_cannot_be_loaded_info_says_so(
+    posehg: Posehg, model: Path, tmp_path: Path, change: dict[str, object]
+) -> None:
+    config = {**json.loads((model / "config.json").read_text()), **change}
+    file = tmp_path / "odd.safetensors"
+    save_file(load_file(model / "model.safetensors"), file, metadata={"posehg": json.dumps(config)})
+    with pytest.raises(NotAvailable):
+        checkpoints.load(file)
+    run = posehg("models", "info", file)
+    assert run.code == 0
+    assert "cannot be loaded" in run.out
+    assert json.loads(posehg("models", "info", file, "--json").out)["problem"]
+
+
+def test_nor_where_the_two_configs_of_a_folder_differ(posehg: Posehg, model: Path, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "odd")
+    (tmp_path / "odd" / "config.json").write_text("{}")
+    assert "cannot be loaded" in posehg("models", "info", tmp_path / "odd").out
+
+
+@pytest.mark.parametrize("change", [{}, {"padding": 1.5, "offset": 0.5, "output": "logits"}, {"sigma": 60.0}])
+def test_of_one_that_can_it_does_not(posehg: Posehg, model: Path, tmp_path: Path, change: dict[str, object]) -> None:
+    config = {**json.loads((model / "config.json").read_text()), **change}
+    file = tmp_path / "odd.safetensors"
+    save_file(load_file(model / "model.safetensors"), file, metadata={"posehg": json.dumps(config)})
+    checkpoints.load(file)
+    assert "cannot be loaded" not in posehg("models", "info", file).out
+    assert json.loads(posehg("models", "info", file, "--json").out)["problem"] is None
+
+
+def test_of_a_short_name_that_was_not_fetched_is_known_where_it_comes_from(
+    posehg: Posehg, server: HubServer, alias: str
+) -> None:
+    run = posehg("models", "info", alias)
+    assert (run.code, run.err) == (0, "")
+    for expected in ("a toy", ALIASES[alias].place, "GPL-3.0, as the project", f"posehg models get {alias}"):
+        assert expected in run.out
+    facts = json.loads(posehg("models", "info", alias, "--json").out)
+    assert facts["path"] is None
+    assert facts["address"] == ALIASES[alias].place
+    assert facts["licence"] == ALIASES[alias].licence
+    assert server.requests == []
+
+
+def test_of_another_projects_file_it_says_what_it_was_read_from(posehg: Posehg, tmp_path: Path) -> None:
+    torch.save(foreign_files.bearpaw(foreign_files.Sizes(joints=16, depth=4)), tmp_path / "hg.pth")
+    run = posehg("models", "info", tmp_path / "hg.pth")
+    assert run.code == 0, run.err
+    assert "read from" in run.out
+    assert "converted from" not in run.out
 
 
 # ---- get, path, and the other commands ---------------------------------------------------------------------------
@@ -207,6 +311,43 @@ def test_path_fetches_nothing(posehg: Posehg, server: HubServer, address: str) -
 
 def test_of_the_bundled_model_the_path_is_known(posehg: Posehg) -> None:
     assert posehg("models", "path", "bundled").out == f"{checkpoints.bundled_folder()}\n"
+
+
+def test_a_file_that_was_changed_since_is_fetched_anew_or_refused(
+    posehg: Posehg, address: str, content: bytes, model: Path, tmp_path: Path
+) -> None:
+    path = Path(posehg("models", "get", address).out.strip())
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    for arguments in (("models", "path", address), ("export", address, "--out", tmp_path / "x", "--offline")):
+        run = posehg(*arguments)
+        run.assert_failed(5, "is not the file meant")
+        assert "posehg models get" in run.err
+    assert posehg("models", "list").code == 0
+    run = posehg("export", address, "--out", tmp_path / "x")
+    assert run.code == 0
+    assert "is not the file meant" in run.err
+    assert path.read_bytes() == content
+
+
+def test_what_is_listed_can_be_asked_for_by_its_name(posehg: Posehg, server: HubServer, content: bytes) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    posehg("models", "get", server.put(f"/short-{digest[:8]}.safetensors", content))
+    posehg("models", "get", f"{server.put('/whole.safetensors', content)}#sha256={digest}")
+    names = [name for name in listed(posehg) if "://" in name]
+    assert len(names) == 2
+    for name in names:
+        assert posehg("models", "path", name).code == 0
+        assert posehg("models", "rm", name, "--yes").code == 0
+
+
+def test_secrets_in_an_address_are_not_shown(posehg: Posehg, server: HubServer, content: bytes) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    address = f"{server.put('/toy.safetensors', content)}?token=SECRET#sha256={digest}"
+    commands = [(name, address) for name in ("path", "info", "get", "info")]
+    for arguments in (*commands, ("list",), ("info", address, "--json"), ("rm", address, "--yes"), ("rm", address)):
+        run = posehg("models", *arguments)
+        assert "SECRET" not in run.out + run.err
+    assert posehg("models", "get", f"https://ann:SECRET@a.org/x#sha256={digest}").err.count("SECRET") == 0
 
 
 # ---- rm ----------------------------------------------------------------------------------------------------------

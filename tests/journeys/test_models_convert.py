@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,11 @@ import torch
 from safetensors.torch import save_file as save_tensors
 
 from posehg import checkpoints
+from posehg.hub.aliases import ALIASES, Alias
 from posehg.network import StackedHourglass
 from posehg.skeletons import MPII
 from tests.foreign_files import MAKERS, Sizes, State, bearpaw, princeton, wrapped
+from tests.hub_server import serving
 from tests.journeys.conftest import Posehg
 
 SIZES = Sizes(joints=16, stacks=2, features=6, depth=4, stem=(4, 10, 14))
@@ -224,6 +228,47 @@ def test_what_gives_other_heatmaps_after_it_was_written_is_not_kept(
     run = posehg("models", "convert", theirs, "--out", tmp_path / "x")
     assert (run.code, "gives other heatmaps after it was written" in run.err) == (4, True), run.err
     assert not (tmp_path / "x").exists()
+
+
+def test_a_request_to_end_leaves_nothing_half_written(
+    posehg: Posehg, theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = StackedHourglass.load_state_dict
+    there: list[str] = []
+
+    def ended(network: StackedHourglass, state: State) -> object:
+        there[:] = [path.name for path in tmp_path.rglob("*.safetensors")]
+        if there:  # written, and not yet in its place
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(network, state)
+
+    monkeypatch.setattr(StackedHourglass, "load_state_dict", ended)
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        run = posehg("models", "convert", theirs, "--out", tmp_path / "x")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(there) == 1
+    assert run.code == 128 + signal.SIGTERM
+    assert "Wrote" not in run.err
+    assert sorted(tmp_path.iterdir()) == [theirs]
+
+
+def test_a_short_names_licence_goes_with_the_model(
+    posehg: Posehg, theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = theirs.read_bytes()
+    with serving() as server:
+        for name, value in {"HF_HUB_OFFLINE": "", "POSEHG_HOME": str(tmp_path / "home"), "no_proxy": "*"}.items():
+            monkeypatch.setenv(name, value)
+        place = server.put("/toy.pth", content) + f"#sha256={hashlib.sha256(content).hexdigest()}"
+        monkeypatch.setitem(ALIASES, "toy", Alias(place, "a toy", "GPL-3.0, as the project that published it"))
+        run = posehg("models", "convert", "toy", "--out", tmp_path / "ours")
+    assert run.code == 0, run.err
+    assert run.err.splitlines()[0].startswith("Fetching toy")
+    provenance = checkpoints.load(tmp_path / "ours").config.provenance
+    assert provenance["licence"] == "GPL-3.0, as the project that published it"
+    assert provenance["source_sha256"] == hashlib.sha256(content).hexdigest()
 
 
 def test_the_folder_must_be_named(posehg: Posehg, theirs: Path) -> None:

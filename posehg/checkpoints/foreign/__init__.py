@@ -17,8 +17,7 @@ from posehg.checkpoints.foreign import bearpaw, joints, mmpose, princeton, weigh
 from posehg.checkpoints.foreign.family import Family
 from posehg.checkpoints.foreign.weights import PARTIAL, Weights
 from posehg.checkpoints.format import Checkpoint, ModelConfig
-from posehg.checkpoints.pickles import printable
-from posehg.errors import NotAvailable, UsageError
+from posehg.errors import NotAvailable, UsageError, printable, reason
 from posehg.network import HourglassConfig, StackedHourglass
 from posehg.skeletons import Skeleton
 
@@ -99,12 +98,15 @@ def _network(family: Family, found: Weights) -> HourglassConfig:
 
 def _state(family: Family, network: HourglassConfig, found: Weights) -> dict[str, Tensor]:
     """The tensors by our names, as float32."""
+    if not network.could_be_in(len(found.tensors)):
+        what = f"{network.residuals} residual modules by their names, and holds {len(found.tensors)} tensors"
+        raise NotAvailable(f"{found.file} describes no network that can be built: it has {what}.", PARTIAL)
     try:
         with torch.device("meta"):
             expected = StackedHourglass(network).state_dict()
         names = _names(family, network, expected)
-    except RuntimeError as error:  # a name can claim a thousand levels
-        raise NotAvailable(f"{found.file} describes no network that can be built ({error}).") from None
+    except RuntimeError as error:
+        raise NotAvailable(f"{found.file} describes no network that can be built ({reason(error)}).") from None
     # torch counts batches since 0.4.1, and nothing comes of the count here.
     needed = {ours: name for ours, name in names.items() if name in found.tensors or not _is_count(ours)}
     _complain(found, "lacks", [name for name in needed.values() if name not in found.tensors])

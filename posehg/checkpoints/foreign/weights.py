@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from posehg.checkpoints import format, pickles
-from posehg.errors import NotAvailable
+from posehg.errors import NotAvailable, printable
 
 _CONTAINERS = ("state_dict", "model_state_dict", "model", "network", "net")
 """Under these names training programs keep the weights beside their own state."""
@@ -36,7 +36,9 @@ class Weights:
             raise NotAvailable(f"{self.file} lacks {name}.", PARTIAL)
         shape = self.tensors[name].shape
         if len(shape) != 4:
-            raise NotAvailable(f"{self.file} has another shape for {name}: {tuple(shape)}, not a convolution's.")
+            raise NotAvailable(
+                f"{self.file} has another shape for {name}: {printable(str(tuple(shape)))}, not a convolution's."
+            )
         return int(shape[axis])
 
 
