@@ -23,10 +23,14 @@ Files = dict[str, bytes]
 
 @dataclass
 class Repository:
-    """commits: hash -> files, the last one being main's. gated: only TOKEN opens it. private: others do not see it."""
+    """commits: hash -> files, the last one being main's. private: others do not see it.
+
+    gated: only TOKEN opens it, and if it is ``refused``, not that either.
+    """
 
     commits: dict[str, Files] = field(default_factory=dict)
     gated: bool = False
+    refused: bool = False
     private: bool = False
 
     def commit(self, files: Files) -> str:
@@ -170,8 +174,9 @@ class _Handler(BaseHTTPRequestHandler):
         if repository is None or (repository.private and not token):
             code = 404 if token else 401  # who is nobody must not learn what there is
             return self._send(code, b"", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
-        if repository.gated and not token and answer != self._info:
-            return self._send(401, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"})
+        if repository.gated and (not token or repository.refused) and answer != self._info:
+            message = {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"}
+            return self._send(403 if token else 401, b"", message)
         commit = repository.resolve(revision or "main")
         if commit is None:
             return self._send(404, b"", {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"})

@@ -205,6 +205,14 @@ def test_a_gated_repository_says_where_to_ask(machine: Machine, files: Files) ->
     assert (machine.get("ann/gated") / "config.json").is_file()
 
 
+def test_a_gated_repository_may_refuse_who_has_a_token(machine: Machine, files: Files) -> None:
+    machine.server.publish("ann/gated", files)
+    machine.server.repos["ann/gated"].gated = machine.server.repos["ann/gated"].refused = True
+    machine.env["HF_TOKEN"] = TOKEN
+    assert machine.refused("ann/gated") == "ann/gated is gated: its owner asks who uses it."
+    assert TOKEN not in machine.said
+
+
 def test_a_revision_that_is_not_there_is_named(machine: Machine, files: Files) -> None:
     machine.server.publish("ann/toy", files)
     assert machine.refused("ann/toy@v7") == "ann/toy has no revision v7."
