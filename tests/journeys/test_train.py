@@ -229,8 +229,8 @@ def test_every_option_of_a_training_is_in_its_help_with_its_default(
     [
         (("--stem", "64-128"), 2, "--stem 64-128 cannot be read.", "Write it as 64-128-128."),
         (("--stem", "a-b-c"), 2, "--stem a-b-c cannot be read.", "Write it as 64-128-128."),
-        (("--stem", "2-4-5"), 2, "A stem has three even widths, as 64-128-128, not 2-4-5.", ""),
-        (("--stem", "0-0-0"), 2, "A stem has three even widths, as 64-128-128, not 0-0-0.", ""),
+        (("--stem", "2-4-5"), 2, "A stem has three even widths up to 8192, as 64-128-128, not 2-4-5.", ""),
+        (("--stem", "0-0-0"), 2, "A stem has three even widths up to 8192, as 64-128-128, not 0-0-0.", ""),
         (("--loss", "l1"), 2, "'l1' is not one of 'mse', 'weighted-mse', 'cross-entropy'.", "posehg train --help"),
         (("--ema", "1"), 2, "ema must be below 1", ""),
         (("--save-minutes", "-1"), 2, "save_minutes must be", ""),
