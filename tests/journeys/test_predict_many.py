@@ -178,7 +178,7 @@ def test_interrupted_it_leaves_whole_files_only(
         assert images.read(path).shape == noise.shape if path.suffix == ".png" else np.load(path)["keypoints"].size
 
 
-# ---- what was found by a second reader ---------------------------------------------------------------------------
+# ---- partial, mixed and odd runs -----------------------------------------------------------------------------------
 
 
 def test_an_input_that_is_none_does_not_keep_the_others_from_being_done(

@@ -189,7 +189,7 @@ def test_what_a_video_cannot_become_is_refused(
     assert list(walk.parent.iterdir()) == [walk]
 
 
-# ---- what was found by a second reader ---------------------------------------------------------------------------
+# ---- partial, mixed and odd runs -----------------------------------------------------------------------------------
 
 
 def test_a_video_of_which_some_files_are_there_gets_the_others(
