@@ -18,6 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Points = NDArray[np.float64]
 
+FARTHEST, SMALLEST = 1e6, 1e-3
+"""Pixels: what lies farther away, or is smaller, is on no photo and a slip of whoever wrote it."""
+
 
 @dataclass(frozen=True)
 class Box:
@@ -48,6 +51,12 @@ class Box:
             return None
         (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
         return cls(float(x0), float(y0), float(x1 - x0 + 1), float(y1 - y0 + 1))
+
+    @property
+    def can_be(self) -> bool:
+        """Whether somebody on a photo, or partly beside it, may have this box; not with NaN in it."""
+        near = all(abs(number) <= FARTHEST for number in self.as_tuple())
+        return near and self.w >= SMALLEST and self.h >= SMALLEST
 
     def square(self, padding: float = 1.0) -> Box:
         """The square around the same middle, of side max(w, h) * padding."""

@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from posehg import checkpoints, drawing, images
+from posehg import drawing, images
 from posehg.geometry import Box
 from posehg.heatmaps import DECODERS, Decoder
 from posehg.images import Image
-from posehg.inference.estimator import Estimator, View
-from posehg.inference.finding import How, People, find
+from posehg.inference.estimator import Estimator, opened
+from posehg.inference.finding import How, People, find, heatmaps_of
 from posehg.inference.likeness import THRESHOLD
 from posehg.outputs.result import Heatmaps
 from posehg.poses import Pose
@@ -36,9 +36,6 @@ Picture = str | os.PathLike[str] | PillowImage.Image | NDArray[np.uint8]
 
 BoxLike = Box | Sequence[float] | NDArray[np.generic]
 """A Box, or x, y, width and height in photo pixels."""
-
-_FAR = 1e6
-"""Farther off, in pixels, no box lies."""
 
 _TAKEN = "a path, a Pillow image, or a numpy array of uint8: RGB (H, W, 3), gray (H, W) or RGBA (H, W, 4)"
 
@@ -66,7 +63,7 @@ def load(
         raise ValueError(f"decoder is one of {', '.join(DECODERS)}, not {decoder!r}")
     if batch < 0:
         raise ValueError(f"batch is a number of crops, or 0, not {batch}")
-    return Model(Estimator(checkpoints.load(checkpoints.find(os.fspath(model), offline)), device, flip, decoder, batch))
+    return Model(opened(os.fspath(model), device, flip, decoder, batch, offline))
 
 
 class Model:
@@ -112,9 +109,8 @@ class Model:
         Its ``maps`` are (J, h, w), 0 .. 1, in the order of ``joints``; its ``to_photo`` maps their (column, row) to
         photo pixels.
         """
-        view = View(_image(image), pose.box, pose.rotation)
-        maps = next(self._estimator.heatmaps([view])).numpy()
-        return Heatmaps(maps, self._estimator.to_heatmap(view).inverse())
+        [heatmaps] = heatmaps_of(self._estimator, _image(image), [pose])
+        return heatmaps
 
 
 def draw(image: Picture, poses: Pose | Sequence[Pose], threshold: float = THRESHOLD) -> Image:
@@ -178,7 +174,7 @@ def _box(given: object) -> Box:
     if len(numbers) != 4:
         raise ValueError(f"A box is four numbers, x, y, width and height, not {len(numbers)}.")
     box = Box(*numbers)
-    if not all(abs(number) < _FAR for number in numbers) or box.w <= 0 or box.h <= 0:  # NaN is not below either
+    if not box.can_be:
         where = f"{box.x:g},{box.y:g},{box.w:g},{box.h:g}"
         raise ValueError(f"{where} is no box in a photo: its numbers are pixels, width and height above 0.")
     return box

@@ -11,7 +11,8 @@ from torch import Tensor
 from posehg.checkpoints import foreign, loading
 from posehg.checkpoints.format import Checkpoint, halved, save_folder
 from posehg.errors import CheckFailed, UsageError
-from posehg.hub.files import sha256, weights_file
+from posehg.files import sha256
+from posehg.hub.files import weights_file
 from posehg.network import StackedHourglass
 from posehg.skeletons import Skeleton
 

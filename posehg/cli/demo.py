@@ -36,16 +36,16 @@ def demo(
 
     Nothing is needed and nothing is downloaded.
     """
-    from posehg import checkpoints, drawing, files, images
+    from posehg import drawing, files, images
     from posehg.datasets import synthetic
-    from posehg.inference.estimator import Estimator
+    from posehg.inference.estimator import opened
     from posehg.inference.finding import find
     from posehg.inference.likeness import THRESHOLD
 
     if out.suffix.lower() not in images.SUFFIXES:
         raise UsageError(f"--out {out}: its name has to end in {' or '.join(images.SUFFIXES)}.")
     files.check(out, overwrite)
-    estimator = Estimator(checkpoints.load(checkpoints.find(model, offline, guard.note)), device)
+    estimator = opened(model, device, offline=offline, tell=guard.note)
     image, person = synthetic.render(seed, _SIZE)
     poses = find(estimator, image)
     drawn = drawing.draw(image, poses, THRESHOLD)

@@ -34,10 +34,10 @@ def from_network(
     device: str,
 ) -> None:
     """The figures of a network, which is asked only after all else that can go wrong has been looked at."""
-    from posehg import __version__, checkpoints, processes
+    from posehg import __version__, checkpoints, hub, processes
     from posehg.datasets import packed, parts, spread
     from posehg.evaluation import estimate
-    from posehg.evaluation.report import file_sha256
+    from posehg.files import sha256
     from posehg.inference.estimator import Estimator
 
     place = checkpoints.find(model, offline, guard.note)
@@ -51,8 +51,14 @@ def from_network(
     needed = parts.reach(estimator.config.input_size[0], estimator.config.padding, scale=0, rotation=0, translation=0)
     for sentence in packed.shortfalls(annotated, needed):
         guard.note(sentence)
-    weights = file_sha256(checkpoints.weights_file(place))
-    about = {"model": model, "weights_sha256": weights, "flip": flip, "decoder": decoder, "posehg": __version__}
+    weights = sha256(checkpoints.weights_file(place))
+    about = {
+        "model": hub.shown(model),
+        "weights_sha256": weights,
+        "flip": flip,
+        "decoder": decoder,
+        "posehg": __version__,
+    }
     with processes.joined(estimator.device) as world, guard.together(world):
         share = len(processes.share(range(len(annotated)), world))
         found = estimate.estimate(
@@ -74,10 +80,10 @@ def from_file(request: Request, source: Path) -> None:
     """The figures of predictions, without torch."""
     from posehg import datasets
     from posehg.evaluation import coco_results, predictions, scoring
-    from posehg.evaluation.report import file_sha256
+    from posehg.files import sha256
 
     annotated = _load(request)
-    about: dict[str, Any] = {"file": str(source), "sha256": file_sha256(source)}
+    about: dict[str, Any] = {"file": str(source), "sha256": sha256(source)}
     if coco_results.is_results(source):
         category = coco_results.PERSON if request.dataset in datasets.LOADERS else None
         scores = scoring.score_detections(annotated, coco_results.read_results(source, annotated, category))

@@ -79,8 +79,9 @@ def _of_alias(model: str, alias: Alias) -> tuple[dict[str, Any], Iterator[tuple[
 
 
 def _read(path: Path) -> _Facts:
+    from posehg.files import sha256
     from posehg.hub import header, plain
-    from posehg.hub.files import sha256, weights_file
+    from posehg.hub.files import weights_file
 
     file = weights_file(path)
     if not header.is_ours(path):
@@ -106,7 +107,7 @@ def _problem(path: Path) -> str:
 def _converted(path: Path, file: Path) -> _Facts:
     """Of another project's checkpoint, which has to be read and understood first; that takes torch, and seconds."""
     from posehg import checkpoints
-    from posehg.hub.files import sha256
+    from posehg.files import sha256
     from posehg.network import parameters
 
     config = checkpoints.load(path).config

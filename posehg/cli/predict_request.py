@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from posehg import checkpoints, drawing
+from posehg import drawing
 from posehg.cli import guard
 from posehg.cli import predict_files as files
 from posehg.cli.predict_people import Who
@@ -19,7 +19,7 @@ from posehg.files import naming
 from posehg.geometry import Box
 from posehg.inference import detector as detectors
 from posehg.inference import devices
-from posehg.inference.estimator import Estimator
+from posehg.inference.estimator import Estimator, opened
 from posehg.inference.finding import How
 from posehg.inference.tracking import Following
 from posehg.inputs import Source, boxes, expand
@@ -92,7 +92,7 @@ def estimator(
 ) -> Estimator:
     if threads:
         devices.use_threads(threads)
-    return Estimator(checkpoints.load(checkpoints.find(model, offline, guard.note)), device, flip, decoder, batch)
+    return opened(model, device, flip, decoder, batch, offline, guard.note)
 
 
 def prepared(
@@ -184,11 +184,10 @@ def _box(text: str) -> Box:
         x, y, w, h = (float(part) for part in text.split(","))
     except ValueError:
         raise UsageError(f"--box {text} cannot be read.", "Write four numbers: --box X,Y,W,H") from None
-    if w <= 0 or h <= 0:
-        raise UsageError(f"--box {text} is not a box: its width and height must be above 0.")
-    if not all(abs(number) < 1e6 for number in (x, y, w, h)):
-        raise UsageError(f"--box {text} is not a box in a photo: its numbers are pixels.")
-    return Box(x, y, w, h)
+    box = Box(x, y, w, h)
+    if not box.can_be:
+        raise UsageError(f"--box {text} is no box in a photo: its numbers are pixels, width and height above 0.")
+    return box
 
 
 def _span(video: Video) -> Span:

@@ -19,11 +19,12 @@ from posehg.cli.predict_progress import PredictProgress
 from posehg.cli.predict_request import Request
 from posehg.cli.predict_results import Outcome, Results
 from posehg.errors import InputError
-from posehg.inference.estimator import Estimator, View
+from posehg.inference.estimator import Estimator
+from posehg.inference.finding import heatmaps_of
 from posehg.inputs import Frame, Source, ahead, each
 from posehg.inputs.prefetch import AHEAD
 from posehg.inputs.reading import too_large
-from posehg.outputs import Found, Heatmaps, Result, heatmaps
+from posehg.outputs import Found, Result, heatmaps
 from posehg.outputs.behind import behind
 from posehg.outputs.plan import Plan
 from posehg.poses import Pose
@@ -145,7 +146,7 @@ def _answered(
     empty = replace(nothing, frame=frame.frame, time=frame.time)
     try:
         poses = find(frame)
-        maps = _heatmaps(estimator, frame, poses) if request.plan.draws_heatmaps else ()
+        maps = heatmaps_of(estimator, frame.image, poses) if request.plan.draws_heatmaps else ()
     except (InputError, MemoryError) as error:
         told = error if isinstance(error, InputError) else too_large(source)
         return partial(results.failed, source, empty, told)
@@ -155,12 +156,6 @@ def _answered(
 
 def _nothing(request: Request, estimator: Estimator, source: Source) -> Found:
     return Found(source.name, None, [], request.shown.model, estimator.config.skeleton)
-
-
-def _heatmaps(estimator: Estimator, frame: Frame, poses: Sequence[Pose]) -> list[Heatmaps]:
-    views = [View(frame.image, pose.box, pose.rotation) for pose in poses]
-    maps = estimator.heatmaps(views)
-    return [Heatmaps(map.numpy(), estimator.to_heatmap(view).inverse()) for view, map in zip(views, maps, strict=True)]
 
 
 @contextmanager

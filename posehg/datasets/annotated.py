@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from posehg.datasets.dataset import Dataset
 from posehg.errors import NotAvailable
-from posehg.geometry import Box, Points
+from posehg.geometry import FARTHEST, SMALLEST, Box, Points
 from posehg.poses import Person
 from posehg.skeletons import Skeleton
 
 MIN_JOINTS = 2
 """Fewer labelled joints have no extent that a crop could be cut by."""
-_FARTHEST, _SMALLEST = 1e6, 1e-3
-"""Pixels: what lies farther away, or is smaller, is on no picture and a slip of the file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +134,7 @@ def keypoints_of(triples: NDArray[np.float64]) -> tuple[Points, NDArray[np.bool_
 
 def check_near(points: Points) -> Points:
     """The same points. Raises ValueError where one, other than NaN, lies on no picture that there is."""
-    far = np.abs(points) > _FARTHEST
+    far = np.abs(points) > FARTHEST
     if far.any():
         raise ValueError(f"a joint lies at {points[far][0]:g}")
     return points
@@ -144,8 +142,8 @@ def check_near(points: Points) -> Points:
 
 def box_of(x: float, y: float, w: float, h: float) -> Box:
     """Raises ValueError for one that cannot be; it may have a side of 0, which says that there is none."""
-    near = all(abs(number) <= _FARTHEST for number in (x, y, w, h))  # NaN is not
-    if not near or not all(side == 0 or side >= _SMALLEST for side in (w, h)):
+    near = all(abs(number) <= FARTHEST for number in (x, y, w, h))  # NaN is not
+    if not near or not all(side == 0 or side >= SMALLEST for side in (w, h)):
         raise ValueError(f"a box at {x:g}, {y:g} cannot be {w:g} wide and {h:g} high")
     return Box(x, y, w, h)
 
@@ -161,7 +159,7 @@ def area_of(value: object) -> float | None:
     """An area, None for 0 and nothing at all. Raises ValueError for one that cannot be."""
     if value is None or value == 0:
         return None
-    if not isinstance(value, int | float) or not _SMALLEST**2 <= value <= _FARTHEST**2:
+    if not isinstance(value, int | float) or not SMALLEST**2 <= value <= FARTHEST**2:
         raise ValueError(f"its area is {value}")
     return float(value)
 

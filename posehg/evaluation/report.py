@@ -33,7 +33,7 @@ import numpy as np
 
 from posehg import __version__
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import bytes_of, read_json, unreadable
+from posehg.datasets.folder import read_json, unreadable
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation.prediction_formats.matching import name_of
 from posehg.evaluation.scoring import Figure, Metric, Scores, Table
@@ -177,11 +177,6 @@ def _thousandths(values: Any) -> bytes:
     array = np.asarray(values, dtype=np.float64)
     whole = np.rint(np.where(np.isnan(array), 0, array) * 1000).astype("<i8")
     return np.where(np.isnan(array), np.iinfo("<i8").min, whole).astype("<i8").tobytes()
-
-
-def file_sha256(path: Path) -> str:
-    """Raises NotAvailable where the file cannot be read."""
-    return hashlib.sha256(bytes_of(path)).hexdigest()
 
 
 # ---- reading -----------------------------------------------------------------------------------------------------

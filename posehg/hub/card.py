@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from posehg.errors import printable
-from posehg.files import atomic
+from posehg.files import atomic, sha256
 from posehg.hub import header
-from posehg.hub.files import CARD, WEIGHTS, sha256, weights_file
+from posehg.hub.files import CARD, WEIGHTS, weights_file
 from posehg.hub.header import Header
 
 _LICENCES = (

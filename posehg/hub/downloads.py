@@ -18,8 +18,9 @@ from typing import Any
 
 from posehg import web
 from posehg.errors import NotAvailable
+from posehg.files import sha256
 from posehg.hub.addresses import Address
-from posehg.hub.files import LIMIT, Damaged, sha256
+from posehg.hub.files import LIMIT, Damaged
 
 _ORIGIN = ".origin.json"
 _PART = ".part"

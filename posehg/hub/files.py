@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from posehg.errors import NotAvailable
@@ -27,8 +26,3 @@ class Damaged(NotAvailable):
 def weights_file(path: Path) -> Path:
     """The file that holds the weights of the model in a folder, or that is the model."""
     return path / WEIGHTS if path.is_dir() else path
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

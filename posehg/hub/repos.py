@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 from posehg import web
 from posehg.errors import NotAvailable, PosehgError, UsageError, printable
-from posehg.hub.files import CARD, CONFIG, LIMIT, WEIGHTS, Damaged, sha256, weights_file
+from posehg.files import sha256
+from posehg.hub.files import CARD, CONFIG, LIMIT, WEIGHTS, Damaged, weights_file
 from posehg.hub.names import Repo
 
 if TYPE_CHECKING:

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from posehg import heatmaps, images
+from posehg import checkpoints, heatmaps, images
 from posehg.checkpoints import Checkpoint
 from posehg.errors import DeviceError
 from posehg.geometry import Affine, Box
 from posehg.heatmaps import Decoder
+from posehg.hub import Tell
 from posehg.images import Image
 from posehg.inference import devices
 from posehg.network import STRIDE, StackedHourglass
@@ -149,6 +150,22 @@ class Estimator:
         for view, cells, score in zip(views, points.cpu().numpy(), scores.cpu().double().numpy(), strict=True):
             keypoints = self.to_heatmap(view).inverse()(cells)
             yield Pose(self.config.skeleton, keypoints, score, view.box, float(score.mean()), rotation=view.rotation)
+
+
+def opened(
+    model: str,
+    device: str = "auto",
+    flip: bool = True,
+    decoder: Decoder = "subpixel",
+    batch: int = 0,
+    offline: bool = False,
+    tell: Tell | None = None,
+) -> Estimator:
+    """The estimator of a model that a user named, which is fetched where it has to be: see checkpoints.find.
+
+    Raises NotAvailable where it is not there or broken, DeviceError for a device that is not there.
+    """
+    return Estimator(checkpoints.load(checkpoints.find(model, offline, tell)), device, flip, decoder, batch)
 
 
 def _powers(views: tuple[View, ...]) -> Iterator[tuple[View, ...]]:

@@ -12,6 +12,7 @@ from posehg.images import Image
 from posehg.inference.estimator import Estimator, View
 from posehg.inference.everybody import everybody
 from posehg.inference.people import most_prominent
+from posehg.outputs.result import Heatmaps
 from posehg.poses import Pose
 
 People = Literal["one", "all"]
@@ -36,6 +37,13 @@ class How:
             raise UsageError(f"People are looked for as {' or '.join(get_args(People))}, not {self.people!r}.")
         if self.boxes is not None and self.whole:
             raise UsageError("Boxes say where people are, whole that somebody is everywhere: give one of them.")
+
+
+def heatmaps_of(estimator: Estimator, image: Image, poses: Sequence[Pose]) -> list[Heatmaps]:
+    """What the network sees where the poses were found on the picture."""
+    views = [View(image, pose.box, pose.rotation) for pose in poses]
+    maps = estimator.heatmaps(views)
+    return [Heatmaps(map.numpy(), estimator.to_heatmap(view).inverse()) for view, map in zip(views, maps, strict=True)]
 
 
 def find(estimator: Estimator, image: Image, how: How = How(), name: str = "the picture") -> list[Pose]:

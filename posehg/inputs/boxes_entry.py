@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import TypeGuard
 
 from posehg.errors import InputError
-from posehg.geometry import Box
+from posehg.geometry import FARTHEST, SMALLEST, Box
 
 FORMATS = (
     "A file of boxes is COCO's json (detections or annotations), posehg's .jsonl, or a table with the columns "
     "image, x, y, w, h."
 )
-
-_FARTHEST, _SMALLEST = 1e6, 1e-3
-"""Pixels: what lies farther away, or is smaller, is on no picture and a slip of the file."""
 
 _LONGEST = 40
 """Letters of a value that an error repeats."""
@@ -48,10 +45,10 @@ def box_of(numbers: Sequence[float]) -> Box:
     if len(numbers) != 4:
         raise ValueError(f"a box is four numbers x, y, w, h, not {len(numbers)}")
     x, y, w, h = numbers
-    if not all(abs(number) <= _FARTHEST for number in numbers):  # NaN is not
-        far = next(number for number in numbers if not abs(number) <= _FARTHEST)
+    if not all(abs(number) <= FARTHEST for number in numbers):  # NaN is not
+        far = next(number for number in numbers if not abs(number) <= FARTHEST)
         raise ValueError(f"a box on a picture cannot have the number {shown(far)}")
-    if w < _SMALLEST or h < _SMALLEST:
+    if w < SMALLEST or h < SMALLEST:
         raise ValueError(f"a box cannot be {float(w):g} wide and {float(h):g} high")
     return Box(float(x), float(y), float(w), float(h))
 
