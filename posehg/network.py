@@ -2,99 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from posehg.errors import UsageError, printable
-
-STRIDE = 4
-"""Input pixels per heatmap cell: the stem halves the picture twice."""
-
-LIMITS = {"joints": 4096, "stacks": 64, "depth": 9, "blocks": 64}
-"""Far beyond any published network: a model's file may ask for what no machine can build. At a depth of 9 the smallest
-crop has a side of 2048 pixels."""
-WIDEST = 8192
-"""Channels."""
-
-
-@dataclass(frozen=True)
-class HourglassConfig:
-    """What it takes to build the network.
-
-    stacks: hourglasses one after the other.
-    features: channels inside the hourglasses (the paper's 256).
-    depth: how often an hourglass halves its map (the paper's 4: 64 -> 4).
-    blocks: residual modules at each position (the paper's first version used 3).
-    joints: heatmaps, one a joint.
-    stem: channels after the first convolution and after the first and second residual module; the third gives
-        ``features``. Published ports use 64-128-128 (as the official code) and 64-128-256.
-    mean, std: of RGB in 0 .. 1; the network itself brings its input to (image - mean) / std.
-
-    Raises UsageError for values of another type, and for those that no network has.
-    """
-
-    joints: int = 16
-    stacks: int = 2
-    features: int = 256
-    depth: int = 4
-    blocks: int = 1
-    stem: tuple[int, int, int] = (64, 128, 128)
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-
-    def __post_init__(self) -> None:
-        for name, limit in LIMITS.items():
-            value = getattr(self, name)
-            if type(value) is not int or not 1 <= value <= limit:  # True is no number, though Python counts it as one
-                raise UsageError(f"A network needs {name} from 1 to {limit}, not {_shown(value)}.")
-        if not _is_width(self.features):
-            what = f"Features must be an even number up to {WIDEST}, not {_shown(self.features)}"
-            raise UsageError(f"{what}: a residual halves them.")
-        if not _are_three(self.stem, _is_width):
-            what = f"A stem has three even widths up to {WIDEST}, as 64-128-128"
-            raise UsageError(f"{what}, not {_shown(self.stem)}.")
-        if not _are_three(self.mean, lambda value: _is_number(value) and -1000 <= value <= 1000):
-            raise UsageError(f"A mean is three numbers, of RGB in 0 .. 1, not {_shown(self.mean)}.")
-        if not _are_three(self.std, lambda value: _is_number(value) and 1e-6 <= value <= 1e6):
-            raise UsageError(f"A std is three numbers above 0, of RGB in 0 .. 1, not {_shown(self.std)}.")
-
-    @property
-    def multiple(self) -> int:
-        """Rows and columns of an input picture must be multiples of this (64 for a depth of 4)."""
-        return STRIDE * 2**self.depth
-
-    @property
-    def residuals(self) -> int:
-        """How many residual modules it has: three in the stem, and ``blocks`` at each position of every stack."""
-        return 3 + self.stacks * self.blocks * (3 * self.depth + 2)
-
-    def could_be_in(self, tensors: int) -> bool:
-        """Whether a file of so many tensors can hold such a network, or at least half of one.
-
-        To be asked before a network is built as a file says: a few bytes can ask for one that fills all memory.
-        """
-        return 9 * self.residuals <= tensors  # each has 18: weight and bias of six layers, and statistics of three
-
-
-def _shown(value: object) -> str:
-    text = "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return printable(text, 40)
-
-
-def _is_width(value: Any) -> bool:
-    return type(value) is int and 2 <= value <= WIDEST and value % 2 == 0
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
-def _are_three(values: Any, fits: Callable[[Any], bool]) -> bool:
-    return isinstance(values, tuple) and len(values) == 3 and all(fits(value) for value in values)
+from posehg.config import HourglassConfig
+from posehg.errors import UsageError
 
 
 class Residual(nn.Module):

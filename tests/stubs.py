@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from posehg import heatmaps
-from posehg.checkpoints import Checkpoint, ModelConfig
+from posehg.checkpoints import Checkpoint
+from posehg.config import HourglassConfig, ModelConfig
 from posehg.images import Image
 from posehg.inference.estimator import Estimator
-from posehg.network import HourglassConfig, StackedHourglass
+from posehg.network import StackedHourglass
 from posehg.skeletons import MPII, Skeleton
 
 DOTS = Skeleton(

@@ -22,7 +22,7 @@ inference | checking
 exporters | outputs | datasets
 checkpoints
 network | heatmaps | metrics | drawing | charts | processes | inputs | hub
-images | poses | strokes | labels
+images | poses | strokes | labels | config
 skeletons | geometry
 files | web
 errors

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file as save_tensors
 
 from posehg import checkpoints
-from posehg.checkpoints import Checkpoint, ModelConfig, format
+from posehg.checkpoints import Checkpoint, format
+from posehg.config import HourglassConfig, ModelConfig
 from posehg.errors import CheckFailed, InputError, NotAvailable, UsageError
-from posehg.network import HourglassConfig
 from posehg.skeletons import Skeleton
 from tests import stubs
 

@@ -16,9 +16,10 @@ from torch import Tensor
 from posehg import checkpoints, heatmaps
 from posehg.checkpoints import Checkpoint, foreign
 from posehg.checkpoints.foreign import FAMILIES, joints
+from posehg.config import HourglassConfig
 from posehg.errors import NotAvailable, UsageError
 from posehg.geometry import Affine, Box
-from posehg.network import HourglassConfig, StackedHourglass, parameters
+from posehg.network import StackedHourglass, parameters
 from posehg.skeletons import COCO, FLIC, LSP, MPII
 from tests.foreign_files import ANSWERS, MAKERS, Sizes, State, bearpaw, princeton, wrapped
 

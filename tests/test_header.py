@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import struct
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from posehg import checkpoints, network
 from posehg.errors import NotAvailable
-from posehg.hub import header, plain
+from posehg.hub import configs, header
 from tests import stubs
 
 
@@ -160,33 +159,9 @@ def test_a_header_with_other_values_than_it_may_have_is_refused(tmp_path: Path, 
     assert not header.is_ours(file)
 
 
-CONFIG = json.loads(stubs.mpii_checkpoint().config.to_json())
-PLACES = [(key,) for key in CONFIG] + [(part, key) for part in ("network", "skeleton") for key in CONFIG[part]]
-NUMBERS = st.integers(-1, 5000) | st.floats()
-VALUES = st.recursive(
-    NUMBERS | st.booleans() | st.none() | st.sampled_from(["heatmaps", "logits", "", "x"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
-    max_leaves=5,
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(place=st.sampled_from(PLACES), value=VALUES | st.lists(NUMBERS, min_size=2, max_size=3))
-def test_what_is_plain_is_loaded(
-    tmp_path_factory: pytest.TempPathFactory, place: tuple[str, ...], value: object
-) -> None:
-    config = copy.deepcopy(CONFIG)
-    part = config if len(place) == 1 else config[place[0]]
-    part[place[-1]] = value
-    file = tmp_path_factory.getbasetemp() / "plain.safetensors"
-    save_file({"a": torch.zeros(3)}, file, metadata={"posehg": json.dumps(config)})
-    if plain.is_plain(file):
-        checkpoints.load(file)
-
-
-def test_what_posehg_writes_is_plain(folder: Path) -> None:
-    assert plain.is_plain(folder)
-    assert plain.is_plain(checkpoints.bundled_folder())
+def test_the_config_of_what_posehg_writes_is_read_without_its_weights(folder: Path) -> None:
+    assert configs.read(folder) == checkpoints.load(folder).config
+    assert configs.read(checkpoints.bundled_folder()) == checkpoints.load(checkpoints.bundled_folder()).config
 
 
 def test_one_is_one() -> None:

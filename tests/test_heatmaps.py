@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -159,20 +161,19 @@ def test_maps_too_small_for_a_parabola_are_decoded_to_a_cell(decoder: heatmaps.D
 
 
 @PATIENT
-@given(st.integers(0, 2**32 - 1), st.floats(-50, 50))
-def test_the_probabilities_of_all_cells_and_nowhere_sum_to_one(seed: int, shift: float) -> None:
-    probabilities = heatmaps.log_probabilities(noise(seed, B, J, H, W) * 5 + shift).exp()
-    assert probabilities.shape == (B, J, H * W + 1)
-    torch.testing.assert_close(probabilities.sum(dim=-1), torch.ones(B, J, dtype=torch.float64))
-
-
-@PATIENT
 @given(st.integers(0, 2**32 - 1), st.floats(-20, 20))
-def test_higher_logits_take_from_nowhere_as_a_softmax_says(seed: int, shift: float) -> None:
+def test_what_the_cells_leave_is_nowheres_as_a_softmax_says(seed: int, shift: float) -> None:
     logits = noise(seed, B, J, H, W)
     odds = logits.exp().sum(dim=(-2, -1)) * np.exp(shift)  # of somewhere against nowhere
-    nowhere = heatmaps.log_probabilities(logits + shift)[..., -1].exp()
-    torch.testing.assert_close(nowhere, 1 / (1 + odds))
+    probabilities = heatmaps.probabilities(logits + shift)
+    assert probabilities.shape == (B, J, H, W)
+    torch.testing.assert_close(1 - probabilities.sum(dim=(-2, -1)), 1 / (1 + odds))
+
+
+@pytest.mark.parametrize("logit", [-1e4, 1e4])
+def test_logits_of_any_size_have_finite_probabilities(logit: float) -> None:
+    probabilities = heatmaps.probabilities(torch.full((B, J, H, W), logit))
+    torch.testing.assert_close(probabilities, torch.full((B, J, H, W), 0.0 if logit < 0 else 1 / (H * W)))
 
 
 def test_heatmaps_from_logits_are_the_blurred_probabilities() -> None:
@@ -246,3 +247,36 @@ def test_the_mirrored_persons_heatmaps_mirrored_back_are_the_persons(share: np.n
     mirrored = torch.from_numpy(Affine.mirror(W)(points.numpy()))[:, list(FLIP)]
     back = heatmaps.mirror_back(heatmaps.encode(mirrored, (H, W), 1.0), FLIP)
     torch.testing.assert_close(back, heatmaps.encode(points, (H, W), 1.0))
+
+
+# ---- numpy -------------------------------------------------------------------------------------------------------
+
+
+@PATIENT
+@given(seed=st.integers(0, 2**32 - 1), spread=st.floats(0, 40), dtype=st.sampled_from([np.float32, np.float64]))
+def test_arrays_of_numpy_are_read_as_tensors_are(seed: int, spread: float, dtype: type) -> None:
+    logits = (noise(seed, B, J, H, W) * spread).numpy().astype(dtype)
+    ways = [
+        lambda maps: heatmaps.from_logits(maps, 1.3),
+        lambda maps: heatmaps.with_mirrored(maps, maps * 0.5, FLIP, (3,)),
+        lambda maps: heatmaps.mirror_back(maps, FLIP),
+        lambda maps: heatmaps.encode(maps[..., :2], (H, W), 1.3),
+        *(
+            lambda maps, d=decoder, i=part: heatmaps.decode(maps, d)[i]
+            for decoder in heatmaps.DECODERS
+            for part in (0, 1)
+        ),
+    ]
+    for way in ways:
+        ours, theirs = way(logits), way(torch.from_numpy(logits))
+        assert isinstance(ours, np.ndarray)
+        assert ours.dtype == dtype
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_flat_array_of_numpy_is_read_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        points, scores = heatmaps.decode(np.zeros((B, J, H, W), dtype=np.float32), "subpixel")
+    assert not points.any()
+    assert not scores.any()

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from posehg.config import HourglassConfig
 from posehg.errors import UsageError
-from posehg.network import HourglassConfig, Residual, StackedHourglass, parameters
+from posehg.network import Residual, StackedHourglass, parameters
 
 B, J = 3, 5
 ROWS, COLUMNS = 64, 128

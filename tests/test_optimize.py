@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from posehg.network import HourglassConfig, StackedHourglass
+from posehg.config import HourglassConfig
+from posehg.network import StackedHourglass
 from posehg.training.config import TrainConfig
 from posehg.training.optimize import Average, learning_rate, optimizer
 from posehg.training.start import freeze, set_training

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from posehg import datasets
+from posehg.config import HourglassConfig
 from posehg.datasets import Dataset
 from posehg.errors import UsageError
 from posehg.inference import machine
 from posehg.inference.machine import clocked, count_flop, forward_flop
-from posehg.network import HourglassConfig
 from posehg.training import session, speed
 from posehg.training.batches import Crops
 from posehg.training.config import Precision, TrainConfig

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from posehg import checkpoints
-from posehg.checkpoints import Checkpoint, Kept, ModelConfig
+from posehg.checkpoints import Checkpoint, Kept
+from posehg.config import HourglassConfig, ModelConfig
 from posehg.errors import NotAvailable, UsageError
-from posehg.network import HourglassConfig, StackedHourglass, parameters
+from posehg.network import StackedHourglass, parameters
 from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
 
 B, F, ROWS, COLUMNS = 2, 14, 48, 80

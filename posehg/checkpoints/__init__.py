@@ -3,7 +3,7 @@
 Checkpoints of other projects are read as they are (``foreign``), and can be converted (``convert``).
 """
 
-from posehg.checkpoints.format import Checkpoint, ModelConfig, halved, save_file, save_folder
+from posehg.checkpoints.format import Checkpoint, halved, save_file, save_folder
 from posehg.checkpoints.loading import load
 from posehg.checkpoints.transfer import Kept, transfer
 from posehg.hub import bundled_folder, find
@@ -12,7 +12,6 @@ from posehg.hub.files import weights_file
 __all__ = [
     "Checkpoint",
     "Kept",
-    "ModelConfig",
     "bundled_folder",
     "find",
     "halved",

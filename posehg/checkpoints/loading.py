@@ -6,6 +6,7 @@ from pathlib import Path
 
 from posehg.checkpoints import foreign, format
 from posehg.checkpoints.format import Checkpoint
+from posehg.config import KEY
 from posehg.errors import NotAvailable
 from posehg.hub.files import weights_file
 
@@ -32,6 +33,6 @@ def is_ours(path: Path) -> bool:
     if not foreign.weights.is_safetensors(file):
         return False
     with format.opened(file) as content:
-        if format.KEY in (content.metadata() or {}):
+        if KEY in (content.metadata() or {}):
             return True
         return file.with_name("config.json").is_file() and not foreign.recognises(content.keys())

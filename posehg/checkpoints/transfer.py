@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from posehg.checkpoints.format import Checkpoint
+from posehg.config import HourglassConfig
 from posehg.errors import UsageError
-from posehg.network import HourglassConfig, parameters
+from posehg.network import parameters
 
 Channels = Sequence[int | None]
 """For each joint of the new network the source's channel of that name; None where its heatmaps begin anew."""

@@ -80,7 +80,7 @@ def _of_alias(model: str, alias: Alias) -> tuple[dict[str, Any], Iterator[tuple[
 
 def _read(path: Path) -> _Facts:
     from posehg.files import sha256
-    from posehg.hub import header, plain
+    from posehg.hub import header
     from posehg.hub.files import weights_file
 
     file = weights_file(path)
@@ -89,16 +89,16 @@ def _read(path: Path) -> _Facts:
     found = header.read(file)
     size, digest = file.stat().st_size, sha256(file)
     config, storage = header.config(path), tuple(found.storage)
-    problem = "" if plain.is_plain(path) else _problem(path)
+    problem = _problem(path)
     return _Facts(path, file, size, digest, found.parameters, storage, config, problem)
 
 
 def _problem(path: Path) -> str:
-    """Why a model cannot be loaded; torch, which that takes, is a second's work."""
-    from posehg import checkpoints
+    """Why a model's config keeps it from being loaded."""
+    from posehg.hub import configs
 
     try:
-        checkpoints.load(path)
+        configs.read(path)
     except NotAvailable as error:
         return str(error)
     return ""

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from posehg.config import KEY
 from posehg.errors import NotAvailable, printable
 from posehg.hub.files import CONFIG, weights_file
-
-KEY = "posehg"
-"""Of the config in the header's metadata, and of the format's version in the config."""
 
 _LONGEST = 100_000_000
 """Bytes; longer headers safetensors itself refuses."""

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from posehg import checkpoints, heatmaps, images
 from posehg.checkpoints import Checkpoint
+from posehg.config import STRIDE
 from posehg.errors import DeviceError
 from posehg.geometry import Affine, Box
 from posehg.heatmaps import Decoder
 from posehg.hub import Tell
 from posehg.images import Image
 from posehg.inference import devices
-from posehg.network import STRIDE, StackedHourglass
+from posehg.network import StackedHourglass
 from posehg.poses import Pose
 
 _SMALLER = "Close other programs, or take a smaller model or another --device."

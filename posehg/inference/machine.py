@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from posehg import processes
+from posehg.config import HourglassConfig
 from posehg.errors import UsageError
-from posehg.network import HourglassConfig, StackedHourglass
+from posehg.network import StackedHourglass
 
 _KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _SIDES = {"cpu": (512, 1024, 2048)}

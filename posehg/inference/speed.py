@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from posehg import images
-from posehg.checkpoints import Checkpoint, ModelConfig
+from posehg.checkpoints import Checkpoint
+from posehg.config import ModelConfig
 from posehg.datasets import synthetic
 from posehg.geometry import Affine, Box
 from posehg.heatmaps import Decoder

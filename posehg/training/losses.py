@@ -35,7 +35,7 @@ def weighted_squared_difference(output: Tensor, target: Tensor) -> Tensor:
 def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     """Spatial cross-entropy: (B, J, h, w) twice -> (B, J).
 
-    The output is taken as logits over the cells and *nowhere* (heatmaps.log_probabilities); the target Gaussian is made
+    The output is taken as logits over the cells and *nowhere* (heatmaps.probabilities); the target Gaussian is made
     to sum to 1, and an all-zero map is all *nowhere*. That cell's logit is 0, so only the others appear in the sum.
     """
     output, target = output.flatten(-2), target.flatten(-2)

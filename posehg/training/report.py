@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from posehg import charts, drawing, images
+from posehg.config import STRIDE
 from posehg.datasets.dataset import Dataset
 from posehg.files import atomic
 from posehg.geometry import Affine, Box
 from posehg.images import Image
-from posehg.network import STRIDE
 from posehg.training.batches import Sample
 from posehg.training.board import Board
 from posehg.training.config import TrainConfig

@@ -12,11 +12,11 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
 
 from posehg import images
+from posehg.config import STRIDE
 from posehg.datasets import parts
 from posehg.datasets.dataset import Dataset, people_by_picture, picture_of
 from posehg.geometry import Affine, Points
 from posehg.images import Image
-from posehg.network import STRIDE
 from posehg.poses import Person
 from posehg.processes import World
 from posehg.training.batches import Sample

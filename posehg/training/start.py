@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from posehg import __version__
-from posehg.checkpoints import Checkpoint, ModelConfig
+from posehg.checkpoints import Checkpoint
 from posehg.checkpoints.transfer import transfer
+from posehg.config import HourglassConfig, ModelConfig
 from posehg.datasets import set_names
 from posehg.datasets.dataset import Dataset
-from posehg.network import HourglassConfig, StackedHourglass
+from posehg.network import StackedHourglass
 from posehg.training.config import TrainConfig
 
 OUTPUTS: dict[str, Literal["heatmaps", "logits"]] = {

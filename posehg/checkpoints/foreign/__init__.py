@@ -16,9 +16,10 @@ from torch import Tensor
 from posehg.checkpoints.foreign import bearpaw, joints, mmpose, princeton, weights
 from posehg.checkpoints.foreign.family import Family
 from posehg.checkpoints.foreign.weights import PARTIAL, Weights
-from posehg.checkpoints.format import Checkpoint, ModelConfig
+from posehg.checkpoints.format import Checkpoint
+from posehg.config import HourglassConfig, ModelConfig
 from posehg.errors import NotAvailable, UsageError, printable, reason
-from posehg.network import HourglassConfig, StackedHourglass
+from posehg.network import StackedHourglass
 from posehg.skeletons import Skeleton
 
 FAMILIES: dict[str, Family] = {"bearpaw": bearpaw.FAMILY, "princeton": princeton.FAMILY}

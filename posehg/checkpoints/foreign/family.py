@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from posehg.checkpoints.foreign.weights import Weights
-from posehg.network import HourglassConfig
+from posehg.config import HourglassConfig
 from posehg.skeletons import Skeleton
 
 Triple = tuple[float, float, float]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from posehg.checkpoints.foreign.family import Family, Triple, hourglass
 from posehg.checkpoints.foreign.weights import Weights
-from posehg.network import HourglassConfig
+from posehg.config import HourglassConfig
 from posehg.skeletons import Skeleton
 
 

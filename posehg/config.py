@@ -1,0 +1,179 @@
+"""What must be known of a network to build it and to use it, as its files say it; without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from posehg.errors import NotAvailable, UsageError, printable
+from posehg.skeletons import Skeleton
+
+VERSION = 1
+KEY = "posehg"
+"""Of the config in the header of a safetensors file, and of the version in the config."""
+
+STRIDE = 4
+"""Input pixels per heatmap cell: the stem halves the picture twice."""
+
+LIMITS = {"joints": 4096, "stacks": 64, "depth": 9, "blocks": 64}
+"""Far beyond any published network: a model's file may ask for what no machine can build. At a depth of 9 the smallest
+crop has a side of 2048 pixels."""
+WIDEST = 8192
+"""Channels."""
+
+LONGEST_SIDE = 2048
+"""Pixels of a crop; published networks take 256."""
+MOST_PADDING, WIDEST_SIGMA = 10, 64
+"""Beyond these a crop shows next to nothing of the person, and a Gaussian covers the whole heatmap."""
+
+
+@dataclass(frozen=True)
+class HourglassConfig:
+    """What it takes to build the network.
+
+    stacks: hourglasses one after the other.
+    features: channels inside the hourglasses (the paper's 256).
+    depth: how often an hourglass halves its map (the paper's 4: 64 -> 4).
+    blocks: residual modules at each position (the paper's first version used 3).
+    joints: heatmaps, one a joint.
+    stem: channels after the first convolution and after the first and second residual module; the third gives
+        ``features``. Published ports use 64-128-128 (as the official code) and 64-128-256.
+    mean, std: of RGB in 0 .. 1; the network itself brings its input to (image - mean) / std.
+
+    Raises UsageError for values of another type, and for those that no network has.
+    """
+
+    joints: int = 16
+    stacks: int = 2
+    features: int = 256
+    depth: int = 4
+    blocks: int = 1
+    stem: tuple[int, int, int] = (64, 128, 128)
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        for name, limit in LIMITS.items():
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= limit:  # True is no number, though Python counts it as one
+                raise UsageError(f"A network needs {name} from 1 to {limit}, not {_shown(value)}.")
+        if not _is_width(self.features):
+            what = f"Features must be an even number up to {WIDEST}, not {_shown(self.features)}"
+            raise UsageError(f"{what}: a residual halves them.")
+        if not _are_three(self.stem, _is_width):
+            what = f"A stem has three even widths up to {WIDEST}, as 64-128-128"
+            raise UsageError(f"{what}, not {_shown(self.stem)}.")
+        if not _are_three(self.mean, lambda value: _is_number(value) and -1000 <= value <= 1000):
+            raise UsageError(f"A mean is three numbers, of RGB in 0 .. 1, not {_shown(self.mean)}.")
+        if not _are_three(self.std, lambda value: _is_number(value) and 1e-6 <= value <= 1e6):
+            raise UsageError(f"A std is three numbers above 0, of RGB in 0 .. 1, not {_shown(self.std)}.")
+
+    @property
+    def multiple(self) -> int:
+        """Rows and columns of an input picture must be multiples of this (64 for a depth of 4)."""
+        return STRIDE * 2**self.depth
+
+    @property
+    def residuals(self) -> int:
+        """How many residual modules it has: three in the stem, and ``blocks`` at each position of every stack."""
+        return 3 + self.stacks * self.blocks * (3 * self.depth + 2)
+
+    def could_be_in(self, tensors: int) -> bool:
+        """Whether a file of so many tensors can hold such a network, or at least half of one.
+
+        To be asked before a network is built as a file says: a few bytes can ask for one that fills all memory.
+        """
+        return 9 * self.residuals <= tensors  # each has 18: weight and bias of six layers, and statistics of three
+
+
+def _shown(value: object) -> str:
+    text = "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return printable(text, 40)
+
+
+def _is_width(value: Any) -> bool:
+    return type(value) is int and 2 <= value <= WIDEST and value % 2 == 0
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _are_three(values: Any, fits: Callable[[Any], bool]) -> bool:
+    return isinstance(values, tuple) and len(values) == 3 and all(fits(value) for value in values)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What must be known to use a network.
+
+    input_size: (rows, columns) of the crop. padding: the factor by which a person's box is enlarged to the crop.
+    sigma: of the target Gaussians, in heatmap cells. output: what the last layer gives: heatmaps (trained by MSE) or
+    logits (trained by spatial cross-entropy). provenance: free text about data, recipe and results. offset: how far
+    right of its peak and below it a joint lies, in heatmap cells: 0 where the network was taught that a cell's centre
+    is where posehg has it (checkpoints/foreign/family.py says of other projects whether it was).
+    """
+
+    network: HourglassConfig
+    skeleton: Skeleton
+    input_size: tuple[int, int]
+    padding: float = 1.25
+    sigma: float = 1.0
+    output: Literal["heatmaps", "logits"] = "heatmaps"
+    provenance: dict[str, str] = field(default_factory=dict)
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.network.joints != len(self.skeleton.joints):
+            raise UsageError(f"{self.network.joints} heatmaps do not fit {len(self.skeleton.joints)} joints.")
+        if self.output not in ("heatmaps", "logits"):
+            raise UsageError(f"A network gives heatmaps or logits, not {self.output!r}.")
+        rows, columns = self.input_size
+        if any(type(side) is not int or side < 1 or side % self.network.multiple for side in self.input_size):
+            hint = f"Both sides must be multiples of {self.network.multiple}."
+            raise UsageError(f"The network cannot take an input of {columns} x {rows} pixels.", hint)
+        if max(rows, columns) > LONGEST_SIDE:
+            raise UsageError(f"An input of {columns} x {rows} pixels is too large: a side has {LONGEST_SIDE} at most.")
+        for name, limit in (("padding", MOST_PADDING), ("sigma", WIDEST_SIGMA)):
+            value = getattr(self, name)
+            if not 0 < _number(value) <= limit:
+                raise UsageError(f"The {name} must be above 0 and at most {limit}, not {value}.")
+        if not -0.5 <= _number(self.offset) <= 0.5:
+            raise UsageError(f"A joint lies within half a cell of its peak, not {self.offset} cells beside it.")
+
+    def to_json(self) -> str:
+        values = {KEY: VERSION, **asdict(self), "skeleton": self.skeleton.as_dict()}
+        if self.offset == 0:
+            del values["offset"]  # as files have been that were written before there was one
+        return json.dumps(values, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelConfig:
+        """Raises ValueError, KeyError, TypeError or ArithmeticError for a text that is not such a config."""
+        values = json.loads(text)
+        version = values.pop(KEY)
+        if type(version) is not int or version < 1:
+            raise ValueError(f"its format is {version!r}")
+        if version > VERSION:
+            what = f"format {printable(str(version), 20)}, known: {VERSION}"
+            raise NotAvailable(f"This model was written by a newer posehg ({what}).", "Update posehg.")
+        network, skeleton = values.pop("network"), values.pop("skeleton")
+        if not isinstance(values.get("provenance", {}), dict):
+            raise TypeError("provenance is no set of names and texts")
+        return cls(
+            network=HourglassConfig(**_tuples(network)),
+            skeleton=Skeleton.from_dict(skeleton),
+            **_tuples(values),
+        )
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"{value!r} is not a number.")
+    return value
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
