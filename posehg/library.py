@@ -24,6 +24,7 @@ from posehg import drawing, images
 from posehg.geometry import Box
 from posehg.heatmaps import DECODERS, Decoder
 from posehg.images import Image
+from posehg.inference.engines import Run
 from posehg.inference.estimator import Estimator, opened
 from posehg.inference.finding import How, People, find, heatmaps_of
 from posehg.inference.likeness import THRESHOLD
@@ -63,7 +64,7 @@ def load(
         raise ValueError(f"decoder is one of {', '.join(DECODERS)}, not {decoder!r}")
     if batch < 0:
         raise ValueError(f"batch is a number of crops, or 0, not {batch}")
-    return Model(opened(os.fspath(model), device, flip, decoder, batch, offline))
+    return Model(opened(os.fspath(model), Run(device), flip, decoder, batch, offline))
 
 
 class Model:

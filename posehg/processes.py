@@ -1,6 +1,6 @@
 """One launch of several processes, as ``torchrun`` starts them: who this one is, and what they tell each other.
 
-In a run of one process every function may be called all the same; it has nobody to wait for.
+In a run of one process every function may be called all the same; it has nobody to wait for, and needs no torch.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
-
-import torch
-import torch.distributed as dist
-from torch import Tensor
-from torch.distributed.rendezvous import rendezvous
+from typing import TYPE_CHECKING, TypeVar
 
 from posehg.errors import DeviceError, PosehgError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 T = TypeVar("T")
 
@@ -71,28 +70,38 @@ def _number(name: str, text: str) -> int:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[World]:
+def joined(device: str) -> Iterator[World]:
     """Inside, the launch's processes can tell each other things. Alone, or joined already, nothing happens.
 
-    device: what this process computes on.
+    device: what this process computes on, such as cpu or cuda:0.
     """
     here = world()
-    if here.size == 1 or dist.is_initialized():
+    if here.size == 1:
         yield here
         return
-    _connect(here, device)
+    import torch
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        yield here
+        return
+    _connect(here, torch.device(device))
     try:
         yield here
     except BaseException:
         # The others notice at once. But NCCL, on GPUs, may wait for one that is gone: the error is to be told first,
         # and the end of the process leaves the group too.
-        if device.type != "cuda":
+        if not device.startswith("cuda"):
             dist.destroy_process_group()
         raise
     dist.destroy_process_group()
 
 
 def _connect(here: World, device: torch.device) -> None:
+    import torch
+    import torch.distributed as dist
+    from torch.distributed.rendezvous import rendezvous
+
     if device.type == "mps":
         raise DeviceError("Several processes cannot compute together on mps.", "Start one, or give --device cpu.")
     if device.type == "cuda":
@@ -124,6 +133,8 @@ def gather(value: T) -> list[T]:
     size = world().size
     if size == 1:
         return [value]
+    import torch.distributed as dist
+
     values = [value] * size
     with watched():
         dist.all_gather_object(values, value)
@@ -150,6 +161,9 @@ def total(tensor: Tensor) -> Tensor:
     """The sum over the processes, on every one of them: a new tensor; alone, the tensor itself."""
     if world().size == 1:
         return tensor
+    import torch
+    import torch.distributed as dist
+
     result = tensor.detach().clone(memory_format=torch.contiguous_format)
     with watched():
         dist.all_reduce(result)
@@ -159,6 +173,8 @@ def total(tensor: Tensor) -> Tensor:
 def spread(tensors: Iterable[Tensor]) -> None:
     """Give these tensors, in place, the values that they have in the first process."""
     if world().size > 1:
+        import torch.distributed as dist
+
         with watched():
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
@@ -197,6 +213,8 @@ def _lost(hint: str) -> ProcessLost:
 
 
 def _is_loss(error: RuntimeError) -> bool:
+    import torch.distributed as dist
+
     # gloo raises a bare RuntimeError; it names the part of its source that keeps the connections.
     return isinstance(error, dist.DistError) or "gloo/transport" in str(error)
 

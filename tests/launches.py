@@ -14,7 +14,7 @@ import torch
 from posehg import processes
 from posehg.errors import PosehgError
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 GONE = "gone"
 
 

@@ -10,6 +10,7 @@ from posehg import heatmaps
 from posehg.checkpoints import Checkpoint
 from posehg.config import HourglassConfig, ModelConfig
 from posehg.images import Image
+from posehg.inference.engines import Run, pytorch
 from posehg.inference.estimator import Estimator
 from posehg.network import StackedHourglass
 from posehg.skeletons import MPII, Skeleton
@@ -84,12 +85,18 @@ def tiny(skeleton: Skeleton, size: tuple[int, int] = (64, 64), output: str = "he
     return Checkpoint(config, StackedHourglass(network).state_dict())
 
 
+def estimator(checkpoint: Checkpoint, network: nn.Module | None = None, **options: object) -> Estimator:
+    """network: instead of the checkpoint's own."""
+    engine = pytorch.of(checkpoint, Run("cpu")) if network is None else pytorch.Torch(checkpoint.config, network, "cpu")
+    return Estimator(engine, **options)  # type: ignore[arg-type]
+
+
 def dots_estimator(size: tuple[int, int] = (64, 64), output: str = "heatmaps", **options: object) -> Estimator:
-    return Estimator(tiny(DOTS, size, output), "cpu", network=Dots(output), **options)  # type: ignore[arg-type]
+    return estimator(tiny(DOTS, size, output), Dots(output), **options)
 
 
 def square_estimator() -> Estimator:
-    return Estimator(tiny(SQUARE), "cpu", network=Square())  # type: ignore[arg-type]
+    return estimator(tiny(SQUARE), Square())
 
 
 def dots_photo(points: np.ndarray, size: tuple[int, int] = (300, 420), radius: float = 4.0) -> Image:

@@ -11,13 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from posehg import checkpoints, images
+from posehg import images
 from posehg.geometry import Box
 from posehg.images import Image
+from posehg.inference import engines
+from posehg.inference.engines import Run
 from posehg.inference.estimator import Estimator
 from posehg.inference.everybody import Scan, everybody
 from posehg.inference.likeness import similarity
 from posehg.inference.people import prominence, windows_of
+from tests import stubs
 from tests.stubs import SQUARE, Square, square_photo, tiny
 
 SIZES = st.one_of(st.tuples(st.integers(1, 700), st.integers(1, 700)), st.sampled_from([(1, 1), (60, 640), (640, 60)]))
@@ -35,7 +38,7 @@ class WholeSquare(Square):
 
 
 def square_estimator() -> Estimator:
-    return Estimator(tiny(SQUARE), "cpu", network=WholeSquare())  # type: ignore[arg-type]
+    return stubs.estimator(tiny(SQUARE), network=WholeSquare())
 
 
 def blank(height: int, width: int) -> Image:
@@ -116,7 +119,7 @@ class Constant(nn.Module):
 @pytest.mark.parametrize("score", [0.0, 0.29])
 @pytest.mark.parametrize("size", [(240, 320), (1, 1), (60, 640)])
 def test_nobody_is_found_by_a_network_that_is_never_sure(score: float, size: tuple[int, int]) -> None:
-    estimator = Estimator(tiny(SQUARE), "cpu", network=Constant(score))  # type: ignore[arg-type]
+    estimator = stubs.estimator(tiny(SQUARE), network=Constant(score))
     assert everybody(estimator, blank(*size), replace(Scan(), hint=0.0, min_prominence=0.0)) == []
 
 
@@ -138,7 +141,7 @@ def test_whatever_the_network_says_the_work_is_bounded_and_nobody_is_there_twice
     seed: int, size: tuple[int, int], candidates: int
 ) -> None:
     network, photo = Guesses(seed), blank(*size)
-    estimator = Estimator(tiny(SQUARE), "cpu", flip=True, network=network)  # type: ignore[arg-type]
+    estimator = stubs.estimator(tiny(SQUARE), flip=True, network=network)
     search = Scan(scales=(1.4, 1.0, 0.5), candidates=candidates, min_prominence=0.0)
     poses = everybody(estimator, photo, search)
     windows = len(list(windows_of(photo, search.scales, search.overlap)))
@@ -163,7 +166,7 @@ def test_an_answer_off_the_middle_of_its_window_is_not_followed_up() -> None:
             return [maps]
 
     network, search = Corner(), Scan(scales=(1.0,))
-    estimator = Estimator(tiny(SQUARE), "cpu", flip=False, network=network)  # type: ignore[arg-type]
+    estimator = stubs.estimator(tiny(SQUARE), flip=False, network=network)
     assert everybody(estimator, blank(240, 320), search) == []
     assert network.asked == len(list(windows_of(blank(240, 320), search.scales, search.overlap)))
 
@@ -173,7 +176,7 @@ def test_an_answer_off_the_middle_of_its_window_is_not_followed_up() -> None:
 
 @pytest.fixture(scope="module")
 def bundled() -> Estimator:
-    return Estimator(checkpoints.load(checkpoints.find("bundled")), "cpu")
+    return Estimator(engines.opened("bundled", Run("cpu")))
 
 
 @pytest.mark.shared

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from posehg.geometry import Box
 from posehg.images import Image
-from posehg.inference.estimator import Estimator
 from posehg.inference.people import Search, most_prominent, windows_of
+from tests import stubs
 from tests.stubs import SQUARE, square_estimator, square_photo, tiny
 
 SIZES = st.one_of(st.tuples(st.integers(1, 700), st.integers(1, 700)), st.sampled_from([(1, 1), (60, 640), (640, 60)]))
@@ -101,7 +101,7 @@ class Constant(nn.Module):
 @pytest.mark.parametrize("score", [0.0, 0.2])
 @pytest.mark.parametrize("size", [(240, 320), (1, 1), (60, 640)])
 def test_nobody_is_found_by_a_network_that_is_never_sure(score: float, size: tuple[int, int]) -> None:
-    estimator = Estimator(tiny(SQUARE), "cpu", network=Constant(score))  # type: ignore[arg-type]
+    estimator = stubs.estimator(tiny(SQUARE), network=Constant(score))
     assert most_prominent(estimator, blank(*size)) is None
 
 
@@ -125,7 +125,7 @@ class Guesses(nn.Module):
 @given(seed=st.integers(0, 1000), size=SIZES)
 def test_the_search_ends_whatever_the_network_says(seed: int, size: tuple[int, int]) -> None:
     network, search = Guesses(seed), Search()
-    estimator = Estimator(tiny(SQUARE), "cpu", flip=False, network=network)  # type: ignore[arg-type]
+    estimator = stubs.estimator(tiny(SQUARE), flip=False, network=network)
     pose = most_prominent(estimator, blank(*size), search)
     windows = len(list(windows_of(blank(*size), search.scales, search.overlap)))
     assert network.asked <= windows + search.candidates * (4 * search.rounds + 4)

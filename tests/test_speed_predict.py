@@ -16,7 +16,7 @@ from posehg.cli.bench_figures import Figures, number
 from posehg.errors import UsageError
 from posehg.geometry import Box
 from posehg.inference import machine, speed
-from posehg.inference.estimator import Estimator, View
+from posehg.inference.estimator import View
 from posehg.inference.everybody import Scan
 from posehg.inference.finding import How, find
 from posehg.inference.machine import Spread
@@ -47,7 +47,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def work(photo: Path, network: nn.Module | None = None) -> speed._Work:
-    estimator = Estimator(stubs.tiny(stubs.SQUARE), "cpu", network=network or stubs.Square())  # type: ignore[arg-type]
+    estimator = stubs.estimator(stubs.tiny(stubs.SQUARE), network=network or stubs.Square())
     return speed._Work(estimator, "square", photo, photo.with_name("drawn.png"))
 
 
@@ -90,7 +90,7 @@ def test_a_gpu_is_waited_for_before_the_clock_is_read(monkeypatch: pytest.Monkey
 
 
 def test_the_parts_give_the_pose_that_predict_gives() -> None:
-    estimator = Estimator(stubs.tiny(stubs.DOTS, output="logits"), "cpu")
+    estimator = stubs.estimator(stubs.tiny(stubs.DOTS, output="logits"))
     photo = np.random.default_rng(7).integers(0, 256, (61, 83, 3), dtype=np.uint8)
     views = [View(photo, Box(3, 5, 47, 47)), View(photo, Box(11, 2, 31, 31), 17.0)]
     apart = list(estimator.poses(views, estimator.maps(estimator.ask(estimator.crops(views)))))
@@ -128,15 +128,9 @@ def test_the_crops_of_one_search_are_counted_mirrored_ones_included(photo: Path,
     image = it.read()
     found = find(it.estimator, image, how)
     once = network.seen
-    finding = speed._finding(it, network, image, way, 0.05)
+    finding = speed._finding(it, image, way, 0.05)
     assert (finding.crops, finding.people) == (once, len(found))
     assert finding.seconds > 0
-
-
-def test_the_network_is_left_without_a_counter(photo: Path) -> None:
-    it = work(photo, network := CountingSquare())
-    speed._finding(it, network, it.read(), "whole", 0.01)
-    assert not network._forward_hooks
 
 
 @pytest.mark.parametrize(("way", "search"), [("one", Search()), ("all", Scan())])
@@ -145,7 +139,7 @@ def test_the_windows_are_those_that_the_search_begins_with(
 ) -> None:
     image = np.zeros((149, 211, 3), dtype=np.uint8)  # where nobody is, nothing else is looked at
     network = CountingSquare()
-    estimator = Estimator(stubs.tiny(stubs.SQUARE), "cpu", network=network)  # type: ignore[arg-type]
+    estimator = stubs.estimator(stubs.tiny(stubs.SQUARE), network=network)
     assert find(estimator, image, How(people=way)) == []  # type: ignore[arg-type]
     assert speed._windows(image, way) == network.seen
     assert len(search.scales) < network.seen

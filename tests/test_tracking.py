@@ -20,6 +20,7 @@ from posehg.inference.track import Motion, Track, matched
 from posehg.inference.tracking import Following, Tracker
 from posehg.poses import Pose
 from posehg.skeletons import MPII
+from tests import stubs
 from tests.stubs import SQUARE, tiny
 
 STEP = 0.04
@@ -55,7 +56,7 @@ class Watched(Estimator):
     """Keeps the views of each call."""
 
     def __init__(self) -> None:
-        super().__init__(tiny(SQUARE), "cpu", flip=False, network=Colours())  # type: ignore[arg-type]
+        super().__init__(stubs.estimator(tiny(SQUARE), Colours()).engine, flip=False)
         self.asked: list[list[View]] = []
 
     def __call__(self, views: Iterable[View]) -> Iterator[Pose]:
@@ -68,7 +69,7 @@ class Finder:
 
     def __init__(self) -> None:
         self.searches, self.rotation = 0, 0.0
-        self._estimator = Estimator(tiny(SQUARE), "cpu", flip=False, network=Colours())  # type: ignore[arg-type]
+        self._estimator = stubs.estimator(tiny(SQUARE), flip=False, network=Colours())
 
     def __call__(self, image: Image) -> list[Pose]:
         self.searches += 1
@@ -316,7 +317,7 @@ class Guesses(nn.Module):
 def test_whatever_the_network_says_every_id_is_there_once(
     seed: int, sizes: list[tuple[int, int]], gaps: list[float], most: int | None
 ) -> None:
-    estimator = Estimator(tiny(SQUARE), "cpu", network=Guesses(seed))  # type: ignore[arg-type]
+    estimator = stubs.estimator(tiny(SQUARE), network=Guesses(seed))
     rng = np.random.default_rng(seed)
 
     def find(image: Image) -> list[Pose]:

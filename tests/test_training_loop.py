@@ -257,7 +257,7 @@ def test_the_network_that_is_validated_is_the_one_that_is_saved(
     validated: list[dict[str, Tensor]] = []
 
     def keep(estimator: Estimator, data: Dataset) -> Validation:
-        validated.append({key: value.clone() for key, value in estimator._network.state_dict().items()})
+        validated.append({key: value.clone() for key, value in estimator.engine.network.state_dict().items()})
         return validate(estimator, data)
 
     monkeypatch.setattr(loop, "validate", keep)

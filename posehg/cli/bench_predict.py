@@ -27,14 +27,12 @@ _WAYS = {"whole": "--whole", "one": "--people one", "all": "--people all"}
 
 
 def measured(choice: Choice, photo: Path | None, threads: int, seconds: float, offline: bool) -> Speed:
-    from posehg import checkpoints
-    from posehg.inference import devices, speed
+    from posehg.inference import engines, speed
+    from posehg.inference.engines import Run
 
-    if threads:
-        devices.use_threads(threads)
-    checkpoint = checkpoints.load(checkpoints.find(choice.model, offline, guard.note))
+    engine = engines.opened(choice.model, Run(choice.device, threads), offline, guard.note)
     with TemporaryDirectory(prefix="posehg-") as folder:
-        return speed.measure(checkpoint, choice, photo, Path(folder), seconds, guard.note)
+        return speed.measure(engine, choice, photo, Path(folder), seconds, guard.note)
 
 
 def line(result: Speed, photo: Path | None, seconds: float) -> str:
@@ -120,7 +118,7 @@ def _network(setting: Setting) -> str:
 
 def _machine(setting: Setting) -> str:
     threads = f"{setting.threads} CPU thread{'s' if setting.threads > 1 else ''}"
-    return f"{setting.device} ({setting.hardware}), {threads}, {setting.precision}; torch {setting.torch}"
+    return f"{setting.device} ({setting.hardware}), {threads}, {setting.precision}; {setting.engine}"
 
 
 def _parts(result: Speed, names: dict[str, str]) -> Figures:

@@ -38,6 +38,7 @@ def demo(
     """
     from posehg import drawing, files, images
     from posehg.datasets import synthetic
+    from posehg.inference.engines import Run
     from posehg.inference.estimator import opened
     from posehg.inference.finding import find
     from posehg.inference.likeness import THRESHOLD
@@ -45,7 +46,7 @@ def demo(
     if out.suffix.lower() not in images.SUFFIXES:
         raise UsageError(f"--out {out}: its name has to end in {' or '.join(images.SUFFIXES)}.")
     files.check(out, overwrite)
-    estimator = opened(model, device, offline=offline, tell=guard.note)
+    estimator = opened(model, Run(device), offline=offline, tell=guard.note)
     image, person = synthetic.render(seed, _SIZE)
     poses = find(estimator, image)
     drawn = drawing.draw(image, poses, THRESHOLD)

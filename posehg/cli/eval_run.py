@@ -34,14 +34,17 @@ def from_network(
     device: str,
 ) -> None:
     """The figures of a network, which is asked only after all else that can go wrong has been looked at."""
-    from posehg import __version__, checkpoints, hub, processes
+    from posehg import __version__, hub, processes
     from posehg.datasets import packed, parts, spread
     from posehg.evaluation import estimate
     from posehg.files import sha256
+    from posehg.hub.files import weights_file
+    from posehg.inference import engines
+    from posehg.inference.engines import Run
     from posehg.inference.estimator import Estimator
 
-    place = checkpoints.find(model, offline, guard.note)
-    estimator = Estimator(checkpoints.load(place), device, flip, decoder)
+    place = hub.find(model, offline, guard.note)
+    estimator = Estimator(engines.at(place, Run(device)), flip, decoder)
     annotated = _load(request)
     if request.limit:
         annotated = spread(annotated, request.limit)
@@ -51,7 +54,7 @@ def from_network(
     needed = parts.reach(estimator.config.input_size[0], estimator.config.padding, scale=0, rotation=0, translation=0)
     for sentence in packed.shortfalls(annotated, needed):
         guard.note(sentence)
-    weights = sha256(checkpoints.weights_file(place))
+    weights = sha256(weights_file(place))
     about = {
         "model": hub.shown(model),
         "weights_sha256": weights,

@@ -18,7 +18,7 @@ from posehg.errors import UsageError
 from posehg.files import naming
 from posehg.geometry import Box
 from posehg.inference import detector as detectors
-from posehg.inference import devices
+from posehg.inference.engines import Run
 from posehg.inference.estimator import Estimator, opened
 from posehg.inference.finding import How
 from posehg.inference.tracking import Following
@@ -90,9 +90,7 @@ def estimator(
     batch: int,
     threads: int,
 ) -> Estimator:
-    if threads:
-        devices.use_threads(threads)
-    return opened(model, device, flip, decoder, batch, offline, guard.note)
+    return opened(model, Run(device, threads), flip, decoder, batch, offline, guard.note)
 
 
 def prepared(

@@ -29,6 +29,14 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
+def wait(device: torch.device) -> None:
+    """Until the device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether torch had no memory left, on a GPU or on the CPU, for which it has no exception of its own."""
     if isinstance(error, torch.OutOfMemoryError):

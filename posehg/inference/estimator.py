@@ -6,24 +6,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from posehg import checkpoints, heatmaps, images
-from posehg.checkpoints import Checkpoint
+from posehg import heatmaps, images
 from posehg.config import STRIDE
 from posehg.errors import DeviceError
 from posehg.geometry import Affine, Box
 from posehg.heatmaps import Decoder
 from posehg.hub import Tell
 from posehg.images import Image
-from posehg.inference import devices
-from posehg.network import StackedHourglass
+from posehg.inference import engines
+from posehg.inference.engines import AS_IT_SUITS, Engine, Run
 from posehg.poses import Pose
 
 _SMALLER = "Close other programs, or take a smaller model or another --device."
+
+Maps = Any
+"""Float32 (B, J, h, w): an array of numpy or a tensor of torch, on the device of the engine that it is from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,25 +47,14 @@ class _Most:
 class Estimator:
     """A network ready to be asked. Called with views it gives one Pose a view, in their order.
 
-    flip: average the heatmaps with those of the mirrored crop. batch: views in one call of the network; it is halved
-    where memory runs out, and DeviceError raised where there is none for a single one.
+    flip: average the heatmaps with those of the mirrored crop. batch: views in one call of the network, 0: as many as
+    suit its engine; it is halved where memory runs out, and DeviceError raised where there is none for a single one.
     """
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        device: str = "auto",
-        flip: bool = True,
-        decoder: Decoder = "subpixel",
-        batch: int = 0,
-        network: StackedHourglass | None = None,
-    ) -> None:
-        self.config = checkpoint.config
-        self.device = devices.resolve(device)
+    def __init__(self, engine: Engine, flip: bool = True, decoder: Decoder = "subpixel", batch: int = 0) -> None:
+        self.engine, self.config, self.device = engine, engine.config, engine.device
         self.flip, self.decoder = flip, decoder
-        self._most = _Most(batch or (_cpu_batch(self.config.input_size) if self.device.type == "cpu" else 32))
-        network = network or checkpoint.network()
-        self._network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._most = _Most(batch or engine.batch)
 
     @property
     def batch(self) -> int:
@@ -83,10 +74,10 @@ class Estimator:
         for some in self._batches(views):
             yield from self.poses(some, self._heatmaps(some))
 
-    def heatmaps(self, views: Iterable[View]) -> Iterator[Tensor]:
-        """Each view's heatmaps (J, h, w) in 0 .. 1, on the CPU."""
+    def heatmaps(self, views: Iterable[View]) -> Iterator[NDArray[np.float32]]:
+        """Each view's heatmaps (J, h, w) in 0 .. 1."""
         for some in self._batches(views):
-            yield from self._heatmaps(some).cpu()
+            yield from _as_array(self._heatmaps(some))
 
     def to_heatmap(self, view: View) -> Affine:
         """From the view's photo to the cells of its heatmaps: a joint goes to its peak."""
@@ -97,76 +88,73 @@ class Estimator:
     def _batches(self, views: Iterable[View]) -> Iterator[tuple[View, ...]]:
         views = iter(views)
         while some := tuple(islice(views, self.batch)):
-            if self.device.type == "cpu":
+            if self.engine.on_cpu:
                 yield from _powers(some)
             else:
                 yield some
 
-    def _heatmaps(self, views: tuple[View, ...]) -> Tensor:
+    def _heatmaps(self, views: tuple[View, ...]) -> Maps:
         try:
             return self.maps(self.ask(self.crops(views)))
         except Exception as error:
-            if not devices.is_out_of_memory(error):
+            if not self.engine.ran_out(error):
                 raise
             if len(views) == 1:
                 raise DeviceError(f"{self.device} has too little memory for the network.", _SMALLER) from error
         # Only here, where the error no longer holds what did not fit.
         half = len(views) // 2
         self._most.views = min(self._most.views, half)
-        return torch.cat([self._heatmaps(views[:half]), self._heatmaps(views[half:])])
+        return np.concatenate([_as_array(self._heatmaps(some)) for some in (views[:half], views[half:])])
 
     def _to_crop(self, view: View) -> Affine:
         return Affine.crop(view.box, self.config.input_size, view.rotation)
 
     # ---- the way from views to poses, step by step ----
 
-    def crops(self, views: Sequence[View]) -> Tensor:
-        """What the network is shown of each view: RGB uint8 (B, 3, H, W) on the device."""
-        crops = [images.warp(view.image, self._to_crop(view), self.config.input_size) for view in views]
-        return torch.from_numpy(np.stack(crops)).to(self.device).permute(0, 3, 1, 2)  # channels last in memory
+    def crops(self, views: Sequence[View]) -> NDArray[np.uint8]:
+        """What the network is shown of each view: RGB (B, H, W, 3)."""
+        return np.stack([images.warp(view.image, self._to_crop(view), self.config.input_size) for view in views])
 
-    @torch.inference_mode()
-    def ask(self, crops: Tensor) -> Tensor:
-        """What the last stack says of crops: float (B, J, h, w), or (2 B, J, h, w) with the mirrored ones behind."""
-        batch = crops.float() / 255  # (B, 3, H, W)
-        if self.flip:
-            batch = torch.cat((batch, batch.flip(-1)))
-        self._network.eval()
-        output: Tensor = self._network(batch.contiguous(memory_format=torch.channels_last))[-1].float()
-        return output
+    def ask(self, crops: NDArray[np.uint8]) -> Maps:
+        """What the last stack says of crops: (B, J, h, w), or (2 B, J, h, w) with the mirrored ones behind."""
+        return self.engine(np.concatenate((crops, crops[:, :, ::-1])) if self.flip else crops)
 
-    @torch.inference_mode()
-    def maps(self, output: Tensor) -> Tensor:
+    def maps(self, output: Maps) -> Maps:
         """The heatmaps (B, J, h, w) in 0 .. 1 that are in what ``ask`` gives."""
         if self.config.output == "logits":
             output = heatmaps.from_logits(output, self.config.sigma)
         if self.flip:
-            (straight, mirrored), skeleton = output.chunk(2), self.config.skeleton
-            output = heatmaps.with_mirrored(straight, mirrored, skeleton.flip, skeleton.unpaired)
+            half, skeleton = len(output) // 2, self.config.skeleton
+            output = heatmaps.with_mirrored(output[:half], output[half:], skeleton.flip, skeleton.unpaired)
         return output
 
-    def poses(self, views: Sequence[View], maps: Tensor) -> Iterator[Pose]:
+    def poses(self, views: Sequence[View], maps: Maps) -> Iterator[Pose]:
         """The joints of each view, read off its heatmaps (J, h, w) of ``maps``."""
-        points, scores = heatmaps.decode(maps, self.decoder)
-        for view, cells, score in zip(views, points.cpu().numpy(), scores.cpu().double().numpy(), strict=True):
+        points, scores = (_as_array(part) for part in heatmaps.decode(maps, self.decoder))
+        for view, cells, score in zip(views, points, scores.astype(np.float64), strict=True):
             keypoints = self.to_heatmap(view).inverse()(cells)
             yield Pose(self.config.skeleton, keypoints, score, view.box, float(score.mean()), rotation=view.rotation)
 
 
+def _as_array(maps: Maps) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = maps if isinstance(maps, np.ndarray) else maps.cpu().numpy()
+    return array
+
+
 def opened(
     model: str,
-    device: str = "auto",
+    run: Run = AS_IT_SUITS,
     flip: bool = True,
     decoder: Decoder = "subpixel",
     batch: int = 0,
     offline: bool = False,
     tell: Tell | None = None,
 ) -> Estimator:
-    """The estimator of a model that a user named, which is fetched where it has to be: see checkpoints.find.
+    """The estimator of a model that a user named, which is fetched where it has to be: see hub.find.
 
     Raises NotAvailable where it is not there or broken, DeviceError for a device that is not there.
     """
-    return Estimator(checkpoints.load(checkpoints.find(model, offline, tell)), device, flip, decoder, batch)
+    return Estimator(engines.opened(model, run, offline, tell), flip, decoder, batch)
 
 
 def _powers(views: tuple[View, ...]) -> Iterator[tuple[View, ...]]:
@@ -178,9 +166,3 @@ def _powers(views: tuple[View, ...]) -> Iterator[tuple[View, ...]]:
         size = 1 << (len(views).bit_length() - 1)
         yield views[:size]
         views = views[size:]
-
-
-def _cpu_batch(size: tuple[int, int]) -> int:
-    """Small crops are quicker together (at 128 x 128 twice as quick as one by one), large ones by themselves."""
-    rows, columns = size
-    return max(1, 2**18 // (rows * columns))

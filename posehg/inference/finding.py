@@ -43,7 +43,7 @@ def heatmaps_of(estimator: Estimator, image: Image, poses: Sequence[Pose]) -> li
     """What the network sees where the poses were found on the picture."""
     views = [View(image, pose.box, pose.rotation) for pose in poses]
     maps = estimator.heatmaps(views)
-    return [Heatmaps(map.numpy(), estimator.to_heatmap(view).inverse()) for view, map in zip(views, maps, strict=True)]
+    return [Heatmaps(map, estimator.to_heatmap(view).inverse()) for view, map in zip(views, maps, strict=True)]
 
 
 def find(estimator: Estimator, image: Image, how: How = How(), name: str = "the picture") -> list[Pose]:

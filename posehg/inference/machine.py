@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from posehg import processes
 from posehg.config import HourglassConfig
 from posehg.errors import UsageError
+from posehg.inference.devices import wait
 from posehg.network import StackedHourglass
 
 _KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -99,14 +100,6 @@ def clocked(device: torch.device, take: Callable[[], int], seconds: float, most:
             wait(device)
             passed = time.perf_counter() - began
     return Clocked(taken, pictures, passed)
-
-
-def wait(device: torch.device) -> None:
-    """Until the device has done all that it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def forward_flop(config: HourglassConfig, side: int) -> int:

@@ -14,20 +14,20 @@ from typing import Literal, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from posehg import images
-from posehg.checkpoints import Checkpoint
 from posehg.config import ModelConfig
 from posehg.datasets import synthetic
 from posehg.geometry import Affine, Box
 from posehg.heatmaps import Decoder
 from posehg.images import Image
-from posehg.inference.estimator import Estimator, View
+from posehg.inference.devices import wait
+from posehg.inference.engines import Engine
+from posehg.inference.estimator import Estimator, Maps, View
 from posehg.inference.everybody import Scan
 from posehg.inference.finding import How, find
 from posehg.inference.likeness import THRESHOLD
-from posehg.inference.machine import Spread, check_alone, clocked, count_flop, name_of, product_rate, wait
+from posehg.inference.machine import Spread, check_alone, clocked, count_flop, name_of, product_rate
 from posehg.inference.people import Search, windows_of
 from posehg.inputs.prefetch import AHEAD, ahead
 from posehg.network import StackedHourglass, parameters
@@ -81,7 +81,7 @@ class Setting:
     hardware: str
     precision: str
     threads: int
-    torch: str
+    engine: str
     picture: tuple[int, int]
 
 
@@ -162,7 +162,7 @@ class Speed:
 
 
 def measure(
-    checkpoint: Checkpoint,
+    engine: Engine,
     choice: Choice,
     photo: Path | None,
     folder: Path,
@@ -174,9 +174,7 @@ def measure(
     folder: for temporary files. seconds: how long each measurement lasts. note: is told what is being done.
     """
     check_alone()
-    network = checkpoint.network()
-    estimator = Estimator(checkpoint, choice.device, choice.flip, choice.decoder, choice.batch, network)
-    device = estimator.device
+    estimator = Estimator(engine, choice.flip, choice.decoder, choice.batch)
     if photo is None:
         note("Rendering a picture")
         photo = _rendered(folder / "rendered.jpg")
@@ -192,7 +190,7 @@ def measure(
     findings = []
     for way in ("whole", "one", "all"):
         note(f"Measuring how people are found: {way}")
-        findings.append(_finding(work, network, image, way, seconds))
+        findings.append(_finding(work, image, way, seconds))
     note("Measuring matrix products")
     return Speed(
         setting=_setting(choice, estimator, image),
@@ -200,7 +198,7 @@ def measure(
         parts={name: Times.of(values) for name, values in zip(PARTS, zip(*rounds, strict=True), strict=True)},
         together=Times.of([sum(laps) for laps in rounds]),
         flop=_flop(estimator.config) * (2 if estimator.flip else 1),
-        products=product_rate(device, _PRECISION, seconds),
+        products=product_rate(torch.device(engine.device), _PRECISION, seconds),
         findings=findings,
         folder=folder_speed,
     )
@@ -222,7 +220,7 @@ def _flop(config: ModelConfig) -> int:
 
 
 def _setting(choice: Choice, estimator: Estimator, image: Image) -> Setting:
-    config, device = estimator.config, estimator.device
+    config, engine = estimator.config, estimator.engine
     return Setting(
         model=choice.model,
         parameters=parameters(config.network),
@@ -230,11 +228,11 @@ def _setting(choice: Choice, estimator: Estimator, image: Image) -> Setting:
         flip=estimator.flip,
         decoder=estimator.decoder,
         batch=estimator.batch,
-        device=str(device),
-        hardware=name_of(device),
+        device=engine.device,
+        hardware=name_of(torch.device(engine.device)),
         precision=_PRECISION,
         threads=torch.get_num_threads(),
-        torch=torch.__version__,
+        engine=engine.name,
         picture=(image.shape[0], image.shape[1]),
     )
 
@@ -250,6 +248,10 @@ class _Work:
     model: str
     photo: Path
     target: Path
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.estimator.device)
 
     def read(self) -> Image:
         return images.read(self.photo)
@@ -283,16 +285,16 @@ def _all_of(image: Image) -> View:
 
 def _round(work: _Work) -> list[float]:
     """The seconds of each of PARTS, one after the other without a gap."""
-    estimator, marks = work.estimator, [_now(work.estimator.device)]
+    estimator, marks = work.estimator, [_now(work.device)]
 
     def done(result: T) -> T:
-        marks.append(_now(estimator.device))
+        marks.append(_now(work.device))
         return result
 
     image = done(work.read())
     views = [_all_of(image)]
-    crops: Tensor = done(estimator.crops(views))
-    output: Tensor = done(estimator.ask(crops))
+    crops: NDArray[np.uint8] = done(estimator.crops(views))
+    output: Maps = done(estimator.ask(crops))
     poses = done(list(estimator.poses(views, estimator.maps(output))))
     drawn = done(work.draw(image, poses))
     work.write(drawn)
@@ -316,21 +318,34 @@ def _for(seconds: float, one: Callable[[], T]) -> list[T]:
 # ---- finding people ----------------------------------------------------------------------------------------------
 
 
-def _finding(work: _Work, network: nn.Module, image: Image, way: Way, seconds: float) -> Finding:
+class _Counting(Engine):
+    """Another engine, and how many crops it was asked about."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.config, self.device, self.name = engine.config, engine.device, engine.name
+        self._engine, self.crops = engine, 0
+
+    def __call__(self, crops: NDArray[np.uint8]) -> Maps:
+        self.crops += len(crops)
+        return self._engine(crops)
+
+    def ran_out(self, error: Exception) -> bool:
+        return self._engine.ran_out(error)
+
+
+def _finding(work: _Work, image: Image, way: Way, seconds: float) -> Finding:
     how = How(whole=True) if way == "whole" else How(people=way)
-    crops: list[int] = []
+    counting = _Counting(work.estimator.engine)
+    estimator = Estimator(counting, work.estimator.flip, work.estimator.decoder, work.estimator.batch)
     people: list[int] = []
 
     def once() -> int:
-        people.append(len(find(work.estimator, image, how)))
+        people.append(len(find(estimator, image, how)))
         return 1
 
-    counting = network.register_forward_hook(lambda module, given, output: crops.append(len(given[0])))
-    try:
-        clock = clocked(work.estimator.device, once, seconds)
-    finally:
-        counting.remove()
-    return Finding(way, _windows(image, way), sum(crops) // len(people), people[-1], clock.seconds / clock.batches)
+    clock = clocked(work.device, once, seconds)
+    crops = counting.crops // len(people)
+    return Finding(way, _windows(image, way), crops, people[-1], clock.seconds / clock.batches)
 
 
 def _windows(image: Image, way: Way) -> int:
@@ -358,11 +373,11 @@ def _in_turn(work: _Work, seconds: float) -> float:
         work.finish(image, work.find(image))
         return 1
 
-    return clocked(work.estimator.device, once, seconds).rate
+    return clocked(work.device, once, seconds).rate
 
 
 def _estimator(work: _Work, image: Image, seconds: float) -> float:
-    return clocked(work.estimator.device, lambda: len(work.find(image)), seconds).rate
+    return clocked(work.device, lambda: len(work.find(image)), seconds).rate
 
 
 def _overlapped(work: _Work, seconds: float) -> float:

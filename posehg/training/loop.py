@@ -18,6 +18,7 @@ from posehg.checkpoints import Checkpoint
 from posehg.datasets.dataset import Dataset
 from posehg.errors import CheckFailed, UsageError
 from posehg.inference import devices
+from posehg.inference.engines.pytorch import Torch
 from posehg.inference.estimator import Estimator
 from posehg.inference.machine import batches_ahead
 from posehg.processes import World
@@ -192,8 +193,8 @@ class Run:
             processes.spread(network.buffers())
 
     def validate(self, data: Dataset) -> Validation:
-        network = self.stepper.result
-        return validate(Estimator(self.checkpoint(), self._config.device, flip=False, network=network), data)
+        engine = Torch(self.model, self.stepper.result, self._config.device)
+        return validate(Estimator(engine, flip=False), data)
 
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(self.model, self.stepper.result.state_dict())

@@ -79,7 +79,7 @@ def rehearse(config: TrainConfig, place: Place, listener: Listener, source: Chec
     """What a run would take, in lines for the reader; nothing is written."""
     filled_already = place.cache is not None and cache.holds(place.cache, config, place.data)
     place = replace(place, data=place.cache if filled_already else place.data, cache=None)
-    with processes.joined(devices.resolve(config.device)) as world, processes.watched():
+    with processes.joined(str(devices.resolve(config.device))) as world, processes.watched():
         named = _named(config, packs=filled_already)
         sets = processes.alike(lambda: load_sets(named, place.data, listener))
         config = unchanged(config) if config.overfit else config
@@ -130,7 +130,7 @@ def run(
     folder = place.folder
     if resumed is None and not overwrite:
         _check_new(folder)
-    with processes.joined(devices.resolve(config.device)) as world, processes.watched():
+    with processes.joined(str(devices.resolve(config.device))) as world, processes.watched():
         data = place.data if place.cache is None else filled(place.cache, config, place.data, listener, world)
         named = _named(config, packs=place.cache is not None)
         sets = processes.alike(lambda: load_sets(named, data, listener))

@@ -127,11 +127,12 @@ def _measure(folder: Path, name: str, data: Path) -> Hits:
 
 
 def _hits(model: Path, name: str, data: Path) -> Hits:
-    from posehg import checkpoints, datasets, metrics
-    from posehg.inference import persons
+    from posehg import datasets, metrics
+    from posehg.inference import engines, persons
+    from posehg.inference.engines import Run
     from posehg.inference.estimator import Estimator
 
-    estimator = Estimator(checkpoints.load(model), "cpu", flip=False)
+    estimator = Estimator(engines.at(model, Run("cpu")), flip=False)
     annotated = datasets.load(name, data, "val")
     poses, predicted = persons.predicted(estimator, annotated)
     truth = np.stack([person.keypoints for person in annotated.persons])

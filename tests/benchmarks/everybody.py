@@ -23,9 +23,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from posehg import checkpoints, datasets, images
+from posehg import datasets, images
 from posehg.errors import NotAvailable
 from posehg.geometry import Box
+from posehg.inference import engines
+from posehg.inference.engines import Run
 from posehg.inference.estimator import Estimator
 from posehg.inference.everybody import Scan, everybody
 from posehg.inference.people import prominence
@@ -50,7 +52,7 @@ def main() -> None:
     parser.add_argument("--tune-only", action="store_true", help="leave the half of the report alone")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    estimator = Estimator(checkpoints.load(checkpoints.find(given.model)), "cpu")
+    estimator = Estimator(engines.opened(given.model, Run("cpu")))
     halves = {name: halved(frames(name, given.data)[: given.limit or None]) for name in given.sets}
     tuned = {name: measured(estimator, tune) for name, (tune, _) in halves.items()}
     for name, tally in _with_all(tuned).items():

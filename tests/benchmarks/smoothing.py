@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from walkers import FPS, Street, Walker
 
-from posehg import checkpoints
 from posehg.geometry import Box
+from posehg.inference import engines
+from posehg.inference.engines import Run
 from posehg.inference.estimator import Estimator, View
 from posehg.inference.likeness import THRESHOLD
 from posehg.inference.smoothing import OneEuro
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--model", default="bundled")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    estimator = Estimator(checkpoints.load(checkpoints.find(given.model)), "cpu")
+    estimator = Estimator(engines.opened(given.model, Run("cpu")))
     still = [shot(estimator, seed, given.frames, still=True) for seed in given.seeds]
     walking = [shot(estimator, seed, given.frames, still=False) for seed in given.seeds]
     print(f"{'min_cutoff':>10} {'beta':>6} {'jitter %':>9} {'error %':>8} {'lag ms':>7}")

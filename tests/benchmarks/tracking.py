@@ -22,8 +22,9 @@ import numpy as np
 import torch
 from walkers import Moment, Street
 
-from posehg import checkpoints
 from posehg.geometry import Box
+from posehg.inference import engines
+from posehg.inference.engines import Run
 from posehg.inference.estimator import Estimator
 from posehg.inference.everybody import everybody
 from posehg.inference.likeness import similarity
@@ -44,7 +45,7 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true", help="a line for each change of an id")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    estimator = Estimator(checkpoints.load(checkpoints.find(given.model)), "cpu", given.flip)
+    estimator = Estimator(engines.opened(given.model, Run("cpu")), given.flip)
     for seed in given.seed:
         measure(estimator, Street(seed), given.frames, replace(Following(), every=given.every), given.verbose)
 

@@ -1,0 +1,76 @@
+"""Networks that torch runs."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from posehg.checkpoints import Checkpoint
+from posehg.config import ModelConfig
+from posehg.inference import devices
+from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Precision, Run
+from posehg.network import Residual, Stack, StackedHourglass
+
+_KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Torch(Engine):
+    """A network in this process. It is moved to the device, and not changed otherwise."""
+
+    def __init__(
+        self, config: ModelConfig, network: nn.Module, device: str = "auto", precision: Precision = "fp32"
+    ) -> None:
+        """Raises DeviceError for a device that is not there."""
+        self.config = config
+        self._device = devices.resolve(device)
+        self.device, self.name = str(self._device), f"torch {torch.__version__}"
+        self._kind = _KINDS[precision]
+        self.network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def __call__(self, crops: NDArray[np.uint8]) -> Tensor:
+        # (B, H, W, 3) in memory is what torch calls channels last, in which convolutions are quickest.
+        batch = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float() / 255
+        self.network.eval()
+        with torch.autocast(self._device.type, self._kind, enabled=self._kind != torch.float32):
+            output: Tensor = self.network(batch)[-1]
+        return output.float()
+
+    def ran_out(self, error: Exception) -> bool:
+        return devices.is_out_of_memory(error)
+
+
+def of(checkpoint: Checkpoint, run: Run = AS_IT_SUITS) -> Torch:
+    """A trained network as it is quickest where nothing is learned any more.
+
+    Raises NotAvailable for weights that do not fit their config, DeviceError for a device that is not there.
+    """
+    if run.threads:
+        devices.use_threads(run.threads)
+    return Torch(checkpoint.config, folded(checkpoint.network()), run.device, run.precision)
+
+
+def folded(network: StackedHourglass) -> StackedHourglass:
+    """The same without the BatchNorms that follow a convolution, which does their work with other weights.
+
+    Each saves a pass over the features. A residual's first BatchNorm follows a sum, and stays.
+    """
+    network = deepcopy(network).eval()
+    for module in network.modules():
+        if isinstance(module, Residual):
+            module.conv1, module.bn2 = _fused(module.conv1, module.bn2)
+            module.conv2, module.bn3 = _fused(module.conv2, module.bn3)
+        elif isinstance(module, Stack):
+            module.linear[0], module.linear[1] = _fused(module.linear[0], module.linear[1])
+    network.stem[0], network.stem[1] = _fused(network.stem[0], network.stem[1])
+    return network
+
+
+def _fused(convolution: nn.Module, norm: nn.Module) -> tuple[Any, Any]:
+    return fuse_conv_bn_eval(convolution, norm), nn.Identity()  # type: ignore[type-var,arg-type]

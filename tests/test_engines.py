@@ -1,0 +1,87 @@
+"""Engines: what runs a network, and that it says the same as the network itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from posehg.checkpoints import Checkpoint
+from posehg.config import HourglassConfig, ModelConfig
+from posehg.errors import DeviceError
+from posehg.inference.engines import Run, pytorch
+from posehg.network import Residual, StackedHourglass
+from posehg.skeletons import FLIC
+
+B, H, W = 3, 32, 48
+
+
+def trained(seed: int, blocks: int = 1) -> Checkpoint:
+    """With statistics and weights such as a network has after training, none of them 0 or 1."""
+    random = torch.Generator().manual_seed(seed)
+    config = HourglassConfig(len(FLIC.joints), stacks=2, features=14, depth=2, blocks=blocks, stem=(6, 10, 12))
+    network = StackedHourglass(config)
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.copy_(torch.rand(value.shape, generator=random) - (0 if "var" in name else 0.5) + 0.05)
+    return Checkpoint(ModelConfig(config, FLIC, (H, W)), network.state_dict())
+
+
+def crops(seed: int, count: int = B) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, H, W, 3), dtype=np.uint8)
+
+
+# ---- torch -------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**31), blocks=st.integers(1, 2))
+def test_a_folded_network_says_what_the_network_says(seed: int, blocks: int) -> None:
+    network = trained(seed, blocks).network()
+    pictures = torch.rand(B, 3, H, W, generator=torch.Generator().manual_seed(seed))
+    with torch.inference_mode():
+        expected, found = network(pictures), pytorch.folded(network)(pictures)
+    for one, other in zip(expected, found, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4 * float(one.abs().max()))
+
+
+def test_folding_leaves_the_norms_that_follow_a_sum_and_the_network_as_it_was() -> None:
+    network = trained(3).network()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    folded = pytorch.folded(network)
+    residuals = sum(isinstance(module, Residual) for module in folded.modules())
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in folded.modules()) == residuals
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_torch_is_given_the_crops_as_rgb_in_0_to_1() -> None:
+    seen: list[torch.Tensor] = []
+
+    class Keep(nn.Module):
+        def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+            seen.append(images)
+            return [images[:, :, ::4, ::4] * 0, images[:, :, ::4, ::4]]
+
+    some = crops(5)
+    answer = pytorch.Torch(trained(0).config, Keep(), "cpu")(some)
+    np.testing.assert_allclose(seen[0].numpy(), some.transpose(0, 3, 1, 2) / 255, rtol=1e-6)
+    np.testing.assert_allclose(answer.numpy(), some.transpose(0, 3, 1, 2)[:, :, ::4, ::4] / 255, rtol=1e-6)
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_fewer_digits_give_nearly_the_same(precision: str) -> None:
+    checkpoint = trained(7)
+    exact = pytorch.of(checkpoint, Run("cpu"))(crops(1))
+    rough = pytorch.of(checkpoint, Run("cpu", precision=precision))(crops(1))  # type: ignore[arg-type]
+    assert rough.dtype == torch.float32
+    assert not torch.equal(rough, exact)
+    assert float((rough - exact).abs().max()) < 0.1 * float(exact.abs().max())
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(DeviceError):
+        pytorch.of(trained(0), Run("cuda:7"))
