@@ -1,4 +1,4 @@
-"""What commands import and typer learns of them, for the process that ``tests.forks`` forks: all but the Hub's client."""
+"""What commands import and typer learns of them, for the process that ``tests.forks`` forks; not the Hub's client."""
 
 import gc
 import importlib
@@ -10,7 +10,7 @@ import huggingface_hub
 import pytest  # noqa: F401  # which is what runs here
 import torch.distributed.run  # noqa: F401
 import typer
-from huggingface_hub import HfApi, scan_cache_dir, snapshot_download  # noqa: F401
+from huggingface_hub import HfApi, scan_cache_dir, snapshot_download
 
 import posehg
 from posehg.cli import app
