@@ -1,4 +1,4 @@
-"""posehg train, as a user runs it: its options in this process, signals in one of its own."""
+"""posehg train, as a user runs it: in this process, but for signals and a whole run, which have one of their own."""
 
 from __future__ import annotations
 
@@ -124,36 +124,35 @@ def test_a_run_that_is_asked_to_end_saves_and_says_how_to_go_on(tmp_path: Path, 
 
 
 @pytest.mark.slow
-def test_a_finished_run_is_neither_begun_anew_nor_changed(undisturbed: Path) -> None:
+def test_a_finished_run_is_neither_begun_anew_nor_changed(posehg: Posehg, undisturbed: Path) -> None:
     before = snapshot(undisturbed)
-    again = train(*TINY, "--out", undisturbed)
-    assert again.returncode == 2
-    assert "--resume" in again.stderr
-    assert "--overwrite" in again.stderr
+    again = posehg("train", *TINY, "--out", undisturbed)
+    assert again.code == 2
+    assert "--resume" in again.err
+    assert "--overwrite" in again.err
     assert snapshot(undisturbed) == before
 
 
 @pytest.mark.slow
-def test_a_finished_run_may_be_made_longer(undisturbed: Path, tmp_path: Path) -> None:
+def test_a_finished_run_may_be_made_longer(posehg: Posehg, undisturbed: Path, tmp_path: Path) -> None:
     longer = tmp_path / "longer"
     shutil.copytree(undisturbed, longer)
-    done = train("--resume", "--out", longer, "--epochs", EPOCHS + 1)
-    assert done.returncode == 0, done.stderr
+    done = posehg("train", "--resume", "--out", longer, "--epochs", EPOCHS + 1)
+    assert done.code == 0, done.err
     assert len((longer / "metrics.csv").read_text().splitlines()) == 1 + EPOCHS + 1
 
 
 @pytest.mark.slow
-def test_a_resumed_run_keeps_its_options(undisturbed: Path) -> None:
+def test_a_resumed_run_keeps_its_options(posehg: Posehg, undisturbed: Path) -> None:
     before = snapshot(undisturbed)
-    again = train("--resume", "--out", undisturbed, "--features", 8, "--batch", 3)
-    assert again.returncode == 2
-    assert "its batch is 2" in again.stderr
+    again = posehg("train", "--resume", "--out", undisturbed, "--features", 8, "--batch", 3)
+    assert again.code == 2
+    assert "its batch is 2" in again.err
     assert snapshot(undisturbed) == before
-    agreeing = train("--resume", "--out", undisturbed, "--features", 8, "--save-minutes", 3)
-    assert agreeing.returncode == 0, agreeing.stderr
+    agreeing = posehg("train", "--resume", "--out", undisturbed, "--features", 8, "--save-minutes", 3)
+    assert agreeing.code == 0, agreeing.err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
@@ -163,12 +162,12 @@ def test_a_resumed_run_keeps_its_options(undisturbed: Path) -> None:
     ],
 )
 def test_a_mistake_is_explained_and_leaves_nothing_behind(
-    tmp_path: Path, options: tuple[object, ...], code: int, said: str
+    posehg: Posehg, tmp_path: Path, options: tuple[object, ...], code: int, said: str
 ) -> None:
-    done = train(*options, "--out", tmp_path / "run")
-    assert done.returncode == code
-    assert "Traceback" not in done.stderr
-    assert re.search(said, done.stderr)
+    done = posehg("train", *options, "--out", tmp_path / "run")
+    assert done.code == code
+    assert "Traceback" not in done.err
+    assert re.search(said, done.err)
     assert not (tmp_path / "run").exists()
 
 
