@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,10 @@ class Fork:
     @property
     def returncode(self) -> int | None:
         return self._process.exitcode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.returncode is None and self._process.pid is not None:
+            os.kill(self._process.pid, number)
 
     def communicate(self, timeout: float = 120) -> tuple[str, str]:
         """What it wrote, once it has ended."""
@@ -74,6 +79,7 @@ def _preload() -> None:
 
 
 def _run(module: str, arguments: list[str], environment: dict[str, str], out: str, err: str) -> None:
+    multiprocessing.current_process().daemon = False  # which may not have processes of its own
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(ROOT)

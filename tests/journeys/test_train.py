@@ -23,19 +23,14 @@ from posehg.cli.progress import TrainingProgress
 from posehg.training import state as states
 from posehg.training.config import RATES, TrainConfig
 from posehg.training.state import Progress
-from tests import toy
+from tests import forks, toy
 from tests.journeys.conftest import Posehg
 
-ROOT = Path(__file__).parents[2]
 TINY = (
     *("--dataset", "synthetic", "--limit", "4", "--stacks", "1", "--features", "8", "--stem", "8-8-8", "--depth", "2"),
     *("--input-size", "64", "--loss", "cross-entropy", "--batch", "2", "--seed", "3", "--device", "cpu"),
 )
 EPOCHS = 4  # of two steps
-
-
-def command(*options: object) -> list[str]:
-    return [sys.executable, "-m", "posehg", "train", *map(str, options)]
 
 
 def environment() -> dict[str, str]:
@@ -44,24 +39,24 @@ def environment() -> dict[str, str]:
 
 
 def train(*options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*options), cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    return forks.run("train", *options, environment=environment())
 
 
 @contextmanager
-def started(*options: object) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(command(*options), cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True)
+def started(*options: object) -> Iterator[forks.Fork]:
+    process = forks.start("train", *options, environment=environment())
     try:
         yield process
     finally:
-        process.kill()
+        process.send_signal(signal.SIGKILL)
         process.communicate()
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+def wait_for(path: Path, process: forks.Fork) -> None:
     end = time.monotonic() + 300
-    while not path.exists() and process.poll() is None and time.monotonic() < end:
+    while not path.exists() and process.returncode is None and time.monotonic() < end:
         time.sleep(0.01)
-    assert path.exists(), process.communicate()[1] if process.poll() is not None else "It takes too long."
+    assert path.exists(), process.communicate()[1] if process.returncode is not None else "It takes too long."
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -96,7 +91,7 @@ def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(undisturbed: Path,
         wait_for(tmp_path / "state.pt", process)
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()
     resumed = train("--resume", "--out", tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     for model in ("last.safetensors", "best.safetensors"):
@@ -118,7 +113,7 @@ def test_a_run_that_is_asked_to_end_saves_and_says_how_to_go_on(tmp_path: Path, 
     before = (out / "metrics.csv").read_text()
     with started("--resume", "--out", out) as process:
         end = time.monotonic() + 300
-        while (out / "metrics.csv").read_text() == before and process.poll() is None and time.monotonic() < end:
+        while (out / "metrics.csv").read_text() == before and process.returncode is None and time.monotonic() < end:
             time.sleep(0.01)
     assert (out / "metrics.csv").read_text().startswith(before)
 
