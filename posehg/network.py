@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from posehg.config import HourglassConfig
 from posehg.errors import UsageError
@@ -137,3 +141,23 @@ def parameters(config: HourglassConfig) -> int:
     """How many numbers the network learns."""
     with torch.device("meta"):
         return sum(p.numel() for p in StackedHourglass(config).parameters())
+
+
+def folded(network: StackedHourglass) -> StackedHourglass:
+    """The same without the BatchNorms that follow a convolution, which does their work with other weights.
+
+    Each saves a pass over the features. A residual's first BatchNorm follows a sum, and stays.
+    """
+    network = deepcopy(network).eval()
+    for module in network.modules():
+        if isinstance(module, Residual):
+            module.conv1, module.bn2 = _fused(module.conv1, module.bn2)
+            module.conv2, module.bn3 = _fused(module.conv2, module.bn3)
+        elif isinstance(module, Stack):
+            module.linear[0], module.linear[1] = _fused(module.linear[0], module.linear[1])
+    network.stem[0], network.stem[1] = _fused(network.stem[0], network.stem[1])
+    return network
+
+
+def _fused(convolution: nn.Module, norm: nn.Module) -> tuple[Any, Any]:
+    return fuse_conv_bn_eval(convolution, norm), nn.Identity()  # type: ignore[type-var,arg-type]

@@ -17,9 +17,9 @@ PACKAGE = ROOT / "posehg"
 ORDER = """
 __init__ | __main__
 cli
-training | evaluation | library
+training | evaluation | exporters | library
 inference | checking
-exporters | outputs | datasets
+outputs | datasets
 checkpoints
 network | heatmaps | metrics | drawing | charts | processes | inputs | hub
 images | poses | strokes | labels | config

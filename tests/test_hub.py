@@ -8,7 +8,6 @@ import json
 import os
 import struct
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,10 +20,8 @@ from posehg import checkpoints
 from posehg.errors import NotAvailable, UsageError
 from posehg.hub import repos
 from posehg.hub.names import Repo
-from tests import stubs
+from tests import forks, stubs
 from tests.hub_server import TOKEN, Files, HubServer, environment, serving
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -51,8 +48,7 @@ class Machine:
         self.said = ""
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "posehg", *arguments]
-        run = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=120)
+        run = forks.run(*arguments, environment=self.env)
         assert "Traceback" not in run.stderr, run.stderr
         self.said = run.stderr
         return run

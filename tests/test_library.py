@@ -66,7 +66,7 @@ def test_the_types_are_seen_from_outside(tmp_path: Path) -> None:
         "import posehg\nmodel = posehg.load()\nposes = model('a.jpg', boxes=(1, 2, 3, 4))\n"
         "reveal_type(poses)\nreveal_type(poses[0]['nose'])\nreveal_type(posehg.draw('a.jpg', poses))\n"
     )
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), str(tmp_path / "user.py")]
+    command = [sys.executable, "-m", "mypy", str(tmp_path / "user.py")]  # as strict as posehg, and with its cache
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert "list[posehg.poses.Pose]" in run.stdout, run.stdout
     assert "tuple[float, float]" in run.stdout

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +41,9 @@ RECIPES = {
 }
 
 
+Alone = Callable[[TrainConfig], tuple[Path, list[float]]]
+
+
 def train(
     config: TrainConfig, folder: Path, world: World, watcher: Watcher | None = None, resume: bool = False
 ) -> bool:
@@ -46,6 +51,19 @@ def train(
     resumed = states.load(folder / STATE) if resume else None
     data, validation = dataset(PERSONS), [dataset(7, split="val")]
     return Run(config, data, validation, folder, watcher or Watcher(), resumed, None, world).go()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Alone:
+    """One process's run: its folder and its losses."""
+
+    @functools.cache
+    def run(config: TrainConfig) -> tuple[Path, list[float]]:
+        folder, watcher = tmp_path_factory.mktemp("alone"), Watcher()
+        assert train(config, folder, World(), watcher)
+        return folder, watcher.losses
+
+    return run
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
@@ -61,18 +79,15 @@ def difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("size", [2, 3])
 def test_with_frozen_statistics_several_processes_reach_the_weights_of_one(
-    tmp_path: Path, recipe: str, size: int
+    tmp_path: Path, alone: Alone, recipe: str, size: int
 ) -> None:
     config = RECIPES[recipe]
     if size == 3 and config.accumulate > 1:
         config = replace(config, accumulate=1)  # a share of one sample has no parts
-    alone, together = tmp_path / "alone", tmp_path / "together"
-    alone.mkdir()
-    together.mkdir()
-    assert train(config, alone, World())
-    assert launch(size, lambda world: train(config, together, world)) == [True] * size
-    assert difference(weights(alone), weights(together)) < 1e-6
-    one, other = (states.load(folder / STATE).progress for folder in (alone, together))
+    whole, _ = alone(config)
+    assert launch(size, lambda world: train(config, tmp_path, world)) == [True] * size
+    assert difference(weights(whole), weights(tmp_path)) < 1e-6
+    one, other = (states.load(folder / STATE).progress for folder in (whole, tmp_path))
     assert [row["loss"] for row in other.history] == pytest.approx([row["loss"] for row in one.history], rel=1e-4)
 
 
@@ -121,22 +136,17 @@ def test_all_processes_hear_that_one_is_to_stop(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 3)])
-def test_a_stopped_run_goes_on_with_another_number_of_processes(tmp_path: Path, before: int, after: int) -> None:
-    whole, folder = tmp_path / "whole", tmp_path / "stopped"
-    whole.mkdir()
-    folder.mkdir()
-    train(FROZEN, whole, World())
-
-    launch(before, lambda world: train(FROZEN, folder, world, Watcher(stop_after=7)))
-    assert states.load(folder / STATE).progress.epoch == 1
-    assert launch(after, lambda world: train(FROZEN, folder, world, resume=True)) == [True] * after
-    assert difference(weights(whole), weights(folder)) < 1e-6
+def test_a_stopped_run_goes_on_with_another_number_of_processes(
+    tmp_path: Path, alone: Alone, before: int, after: int
+) -> None:
+    launch(before, lambda world: train(FROZEN, tmp_path, world, Watcher(stop_after=7)))
+    assert states.load(tmp_path / STATE).progress.epoch == 1
+    assert launch(after, lambda world: train(FROZEN, tmp_path, world, resume=True)) == [True] * after
+    whole, _ = alone(FROZEN)
+    assert difference(weights(whole), weights(tmp_path)) < 1e-6
 
 
-def test_every_process_has_the_losses_of_the_whole_batch(tmp_path: Path) -> None:
-    alone = Watcher()
-    train(FROZEN, tmp_path, World(), alone)
-
+def test_every_process_has_the_losses_of_the_whole_batch(tmp_path: Path, alone: Alone) -> None:
     def work(world: World) -> list[float]:
         watcher = Watcher()
         train(FROZEN, tmp_path, world, watcher)
@@ -144,7 +154,8 @@ def test_every_process_has_the_losses_of_the_whole_batch(tmp_path: Path) -> None
 
     first, second = launch(2, work)
     assert first == second
-    assert first == pytest.approx(alone.losses, rel=1e-4)
+    _, losses = alone(FROZEN)
+    assert first == pytest.approx(losses, rel=1e-4)
 
 
 def test_with_free_statistics_each_process_has_its_own_and_the_first_ones_are_saved(tmp_path: Path) -> None:

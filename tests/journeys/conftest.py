@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from torch import nn
 
 from posehg import checkpoints, images
@@ -44,6 +47,14 @@ class Run:
 Posehg = Callable[..., Run]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _commands_made_once() -> Iterator[None]:
+    """typer makes all commands of its annotations whenever it is called: more work than most calls."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
+
+
 @pytest.fixture
 def posehg(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Posehg:
     """posehg with these arguments, in this process."""
@@ -67,7 +78,14 @@ def real_posehg() -> Callable[..., subprocess.Popen[bytes]]:
 
     def start(*arguments: object) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "posehg", *map(str, arguments)]
-        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # A shell lets what it starts in the background ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+        )
 
     return start
 

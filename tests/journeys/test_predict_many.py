@@ -19,7 +19,7 @@ import pytest
 
 from posehg import images
 from posehg.outputs import image as pictures
-from tests import stubs
+from tests import forks, stubs
 from tests.journeys.conftest import Posehg
 from tests.journeys.test_predict import records
 
@@ -234,14 +234,12 @@ def test_results_below_the_inputs_are_not_looked_at_again(posehg: Posehg, square
     assert files_below(tree / "out") == before
 
 
-def test_standard_output_gets_what_could_be_done(
-    real_posehg: Callable[..., subprocess.Popen[bytes]], model: Path, photo: Path
-) -> None:
-    missing = photo.with_name("missing.png")
-    process = real_posehg("predict", photo, missing, "--whole", "--model", model, "--out", "-", "--save", "json")
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == 3
-    assert [bool(record["error"]) for record in records(out.decode())] == [False, True]
+def test_standard_output_gets_what_could_be_done(model: Path, photo: Path) -> None:
+    given = (photo, photo.with_name("missing.png"))
+    options = ("--whole", "--model", model, "--out", "-", "--save", "json")
+    run = forks.run("predict", *given, *options, environment=os.environ)
+    assert run.returncode == 3
+    assert [bool(record["error"]) for record in records(run.stdout)] == [False, True]
 
 
 def test_crops_are_told_by_the_names_that_they_have(
@@ -387,17 +385,15 @@ def test_standard_output_takes_a_picture(
     assert images.read_bytes(Binary.buffer.getvalue(), "stdout").shape == images.read(photo).shape
 
 
-@pytest.mark.parametrize(("kind", "first"), [("json", b'{"posehg"'), ("csv", b"source,frame"), ("coco", b"[\n{")])
-def test_standard_output_takes_one_file_of_all(
-    real_posehg: Callable[..., subprocess.Popen[bytes]], model: Path, photo: Path, kind: str, first: bytes
-) -> None:
+@pytest.mark.parametrize(("kind", "first"), [("json", '{"posehg"'), ("csv", "source,frame"), ("coco", "[\n{")])
+def test_standard_output_takes_one_file_of_all(model: Path, photo: Path, kind: str, first: str) -> None:
     shutil.copy(photo, photo.with_name("second.png"))
-    process = real_posehg("predict", photo.parent, "--whole", "--model", model, "--out", "-", "--save", kind)
-    out, err = process.communicate(timeout=120)
-    assert (process.returncode, err) == (0, b"")
-    assert out.startswith(first)
-    assert out.count(b"photo.png") >= 1
-    assert out.count(b"second.png") >= 1
+    options = ("--whole", "--model", model, "--out", "-", "--save", kind)
+    run = forks.run("predict", photo.parent, *options, environment=os.environ)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.startswith(first)
+    assert run.stdout.count("photo.png") >= 1
+    assert run.stdout.count("second.png") >= 1
 
 
 @pytest.mark.parametrize(

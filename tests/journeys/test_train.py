@@ -1,4 +1,4 @@
-"""posehg train, as a user runs it: its options in this process, signals in one of its own."""
+"""posehg train, as a user runs it: in this process, but for signals and a whole run, which have one of their own."""
 
 from __future__ import annotations
 
@@ -23,19 +23,14 @@ from posehg.cli.progress import TrainingProgress
 from posehg.training import state as states
 from posehg.training.config import RATES, TrainConfig
 from posehg.training.state import Progress
-from tests import toy
+from tests import forks, toy
 from tests.journeys.conftest import Posehg
 
-ROOT = Path(__file__).parents[2]
 TINY = (
     *("--dataset", "synthetic", "--limit", "4", "--stacks", "1", "--features", "8", "--stem", "8-8-8", "--depth", "2"),
     *("--input-size", "64", "--loss", "cross-entropy", "--batch", "2", "--seed", "3", "--device", "cpu"),
 )
 EPOCHS = 4  # of two steps
-
-
-def command(*options: object) -> list[str]:
-    return [sys.executable, "-m", "posehg", "train", *map(str, options)]
 
 
 def environment() -> dict[str, str]:
@@ -44,24 +39,24 @@ def environment() -> dict[str, str]:
 
 
 def train(*options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*options), cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    return forks.run("train", *options, environment=environment())
 
 
 @contextmanager
-def started(*options: object) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(command(*options), cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True)
+def started(*options: object) -> Iterator[forks.Fork]:
+    process = forks.start("train", *options, environment=environment())
     try:
         yield process
     finally:
-        process.kill()
+        process.send_signal(signal.SIGKILL)
         process.communicate()
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+def wait_for(path: Path, process: forks.Fork) -> None:
     end = time.monotonic() + 300
-    while not path.exists() and process.poll() is None and time.monotonic() < end:
+    while not path.exists() and process.returncode is None and time.monotonic() < end:
         time.sleep(0.01)
-    assert path.exists(), process.communicate()[1] if process.poll() is not None else "It takes too long."
+    assert path.exists(), process.communicate()[1] if process.returncode is not None else "It takes too long."
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -96,7 +91,7 @@ def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(undisturbed: Path,
         wait_for(tmp_path / "state.pt", process)
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()
     resumed = train("--resume", "--out", tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     for model in ("last.safetensors", "best.safetensors"):
@@ -118,42 +113,41 @@ def test_a_run_that_is_asked_to_end_saves_and_says_how_to_go_on(tmp_path: Path, 
     before = (out / "metrics.csv").read_text()
     with started("--resume", "--out", out) as process:
         end = time.monotonic() + 300
-        while (out / "metrics.csv").read_text() == before and process.poll() is None and time.monotonic() < end:
+        while (out / "metrics.csv").read_text() == before and process.returncode is None and time.monotonic() < end:
             time.sleep(0.01)
     assert (out / "metrics.csv").read_text().startswith(before)
 
 
 @pytest.mark.slow
-def test_a_finished_run_is_neither_begun_anew_nor_changed(undisturbed: Path) -> None:
+def test_a_finished_run_is_neither_begun_anew_nor_changed(posehg: Posehg, undisturbed: Path) -> None:
     before = snapshot(undisturbed)
-    again = train(*TINY, "--out", undisturbed)
-    assert again.returncode == 2
-    assert "--resume" in again.stderr
-    assert "--overwrite" in again.stderr
+    again = posehg("train", *TINY, "--out", undisturbed)
+    assert again.code == 2
+    assert "--resume" in again.err
+    assert "--overwrite" in again.err
     assert snapshot(undisturbed) == before
 
 
 @pytest.mark.slow
-def test_a_finished_run_may_be_made_longer(undisturbed: Path, tmp_path: Path) -> None:
+def test_a_finished_run_may_be_made_longer(posehg: Posehg, undisturbed: Path, tmp_path: Path) -> None:
     longer = tmp_path / "longer"
     shutil.copytree(undisturbed, longer)
-    done = train("--resume", "--out", longer, "--epochs", EPOCHS + 1)
-    assert done.returncode == 0, done.stderr
+    done = posehg("train", "--resume", "--out", longer, "--epochs", EPOCHS + 1)
+    assert done.code == 0, done.err
     assert len((longer / "metrics.csv").read_text().splitlines()) == 1 + EPOCHS + 1
 
 
 @pytest.mark.slow
-def test_a_resumed_run_keeps_its_options(undisturbed: Path) -> None:
+def test_a_resumed_run_keeps_its_options(posehg: Posehg, undisturbed: Path) -> None:
     before = snapshot(undisturbed)
-    again = train("--resume", "--out", undisturbed, "--features", 8, "--batch", 3)
-    assert again.returncode == 2
-    assert "its batch is 2" in again.stderr
+    again = posehg("train", "--resume", "--out", undisturbed, "--features", 8, "--batch", 3)
+    assert again.code == 2
+    assert "its batch is 2" in again.err
     assert snapshot(undisturbed) == before
-    agreeing = train("--resume", "--out", undisturbed, "--features", 8, "--save-minutes", 3)
-    assert agreeing.returncode == 0, agreeing.stderr
+    agreeing = posehg("train", "--resume", "--out", undisturbed, "--features", 8, "--save-minutes", 3)
+    assert agreeing.code == 0, agreeing.err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
@@ -163,12 +157,12 @@ def test_a_resumed_run_keeps_its_options(undisturbed: Path) -> None:
     ],
 )
 def test_a_mistake_is_explained_and_leaves_nothing_behind(
-    tmp_path: Path, options: tuple[object, ...], code: int, said: str
+    posehg: Posehg, tmp_path: Path, options: tuple[object, ...], code: int, said: str
 ) -> None:
-    done = train(*options, "--out", tmp_path / "run")
-    assert done.returncode == code
-    assert "Traceback" not in done.stderr
-    assert re.search(said, done.stderr)
+    done = posehg("train", *options, "--out", tmp_path / "run")
+    assert done.code == code
+    assert "Traceback" not in done.err
+    assert re.search(said, done.err)
     assert not (tmp_path / "run").exists()
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from posehg.checkpoints import Checkpoint
 from posehg.config import ModelConfig
 from posehg.inference import devices
 from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Precision, Run
-from posehg.network import Residual, Stack, StackedHourglass
+from posehg.network import folded
 
 _KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -54,23 +50,3 @@ def of(checkpoint: Checkpoint, run: Run = AS_IT_SUITS) -> Torch:
     if run.threads:
         devices.use_threads(run.threads)
     return Torch(checkpoint.config, folded(checkpoint.network()), run.device, run.precision)
-
-
-def folded(network: StackedHourglass) -> StackedHourglass:
-    """The same without the BatchNorms that follow a convolution, which does their work with other weights.
-
-    Each saves a pass over the features. A residual's first BatchNorm follows a sum, and stays.
-    """
-    network = deepcopy(network).eval()
-    for module in network.modules():
-        if isinstance(module, Residual):
-            module.conv1, module.bn2 = _fused(module.conv1, module.bn2)
-            module.conv2, module.bn3 = _fused(module.conv2, module.bn3)
-        elif isinstance(module, Stack):
-            module.linear[0], module.linear[1] = _fused(module.linear[0], module.linear[1])
-    network.stem[0], network.stem[1] = _fused(network.stem[0], network.stem[1])
-    return network
-
-
-def _fused(convolution: nn.Module, norm: nn.Module) -> tuple[Any, Any]:
-    return fuse_conv_bn_eval(convolution, norm), nn.Identity()  # type: ignore[type-var,arg-type]

@@ -1,0 +1,9 @@
+"""A program that joins the others of its launch and leaves them without a word."""
+
+import os
+
+from posehg import processes
+
+if __name__ == "__main__":
+    with processes.joined("cpu"):
+        os._exit(9)
