@@ -16,8 +16,8 @@ Precision = Literal["fp32", "fp16", "int8"]
 class Form:
     """precision: of the weights and products. decoder: where given, the graph reads joints off the heatmaps itself.
 
-    dynamic_size: pictures of any size that the network can take, and not of its own only; any number of pictures at once
-    is taken in any case. opset: of ONNX; 0: one that most programs know. calibration: crops, RGB (H, W, 3) of the
+    dynamic_size: pictures of any size that the network can take, and not of its own only; any number of them at once is
+    taken in any case. opset: of ONNX; 0: one that most programs know. calibration: crops, RGB (H, W, 3) of the
     network's size, by which int8 finds its ranges.
     """
 
