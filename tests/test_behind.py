@@ -77,9 +77,10 @@ def test_what_the_work_raises_ends_an_endless_block() -> None:
 
 
 def test_a_block_that_is_left_by_an_error_leaves_what_waits_undone() -> None:
-    gate, done = threading.Event(), list[int]()
+    begun, gate, done = threading.Event(), threading.Event(), list[int]()
 
     def first() -> None:
+        begun.set()
         gate.wait(10)
         done.append(1)
 
@@ -87,6 +88,7 @@ def test_a_block_that_is_left_by_an_error_leaves_what_waits_undone() -> None:
         with behind() as later:
             later(first)
             later(partial(done.append, 2))
+            assert begun.wait(10)
             threading.Timer(0.2, gate.set).start()
             raise KeyboardInterrupt
 
