@@ -24,7 +24,7 @@ from posehg import drawing, images
 from posehg.geometry import Box
 from posehg.heatmaps import DECODERS, Decoder
 from posehg.images import Image
-from posehg.inference.engines import Run
+from posehg.inference.engines import PRECISIONS, Precision, Run
 from posehg.inference.estimator import Estimator, opened
 from posehg.inference.finding import How, People, find, heatmaps_of
 from posehg.inference.likeness import THRESHOLD
@@ -45,6 +45,8 @@ def load(
     model: str | os.PathLike[str] = "bundled",
     *,
     device: str = "auto",
+    precision: Precision = "fp32",
+    threads: int = 0,
     flip: bool = True,
     decoder: Decoder = "subpixel",
     batch: int = 0,
@@ -55,16 +57,21 @@ def load(
     model: ``bundled``, the weights that come with posehg; a model's folder or file; ``user/repo[@revision]`` of the
     Hub, an address with a hash, or a name that ``posehg models list`` shows. What was not fetched before is fetched,
     unless offline.
-    device: auto, cpu, cuda, cuda:N or mps. flip: average with the mirrored picture: better, half as fast.
-    decoder: how a joint is read off its heatmap: ``subpixel`` or ``quarter``. batch: crops in one call of the network;
-    0: what suits the device.
+    device: auto, cpu, cuda, cuda:N or mps. precision: of the network's numbers, ``fp32``, ``bf16`` or ``fp16``; a model
+    that was exported keeps its own. threads: of the CPU; 0: as many as suit.
+    flip: average with the mirrored picture: better, half as fast. decoder: how a joint is read off its heatmap:
+    ``subpixel`` or ``quarter``. batch: crops in one call of the network; 0: what suits the device.
     Raises NotAvailable where the model is not there or broken, DeviceError for a device that is not there.
     """
     if decoder not in DECODERS:
         raise ValueError(f"decoder is one of {', '.join(DECODERS)}, not {decoder!r}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, not {precision!r}")
+    if threads < 0:
+        raise ValueError(f"threads is a number of threads, or 0, not {threads}")
     if batch < 0:
         raise ValueError(f"batch is a number of crops, or 0, not {batch}")
-    return Model(opened(os.fspath(model), Run(device), flip, decoder, batch, offline))
+    return Model(opened(os.fspath(model), Run(device, threads, precision), flip, decoder, batch, offline))
 
 
 class Model:

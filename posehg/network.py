@@ -116,7 +116,8 @@ class StackedHourglass(nn.Module):
                 f"The network cannot take an input of {columns} x {rows} pixels.",
                 f"Both sides must be multiples of {self.config.multiple}.",
             )
-        x = self.stem((images - self.mean) / self.std)  # (B, F, H/4, W/4)
+        images = ((images - self.mean) / self.std).to(next(self.stem.parameters()).dtype)
+        x = self.stem(images)  # (B, F, H/4, W/4)
         outputs = []
         for index, stack in enumerate(self.stacks):
             features, heatmaps = stack(x)

@@ -82,6 +82,7 @@ def bench(
     flip: options.Flip = True,
     decoder: options.Decoder = "subpixel",
     device: options.Device = "auto",
+    precision: options.Precision = "fp32",
     batch: Annotated[
         int, typer.Option(min=0, help="Crops in one call of the network (0: as predict).", rich_help_panel="Run")
     ] = 0,
@@ -93,13 +94,15 @@ def bench(
     tells whether predict waits for its network alone, as it should. The limit is a network that consists of matrix
     products only, at the rate that they reach here. Writes nothing.
     """
+    from posehg.inference.engines import Run, opened
     from posehg.inference.speed import Choice
 
     if as_json and as_markdown:
         raise UsageError("--json and --markdown are two forms of the same: give one of them.")
     check_seconds(seconds)
-    choice = Choice(model, device, flip, decoder, batch)
-    result = bench_predict.measured(choice, photo, threads, seconds, offline)
+    choice = Choice(model, flip, decoder, batch, precision)
+    engine = opened(model, Run(device, threads, precision), offline, guard.note)
+    result = bench_predict.measured(engine, choice, photo, seconds)
     if as_json:
         print(bench_predict.line(result, photo, seconds))
     elif as_markdown:

@@ -12,6 +12,7 @@ from posehg.cli import guard
 from posehg.cli.bench_figures import Figures, number
 
 if TYPE_CHECKING:
+    from posehg.inference.engines import Engine
     from posehg.inference.machine import Spread
     from posehg.inference.speed import Choice, Finding, Setting, Speed
 
@@ -26,11 +27,9 @@ _PARTS = {
 _WAYS = {"whole": "--whole", "one": "--people one", "all": "--people all"}
 
 
-def measured(choice: Choice, photo: Path | None, threads: int, seconds: float, offline: bool) -> Speed:
-    from posehg.inference import engines, speed
-    from posehg.inference.engines import Run
+def measured(engine: Engine, choice: Choice, photo: Path | None, seconds: float) -> Speed:
+    from posehg.inference import speed
 
-    engine = engines.opened(choice.model, Run(choice.device, threads), offline, guard.note)
     with TemporaryDirectory(prefix="posehg-") as folder:
         return speed.measure(engine, choice, photo, Path(folder), seconds, guard.note)
 

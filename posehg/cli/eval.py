@@ -38,6 +38,8 @@ def evaluate(
     flip: options.Flip = True,
     decoder: options.Decoder = "subpixel",
     device: options.Device = "auto",
+    precision: options.Precision = "fp32",
+    threads: options.Threads = 0,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -155,4 +157,6 @@ def evaluate(
     if source is not None:
         eval_run.from_file(request, source)
     else:
-        eval_run.from_network(request, model, offline, flip, decoder, device)
+        from posehg.inference.engines import Run
+
+        eval_run.from_network(request, model, offline, flip, decoder, Run(device, threads, precision))

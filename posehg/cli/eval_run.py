@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from posehg.evaluation.prediction_formats.matching import Predictions
     from posehg.evaluation.scoring import Scores
     from posehg.evaluation.submission import Form
+    from posehg.inference.engines import Run
 
 
 # ---- where predictions come from ---------------------------------------------------------------------------------
@@ -31,7 +32,7 @@ def from_network(
     offline: bool,
     flip: bool,
     decoder: Literal["quarter", "subpixel"],
-    device: str,
+    run: Run,
 ) -> None:
     """The figures of a network, which is asked only after all else that can go wrong has been looked at."""
     from posehg import __version__, hub, processes
@@ -40,11 +41,10 @@ def from_network(
     from posehg.files import sha256
     from posehg.hub.files import weights_file
     from posehg.inference import engines
-    from posehg.inference.engines import Run
     from posehg.inference.estimator import Estimator
 
     place = hub.find(model, offline, guard.note)
-    estimator = Estimator(engines.at(place, Run(device)), flip, decoder)
+    estimator = Estimator(engines.at(place, run), flip, decoder)
     annotated = _load(request)
     if request.limit:
         annotated = spread(annotated, request.limit)
@@ -60,6 +60,7 @@ def from_network(
         "weights_sha256": weights,
         "flip": flip,
         "decoder": decoder,
+        "precision": run.precision,
         "posehg": __version__,
     }
     with processes.joined(estimator.device) as world, guard.together(world):

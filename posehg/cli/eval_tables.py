@@ -47,6 +47,8 @@ def made(about: Mapping[str, Any]) -> str:
         parts.append("with flip test" if about["flip"] else "without flip test")
     if "decoder" in about:
         parts.append(f"{about['decoder']} decoding")
+    if about.get("precision", "fp32") != "fp32":
+        parts.append(f"computed in {about['precision']}")
     if "people_matched" in about:
         parts.append(f"{about['people_matched']:,} of {about['people']:,} people found are taken for annotated persons")
     if about.get("pictures_left_out"):

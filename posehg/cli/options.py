@@ -48,4 +48,12 @@ Cache = Annotated[
         rich_help_panel="Data",
     ),
 ]
+Precision = Annotated[
+    Literal["fp32", "bf16", "fp16"],
+    typer.Option(
+        help="Of the network's numbers: bf16 is quicker on the newest processors and on GPUs, and less exact. A model "
+        "that was exported keeps its own.",
+        rich_help_panel=_MODEL,
+    ),
+]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads (0: torch decides).", rich_help_panel="Run")]

@@ -158,6 +158,7 @@ def predict(
     flip: options.Flip = True,
     decoder: options.Decoder = "subpixel",
     device: options.Device = "auto",
+    precision: options.Precision = "fp32",
     batch: Annotated[
         int, typer.Option(min=0, help="Crops looked at together (0: what suits the device).", rich_help_panel="Run")
     ] = 0,
@@ -170,8 +171,10 @@ def predict(
 
     Several processes share the photos: torchrun --nproc-per-node NUMBER -m posehg predict ...
     """
+    from posehg.cli import guard, predict_run
     from posehg.cli import predict_request as request
-    from posehg.cli import predict_run
+    from posehg.inference.engines import Run
+    from posehg.inference.estimator import opened
 
     drawing = request.Drawing(threshold, style, background, labels, side_by_side, heatmaps)
     output = request.Output(out, save, json, overwrite, skip_existing, fail_if_empty)
@@ -179,5 +182,5 @@ def predict(
     video = request.Video(start, end, rescan, smooth == "one-euro")
     with TemporaryDirectory(prefix="posehg-") as scratch:
         prepared = request.prepared(inputs, recursive, output, whom, drawing, video, model, Path(scratch))
-        estimator = request.estimator(model, offline, device, flip, decoder, batch, threads)
+        estimator = opened(model, Run(device, threads, precision), flip, decoder, batch, offline, guard.note)
         predict_run.run(prepared, estimator)

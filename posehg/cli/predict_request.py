@@ -18,8 +18,6 @@ from posehg.errors import UsageError
 from posehg.files import naming
 from posehg.geometry import Box
 from posehg.inference import detector as detectors
-from posehg.inference.engines import Run
-from posehg.inference.estimator import Estimator, opened
 from posehg.inference.finding import How
 from posehg.inference.tracking import Following
 from posehg.inputs import Source, boxes, expand
@@ -79,18 +77,6 @@ class Request:
     shown: Shown
     span: Span
     fail_if_empty: bool = False
-
-
-def estimator(
-    model: str,
-    offline: bool,
-    device: str,
-    flip: bool,
-    decoder: Literal["quarter", "subpixel"],
-    batch: int,
-    threads: int,
-) -> Estimator:
-    return opened(model, Run(device, threads), flip, decoder, batch, offline, guard.note)
 
 
 def prepared(

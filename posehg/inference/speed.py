@@ -22,7 +22,7 @@ from posehg.geometry import Affine, Box
 from posehg.heatmaps import Decoder
 from posehg.images import Image
 from posehg.inference.devices import wait
-from posehg.inference.engines import Engine
+from posehg.inference.engines import Engine, Precision
 from posehg.inference.estimator import Estimator, Maps, View
 from posehg.inference.everybody import Scan
 from posehg.inference.finding import How, find
@@ -49,7 +49,6 @@ ROUNDS = 5
 
 _LEAST = 3
 """Of what is measured there are at least so many, however long one takes."""
-_PRECISION = "fp32"
 _SOMEBODY = 3
 """The seed of a person who stands with raised arms."""
 
@@ -61,10 +60,10 @@ class Choice:
     """What is to predict. model: its name, for the report. batch: crops in one call of the network; 0: as predict."""
 
     model: str
-    device: str = "auto"
     flip: bool = True
     decoder: Decoder = "subpixel"
     batch: int = 0
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True)
@@ -198,7 +197,7 @@ def measure(
         parts={name: Times.of(values) for name, values in zip(PARTS, zip(*rounds, strict=True), strict=True)},
         together=Times.of([sum(laps) for laps in rounds]),
         flop=_flop(estimator.config) * (2 if estimator.flip else 1),
-        products=product_rate(torch.device(engine.device), _PRECISION, seconds),
+        products=product_rate(torch.device(engine.device), choice.precision, seconds),
         findings=findings,
         folder=folder_speed,
     )
@@ -230,7 +229,7 @@ def _setting(choice: Choice, estimator: Estimator, image: Image) -> Setting:
         batch=estimator.batch,
         device=engine.device,
         hardware=name_of(torch.device(engine.device)),
-        precision=_PRECISION,
+        precision=choice.precision,
         threads=torch.get_num_threads(),
         engine=engine.name,
         picture=(image.shape[0], image.shape[1]),

@@ -1,6 +1,6 @@
 """What runs a network: torch, or another program where the network was exported to a file of that program's."""
 
-from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Run
+from posehg.inference.engines.engine import AS_IT_SUITS, PRECISIONS, Engine, Precision, Run
 from posehg.inference.engines.opening import at, opened
 
-__all__ = ["AS_IT_SUITS", "Engine", "Run", "at", "opened"]
+__all__ = ["AS_IT_SUITS", "PRECISIONS", "Engine", "Precision", "Run", "at", "opened"]

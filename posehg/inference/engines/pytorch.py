@@ -10,23 +10,20 @@ from torch import Tensor, nn
 from posehg.checkpoints import Checkpoint
 from posehg.config import ModelConfig
 from posehg.inference import devices
-from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Precision, Run
+from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Run
 from posehg.network import folded
 
-_KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_KINDS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Torch(Engine):
     """A network in this process. It is moved to the device, and not changed otherwise."""
 
-    def __init__(
-        self, config: ModelConfig, network: nn.Module, device: str = "auto", precision: Precision = "fp32"
-    ) -> None:
+    def __init__(self, config: ModelConfig, network: nn.Module, device: str = "auto") -> None:
         """Raises DeviceError for a device that is not there."""
         self.config = config
         self._device = devices.resolve(device)
         self.device, self.name = str(self._device), f"torch {torch.__version__}"
-        self._kind = _KINDS[precision]
         self.network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
@@ -34,8 +31,7 @@ class Torch(Engine):
         # (B, H, W, 3) in memory is what torch calls channels last, in which convolutions are quickest.
         batch = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float() / 255
         self.network.eval()
-        with torch.autocast(self._device.type, self._kind, enabled=self._kind != torch.float32):
-            output: Tensor = self.network(batch)[-1]
+        output: Tensor = self.network(batch)[-1]
         return output.float()
 
     def ran_out(self, error: Exception) -> bool:
@@ -49,4 +45,8 @@ def of(checkpoint: Checkpoint, run: Run = AS_IT_SUITS) -> Torch:
     """
     if run.threads:
         devices.use_threads(run.threads)
-    return Torch(checkpoint.config, folded(checkpoint.network()), run.device, run.precision)
+    network = folded(checkpoint.network())
+    if run.precision != "fp32":
+        for part in network.children():  # what brings the picture to the network's mean stays exact
+            part.to(_KINDS[run.precision])
+    return Torch(checkpoint.config, network, run.device)
