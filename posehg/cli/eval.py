@@ -81,6 +81,14 @@ def evaluate(
     joints: Annotated[
         bool, typer.Option("--joints", help="Print every joint too, with its labels.", rich_help_panel=_METRICS)
     ] = False,
+    breakdown: Annotated[
+        bool,
+        typer.Option(
+            "--breakdown",
+            help="Print also how right people are who stand, lie and are upside down, and joints of each score.",
+            rich_help_panel=_METRICS,
+        ),
+    ] = False,
     minimum: Annotated[
         float | None,
         typer.Option(
@@ -146,6 +154,7 @@ def evaluate(
         thresholds=tuple(dict.fromkeys(threshold or ())),
         bootstrap=bootstrap,
         joints=joints,
+        breakdown=breakdown,
         minimum=minimum,
         report=report,
         worst=worst,

@@ -15,8 +15,8 @@ from posehg.errors import NotAvailable, UsageError
 if TYPE_CHECKING:
     from posehg.evaluation.scoring import Choice, Options
 
-_NETWORK = ("--model", "--offline", "--flip", "--decoder", "--device")
-_DISTANCES = ("--threshold", "--joints", "--bootstrap", "--worst", "--curve")
+_NETWORK = ("--model", "--offline", "--flip", "--decoder", "--device", "--precision", "--threads")
+_DISTANCES = ("--threshold", "--joints", "--breakdown", "--bootstrap", "--worst", "--curve")
 _SCORES = ("--metric", "--min", "--report", "--sheet", *_DISTANCES)
 _RESAMPLES = (100, 100_000)
 
@@ -36,6 +36,7 @@ class Request:
     thresholds: tuple[float, ...]
     bootstrap: int
     joints: bool
+    breakdown: bool
     minimum: float | None
     report: Path | None
     worst: int
@@ -46,7 +47,7 @@ class Request:
     def options(self) -> Options:
         from posehg.evaluation.scoring import Options
 
-        return Options(self.metric, self.thresholds, self.bootstrap)
+        return Options(self.metric, self.thresholds, self.bootstrap, self.breakdown)
 
 
 def check_resamples(count: int) -> None:

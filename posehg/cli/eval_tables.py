@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table as Printed
 
     from posehg.datasets import Dataset
+    from posehg.evaluation.breakdown import Breakdown
     from posehg.evaluation.compare import Comparison
     from posehg.evaluation.oks import OksScores
     from posehg.evaluation.scoring import Figure, Metric, Scores, Table
@@ -66,6 +67,8 @@ def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableTy
         yield ""
         if joints:
             yield from (part for table in own if table.threshold is not None for part in (_joints(table), ""))
+    for breakdown in scores.breakdowns:
+        yield from _taken_apart(breakdown)
     if scores.oks is not None:
         yield from _oks(scores.oks, data, of_boxes=bool(scores.joints))
 
@@ -146,6 +149,17 @@ def _joints(own: Table) -> Printed:
             table.add_row(name, percent(figure.percent), interval(figure), f"{figure.labels:,}")
         table.add_section()
     return table
+
+
+def _taken_apart(breakdown: Breakdown) -> Iterator[RenderableType]:
+    mean = breakdown.mean.removeprefix("mean of ")
+    for heading, parts in ((f"{breakdown.title}, {mean}", breakdown.postures), ("joints of a score", breakdown.scores)):
+        table = _table(heading, percent="percent", labels="labels")
+        for part in parts:
+            table.add_row(part.name, percent(part.percent), f"{part.labels:,}")
+        if parts:
+            yield table
+            yield ""
 
 
 # ---- OKS ---------------------------------------------------------------------------------------------------------

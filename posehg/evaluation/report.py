@@ -8,6 +8,7 @@
     skeleton        name, joints, limbs and torso; joints: those that were predicted
     bootstrap       resamples, interval (95)
     metrics         name, persons (how many can be measured), auc (the range and its steps), tables, distances
+    breakdowns      a metric at its first threshold by posture and by score, where --breakdown was given
     oks             AP, AP50, .. of 0 .. 1, or null
     versions        of posehg, Python and libraries
 
@@ -35,6 +36,7 @@ from posehg import __version__
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.folder import read_json, unreadable
 from posehg.errors import NotAvailable, UsageError
+from posehg.evaluation.breakdown import Breakdown
 from posehg.evaluation.prediction_formats.matching import name_of
 from posehg.evaluation.scoring import Figure, Metric, Scores, Table
 from posehg.files import atomic
@@ -71,6 +73,7 @@ def content(data: Dataset, scores: Scores, predictions: dict[str, Any], command:
         "joints": list(scores.joints),
         "bootstrap": {"resamples": scores.resamples, "interval": 95},
         "metrics": [_metric(metric, scores.tables) for metric in scores.metrics],
+        "breakdowns": [_breakdown(breakdown) for breakdown in scores.breakdowns],
         "oks": None if scores.oks is None else {name: _number(value) for name, value in asdict(scores.oks).items()},
         "versions": versions(),
     }
@@ -109,6 +112,15 @@ def _figure(figure: Figure, skeleton: Skeleton) -> dict[str, Any]:
         "high": _number(figure.high),
         "labels": figure.labels,
     }
+
+
+def _breakdown(breakdown: Breakdown) -> dict[str, Any]:
+    parts = {"postures": breakdown.postures, "scores": breakdown.scores}
+    rows = {
+        name: [{"name": one.name, "labels": one.labels, "percent": _number(one.percent)} for one in some]
+        for name, some in parts.items()
+    }
+    return {"title": breakdown.title, "mean": breakdown.mean, **rows}
 
 
 def _number(value: float) -> float | None:

@@ -15,6 +15,7 @@ from posehg import metrics
 from posehg.datasets.dataset import Dataset
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation import oks
+from posehg.evaluation.breakdown import Breakdown, take_apart
 from posehg.evaluation.oks import OksScores
 from posehg.evaluation.prediction_formats.matching import Predictions, given
 from posehg.evaluation.prediction_formats.run import Detection
@@ -31,13 +32,14 @@ _NOT_IN_PCKH_MEAN = ("pelvis", "thorax")
 class Options:
     """metric: what to compute; auto: PCKh where heads are annotated, and PCK.
 
-    thresholds: of the first metric, in place of its usual ones. resamples: of the bootstrap; 0: no intervals. OKS has
-    neither.
+    thresholds: of the first metric, in place of its usual ones. resamples: of the bootstrap; 0: no intervals.
+    breakdown: whether figures are taken apart by posture and by score. OKS has none of these.
     """
 
     metric: Choice = "auto"
     thresholds: tuple[float, ...] = ()
     resamples: int = 1000
+    breakdown: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,7 @@ class Table:
 class Scores:
     """joints: those that were predicted and that the data set has. resamples: of which the intervals were made.
 
-    lost: how many persons nothing is predicted of.
+    lost: how many persons nothing is predicted of. breakdowns: of each metric at its first threshold, where asked for.
     """
 
     joints: tuple[str, ...]
@@ -98,6 +100,7 @@ class Scores:
     resamples: int
     oks: OksScores | None = None
     lost: int = 0
+    breakdowns: tuple[Breakdown, ...] = ()
 
 
 def score(data: Dataset, predictions: Predictions, options: Options | None = None) -> Scores:
@@ -117,7 +120,8 @@ def score(data: Dataset, predictions: Predictions, options: Options | None = Non
     thresholds = [options.thresholds or measures[0].thresholds, *(measure.thresholds for measure in measures[1:])]
     measured = [_measured(data, predictions, *both) for both in zip(measures, thresholds, strict=True)]
     tables = [table for metric in measured for table in tabulate(metric, options.resamples)]
-    return Scores(joints, tuple(measured), tuple(tables), options.resamples, lost=lost)
+    parts = [_taken_apart(metric, data, predictions) for metric in measured] if options.breakdown else []
+    return Scores(joints, tuple(measured), tuple(tables), options.resamples, lost=lost, breakdowns=tuple(parts))
 
 
 def score_detections(data: Dataset, detections: Sequence[Detection]) -> Scores:
@@ -206,6 +210,13 @@ def _measured(data: Dataset, predictions: Predictions, measure: Measure, thresho
     distances = metrics.normalised_distances(keypoints, truth, units)
     measurable = np.isfinite(metrics.normalised_distances(truth, truth, units)).any(axis=1)
     return Metric(measure, data.skeleton, joints, distances, thresholds, int(measurable.sum()))
+
+
+def _taken_apart(metric: Metric, data: Dataset, predictions: Predictions) -> Breakdown:
+    threshold, truth = metric.thresholds[0], np.stack([person.keypoints for person in data.persons])
+    mean = means(metric.measure, metric.skeleton, metric.joints)[0]
+    values = values_at(metric, threshold)
+    return take_apart(metric.measure.at(threshold), values, mean, truth, predictions.scores, metric.skeleton)
 
 
 def _heads(data: Dataset) -> Array:

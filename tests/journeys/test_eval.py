@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -59,6 +60,20 @@ def columns(text: str) -> dict[str, dict[str, str]]:
         for line in lines
         if len(line) == len(head) + 1 and "@" in line[0]
     }
+
+
+def test_figures_are_taken_apart_when_asked(posehg: Posehg, dots: Path, dots_data: Dataset, tmp_path: Path) -> None:
+    assert "of a score" not in posehg("eval", "--model", dots).out
+    run = posehg("eval", "--model", dots, "--breakdown", "--report", tmp_path / "r.json")
+    assert run.code == 0, run.err
+    assert "0.9 to 1" in run.out
+    assert "upside down" in run.out
+    [pckh, pck] = json.loads((tmp_path / "r.json").read_text())["breakdowns"]
+    assert (pckh["title"], pck["title"]) == ("PCKh@0.5", "PCK@0.2")
+    assert sum(part["labels"] for part in pck["scores"]) == 12
+    refused = posehg("eval", "--model", dots, "--breakdown", "--metric", "oks")
+    assert refused.code == 2
+    assert "--breakdown needs PCK or PCKh" in refused.err
 
 
 def test_joints_are_printed_with_their_labels_when_asked(posehg: Posehg, dots: Path, dots_data: Dataset) -> None:
