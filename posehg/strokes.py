@@ -40,8 +40,9 @@ def paint(canvas: Canvas, strokes: Sequence[Stroke], casing: float, opacity: flo
     for stroke in strokes:
         place = _patch(canvas.shape, stroke.ends, stroke.radius)
         along, coverage = _coverage(place, stroke, stroke.radius)
+        touched = coverage > 0  # of the patch around a slanting line that is a small part
         start, end = stroke.colours
-        _blend(canvas, place, start + (end - start) * along[..., None], coverage)
+        _blend(canvas[place], touched, start + (end - start) * along[touched][:, None], coverage)
 
 
 def _paint_casing(canvas: Canvas, strokes: Sequence[Stroke], casing: float, opacity: float) -> None:
@@ -55,7 +56,7 @@ def _paint_casing(canvas: Canvas, strokes: Sequence[Stroke], casing: float, opac
         _, coverage = _coverage(place, stroke, stroke.radius + casing)
         part = mask[_seen_from(rows.start, place[0]), _seen_from(columns.start, place[1])]
         np.maximum(part, coverage, out=part)
-    _blend(canvas, region, np.zeros(3, dtype=np.float32), mask * np.float32(opacity))
+    _blend(canvas[region], mask > 0, np.zeros(3, dtype=np.float32), mask * np.float32(opacity))
 
 
 def _seen_from(start: int, part: slice) -> slice:
@@ -83,6 +84,7 @@ def _coverage(place: Patch, stroke: Stroke, radius: float) -> tuple[Floats, Floa
     return np.clip(run / max(length, 1e-6), 0, 1), np.clip(radius + 0.5 - distance, 0, 1)
 
 
-def _blend(canvas: Canvas, place: Patch, colour: Floats, opacity: Floats) -> None:
-    below = canvas[place].astype(np.float32)
-    canvas[place] = np.rint(below + (colour - below) * opacity[..., None]).astype(np.uint8)
+def _blend(part: Canvas, touched: NDArray[np.bool_], colour: Floats, opacity: Floats) -> None:
+    """colour: of every touched pixel, (n, 3), or of all, (3,). opacity: (h, w) as the part of the canvas."""
+    below = part[touched].astype(np.float32)
+    part[touched] = np.rint(below + (colour - below) * opacity[touched][:, None]).astype(np.uint8)

@@ -71,12 +71,13 @@ def bench(
     photo: Annotated[
         Path | None, typer.Argument(metavar="PHOTO", help="A picture of the kind that counts; else one is rendered.")
     ] = None,
-    train: Annotated[
-        bool, typer.Option(_TRAIN, help="Measure training instead. Its options: posehg bench --train --help")
-    ] = False,
+    train: Annotated[bool, typer.Option(_TRAIN, help="Measure training instead: see bench --train --help")] = False,
     seconds: Annotated[float, typer.Option(help="How long each measurement lasts.")] = 3.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Markdown that names the machine.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--engines/--no-engines", help="Compare the engines that are installed, too.")
+    ] = True,
     model: options.Model = "bundled",
     offline: options.Offline = False,
     flip: options.Flip = True,
@@ -92,20 +93,26 @@ def bench(
 
     The parts are those of one crop of one picture. The searches look at many crops of it, and say how many. The folder
     tells whether predict waits for its network alone, as it should. The limit is a network that consists of matrix
-    products only, at the rate that they reach here. Writes nothing.
+    products only, at the rate that they reach here. At last the network is measured in each program that is installed
+    and can run it (torch, onnxruntime, OpenVINO), beside torch as ports of the paper's code use it. Writes nothing.
     """
-    from posehg.inference.engines import Run, opened
+    from posehg import hub
+    from posehg.cli import bench_engines
+    from posehg.inference import engines
+    from posehg.inference.engines import Run
     from posehg.inference.speed import Choice
 
     if as_json and as_markdown:
         raise UsageError("--json and --markdown are two forms of the same: give one of them.")
     check_seconds(seconds)
-    choice = Choice(model, flip, decoder, batch, precision)
-    engine = opened(model, Run(device, threads, precision), offline, guard.note)
-    result = bench_predict.measured(engine, choice, photo, seconds)
+    run = Run(device, threads, precision)
+    place = hub.find(model, offline, guard.note)
+    engine = engines.at(place, run, guard.note)
+    result = bench_predict.measured(engine, Choice(model, flip, decoder, batch, precision), photo, seconds)
+    others = bench_engines.compared(place, run, seconds) if compare else []
     if as_json:
-        print(bench_predict.line(result, photo, seconds))
+        print(bench_predict.line(result, others, photo, seconds))
     elif as_markdown:
-        print("\n".join(bench_predict.markdown(result)))
+        print("\n".join(bench_predict.markdown(result, others)))
     else:
-        bench_predict.show(result, photo)
+        bench_predict.show(result, others, photo)

@@ -8,10 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from posehg.cli import guard
+from posehg.cli import bench_engines, guard
 from posehg.cli.bench_figures import Figures, number
 
 if TYPE_CHECKING:
+    from posehg.inference.comparing import Compared
     from posehg.inference.engines import Engine
     from posehg.inference.machine import Spread
     from posehg.inference.speed import Choice, Finding, Setting, Speed
@@ -34,11 +35,12 @@ def measured(engine: Engine, choice: Choice, photo: Path | None, seconds: float)
         return speed.measure(engine, choice, photo, Path(folder), seconds, guard.note)
 
 
-def line(result: Speed, photo: Path | None, seconds: float) -> str:
+def line(result: Speed, others: list[Compared], photo: Path | None, seconds: float) -> str:
     """Strict JSON in one line; times in milliseconds, but of whole pictures in seconds."""
     from posehg.outputs.json import line as strict
 
-    return strict(_record(result, photo, seconds))
+    engines = bench_engines.record(others, result.limit_of_crop)
+    return strict({**_record(result, photo, seconds), "engines": engines})
 
 
 def _record(result: Speed, photo: Path | None, seconds: float) -> dict[str, Any]:
@@ -74,24 +76,25 @@ def _record(result: Speed, photo: Path | None, seconds: float) -> dict[str, Any]
     }
 
 
-def show(result: Speed, photo: Path | None) -> None:
+def show(result: Speed, others: list[Compared], photo: Path | None) -> None:
     """Lines and tables on stdout."""
     for text in _described(result.setting, photo):
         print(text)
-    for figures in _tables(result, _PARTS):
+    for figures in _tables(result, others, _PARTS):
         guard.show(figures.table())
 
 
-def markdown(result: Speed) -> Iterator[str]:
+def markdown(result: Speed, others: list[Compared]) -> Iterator[str]:
     """Lines: one that names machine and network, and the tables."""
     yield _in_one_sentence(result.setting)
-    for figures in _tables(result, {name: name for name in _PARTS}):
+    for figures in _tables(result, others, {name: name for name in _PARTS}):
         yield ""
         yield from figures.markdown()
 
 
-def _tables(result: Speed, parts: dict[str, str]) -> tuple[Figures, ...]:
-    return _parts(result, parts), _limit(result), _pictures(result), _folder(result)
+def _tables(result: Speed, others: list[Compared], parts: dict[str, str]) -> tuple[Figures, ...]:
+    engines = (bench_engines.figures(others, result.limit_of_crop),) if others else ()
+    return _parts(result, parts), _limit(result), _pictures(result), _folder(result), *engines
 
 
 def _described(setting: Setting, photo: Path | None) -> list[str]:

@@ -16,6 +16,7 @@ from posehg.checkpoints import Checkpoint
 from posehg.config import STRIDE
 from posehg.inference import devices
 from posehg.inference.engines import Engine
+from posehg.inference.engines.pytorch import short_version
 from posehg.inference.estimator import Estimator, View
 
 ROUNDS = 5
@@ -36,7 +37,7 @@ class AsPorts(Engine):
     def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
         self.config = checkpoint.config
         self._device = devices.resolve(device)
-        self.device, self.name = str(self._device), f"torch {torch.__version__}, as ports run it"
+        self.device, self.name = str(self._device), f"torch {short_version()}, as ports run it"
         self._network = checkpoint.network().to(self._device)
 
     @torch.inference_mode()

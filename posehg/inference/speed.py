@@ -152,6 +152,11 @@ class Speed:
         return self.flop / self.products
 
     @property
+    def limit_of_crop(self) -> float:
+        """The same for one crop, without the mirrored one."""
+        return self.limit / 2 if self.setting.flip else self.limit
+
+    @property
     def network_to_limit(self) -> float:
         return self.parts["network"].median / self.limit
 

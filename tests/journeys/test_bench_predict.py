@@ -14,7 +14,7 @@ from tests.journeys.conftest import Posehg
 from tests.stubs import square_photo
 
 PARTS = ("read", "warp", "network", "decode", "draw", "write")
-QUICK = ("--device", "cpu", "--seconds", "0.01")
+QUICK = ("--device", "cpu", "--seconds", "0.01", "--no-engines")
 
 
 @pytest.fixture(autouse=True)
@@ -191,3 +191,34 @@ def test_help_fits_into_80_columns_and_names_the_other_help(posehg: Posehg, monk
     assert max(map(len, run.out.splitlines())) <= 80
     assert "--train --help" in run.out
     assert "--stacks" not in run.out
+
+
+# ---- engines -----------------------------------------------------------------------------------------------------
+
+
+def test_the_engines_that_are_installed_are_compared(posehg: Posehg, model: Path, photo: Path) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    run = posehg("bench", photo, "--model", model, "--seconds", "0.01", "--device", "cpu", "--json")
+    assert run.code == 0, run.err
+    engines = strict(run.out)["engines"]
+    assert [re.sub(r" [0-9.]+[^ ,]*", "", one["name"]) for one in engines][:3] == [
+        "torch, as ports run it",
+        "torch",
+        "onnxruntime",
+    ]
+    assert engines[0]["gain"] == 1
+    assert all(one["apart"] < 0.01 for one in engines)
+    assert all(min(one["alone"], one["together"], one["gain"], one["to_limit"]) > 0 for one in engines)
+
+
+def test_without_onnxruntime_it_is_said_and_torch_is_compared(
+    posehg: Posehg, model: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("posehg.cli.bench_engines.find_spec", lambda name: None)
+    run = posehg("bench", photo, "--model", model, "--seconds", "0.01", "--device", "cpu", "--markdown")
+    assert run.code == 0, run.err
+    assert "onnxruntime is not installed, and is not measured." in run.err
+    table = run.out.split("| engine, ms a crop |")[1].splitlines()
+    assert [line.split(" | ")[0].startswith("| torch ") for line in table[2:4]] == [True, True]
+    assert len(table) == 4

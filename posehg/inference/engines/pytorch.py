@@ -16,6 +16,11 @@ from posehg.network import folded
 _KINDS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def short_version() -> str:
+    """Of torch, without what it was built for."""
+    return torch.__version__.partition("+")[0]
+
+
 class Torch(Engine):
     """A network in this process. It is moved to the device, and not changed otherwise."""
 
@@ -23,7 +28,7 @@ class Torch(Engine):
         """Raises DeviceError for a device that is not there."""
         self.config = config
         self._device = devices.resolve(device)
-        self.device, self.name = str(self._device), f"torch {torch.__version__}"
+        self.device, self.name = str(self._device), f"torch {short_version()}"
         self.network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()

@@ -1,0 +1,85 @@
+"""posehg bench: the engines that are installed, side by side on one network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from posehg.cli import guard
+from posehg.cli.bench_figures import Figures, number
+
+if TYPE_CHECKING:
+    from posehg.checkpoints import Checkpoint
+    from posehg.inference.comparing import Compared
+    from posehg.inference.engines import Engine, Run
+
+_OTHERS = {"onnx": "onnxruntime", "openvino": "openvino"}
+"""Formats, and the program that runs them where it is installed."""
+
+
+def compared(place: Path, run: Run, seconds: float) -> list[Compared]:
+    """Of the model in a folder or file; nothing where that is an exported one, which one engine runs."""
+    from posehg import checkpoints
+    from posehg.inference import engines
+
+    if engines.is_exported(place):
+        return []
+    return _compared(checkpoints.load(place), run, seconds)
+
+
+def _compared(checkpoint: Checkpoint, run: Run, seconds: float) -> list[Compared]:
+    """On somebody who is rendered. The first is torch as ports use it."""
+    from posehg.datasets import synthetic
+    from posehg.geometry import Box
+    from posehg.inference.comparing import AsPorts, compare
+    from posehg.inference.engines import pytorch
+    from posehg.inference.estimator import View
+
+    rows, columns = checkpoint.config.input_size
+    image = synthetic.render(3, max(rows, columns))[0]
+    with TemporaryDirectory(prefix="posehg-") as folder:
+        engines = [AsPorts(checkpoint, run.device), pytorch.of(checkpoint, run)]
+        engines += _exported(checkpoint, run, Path(folder)) if engines[0].on_cpu else []
+        guard.note(f"Measuring {len(engines)} engines")
+        return compare(engines, View(image, Box(0, 0, image.shape[1], image.shape[0])), seconds)
+
+
+def _exported(checkpoint: Checkpoint, run: Run, folder: Path) -> Iterator[Engine]:
+    from posehg.exporters import EXPORTERS, writing
+    from posehg.exporters.form import Form
+    from posehg.inference import engines
+
+    for format, program in _OTHERS.items():
+        if find_spec(program) is None:
+            guard.note(f"{program} is not installed, and is not measured.")
+            continue
+        guard.note(f"Exporting for {program}")
+        exporter = EXPORTERS[format]
+        out = folder / f"{format}{exporter.suffix}"
+        writing.write(checkpoint, exporter, out, Form())
+        yield engines.at(out, run)
+
+
+def figures(compared: list[Compared], limit: float) -> Figures:
+    """limit: seconds of a network that consisted of matrix products only."""
+    headings = ("engine, ms a crop", "alone", "together", "batch", "times as fast", "/ limit", "joints apart, px")
+    rows = [
+        (
+            *(one.name, _ms(one.alone), _ms(one.together), str(one.batch)),
+            *(f"{one.gain:.2f}", f"{one.best / limit:.2f}", f"{one.apart:.4f}"),
+        )
+        for one in compared
+    ]
+    return Figures(headings, rows)
+
+
+def record(compared: list[Compared], limit: float) -> list[dict[str, Any]]:
+    return [{**asdict(one), "to_limit": one.best / limit} for one in compared]
+
+
+def _ms(seconds: float) -> str:
+    return number(1000 * seconds)
