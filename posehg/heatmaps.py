@@ -54,7 +54,8 @@ def decode(heatmaps: Array, decoder: Decoder = "quarter") -> tuple[Array, Array]
     columns = heatmaps.shape[-1]
     flat = heatmaps.reshape(*heatmaps.shape[:-2], -1)
     highest = flat.argmax(-1)
-    column, row = highest % columns, highest // columns
+    row = highest // columns
+    column = highest - row * columns
     step = {"quarter": _quarter, "subpixel": _vertex}[decoder]
     along_x = _take(heatmaps, row[..., None, None], -2)[..., 0, :]  # (..., w)
     along_y = _take(heatmaps, column[..., None, None], -1)[..., 0]  # (..., h)
@@ -150,8 +151,11 @@ def _library(array: Array) -> Any:
 
 
 def _take(array: Array, index: Array, axis: int) -> Array:
-    library = _library(array)
-    return (library.take_along_axis if library is np else library.take_along_dim)(array, index, axis)
+    if isinstance(array, np.ndarray):
+        return np.take_along_axis(array, index, axis)
+    shape = [*array.shape]
+    shape[axis] = index.shape[axis]
+    return array.gather(axis, index.expand(shape))  # take_along_dim would fix the batch of an exported graph
 
 
 def _at(line: Array, index: Array) -> Array:

@@ -80,10 +80,12 @@ def _of_alias(model: str, alias: Alias) -> tuple[dict[str, Any], Iterator[tuple[
 
 def _read(path: Path) -> _Facts:
     from posehg.files import sha256
-    from posehg.hub import header
+    from posehg.hub import header, onnx_file
     from posehg.hub.files import weights_file
 
     file = weights_file(path)
+    if onnx_file.recognises(file):
+        return _exported(file)
     if not header.is_ours(path):
         return _converted(path, file)
     found = header.read(file)
@@ -91,6 +93,22 @@ def _read(path: Path) -> _Facts:
     config, storage = header.config(path), tuple(found.storage)
     problem = _problem(path)
     return _Facts(path, file, size, digest, found.parameters, storage, config, problem)
+
+
+def _exported(file: Path) -> _Facts:
+    """Of an ONNX file, which says all of it itself."""
+    from posehg.config import KEY
+    from posehg.files import sha256
+    from posehg.hub import configs, onnx_file
+
+    found = onnx_file.read(file)
+    texts = found.metadata
+    if KEY not in texts:
+        raise NotAvailable(f"{file} was not exported by posehg.", "Export the model: posehg export MODEL")
+    config, parameters = json.loads(configs.of(file, texts[KEY]).to_json()), texts.get("parameters", "")
+    storage = (f"ONNX of opset {found.opset}, {texts.get('precision', 'fp32')}",)
+    count = int(parameters) if parameters.isascii() and parameters.isdigit() else 0
+    return _Facts(file, file, file.stat().st_size, sha256(file), count, storage, config)
 
 
 def _problem(path: Path) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from posehg.heatmaps import Decoder
-from posehg.images import Image
+if TYPE_CHECKING:
+    from posehg.heatmaps import Decoder
+    from posehg.images import Image
 
 Precision = Literal["fp32", "fp16", "int8"]
 

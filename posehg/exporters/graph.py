@@ -21,19 +21,23 @@ class Graph(nn.Module):
     """images (B, 3, H, W), RGB in 0 .. 1 -> heatmaps (B, J, H/4, W/4) of the last stack in 0 .. 1, all float32.
 
     decoder: where given, keypoints (B, J, 2) and scores (B, J) as well: x and y in pixels of the image, the centre of
-    the top-left one being (0, 0). The mirrored crop is not averaged: that is two calls.
+    the top-left one being (0, 0). The mirrored crop is not averaged: that is two calls. half: the network's weights and
+    products are float16; what is made of its output is not.
     """
 
-    def __init__(self, checkpoint: Checkpoint, decoder: Decoder | None = None) -> None:
+    def __init__(self, checkpoint: Checkpoint, decoder: Decoder | None = None, half: bool = False) -> None:
         super().__init__()
         self.network, self.config, self.decoder = folded(checkpoint.network()), checkpoint.config, decoder
+        self.half_network = half
+        if half:
+            self.network.half()
 
     @property
     def outputs(self) -> tuple[str, ...]:
         return OUTPUTS if self.decoder else OUTPUTS[:1]
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
-        maps: Tensor = self.network(images)[-1]
+        maps: Tensor = self.network(images.half())[-1].float() if self.half_network else self.network(images)[-1]
         if self.config.output == "logits":
             maps = heatmaps.from_logits(maps, self.config.sigma)
         if self.decoder is None:

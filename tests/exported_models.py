@@ -1,0 +1,81 @@
+"""Networks to be exported, what torch itself says of them, and what a new process makes of the exported file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from posehg.checkpoints import Checkpoint
+from posehg.config import HourglassConfig, ModelConfig
+from posehg.exporters.graph import Graph
+from posehg.network import StackedHourglass
+from posehg.skeletons import FLIC, LSP, Skeleton
+
+H, W = 32, 48
+BATCHES = (1, 2, 3, 5)
+SIZES = ((16, 80), (64, 16), (16, 16))
+"""Other than their own, down to the smallest."""
+
+
+def _model(skeleton: Skeleton, stacks: int, seed: int, sharpness: float) -> Checkpoint:
+    """With statistics and weights such as a network has after training. sharpness: of its last layer's output."""
+    random = torch.Generator().manual_seed(seed)
+    config = HourglassConfig(len(skeleton.joints), stacks=stacks, features=14, depth=2, stem=(6, 10, 12))
+    state = StackedHourglass(config).state_dict()
+    for name, value in state.items():
+        if value.is_floating_point():
+            value.copy_(torch.rand(value.shape, generator=random) - (0 if "var" in name else 0.5) + 0.05)
+    state[f"stacks.{stacks - 1}.heatmaps.weight"] *= sharpness
+    return Checkpoint(ModelConfig(config, skeleton, (H, W), offset=0.25 if stacks == 1 else 0), state)
+
+
+def two_stacks() -> Checkpoint:
+    made = _model(FLIC, 2, 3, 30)
+    return Checkpoint(replace(made.config, output="logits"), made.state)
+
+
+def one_stack() -> Checkpoint:
+    return _model(LSP, 1, 5, 1)
+
+
+MODELS = {"two stacks, logits": two_stacks, "one stack, 14 joints": one_stack}
+
+
+def crops(count: int, size: tuple[int, int] = (H, W)) -> np.ndarray:
+    return np.random.default_rng(count).integers(0, 256, (count, *size, 3), dtype=np.uint8)
+
+
+def expected(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """heatmaps, keypoints and scores of the graph, as torch runs it."""
+    images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        return tuple(value.numpy() for value in Graph(checkpoint, "subpixel").eval()(images))
+
+
+def in_a_new_process(statements: str, *arguments: object, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The statements, with the arguments as the texts in ``arguments``."""
+    script = f"import sys\narguments = sys.argv[1:]\n{statements}"
+    import os
+
+    environment = {**os.environ, **({"HOME": str(home)} if home else {})}
+    root = Path(__file__).parent.parent
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=120)
+
+
+ASK = """
+import numpy as np
+from pathlib import Path
+from posehg.inference import engines
+folder, *files = map(Path, arguments)
+for number, file in enumerate(files):
+    engine = engines.at(file, engines.Run("cpu", threads=1))
+    for crops in sorted(folder.glob("crops-*.npy")):
+        np.save(folder / f"maps-{number}-{crops.stem}.npy", np.asarray(engine(np.load(crops))))
+"""
+"""A new process's answers, about all crops in a folder."""
