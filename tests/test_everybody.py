@@ -17,9 +17,9 @@ from posehg.images import Image
 from posehg.inference import engines
 from posehg.inference.engines import Run
 from posehg.inference.estimator import Estimator
-from posehg.inference.everybody import Scan, everybody
+from posehg.inference.everybody import Scan, clearness, everybody
 from posehg.inference.likeness import similarity
-from posehg.inference.people import prominence, windows_of
+from posehg.inference.people import windows_of
 from tests import stubs
 from tests.stubs import SQUARE, Square, square_photo, tiny
 
@@ -70,16 +70,16 @@ def test_the_most_prominent_comes_first() -> None:
     photo = row(90, 170, 120, 100)
     poses = everybody(square_estimator(), photo, APART)
     assert [int(pose.keypoints[0, 0] // 320) for pose in poses] == [1, 2, 3, 0]
-    ranks = [prominence(pose, photo, APART.size) for pose in poses]
+    ranks = [clearness(pose, photo, APART.size) for pose in poses]
     assert ranks == sorted(ranks, reverse=True)
 
 
 def test_a_higher_threshold_leaves_out_the_least_prominent() -> None:
     photo = row(90, 170, 120, 100)
     everyone = everybody(square_estimator(), photo, APART)
-    ranks = [prominence(pose, photo, APART.size) for pose in everyone]
+    ranks = [clearness(pose, photo, APART.size) for pose in everyone]
     for count, (above, below) in enumerate(pairwise(ranks), start=1):
-        search = replace(APART, min_prominence=(above + below) / 2)
+        search = replace(APART, min_clearness=(above + below) / 2)
         found = everybody(square_estimator(), photo, search)
         assert [pose.box for pose in found] == [pose.box for pose in everyone[:count]]
 
@@ -97,7 +97,7 @@ def test_a_box_that_is_too_small_is_enlarged() -> None:
     assert pose.box.w == pytest.approx(150 * 1.25, rel=0.1)  # in a box of 0.7 of that the square is cut off
 
 
-@pytest.mark.parametrize("search", [Scan(), replace(APART, min_prominence=0.0)])
+@pytest.mark.parametrize("search", [Scan(), replace(APART, min_clearness=0.0)])
 def test_nobody_is_found_on_an_empty_picture(search: Scan) -> None:
     assert everybody(square_estimator(), blank(240, 320), search) == []
 
@@ -120,7 +120,7 @@ class Constant(nn.Module):
 @pytest.mark.parametrize("size", [(240, 320), (1, 1), (60, 640)])
 def test_nobody_is_found_by_a_network_that_is_never_sure(score: float, size: tuple[int, int]) -> None:
     estimator = stubs.estimator(tiny(SQUARE), network=Constant(score))
-    assert everybody(estimator, blank(*size), replace(Scan(), hint=0.0, min_prominence=0.0)) == []
+    assert everybody(estimator, blank(*size), replace(Scan(), hint=0.0, min_clearness=0.0)) == []
 
 
 class Guesses(nn.Module):
@@ -142,7 +142,7 @@ def test_whatever_the_network_says_the_work_is_bounded_and_nobody_is_there_twice
 ) -> None:
     network, photo = Guesses(seed), blank(*size)
     estimator = stubs.estimator(tiny(SQUARE), flip=True, network=network)
-    search = Scan(scales=(1.4, 1.0, 0.5), candidates=candidates, min_prominence=0.0)
+    search = Scan(scales=(1.4, 1.0, 0.5), candidates=candidates, min_clearness=0.0)
     poses = everybody(estimator, photo, search)
     windows = len(list(windows_of(photo, search.scales, search.overlap)))
     # Windows and boxes are looked at as they are, the people that remain with the mirrored crop, too.
@@ -180,7 +180,9 @@ def bundled() -> Estimator:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["skimage_chelsea.png", "skimage_coffee.png", "supervision_1.jpg"])
+@pytest.mark.parametrize(
+    "name", ["skimage_chelsea.png", "skimage_coffee.png", "supervision_1.jpg", "supervision_5.jpg"]
+)
 def test_nobody_is_found_on_a_picture_without_people(name: str, shared: Path, bundled: Estimator) -> None:
     assert everybody(bundled, images.read(shared / "photos" / "free" / name)) == []
 
@@ -188,4 +190,11 @@ def test_nobody_is_found_on_a_picture_without_people(name: str, shared: Path, bu
 @pytest.mark.shared
 def test_one_person_is_found_once(shared: Path, bundled: Estimator) -> None:
     (pose,) = everybody(bundled, images.read(shared / "photos" / "free" / "tfjs_pose.jpg"))
-    assert pose.box.iou(Box(318, 200, 385, 430).square(1.25)) > 0.6
+    body = Box.bounding(pose.keypoints)
+    assert body is not None
+    assert body.iou(Box(318, 200, 385, 430)) > 0.6
+
+
+@pytest.mark.shared
+def test_three_people_of_whom_the_upper_half_is_seen_are_found(shared: Path, bundled: Estimator) -> None:
+    assert len(everybody(bundled, images.read(shared / "photos" / "free" / "tfjs_three_people.jpg"))) == 3

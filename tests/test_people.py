@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from posehg import images
 from posehg.geometry import Box
 from posehg.images import Image
+from posehg.inference import engines
+from posehg.inference.engines import Run
+from posehg.inference.estimator import Estimator
 from posehg.inference.people import Search, most_prominent, windows_of
 from tests import stubs
 from tests.stubs import SQUARE, square_estimator, square_photo, tiny
@@ -130,3 +135,13 @@ def test_the_search_ends_whatever_the_network_says(seed: int, size: tuple[int, i
     windows = len(list(windows_of(blank(*size), search.scales, search.overlap)))
     assert network.asked <= windows + search.candidates * (4 * search.rounds + 4)
     assert pose is None or np.isfinite(pose.keypoints).all()
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    "name",
+    ["skimage_chelsea.png", "skimage_coffee.png", "supervision_1.jpg", "supervision_5.jpg", "exif_landscape_3.jpg"],
+)
+def test_nobody_is_found_on_a_picture_without_people(name: str, shared: Path) -> None:
+    estimator = Estimator(engines.opened("bundled", Run("cpu")))
+    assert most_prominent(estimator, images.read(shared / "photos" / "free" / name)) is None

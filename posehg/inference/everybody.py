@@ -16,13 +16,13 @@ from posehg.geometry import Box
 from posehg.images import Image
 from posehg.inference.estimator import Estimator, View
 from posehg.inference.likeness import THRESHOLD, distinct, extent
-from posehg.inference.people import prominence, windows_of
+from posehg.inference.people import windows_of
 from posehg.poses import Pose
 
 
 @dataclass(frozen=True)
 class Scan:
-    """How people are looked for. Where precision or recall should be higher, ``min_prominence`` is what to change.
+    """How people are looked for. Where precision or recall should be higher, ``min_clearness`` is what to change.
 
     scales: sides of the windows, as shares of the picture's longer side. Who is much smaller than the smallest window
         is not found; half of all windows are of that size. overlap: of neighbouring windows.
@@ -34,7 +34,7 @@ class Scan:
         off by the picture's border or by somebody else it is too small.
     min_joints: with fewer confident joints there is nobody.
     size: the power of a person's size by which scores are weighted; what looks like a small person often is none.
-    min_prominence: the least score, so weighted, of somebody. The default is that of a precision of 70 % of the bundled
+    min_clearness: the least score, so weighted, of somebody. The default is that of a precision of 70 % of the bundled
         weights on half of COCO's pictures; tests/benchmarks/everybody.py finds it for other weights and precisions.
     """
 
@@ -43,11 +43,11 @@ class Scan:
     hint: float = 0.2
     candidates: int = 40
     off_middle: float = 0.25
-    repeat: float = 0.5
-    zooms: tuple[float, ...] = (1.0, 1.3)
+    repeat: float = 0.35
+    zooms: tuple[float, ...] = (1.0, 1.3, 1.6)
     min_joints: int = 4
     size: float = 0.3
-    min_prominence: float = 0.29
+    min_clearness: float = 0.365
 
 
 def everybody(estimator: Estimator, image: Image, search: Scan = Scan()) -> list[Pose]:
@@ -56,9 +56,22 @@ def everybody(estimator: Estimator, image: Image, search: Scan = Scan()) -> list
     closer = [_closer(estimator, image, pose, search) for pose in candidates]
     people = _apart((pose for pose in closer if _is_somebody(pose, search)), search)
     poses = [pose for pose in estimator(View(image, pose.box) for pose in people) if _is_somebody(pose, search)]
-    ranked = {id(pose): prominence(pose, image, search.size) for pose in poses}
+    ranked = {id(pose): clearness(pose, image, search.size) for pose in poses}
     poses = distinct(sorted(poses, key=lambda pose: -ranked[id(pose)]), search.repeat)
-    return [pose for pose in poses if ranked[id(pose)] >= search.min_prominence]
+    return [pose for pose in poses if ranked[id(pose)] >= search.min_clearness]
+
+
+def clearness(pose: Pose, image: Image, power: float) -> float:
+    """How clearly somebody is there: the mean score of the joints that are seen, weighted by the person's size.
+
+    Joints that are hidden, or off the picture, do not count: who is there by half is no less somebody. power: of the
+    size, which is a share of the picture's; at 0 it does not count.
+    """
+    box = extent(pose)
+    if box is None:
+        return 0.0
+    seen = pose.scores[pose.scores >= THRESHOLD]
+    return float(seen.mean()) * (max(box.w, box.h) / max(image.shape[:2])) ** power
 
 
 def _scan(estimator: Estimator, image: Image, search: Scan) -> list[Pose]:

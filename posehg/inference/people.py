@@ -34,7 +34,8 @@ class Search:
         picture's border is recognised in the box of the whole body only.
     settled: the box has settled when the old and the new one overlap by this much (intersection over union).
     quarter_turns: whether a candidate is also looked at on its sides and upside down, and how much better its score
-        must then be to be believed.
+        must then be to be believed. min_turned: and what it must be at least: most people are upright, and where nobody
+        is, four ways to look are four chances to see somebody.
     min_joints, min_score: with fewer confident joints or a lower mean score there is nobody.
     """
 
@@ -47,6 +48,7 @@ class Search:
     settled: float = 0.8
     quarter_turns: bool = True
     turn_margin: float = 0.04
+    min_turned: float = 0.4
     min_joints: int = 4
     min_score: float = 0.3
 
@@ -87,15 +89,12 @@ def _is_somebody(pose: Pose, search: Search) -> bool:
     return int((pose.scores >= THRESHOLD).sum()) >= search.min_joints and pose.score >= search.min_score
 
 
-def prominence(pose: Pose, image: Image, power: float = 0.5) -> float:
-    """The score, weighted by the person's size as a share of the picture's: half as large loses three tenths.
-
-    power: of the size; at 0 it does not count.
-    """
+def prominence(pose: Pose, image: Image) -> float:
+    """The score, weighted by the person's size as a share of the picture's: half as large loses three tenths."""
     box = extent(pose)
     if box is None:
         return 0.0
-    return pose.score * (max(box.w, box.h) / max(image.shape[:2])) ** power
+    return pose.score * (max(box.w, box.h) / max(image.shape[:2])) ** 0.5
 
 
 def _apart(poses: list[Pose], count: int) -> list[Pose]:
@@ -131,7 +130,15 @@ def _settle(estimator: Estimator, image: Image, pose: Pose, search: Search) -> P
             for turn in turns
         ]
         answers = list(estimator.unflipped()(views))
-        best = int(np.argmax([answer.score - handicap for answer, handicap in zip(answers, handicaps, strict=True)]))
+        merits = [
+            answer.score - handicap if _is_upright_or_sure(answer, search) else -1.0
+            for answer, handicap in zip(answers, handicaps, strict=True)
+        ]
+        best = int(np.argmax(merits))
         pose, rotation = answers[best], views[best].rotation
     pose = next(estimator([View(image, pose.box, rotation)]))
-    return pose if _is_somebody(pose, search) else None
+    return pose if _is_somebody(pose, search) and _is_upright_or_sure(pose, search) else None
+
+
+def _is_upright_or_sure(pose: Pose, search: Search) -> bool:
+    return not pose.rotation or pose.score >= search.min_turned

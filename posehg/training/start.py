@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -48,6 +49,8 @@ def model_config(config: TrainConfig, data: Dataset, origin: str = "") -> ModelC
 def _provenance(config: TrainConfig, origin: str) -> dict[str, str]:
     """What the model's file says of where it comes from: the data, and every option of it that is not the default."""
     options = {field.name: getattr(config, field.name) for field in fields(config) if field.name not in _BESIDE}
+    if config.init and Path(config.init).exists():  # a file's folder is nobody's business either
+        options["init"] = Path(config.init).name
     default = TrainConfig(loss=config.loss)  # whose learning rate follows from the loss
     chosen = [f"{name} {value}" for name, value in options.items() if value != getattr(default, name) or name == "loss"]
     chosen = [text for text in chosen if text != "loss mse"]

@@ -29,8 +29,7 @@ from posehg.geometry import Box
 from posehg.inference import engines
 from posehg.inference.engines import Run
 from posehg.inference.estimator import Estimator
-from posehg.inference.everybody import Scan, everybody
-from posehg.inference.people import prominence
+from posehg.inference.everybody import Scan, clearness, everybody
 from posehg.poses import Person, Pose
 from posehg.skeletons import Skeleton
 
@@ -59,7 +58,7 @@ def main() -> None:
         print(f"\n{name}, the half to tune on: {tally}")
         print("\n".join(_curve(tally)))
     threshold = tuned[given.sets[0]].threshold(given.precision)
-    print(f"\nchosen on {given.sets[0]} for a precision of {given.precision:.0%}: min_prominence = {threshold:.3f}")
+    print(f"\nchosen on {given.sets[0]} for a precision of {given.precision:.0%}: min_clearness = {threshold:.3f}")
     if not given.tune_only:
         _report({name: measured(estimator, rest) for name, (_, rest) in halves.items()}, threshold)
 
@@ -147,13 +146,13 @@ class Tally:
 
 def measured(estimator: Estimator, some: Iterable[Frame]) -> Tally:
     total = Tally()
-    search = replace(Scan(), min_prominence=0.0)
+    search = replace(Scan(), min_clearness=0.0)
     for frame in some:
         image = images.read(frame.image)
         start = time.perf_counter()
         poses = everybody(estimator, image, search)
         seconds = time.perf_counter() - start
-        scores = [prominence(pose, image, search.size) for pose in poses]
+        scores = [clearness(pose, image, search.size) for pose in poses]
         right, people = matched(poses, scores, frame, estimator.config.skeleton.joints)
         total = total.plus(Tally(right, people, 1, seconds))
     return total
@@ -245,7 +244,7 @@ def _report(tallies: dict[str, Tally], threshold: float) -> None:
     print("\nthe other half")
     print(f"{'':8} {'pictures':>8} {'people':>7} {'threshold':>10} {'recall':>7} {'precision':>10} {'s/picture':>10}")
     for name, tally in _with_all(tallies).items():
-        for at in (threshold, Scan().min_prominence):
+        for at in (threshold, Scan().min_clearness):
             recall, precision = tally.at(at)
             figures = f"{at:>10.3f} {recall:>7.1%} {precision:>10.1%} {tally.seconds / max(tally.pictures, 1):>10.2f}"
             print(f"{name:8} {tally.pictures:>8} {tally.people:>7} {figures}")
