@@ -56,4 +56,4 @@ Precision = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads (0: torch decides).", rich_help_panel="Run")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads (0: as many as suit).", rich_help_panel="Run")]
