@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from posehg import checkpoints, drawing, images
+from posehg import drawing, images
 from posehg.datasets import synthetic
-from posehg.inference import people
+from posehg.inference import engines, people
+from posehg.inference.engines import Run
 from posehg.inference.estimator import Estimator
 
-estimator = Estimator(checkpoints.load(checkpoints.bundled_folder()), device="cpu")
+estimator = Estimator(engines.opened("bundled", Run("cpu")))
 pictures = []
 for seed in range(8):
     photo, _ = synthetic.render(seed, size=320)
