@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from posehg.checkpoints import Checkpoint
 from posehg.config import HourglassConfig, ModelConfig
+from posehg.errors import NotAvailable
 from posehg.exporters.graph import Graph
+from posehg.inference import engines
+from posehg.inference.engines import Run
 from posehg.network import StackedHourglass
 from posehg.skeletons import FLIC, LSP, Skeleton
 
@@ -57,11 +62,20 @@ def expected(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[np.ndarray, 
         return tuple(value.numpy() for value in Graph(checkpoint, "subpixel").eval()(images))
 
 
+def refused(path: Path, *words: str) -> None:
+    """The model there cannot be run, and the sentence names it and has the words."""
+    with pytest.raises(NotAvailable) as caught:
+        engines.at(path, Run("cpu"))(crops(2))
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
 def in_a_new_process(statements: str, *arguments: object, home: Path | None = None) -> subprocess.CompletedProcess[str]:
     """The statements, with the arguments as the texts in ``arguments``."""
     script = f"import sys\narguments = sys.argv[1:]\n{statements}"
-    import os
-
     environment = {**os.environ, **({"HOME": str(home)} if home else {})}
     root = Path(__file__).parent.parent
     command = [sys.executable, "-c", script, *map(str, arguments)]

@@ -16,7 +16,7 @@ from posehg.errors import DeviceError, NotAvailable
 from posehg.exporters.form import Form
 from posehg.inference import engines
 from posehg.inference.engines import Run, openvino
-from tests.exported_models import crops, expected, in_a_new_process, one_stack
+from tests.exported_models import crops, expected, in_a_new_process, one_stack, refused
 
 # Not by importing it: that is what tells its maker.
 pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
@@ -34,16 +34,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def copy(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / "model"))
-
-
-def refused(path: Path, *words: str) -> None:
-    with pytest.raises(NotAvailable) as caught:
-        engines.at(path, Run("cpu"))(crops(2))
-    message = str(caught.value)
-    assert str(path) in message
-    assert "\n" not in message
-    for word in words:
-        assert word in message
 
 
 def test_a_folder_and_the_file_in_it_are_the_same_model(folder: Path) -> None:

@@ -20,7 +20,7 @@ from posehg.exporters.form import Form
 from posehg.inference import engines
 from posehg.inference.engines import Run, archives, pt2
 from posehg.inference.engines.pytorch import short_version
-from tests.exported_models import crops, expected, two_stacks
+from tests.exported_models import crops, expected, refused, two_stacks
 
 ALL = re.compile(".*")
 GRAPH = "models/model.json"
@@ -47,16 +47,6 @@ def in_graph(change: Callable[[Any], object]) -> Callable[[dict[str, bytes]], ob
         content[GRAPH] = json.dumps(program).encode()
 
     return apply
-
-
-def refused(path: Path, *words: str) -> None:
-    with pytest.raises(NotAvailable) as caught:
-        engines.at(path, Run("cpu"))(crops(2))
-    message = str(caught.value)
-    assert str(path) in message
-    assert "\n" not in message
-    for word in words:
-        assert word in message
 
 
 class Touch:

@@ -15,14 +15,14 @@ import pytest
 import torch
 
 from posehg.config import KEY
-from posehg.errors import DeviceError, NotAvailable
+from posehg.errors import DeviceError
 from posehg.exporters import torchscript as exporter
 from posehg.exporters.form import Form
 from posehg.exporters.graph import config_of
 from posehg.inference import engines
 from posehg.inference.engines import Run, archives, torchscript
 from posehg.inference.engines.pytorch import short_version
-from tests.exported_models import crops, one_stack
+from tests.exported_models import crops, one_stack, refused
 
 ALL = re.compile(".*")
 
@@ -39,16 +39,6 @@ def changed(file: Path, to: Path, change: Callable[[dict[str, bytes]], object]) 
     change(content)
     to.write_bytes(archives.packed(content).getvalue())
     return to
-
-
-def refused(path: Path, *words: str) -> None:
-    with pytest.raises(NotAvailable) as caught:
-        engines.at(path, Run("cpu"))(crops(2))
-    message = str(caught.value)
-    assert str(path) in message
-    assert "\n" not in message
-    for word in words:
-        assert word in message
 
 
 def test_its_name_says_what_runs_it(file: Path) -> None:
