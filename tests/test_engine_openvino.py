@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -156,6 +157,31 @@ print(json.dumps([maps.shape, "torch" in names, tried]))
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == [[2, 14, 8, 12], False, []]
     assert not (tmp_path / "intel").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="there are no such signals here")
+def test_signals_are_taken_after_models_have_come_and_gone(folder: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "crops.npy", crops(1))
+    run = in_a_new_process(
+        """
+import faulthandler, signal
+from pathlib import Path
+import numpy as np
+from posehg.inference.engines import openvino
+faulthandler.enable()  # a stack for signals, of which the libraries make others
+signal.signal(signal.SIGCHLD, lambda *_: print("taken"))
+first, second = (openvino.open(Path(arguments[0])) for _ in range(2))
+for engine in (first, second):
+    engine(np.load(arguments[1]))
+del engine, first
+del second
+signal.raise_signal(signal.SIGCHLD)
+""",
+        folder,
+        tmp_path / "crops.npy",
+        home=tmp_path,
+    )
+    assert (run.returncode, run.stdout) == (0, "taken\n"), run.stderr
 
 
 def test_an_export_tells_nobody(tmp_path: Path) -> None:

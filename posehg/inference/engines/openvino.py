@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -83,7 +84,7 @@ def open(file: Path, run: Run = AS_IT_SUITS) -> Engine:
     if run.threads:
         properties["INFERENCE_NUM_THREADS"] = str(run.threads)
     try:
-        core = openvino.Core()
+        core = _core()
         model = core.read_model(file)
         text = model.get_rt_info([KEY]).astype(str) if model.has_rt_info([KEY]) else None
         config = exported.config_of(file, text)
@@ -91,6 +92,14 @@ def open(file: Path, run: Run = AS_IT_SUITS) -> Engine:
     except (RuntimeError, ValueError, TypeError) as error:
         raise exported.failed(file, _reason(error)) from None
     return OpenVino(file, config, compiled, openvino.__version__.partition("-")[0])
+
+
+@cache
+def _core() -> Any:
+    """One for the process. Each that loads the CPU's plugin replaces the stack on which its thread takes signals, and
+    puts back what it found when it ends: of two that end in the order they began, the second puts back freed memory.
+    """
+    return library().Core()
 
 
 def _described(place: Path) -> Path:
