@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from posehg.config import HourglassConfig
 from posehg.errors import UsageError
@@ -29,7 +25,7 @@ class Residual(nn.Module):
         y = self.conv1(self.relu(self.bn1(x)))
         y = self.conv2(self.relu(self.bn2(y)))
         y = self.conv3(self.relu(self.bn3(y)))
-        return self.skip(x) + y
+        return y.add_(self.skip(x))  # sums are made where one part lies: new memory costs more than adding
 
 
 def residuals(features: int, blocks: int) -> nn.Sequential:
@@ -50,7 +46,7 @@ class Hourglass(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # (B, F, h, w)
         low = self.low3(self.low2(self.low1(self.pool(x))))  # (B, F, h/2, w/2)
-        return self.up(x) + self.upsample(low)  # (B, F, h, w)
+        return self.up(x).add_(self.upsample(low))  # (B, F, h, w)
 
 
 class Stack(nn.Module):
@@ -64,8 +60,11 @@ class Stack(nn.Module):
         self.linear = nn.Sequential(nn.Conv2d(width, width, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
         self.heatmaps = nn.Conv2d(width, config.joints, 1)
 
+    def features(self, x: Tensor) -> Tensor:
+        return self.linear(self.residuals(self.hourglass(x)))  # (B, F, h, w)
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.linear(self.residuals(self.hourglass(x)))  # (B, F, h, w)
+        features = self.features(x)
         return features, self.heatmaps(features)  # (B, J, h, w)
 
 
@@ -78,7 +77,29 @@ class Reinjection(nn.Module):
         self.heatmaps = nn.Conv2d(config.joints, config.features, 1)
 
     def forward(self, x: Tensor, features: Tensor, heatmaps: Tensor) -> Tensor:
-        return x + self.features(features) + self.heatmaps(heatmaps)
+        return self.features(features).add_(x).add_(self.heatmaps(heatmaps))
+
+
+class Normalise(nn.Module):
+    """Brings pictures to the mean and the deviation that the network was trained with."""
+
+    def __init__(self, config: HourglassConfig) -> None:
+        super().__init__()
+        self.multiple = config.multiple
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Raises UsageError for pictures of a size that cannot be halved as often as it will be."""
+        rows, columns = images.shape[-2:]
+        if rows % self.multiple or columns % self.multiple:
+            raise UsageError(
+                f"The network cannot take an input of {columns} x {rows} pixels.",
+                f"Both sides must be multiples of {self.multiple}.",
+            )
+        return (images - self.mean) / self.std
 
 
 class StackedHourglass(nn.Module):
@@ -91,10 +112,7 @@ class StackedHourglass(nn.Module):
     def __init__(self, config: HourglassConfig) -> None:
         super().__init__()
         self.config = config
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
+        self.normalise = Normalise(config)
         first, second, third = config.stem
         self.stem = nn.Sequential(
             nn.Conv2d(3, first, 7, stride=2, padding=3),
@@ -110,14 +128,7 @@ class StackedHourglass(nn.Module):
         self.apply(_initialise)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        rows, columns = images.shape[-2:]
-        if rows % self.config.multiple or columns % self.config.multiple:
-            raise UsageError(
-                f"The network cannot take an input of {columns} x {rows} pixels.",
-                f"Both sides must be multiples of {self.config.multiple}.",
-            )
-        images = ((images - self.mean) / self.std).to(next(self.stem.parameters()).dtype)
-        x = self.stem(images)  # (B, F, H/4, W/4)
+        x = self.stem(self.normalise(images))  # (B, F, H/4, W/4)
         outputs = []
         for index, stack in enumerate(self.stacks):
             features, heatmaps = stack(x)
@@ -142,23 +153,3 @@ def parameters(config: HourglassConfig) -> int:
     """How many numbers the network learns."""
     with torch.device("meta"):
         return sum(p.numel() for p in StackedHourglass(config).parameters())
-
-
-def folded(network: StackedHourglass) -> StackedHourglass:
-    """The same without the BatchNorms that follow a convolution, which does their work with other weights.
-
-    Each saves a pass over the features. A residual's first BatchNorm follows a sum, and stays.
-    """
-    network = deepcopy(network).eval()
-    for module in network.modules():
-        if isinstance(module, Residual):
-            module.conv1, module.bn2 = _fused(module.conv1, module.bn2)
-            module.conv2, module.bn3 = _fused(module.conv2, module.bn3)
-        elif isinstance(module, Stack):
-            module.linear[0], module.linear[1] = _fused(module.linear[0], module.linear[1])
-    network.stem[0], network.stem[1] = _fused(network.stem[0], network.stem[1])
-    return network
-
-
-def _fused(convolution: nn.Module, norm: nn.Module) -> tuple[Any, Any]:
-    return fuse_conv_bn_eval(convolution, norm), nn.Identity()  # type: ignore[type-var,arg-type]

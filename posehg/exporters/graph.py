@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from posehg import heatmaps
 from posehg.checkpoints import Checkpoint
 from posehg.config import STRIDE, ModelConfig
 from posehg.heatmaps import Decoder
-from posehg.network import folded
+from posehg.inference.engines.folding import Folded
 
 INPUT = "images"
 OUTPUTS = ("heatmaps", "keypoints", "scores")
@@ -27,17 +28,15 @@ class Graph(nn.Module):
 
     def __init__(self, checkpoint: Checkpoint, decoder: Decoder | None = None, half: bool = False) -> None:
         super().__init__()
-        self.network, self.config, self.decoder = folded(checkpoint.network()), checkpoint.config, decoder
-        self.half_network = half
-        if half:
-            self.network.half()
+        self.network = Folded(checkpoint.network(), torch.float16 if half else torch.float32)
+        self.config, self.decoder = checkpoint.config, decoder
 
     @property
     def outputs(self) -> tuple[str, ...]:
         return OUTPUTS if self.decoder else OUTPUTS[:1]
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
-        maps: Tensor = self.network(images.half())[-1].float() if self.half_network else self.network(images)[-1]
+        maps: Tensor = self.network(images)[-1].float()
         if self.config.output == "logits":
             maps = heatmaps.from_logits(maps, self.config.sigma)
         if self.decoder is None:

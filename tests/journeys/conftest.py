@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import typer
 from torch import nn
 
@@ -117,8 +118,12 @@ def seeing(saved_stubs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> dic
         return stub() if stub else real(checkpoint)
 
     monkeypatch.setattr(Checkpoint, "network", network)
-    fold = pytorch.folded
-    monkeypatch.setattr(pytorch, "folded", lambda net: fold(net) if isinstance(net, StackedHourglass) else net)
+    fold = pytorch.Folded
+
+    def folded(net: nn.Module, kind: torch.dtype) -> nn.Module:
+        return fold(net, kind) if isinstance(net, StackedHourglass) else net
+
+    monkeypatch.setattr(pytorch, "Folded", folded)
     return saved_stubs
 
 

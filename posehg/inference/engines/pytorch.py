@@ -11,9 +11,9 @@ from posehg.checkpoints import Checkpoint
 from posehg.config import ModelConfig
 from posehg.inference import devices
 from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Run
-from posehg.network import folded
+from posehg.inference.engines.folding import Folded
 
-_KINDS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def short_version() -> str:
@@ -50,8 +50,4 @@ def of(checkpoint: Checkpoint, run: Run = AS_IT_SUITS) -> Torch:
     """
     if run.threads:
         devices.use_threads(run.threads)
-    network = folded(checkpoint.network())
-    if run.precision != "fp32":
-        for part in network.children():  # what brings the picture to the network's mean stays exact
-            part.to(_KINDS[run.precision])
-    return Torch(checkpoint.config, network, run.device)
+    return Torch(checkpoint.config, Folded(checkpoint.network(), _KINDS[run.precision]), run.device)
