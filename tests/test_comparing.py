@@ -41,11 +41,11 @@ class Slow(Engine):
 
 def test_the_slower_engine_is_the_slower_one() -> None:
     first, second = compare([Slow(0.05), Slow(0.0)], VIEW, 0.01)
-    assert first.gain == 1
-    assert second.gain > 1
+    assert 1 < first.gain < 4  # three share a call
+    assert second.gain > first.gain
     assert second.alone < first.alone
     assert first.alone >= 0.05
-    assert 0.05 / 3 <= first.together < first.alone  # three share a call
+    assert 0.05 / 3 <= first.together < first.alone
     assert first.best == first.together
 
 

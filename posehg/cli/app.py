@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from posehg import __version__
-from posehg.cli import data, guard, models
+from posehg.cli import data, guard, memory, models
 from posehg.cli.bench import Bench, bench
 from posehg.cli.demo import demo
 from posehg.cli.eval import evaluate
@@ -60,6 +60,7 @@ def options(
 
 
 def main() -> None:
+    memory.keep_freed()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # JSON is UTF-8 whatever the locale, and a file name that is no text at all is escaped.
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")

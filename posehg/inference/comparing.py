@@ -49,8 +49,8 @@ class AsPorts(Engine):
 @dataclass(frozen=True)
 class Compared:
     """alone, together: seconds a crop where crops are asked about one by one, and ``batch`` at once; medians over the
-    rounds. gain: how often faster than the first engine, each in the better of its two ways; the median of the ratios
-    within the rounds. apart: the most that a joint lies from where the first engine has it, in crop pixels.
+    rounds. gain: how often faster than the first engine is alone, in the better of the two ways; the median of the
+    ratios within the rounds. apart: the most that a joint lies from where the first engine has it, in crop pixels.
     """
 
     name: str
@@ -86,7 +86,7 @@ def compare(engines: Sequence[Engine], view: View, seconds: float) -> list[Compa
             engine.batch,
             alone=statistics.median(one[place][0] for one in rounds),
             together=statistics.median(one[place][1] for one in rounds),
-            gain=statistics.median(min(one[0]) / min(one[place]) for one in rounds),
+            gain=statistics.median(one[0][0] / min(one[place]) for one in rounds),
             apart=_apart(joints[place], joints[0]),
         )
         for place, engine in enumerate(engines)

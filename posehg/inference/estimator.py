@@ -39,26 +39,31 @@ class View:
 
 @dataclass
 class _Most:
-    """Views in one call of the network: state that copies of an estimator share, as they share the memory."""
+    """Crops in one call of the network: state that copies of an estimator share, as they share the memory."""
 
-    views: int
+    crops: int
 
 
 class Estimator:
     """A network ready to be asked. Called with views it gives one Pose a view, in their order.
 
-    flip: average the heatmaps with those of the mirrored crop. batch: views in one call of the network, 0: as many as
-    suit its engine; it is halved where memory runs out, and DeviceError raised where there is none for a single one.
+    flip: average the heatmaps with those of the mirrored crop. batch: views in one call of the network, each with its
+    mirrored crop, if any; 0: as many as suit the engine. It is halved where memory runs out, and DeviceError raised
+    where there is none for a single view.
     """
 
     def __init__(self, engine: Engine, flip: bool = True, decoder: Decoder = "subpixel", batch: int = 0) -> None:
         self.engine, self.config, self.device = engine, engine.config, engine.device
         self.flip, self.decoder = flip, decoder
-        self._most = _Most(batch or engine.batch)
+        self._most = _Most(batch * self._crops_a_view or engine.batch)
 
     @property
     def batch(self) -> int:
-        return self._most.views
+        return max(1, self._most.crops // self._crops_a_view)
+
+    @property
+    def _crops_a_view(self) -> int:
+        return 2 if self.flip else 1
 
     def unflipped(self) -> Estimator:
         """The same network, asked without the mirrored crop: half the work, where looking for somebody is all."""
@@ -103,7 +108,7 @@ class Estimator:
                 raise DeviceError(f"{self.device} has too little memory for the network.", _SMALLER) from error
         # Only here, where the error no longer holds what did not fit.
         half = len(views) // 2
-        self._most.views = min(self._most.views, half)
+        self._most.crops = min(self._most.crops, half * self._crops_a_view)
         return np.concatenate([_as_array(self._heatmaps(some)) for some in (views[:half], views[half:])])
 
     def _to_crop(self, view: View) -> Affine:

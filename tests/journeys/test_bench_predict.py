@@ -207,7 +207,6 @@ def test_the_engines_that_are_installed_are_compared(posehg: Posehg, model: Path
         "torch",
         "onnxruntime",
     ]
-    assert engines[0]["gain"] == 1
     assert all(one["apart"] < 0.01 for one in engines)
     assert all(min(one["alone"], one["together"], one["gain"], one["to_limit"]) > 0 for one in engines)
 

@@ -57,7 +57,8 @@ def _folded(convolution: nn.Module, norm: nn.Module) -> tuple[Any, Any]:
 
 
 Weights = tuple[Tensor, Tensor]
-"""Of a 1x1 convolution: (outputs, inputs) and (outputs,), in double precision."""
+"""What a value is multiplied by, and what is added, in double precision. Of a 1x1 convolution (outputs, inputs) and
+(outputs,)."""
 
 
 def _joined(stack: Any, back: Any) -> nn.Conv2d:
@@ -75,3 +76,49 @@ def _joined(stack: Any, back: Any) -> nn.Conv2d:
 def _weights(convolution: nn.Conv2d) -> Weights:
     assert convolution.bias is not None
     return convolution.weight.detach().double().flatten(1), convolution.bias.detach().double()
+
+
+def clamped(network: Folded) -> Folded:
+    """Itself, with residuals that go over their features once less. It takes all digits of single precision."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, Residual):
+                setattr(module, name, _Clamped(child))
+    return network
+
+
+class _Clamped(nn.Module):
+    """A residual whose first BatchNorm and ReLU are one operation.
+
+    relu(a x + b) is a max(x, -b / a) + b where a > 0, and a min(x, -b / a) + b where a < 0. What is done to the maximum
+    or minimum is linear, and a 1x1 convolution follows, which does it too.
+    """
+
+    def __init__(self, residual: Residual) -> None:
+        super().__init__()
+        self.conv1, self.conv2, self.conv3, self.skip = residual.conv1, residual.conv2, residual.conv3, residual.skip
+        factor, shift = _affine(residual.bn1)
+        constant = factor.abs() * _LARGEST <= shift.abs()
+        level = torch.where(constant, 0.0, -shift / factor)
+        self.least, self.most = (
+            nn.Parameter(torch.where(constant | keeps, level, open_end).float().view(1, -1, 1, 1), requires_grad=False)
+            for keeps, open_end in ((factor > 0, -torch.inf), (factor < 0, torch.inf))
+        )
+        weight, bias = _weights(self.conv1)
+        with torch.no_grad():
+            self.conv1.weight.copy_((weight * factor)[..., None, None])
+            self.conv1.bias.copy_(bias + weight @ torch.where(constant, shift.relu(), shift))  # type: ignore[union-attr]
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv1(torch.clamp(x, self.least, self.most)).relu_()
+        return self.conv3(self.conv2(y).relu_()).add_(self.skip(x))
+
+
+_LARGEST = 1e20
+"""Larger features are not expected: what a norm with a smaller factor gives is its shift."""
+
+
+def _affine(norm: Any) -> Weights:
+    """A BatchNorm's factor and shift."""
+    factor = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()
+    return factor, norm.bias.detach().double() - factor * norm.running_mean.double()

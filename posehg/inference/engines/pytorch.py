@@ -11,7 +11,7 @@ from posehg.checkpoints import Checkpoint
 from posehg.config import ModelConfig
 from posehg.inference import devices
 from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Run
-from posehg.inference.engines.folding import Folded
+from posehg.inference.engines.folding import Folded, clamped
 
 _KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -50,4 +50,5 @@ def of(checkpoint: Checkpoint, run: Run = AS_IT_SUITS) -> Torch:
     """
     if run.threads:
         devices.use_threads(run.threads)
-    return Torch(checkpoint.config, Folded(checkpoint.network(), _KINDS[run.precision]), run.device)
+    network = Folded(checkpoint.network(), _KINDS[run.precision])
+    return Torch(checkpoint.config, clamped(network) if run.precision == "fp32" else network, run.device)
