@@ -54,7 +54,8 @@ def from_network(
     needed = parts.reach(estimator.config.input_size[0], estimator.config.padding, scale=0, rotation=0, translation=0)
     for sentence in packed.shortfalls(annotated, needed):
         guard.note(sentence)
-    weights = sha256(weights_file(place))
+    exported = engines.described(place)
+    weights = sha256(weights_file(place) if exported is None else exported.numbers)
     about = {
         "model": hub.shown(model),
         "weights_sha256": weights,

@@ -14,6 +14,7 @@ from posehg.cli import guard
 from posehg.errors import NotAvailable, printable
 
 if TYPE_CHECKING:
+    from posehg.config import ModelConfig
     from posehg.hub.aliases import Alias
 
 _LONGEST = 10_000
@@ -80,14 +81,12 @@ def _of_alias(model: str, alias: Alias) -> tuple[dict[str, Any], Iterator[tuple[
 
 def _read(path: Path) -> _Facts:
     from posehg.files import sha256
-    from posehg.hub import header, onnx_file
+    from posehg.hub import header
     from posehg.hub.files import weights_file
 
-    file = weights_file(path)
-    if onnx_file.recognises(file):
-        return _exported(file)
     if not header.is_ours(path):
-        return _converted(path, file)
+        return _exported_or_converted(path)
+    file = weights_file(path)
     found = header.read(file)
     size, digest = file.stat().st_size, sha256(file)
     config, storage = header.config(path), tuple(found.storage)
@@ -95,20 +94,27 @@ def _read(path: Path) -> _Facts:
     return _Facts(path, file, size, digest, found.parameters, storage, config, problem)
 
 
-def _exported(file: Path) -> _Facts:
-    """Of an ONNX file, which says all of it itself."""
-    from posehg.config import KEY
+def _exported_or_converted(path: Path) -> _Facts:
+    """Another project's checkpoint has to be read and understood first; that takes torch, and seconds."""
+    from posehg import checkpoints
     from posehg.files import sha256
-    from posehg.hub import configs, onnx_file
+    from posehg.hub.files import weights_file
+    from posehg.inference import engines
 
-    found = onnx_file.read(file)
-    texts = found.metadata
-    if KEY not in texts:
-        raise NotAvailable(f"{file} was not exported by posehg.", "Export the model: posehg export MODEL")
-    config, parameters = json.loads(configs.of(file, texts[KEY]).to_json()), texts.get("parameters", "")
-    storage = (f"ONNX of opset {found.opset}, {texts.get('precision', 'fp32')}",)
-    count = int(parameters) if parameters.isascii() and parameters.isdigit() else 0
-    return _Facts(file, file, file.stat().st_size, sha256(file), count, storage, config)
+    exported = engines.described(path)
+    file, config = (
+        (exported.numbers, exported.config) if exported else (weights_file(path), checkpoints.load(path).config)
+    )
+    size, values = file.stat().st_size, json.loads(config.to_json())
+    count = exported.parameters if exported and exported.parameters else _parameters(config)
+    storage = (exported.form,) if exported else ()
+    return _Facts(path, file, size, sha256(file), count, storage, values, converted=exported is None)
+
+
+def _parameters(config: ModelConfig) -> int:
+    from posehg.network import parameters
+
+    return parameters(config.network)
 
 
 def _problem(path: Path) -> str:
@@ -120,17 +126,6 @@ def _problem(path: Path) -> str:
     except NotAvailable as error:
         return str(error)
     return ""
-
-
-def _converted(path: Path, file: Path) -> _Facts:
-    """Of another project's checkpoint, which has to be read and understood first; that takes torch, and seconds."""
-    from posehg import checkpoints
-    from posehg.files import sha256
-    from posehg.network import parameters
-
-    config = checkpoints.load(path).config
-    values = json.loads(config.to_json())
-    return _Facts(path, file, file.stat().st_size, sha256(file), parameters(config.network), (), values, converted=True)
 
 
 def _lines(model: str, facts: _Facts) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from posehg.checkpoints import Checkpoint
 from posehg.cli import app
 from posehg.exporters import EXPORTERS, Exporter
 from posehg.exporters.form import Form
+from posehg.files import sha256
 from posehg.hub import twins
 from posehg.network import parameters
 from tests import stubs
@@ -183,15 +184,30 @@ def test_a_kept_twin_runs_in_the_model_s_place_without_torch(
     assert "torch" not in loaded
 
 
-def test_eval_and_models_info_know_onnx(posehg: Posehg, onnx_file: Path) -> None:
-    run = posehg("eval", "--model", onnx_file, "--dataset", "synthetic", "--split", "val", "--limit", "3")
+FORMS = {
+    "model.onnx": "ONNX of opset 18, fp32",
+    "model.torchscript": "TorchScript",
+    "model.pt2": "torch.export",
+    "openvino": "OpenVINO",
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_eval_and_models_info_know_what_was_exported(posehg: Posehg, model: Path, tmp_path: Path, name: str) -> None:
+    for package in {"model.onnx": ("onnxscript", "onnxruntime"), "openvino": ("openvino",)}.get(name, ()):
+        pytest.importorskip(package)
+    file = tmp_path / name
+    run = posehg("export", model, "--format", Path(name).suffix[1:] or name, "--out", file)
     assert run.code == 0, run.err
-    run = posehg("models", "info", onnx_file, "--json")
+    run = posehg("eval", "--model", file, "--dataset", "synthetic", "--split", "val", "--limit", "3")
+    assert run.code == 0, run.err
+    run = posehg("models", "info", file, "--json")
     assert run.code == 0, run.err
     found = json.loads(run.out)
     assert found["parameters"] == parameters(stubs.mpii_checkpoint().config.network)
-    assert found["storage"] == ["ONNX of opset 18, fp32"]
+    assert found["storage"] == [FORMS[name]]
     assert found["config"]["skeleton"]["name"] == "mpii"
+    assert found["sha256"] == sha256(file if file.is_file() else file / "model.bin")
 
 
 def test_an_onnx_file_that_is_there_stays(posehg: Posehg, model: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_converted_it_gives_the_heatmaps_of_its_own_program(
     network = checkpoints.load(tmp_path / "ours").network()
     picture = torch.from_numpy(np.load(shared / "fixtures" / "input_1x3x256x256_f16.npy").astype(np.float32))
     with torch.inference_mode():
-        found = network(picture + network.mean)  # the recorded input had no mean taken from it
+        found = network(picture + network.normalise.mean)  # the recorded input had no mean taken from it
     with np.load(shared / "fixtures" / f"{name}_out.npz") as recorded:
         assert len(recorded.files) == len(found) == 2
         for index, maps in enumerate(found):

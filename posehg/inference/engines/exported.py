@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,18 @@ from posehg.hub import configs
 from posehg.inference.engines.engine import Engine
 
 _AGAIN = "Export the model again: posehg export MODEL"
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a file says of itself. numbers: the file that holds the weights. form: how they are stored. parameters: how
+    many there are, as far as it says.
+    """
+
+    numbers: Path
+    config: ModelConfig
+    form: str
+    parameters: int = 0
 
 
 class Exported(Engine):

@@ -18,7 +18,7 @@ from posehg.errors import DeviceError, NotAvailable, UsageError, reason
 from posehg.hub import onnx_file
 from posehg.inference.engines import exported
 from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Run
-from posehg.inference.engines.exported import Exported
+from posehg.inference.engines.exported import Described, Exported
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
@@ -44,9 +44,21 @@ class Onnx(Exported):
 _NO_MEMORY = ("Failed to allocate memory", "bad allocation", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
+def described(file: Path) -> Described:
+    """Raises NotAvailable for a file that is broken or not posehg's."""
+    found = onnx_file.read(file)
+    count = found.metadata.get("parameters", "")
+    return Described(
+        file,
+        exported.config_of(file, found.metadata.get(KEY)),
+        f"ONNX of opset {found.opset}, {found.metadata.get('precision', 'fp32')}",
+        int(count) if count.isascii() and count.isdigit() else 0,
+    )
+
+
 def open(file: Path, run: Run = AS_IT_SUITS) -> Engine:
     """Raises NotAvailable for a file that is broken or not posehg's, and where there is no onnxruntime; DeviceError."""
-    config = exported.config_of(file, onnx_file.read(file).metadata.get(KEY))
+    config = described(file).config
     runtime = _onnxruntime()
     device = _device(run.device, runtime.get_available_providers())
     options = runtime.SessionOptions()

@@ -10,17 +10,19 @@ from typing import Protocol, cast
 from posehg import hub
 from posehg.inference.engines import choice, onnx
 from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Run
+from posehg.inference.engines.exported import Described
 
 
 class Program(Protocol):
     """A file of this folder: a program other than torch, or another form of torch's networks."""
 
     recognises: Callable[[Path], bool]
+    described: Callable[[Path], Described]
     open: Callable[[Path, Run], Engine]
 
 
 PROGRAMS = ("onnx", "openvino", "torchscript", "pt2")
-"""The files of this folder that have ``recognises`` and ``open``; imported where they are asked, one by one."""
+"""The files of this folder that have what a Program has; imported where they are asked, one by one."""
 
 
 def opened(model: str, run: Run = AS_IT_SUITS, offline: bool = False, tell: hub.Tell | None = None) -> Engine:
@@ -52,6 +54,14 @@ def at(place: Path, run: Run = AS_IT_SUITS, tell: hub.Tell | None = None) -> Eng
 def is_exported(place: Path) -> bool:
     """Whether a folder or file is a network that was exported: one program runs it, and it cannot be trained on."""
     return _program(place) is not None
+
+
+def described(place: Path) -> Described | None:
+    """What an exported network says of itself, without its being run; None for another file or folder.
+
+    Raises NotAvailable where posehg did not export it, or it is broken.
+    """
+    return None if (program := _program(place)) is None else program.described(place)
 
 
 def _program(place: Path) -> Program | None:

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from posehg.errors import DeviceError, NotAvailable, reason
 from posehg.hub.files import WEIGHTS
 from posehg.inference.engines import exported
 from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Run
-from posehg.inference.engines.exported import Exported
+from posehg.inference.engines.exported import Described, Exported
 
 FILE = "model.xml"
 _TELEMETRY = "openvino_telemetry"
@@ -72,13 +73,23 @@ def recognises(file: Path) -> bool:
     return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<?xml") and b"<net " in start
 
 
+def described(file: Path) -> Described:
+    """Raises NotAvailable for files that posehg did not export; without openvino."""
+    file = _described(file)
+    try:
+        found = ElementTree.parse(file).find(f"./rt_info/{KEY}")
+    except (OSError, ElementTree.ParseError) as error:
+        raise exported.failed(file, reason(error)) from None
+    text = None if found is None else found.get("value")
+    return Described(_numbers(file), exported.config_of(file, text), "OpenVINO")
+
+
 def open(file: Path, run: Run = AS_IT_SUITS) -> Engine:
     """Raises NotAvailable for files that posehg did not export, DeviceError for a device other than the CPU."""
     if run.device not in ("auto", "cpu"):
         raise DeviceError(f"A model in OpenVINO's form is run on the CPU, not on {run.device}.", "Give --device cpu.")
     file, openvino = _described(file), library()
-    if not file.with_suffix(".bin").is_file():
-        raise NotAvailable(f"{file} has no {file.stem}.bin beside it.", "The two files belong together: copy both.")
+    _numbers(file)
     # A processor that multiplies bfloat16 faster would be given it, and joints would move by pixels.
     properties = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     if run.threads:
@@ -104,6 +115,12 @@ def _core() -> Any:
 
 def _described(place: Path) -> Path:
     return place / FILE if place.is_dir() else place
+
+
+def _numbers(file: Path) -> Path:
+    if not (numbers := file.with_suffix(".bin")).is_file():
+        raise NotAvailable(f"{file} has no {numbers.name} beside it.", "The two files belong together: copy both.")
+    return numbers
 
 
 def _reason(error: Exception) -> str:

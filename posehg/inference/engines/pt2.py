@@ -20,8 +20,9 @@ import torch
 from posehg.config import KEY
 from posehg.errors import NotAvailable, printable, reason
 from posehg.inference import devices
-from posehg.inference.engines import archives, exported
+from posehg.inference.engines import archives, exported, operations
 from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Run
+from posehg.inference.engines.exported import Described
 from posehg.inference.engines.program import Program
 from posehg.inference.engines.silence import silence
 
@@ -37,107 +38,18 @@ _ENTRIES = re.compile(
     rf"|extra/{KEY}|extra_files/{KEY}"
 )
 
-_OPERATIONS = frozenset(
-    [
-        "conv2d",
-        "convolution",
-        "batch_norm",
-        "_native_batch_norm_legit_no_training",
-        "relu",
-        "relu_",
-        "max_pool2d",
-        "max_pool2d_with_indices",
-        "upsample_nearest2d",
-        "add",
-        "add_",
-        "sub",
-        "mul",
-        "div",
-        "neg",
-        "exp",
-        "log",
-        "abs",
-        "pow",
-        "sum",
-        "amax",
-        "matmul",
-        "mm",
-        "bmm",
-        "arange",
-        "slice",
-        "select",
-        "unsqueeze",
-        "squeeze",
-        "expand",
-        "gather",
-        "where",
-        "zeros_like",
-        "ones_like",
-        "scalar_tensor",
-        "full_like",
-        "full",
-        "le",
-        "lt",
-        "ge",
-        "gt",
-        "eq",
-        "ne",
-        "clamp",
-        "clip",
-        "minimum",
-        "maximum",
-        "argmax",
-        "floor_divide",
-        "remainder",
-        "reshape",
-        "view",
-        "_unsafe_view",
-        "flatten",
-        "stack",
-        "cat",
-        "sign",
-        "bitwise_and",
-        "logical_and",
-        "__and__",
-        "permute",
-        "transpose",
-        "clone",
-        "contiguous",
-        "detach",
-        "alias",
-        "to",
-        "_to_copy",
-        "lift_fresh_copy",
-        "sym_size",
-        "sym_numel",
-        "sym_constrain_range",
-        "sym_constrain_range_for_size",
-        "_assert_scalar",
-        "_assert_tensor_metadata",
-        "_assert_async",
-    ]
+_OPERATIONS = operations.NETWORK | frozenset(
+    """
+    convolution _native_batch_norm_legit_no_training max_pool2d_with_indices mm bmm scalar_tensor
+    full_like full view _unsafe_view cat permute transpose clone contiguous detach alias _to_copy
+    lift_fresh_copy sym_size sym_numel sym_constrain_range sym_constrain_range_for_size
+    _assert_scalar _assert_tensor_metadata _assert_async
+    """.split()
 )
 _SYMBOLIC = frozenset(
-    [
-        "add",
-        "sub",
-        "mul",
-        "neg",
-        "floordiv",
-        "truediv",
-        "mod",
-        "pow",
-        "eq",
-        "ne",
-        "ge",
-        "le",
-        "gt",
-        "lt",
-        "getitem",
-        "and_",
-        "or_",
-        "not_",
-    ]
+    """
+    add sub mul neg floordiv truediv mod pow eq ne ge le gt lt getitem and_ or_ not_
+    """.split()
 )
 _TARGET = re.compile(r"torch\.ops\.aten\.(\w+)\.\w+|_operator\.(\w+)", re.ASCII)
 
@@ -160,6 +72,11 @@ class _Refused(Exception):
 def recognises(file: Path) -> bool:
     """Whether torch.export may have written the file."""
     return not archives.names(file).isdisjoint(_GRAPHS)
+
+
+def described(file: Path) -> Described:
+    """Raises NotAvailable for a file that posehg did not export."""
+    return Described(file, exported.config_of(file, _config(file)), "torch.export")
 
 
 def open(file: Path, run: Run = AS_IT_SUITS) -> Engine:

@@ -17,8 +17,9 @@ import torch
 from posehg.config import KEY
 from posehg.errors import NotAvailable, printable, reason
 from posehg.inference import devices
-from posehg.inference.engines import archives, exported
+from posehg.inference.engines import archives, exported, operations
 from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Run
+from posehg.inference.engines.exported import Described
 from posehg.inference.engines.program import Program
 
 _CONFIG = f"extra/{KEY}"
@@ -30,85 +31,16 @@ NOTES = re.compile(r"code/.*\.debug_pkl")
 """Where the lines came from, with paths of the machine that exported them: a program runs without."""
 
 _WORD = re.compile(r"(\.\s*)?\b([A-Za-z_]\w*)(\s*\()?", re.ASCII)
-_OPERATIONS = frozenset(
-    [
-        "_convolution",
-        "conv2d",
-        "batch_norm",
-        "relu",
-        "relu_",
-        "max_pool2d",
-        "upsample_nearest2d",
-        "add",
-        "add_",
-        "sub",
-        "mul",
-        "div",
-        "neg",
-        "exp",
-        "log",
-        "abs",
-        "pow",
-        "sum",
-        "amax",
-        "matmul",
-        "arange",
-        "slice",
-        "select",
-        "unsqueeze",
-        "squeeze",
-        "expand",
-        "gather",
-        "take_along_dim",
-        "where",
-        "zeros_like",
-        "ones_like",
-        "le",
-        "lt",
-        "ge",
-        "gt",
-        "eq",
-        "ne",
-        "clamp",
-        "clip",
-        "minimum",
-        "maximum",
-        "argmax",
-        "floor_divide",
-        "remainder",
-        "reshape",
-        "flatten",
-        "stack",
-        "sign",
-        "bitwise_and",
-        "logical_and",
-        "__and__",
-        "size",
-        "to",
-        "type_as",
-        "float",
-        "int",
-        "device",
-        "NumToTensor",
-    ]
+_OPERATIONS = operations.NETWORK | frozenset(
+    """
+    _convolution take_along_dim size type_as float int device NumToTensor
+    """.split()
 )
 _LANGUAGE = frozenset(
-    [
-        "prim",
-        "aten",
-        "torch",
-        "ops",
-        "annotate",
-        "forward",
-        "Module",
-        "Tuple",
-        "Tensor",
-        "Graph",
-        "posehg",
-        "exporters",
-        "graph",
-        "torchscript",
-    ]
+    """
+    prim aten torch ops annotate forward Module Tuple Tensor Graph posehg exporters graph
+    torchscript
+    """.split()
 )
 _NUMBERED = re.compile(r"c\d+|___torch_mangle_\d+")
 _GLOBALS = re.compile(
@@ -119,6 +51,12 @@ _GLOBALS = re.compile(
 def recognises(file: Path) -> bool:
     """Whether it is a TorchScript program that says of itself what posehg's exporter says."""
     return {"constants.pkl", _CONFIG} <= archives.names(file)
+
+
+def described(file: Path) -> Described:
+    """Raises NotAvailable for a file that posehg did not export."""
+    content = archives.entries(file, ENTRIES, unread=NOTES)
+    return Described(file, exported.config_of(file, _text(content.get(_CONFIG))), "TorchScript")
 
 
 def open(file: Path, run: Run = AS_IT_SUITS) -> Engine:
