@@ -54,9 +54,9 @@ def load(
 ) -> Model:
     """A trained network, ready to be asked any number of times.
 
-    model: ``bundled``, the weights that come with posehg; a model's folder or file; ``user/repo[@revision]`` of the
-    Hub, an address with a hash, or a name that ``posehg models list`` shows. What was not fetched before is fetched,
-    unless offline.
+    model: ``bundled``, the weights that come with posehg, or ``small``, which do too and are quicker; a model's folder
+    or file; ``user/repo[@revision]`` of the Hub, an address with a hash, or a name that ``posehg models list`` shows.
+    What was not fetched before is fetched, unless offline.
     device: auto, cpu, cuda, cuda:N or mps. precision: of the network's numbers, ``fp32``, ``bf16`` or ``fp16``; a model
     that was exported keeps its own. threads: of the CPU; 0: as many as suit.
     flip: average with the mirrored picture: better, half as fast. decoder: how a joint is read off its heatmap:

@@ -42,7 +42,7 @@ def answers(checkpoint: Checkpoint, images: Tensor) -> list[Tensor]:
     """All stacks' heatmaps of pictures as they are, whatever mean the config says is to be taken from them."""
     network = checkpoint.network()
     with torch.inference_mode():
-        outputs: list[Tensor] = network(images * network.std + network.mean)
+        outputs: list[Tensor] = network(images * network.normalise.std + network.normalise.mean)
         return outputs
 
 

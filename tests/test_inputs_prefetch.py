@@ -88,13 +88,13 @@ def test_making_and_using_overlap() -> None:
     assert time.monotonic() - begin < 0.5  # one after the other it is 0.6
 
 
-def test_nothing_is_made_before_the_first_is_asked_for() -> None:
+def test_they_are_made_before_the_first_is_asked_for() -> None:
     made = Made()
     items = ahead(made.numbers(), 3)
-    time.sleep(0.02)
-    assert made.count == 0
-    next(items)
+    assert eventually(lambda: made.count == 3)
     items.close()  # type: ignore[attr-defined]
+    assert made.closed
+    assert not threads()
 
 
 @pytest.mark.parametrize(

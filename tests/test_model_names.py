@@ -52,8 +52,9 @@ def test_a_prefix_asks_for_the_hubs_even_so() -> None:
 
 def test_no_folder_takes_the_place_of_the_default() -> None:
     Path("bundled").mkdir()
-    assert parse("bundled").place == Bundled()
-    assert checkpoints.find("bundled") == hub.bundled_folder()
+    for name in hub.NAMES:
+        assert parse(name).place == Bundled(name)
+        assert checkpoints.find(name) == hub.bundled_folder(name)
 
 
 def test_a_path_is_found_as_it_was_given() -> None:

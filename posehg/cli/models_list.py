@@ -34,7 +34,7 @@ class _Model:
 def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON, with paths and licences.")] = False,
 ) -> None:
-    """Show the models that can be given as --model by a name: bundled, short names, and what was fetched.
+    """Show the models that can be given as --model by a name: bundled, small, short names, and what was fetched.
 
     Of the Hub's cache those are shown that posehg wrote. Nothing is asked of the network.
     """
@@ -49,12 +49,13 @@ def list_models(
 
 
 def _models() -> Iterator[_Model]:
-    from posehg.hub import BUNDLED, bundled_folder, downloads, header, repos
+    from posehg.hub import NAMES, bundled_folder, downloads, header, repos
     from posehg.hub.addresses import parse
     from posehg.hub.aliases import ALIASES
 
-    folder = bundled_folder()
-    yield _Model(BUNDLED, *_told(header.config(folder)), *_lying(folder))
+    for name in NAMES:
+        folder = bundled_folder(name)
+        yield _Model(name, *_told(header.config(folder)), *_lying(folder))
     short = {}
     for name, alias in ALIASES.items():
         place = downloads.there(parse(alias.place))

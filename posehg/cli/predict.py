@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
@@ -173,6 +174,7 @@ def predict(
     """
     from posehg.cli import guard, predict_run
     from posehg.cli import predict_request as request
+    from posehg.cli.predict_frames import Frames
     from posehg.inference.engines import Run
     from posehg.inference.estimator import opened
 
@@ -182,5 +184,6 @@ def predict(
     video = request.Video(start, end, rescan, smooth == "one-euro")
     with TemporaryDirectory(prefix="posehg-") as scratch:
         prepared = request.prepared(inputs, recursive, output, whom, drawing, video, model, Path(scratch))
-        estimator = opened(model, Run(device, threads, precision), flip, decoder, batch, offline, guard.note)
-        predict_run.run(prepared, estimator)
+        with closing(Frames(prepared)) as frames:
+            estimator = opened(model, Run(device, threads, precision), flip, decoder, batch, offline, guard.note)
+            predict_run.run(prepared, frames, estimator)

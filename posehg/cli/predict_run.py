@@ -15,14 +15,14 @@ from posehg import processes
 from posehg.cli import guard, predict_account
 from posehg.cli.predict_account import Account
 from posehg.cli.predict_files import moving
+from posehg.cli.predict_frames import Frames, runs
 from posehg.cli.predict_progress import PredictProgress
 from posehg.cli.predict_request import Request
 from posehg.cli.predict_results import Outcome, Results
 from posehg.errors import InputError
 from posehg.inference.estimator import Estimator
 from posehg.inference.finding import heatmaps_of
-from posehg.inputs import Frame, Source, ahead, each
-from posehg.inputs.prefetch import AHEAD
+from posehg.inputs import Frame, Source
 from posehg.inputs.reading import too_large
 from posehg.outputs import Found, Result, heatmaps
 from posehg.outputs.behind import behind
@@ -34,7 +34,7 @@ _ROUND = 16
 """Of several processes: photos of each between two times that the first one prints. Waiting for each other costs."""
 
 
-def run(request: Request, estimator: Estimator) -> None:
+def run(request: Request, frames: Frames, estimator: Estimator) -> None:
     """Raises typer.Exit or an error where not all went well."""
     if request.plan.draws_heatmaps:
         heatmaps.joints(estimator.config.skeleton, request.shown.look.heatmaps)  # refuses what is no joint
@@ -46,7 +46,7 @@ def run(request: Request, estimator: Estimator) -> None:
             # What only the first process does may fail there only, and then all have to end.
             results = processes.alike(lambda: stack.enter_context(Results(plan, request.shown, world.first)))
             work = _shared if world.size > 1 else _alone
-            account = work(request, estimator, results, world)
+            account = work(request, frames, estimator, results, world)
             processes.alike(stack.close)
         if estimator.batch < batch:
             guard.note(f"Memory ran out, so crops were looked at by {estimator.batch} at a time instead of {batch}.")
@@ -55,7 +55,7 @@ def run(request: Request, estimator: Estimator) -> None:
         predict_account.check(request, account)
 
 
-def _alone(request: Request, estimator: Estimator, results: Results, world: World) -> Account:
+def _alone(request: Request, frames: Frames, estimator: Estimator, results: Results, world: World) -> Account:
     account = Account()
     prints = request.shown.json or request.plan == Plan()
     with PredictProgress(len(request.todo), request.span[1], prints) as progress, behind() as later:
@@ -67,7 +67,7 @@ def _alone(request: Request, estimator: Estimator, results: Results, world: Worl
                 progress.source(source)
 
         try:
-            with closing(_worked(request, request.todo, estimator, results)) as worked:
+            with closing(_worked(request, request.todo, frames, estimator, results)) as worked:
                 for source, frame, write in worked:
                     later(partial(finish, source, write))
                     if isinstance(frame, Frame):
@@ -79,7 +79,7 @@ def _alone(request: Request, estimator: Estimator, results: Results, world: Worl
     return account
 
 
-def _shared(request: Request, estimator: Estimator, results: Results, world: World) -> Account:
+def _shared(request: Request, frames: Frames, estimator: Estimator, results: Results, world: World) -> Account:
     """Every photo by one process; the first prints what all have to say, in order."""
     account = Account()
     step = _ROUND * world.size
@@ -87,7 +87,7 @@ def _shared(request: Request, estimator: Estimator, results: Results, world: Wor
         mine = [_alone_only(source) for source in processes.share(request.todo[start : start + step], world)]
 
         def outcomes(mine: Sequence[Source] = mine) -> list[Outcome]:
-            made = [write() for _, _, write in _worked(request, mine, estimator, results)]
+            made = [write() for _, _, write in _worked(request, mine, frames, estimator, results)]
             return [outcome for outcome in made if not outcome.is_only_the_end]
 
         together = processes.interleaved(processes.agreed(outcomes))
@@ -113,16 +113,15 @@ def _alone_only(source: Source) -> Source:
 _Worked = tuple[Source, Frame | InputError | None, Callable[[], Outcome]]
 
 
-def _worked(request: Request, sources: Sequence[Source], estimator: Estimator, results: Results) -> Generator[_Worked]:
+def _worked(
+    request: Request, sources: Sequence[Source], frames: Frames, estimator: Estimator, results: Results
+) -> Generator[_Worked]:
     """Each frame, or what is wrong with it, and what writes its results; at the end of a source None."""
-    # Photos are read ahead across their ends; a video is by itself, so that one without end can be left.
-    for _, run in groupby(sources, key=lambda source: source if moving(source) else None):
-        together = list(run)
-        count = 1 if together[0].kind == "camera" else AHEAD  # what it sees now, not what it saw
-        with closing(ahead(each(together, request.span), count)) as items, _ended_by_ctrl_c(together[0]) as ended:
-            for source, frames in groupby(items, key=itemgetter(0)):
+    for together in runs(sources):
+        with closing(frames.of(together)) as items, _ended_by_ctrl_c(together[0]) as ended:
+            for source, of_source in groupby(items, key=itemgetter(0)):
                 find = request.who.finder(estimator, source)
-                for _, frame in frames:
+                for _, frame in of_source:
                     yield source, frame, _answered(request, estimator, results, source, frame, find)
                     if ended() or results.given_up == source.name:
                         break

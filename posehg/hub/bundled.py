@@ -6,14 +6,17 @@ from pathlib import Path
 
 from posehg.errors import NotAvailable
 
-BUNDLED = "bundled"
-"""The name of the model that comes with posehg."""
+BUNDLED, SMALL = "bundled", "small"
+"""The names of the models that come with posehg: the one that is taken by default, and one for people in a hurry."""
+
+NAMES = (BUNDLED, SMALL)
 
 
-def bundled_folder() -> Path:
-    """posehg/weights in an installed package, weights/ beside the package in a checkout."""
+def bundled_folder(name: str = BUNDLED) -> Path:
+    """posehg/weights in an installed package, weights/ beside the package in a checkout; the small one is below."""
     package = Path(__file__).resolve().parent.parent
-    for folder in (package / "weights", package.parent / "weights"):
+    below = "" if name == BUNDLED else name
+    for folder in (package / "weights" / below, package.parent / "weights" / below):
         if (folder / "model.safetensors").is_file():
             return folder
     raise NotAvailable("This installation of posehg comes without its weights.", "Reinstall it, or give --model.")

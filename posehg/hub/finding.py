@@ -69,8 +69,8 @@ def licence(name: str) -> str:
 def check_removable(name: str) -> Repo | Address:
     """What of that name was fetched, and may be deleted. Raises UsageError for what is not posehg's to delete."""
     match parse(name).place:
-        case Bundled():
-            raise UsageError("The bundled model is a part of posehg, and stays.")
+        case Bundled(bundled):
+            raise UsageError(f"The model {bundled} is a part of posehg, and stays.")
         case Local(path):
             raise UsageError(f"{path} was not fetched by posehg, so posehg does not delete it.")
         case place:
@@ -88,8 +88,8 @@ def remove(name: str) -> int:
 
 def _present(named: Named) -> Path | None:
     match named.place:
-        case Bundled():
-            return bundled_folder()
+        case Bundled(bundled):
+            return bundled_folder(bundled)
         case Local(path):
             return path
         case Repo() as repo:

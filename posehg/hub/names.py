@@ -12,7 +12,7 @@ from posehg.errors import NotAvailable, UsageError
 from posehg.hub import addresses
 from posehg.hub.addresses import Address
 from posehg.hub.aliases import ALIASES
-from posehg.hub.bundled import BUNDLED
+from posehg.hub.bundled import NAMES
 
 HUB = "hf://"
 """Put before user/repo it means the Hub's, whatever lies on disk."""
@@ -25,7 +25,9 @@ _KINDS = "A model is a folder or file, user/repo of the Hub, or a name that pose
 
 @dataclass(frozen=True)
 class Bundled:
-    pass
+    """Of the models that come with posehg the one of this name."""
+
+    name: str
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,12 @@ class Named:
 
 
 def parse(name: str) -> Named:
-    """``bundled``; what exists on disk; a short name; an address with a hash; user/repo[@revision].
+    """``bundled`` or ``small``; what exists on disk; a short name; an address with a hash; user/repo[@revision].
 
     Raises NotAvailable where it is none of these, UsageError for an address that cannot be taken.
     """
-    if name == BUNDLED:
-        return Named(name, Bundled())
+    if name in NAMES:
+        return Named(name, Bundled(name))
     if os.path.exists(name):  # pathlib's raises for a name that is too long to be one
         return Named(name, Local(Path(name)))
     if name in ALIASES:
@@ -87,5 +89,5 @@ def _elsewhere(name: str) -> Repo | Address:
 
 
 def _meant(name: str) -> str:
-    close = difflib.get_close_matches(name, [BUNDLED, *ALIASES], n=1)
+    close = difflib.get_close_matches(name, [*NAMES, *ALIASES], n=1)
     return f"Do you mean {close[0]}?" if close else _KINDS

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -30,23 +30,27 @@ class _End:
 
 
 def ahead(items: Iterable[T], count: int) -> Generator[T]:
-    """The items, in order, of which a background thread makes up to ``count`` before they are asked for.
+    """The items, in order, of which a background thread makes up to ``count`` before they are asked for, from now on.
 
     What making an item raises is raised in its place. Use it in ``with contextlib.closing(..)``: when it is closed, the
     thread ends, and closes the items where they are a generator. Raises ValueError for a count below 1.
     """
     if count < 1:
         raise ValueError(f"At least one item can be made ahead, not {count}.")
-    return _ahead(items, count)
+    made = _ahead(items, count)
+    next(made)
+    return cast(Generator[T], made)
 
 
-def _ahead(items: Iterable[T], count: int) -> Generator[T]:
+def _ahead(items: Iterable[T], count: int) -> Generator[T | None]:
+    """The first is None, and says that the thread has begun."""
     ready: SimpleQueue[_Item[T] | _End] = SimpleQueue()
     room = threading.Semaphore(count)
     stopped = threading.Event()
     worker = threading.Thread(target=_make, args=(items, ready, room, stopped), name="ahead", daemon=True)
     worker.start()
     try:
+        yield None
         while isinstance(made := ready.get(), _Item):
             room.release()
             yield made.value

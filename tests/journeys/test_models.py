@@ -17,7 +17,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from posehg import checkpoints
+from posehg import checkpoints, hub, images
+from posehg.datasets import synthetic
 from posehg.errors import NotAvailable
 from posehg.hub.aliases import ALIASES, Alias
 from tests import foreign_files
@@ -62,7 +63,7 @@ def listed(posehg: Posehg) -> dict[str, dict[str, object]]:
 def test_the_list_shows_what_has_a_name(posehg: Posehg) -> None:
     run = posehg("models", "list")
     assert run.code == 0
-    for name in ("bundled", *ALIASES):
+    for name in (*hub.NAMES, *ALIASES):
         assert name in run.out
     assert run.out.count("GPL-3.0") == 1
     last = run.out.partition("GPL-3.0")[0].splitlines()[-1]
@@ -78,7 +79,9 @@ def test_what_is_here_has_a_place_and_a_size(posehg: Posehg, alias: str) -> None
     before = listed(posehg)
     bundled = checkpoints.bundled_folder()
     assert before["bundled"]["path"] == str(bundled)
-    assert before["bundled"]["size"] == sum(file.stat().st_size for file in bundled.iterdir())
+    assert before["bundled"]["size"] == sum(file.stat().st_size for file in bundled.iterdir() if file.is_file())
+    assert before["small"]["path"] == str(bundled / "small")
+    assert before["small"]["size"] <= 2_010_000
     assert before[alias]["path"] is None
     assert before[alias]["size"] is None
     path = posehg("models", "get", alias).out.strip()
@@ -309,8 +312,19 @@ def test_path_fetches_nothing(posehg: Posehg, server: HubServer, address: str) -
     assert server.requests == []
 
 
-def test_of_the_bundled_model_the_path_is_known(posehg: Posehg) -> None:
-    assert posehg("models", "path", "bundled").out == f"{checkpoints.bundled_folder()}\n"
+@pytest.mark.parametrize("name", hub.NAMES)
+def test_of_a_bundled_model_the_path_is_known(posehg: Posehg, name: str) -> None:
+    assert posehg("models", "path", name).out == f"{checkpoints.bundled_folder(name)}\n"
+
+
+def test_the_small_model_is_half_as_large_and_finds_somebody(posehg: Posehg, tmp_path: Path) -> None:
+    small, bundled = (json.loads(posehg("models", "info", name, "--json").out) for name in ("small", "bundled"))
+    assert small["parameters"] <= min(1_000_000, 0.55 * bundled["parameters"])
+    assert small["config"]["skeleton"] == bundled["config"]["skeleton"]
+    images.write(tmp_path / "person.png", synthetic.render(seed=1)[0])
+    run = posehg("predict", tmp_path / "person.png", "--model", "small", "--json", "--fail-if-empty")
+    assert run.code == 0, run.err
+    assert json.loads(run.out)["model"] == "small"
 
 
 def test_a_file_that_was_changed_since_is_fetched_anew_or_refused(
@@ -384,7 +398,8 @@ def test_nobody_to_ask_is_no_yes(posehg: Posehg, address: str, monkeypatch: pyte
 
 
 def test_the_bundled_model_and_the_users_files_stay(posehg: Posehg, model: Path, tmp_path: Path) -> None:
-    posehg("models", "rm", "bundled", "--yes").assert_failed(2, "The bundled model is a part of posehg")
+    for name in hub.NAMES:
+        posehg("models", "rm", name, "--yes").assert_failed(2, f"The model {name} is a part of posehg")
     shutil.copytree(model, tmp_path / "mine")
     for path in (tmp_path / "mine", tmp_path / "mine" / "model.safetensors"):
         posehg("models", "rm", path, "--yes").assert_failed(2, "was not fetched by posehg")
