@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,24 +30,37 @@ def compared(place: Path, run: Run, seconds: float) -> list[Compared]:
 
     if engines.is_exported(place):
         return []
-    return _compared(checkpoints.load(place), run, seconds)
+    return _compared(place, checkpoints.load(place), run, seconds)
 
 
-def _compared(checkpoint: Checkpoint, run: Run, seconds: float) -> list[Compared]:
+def _compared(place: Path, checkpoint: Checkpoint, run: Run, seconds: float) -> list[Compared]:
     """On somebody who is rendered. The first is torch as ports use it."""
     from posehg.datasets import synthetic
     from posehg.geometry import Box
-    from posehg.inference.comparing import AsPorts, compare
+    from posehg.inference.comparing import compare
     from posehg.inference.engines import pytorch
     from posehg.inference.estimator import View
 
     rows, columns = checkpoint.config.input_size
     image = synthetic.render(3, max(rows, columns))[0]
-    with TemporaryDirectory(prefix="posehg-") as folder:
-        engines = [AsPorts(checkpoint, run.device), pytorch.of(checkpoint, run)]
-        engines += _exported(checkpoint, run, Path(folder)) if engines[0].on_cpu else []
+    ours = pytorch.of(checkpoint, run)
+    with TemporaryDirectory(prefix="posehg-") as folder, _rival(place, run, ours.on_cpu) as rival:
+        engines = [rival, ours, *(_exported(checkpoint, run, Path(folder)) if ours.on_cpu else ())]
         guard.note(f"Measuring {len(engines)} engines")
         return compare(engines, View(image, Box(0, 0, image.shape[1], image.shape[0])), seconds)
+
+
+@contextmanager
+def _rival(place: Path, run: Run, on_cpu: bool) -> Iterator[Engine]:
+    """On the CPU in a process of its own: that of posehg's commands keeps memory, which torch does not by itself."""
+    from posehg.inference.apart import Apart
+    from posehg.inference.comparing import as_ports, seconds_a_crop
+
+    if not on_cpu:
+        yield as_ports(place, run)
+        return
+    with closing(Apart(partial(as_ports, place, run), seconds_a_crop)) as rival:
+        yield rival
 
 
 def _exported(checkpoint: Checkpoint, run: Run, folder: Path) -> Iterator[Engine]:

@@ -6,16 +6,19 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from posehg import checkpoints
 from posehg.checkpoints import Checkpoint
 from posehg.config import STRIDE
 from posehg.inference import devices
-from posehg.inference.engines import Engine
+from posehg.inference.apart import Apart
+from posehg.inference.engines import Engine, Run
 from posehg.inference.engines.pytorch import short_version
 from posehg.inference.estimator import Estimator, View
 
@@ -46,6 +49,13 @@ class AsPorts(Engine):
         return self._network(batch)[-1].float()
 
 
+def as_ports(place: Path, run: Run) -> AsPorts:
+    """Of the model in a folder or file."""
+    if run.threads:
+        devices.use_threads(run.threads)
+    return AsPorts(checkpoints.load(place), run.device)
+
+
 @dataclass(frozen=True)
 class Compared:
     """alone, together: seconds a crop where crops are asked about one by one, and ``batch`` at once; medians over the
@@ -73,11 +83,10 @@ def compare(engines: Sequence[Engine], view: View, seconds: float) -> list[Compa
     joints = [_joints(engine, crop, view) for engine in engines]
     for engine, batch in asked:
         for some in (crop, batch) * _LEAST:  # whatever is made for a size of batch that comes for the first time
-            _seconds(engine, some, 0)
+            _timed(engine, some, 0)
     share = seconds / ROUNDS / 2
     rounds = [
-        [(_seconds(engine, crop, share), _seconds(engine, batch, share)) for engine, batch in asked]
-        for _ in range(ROUNDS)
+        [(_timed(engine, crop, share), _timed(engine, batch, share)) for engine, batch in asked] for _ in range(ROUNDS)
     ]
     return [
         Compared(
@@ -93,9 +102,15 @@ def compare(engines: Sequence[Engine], view: View, seconds: float) -> list[Compa
     ]
 
 
-def _seconds(engine: Engine, crops: Crops, seconds: float) -> float:
-    """A crop's, the median of all calls that there was time for."""
+def _timed(engine: Engine, crops: Crops, seconds: float) -> float:
+    return engine.seconds(crops, seconds) if isinstance(engine, Apart) else seconds_a_crop(engine, crops, seconds)
+
+
+def seconds_a_crop(engine: Engine, crops: Crops, seconds: float) -> float:
+    """The median of all calls that there was time for, after one that is not counted."""
     wait = _wait(engine)
+    engine(crops)  # what another engine has left in the caches is gone then
+    wait()
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while not taken or time.perf_counter() < end:
