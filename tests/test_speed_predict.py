@@ -21,7 +21,7 @@ from posehg.inference.everybody import Scan
 from posehg.inference.finding import How, find
 from posehg.inference.machine import Spread
 from posehg.inference.people import Search
-from posehg.inference.speed import PARTS, Choice, Finding, Folder, Setting, Speed, Times
+from posehg.inference.speed_figures import PARTS, Choice, Finding, Folder, Setting, Speed, Times, Way
 from tests import stubs
 
 CPU = torch.device("cpu")
@@ -122,7 +122,7 @@ def test_what_takes_longer_than_the_time_is_measured_all_the_same() -> None:
 @pytest.mark.parametrize(
     ("way", "how"), [("whole", How(whole=True)), ("one", How(people="one")), ("all", How(people="all"))]
 )
-def test_the_crops_of_one_search_are_counted_mirrored_ones_included(photo: Path, way: speed.Way, how: How) -> None:
+def test_the_crops_of_one_search_are_counted_mirrored_ones_included(photo: Path, way: Way, how: How) -> None:
     network = CountingSquare()
     it = work(photo, network)
     image = it.read()
@@ -135,7 +135,7 @@ def test_the_crops_of_one_search_are_counted_mirrored_ones_included(photo: Path,
 
 @pytest.mark.parametrize(("way", "search"), [("one", Search()), ("all", Scan())])
 def test_the_windows_are_those_that_the_search_begins_with(
-    way: speed.Way, search: Search | Scan, monkeypatch: pytest.MonkeyPatch
+    way: Way, search: Search | Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = np.zeros((149, 211, 3), dtype=np.uint8)  # where nobody is, nothing else is looked at
     network = CountingSquare()

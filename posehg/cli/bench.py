@@ -100,7 +100,7 @@ def bench(
     from posehg.cli import bench_engines
     from posehg.inference import engines
     from posehg.inference.engines import Run
-    from posehg.inference.speed import Choice
+    from posehg.inference.speed_figures import Choice
 
     if as_json and as_markdown:
         raise UsageError("--json and --markdown are two forms of the same: give one of them.")

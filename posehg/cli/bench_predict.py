@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from posehg.inference.comparing import Compared
     from posehg.inference.engines import Engine
     from posehg.inference.machine import Spread
-    from posehg.inference.speed import Choice, Finding, Setting, Speed
+    from posehg.inference.speed_figures import Choice, Finding, Setting, Speed
 
 _PARTS = {
     "read": "read: decode the picture's file",
