@@ -472,6 +472,16 @@ def test_results_of_trees_lie_below_their_folder_and_apart(
     check_relatives(expand([f"{top}/{argument}" for argument in arguments], recursive=True))
 
 
+def test_a_missing_file_that_in_letters_is_the_folder_of_all_is_a_source_with_a_name(tmp_path: Path) -> None:
+    plant(tmp_path, ["a/b.jpg"])
+    found, missing = expand([f"{tmp_path}/a", f"{tmp_path}/missing/../a"])
+    assert found.relative == Path("b.jpg")
+    assert missing.relative == Path("a")
+    assert [source.name for source in expand([f"{tmp_path}/a", f"{tmp_path}/missing/.."])][1:] == [
+        f"{tmp_path}/missing/.."
+    ]
+
+
 def check_relatives(sources: Iterable[Source]) -> None:
     found = [source for source in sources if not source.problem]
     for source in found:

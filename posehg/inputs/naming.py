@@ -28,10 +28,11 @@ def common_folder(folders: Iterable[str]) -> str:
 
 
 def below(root: str, path: str) -> Path:
-    """``path`` from ``root`` on, in letters: no link is followed."""
+    """``path`` from ``root`` on, in letters: no link is followed. Of the root itself, and of what it is in, the name."""
     full = os.path.abspath(path)
     relative = Path(os.path.relpath(full, root or Path(full).anchor))
-    return Path(*(part for part in relative.parts if part != os.pardir))
+    parts = [part for part in relative.parts if part != os.pardir]
+    return Path(*parts) if parts else Path(Path(full).name or "_")
 
 
 def of_address(url: str) -> str:
