@@ -28,7 +28,7 @@ def common_folder(folders: Iterable[str]) -> str:
 
 
 def below(root: str, path: str) -> Path:
-    """``path`` from ``root`` on, in letters: no link is followed. Of the root itself, and of what it is in, the name."""
+    """``path`` from ``root`` on, in letters: no link is followed. Of the root itself or what it is in, the name."""
     full = os.path.abspath(path)
     relative = Path(os.path.relpath(full, root or Path(full).anchor))
     parts = [part for part in relative.parts if part != os.pardir]
