@@ -65,6 +65,19 @@ def test_a_folded_network_asks_for_the_last_heatmaps_only() -> None:
     assert (len(makers), len(takers)) == (1, 0)
 
 
+def test_norms_that_have_nothing_to_say_but_their_shift_are_heard() -> None:
+    """Where a BatchNorm's factor is 0 or next to it, as weight decay leaves some."""
+    checkpoint = trained(11)
+    for name, value in checkpoint.state.items():
+        if name.endswith("bn1.weight"):
+            value[:4] = torch.tensor([0.0, 0.0, 1e-30, -1e-30])
+        if name.endswith("bn1.bias"):
+            value[:4] = torch.tensor([0.7, -0.7, 0.7, 0.7])
+    expected = checkpoint.network()(torch.from_numpy(crops(2)).permute(0, 3, 1, 2) / 255)[-1]
+    found = pytorch.of(checkpoint, Run("cpu"))(crops(2))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
 def test_torch_is_given_the_crops_as_rgb_in_0_to_1() -> None:
     seen: list[torch.Tensor] = []
 
