@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from posehg.errors import DeviceError
 from posehg.inference.engines import Engine
+from posehg.inference.estimator import as_array
 
 Crops = NDArray[np.uint8]
 Timed = Callable[[Engine, Crops, float], float]
@@ -76,13 +77,8 @@ def _serve(pipe: Connection, make: Callable[[], Engine], timed: Timed) -> None:
         pipe.send((engine.config, engine.device, engine.name))
         while True:
             crops, seconds = pipe.recv()
-            pipe.send(_as_array(engine(crops)) if seconds is None else timed(engine, crops, seconds))
+            pipe.send(as_array(engine(crops)) if seconds is None else timed(engine, crops, seconds))
     except (EOFError, BrokenPipeError):  # the other end is closed
         return
     except Exception as error:
         pipe.send(error)
-
-
-def _as_array(maps: Any) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = maps if isinstance(maps, np.ndarray) else maps.cpu().numpy()
-    return array

@@ -82,7 +82,7 @@ class Estimator:
     def heatmaps(self, views: Iterable[View]) -> Iterator[NDArray[np.float32]]:
         """Each view's heatmaps (J, h, w) in 0 .. 1."""
         for some in self._batches(views):
-            yield from _as_array(self._heatmaps(some))
+            yield from as_array(self._heatmaps(some))
 
     def to_heatmap(self, view: View) -> Affine:
         """From the view's photo to the cells of its heatmaps: a joint goes to its peak."""
@@ -109,7 +109,7 @@ class Estimator:
         # Only here, where the error no longer holds what did not fit.
         half = len(views) // 2
         self._most.crops = min(self._most.crops, half * self._crops_a_view)
-        return np.concatenate([_as_array(self._heatmaps(some)) for some in (views[:half], views[half:])])
+        return np.concatenate([as_array(self._heatmaps(some)) for some in (views[:half], views[half:])])
 
     def _to_crop(self, view: View) -> Affine:
         return Affine.crop(view.box, self.config.input_size, view.rotation)
@@ -135,13 +135,14 @@ class Estimator:
 
     def poses(self, views: Sequence[View], maps: Maps) -> Iterator[Pose]:
         """The joints of each view, read off its heatmaps (J, h, w) of ``maps``."""
-        points, scores = (_as_array(part) for part in heatmaps.decode(maps, self.decoder))
+        points, scores = (as_array(part) for part in heatmaps.decode(maps, self.decoder))
         for view, cells, score in zip(views, points, scores.astype(np.float64), strict=True):
             keypoints = self.to_heatmap(view).inverse()(cells)
             yield Pose(self.config.skeleton, keypoints, score, view.box, float(score.mean()), rotation=view.rotation)
 
 
-def _as_array(maps: Maps) -> NDArray[np.float32]:
+def as_array(maps: Maps) -> NDArray[np.float32]:
+    """What an engine gives, as an array of numpy."""
     array: NDArray[np.float32] = maps if isinstance(maps, np.ndarray) else maps.cpu().numpy()
     return array
 

@@ -66,7 +66,7 @@ def recognises(file: Path) -> bool:
     if file.is_dir() and (file / WEIGHTS).exists():
         return False
     try:
-        with _described(file).open("rb") as content:
+        with _description(file).open("rb") as content:
             start = content.read(4096)
     except OSError:
         return False
@@ -75,7 +75,7 @@ def recognises(file: Path) -> bool:
 
 def described(file: Path) -> Described:
     """Raises NotAvailable for files that posehg did not export; without openvino."""
-    file = _described(file)
+    file = _description(file)
     try:
         found = ElementTree.parse(file).find(f"./rt_info/{KEY}")
     except (OSError, ElementTree.ParseError) as error:
@@ -88,7 +88,7 @@ def open(file: Path, run: Run = AS_IT_SUITS) -> Engine:
     """Raises NotAvailable for files that posehg did not export, DeviceError for a device other than the CPU."""
     if run.device not in ("auto", "cpu"):
         raise DeviceError(f"A model in OpenVINO's form is run on the CPU, not on {run.device}.", "Give --device cpu.")
-    file, openvino = _described(file), library()
+    file, openvino = _description(file), library()
     _numbers(file)
     # A processor that multiplies bfloat16 faster would be given it, and joints would move by pixels.
     properties = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
@@ -113,7 +113,7 @@ def _core() -> Any:
     return library().Core()
 
 
-def _described(place: Path) -> Path:
+def _description(place: Path) -> Path:
     return place / FILE if place.is_dir() else place
 
 
