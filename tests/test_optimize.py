@@ -61,6 +61,22 @@ def test_by_default_the_rate_is_a_fifth_for_the_last_fifth_of_the_run() -> None:
     assert rates(TrainConfig(), 10).tolist() == [2.5e-4] * 8 + [5e-5] * 2
 
 
+def test_wsd_warms_up_stays_and_decays_over_its_last_epochs() -> None:
+    config = TrainConfig(schedule="wsd", lr=0.5, epochs=10, decay=2)
+    found = rates(config, 1000)
+    assert (np.diff(found[:10]) > 0).all()
+    assert (found[10:800] == 0.5).all()
+    assert (np.diff(found[800:]) < 0).all()
+    assert found[900] == pytest.approx(0.5 * (1 - 0.5**0.5), abs=2e-3)
+    assert 0 < found[-1] < 0.002
+
+
+def test_wsd_without_a_decay_does_not_depend_on_the_length_of_the_run() -> None:
+    short, long = (TrainConfig(schedule="wsd", lr=0.5, epochs=epochs) for epochs in (4, 400))
+    assert np.allclose(rates(short, 400), rates(long, 40_000)[:400])
+    assert rates(long, 40_000)[-1] == 0.5
+
+
 @each_curve
 @PATIENT
 @given(steps=st.integers(100, 5000))

@@ -317,6 +317,14 @@ def test_background_crops_are_as_frequent_as_asked() -> None:
     assert 35 < sum(is_nobody(samples[epoch, 0]) for epoch in range(300)) < 90
 
 
+@pytest.mark.parametrize(("sets", "expected"), [("", True), ("all", True), ("all+more", True), ("more", False)])
+def test_background_crops_come_only_from_the_named_sets(sets: str, expected: bool) -> None:
+    data = dataset(DOTS, KEYPOINTS / 4, box=Box(30, 30, 30, 40))
+    data = replace(data, persons=[replace(person, source="all") for person in data.persons])
+    samples = Samples(data, replace(WILD, background=1, background_from=sets))
+    assert is_nobody(samples[0, 0]) is expected
+
+
 # ---- order -------------------------------------------------------------------------------------------------------
 
 EPOCHS = 3

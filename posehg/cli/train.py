@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,9 @@ from posehg.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from posehg.checkpoints import Checkpoint
+    from posehg.training.state import State
 
-_CHANGEABLE = ("device", "workers", "warp", "compile", "save_minutes", "epochs", "max_time")
+_CHANGEABLE = ("device", "workers", "warp", "compile", "save_minutes", "epochs", "max_time", "decay")
 """What may differ in a resumed run: how it is computed, and how long."""
 _DATA, _RUN = "Data", "Run"
 
@@ -76,9 +78,11 @@ def train(
     given = given_names(context, TrainConfig)
     resumed = session.saved(out) if resume else None
     if resumed is not None:
-        config, source = _continued(given, resumed.config, config), None
+        config, source = _continued(given, resumed, config), None
     else:
         config, source = _begun(given, config, options)
+    if config.decay and config.schedule != "wsd":
+        raise UsageError(f"--decay belongs to --schedule wsd, and this run's schedule is {config.schedule}.")
     place = session.Place(out, data, cache)
     with TrainingProgress(config, processes.world().first) as progress:
         if dry_run:
@@ -108,11 +112,24 @@ def _begun(given: set[str], asked: TrainConfig, options: Path | None) -> tuple[T
     return session.from_model(asked, given) if asked.init else (asked, None)
 
 
-def _continued(given: set[str], saved: TrainConfig, asked: TrainConfig) -> TrainConfig:
+def _continued(given: set[str], state: State, asked: TrainConfig) -> TrainConfig:
     """The options of a resumed run: its own. What is given with --resume must be the same, or may be changed."""
+    saved = state.config
     for name in sorted(given - set(_CHANGEABLE)):
         if getattr(asked, name) != getattr(saved, name):
             option = f"--{name.replace('_', '-')}"
             hint = f"Leave {option} out, or begin a new run in another folder."
             raise UsageError(f"A resumed run keeps its options, and its {name} is {getattr(saved, name)}.", hint)
-    return replace(saved, **{name: getattr(asked, name) for name in given if name in _CHANGEABLE})
+    changed = {name: getattr(asked, name) for name in given if name in _CHANGEABLE}
+    if "decay" in given and "epochs" not in given:
+        changed |= _decay_from_here(asked.decay, state)
+    return replace(saved, **changed)
+
+
+def _decay_from_here(epochs: float, state: State) -> dict[str, float]:
+    """The options that end a run of any length by so many epochs of decay, rounded up to whole ones of the data."""
+    from posehg.training.samples import steps_per_epoch
+
+    position = state.progress.epoch + state.progress.step / steps_per_epoch(state.persons, state.config.batch)
+    end = math.ceil(position + epochs)
+    return {"epochs": end, "decay": end - position}

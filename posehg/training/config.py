@@ -12,7 +12,7 @@ from posehg.errors import UsageError
 
 Loss = Literal["mse", "weighted-mse", "cross-entropy"]
 Optimizer = Literal["rmsprop", "adamw"]
-Schedule = Literal["constant", "drop", "cosine", "one-cycle"]
+Schedule = Literal["constant", "drop", "cosine", "one-cycle", "wsd"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Warp = Literal["auto", "cpu", "device"]
 
@@ -23,7 +23,7 @@ _SHARES = ("scale", "flip", "colour", "occlusion", "half_body", "background", "e
 _NOT_NEGATIVE = (
     *_SHARES,
     *("rotation", "translation", "weight_decay", "lr", "clip", "max_time", "save_minutes"),
-    *("limit", "overfit", "seed"),
+    *("limit", "overfit", "seed", "decay"),
 )
 _MOST_SCALE = 0.9
 _FREEZABLE = ("", "stem", "body", "norm")
@@ -72,7 +72,12 @@ class TrainConfig:
     loss: Loss = _option("mse", _RECIPE, "Distance to the target maps.")
     sigma: float = _option(1.0, _RECIPE, "Of the Gaussians, in heatmap cells.")
     optimizer: Optimizer = _option("rmsprop", _RECIPE, "Optimizer.")
-    schedule: Schedule = _option("drop", _RECIPE, "Learning rate over the run.")
+    schedule: Schedule = _option(
+        "drop", _RECIPE, "Learning rate over the run; wsd is a warm-up, then constant until the decay."
+    )
+    decay: float = _option(
+        0.0, _RECIPE, "Epochs of final decay with wsd. Of a resumed run: starts at once, and ends it."
+    )
     lr: float = _option(
         0.0,
         _RECIPE,
@@ -98,6 +103,9 @@ class TrainConfig:
     occlusion: float = _option(0.0, _AUG, "Share of crops with something in front of the person.")
     half_body: float = _option(0.0, _AUG, "Share of crops around the upper or the lower half of the person.")
     background: float = _option(0.0, _AUG, "Share of crops beside the annotated people, with nobody to find.")
+    background_from: str = _option(
+        "", _AUG, "Take them only from these data sets, which annotate everybody: mpii+lspet.", "all"
+    )
 
     device: str = _option("auto", _RUN, "auto, cpu, cuda, cuda:N or mps.")
     precision: Precision = _option(

@@ -15,6 +15,7 @@ from posehg.training.config import TrainConfig
 _WARM_UP = {"one-cycle": 0.1, "cosine": 0.02}
 _LAST_RATE = {"one-cycle": 0.0, "cosine": 0.01}
 _DROP_AT, _DROP_BY = 0.8, 5
+_WSD_WARM_UP = 0.1
 
 
 def optimizer(network: nn.Module, config: TrainConfig) -> Optimizer:
@@ -33,11 +34,17 @@ def learning_rate(config: TrainConfig, done: float) -> float:
     drop: constant, and divided by 5 for the last fifth (the paper divides by 5 when the validation no longer improves).
     cosine: up over the first fiftieth, down to a hundredth by half a cosine.
     one-cycle: up over the first tenth, down to zero by half a cosine (Smith and Topin, 2018).
+    wsd: up over the first tenth of an epoch, constant, and over the last ``config.decay`` epochs down to zero as
+    1 - sqrt(x), which leaves a high rate soonest (Haegele et al., 2024).
     """
     if config.schedule == "constant":
         return config.lr
     if config.schedule == "drop":
         return config.lr / (_DROP_BY if done > _DROP_AT else 1)
+    if config.schedule == "wsd":
+        epoch = done * config.epochs
+        falling = 1 - (config.epochs - epoch) / config.decay if config.decay else 0.0
+        return config.lr * min(1.0, epoch / _WSD_WARM_UP) * (1 - math.sqrt(max(0.0, falling)))
     warm_up, last = _WARM_UP[config.schedule], _LAST_RATE[config.schedule]
     if done < warm_up:
         return config.lr * done / warm_up

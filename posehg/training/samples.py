@@ -73,6 +73,7 @@ class Samples(TorchDataset[Sample]):
         self._cache = CropCache(data, config, limit=int(keep * _memory()))
         self._flip, self._unpaired = list(data.skeleton.flip), list(data.skeleton.unpaired)
         self._together = people_by_picture(data) if config.background else {}
+        self._background_sets = set_list(config.background_from)
 
     def __len__(self) -> int:
         return len(self._data)
@@ -81,11 +82,11 @@ class Samples(TorchDataset[Sample]):
         """(epoch, index) -> the sample."""
         epoch, index = key
         config, rng = self._config, default_rng((self._config.seed, epoch, index))
-        if config.background and rng.random() < config.background:
+        person = self._data.persons[index]
+        if self._gives_background(person) and rng.random() < config.background:
             sample = self._background(index, rng)
             if sample is not None:
                 return sample
-        person = self._data.persons[index]
         part, to_part = self._cache(person)
         if config.half_body and rng.random() < config.half_body:
             person = half_of(person, self._data.skeleton, rng)
@@ -104,6 +105,11 @@ class Samples(TorchDataset[Sample]):
             points[self._unpaired] = np.nan  # where the right ear is, of which the mirror made a left one, is not known
         return points.astype(np.float32)
 
+    def _gives_background(self, person: Person) -> bool:
+        """Whether crops with nobody may come from this person's set: one that annotates everybody on its pictures."""
+        sets = self._background_sets
+        return self._config.background > 0 and (not sets or (person.source or self._data.name) in sets)
+
     def _background(self, index: int, rng: Generator) -> Sample | None:
         person, config = self._data.persons[index], self._config
         image = self._data.read(person)
@@ -116,6 +122,11 @@ class Samples(TorchDataset[Sample]):
         pixels, to_crop = images.shown(image, to_crop, size)
         nobody = np.full((len(self._flip), 2), NOWHERE, dtype=np.float32)
         return Sample(pixels, to_crop, draw_gains(config, rng), nobody, index, False)
+
+
+def set_list(names: str) -> set[str]:
+    """``mpii+lspet`` -> {"mpii", "lspet"}"""
+    return set(filter(None, (name.strip() for name in names.split("+"))))
 
 
 def unchanged(config: TrainConfig) -> TrainConfig:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from posehg import checkpoints, datasets, processes
 from posehg.checkpoints import Checkpoint
-from posehg.datasets import Dataset, packed
+from posehg.datasets import Dataset, naming, packed
 from posehg.datasets.parts import Reach
 from posehg.errors import NotAvailable, UsageError
 from posehg.files import make_folder
@@ -19,7 +19,7 @@ from posehg.training import board, cache, rehearsal, report, views
 from posehg.training import state as states
 from posehg.training.config import TrainConfig
 from posehg.training.loop import BEST, LAST, STATE, Listener, Run
-from posehg.training.samples import unchanged
+from posehg.training.samples import set_list, unchanged
 from posehg.training.start import OUTPUTS
 from posehg.training.state import State
 
@@ -93,6 +93,7 @@ def load_sets(config: TrainConfig, data: Path | None, listener: Listener) -> Set
         training = whole = datasets.spread(whole, config.overfit or config.limit)
     if config.joints:
         training = datasets.on_skeleton(whole, whole.skeleton.subset(_names(config.joints)))
+    _check_background_sets(config)
     if training.note:
         listener.note(training.note)
     if config.half_body and not config.overfit and not views.has_halves(training.skeleton):
@@ -102,6 +103,14 @@ def load_sets(config: TrainConfig, data: Path | None, listener: Listener) -> Set
     for part in validation:
         _tell_of_packs(part, views.reach_of(unchanged(config)), listener)
     return Sets(training, validation)
+
+
+def _check_background_sets(config: TrainConfig) -> None:
+    known = [naming.set_name(name) for name, _ in datasets.parse(config.dataset)]
+    strangers = set_list(config.background_from) - set(known)
+    if strangers:
+        sentence = f"--background-from names {min(strangers)}, which --dataset does not."
+        raise UsageError(sentence, f"The data sets of this run: {', '.join(known)}.")
 
 
 def _named(config: TrainConfig, packs: bool) -> TrainConfig:

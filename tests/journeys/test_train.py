@@ -138,6 +138,21 @@ def test_a_finished_run_may_be_made_longer(posehg: Posehg, undisturbed: Path, tm
 
 
 @pytest.mark.slow
+def test_a_constant_phase_can_be_ended_by_a_decay_at_any_time(posehg: Posehg, tmp_path: Path) -> None:
+    assert posehg("train", *TINY, "--schedule", "wsd", "--epochs", 1, "--out", tmp_path).code == 0
+    assert posehg("train", "--resume", "--out", tmp_path, "--decay", 2).code == 0
+    state = states.load(tmp_path / "state.pt")
+    assert (state.config.epochs, state.config.decay, state.progress.epoch) == (3, 2, 3)
+    assert state.optimizer["param_groups"][0]["lr"] < state.config.lr / 4
+
+
+def test_background_sets_must_be_data_sets_of_the_run(posehg: Posehg, tmp_path: Path) -> None:
+    run = posehg("train", *TINY, "--background", 0.5, "--background-from", "lspet", "--out", tmp_path)
+    assert run.code == 2
+    assert "lspet" in run.err
+    assert "synthetic" in run.err
+
+
 def test_a_resumed_run_keeps_its_options(posehg: Posehg, undisturbed: Path) -> None:
     before = snapshot(undisturbed)
     again = posehg("train", "--resume", "--out", undisturbed, "--features", 8, "--batch", 3)
