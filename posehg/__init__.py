@@ -15,8 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from posehg.api import Model, draw, load
     from posehg.geometry import Box
-    from posehg.library import Model, draw, load
     from posehg.poses import Pose
 
 __version__ = "0.1.0"
@@ -25,10 +25,10 @@ __all__ = ["Box", "Model", "Pose", "__version__", "draw", "load"]
 
 _HOMES = {
     "Box": "posehg.geometry",
-    "Model": "posehg.library",
+    "Model": "posehg.api",
     "Pose": "posehg.poses",
-    "draw": "posehg.library",
-    "load": "posehg.library",
+    "draw": "posehg.api",
+    "load": "posehg.api",
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from posehg import processes
+from posehg import distributed
 from posehg.errors import PosehgError
 
 CPU = "cpu"
@@ -30,7 +30,7 @@ def variables(rank: int, size: int, port: int) -> dict[str, str]:
     return {name: str(value) for name, value in place.items()}
 
 
-def launch(size: int, work: Callable[[processes.World], object]) -> list[Any]:
+def launch(size: int, work: Callable[[distributed.World], object]) -> list[Any]:
     """What ``work`` gives in each of the processes, or the PosehgError that it raised; GONE for one that ended."""
     context = multiprocessing.get_context("fork")
     port, ends, children = free_port(), [], []
@@ -57,10 +57,10 @@ def _answer(end: Connection) -> Any:
         return GONE
 
 
-def _child(work: Callable[[processes.World], object], place: dict[str, str], end: Connection) -> None:
+def _child(work: Callable[[distributed.World], object], place: dict[str, str], end: Connection) -> None:
     os.environ.update(place)
     try:
-        with processes.joined(CPU) as world:
+        with distributed.joined(CPU) as world:
             answer = work(world)
     except PosehgError as error:
         answer = error

@@ -2,8 +2,8 @@
 
 import os
 
-from posehg import processes
+from posehg import distributed
 
 if __name__ == "__main__":
-    with processes.joined("cpu"):
+    with distributed.joined("cpu"):
         os._exit(9)

@@ -14,7 +14,7 @@ import numpy as np
 
 from posehg.geometry import Affine, Box
 from posehg.images import Image
-from posehg.outputs import Found, Heatmaps, Look, Result
+from posehg.io.writers import Found, Heatmaps, Look, Result
 from posehg.poses import Pose
 from posehg.skeletons import Skeleton
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posehg.outputs.behind import behind
+from posehg.io.writers.behind import behind
 
 
 @given(st.lists(st.integers(), max_size=23), st.integers(1, 5))

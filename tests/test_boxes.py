@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from posehg.errors import InputError
 from posehg.geometry import Box
-from posehg.inputs import boxes
-from posehg.inputs.boxes import BoxFile
-from posehg.inputs.source import Source, kind_of
-from posehg.outputs import coco, csv
-from posehg.outputs import json as records
+from posehg.io import boxes
+from posehg.io.boxes import BoxFile
+from posehg.io.source import Source, kind_of
+from posehg.io.writers import coco, csv
+from posehg.io.writers import json as records
 from tests import results
 
 A, B, C = Box(2, 3.25, 5, 7), Box(-11, 13, 17.5, 19), Box(23, 29, 31, 37)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.random import default_rng
 from torch import Tensor
 
-from posehg import heatmaps, processes
+from posehg import heatmaps
 from posehg.skeletons import MPII
 from posehg.training.doubts import Doubts
 from posehg.training.samples import NOWHERE
@@ -545,7 +545,7 @@ def test_the_given_points_are_not_touched() -> None:
 
 
 def together(table: Doubts, other: Doubts) -> Callable[[Tensor], Tensor]:
-    """``processes.total`` as ``table`` meets it in the one of two processes, where ``other`` is in the other one."""
+    """``distributed.total`` as ``table`` meets it in the one of two processes, where ``other`` is in the other one."""
 
     def both(tensor: Tensor) -> Tensor:
         (name,) = (name for name, value in vars(table).items() if value is tensor)
@@ -564,7 +564,7 @@ def test_what_all_processes_saw_counts_in_each(monkeypatch: pytest.MonkeyPatch) 
         watch(other, ALL_SORTS, people=torch.tensor([1, 2, 3]), over=False)
         watch(table, ALL_SORTS, people=torch.tensor([0, 4, 5, 6]), over=False)
         with monkeypatch.context() as patch:
-            patch.setattr(processes, "total", together(table, other))
+            patch.setattr(distributed, "total", together(table, other))
             table.end_epoch()
         other.load_state_dict(table.state_dict())
     assert_same(table.state_dict(), alone.state_dict())
@@ -579,18 +579,18 @@ def test_several_processes_go_on_in_the_middle_of_an_epoch_with_what_all_had_see
     watch(table, ALL_SORTS, people=torch.tensor([0, 6]), over=False)
     watch(other, ALL_SORTS, people=torch.tensor([2, 4]), over=False)
     with monkeypatch.context() as patch:
-        patch.setattr(processes, "total", together(table, other))
+        patch.setattr(distributed, "total", together(table, other))
         state = table.state_dict()
     first.load_state_dict(state)
     watch(second, AGAINST_ALL, over=False)  # whatever it held
     second.load_state_dict(state, first=False)
     with monkeypatch.context() as patch:
-        patch.setattr(processes, "total", together(second, first))
+        patch.setattr(distributed, "total", together(second, first))
         assert_same(second.state_dict(), state)
     watch(first, ALL_SORTS, people=torch.tensor([3]), over=False)
     watch(second, ALL_SORTS, people=torch.tensor([1, 5]), over=False)
     with monkeypatch.context() as patch:
-        patch.setattr(processes, "total", together(second, first))
+        patch.setattr(distributed, "total", together(second, first))
         second.end_epoch()
     assert_same(second.state_dict(), alone.state_dict())
 
@@ -601,7 +601,7 @@ def test_one_process_goes_on_in_the_middle_of_an_epoch_that_several_began(monkey
     watch(table, ALL_SORTS, people=torch.tensor([0, 6, 3]), over=False)
     watch(other, ALL_SORTS, people=torch.tensor([2, 4]), over=False)
     with monkeypatch.context() as patch:
-        patch.setattr(processes, "total", together(table, other))
+        patch.setattr(distributed, "total", together(table, other))
         state = table.state_dict()
     one.load_state_dict(state)
     watch(one, ALL_SORTS, people=torch.tensor([1, 5]))

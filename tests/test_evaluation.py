@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from posehg.datasets import Dataset
+from posehg.distributed import World
 from posehg.errors import InputError, NotAvailable, UsageError
 from posehg.evaluation import estimate, scoring
 from posehg.evaluation.prediction_formats.matching import Predictions
@@ -18,7 +19,6 @@ from posehg.images import Image
 from posehg.inference import persons
 from posehg.inference.estimator import View
 from posehg.poses import Person, Pose
-from posehg.processes import World
 from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
 from tests.launches import launch
 

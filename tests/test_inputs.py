@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posehg.errors import InputError
-from posehg.inputs import Source, expand, folders, naming, stream
+from posehg.io import Source, expand, folders, naming, stream
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posehg.errors import InputError
-from posehg.inputs import ahead, prefetch
+from posehg.io import ahead, prefetch
 
 ROOT = Path(__file__).parent.parent
 
@@ -172,7 +172,7 @@ def test_ctrl_c_ends_the_program_at_once_and_quietly(items: str) -> None:
     code = f"""
 import itertools, time
 from contextlib import closing
-from posehg.inputs import *
+from posehg.io import *
 try:
     with closing(ahead({items}, 2)) as found:
         print("ready", flush=True)

@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 
 from posehg import images
 from posehg.errors import InputError
-from posehg.inputs import Frame, Source, each, expand, frames, reading, stream
+from posehg.io import Frame, Source, each, expand, frames, reading, stream
 
 ROOT = Path(__file__).parent.parent
 
@@ -161,7 +161,7 @@ def test_a_program_without_standard_input_says_so(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("argument", ["-", "/dev/stdin"])
 def test_pictures_and_lists_come_through_a_real_pipe(tmp_path: Path, argument: str) -> None:
-    code = f"from posehg.inputs import *; print([frame.image.shape for _, frame in each(expand([{argument!r}]))])"
+    code = f"from posehg.io import *; print([frame.image.shape for _, frame in each(expand([{argument!r}]))])"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, input=png(tmp_path, noise(3, 11)), capture_output=True, timeout=60
     )
@@ -238,7 +238,7 @@ def test_pillow_heif_is_not_imported_before_such_a_file_comes(tmp_path: Path) ->
     images.write(tmp_path / "a.png", noise())
     code = f"""
 import sys
-from posehg.inputs import *
+from posehg.io import *
 print(len(list(each(expand([{str(tmp_path)!r}])))), "pillow_heif" in sys.modules, "torch" in sys.modules)"""
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert run.stdout == "1 False False\n"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from posehg.errors import InputError
-from posehg.inputs import CutShort, Frame, each, expand, frames, video
+from posehg.io import CutShort, Frame, each, expand, frames, video
 from tests import video_files
 from tests.video_files import picture
 
@@ -219,7 +219,7 @@ def test_damage_anywhere_gives_frames_or_an_input_error(tmp_path: Path, suffix: 
 def test_ffmpeg_says_nothing_on_its_own(tmp_path: Path) -> None:
     # In a process of its own, as FFmpeg asks once how much it is to say.
     path = video_files.cut(video_files.write(tmp_path / "a.mp4", count=23), 0.5)
-    code = f"from posehg.inputs import *; print([str(end) for _, end in each(expand([{str(path)!r}, 'webcam:99']))])"
+    code = f"from posehg.io import *; print([str(end) for _, end in each(expand([{str(path)!r}, 'webcam:99']))])"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert run.stderr == ""
     assert "not a video" in run.stdout

@@ -15,7 +15,7 @@ import pytest
 
 from posehg import images
 from posehg.errors import InputError
-from posehg.inputs import CutShort, Frame, download, each, expand, frames, reading
+from posehg.io import CutShort, Frame, download, each, expand, frames, reading
 from tests import video_files
 
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from posehg import images
 from posehg.errors import UsageError
 from posehg.geometry import Box
-from posehg.outputs import COLLECTORS, SAVES, WRITERS, image, is_done, json, naming
-from posehg.outputs.table import joints_table
+from posehg.io.writers import COLLECTORS, SAVES, WRITERS, image, is_done, json, naming
+from posehg.io.writers.table import joints_table
 from posehg.poses import Pose
 from tests.results import SEVEN, failed, found, pose, result, snippet
 

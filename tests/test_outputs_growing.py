@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from posehg.errors import InputError, UsageError
-from posehg.outputs import COLLECTORS, SAVES, Collect
+from posehg.io.writers import COLLECTORS, SAVES, Collect
 from tests.results import failed, found, small_disk
 
 EVERY: dict[str, Collect] = {
@@ -97,7 +97,7 @@ def test_a_run_that_is_killed_leaves_no_file_under_the_name(tmp_path: Path) -> N
     script = f"""
 import sys, time
 from pathlib import Path
-from posehg.outputs import json
+from posehg.io.writers import json
 from tests.results import found
 with json.lines(Path({str(tmp_path / "run.jsonl")!r})) as add:
     for _ in range(1000):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posehg.outputs import SAVES, crops
-from posehg.outputs.naming import place, target
+from posehg.io.writers import SAVES, crops
+from posehg.io.writers.naming import place, target
 
 OUT = Path("out")
 ENDINGS = [save.picture[0] for save in SAVES.values() if save.picture]

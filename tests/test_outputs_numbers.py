@@ -19,7 +19,7 @@ from posehg import datasets
 from posehg.errors import NotAvailable
 from posehg.evaluation import coco_results, oks, predictions
 from posehg.geometry import Box
-from posehg.outputs import Found, coco, csv, npz, openpose, spool
+from posehg.io.writers import Found, coco, csv, npz, openpose, spool
 from posehg.poses import Pose
 from posehg.skeletons import COCO, MPII, Skeleton
 from tests import evaluated

@@ -14,7 +14,7 @@ from posehg import drawing, images
 from posehg.drawing import Style
 from posehg.errors import InputError, UsageError
 from posehg.geometry import Box
-from posehg.outputs import crops, heatmaps, image
+from posehg.io.writers import crops, heatmaps, image
 from posehg.poses import Pose
 from tests.results import SEVEN, SHAPE, found, picture, pose, result
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from posehg.errors import InputError, UsageError
 from posehg.images import Image
-from posehg.outputs import video
+from posehg.io.writers import video
 from tests.results import small_disk
 
 SIZE = (46, 62)

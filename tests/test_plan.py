@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posehg.outputs import COLLECTORS, SAVES, WRITERS
-from posehg.outputs.plan import OneFile, Plan, in_folder
+from posehg.io.writers import COLLECTORS, SAVES, WRITERS
+from posehg.io.writers.plan import OneFile, Plan, in_folder
 
 KINDS = st.lists(st.sampled_from(sorted(SAVES)), min_size=1, unique=True)
 OUT = Path("out")

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posehg import outputs
 from posehg.datasets import Dataset
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation import coco_results, predictions, scoring
@@ -22,7 +21,8 @@ from posehg.evaluation.prediction_formats import pictures
 from posehg.evaluation.prediction_formats.run import Detection
 from posehg.evaluation.scoring import Options
 from posehg.geometry import Box
-from posehg.outputs import Found, coco
+from posehg.io import writers as outputs
+from posehg.io.writers import Found, coco
 from posehg.poses import Person, Pose
 from posehg.skeletons import Skeleton
 

@@ -11,10 +11,10 @@ from numpy.random import default_rng
 
 from posehg import images
 from posehg.datasets import Dataset
+from posehg.distributed import World
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.poses import Person
-from posehg.processes import World
 from posehg.skeletons import Skeleton
 from posehg.training.batches import Sample
 from posehg.training.config import TrainConfig

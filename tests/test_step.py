@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from posehg.distributed import World
 from posehg.errors import DeviceError
 from posehg.network import StackedHourglass
-from posehg.processes import World
 from posehg.training.batches import Crops
 from posehg.training.config import TrainConfig
 from posehg.training.doubts import Doubts

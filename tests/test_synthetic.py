@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posehg.datasets import synthetic
-from posehg.datasets.rendering import body as bodies
-from posehg.datasets.rendering.camera import Camera, facing
-from posehg.datasets.rendering.figure import dress
-from posehg.datasets.rendering.outfits import random_outfit
-from posehg.datasets.rendering.postures import LIMITS, Posture, random_posture
-from posehg.datasets.rendering.renderer import Light, render
-from posehg.datasets.rendering.scene import hidden_by_body, random_scene
 from posehg.errors import UsageError
 from posehg.geometry import Box
 from posehg.skeletons import MPII
+from posehg.synthetic import body as bodies
+from posehg.synthetic.camera import Camera, facing
+from posehg.synthetic.figure import dress
+from posehg.synthetic.outfits import random_outfit
+from posehg.synthetic.postures import LIMITS, Posture, random_posture
+from posehg.synthetic.renderer import Light, render
+from posehg.synthetic.scene import hidden_by_body, random_scene
 
 seeds = st.integers(0, 2**32 - 1)
 SOME = settings(max_examples=15, deadline=None)

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from posehg import checkpoints, datasets
 from posehg.datasets import Dataset, on_skeleton
+from posehg.distributed import World
 from posehg.errors import CheckFailed, InputError, UsageError
 from posehg.heatmaps import encode
 from posehg.images import Image
 from posehg.inference.estimator import Estimator
 from posehg.poses import Person
-from posehg.processes import World
 from posehg.training import loop
 from posehg.training import state as states
 from posehg.training.config import TrainConfig

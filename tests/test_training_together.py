@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from posehg import checkpoints
+from posehg.distributed import World, gather
 from posehg.errors import DeviceError, UsageError
-from posehg.processes import World, gather
 from posehg.training import state as states
 from posehg.training.batches import Crops
 from posehg.training.config import TrainConfig

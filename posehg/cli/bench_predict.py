@@ -37,7 +37,7 @@ def measured(engine: Engine, choice: Choice, photo: Path | None, seconds: float)
 
 def line(result: Speed, others: list[Compared], photo: Path | None, seconds: float) -> str:
     """Strict JSON in one line; times in milliseconds, but of whole pictures in seconds."""
-    from posehg.outputs.json import line as strict
+    from posehg.io.writers.json import line as strict
 
     engines = bench_engines.record(others, result.limit_of_crop)
     return strict({**_record(result, photo, seconds), "engines": engines})

@@ -35,7 +35,7 @@ def from_network(
     run: Run,
 ) -> None:
     """The figures of a network, which is asked only after all else that can go wrong has been looked at."""
-    from posehg import __version__, hub, processes
+    from posehg import __version__, distributed, hub
     from posehg.datasets import packed, parts, spread
     from posehg.evaluation import estimate
     from posehg.files import sha256
@@ -64,8 +64,8 @@ def from_network(
         "precision": run.precision,
         "posehg": __version__,
     }
-    with processes.joined(estimator.device) as world, guard.together(world):
-        share = len(processes.share(range(len(annotated)), world))
+    with distributed.joined(estimator.device) as world, guard.together(world):
+        share = len(distributed.share(range(len(annotated)), world))
         found = estimate.estimate(
             estimator,
             annotated,
@@ -78,7 +78,7 @@ def from_network(
                 device_of = {"device": str(estimator.device)}
                 _finish(request, annotated, found, {**about, **device_of}, eval_tables.made(about), form)
 
-        processes.alike(finish)
+        distributed.alike(finish)
 
 
 def from_file(request: Request, source: Path) -> None:

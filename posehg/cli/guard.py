@@ -20,7 +20,7 @@ from posehg.files import is_full
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from posehg.processes import World
+    from posehg.distributed import World
 
 INTERRUPTED = 130
 DEBUG = "POSEHG_DEBUG"
@@ -93,11 +93,11 @@ def together(world: World) -> Iterator[None]:
 
     torchrun ends all processes as soon as one of them has failed.
     """
-    from posehg import processes
+    from posehg import distributed
 
     try:
         yield
-    except processes.ProcessLost:
+    except distributed.ProcessLost:
         raise
     except PosehgError as error:
         code = tell(error) if world.first else error.exit_code
@@ -105,7 +105,7 @@ def together(world: World) -> Iterator[None]:
         code = leaving.exit_code
     else:
         return
-    processes.wait()
+    distributed.wait()
     raise typer.Exit(code)
 
 

@@ -13,8 +13,8 @@ from posehg.cli.predict_files import moving, named
 from posehg.cli.predict_request import Request
 from posehg.cli.predict_results import Outcome
 from posehg.errors import CheckFailed, InputError
-from posehg.inputs import Source
-from posehg.inputs.boxes import BoxFile, Unmatched
+from posehg.io import Source
+from posehg.io.boxes import BoxFile, Unmatched
 
 
 @dataclass

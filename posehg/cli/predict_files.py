@@ -10,11 +10,11 @@ from pathlib import Path
 
 from posehg import images
 from posehg.errors import UsageError
-from posehg.inputs import Source
-from posehg.outputs import COLLECTORS, SAVES, WRITERS, Collect, heatmaps
-from posehg.outputs import files_of as files_named
-from posehg.outputs import video as films
-from posehg.outputs.plan import Files, OneFile, Plan, in_folder
+from posehg.io import Source
+from posehg.io.writers import COLLECTORS, SAVES, WRITERS, Collect, heatmaps
+from posehg.io.writers import files_of as files_named
+from posehg.io.writers import video as films
+from posehg.io.writers.plan import Files, OneFile, Plan, in_folder
 
 STDOUT = "-"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from itertools import groupby
 
-from posehg import processes
+from posehg import distributed
 from posehg.cli.predict_files import moving
 from posehg.cli.predict_request import Request
 from posehg.errors import InputError
-from posehg.inputs import Frame, Source, ahead, each
-from posehg.inputs.prefetch import AHEAD
+from posehg.io import Frame, Source, ahead, each
+from posehg.io.prefetch import AHEAD
 
 _Items = Generator[tuple[Source, Frame | InputError]]
 
@@ -20,7 +20,7 @@ class Frames:
 
     def __init__(self, request: Request) -> None:
         self._span = request.span
-        alone = processes.world().size == 1
+        alone = distributed.world().size == 1
         first = next(runs(request.todo), None) if alone else None
         self._begun = None if first is None or first[0].kind == "camera" else self._read(first)
 

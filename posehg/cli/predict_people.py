@@ -12,8 +12,8 @@ from posehg.inference.estimator import Estimator
 from posehg.inference.finding import How, find
 from posehg.inference.smoothing import OneEuro
 from posehg.inference.tracking import Following, Tracker
-from posehg.inputs import Frame, Source
-from posehg.inputs.boxes import BoxFile
+from posehg.io import Frame, Source
+from posehg.io.boxes import BoxFile
 from posehg.poses import Pose
 
 Finder = Callable[[Frame], list[Pose]]

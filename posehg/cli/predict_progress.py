@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from posehg.inputs import Frame, Source
+from posehg.io import Frame, Source
 
 
 class PredictProgress:

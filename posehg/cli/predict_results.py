@@ -14,14 +14,14 @@ from posehg.cli import guard
 from posehg.cli.predict_files import files_of, moving
 from posehg.errors import InputError
 from posehg.files import check_folder, is_full, make_folder
-from posehg.inputs import Frame, Source
-from posehg.inputs.reading import too_large
-from posehg.outputs import Add, Found, Look, Result, image, is_done
-from posehg.outputs import files_of as files_named
-from posehg.outputs import json as records
-from posehg.outputs import video as films
-from posehg.outputs.plan import Files, Plan
-from posehg.outputs.table import joints_table
+from posehg.io import Frame, Source
+from posehg.io.reading import too_large
+from posehg.io.writers import Add, Found, Look, Result, image, is_done
+from posehg.io.writers import files_of as files_named
+from posehg.io.writers import json as records
+from posehg.io.writers import video as films
+from posehg.io.writers.plan import Files, Plan
+from posehg.io.writers.table import joints_table
 
 _RATE = 25.0
 """Frames a second of a video that does not say it."""

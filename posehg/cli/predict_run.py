@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import itemgetter
 from types import FrameType
 
-from posehg import processes
+from posehg import distributed
 from posehg.cli import guard, predict_account
 from posehg.cli.predict_account import Account
 from posehg.cli.predict_files import moving
@@ -19,16 +19,16 @@ from posehg.cli.predict_frames import Frames, runs
 from posehg.cli.predict_progress import PredictProgress
 from posehg.cli.predict_request import Request
 from posehg.cli.predict_results import Outcome, Results
+from posehg.distributed import World
 from posehg.errors import InputError
 from posehg.inference.estimator import Estimator
 from posehg.inference.finding import heatmaps_of
-from posehg.inputs import Frame, Source
-from posehg.inputs.reading import too_large
-from posehg.outputs import Found, Result, heatmaps
-from posehg.outputs.behind import behind
-from posehg.outputs.plan import Plan
+from posehg.io import Frame, Source
+from posehg.io.reading import too_large
+from posehg.io.writers import Found, Result, heatmaps
+from posehg.io.writers.behind import behind
+from posehg.io.writers.plan import Plan
 from posehg.poses import Pose
-from posehg.processes import World
 
 _ROUND = 16
 """Of several processes: photos of each between two times that the first one prints. Waiting for each other costs."""
@@ -39,15 +39,15 @@ def run(request: Request, frames: Frames, estimator: Estimator) -> None:
     if request.plan.draws_heatmaps:
         heatmaps.joints(estimator.config.skeleton, request.shown.look.heatmaps)  # refuses what is no joint
     # Nobody is past this line before all have found that their targets are not there yet.
-    with processes.joined(estimator.device) as world, guard.together(world):
+    with distributed.joined(estimator.device) as world, guard.together(world):
         batch = estimator.batch
         plan = request.plan if request.todo else Plan()  # a file of all that is there already is not begun anew
         with ExitStack() as stack:
             # What only the first process does may fail there only, and then all have to end.
-            results = processes.alike(lambda: stack.enter_context(Results(plan, request.shown, world.first)))
+            results = distributed.alike(lambda: stack.enter_context(Results(plan, request.shown, world.first)))
             work = _shared if world.size > 1 else _alone
             account = work(request, frames, estimator, results, world)
-            processes.alike(stack.close)
+            distributed.alike(stack.close)
         if estimator.batch < batch:
             guard.note(f"Memory ran out, so crops were looked at by {estimator.batch} at a time instead of {batch}.")
         if world.first:
@@ -84,16 +84,16 @@ def _shared(request: Request, frames: Frames, estimator: Estimator, results: Res
     account = Account()
     step = _ROUND * world.size
     for start in range(0, len(request.todo), step):
-        mine = [_alone_only(source) for source in processes.share(request.todo[start : start + step], world)]
+        mine = [_alone_only(source) for source in distributed.share(request.todo[start : start + step], world)]
 
         def outcomes(mine: Sequence[Source] = mine) -> list[Outcome]:
             made = [write() for _, _, write in _worked(request, mine, frames, estimator, results)]
             return [outcome for outcome in made if not outcome.is_only_the_end]
 
-        together = processes.interleaved(processes.agreed(outcomes))
+        together = distributed.interleaved(distributed.agreed(outcomes))
         for outcome in together:
             account.add(outcome)
-        processes.alike(partial(_delivered, together, results, world))
+        distributed.alike(partial(_delivered, together, results, world))
     return account
 
 

@@ -65,7 +65,7 @@ def train(
     pictures of what goes in and comes out. Ctrl-C saves first; --resume goes on from there, with the run's own options.
     Several GPUs or machines: torchrun --nproc-per-node NUMBER -m posehg train ...
     """
-    from posehg import processes
+    from posehg import distributed
     from posehg.cli.progress import TrainingProgress
     from posehg.inference import devices
     from posehg.training import session
@@ -84,14 +84,14 @@ def train(
     if config.decay and config.schedule != "wsd":
         raise UsageError(f"--decay belongs to --schedule wsd, and this run's schedule is {config.schedule}.")
     place = session.Place(out, data, cache)
-    with TrainingProgress(config, processes.world().first) as progress:
+    with TrainingProgress(config, distributed.world().first) as progress:
         if dry_run:
             lines = session.rehearse(config, place, progress, source)
-            if processes.world().first:
+            if distributed.world().first:
                 print("\n".join(lines))
             return
         finished = session.run(config, place, progress, resumed, overwrite, source, tensorboard)
-    if not processes.world().first:
+    if not distributed.world().first:
         raise typer.Exit(0 if finished else guard.INTERRUPTED)
     if not finished:
         words = ["posehg", "train", "--resume", "--out", str(out)]

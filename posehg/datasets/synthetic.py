@@ -12,12 +12,12 @@ import numpy as np
 
 from posehg.datasets.about import About
 from posehg.datasets.dataset import Dataset, LazyPersons
-from posehg.datasets.rendering.backgrounds import random_background
-from posehg.datasets.rendering.scene import Scene, develop, person, picture, random_scene
 from posehg.errors import UsageError
 from posehg.images import Image
 from posehg.poses import Person
 from posehg.skeletons import MPII
+from posehg.synthetic.backgrounds import random_background
+from posehg.synthetic.scene import Scene, develop, person, picture, random_scene
 
 SPLITS = {"train": 20_000, "val": 500}
 """How many pictures each split has; each shows one annotated person."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from posehg import images, inputs
+from posehg import images
+from posehg import io as inputs
 from posehg.config import ModelConfig
 from posehg.datasets import synthetic
 from posehg.errors import InputError
@@ -15,7 +16,7 @@ from posehg.geometry import Affine, Box
 from posehg.images import Image
 from posehg.inference.estimator import Estimator, View
 from posehg.inference.finding import find
-from posehg.inputs import Source
+from posehg.io import Source
 
 ENOUGH = 64
 """Pictures for calibration; more of them change the ranges no more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from posehg import processes
+from posehg import distributed
 from posehg.errors import DeviceError, UsageError
 
 _NO_MEMORY = (
@@ -20,7 +20,7 @@ def resolve(name: str) -> torch.device:
     Of several processes each gets a GPU of its own, unless one is named.
     """
     device = _best() if name == "auto" else _named(name)
-    here = processes.world()
+    here = distributed.world()
     return _own_gpu(here.local_rank) if device == torch.device("cuda") and here.size > 1 else device
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from posehg import processes
+from posehg import distributed
 from posehg.config import HourglassConfig
 from posehg.errors import UsageError
 from posehg.inference.devices import wait
@@ -56,7 +56,7 @@ class Clocked:
 
 def check_alone() -> None:
     """Raises UsageError in one of several processes: each would stop by its own clock, and the others wait for it."""
-    if processes.world().size > 1:
+    if distributed.world().size > 1:
         raise UsageError("Speed is measured in one process.", "Start posehg bench without torchrun.")
 
 

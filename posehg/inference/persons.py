@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from posehg import processes
+from posehg import distributed
 from posehg.datasets.dataset import Dataset
 from posehg.inference.estimator import Estimator, View
 from posehg.metrics import Array
@@ -29,8 +29,8 @@ def predicted(
     share, and all get the whole.
     watch: sees this process's poses come, for a progress bar.
     """
-    mine = replace(data, persons=processes.share(data.persons, processes.world()))
-    poses = processes.interleaved(processes.agreed(lambda: list(watch(estimate(estimator, mine)))))
+    mine = replace(data, persons=distributed.share(data.persons, distributed.world()))
+    poses = distributed.interleaved(distributed.agreed(lambda: list(watch(estimate(estimator, mine)))))
     return poses, _on_skeleton(poses, data.skeleton, lambda pose: pose.keypoints, (2,))
 
 

@@ -29,12 +29,12 @@ from posehg.inference.likeness import THRESHOLD
 from posehg.inference.machine import Spread, check_alone, clocked, count_flop, name_of, product_rate
 from posehg.inference.people import Search, windows_of
 from posehg.inference.speed_figures import PARTS, Choice, Finding, Folder, Setting, Speed, Times, Way
-from posehg.inputs.prefetch import AHEAD, ahead
+from posehg.io.prefetch import AHEAD, ahead
+from posehg.io.writers import Found, Look, Result
+from posehg.io.writers import image as pictures
+from posehg.io.writers.behind import behind
+from posehg.io.writers.plan import in_folder
 from posehg.network import StackedHourglass, parameters
-from posehg.outputs import Found, Look, Result
-from posehg.outputs import image as pictures
-from posehg.outputs.behind import behind
-from posehg.outputs.plan import in_folder
 from posehg.poses import Pose
 
 ROUNDS = 5

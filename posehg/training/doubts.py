@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from posehg import heatmaps, processes
+from posehg import distributed, heatmaps
 
 _SURE = 0.5
 """The score from which on what the network says counts at all."""
@@ -45,7 +45,7 @@ class Doubts:
     def state_dict(self) -> dict[str, Tensor]:
         """What all processes know together; each of them must call it."""
         kept = {name: getattr(self, f"_{name}").clone() for name in _KEPT}
-        return kept | {name: processes.total(getattr(self, f"_{name}")).clone() for name in _NOW}
+        return kept | {name: distributed.total(getattr(self, f"_{name}")).clone() for name in _NOW}
 
     def load_state_dict(self, state: dict[str, Tensor], first: bool = True) -> None:
         """first: whether this is the process that keeps what the others had seen of the epoch, too."""
@@ -82,9 +82,9 @@ class Doubts:
 
     def end_epoch(self) -> None:
         """Take what this epoch said into account, in all processes; who was not asked stays as before."""
-        asked, told = processes.total(self._asked), processes.total(self._told)
-        wrong = processes.total(self._wrong_now) / asked.clamp_min(1)
-        turned = processes.total(self._turned_now) / told.clamp_min(1)
+        asked, told = distributed.total(self._asked), distributed.total(self._told)
+        wrong = distributed.total(self._wrong_now) / asked.clamp_min(1)
+        turned = distributed.total(self._turned_now) / told.clamp_min(1)
         self._wrong.copy_(torch.where(asked > 0, _MEMORY * self._wrong + (1 - _MEMORY) * wrong, self._wrong))
         self._turned.copy_(torch.where(told > 0, _MEMORY * self._turned + (1 - _MEMORY) * turned, self._turned))
         self._exchanged.logical_or_(self._turned > _EXCHANGE).logical_and_(self._turned >= _BACK)

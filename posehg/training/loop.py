@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from posehg import checkpoints, processes
+from posehg import checkpoints, distributed
 from posehg.checkpoints import Checkpoint
 from posehg.datasets.dataset import Dataset
+from posehg.distributed import World
 from posehg.errors import CheckFailed, UsageError
 from posehg.inference import devices
 from posehg.inference.engines.pytorch import Torch
 from posehg.inference.estimator import Estimator
 from posehg.inference.machine import batches_ahead
-from posehg.processes import World
 from posehg.training import state as states
 from posehg.training.batches import Crops, Parts
 from posehg.training.config import TrainConfig
@@ -99,7 +99,7 @@ class Run:
         self._looked = time.monotonic()
         loader = batches(self._data, self._config, self.device, self._progress, self._world)
         coming: Iterator[Crops | Parts] = iter(loader)
-        with processes.watched(f"What was saved is kept: go on with posehg train --resume --out {self._folder}"):
+        with distributed.watched(f"What was saved is kept: go on with posehg train --resume --out {self._folder}"):
             while self._progress.epoch < self._config.epochs and (self._progress.step or not self._out_of_time()):
                 if not self._train_epoch(coming):
                     self._save()
@@ -130,7 +130,7 @@ class Run:
         first = self._world.first
         due = first and now - self._saved > 60 * self._config.save_minutes
         flags = torch.tensor([float(self._listener.stop()), float(due), (now - self._looked) * first])
-        told = processes.total(torch.cat((torch.stack(self._losses).float(), flags.to(self.device)))).tolist()
+        told = distributed.total(torch.cat((torch.stack(self._losses).float(), flags.to(self.device)))).tolist()
         *losses, stop, save, seconds = told
         self._losses, self._looked, self._stopping, self._due = [], now, stop > 0, save > 0
         done = self._progress
@@ -183,14 +183,14 @@ class Run:
     def _seconds_since_look(self) -> float:
         """By the clock of the first process."""
         now = time.monotonic()
-        passed = processes.total(torch.tensor([(now - self._looked) * self._world.first]))
+        passed = distributed.total(torch.tensor([(now - self._looked) * self._world.first]))
         self._looked = now
         return float(passed)
 
     def _agree(self) -> None:
         """BatchNorm's statistics are those of the first process, everywhere."""
         for network in dict.fromkeys((self.stepper.network, self.stepper.result)):
-            processes.spread(network.buffers())
+            distributed.spread(network.buffers())
 
     def validate(self, data: Dataset) -> Validation:
         engine = Torch(self.model, self.stepper.result, self._config.device)

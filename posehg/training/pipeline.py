@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from posehg.datasets.dataset import Dataset
+from posehg.distributed import World
 from posehg.errors import PosehgError
-from posehg.processes import World
 from posehg.training.batches import Collate, Crops, Parts, Sample, moved, warped
 from posehg.training.config import TrainConfig
 from posehg.training.samples import Order, Samples

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from posehg import processes
+from posehg import distributed
 from posehg.checkpoints import Checkpoint
 from posehg.datasets import spread
 from posehg.datasets.dataset import Dataset
+from posehg.distributed import World
 from posehg.inference.machine import peak_memory
 from posehg.network import parameters
-from posehg.processes import World
 from posehg.training.config import TrainConfig
 from posehg.training.loop import Listener, Run
 from posehg.training.pipeline import batches, on, workers_of
@@ -69,7 +69,7 @@ def _steps(run: Run, config: TrainConfig, data: Dataset, world: World, total: in
         if number == first:
             began = time.monotonic()
         crops = on(run.device, next(coming), config.input_size)
-        loss = float(processes.total(run.stepper(crops, config.lr * 0.1, number)))  # reading it waits for the device
+        loss = float(distributed.total(run.stepper(crops, config.lr * 0.1, number)))  # reading it waits for the device
     return (time.monotonic() - began) / (total - first), loss
 
 

@@ -15,10 +15,10 @@ from posehg import images
 from posehg.config import STRIDE
 from posehg.datasets import parts
 from posehg.datasets.dataset import Dataset, people_by_picture, picture_of
+from posehg.distributed import World
 from posehg.geometry import Affine, Points
 from posehg.images import Image
 from posehg.poses import Person
-from posehg.processes import World
 from posehg.training.batches import Sample
 from posehg.training.config import TrainConfig
 from posehg.training.corruption import draw_gains, occluded

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from posehg import checkpoints, datasets, processes
+from posehg import checkpoints, datasets, distributed
 from posehg.checkpoints import Checkpoint
 from posehg.datasets import Dataset, naming, packed
 from posehg.datasets.parts import Reach
+from posehg.distributed import World
 from posehg.errors import NotAvailable, UsageError
 from posehg.files import make_folder
 from posehg.inference import devices
-from posehg.processes import World
 from posehg.skeletons import SKELETONS, Skeleton
 from posehg.training import board, cache, rehearsal, report, views
 from posehg.training import state as states
@@ -79,9 +79,9 @@ def rehearse(config: TrainConfig, place: Place, listener: Listener, source: Chec
     """What a run would take, in lines for the reader; nothing is written."""
     filled_already = place.cache is not None and cache.holds(place.cache, config, place.data)
     place = replace(place, data=place.cache if filled_already else place.data, cache=None)
-    with processes.joined(str(devices.resolve(config.device))) as world, processes.watched():
+    with distributed.joined(str(devices.resolve(config.device))) as world, distributed.watched():
         named = _named(config, packs=filled_already)
-        sets = processes.alike(lambda: load_sets(named, place.data, listener))
+        sets = distributed.alike(lambda: load_sets(named, place.data, listener))
         config = unchanged(config) if config.overfit else config
         return rehearsal.rehearse(config, sets.training, sets.validation, listener, source, world)
 
@@ -139,22 +139,22 @@ def run(
     folder = place.folder
     if resumed is None and not overwrite:
         _check_new(folder)
-    with processes.joined(str(devices.resolve(config.device))) as world, processes.watched():
+    with distributed.joined(str(devices.resolve(config.device))) as world, distributed.watched():
         data = place.data if place.cache is None else filled(place.cache, config, place.data, listener, world)
         named = _named(config, packs=place.cache is not None)
-        sets = processes.alike(lambda: load_sets(named, data, listener))
+        sets = distributed.alike(lambda: load_sets(named, data, listener))
         used = unchanged(config) if config.overfit else config
-        reporting = processes.alike(
+        reporting = distributed.alike(
             lambda: report.Reporting(folder, listener, world.first, sets.training, used, tensorboard)
         )
         training_run = Run(used, sets.training, sets.validation, folder, reporting, resumed, source, world)
-        processes.alike(lambda: _prepare(folder, resumed, used, reporting) if world.first else None)
+        distributed.alike(lambda: _prepare(folder, resumed, used, reporting) if world.first else None)
         return training_run.go()
 
 
 def filled(folder: Path, config: TrainConfig, data: Path | None, listener: Listener, world: World) -> Path:
     """The folder, with packs of the run's sets in it, which one process of each machine makes."""
-    processes.alike(lambda: None if world.local_rank else cache.fill(folder, config, data, listener.note))
+    distributed.alike(lambda: None if world.local_rank else cache.fill(folder, config, data, listener.note))
     return folder
 
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from posehg import heatmaps, processes
+from posehg import distributed, heatmaps
+from posehg.distributed import World
 from posehg.errors import DeviceError
 from posehg.inference import devices
 from posehg.network import StackedHourglass
-from posehg.processes import World
 from posehg.training.batches import Crops
 from posehg.training.config import TrainConfig
 from posehg.training.doubts import Doubts
@@ -60,7 +60,7 @@ class Stepper:
         if doubts is not None:
             points, trust = doubts.corrected(points, crops.indices, crops.mirrored)
             weights = trust * labelled(points)
-        total = processes.total(weights.sum())
+        total = distributed.total(weights.sum())
         self.optimizer.zero_grad(set_to_none=True)
         parts = list(
             zip(*(t.tensor_split(self._config.accumulate) for t in (crops.images, points, weights)), strict=True)

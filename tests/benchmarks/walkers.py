@@ -13,15 +13,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.datasets.rendering import body as bodies
-from posehg.datasets.rendering.backgrounds import random_background
-from posehg.datasets.rendering.camera import Camera, facing
-from posehg.datasets.rendering.figure import dress
-from posehg.datasets.rendering.outfits import Outfit, Texture, paint, random_outfit
-from posehg.datasets.rendering.postures import Posture, Rng
-from posehg.datasets.rendering.renderer import Layer, Light, random_light, render
 from posehg.geometry import Points
 from posehg.images import Image
+from posehg.synthetic import body as bodies
+from posehg.synthetic.backgrounds import random_background
+from posehg.synthetic.camera import Camera, facing
+from posehg.synthetic.figure import dress
+from posehg.synthetic.outfits import Outfit, Texture, paint, random_outfit
+from posehg.synthetic.postures import Posture, Rng
+from posehg.synthetic.renderer import Layer, Light, random_light, render
 
 SIZE = (360, 640)
 """Rows and columns of a frame."""

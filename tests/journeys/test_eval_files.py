@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from posehg import images, outputs
+from posehg import images
 from posehg.datasets import load_unpacked, packing
 from posehg.datasets.parts import Reach
 from posehg.errors import InputError
 from posehg.evaluation import curve
 from posehg.geometry import Box
+from posehg.io import writers as outputs
 from posehg.poses import Pose
 from tests import stubs
 from tests.coco_files import make_coco

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from posehg import images
-from posehg.outputs import image as pictures
+from posehg.io.writers import image as pictures
 from tests import forks, stubs
 from tests.journeys.conftest import Posehg
 from tests.journeys.test_predict import records

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posehg import inputs
-from posehg.inputs import Frame
-from posehg.inputs import video as video_inputs
-from posehg.inputs.source import Clip
-from posehg.outputs import video
+from posehg import io as inputs
+from posehg.io import Frame
+from posehg.io import video as video_inputs
+from posehg.io.source import Clip
+from posehg.io.writers import video
 from tests import stubs
 from tests.journeys.conftest import Posehg
 from tests.journeys.test_predict import records

@@ -19,7 +19,7 @@ from posehg.errors import NotAvailable
 from posehg.evaluation.prediction_formats import matching, run
 from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.evaluation.prediction_formats.run import Run, Seen
-from posehg.outputs.json import VERSION
+from posehg.io.writers.json import VERSION
 
 _EXPECTED = "a file of records that posehg predict wrote"
 _BEGINNING = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"posehg"\s*:')

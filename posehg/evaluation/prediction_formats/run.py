@@ -19,8 +19,8 @@ from posehg.evaluation.prediction_formats import matching, pictures
 from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.geometry import Box
 from posehg.inference.likeness import THRESHOLD
+from posehg.io.writers.coco import image_id
 from posehg.metrics import Array
-from posehg.outputs.coco import image_id
 
 About = dict[str, str | int]
 

@@ -17,7 +17,7 @@ from posehg.datasets.folder import opened
 from posehg.evaluation.prediction_formats import run
 from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.evaluation.prediction_formats.run import Run, Seen
-from posehg.outputs.csv import COLUMNS
+from posehg.io.writers.csv import COLUMNS
 
 _EXPECTED = f"a table that posehg predict wrote, with the columns {', '.join(COLUMNS)}"
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg import processes
+from posehg import distributed
 from posehg.config import KEY, ModelConfig
 from posehg.errors import DeviceError, NotAvailable, UsageError, reason
 from posehg.hub import onnx_file
@@ -94,7 +94,7 @@ def _device(asked: str, providers: list[str]) -> str:
     if not there:
         hint = "Install onnxruntime-gpu in its place, or try --device cpu."
         raise DeviceError(f"The device {asked} was asked for, but this onnxruntime has no CUDA.", hint)
-    return asked if ":" in asked else f"cuda:{processes.world().local_rank}"
+    return asked if ":" in asked else f"cuda:{distributed.world().local_rank}"
 
 
 def _providers(device: str) -> list[Any]:

@@ -1,0 +1,257 @@
+"""A body in its clothes: what each part of it looks like, as tubes around its bones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from posehg.synthetic.body import BONE, SIDES, Body
+from posehg.synthetic.mesh import Mesh, Profile, Ring, Tubes, limb, surface
+from posehg.synthetic.outfits import Outfit, Tile
+
+UPPER_ARM: Profile = ((0, 0.034), (0.18, 0.035), (0.5, 0.031), (0.8, 0.026), (1, 0.025))
+FOREARM: Profile = ((0, 0.025), (0.22, 0.027), (0.6, 0.022), (1, 0.0165))
+THIGH: Profile = ((0, 0.056), (0.2, 0.056), (0.6, 0.046), (0.9, 0.037), (1, 0.036))
+SHANK: Profile = ((0, 0.036), (0.28, 0.038), (0.6, 0.029), (0.9, 0.021), (1, 0.022))
+
+
+COLLAR: Profile = ((0, 0.02), (0.4, 0.028), (1, 0.033))
+
+
+def _arms(tubes: Tubes, body: Body, outfit: Outfit) -> None:
+    p = body.proportions
+    girth = p.girth**0.8 * (0.9 if p.feminine else 1.04)
+    for side in SIDES:
+        collar = limb(f"{side}_collar", p.shoulders, COLLAR, girth * 1.02, 0.4)
+        tubes.add(Tile.SLEEVE, [(x, y, z, a, b, 0.2 + 0.1 * v, bone) for x, y, z, a, b, v, bone in collar])
+        for bone, length, profile, sleeve in (
+            (f"{side}_upper_arm", p.upper_arm, UPPER_ARM, outfit.sleeve / 0.55),
+            (f"{side}_forearm", p.forearm, FOREARM, (outfit.sleeve - 0.55) / 0.45),
+        ):
+            _covered(tubes, bone, length, profile, girth, min(sleeve, 1.0), outfit.loose_top, (Tile.SLEEVE, Tile.SKIN))
+        _hand(tubes, f"{side}_hand", p.hand, girth, 1.0 if side == "left" else -1.0)
+
+
+def _covered(
+    tubes: Tubes,
+    bone: str,
+    length: float,
+    profile: Profile,
+    girth: float,
+    cloth: float,
+    loose: float,
+    tiles: tuple[Tile, Tile],
+) -> None:
+    """A limb of which the share ``cloth`` from the top is covered."""
+    if cloth > 0.05:
+        tubes.add(tiles[0], limb(bone, length, profile, girth * loose, 0.0, cloth, wide=True))
+    if cloth < 1:
+        tubes.add(tiles[1], limb(bone, length, profile, girth, max(cloth - 0.03, 0.0) if cloth > 0.05 else 0.0))
+
+
+def _hand(tubes: Tubes, bone: str, length: float, girth: float, sign: float) -> None:
+    """Palm towards the body, thumb to the front when the arm hangs; fingers slightly bent."""
+    index = float(BONE[bone])
+    shape = ((0.0, 0.013, 0.016), (0.25, 0.012, 0.023), (0.5, 0.011, 0.024), (0.8, 0.008, 0.019), (1.0, 0.001, 0.004))
+    rings: list[Ring] = [
+        (-sign * 0.15 * length * t * t, -t * length, 0.0, a * girth, b * girth, t, index) for t, a, b in shape
+    ]
+    tubes.add(Tile.SKIN, rings)
+    thumb = ((0.1, 0.012, 0.009), (0.35, 0.028, 0.009), (0.58, 0.034, 0.006), (0.62, 0.034, 0.001))
+    tubes.add(Tile.SKIN, [(0.0, -t * length, z, r * girth, r * girth, t, index) for t, z, r in thumb])
+
+
+def _legs(tubes: Tubes, body: Body, outfit: Outfit, skirt: float) -> None:
+    """What a skirt hides is left out, as it is too near to the cloth to be told from it by depth."""
+    p = body.proportions
+    girth = p.girth * (1.03 if p.feminine else 1.0)
+    for side in SIDES:
+        if skirt:
+            tubes.add(Tile.SKIN, limb(f"{side}_thigh", p.thigh, THIGH, girth, min(0.85 * skirt, 0.9)))
+            tubes.add(Tile.SHIN, limb(f"{side}_shank", p.shank, SHANK, girth, max(skirt - 1.1, 0.0)))
+            continue
+        for bone, length, profile, cover in (
+            (f"{side}_thigh", p.thigh, THIGH, outfit.leg / 0.5),
+            (f"{side}_shank", p.shank, SHANK, (outfit.leg - 0.5) / 0.5),
+        ):
+            bare = Tile.SKIN if bone.endswith("thigh") else Tile.SHIN
+            _covered(tubes, bone, length, profile, girth, min(cover, 1.0), outfit.loose_leg, (Tile.LEG, bare))
+
+
+FOOT = (
+    # share of the length before the ankle, height of the middle over the sole, half width and half height, in statures
+    *((-0.30, 0.022, 0.003, 0.004), (-0.26, 0.022, 0.017, 0.02), (-0.05, 0.027, 0.022, 0.027)),
+    *(
+        (0.25, 0.021, 0.023, 0.021),
+        (0.55, 0.015, 0.027, 0.015),
+        (0.68, 0.012, 0.024, 0.012),
+        (0.74, 0.010, 0.006, 0.004),
+    ),
+)
+SOLE = -0.04
+"""How high the sole is over the ankle, in statures."""
+
+
+def _feet(tubes: Tubes, body: Body, outfit: Outfit) -> None:
+    length, size = body.proportions.foot, 1.0 if outfit.barefoot else 1.12
+    for side in SIDES:
+        bone = float(BONE[f"{side}_foot"])
+        tubes.add(
+            Tile.SHOE,
+            [(0.0, -t * length, SOLE + z, size * a, size * b, 0.3 + t * 0.9, bone) for t, z, a, b in FOOT],
+        )
+
+
+def _trunk(tubes: Tubes, body: Body, outfit: Outfit) -> None:
+    """Hips in trousers, then shirt and neck; rings hang on pelvis, belly or chest, so that the trunk bends."""
+    p = body.proportions
+    pelvis, belly, chest, neck = (float(BONE[name]) for name in ("pelvis", "belly", "chest", "neck"))
+    # The first width covers the thighs' round ends, the last one reaches half way into the shoulders.
+    hips, waist, bust = (1.06, 0.9, 1.0) if p.feminine else (1.0, 1.0, 1.05)
+    wide, deep = p.hips / 0.052 * hips * p.girth, p.girth * (1.05 if p.feminine else 1.0)
+    shoulders = p.shoulders / 0.112
+    breast = 0.012 if p.feminine else 0.003
+    top, g = outfit.loose_top, p.girth
+    gut = p.belly * g
+    shirt: list[Ring] = [
+        (0, p.upper_spine + 0.012, -0.006, 0.03, 0.03, 0.0, chest),
+        (0, p.upper_spine - 0.004, -0.006, 0.062 * shoulders, 0.04, 0.05, chest),
+        (0, p.upper_spine - 0.022, -0.002, 0.1 * shoulders, 0.052 * g, 0.16, chest),
+        (0, p.upper_spine - 0.055, 0.002 + breast / 2, 0.108 * shoulders * bust, 0.064 * g, 0.3, chest),
+        (0, 0.01, 0.004 + breast, 0.098 * shoulders * g, 0.066 * g + breast / 2, 0.48, chest),
+        (0, 0.045, 0.004 + 0.012 * (gut - 1), 0.085 * waist * gut * top, 0.059 * gut * top, 0.66, belly),
+        (0, -0.005, 0.004 + 0.02 * (gut - 1), 0.083 * waist * gut * top, 0.058 * gut * top, 0.8, belly),
+    ]
+    hem: list[tuple[float, float, float]] = [(0.05, 0.089, 0.061), (0.01, 0.099, 0.069), (-0.03, 0.106, 0.075)]
+    hem += [(-0.08, 0.11, 0.078)]
+    reach = 0.06 - outfit.hem
+    for y, a, b in hem:
+        if y >= reach - 0.02 or y == 0.05:
+            a, b = (1.05 * top**0.5 * half for half in (a * wide, b * deep))
+            shirt.append((0, y, -0.004, a, b, 0.85 + 0.15 * (0.05 - y) / 0.13, pelvis))
+    x, y, z, a, b, v, bone = shirt[-1]
+    shirt.append((x, y, z, 0.001, 0.001, v, bone))
+    tubes.add(Tile.SHIRT, shirt)
+    tubes.add(
+        Tile.TRUNKS,
+        [
+            (0, 0.066, -0.002, 0.001, 0.001, 0.0, pelvis),
+            (0, 0.062, -0.002, 0.082 * wide, 0.058 * deep, 0.0, pelvis),
+            (0, 0.02, -0.006, 0.093 * wide, 0.066 * deep, 0.3, pelvis),
+            (0, -0.015, -0.009, 0.1 * wide, 0.07 * deep, 0.6, pelvis),
+            (0, -0.05, -0.007, 0.088 * wide, 0.06 * deep, 0.9, pelvis),
+            (0, -0.068, -0.002, 0.001, 0.001, 1.0, pelvis),
+        ],
+    )
+    radius = 0.03 * g**0.6 * (0.88 if p.feminine else 1.05)
+    tubes.add(
+        Tile.SKIN,
+        [
+            (0, p.neck + 0.03, 0.004, 0.9 * radius, radius, 0.0, neck),
+            (0, 0.5 * p.neck, 0.0, radius, radius, 0.3, neck),
+            (0, -0.01, -0.004, 1.25 * radius, 1.15 * radius, 0.8, neck),
+        ],
+    )
+
+
+HEAD = (
+    # share of the height over the chin, half width, half depth, forward shift, all in heights of the head
+    (1.0, 0.002, 0.003, -0.01),
+    (0.97, 0.13, 0.17, -0.01),
+    (0.88, 0.24, 0.31, -0.008),
+    (0.72, 0.31, 0.395, 0.0),
+    (0.5, 0.315, 0.395, 0.02),
+    (0.3, 0.285, 0.34, 0.055),
+    (0.12, 0.215, 0.25, 0.12),
+    (0.02, 0.13, 0.15, 0.19),
+    (-0.02, 0.01, 0.01, 0.19),
+)
+
+
+def _head(tubes: Tubes, body: Body, outfit: Outfit) -> None:
+    h, bone = body.proportions.head, float(BONE["head"])
+    covered = outfit.hair in ("cap", "helmet", "hood")
+    tubes.add(Tile.HEAD, [(0, y * h, z * h, a * h, b * h, 1 - max(y, 0), bone) for y, a, b, z in HEAD])
+    nose = ((0.5, 0.38, 0.03, 0.02), (0.36, 0.43, 0.05, 0.05), (0.3, 0.43, 0.055, 0.045), (0.27, 0.41, 0.01, 0.01))
+    tubes.add(Tile.SKIN, [(0, y * h, z * h, a * h, b * h, 0.5, bone) for y, z, a, b in nose])
+    for sign in (-1, 1):
+        ear = ((0.56, 0.01), (0.52, 0.07), (0.4, 0.065), (0.33, 0.01))
+        tubes.add(
+            Tile.SKIN,
+            [(sign * 0.31 * h, y * h, -0.02 * h, 0.35 * b * h + 0.01 * h, b * h, 0.5, bone) for y, b in ear],
+        )
+    if covered:
+        low = 0.68 if outfit.hair == "cap" else 0.62
+        wide = 1.07 if outfit.hair == "cap" else 1.16
+        crown = [(y, a * wide, b * wide, z) for y, a, b, z in HEAD if y > low] + [(low, 0.315 * wide, 0.4 * wide, 0.0)]
+        lift = wide - 1
+        tubes.add(
+            Tile.HAIR, [(0, (y + lift * (y - 0.5)) * h, z * h, a * h, b * h, 1 - y, bone) for y, a, b, z in crown]
+        )
+    if outfit.hair == "cap":
+        brim = ((0.71, 0.01, 0.01, 0.4), (0.705, 0.25, 0.27, 0.42), (0.68, 0.25, 0.27, 0.44), (0.675, 0.01, 0.01, 0.44))
+        tubes.add(Tile.HAIR, [(0, y * h, z * h, a * h, b * h, 0.3, bone) for y, a, b, z in brim])
+    _hair(tubes, h, bone, outfit.hair)
+
+
+HAIR: dict[str, tuple[tuple[float, float, float, float], ...]] = {
+    "short": (
+        *((1.03, 0.01, 0.01, -0.03), (0.98, 0.2, 0.22, -0.03), (0.82, 0.32, 0.34, -0.06), (0.6, 0.335, 0.31, -0.11)),
+        *((0.4, 0.27, 0.22, -0.16), (0.25, 0.15, 0.1, -0.2), (0.22, 0.01, 0.01, -0.2)),
+    ),
+    "bun": (
+        *((0.95, 0.01, 0.01, -0.4), (0.9, 0.13, 0.13, -0.42), (0.75, 0.16, 0.15, -0.44), (0.62, 0.1, 0.1, -0.42)),
+        (0.58, 0.01, 0.01, -0.4),
+    ),
+    "long": (
+        *((1.03, 0.01, 0.01, -0.03), (0.98, 0.22, 0.24, -0.04), (0.8, 0.34, 0.36, -0.06), (0.55, 0.36, 0.3, -0.13)),
+        *((0.2, 0.36, 0.24, -0.18), (-0.1, 0.36, 0.2, -0.22), (-0.35, 0.3, 0.14, -0.25), (-0.42, 0.02, 0.02, -0.25)),
+    ),
+    "hood": (
+        *((1.08, 0.01, 0.01, -0.05), (1.0, 0.26, 0.28, -0.06), (0.75, 0.39, 0.38, -0.09), (0.4, 0.39, 0.34, -0.1)),
+        *((0.05, 0.34, 0.3, -0.08), (-0.2, 0.36, 0.3, -0.05), (-0.22, 0.01, 0.01, -0.05)),
+    ),
+}
+"""What stands off the head at its back, in HEAD's terms; the scalp itself is painted on the head."""
+
+
+def _hair(tubes: Tubes, h: float, bone: float, style: str) -> None:
+    if style in HAIR:
+        rings: list[Ring] = [(0, y * h, z * h, a * h, b * h, (1.1 - y) / 1.6, bone) for y, a, b, z in HAIR[style]]
+        tubes.add(Tile.HAIR, rings)
+
+
+def _legs_together(body: Body) -> bool:
+    """Whether both thighs go roughly one way: nobody here wears a skirt to do the splits."""
+    right, left = (body.frames[BONE[f"{side}_thigh"]][:, 1] for side in SIDES)
+    return float(right @ left) > 0.72
+
+
+def _skirt(tubes: Tubes, body: Body, skirt: float) -> None:
+    """A cone from the waist to somewhere down the legs, wide enough for both of them."""
+    p, lap = body.proportions, float(BONE["lap"])
+    knees = body.inside("lap", np.stack([body.joint(f"{side}_knee") for side in SIDES]))
+    spread_x, spread_z = (np.abs(knees[0, axis] - knees[1, axis]) / 2 for axis in (0, 2))
+    length = skirt * p.thigh
+    wide, deep = 0.1 * p.girth, 0.07 * p.girth
+    a_end = max(float(spread_x) * min(skirt, 1.2) + 0.055, wide) * 1.12
+    b_end = max(float(spread_z) * min(skirt, 1.2) + 0.05, deep) * 1.12
+    rings: list[Ring] = [(0, 0.05, 0.0, 0.088 * p.girth, 0.064 * p.girth, 0.0, float(BONE["pelvis"]))]
+    for share in (0.12, 0.4, 0.7, 1.0):
+        a, b = wide + (a_end - wide) * share, deep + (b_end - deep) * share
+        rings.append((0, -share * length, 0.0, a, b, share, lap))
+    rings.append((0, -0.97 * length, 0.0, 0.001, 0.001, 1.0, lap))
+    tubes.add(Tile.TRUNKS, rings)
+
+
+def dress(body: Body, outfit: Outfit) -> Mesh:
+    """The surface of a body in its clothes."""
+    tubes = Tubes()
+    skirt = outfit.skirt if _legs_together(body) else 0.0
+    _trunk(tubes, body, outfit)
+    _arms(tubes, body, outfit)
+    _legs(tubes, body, outfit, skirt)
+    _feet(tubes, body, outfit)
+    _head(tubes, body, outfit)
+    if skirt:
+        _skirt(tubes, body, skirt)
+    return surface(tubes, body)

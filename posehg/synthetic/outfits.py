@@ -1,0 +1,235 @@
+"""What somebody wears, and the textures of it: one square tile per material, painted afresh for each person."""
+
+from __future__ import annotations
+
+import colorsys
+from dataclasses import dataclass
+from enum import IntEnum
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from posehg.synthetic.noise import patch
+from posehg.synthetic.postures import Rng
+
+Texture = NDArray[np.float32]
+Colour = NDArray[np.float32]
+
+TILE = 64
+"""Texels along each side of a tile. Rows go down the body part, columns around it, its front being in the middle."""
+
+
+_ROWS, _COLUMNS = np.mgrid[:TILE, :TILE].astype(np.float32)
+
+
+class Tile(IntEnum):
+    SKIN = 0
+    HEAD = 1
+    HAIR = 2
+    SHIRT = 3
+    SLEEVE = 4
+    TRUNKS = 5
+    LEG = 6
+    SHOE = 7
+    SHIN = 8  # bare, stocking or sock
+
+
+_SKINS = np.array(
+    [(244, 212, 190), (230, 188, 160), (214, 165, 130), (184, 132, 98), (140, 94, 66), (96, 62, 44), (64, 42, 33)],
+    dtype=np.float32,
+) / np.float32(255)
+_HAIRS = np.array(
+    [
+        *((20, 17, 16), (42, 30, 24), (76, 52, 36), (116, 82, 50)),
+        *((184, 148, 96), (214, 190, 140), (150, 62, 32), (150, 148, 146)),
+    ],
+    dtype=np.float32,
+) / np.float32(255)
+
+
+@dataclass(frozen=True)
+class Outfit:
+    """Which skin is covered, and how wide. Shares run from the shoulder or the hip down: 0 nothing, 1 to the end.
+
+    sleeve: share of upper arm and forearm together (1 = long). leg: share of thigh and shank together.
+    loose_top, loose_leg: radius of the cloth in radii of the limb. hem: how far the shirt reaches below the waist, in
+    statures. skirt: its length in thighs, 0 for none. hair: "short", "long", "bun", "bald", "cap", "helmet" or "hood".
+    """
+
+    sleeve: float
+    leg: float
+    loose_top: float
+    loose_leg: float
+    hem: float
+    skirt: float
+    hair: str
+    barefoot: bool
+
+
+def random_outfit(rng: Rng, feminine: bool) -> Outfit:
+    styles = ("short", "long", "bun", "bald", "cap", "helmet", "hood")
+    weights = (0.18, 0.45, 0.2, 0.0, 0.06, 0.06, 0.05) if feminine else (0.62, 0.04, 0.0, 0.1, 0.12, 0.08, 0.04)
+    shorts, briefs, capri = rng.uniform((0.3, 0.12, 0.6), (0.5, 0.2, 0.8))
+    leg = rng.choice([1.0, shorts, briefs, capri], p=[0.58, 0.24, 0.1, 0.08])
+    skirt = float(rng.uniform(0.5, 1.5)) if feminine and rng.random() < 0.22 else 0.0
+    return Outfit(
+        sleeve=float(rng.choice([1.0, rng.uniform(0.22, 0.42), 0.06, 0.62], p=[0.42, 0.36, 0.16, 0.06])),
+        leg=0.14 if skirt else float(leg),
+        loose_top=float(1.06 + abs(rng.normal(0, 0.12))),
+        loose_leg=float(1.05 + abs(rng.normal(0, 0.12))),
+        hem=float(rng.choice([0.0, 0.05, 0.09, 0.15], p=[0.35, 0.3, 0.25, 0.1])),
+        skirt=skirt,
+        hair=str(rng.choice(styles, p=weights)),
+        barefoot=bool(rng.random() < 0.12),
+    )
+
+
+def random_colour(rng: Rng) -> Colour:
+    """A colour as clothes have it: often black, white, grey or denim."""
+    kind = rng.random()
+    if kind < 0.3:
+        value = rng.choice([0.06, 0.12, 0.35, 0.6, 0.85, 0.93])
+        return np.asarray(np.clip(value + rng.normal(0, 0.02, 3), 0.02, 0.97), dtype=np.float32)
+    if kind < 0.42:
+        hsv = (rng.normal(0.61, 0.02) % 1, rng.uniform(0.3, 0.65), rng.uniform(0.18, 0.6))
+    else:
+        hsv = (rng.random(), rng.beta(2, 1.6), rng.beta(2.2, 1.4))
+    return np.array(colorsys.hsv_to_rgb(*hsv), dtype=np.float32)
+
+
+def cloth(rng: Rng) -> Texture:
+    """(TILE, TILE, 3) in 0 .. 1: plain, striped, checked, dotted, printed or two-coloured, with folds."""
+    first, second = random_colour(rng), random_colour(rng)
+    y, x = _ROWS, _COLUMNS
+    kind = rng.random()
+    width = rng.choice([4, 8, 16])
+    if kind < 0.5:
+        mask = np.zeros((TILE, TILE), dtype=bool)
+    elif kind < 0.64:
+        mask = y % width < width * rng.uniform(0.2, 0.6)
+    elif kind < 0.7:
+        mask = x % width < width * rng.uniform(0.2, 0.6)
+    elif kind < 0.78:
+        mask = (x // (width / 2) + y // (width / 2)) % 2 > 0
+    elif kind < 0.82:
+        mask = (x + y) % width < width / 2
+    elif kind < 0.87:
+        mask = np.hypot(x % width - width / 2, y % width - width / 2) < width / 3.5
+    elif kind < 0.94:
+        mask = patch(rng, TILE, TILE, rng.uniform(0.5, 3)) > rng.uniform(-0.3, 0.8)
+    else:
+        mask = y > TILE * rng.uniform(0.3, 0.7)
+    texture = np.where(mask[..., None], second, first)
+    folds = 1 + rng.uniform(0.02, 0.13) * patch(rng, TILE, TILE, rng.uniform(0.6, 2.5))
+    return np.asarray(texture * folds[..., None], dtype=np.float32)
+
+
+def _flesh(rng: Rng, colour: Colour) -> Texture:
+    return np.asarray(colour * (1 + 0.04 * patch(rng, TILE, TILE, 1.0)[..., None]), dtype=np.float32)
+
+
+def _front(rng: Rng, texture: Texture) -> Texture:
+    """What tells a shirt's front from its back: a neckline, an opening, buttons, a print, a bib; sometimes nothing."""
+    texture = texture.copy()
+    middle, accent = TILE // 2, random_colour(rng).tolist()
+    kind = rng.random()
+    if kind < 0.3:
+        cv2.rectangle(texture, (middle - 9, 18), (middle + 8, 18 + int(rng.integers(6, 16))), accent, -1)
+    elif kind < 0.5:
+        cv2.line(texture, (middle, 0), (middle, TILE), accent, int(rng.integers(1, 3)))
+    elif kind < 0.62:
+        half = int(rng.integers(3, 6))
+        corners = np.array([(middle - half, 0), (middle + half, 0), (middle + 2, TILE), (middle - 2, TILE)])
+        cv2.fillConvexPoly(texture, corners, accent)
+    elif kind < 0.72:
+        cv2.circle(texture, (middle, 26), int(rng.integers(4, 8)), accent, -1)
+    elif kind < 0.78:
+        cv2.rectangle(texture, (0, 16), (3, 36), accent, -1)  # a number or a rucksack on the back
+        cv2.rectangle(texture, (TILE - 4, 16), (TILE, 36), accent, -1)
+    return texture
+
+
+def _neckline(rng: Rng, texture: Texture, skin: Colour) -> Texture:
+    deep = int(rng.choice([2, 5, 9, 14]))
+    middle = TILE // 2
+    cv2.fillConvexPoly(texture, np.array([(middle - 9, 0), (middle + 9, 0), (middle, deep + 3)]), skin.tolist())
+    return texture
+
+
+def _face(rng: Rng, skin: Colour, hair: Colour, style: str) -> Texture:
+    """The head all around, chin at the bottom: scalp, brows, eyes, nose, mouth, ears; at times beard or glasses."""
+    texture = _flesh(rng, skin)
+    middle = TILE // 2
+    dark, red = (0.35 * skin).tolist(), (skin * (0.85, 0.55, 0.55)).tolist()
+    if style != "bald":
+        shade = hair * (1 + 0.12 * patch(rng, TILE, TILE, 3.0)[..., None])
+        away = np.abs(_COLUMNS[:1] - middle)
+        line = np.interp(away, [0, 9, 13, 17, 19, 32], [14, 15, 20, 30, 46, 52]) + rng.uniform(-3, 3)
+        texture = np.where((line > _ROWS)[..., None], shade, texture).astype(np.float32)
+    for sign in (-1, 1):
+        eye = (middle + sign * 5, 33)
+        cv2.ellipse(texture, eye, (3, 2), 0, 0, 360, (0.8 * skin).tolist(), -1)
+        cv2.ellipse(texture, eye, (2, 1), 0, 0, 360, (0.92, 0.92, 0.9), -1)
+        cv2.circle(texture, eye, 1, (0.08, 0.06, 0.05), -1)
+        cv2.line(texture, (eye[0] - 3, 28), (eye[0] + 3, 28), (0.5 * hair + 0.15 * skin).tolist(), 1)
+        cv2.ellipse(texture, (middle + sign * 16, 36), (2, 6), 0, 0, 360, red, -1)
+    cv2.line(texture, (middle - 1, 43), (middle + 1, 43), dark, 1)
+    if rng.random() < 0.22:
+        away = np.abs(_COLUMNS[:1] - middle)
+        beard = (away < 16) & (44 + 0.02 * (16 - away) ** 2 < _ROWS)
+        texture = np.where(beard[..., None], 0.7 * hair + 0.2 * skin, texture).astype(np.float32)
+    cv2.ellipse(texture, (middle, 49), (4, 1 + int(rng.random() < 0.3)), 0, 0, 360, red, -1)
+    if rng.random() < 0.3:
+        cv2.line(texture, (middle - 2, 49), (middle + 2, 49), (0.9, 0.9, 0.88), 1)
+    if rng.random() < 0.15:
+        glass = random_colour(rng) * 0.2
+        for sign in (-1, 1):
+            cv2.ellipse(texture, (middle + sign * 5, 33), (4, 4), 0, 0, 360, glass.tolist(), -1)
+        cv2.line(texture, (middle - 16, 31), (middle + 16, 31), glass.tolist(), 1)
+    return texture
+
+
+def paint(rng: Rng, outfit: Outfit) -> Texture:
+    """(tiles * TILE * TILE, 3): every texture of one person, in the order of Tile."""
+    place = rng.uniform(0, len(_SKINS) - 1)
+    low = int(place)
+    skin = _SKINS[low] + (place - low) * (_SKINS[min(low + 1, len(_SKINS) - 1)] - _SKINS[low])
+    skin = (skin * rng.uniform(0.92, 1.06, 3)).astype(np.float32)
+    hair = (_HAIRS[rng.integers(len(_HAIRS))] * rng.uniform(0.8, 1.2)).astype(np.float32)
+    shirt, trousers, flesh = cloth(rng), cloth(rng), _flesh(rng, skin)
+    if rng.random() < 0.12:  # a suit or a dress
+        trousers = shirt
+    sleeve = cloth(rng) if rng.random() < 0.12 else shirt
+    scalp = random_colour(rng) if outfit.hair in ("cap", "helmet", "hood") else hair
+    tiles: dict[Tile, Texture] = {
+        Tile.SKIN: flesh,
+        Tile.HEAD: _face(rng, skin, hair, outfit.hair),
+        Tile.HAIR: np.asarray(scalp * (1 + 0.15 * patch(rng, TILE, TILE, 3.0)[..., None]), dtype=np.float32),
+        Tile.SHIRT: _neckline(rng, _front(rng, shirt), skin),
+        Tile.SLEEVE: sleeve,
+        Tile.TRUNKS: trousers,
+        Tile.LEG: trousers,
+        Tile.SHOE: flesh if outfit.barefoot else _shoe(rng),
+        Tile.SHIN: _shin(rng, flesh, outfit),
+    }
+    return np.stack([tiles[tile] for tile in Tile]).reshape(-1, 3)
+
+
+def _shoe(rng: Rng) -> Texture:
+    """Front is up: the sole lies at the seam, the laces in the middle."""
+    texture = np.repeat(np.repeat(random_colour(rng)[None, None], TILE, 0), TILE, 1).copy()
+    sole = random_colour(rng).tolist()
+    cv2.rectangle(texture, (0, 0), (10, TILE), sole, -1)
+    cv2.rectangle(texture, (TILE - 11, 0), (TILE, TILE), sole, -1)
+    if rng.random() < 0.6:
+        cv2.rectangle(texture, (TILE // 2 - 4, 10), (TILE // 2 + 4, 34), random_colour(rng).tolist(), -1)
+    return texture
+
+
+def _shin(rng: Rng, flesh: Texture, outfit: Outfit) -> Texture:
+    texture = flesh.copy()
+    if not outfit.barefoot and rng.random() < 0.5:
+        top = int(rng.choice([10, 45, 54], p=[0.3, 0.3, 0.4]))
+        texture[top:] = random_colour(rng)
+    return texture
