@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from posehg import labels
 from posehg.geometry import Affine, Box, Points
 from posehg.images import Image, warp
 from posehg.poses import Pose
@@ -40,9 +39,8 @@ class Style:
     dots: a dot on each joint.
     casing: the dark edge around lines and dots, which keeps them legible on any picture: its opacity, 0 .. 1.
     colour: one colour for everything instead of the palette.
-    labels: write each joint's name beside it, where it covers nothing; in a crowd, and in a picture too small for
-        letters (see labels.place), names are left out.
-    numbers: write the id, #1, #2, above those who have one, where several have; with labels, where anybody has.
+    labels: write each joint's name beside it.
+    numbers: write the track id, #1, #2, above each person where there are several tracks; with labels, always.
     """
 
     width: float = 1.0
@@ -288,70 +286,45 @@ def _ring(
 
 
 def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style) -> None:
-    """Write people's numbers, then the names of their joints; those of the surest person choose their places first."""
-    people = [_Person(pose, threshold, style, canvas.shape) for pose in sorted(poses, key=lambda pose: -pose.score)]
-    people = [person for person in people if person.shown.any()]
-    wishes = [person.number() for person in _numbered(people, style)]
-    if style.labels:
-        wishes += [wish for rank, person in enumerate(people, 1) for wish in person.names(rank)]
-    if not wishes:
-        return
-    dots = np.concatenate([person.dots() for person in people])
-    lines = np.concatenate([person.lines() for person in people])
-    found = labels.place(wishes, labels.Obstacles(dots, lines), canvas.shape)
-    white = np.full((2, 3), 255, dtype=np.float32)
-    leaders = [Stroke(label.leader, 0.5, white) for label in found if label.leader is not None]
-    paint(canvas, leaders, 1.0, style.casing)
-    labels.write(canvas, found)
+    """Write the joints' names beside them and tracks' ids above their person, white with a black edge, in place."""
+    height, width = canvas.shape[:2]
+    shown = [
+        (pose.scores >= threshold) & ((pose.keypoints >= 0) & (pose.keypoints < (width, height))).all(axis=1)
+        for pose in poses
+    ]
+    tracks = {pose.id for pose, joints in zip(poses, shown, strict=True) if joints.any() and pose.id is not None}
+    numbered = style.numbers and (style.labels or len(tracks) > 1)
+    layer = PillowImage.fromarray(canvas)
+    pen = ImageDraw.Draw(layer)
+
+    def write(text: str, point: tuple[float, float], size: float, side: str) -> None:
+        font, edge = _font(size), max(1, round(size / 10))
+        left, top, right, bottom = pen.textbbox((0, 0), text, font, stroke_width=edge)
+        if right - left > width or bottom - top > height:
+            return
+        x = point[0] - right if side == "left" else point[0] - left if side == "right" else point[0] - right / 2
+        y = point[1] - bottom if side == "above" else point[1] - (top + bottom) / 2
+        place = np.clip((x, y), (-left, -top), (width - right, height - bottom))
+        pen.text((place[0], place[1]), text, "white", font, stroke_width=edge, stroke_fill="black")
+
+    for pose, joints in zip(poses, shown, strict=True):
+        if not joints.any():
+            continue
+        points = pose.keypoints[joints]
+        line = _line_width(points, pose.box, canvas.shape)
+        gap, size = 1.5 * style.width * line + 2, float(np.clip(3 * line, 9, 40))
+        if style.labels:
+            middle = points[:, 0].mean()
+            for channel in np.flatnonzero(joints):
+                x, y = pose.keypoints[channel]
+                side, shift = ("left", -gap) if x < middle else ("right", gap)
+                write(pose.skeleton.joints[channel].replace("_", " "), (x + shift, y), size, side)
+        if numbered and pose.id is not None:
+            x, y = points[points[:, 1].argmin()]
+            write(f"#{pose.id}", (x, y - gap), 1.5 * size, "above")
+    canvas[:] = np.asarray(layer)
 
 
-def _numbered(people: Sequence[_Person], style: Style) -> list[_Person]:
-    """Who gets a number."""
-    known = [person for person in people if person.pose.id is not None]
-    several = len({person.pose.id for person in known}) > 1
-    return known if style.numbers and (style.labels or several) else []
-
-
-class _Person:
-    """Where the shown joints of a pose lie on a canvas of that shape, and what is to be written beside them."""
-
-    def __init__(self, pose: Pose, threshold: float, style: Style, shape: tuple[int, ...]) -> None:
-        within = (pose.keypoints >= 0).all(axis=1) & (pose.keypoints < shape[1::-1]).all(axis=1)
-        self.pose = pose
-        self.drawn = pose.scores >= threshold
-        self.shown = self.drawn & within
-        self.points = np.clip(pose.keypoints, -1e6, 1e6)
-        if self.shown.any():
-            self.radius = style.width * _line_width(self.points[self.drawn], pose.box, shape) / 2
-            smallest = float(np.clip(0.04 * min(shape[:2]), 8, 10))
-            self.size = max(smallest, round(4 * _line_width(self.points[self.shown], pose.box, shape)) / 2)
-
-    @property
-    def dot(self) -> float:
-        """The radius of a joint's dot with its casing."""
-        return 1.6 * self.radius + max(0.5 * self.radius, 0.6)
-
-    def number(self) -> labels.Wish:
-        """Above the person."""
-        top = self.points[self.shown][self.points[self.shown, 1].argmin()]
-        up = np.array([0.0, -1.0])
-        return labels.Wish(f"#{self.pose.id}", top, self.dot, 1.5 * self.size, up, needed=True)
-
-    def names(self, rank: int) -> Iterator[labels.Wish]:
-        """Outward from the person's middle."""
-        middle = self.points[self.shown].mean(axis=0)
-        for joint in np.flatnonzero(self.shown)[np.argsort(self.points[self.shown, 1], kind="stable")]:
-            outward = self.points[joint] - middle
-            length = float(np.hypot(*outward))
-            text = self.pose.skeleton.joints[joint].replace("_", " ")
-            yield labels.Wish(text, self.points[joint], self.dot, self.size, outward / max(length, 1.0), rank)
-
-    def dots(self) -> Points:
-        """(N, 3): x, y, radius."""
-        return np.insert(self.points[self.drawn], 2, self.dot, axis=1)
-
-    def lines(self) -> Points:
-        """(M, 5): the ends and the radius of each limb."""
-        limbs = [(a, b) for a, b in self.pose.skeleton.limb_indices if self.drawn[a] and self.drawn[b]]
-        ends = self.points[np.array(limbs, dtype=int).reshape(-1, 2)].reshape(-1, 4)
-        return np.insert(ends, 4, self.dot - 0.6 * self.radius, axis=1)
+@cache
+def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -47,28 +47,33 @@ def encode(points: Array, size: tuple[int, int], sigma: float) -> Array:
 def decode(heatmaps: Array, decoder: Decoder = "quarter") -> tuple[Array, Array]:
     """(..., h, w) maps -> (..., 2) points and (...) scores, the maps' highest values limited to 0 .. 1.
 
-    quarter: from the arg-max a quarter of a cell towards the higher neighbour, per axis; on a tie and at the border
-    not at all (the official code's rule). subpixel: the vertex of the parabola through the logarithms around the
+    quarter: from the arg-max a quarter of a cell towards the higher neighbour, per axis; not on a tie, and on neither
+    axis where the arg-max lies on the map's border (the official code's rule). subpixel: the vertex of the parabola through the logarithms around the
     arg-max, exact for a Gaussian (the idea of DARK, Zhang et al., CVPR 2020, an axis at a time).
     """
-    columns = heatmaps.shape[-1]
+    if heatmaps.ndim == 2:  # numpy's scalars have fewer methods than its arrays
+        points, scores = decode(heatmaps[None], decoder)
+        return points[0], scores[0]
+    rows, columns = heatmaps.shape[-2:]
     flat = heatmaps.reshape(*heatmaps.shape[:-2], -1)
     highest = flat.argmax(-1)
     row = highest // columns
     column = highest - row * columns
-    step = {"quarter": _quarter, "subpixel": _vertex}[decoder]
     along_x = _take(heatmaps, row[..., None, None], -2)[..., 0, :]  # (..., w)
     along_y = _take(heatmaps, column[..., None, None], -1)[..., 0]  # (..., h)
-    points = _library(heatmaps).stack((step(along_x, column), step(along_y, row)), -1)
-    return points, _at(flat, highest).clip(0, 1)
+    if decoder == "quarter":
+        inner = (column > 0) & (column < columns - 1) & (row > 0) & (row < rows - 1)
+        x, y = _quarter(along_x, column, inner), _quarter(along_y, row, inner)
+    else:
+        x, y = _vertex(along_x, column), _vertex(along_y, row)
+    return _library(heatmaps).stack((x, y), -1), _at(flat, highest).clip(0, 1)
 
 
-def _quarter(line: Array, peak: Array) -> Array:
-    """(..., n) values along an axis and the (...) index of the highest -> (...) refined positions."""
+def _quarter(line: Array, peak: Array, inner: Array) -> Array:
+    """(..., n) values along an axis and the (...) index of the highest -> (...) positions, refined where ``inner``."""
     last = line.shape[-1] - 1
     before, after = (_at(line, (peak + step).clip(0, last)) for step in (-1, 1))
-    within = (peak > 0) & (peak < last)
-    return _as(line, peak) + 0.25 * _library(line).sign(after - before) * within
+    return _as(line, peak) + 0.25 * _library(line).sign(after - before) * inner
 
 
 def _vertex(line: Array, peak: Array) -> Array:

@@ -340,11 +340,10 @@ def single(x: float, y: float, name: str = "nose", id: int | None = None) -> Pos
 
 @pytest.mark.parametrize("point", [(0, 0), (409, 0), (0, 306), (409, 306), (190, 120), (409, 120)])
 @pytest.mark.parametrize("id", [None, 7])
-def test_names_stand_beside_their_joint_and_inside_the_picture(point: tuple[int, int], id: int | None) -> None:
-    name = "a rather long name"
-    pixels = written(ground(307, 410), [single(*point, name, id)])
-    anywhere = written(ground(307, 410), [single(190, 120, name, id)])
-    assert pixels.sum() == pytest.approx(anywhere.sum(), rel=0.12)  # all of it, wherever
+def test_names_stand_beside_their_joint_and_inside_the_image(point: tuple[int, int], id: int | None) -> None:
+    pixels = written(ground(307, 410), [single(*point, "a rather long name", id)])
+    anywhere = written(ground(307, 410), [single(190, 120, "a rather long name", id)])
+    assert pixels.sum() > 0.85 * anywhere.sum()
     rows, columns = np.nonzero(pixels)
     assert np.hypot(columns - point[0], rows - point[1]).min() < 25
 
@@ -355,61 +354,22 @@ def test_names_of_joints_that_are_not_shown_are_not_written() -> None:
     assert not written(ground(), [single(-5, 100), single(100, 240.0), single(1e300, 1)]).any()
 
 
-@pytest.mark.parametrize("scale", [2.0, 3.0])
-def test_names_leave_the_joints_and_limbs_of_everybody_to_be_seen(scale: float) -> None:
-    there = ground(int(260 * scale), int(420 * scale))
-    people = [pose((STANDING + np.array(shift)) * scale) for shift in ((40, 30), (240, 40))]
-    names = written(there, people)
-    for x, y in np.concatenate([person.keypoints for person in people]).astype(int):
-        assert not names[y - 1 : y + 2, x - 1 : x + 2].any()
-    limbs = changed(there, drawing.draw(there, people, 0.5))
-    assert (names & limbs).sum() < 0.04 * limbs.sum()
-
-
-def test_a_name_too_large_for_the_picture_is_left_out() -> None:
-    assert written(ground(128, 128), [single(64, 64, "nose")]).any()
-    assert not written(ground(128, 128), [single(64, 64, "right shoulder")]).any()
+def test_a_name_too_large_for_the_image_is_left_out() -> None:
+    assert written(ground(64, 64), [single(32, 32, "nose")]).any()
+    assert not written(ground(64, 64), [single(32, 32, "the_back_of_the_right_hand")]).any()
     assert not written(ground(5, 7), [single(3, 3, "nose", id=1)]).any()
 
 
-def test_words_stay_apart() -> None:
-    apart = written(ground(307, 410), [single(200, 150, "left_hip")])
-    columns = np.flatnonzero(apart.any(axis=0))
-    assert np.diff(columns).max() > 2
-
-
-def test_somebody_with_an_id_has_it_written_beside_the_names() -> None:
-    without, one, other = (drawing.draw(ground(), [single(90, 120, id=id)], 0.5, NAMED) for id in (None, 1, 2))
-    assert changed(without, one).any()
-    assert changed(one, other).any()
-
-
-def test_several_who_are_followed_have_their_numbers_above_them() -> None:
-    plain = Style(numbers=False)
-    image = ground(307, 410)
+def test_several_tracks_have_their_ids_above_them() -> None:
+    image, plain = ground(307, 410), Style(numbers=False)
     people = [replace(pose(STANDING + np.array(shift)), id=id) for id, shift in ((3, (20, 60)), (8, (230, 70)))]
-    numbers = changed(drawing.draw(image, people, 0.5), drawing.draw(image, people, 0.5, plain))
+    ids = changed(drawing.draw(image, people, 0.5), drawing.draw(image, people, 0.5, plain))
     for person in people:
         x, y = person.keypoints[MPII.index("head_top")].astype(int)
-        assert numbers[y - 40 : y, x - 30 : x + 30].any()
-        assert not numbers[y + 5 :, x - 60 : x + 60].any()
-    for alone in (people[:1], [people[0], replace(people[1], id=None)], [people[0], replace(people[1], scores=0.1)]):
-        shown = [replace(person, scores=np.broadcast_to(person.scores, 16)) for person in alone]
-        assert not changed(drawing.draw(image, shown, 0.5), drawing.draw(image, shown, 0.5, plain)).any()
-
-
-def test_names_are_the_same_whenever_they_are_written() -> None:
-    people = [replace(pose(STANDING + np.array((shift, 0))), id=shift) for shift in (5, 17)]
-    drawn = [drawing.draw(ground(307, 410), order, 0.5, NAMED) for order in (people, people, list(people))]
-    for again in drawn[1:]:
-        np.testing.assert_array_equal(again, drawn[0])
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    points=st.lists(st.tuples(st.floats(0, 400), st.floats(0, 300)), min_size=16, max_size=16),
-    people=st.integers(1, 4),
-)
-def test_names_find_a_place_however_crowded_it_is(points: list[tuple[float, float]], people: int) -> None:
-    crowd = [replace(pose(np.array(points) * 0.97**number), id=number) for number in range(people)]
-    assert written(ground(307, 410), crowd).any()
+        assert ids[y - 40 : y, x - 30 : x + 30].any()
+        assert not ids[y + 5 :, x - 60 : x + 60].any()
+    alone = people[:1]
+    assert not changed(drawing.draw(image, alone, 0.5), drawing.draw(image, alone, 0.5, plain)).any()
+    assert changed(
+        drawing.draw(image, alone, 0.5, NAMED), drawing.draw(image, [replace(alone[0], id=4)], 0.5, NAMED)
+    ).any()

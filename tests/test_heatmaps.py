@@ -133,12 +133,22 @@ def test_the_quarter_rule_moves_towards_the_higher_neighbour_and_on_a_tie_not(
     assert decoded(one_peak({(7, 3): 1.0} | neighbours), "quarter") == expected
 
 
-@pytest.mark.parametrize("column", [0, W - 1])
-@pytest.mark.parametrize("row", [0, H - 1])
+@pytest.mark.parametrize(
+    ("column", "row"), [(0, 0), (W - 1, 0), (0, H - 1), (W - 1, H - 1), (0, 3), (W - 1, 3), (7, 0), (7, H - 1)]
+)
 def test_the_quarter_rule_moves_nothing_at_the_border(column: int, row: int) -> None:
-    beside = {(min(max(column + step, 0), W - 1), row): 0.5 for step in (-1, 1)}
-    below = {(column, min(max(row + step, 0), H - 1)): 0.5 for step in (-1, 1)}
+    beside = {(min(max(column + step, 0), W - 1), row): 0.5 + step / 10 for step in (-1, 1)}
+    below = {(column, min(max(row + step, 0), H - 1)): 0.5 + step / 10 for step in (-1, 1)}
     assert decoded(one_peak({**beside, **below, (column, row): 1.0}), "quarter") == [column, row]
+
+
+@pytest.mark.parametrize("decoder", heatmaps.DECODERS)
+def test_a_single_numpy_map_is_decoded_as_one_of_several(decoder: heatmaps.Decoder) -> None:
+    one = one_peak({(7, 3): 1.0, (8, 3): 0.5}).numpy()
+    points, scores = heatmaps.decode(one[None], decoder)
+    single, score = heatmaps.decode(one, decoder)
+    np.testing.assert_array_equal(single, points[0])
+    assert score == scores[0]
 
 
 @pytest.mark.parametrize("decoder", heatmaps.DECODERS)
