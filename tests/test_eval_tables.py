@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posehg.cli import eval_tables, guard
+from posehg.cli import eval_tables, terminal
 from posehg.datasets import Dataset
 from posehg.evaluation import compare, oks, report, scoring
 from posehg.evaluation.prediction_formats.matching import Predictions
@@ -24,7 +24,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def printed(data: Dataset, found: Predictions | None = None, joints: bool = False, **options: object) -> str:
     scores = scoring.score(data, found or exact(data), Options(**{"resamples": 20, **options}))  # type: ignore[arg-type]
-    return "".join(guard.drawn(part) for part in eval_tables.tables(scores, data, joints))
+    return "".join(terminal.rendered(part) for part in eval_tables.tables(scores, data, joints))
 
 
 def exact(data: Dataset) -> Predictions:
@@ -168,7 +168,7 @@ def test_oks_of_what_nobody_is_is_a_dash() -> None:
     assert ["AR", "1.000", "1.000", "1.000", "-", "1.000"] in lines
     detections = oks.of_persons(data, exact(data))
     scores = scoring.score_detections(data, detections)
-    assert "boxes were given" not in "".join(map(guard.drawn, eval_tables.tables(scores, data, False)))
+    assert "boxes were given" not in "".join(map(terminal.rendered, eval_tables.tables(scores, data, False)))
 
 
 def test_a_comparison_fits_into_80_columns(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_comparison_fits_into_80_columns(tmp_path: Path) -> None:
         report.write(tmp_path / name, report.content(data, scoring.score(data, found, Options(resamples=0)), {}, ""))
         saved.append(report.read(tmp_path / name))
     for comparison in compare.compare(saved[0], saved[1], 50):
-        groups, means = (guard.drawn(part).splitlines() for part in eval_tables.differences(comparison))
+        groups, means = (terminal.rendered(part).splitlines() for part in eval_tables.differences(comparison))
         assert max(map(len, [*groups, *means])) <= 80
         assert "…" not in "".join([*groups, *means])
         (wrist,) = [line.split() for line in groups if line.startswith("Wrist")]

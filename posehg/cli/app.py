@@ -3,42 +3,63 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from posehg import __version__
-from posehg.cli import data, guard, memory, models
+from posehg.cli import data, memory, models, terminal
 from posehg.cli.bench import Bench, bench
 from posehg.cli.demo import demo
 from posehg.cli.eval import evaluate
 from posehg.cli.export import export
+from posehg.cli.help import Command, Group
 from posehg.cli.predict import predict
 from posehg.cli.train import train
-from posehg.errors import UsageError
-
-app = typer.Typer(
-    name="posehg",
-    help="Human pose estimation with stacked hourglass networks: predict, train, evaluate, export, bench.",
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",  # lets paragraphs flow
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for name, command in (
-    ("predict", predict),
-    ("train", train),
-    ("eval", evaluate),
-    ("export", export),
-    ("demo", demo),
-):
-    app.command(name)(guard.guarded(command))
-app.command("bench", cls=Bench)(guard.guarded(bench))
-app.add_typer(data.app, name="data")
-app.add_typer(models.app, name="models")
+from posehg.errors import DeviceError, InputError, PosehgError, UsageError
+from posehg.files import is_full
 
 _Misuse: type[Exception] = typer.BadParameter.__bases__[0]
 """What typer raises for an unknown or missing option, argument or command; it does not export the name."""
+
+
+class Commands(Group):
+    """Ends a command that fails with one sentence, a hint and an exit code instead of a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, _Misuse):
+            raise
+        except KeyboardInterrupt:
+            terminal.note("Interrupted.")
+            raise typer.Exit(terminal.INTERRUPTED) from None
+        except BrokenPipeError:
+            terminal.discard_stdout()  # the reader of a pipe has seen enough
+            raise typer.Exit(0) from None
+        except Exception as error:
+            if is_full(error):
+                terminal.discard_stdout()
+            raise typer.Exit(terminal.report(explained(error))) from None
+
+
+app = typer.Typer(
+    name="posehg",
+    cls=Commands,
+    help="Human pose estimation with stacked hourglass networks.",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("predict", cls=Command)(predict)
+app.command("train", cls=Command)(train)
+app.command("eval", cls=Command)(evaluate)
+app.command("export", cls=Command)(export)
+app.add_typer(models.app, name="models")
+app.add_typer(data.app, name="data")
+app.command("bench", cls=Bench)(bench)
+app.command("demo", cls=Command)(demo)
 
 
 def _version(wanted: bool) -> None:
@@ -50,7 +71,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version and leave.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error. May stand anywhere in the command.")
@@ -60,25 +81,45 @@ def options(
 
 
 def main() -> None:
+    """Run the command in ``sys.argv`` and exit with its code."""
     memory.keep_freed()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # JSON is UTF-8 whatever the locale, and a file name that is no text at all is escaped.
+        # JSON is UTF-8 whatever the locale. What UTF-8 cannot hold, as in some file names, is escaped.
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     arguments = sys.argv[1:]
     if "--debug" in arguments:
-        guard.show_tracebacks()
+        os.environ[terminal.DEBUG] = "1"
         arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         code = app(arguments or ["--help"], standalone_mode=False)
     except _Misuse as error:
-        code = guard.tell(_told(error))
+        code = terminal.report(_usage_error(error))
     except (typer.Abort, KeyboardInterrupt):  # before or after the command itself
-        code = guard.INTERRUPTED
+        code = terminal.INTERRUPTED
     sys.exit(code)
 
 
-def _told(misuse: Exception) -> UsageError:
-    """typer's error in posehg's form."""
+def explained(error: Exception) -> PosehgError:
+    """The error as one of posehg's own, with what can be done about it."""
+    if isinstance(error, PosehgError):
+        return error
+    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+        return DeviceError("The device ran out of memory.", "Try --device cpu; in training, a smaller --batch.")
+    if is_full(error):
+        return InputError("The output cannot be written: the disk is full.")
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+        hint = "Try --workers 0. In a container, give it more shared memory: docker run --shm-size 8g"
+        return DeviceError("A data loading process was killed.", hint)
+    if isinstance(error, ImportError) and "libGL" in str(error):
+        return DeviceError("OpenCV needs the system library libGL.", "On Debian and Ubuntu: apt install libgl1")
+    what = f"{type(error).__name__}: {error}".strip(": ")
+    shown = bool(os.environ.get(terminal.DEBUG))
+    hint = "Report what is printed above." if shown else "Run the command with --debug and report the output."
+    return PosehgError(f"This is a bug in posehg ({what}).", hint)
+
+
+def _usage_error(misuse: Exception) -> UsageError:
+    """typer's error with a way to the help text."""
     message = misuse.format_message().removesuffix(".").replace(": Value error, ", ": ")  # type: ignore[attr-defined]
     context = misuse.ctx  # type: ignore[attr-defined]
     return UsageError(

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
-from posehg.cli import bench_predict, guard, options
+from posehg.cli import bench_predict, options, terminal
 from posehg.cli.bench_figures import check_seconds
 from posehg.cli.bench_train import bench_train
+from posehg.cli.help import Command
 from posehg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _TRAIN = "--train"
 
 
-class Bench(TyperCommand):
+class Bench(Command):
     """``posehg bench`` or, where --train is given, a command of its own, as the two have few options in common."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Context = None, **extra: Any) -> Context:
@@ -34,7 +34,7 @@ class Bench(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-class _Training(TyperCommand):
+class _Training(Command):
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         _refuse(ctx, args, _names(_prediction()) - _names(self), f"means nothing with {_TRAIN}.")
         return super().parse_args(ctx, args)
@@ -47,23 +47,23 @@ def _refuse(ctx: Context, args: list[str], names: set[str], why: str) -> None:
             ctx.fail(f"{name} {why}")
 
 
-def _names(command: TyperCommand) -> set[str]:
+def _names(command: Command) -> set[str]:
     return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
 
 
-def _training() -> TyperCommand:
+def _training() -> Command:
     return _command(bench_train, _Training)
 
 
-def _prediction() -> TyperCommand:
+def _prediction() -> Command:
     return _command(bench, Bench)
 
 
-def _command(function: Any, kind: type[TyperCommand]) -> TyperCommand:
-    alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
-    alone.command(cls=kind)(guard.guarded(function))
+def _command(function: Any, kind: type[Command]) -> Command:
+    alone = typer.Typer(add_completion=False)
+    alone.command(cls=kind)(function)
     command = typer.main.get_command(alone)
-    assert isinstance(command, TyperCommand)
+    assert isinstance(command, Command)
     return command
 
 
@@ -106,8 +106,8 @@ def bench(
         raise UsageError("--json and --markdown are two forms of the same: give one of them.")
     check_seconds(seconds)
     run = Run(device, threads, precision)
-    place = hub.find(model, offline, guard.note)
-    engine = engines.at(place, run, guard.note)
+    place = hub.find(model, offline, terminal.note)
+    engine = engines.at(place, run, terminal.note)
     result = bench_predict.measured(engine, Choice(model, flip, decoder, batch, precision), photo, seconds)
     others = bench_engines.compared(place, run, seconds) if compare else []
     if as_json:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from posehg.cli import guard
+from posehg.cli import terminal
 from posehg.cli.bench_figures import Figures, number
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _compared(place: Path, checkpoint: Checkpoint, run: Run, seconds: float) -> 
     ours = pytorch.of(checkpoint, run)
     with TemporaryDirectory(prefix="posehg-") as folder, _rival(place, run, ours.on_cpu) as rival:
         engines = [rival, ours, *(_exported(checkpoint, run, Path(folder)) if ours.on_cpu else ())]
-        guard.note(f"Measuring {len(engines)} engines")
+        terminal.note(f"Measuring {len(engines)} engines")
         return compare(engines, View(image, Box(0, 0, image.shape[1], image.shape[0])), seconds)
 
 
@@ -70,9 +70,9 @@ def _exported(checkpoint: Checkpoint, run: Run, folder: Path) -> Iterator[Engine
 
     for format, program in _OTHERS.items():
         if find_spec(program) is None:
-            guard.note(f"{program} is not installed, and is not measured.")
+            terminal.note(f"{program} is not installed, and is not measured.")
             continue
-        guard.note(f"Exporting for {program}")
+        terminal.note(f"Exporting for {program}")
         exporter = EXPORTERS[format]
         out = folder / f"{format}{exporter.suffix}"
         writing.write(checkpoint, exporter, out, Form())

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from posehg.cli import bench_engines, guard
+from posehg.cli import bench_engines, terminal
 from posehg.cli.bench_figures import Figures, number
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def measured(engine: Engine, choice: Choice, photo: Path | None, seconds: float)
     from posehg.inference import speed
 
     with TemporaryDirectory(prefix="posehg-") as folder:
-        return speed.measure(engine, choice, photo, Path(folder), seconds, guard.note)
+        return speed.measure(engine, choice, photo, Path(folder), seconds, terminal.note)
 
 
 def line(result: Speed, others: list[Compared], photo: Path | None, seconds: float) -> str:
@@ -81,7 +81,7 @@ def show(result: Speed, others: list[Compared], photo: Path | None) -> None:
     for text in _described(result.setting, photo):
         print(text)
     for figures in _tables(result, others, _PARTS):
-        guard.show(figures.table())
+        terminal.show(figures.table())
 
 
 def markdown(result: Speed, others: list[Compared]) -> Iterator[str]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from posehg.cli import guard
 from posehg.cli import options as shared
+from posehg.cli import terminal
 from posehg.cli.bench_figures import check_seconds, number
 from posehg.cli.config_options import given_names, takes
 from posehg.training.config import TrainConfig
@@ -26,7 +26,7 @@ class _Notes:
     """The Listener of a run that only notes concern."""
 
     def note(self, text: str) -> None:
-        guard.note(text)
+        terminal.note(text)
 
     def step(self, *_: Any, **__: Any) -> None: ...
     def epoch(self, *_: Any, **__: Any) -> None: ...
@@ -65,8 +65,8 @@ def bench_train(
         return
     for line in _described(config, result.setting):
         print(line)
-    guard.show(_rates(result))
-    guard.show(_summary(result))
+    terminal.show(_rates(result))
+    terminal.show(_summary(result))
 
 
 def _record(config: TrainConfig, seconds: float, result: Speed) -> dict[str, Any]:

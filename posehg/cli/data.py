@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from posehg.cli import guard
+from posehg.cli import terminal
 from posehg.cli.data_check import check
 from posehg.cli.data_list import list_sets
 from posehg.cli.data_sheet import sheet
+from posehg.cli.help import Command, Group
 from posehg.errors import NotAvailable, UsageError
 from posehg.files import make_folder
 from posehg.training.config import TrainConfig
@@ -26,7 +27,7 @@ _DATA, _VIEWS = "Data", "Views"
 
 Split = Literal["train", "val", "both"]
 
-app = typer.Typer(rich_markup_mode="markdown", context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 @app.callback(invoke_without_command=True)
@@ -99,7 +100,7 @@ def pack(
 
 
 for name, command in (("list", list_sets), ("check", check), ("sheet", sheet), ("pack", pack)):
-    app.command(name)(guard.guarded(command))
+    app.command(name, cls=Command)(command)
 
 
 def _sets(names: str, data: Path | None, split: Split) -> Iterator[Dataset]:
@@ -114,7 +115,7 @@ def _sets(names: str, data: Path | None, split: Split) -> Iterator[Dataset]:
             except NotAvailable as error:
                 if split != "both" or one != "val":
                     raise
-                guard.note(f"The split val of {name} is left out: {error}")
+                terminal.note(f"The split val of {name} is left out: {error}")
 
 
 def _check(targets: Iterable[Path], overwrite: bool) -> None:
@@ -133,11 +134,11 @@ def _write(target: Path, dataset: Dataset, reach: Reach, quality: int, overwrite
         reach,
         quality,
         overwrite,
-        lambda persons: guard.with_bar(persons, f"Packing {target.name}", len(dataset)),
+        lambda persons: terminal.progress(persons, f"Packing {target.name}", len(dataset)),
     )
     command = "train" if dataset.split == "train" else "eval"
     use = shlex.join(["posehg", command, "--dataset", dataset.name, "--data", str(target.parent)])
     size = target.stat().st_size / 1e6
-    guard.note(
+    terminal.note(
         f"Wrote {target}: {len(dataset):,} persons, {size:.1f} MB, at most {longest} pixels a side. Use it: {use}"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from posehg.cli import guard
+from posehg.cli import terminal
 from posehg.errors import CheckFailed, NotAvailable, UsageError
 
 if TYPE_CHECKING:
@@ -77,13 +77,13 @@ def check(
         files.check(sheet, overwrite)
     began = time.monotonic()
     splits = _splits(*_named(folder, dataset, data), split)
-    found = find(splits, guard.with_bar)
+    found = find(splits, terminal.progress)
     if as_json:
         _print_json(splits, found)
     else:
         _print(splits, found, None if everything else examples)
     pictures = len({person.image for part in splits for person in part.persons})
-    guard.note(f"Checked {_counted(pictures, 'picture')} in {time.monotonic() - began:.1f} seconds.")
+    terminal.note(f"Checked {_counted(pictures, 'picture')} in {time.monotonic() - began:.1f} seconds.")
     if sheet is not None:
         _draw(splits, found, sheet, overwrite)
     _judge(splits[0].name, found, strict)
@@ -132,7 +132,7 @@ def _splits(name: str, data: Path | None, split: str) -> list[Dataset]:
     if not found:
         raise missing[0][1]
     for one, reason in missing:
-        guard.note(f"The split {one} of {name} is left out: {reason}")
+        terminal.note(f"The split {one} of {name} is left out: {reason}")
     return found
 
 
@@ -145,11 +145,11 @@ def _print(splits: Sequence[Dataset], found: Sequence[Finding], examples: int | 
         pictures = len({person.image for person in part.persons})
         print(f"{part.name} {part.split}: {_counted(len(part), 'person')} on {_counted(pictures, 'picture')}")
     print()
-    guard.show(_table(found))
+    terminal.show(_table(found))
     for finding in found:
         if finding.count:
             print(f"\n{finding.kind.title[0].upper()}{finding.kind.title[1:]}: {finding.count:,}")
-            guard.show(finding.kind.meaning)
+            terminal.show(finding.kind.meaning)
             shown = finding.cases[:examples]
             for case in shown:
                 print(f"  {_told(case)}")
@@ -227,10 +227,10 @@ def _draw(splits: Sequence[Dataset], found: Sequence[Finding], path: Path, overw
 
     page = sheet.of_findings(splits, found)
     if page is None:
-        guard.note("There are no suspects to draw.")
+        terminal.note("There are no suspects to draw.")
         return
     images.write(path, page, overwrite)
-    guard.note(f"Wrote {path}.")
+    terminal.note(f"Wrote {path}.")
 
 
 # ---- how it ends ---------------------------------------------------------------------------------------------------

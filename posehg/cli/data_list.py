@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from posehg.cli import guard
+from posehg.cli import terminal
 from posehg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ def list_sets(
     if as_json:
         print(json.dumps([_as_json(one) for one in known], indent=2))
     elif name is not None:
-        guard.show(_details(known[0], home))
+        terminal.show(_details(known[0], home))
     else:
-        guard.show(_table(known))
+        terminal.show(_table(known))
         print(f"\nFound in {home}. All that is known of one: posehg data list NAME")
 
 

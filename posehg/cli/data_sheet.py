@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from posehg.cli import guard
+from posehg.cli import terminal
 from posehg.errors import UsageError
 
 _WHO = "Persons"
@@ -53,4 +53,4 @@ def sheet(
     else:
         chosen = sheets.spread(found, number) if seed is None else sheets.drawn(found, number, seed)
     images.write(out, sheets.sheet(found, chosen), overwrite)
-    guard.note(f"Wrote {out}: {len(chosen)} of {len(found):,} persons of {found.name} {found.split}.")
+    terminal.note(f"Wrote {out}: {len(chosen)} of {len(found):,} persons of {found.name} {found.split}.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from posehg.cli import guard, options
+from posehg.cli import options, terminal
 from posehg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ def demo(
     if out.suffix.lower() not in images.SUFFIXES:
         raise UsageError(f"--out {out}: its name has to end in {' or '.join(images.SUFFIXES)}.")
     files.check(out, overwrite)
-    estimator = opened(model, Run(device), offline=offline, tell=guard.note)
+    estimator = opened(model, Run(device), offline=offline, tell=terminal.note)
     image, person = synthetic.render(seed, _SIZE)
     poses = find(estimator, image)
     drawn = drawing.draw(image, poses, THRESHOLD)
     images.write(out, drawing.side_by_side(image, drawn), overwrite)
-    guard.note(f"Wrote {out}")
+    terminal.note(f"Wrote {out}")
     print(_judged(poses[0], person) if poses else "Nobody was found.")
     print("Next, with a photo of your own: posehg predict photo.jpg --out skeleton.png")
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from posehg.cli import eval_tables, guard
+from posehg.cli import eval_tables, terminal
 from posehg.cli.eval_request import Request
 from posehg.errors import CheckFailed, NotAvailable
 
@@ -43,7 +43,7 @@ def from_network(
     from posehg.inference import engines
     from posehg.inference.estimator import Estimator
 
-    place = hub.find(model, offline, guard.note)
+    place = hub.find(model, offline, terminal.note)
     estimator = Estimator(engines.at(place, run), flip, decoder)
     annotated = _load(request)
     if request.limit:
@@ -53,7 +53,7 @@ def from_network(
     estimate.check(estimator, annotated)
     needed = parts.reach(estimator.config.input_size[0], estimator.config.padding, scale=0, rotation=0, translation=0)
     for sentence in packed.shortfalls(annotated, needed):
-        guard.note(sentence)
+        terminal.note(sentence)
     exported = engines.described(place)
     weights = sha256(weights_file(place) if exported is None else exported.numbers)
     about = {
@@ -64,13 +64,13 @@ def from_network(
         "precision": run.precision,
         "posehg": __version__,
     }
-    with distributed.joined(estimator.device) as world, guard.together(world):
+    with distributed.joined(estimator.device) as world, terminal.fail_together(world):
         share = len(distributed.share(range(len(annotated)), world))
         found = estimate.estimate(
             estimator,
             annotated,
             about,
-            lambda poses: guard.with_bar(poses, "Estimating", share) if world.first else poses,
+            lambda poses: terminal.progress(poses, "Estimating", share) if world.first else poses,
         )
 
         def finish() -> None:
@@ -194,20 +194,20 @@ def _finish(
     with _printed(request, data, what, scores):
         if request.predictions is not None:
             predictions.write(request.predictions, data, found, request.overwrite)
-            guard.note(f"Wrote {request.predictions}.")
+            terminal.note(f"Wrote {request.predictions}.")
         if form is not None and request.submission is not None:
             submission.write(request.submission, form, found, request.overwrite)
-            guard.note(f"Wrote {request.submission}.")
+            terminal.note(f"Wrote {request.submission}.")
         if scores is None:
             return
         _write_report(request, data, scores, about)
         for path in request.curves:
             curve.write(path, scores.metrics, request.overwrite)
-            guard.note(f"Wrote {path}.")
+            terminal.note(f"Wrote {path}.")
         if request.worst:
             page = worst.sheet(data, found, scores.metrics[0], request.worst)
             images.write(request.sheet, page, request.overwrite)
-            guard.note(f"Wrote {request.sheet}. Thin and green: the annotation; in colour: the prediction.")
+            terminal.note(f"Wrote {request.sheet}. Thin and green: the annotation; in colour: the prediction.")
 
 
 def _write_report(request: Request, data: Dataset, scores: Scores, about: Mapping[str, Any]) -> None:
@@ -216,7 +216,7 @@ def _write_report(request: Request, data: Dataset, scores: Scores, about: Mappin
     if request.report is not None:
         content = report.content(data, scores, dict(about), shlex.join(["posehg", *sys.argv[1:]]))
         report.write(request.report, content, request.overwrite)
-        guard.note(f"Wrote {request.report}.")
+        terminal.note(f"Wrote {request.report}.")
 
 
 @contextmanager
@@ -227,10 +227,10 @@ def _printed(request: Request, data: Dataset, what: str, scores: Scores | None) 
     try:
         yield
     finally:
-        with guard.while_read():
+        with terminal.ignore_closed_stdout():
             print(eval_tables.heading(data, what, scores))
             for part in eval_tables.tables(scores, data, request.joints) if scores is not None else ():
-                guard.show(part)
+                terminal.show(part)
     if scores is not None and request.minimum is not None:
         name, value = _main_figure(scores)
         if not value >= request.minimum:
@@ -267,6 +267,6 @@ def compare(a: Path, b: Path, resamples: int) -> None:
     print()
     for comparison in compared:
         for part in eval_tables.differences(comparison):
-            guard.show(part)
+            terminal.show(part)
             print()
     print(comparing.verdict(compared[0], resamples))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from posehg.cli import guard, options
+from posehg.cli import options, terminal
 from posehg.errors import NotAvailable, UsageError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def export(
             _copy_card(place, folder)
             _made(checkpoint, exporter, folder, form, overwrite, check, repo.id)
             pushed = _pushed(repo, folder, private)
-        guard.note(f"Pushed {pushed}. Use it: posehg predict PHOTO --model {repo.id}")
+        terminal.note(f"Pushed {pushed}. Use it: posehg predict PHOTO --model {repo.id}")
 
 
 def _check_target(asked: Options, exporter: Exporter) -> None:
@@ -161,7 +161,7 @@ def _calibration(folder: Path | None, checkpoint: Checkpoint) -> list[Any]:
     from posehg.inference.estimator import Estimator
 
     def watch(photos: list[Any]) -> Iterable[Any]:
-        return guard.with_bar(photos, "Looking at people", len(photos))
+        return terminal.progress(photos, "Looking at people", len(photos))
 
     if folder is None:
         return pictures.rendered(checkpoint.config, pictures.ENOUGH)
@@ -173,7 +173,7 @@ def _write(checkpoint: Checkpoint, exporter: Exporter, out: Path, form: Form, ov
     files = [out / name for name in exporter.files] or [out]
     size = sum(file.stat().st_size for file in files) / 1e6
     _tell(f"Wrote {out} ({size:.1f} MB).", parity)
-    guard.note(f"Use it: posehg predict PHOTO --model {shlex.quote(str(out))}")
+    terminal.note(f"Use it: posehg predict PHOTO --model {shlex.quote(str(out))}")
 
 
 def _keep(place: Path, checkpoint: Checkpoint, exporter: Exporter, form: Form, check: bool) -> None:
@@ -189,9 +189,9 @@ def _keep(place: Path, checkpoint: Checkpoint, exporter: Exporter, form: Form, c
 
 def _tell(what: str, parity: Parity | None) -> None:
     if parity is None:
-        guard.note(what)
+        terminal.note(what)
     else:
-        guard.note(
+        terminal.note(
             f"{what} Its joints are those of the network to {parity.joints:.2g} px, in {parity.counted:,} tried."
         )
 
@@ -226,7 +226,7 @@ def _loaded(model: str, offline: bool) -> tuple[Path, Checkpoint]:
     from posehg import checkpoints, hub
     from posehg.inference import engines
 
-    place = checkpoints.find(model, offline, guard.note)
+    place = checkpoints.find(model, offline, terminal.note)
     if engines.is_exported(place):
         raise NotAvailable(f"{place} was exported already.", "Export the model that it was made of.")
     checkpoint = checkpoints.load(place)

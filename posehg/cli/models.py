@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from posehg.cli import guard
+from posehg.cli import terminal
+from posehg.cli.help import Command, Group
 from posehg.cli.models_convert import convert
 from posehg.cli.models_info import info
 from posehg.cli.models_list import list_models
@@ -21,7 +22,7 @@ Name = Annotated[
     ),
 ]
 
-app = typer.Typer(rich_markup_mode="markdown", context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 @app.callback(invoke_without_command=True)
@@ -44,7 +45,7 @@ def get(model: Name) -> None:
     """
     from posehg import hub
 
-    print(hub.fetch(model, guard.note))
+    print(hub.fetch(model, terminal.note))
 
 
 def path(model: Name) -> None:
@@ -67,10 +68,10 @@ def remove(
     hub.check_removable(model)
     name = hub.shown(model)
     if not yes and not _agrees(f"Delete what was fetched of {name}?"):
-        guard.note("Nothing was deleted.")
+        terminal.note("Nothing was deleted.")
         return
     freed = hub.remove(model)
-    guard.note(f"Deleted {name}: {freed / 1e6:.1f} MB. Fetch it again: posehg models get {shlex.quote(name)}")
+    terminal.note(f"Deleted {name}: {freed / 1e6:.1f} MB. Fetch it again: posehg models get {shlex.quote(name)}")
 
 
 def _agrees(question: str) -> bool:
@@ -87,4 +88,4 @@ for name, command in (
     ("rm", remove),
     ("convert", convert),
 ):
-    app.command(name)(guard.guarded(command))
+    app.command(name, cls=Command)(command)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from posehg.cli import guard, options
+from posehg.cli import options, terminal
 
 if TYPE_CHECKING:
     from posehg.checkpoints import Checkpoint
@@ -47,16 +47,16 @@ def convert(
     from posehg.checkpoints.foreign import joints
 
     named = None if skeleton is None else joints.named(skeleton)
-    path = checkpoints.find(file, offline, guard.note)
+    path = checkpoints.find(file, offline, terminal.note)
     checkpoint = converting.read(path, named, input_size, hub.licence(file))
-    guard.note(_found(checkpoint))
+    terminal.note(_found(checkpoint))
     if named is None:
-        guard.note(_guess(checkpoint))
-    with guard.ended_cleanly():
+        terminal.note(_guess(checkpoint))
+    with terminal.exit_on_sigterm():
         difference = converting.write(checkpoint, out, precision == "fp16", overwrite)
     size = sum(path.stat().st_size for path in (out / "model.safetensors", out / "config.json")) / 1e6
     rounded = f", heatmaps of noise within {difference:.2%} of the file's" if precision == "fp16" else ""
-    guard.note(f"Wrote {out} ({size:.1f} MB{rounded}). Use it: posehg predict PHOTO --model {shlex.quote(str(out))}")
+    terminal.note(f"Wrote {out} ({size:.1f} MB{rounded}). Use it: posehg predict PHOTO --model {shlex.quote(str(out))}")
 
 
 def _found(checkpoint: Checkpoint) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from posehg.cli import guard
+from posehg.cli import terminal
 from posehg.errors import NotAvailable, printable
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _show(lines: Iterator[tuple[str, str]]) -> None:
     table.add_column(overflow="fold")
     for heading, text in lines:
         table.add_row(*(Text(printable(one, _LONGEST)) for one in (heading, text)))
-    guard.show(table)
+    terminal.show(table)
 
 
 def _as_json(model: str, facts: _Facts) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from posehg.cli import guard
+from posehg.cli import terminal
 from posehg.errors import printable
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def list_models(
     if as_json:
         print(json.dumps([asdict(one) for one in found], indent=2))
     else:
-        guard.show(_table(found))
+        terminal.show(_table(found))
         for licence, names in _licences(found).items():
             print(f"\nlicence of {', '.join(names)}: {licence}")
         print("\nUse one: posehg predict PHOTO --model NAME. All that is known of it: posehg models info NAME")

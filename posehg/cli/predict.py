@@ -172,8 +172,8 @@ def predict(
 
     Several processes share the photos: torchrun --nproc-per-node NUMBER -m posehg predict ...
     """
-    from posehg.cli import guard, predict_run
     from posehg.cli import predict_request as request
+    from posehg.cli import predict_run, terminal
     from posehg.cli.predict_frames import Frames
     from posehg.inference.engines import Run
     from posehg.inference.estimator import opened
@@ -185,5 +185,5 @@ def predict(
     with TemporaryDirectory(prefix="posehg-") as scratch:
         prepared = request.prepared(inputs, recursive, output, whom, drawing, video, model, Path(scratch))
         with closing(Frames(prepared)) as frames:
-            estimator = opened(model, Run(device, threads, precision), flip, decoder, batch, offline, guard.note)
+            estimator = opened(model, Run(device, threads, precision), flip, decoder, batch, offline, terminal.note)
             predict_run.run(prepared, frames, estimator)

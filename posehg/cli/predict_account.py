@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import typer
 
-from posehg.cli import guard
+from posehg.cli import terminal
 from posehg.cli.predict_files import moving, named
 from posehg.cli.predict_request import Request
 from posehg.cli.predict_results import Outcome
@@ -38,21 +38,21 @@ def tell(request: Request, account: Account) -> None:
     skipped = len(sources) - len(request.todo)
     if skipped and request.plan.folder is None:
         for path, _ in request.plan.run:
-            guard.note(f"{path} is there already and is left as it is; --overwrite makes it anew.")
+            terminal.note(f"{path} is there already and is left as it is; --overwrite makes it anew.")
     elif skipped:
         rest = "; there is nothing left to do." if not request.todo else "."
-        guard.note(f"{skipped:,} of {len(sources):,} {what} had been done before{rest}")
+        terminal.note(f"{skipped:,} of {len(sources):,} {what} had been done before{rest}")
     if request.shown.quiet and account.written:
-        guard.note(f"Wrote {account.written:,} files into {request.plan.folder}.")
+        terminal.note(f"Wrote {account.written:,} files into {request.plan.folder}.")
     if request.who.boxes and (unused := _unused(request.who.boxes, sources)).count:
-        guard.note(f"Boxes of {_listed(unused.names, unused.count)} were not used: no input is called so.")
+        terminal.note(f"Boxes of {_listed(unused.names, unused.count)} were not used: no input is called so.")
     if account.empty and request.shown.quiet:
-        guard.note(f"Nobody was found in {account.empty:,} of {len(sources):,} {what}.")
+        terminal.note(f"Nobody was found in {account.empty:,} of {len(sources):,} {what}.")
     if account.failed and len(sources) > 1:
         failed = len(account.failed)
         others = "the others are done" if failed < len(sources) else "none is done"
         names = f": {_listed(account.failed, failed)}" if request.shown.quiet else ""
-        guard.note(f"{failed:,} of {len(sources):,} {what} failed; {others}{names}.")
+        terminal.note(f"{failed:,} of {len(sources):,} {what} failed; {others}{names}.")
 
 
 def _unused(boxes: BoxFile, sources: Sequence[Source]) -> Unmatched:

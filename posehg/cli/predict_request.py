@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from posehg import drawing
-from posehg.cli import guard
 from posehg.cli import predict_files as files
+from posehg.cli import terminal
 from posehg.cli.predict_people import Who
 from posehg.cli.predict_results import Shown
 from posehg.errors import UsageError
@@ -102,7 +102,7 @@ def prepared(
     with naming(output.out or scratch):  # a name may be too long even to look for it
         plan = _planned(output, kinds, sources, drawn, scratch)
     if plan.folder is not None and (results := files.results_in(plan.folder, inputs, sources)):
-        guard.note(f"{len(results):,} pictures and videos in {plan.folder} are left out: results go there.")
+        terminal.note(f"{len(results):,} pictures and videos in {plan.folder} are left out: results go there.")
         sources = [source for source in sources if source not in results]
     files.check_ground(drawn.background, output.out, plan, sources)
     with naming(output.out or scratch):

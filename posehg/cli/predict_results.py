@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from posehg.cli import guard
+from posehg.cli import terminal
 from posehg.cli.predict_files import files_of, moving
 from posehg.errors import InputError
 from posehg.files import check_folder, is_full, make_folder
@@ -115,14 +115,14 @@ class Results:
             return self.failed(source, replace(found, shape=None, poses=[]), told)
         empty = not found.poses and not moving(source)
         if empty and not self._shown.quiet:
-            guard.note(f"{found.source}: {self._shown.nobody}.")
+            terminal.note(f"{found.source}: {self._shown.nobody}.")
         return Outcome(found.source, self._text(found), self._kept(found), written, empty=empty)
 
     def failed(self, source: Source, found: Found, error: InputError) -> Outcome:
         """What could not be read or written. It is told of each source once."""
         if self._told != source.name:
             self._told = source.name
-            guard.tell(error)
+            terminal.report(error)
         found = replace(found, error=str(error))
         with suppress(InputError):  # a file that cannot be written has been told
             for add in self._video.adds if self._video else ():
@@ -144,9 +144,9 @@ class Results:
         for path in video.files.whole:
             self._tell(path)
         for file in video.files.pictures if not self._shown.quiet else ():
-            guard.note(f"Wrote {video.frames:,} files of {source.name} into {file.folder}")
+            terminal.note(f"Wrote {video.frames:,} files of {source.name} into {file.folder}")
         if not video.anybody and not self._shown.quiet:
-            guard.note(f"{source.name}: {self._shown.nobody}.")
+            terminal.note(f"{source.name}: {self._shown.nobody}.")
         return Outcome(source.name, written=len(video.files.whole), empty=not video.anybody, ended=True)
 
     def deliver(self, outcome: Outcome) -> None:
@@ -187,14 +187,14 @@ class Results:
         if self._plan != Plan() or not found.poses:
             return ""
         heading = f"{found.source}\n" if self._shown.headings else ""
-        return heading + guard.drawn(joints_table(found.poses, self._shown.look.threshold))
+        return heading + terminal.rendered(joints_table(found.poses, self._shown.look.threshold))
 
     def _kept(self, found: Found) -> Found | None:
         return found if self._plan.run else None
 
     def _tell(self, path: Path) -> None:
         if not self._shown.quiet and not self._shown.to_stdout:
-            guard.note(f"Wrote {path}")
+            terminal.note(f"Wrote {path}")
 
     def _copy(self) -> None:
         """What was written to standard output; nothing where the only picture failed."""
@@ -243,5 +243,5 @@ def _sound_of(source: Source) -> Path | None:
     if Path(source.name).is_file():
         return Path(source.name)
     if films.keeps_sound():
-        guard.note(f"{source.name}: the sound is left out. Download the video to keep it.")
+        terminal.note(f"{source.name}: the sound is left out. Download the video to keep it.")
     return None

@@ -12,7 +12,7 @@ from operator import itemgetter
 from types import FrameType
 
 from posehg import distributed
-from posehg.cli import guard, predict_account
+from posehg.cli import predict_account, terminal
 from posehg.cli.predict_account import Account
 from posehg.cli.predict_files import moving
 from posehg.cli.predict_frames import Frames, runs
@@ -39,7 +39,7 @@ def run(request: Request, frames: Frames, estimator: Estimator) -> None:
     if request.plan.draws_heatmaps:
         heatmaps.joints(estimator.config.skeleton, request.shown.look.heatmaps)  # refuses what is no joint
     # Nobody is past this line before all have found that their targets are not there yet.
-    with distributed.joined(estimator.device) as world, guard.together(world):
+    with distributed.joined(estimator.device) as world, terminal.fail_together(world):
         batch = estimator.batch
         plan = request.plan if request.todo else Plan()  # a file of all that is there already is not begun anew
         with ExitStack() as stack:
@@ -49,7 +49,7 @@ def run(request: Request, frames: Frames, estimator: Estimator) -> None:
             account = work(request, frames, estimator, results, world)
             distributed.alike(stack.close)
         if estimator.batch < batch:
-            guard.note(f"Memory ran out, so crops were looked at by {estimator.batch} at a time instead of {batch}.")
+            terminal.note(f"Memory ran out, so crops were looked at by {estimator.batch} at a time instead of {batch}.")
         if world.first:
             predict_account.tell(request, account)
         predict_account.check(request, account)
@@ -74,7 +74,7 @@ def _alone(request: Request, frames: Frames, estimator: Estimator, results: Resu
                         progress.frame(source, frame)
         except KeyboardInterrupt:
             if request.plan.folder is not None and not request.plan.run:
-                guard.note(f"{account.written:,} files are written; --skip-existing goes on from there.")
+                terminal.note(f"{account.written:,} files are written; --skip-existing goes on from there.")
             raise
     return account
 
@@ -98,7 +98,7 @@ def _shared(request: Request, frames: Frames, estimator: Estimator, results: Res
 
 
 def _delivered(outcomes: Sequence[Outcome], results: Results, world: World) -> None:
-    with guard.while_read():
+    with terminal.ignore_closed_stdout():
         for outcome in outcomes if world.first else ():
             results.deliver(outcome)
 

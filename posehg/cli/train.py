@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from posehg.cli import guard
 from posehg.cli import options as shared
+from posehg.cli import terminal
 from posehg.cli.config_options import given_names, read_file, takes
 from posehg.errors import UsageError
 from posehg.training.config import TrainConfig
@@ -92,13 +92,13 @@ def train(
             return
         finished = session.run(config, place, progress, resumed, overwrite, source, tensorboard)
     if not distributed.world().first:
-        raise typer.Exit(0 if finished else guard.INTERRUPTED)
+        raise typer.Exit(0 if finished else terminal.INTERRUPTED)
     if not finished:
         words = ["posehg", "train", "--resume", "--out", str(out)]
         words += [*(["--data", str(data)] if data else []), *(["--cache", str(cache)] if cache else [])]
-        guard.note(f"Stopped and saved. Continue with: {shlex.join(words)}")
-        raise typer.Exit(guard.INTERRUPTED)
-    guard.note(f"Done. Try it: posehg predict PHOTO --model {out / 'best.safetensors'} --out skeleton.png")
+        terminal.note(f"Stopped and saved. Continue with: {shlex.join(words)}")
+        raise typer.Exit(terminal.INTERRUPTED)
+    terminal.note(f"Done. Try it: posehg predict PHOTO --model {out / 'best.safetensors'} --out skeleton.png")
 
 
 def _begun(given: set[str], asked: TrainConfig, options: Path | None) -> tuple[TrainConfig, Checkpoint | None]:

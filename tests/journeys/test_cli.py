@@ -43,9 +43,10 @@ def test_help_fits_into_80_columns_with_a_help_for_every_option(
     run = posehg(command, "--help")
     lines = run.out.splitlines()
     assert max(map(len, lines)) <= 80
-    options = [line for line in lines if re.match(r"│ \*? *--?\w", line)]
-    assert options
-    assert not [line for line in options if re.search(r">\s*│$", line)]
+    options = [line for line in lines if re.match(r"  (-\w, |    )--\w", line)]
+    assert len(options) > 5
+    assert not [line for line in options if not re.search(r"\S  +\S", line.strip())]
+    assert not re.search(r"<\w+>|list\[", run.out)
 
 
 # ---- commands that cannot be meant -------------------------------------------------------------------------------
@@ -83,7 +84,7 @@ def test_a_bug_says_that_it_is_one_and_what_to_do(
     monkeypatch.setattr(images, "read", raising(ZeroDivisionError("division by zero")))
     run = posehg("predict", photo, "--model", square)
     run.assert_failed(1, "This is a bug in posehg (ZeroDivisionError: division by zero).")
-    assert "Hint: Run it with --debug and report the output.\n" in run.err
+    assert "--debug" in run.err
 
 
 @pytest.mark.parametrize("position", [0, 1, 2, 4])

@@ -1,0 +1,121 @@
+"""What a command says: notes and errors on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from posehg.errors import PosehgError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from posehg.distributed import World
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+
+DEBUG = "POSEHG_DEBUG"
+"""The environment variable that asks for tracebacks, as --debug does."""
+
+T = TypeVar("T")
+
+
+def note(text: str) -> None:
+    """Write a line to stderr, which is for people; stdout carries results only."""
+    sys.stderr.write(f"{text}\n")  # in one call: print would mix the lines of several processes
+
+
+def report(error: PosehgError) -> int:
+    """Write an error and its hint to stderr and return its exit code."""
+    if os.environ.get(DEBUG):
+        traceback.print_exception(sys.exception() or error)  # of a bug, the original error has the traceback
+    note(f"Error: {error}")
+    if error.hint:
+        note(f"Hint: {error.hint}")
+    return error.exit_code
+
+
+def rendered(result: RenderableType) -> str:
+    """A table or the like as text, as wide as the terminal."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        console.print(result)
+    return captured.get()
+
+
+def show(result: RenderableType) -> None:
+    """Print a table or the like on stdout."""
+    # Not by rich itself, which ends the process with 1 when the reader of a pipe has gone.
+    print(rendered(result), end="", flush=True)
+
+
+def progress(items: Iterable[T], what: str, total: int) -> Iterable[T]:
+    """The items, with a progress bar on stderr while they are consumed, if stderr is a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(items, what, total, console=console, transient=True, disable=not console.is_terminal)
+
+
+def discard_stdout() -> None:
+    """Send stdout to nowhere. Otherwise Python complains at exit about a closed pipe or a full disk."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def ignore_closed_stdout() -> Iterator[None]:
+    """The block prints. If the reader of a pipe has gone, the block ends early and the command continues."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_stdout()
+
+
+@contextmanager
+def exit_on_sigterm() -> Iterator[None]:
+    """In the block a SIGTERM raises SystemExit, so that temporary files are removed."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the clean-up
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def fail_together(world: World) -> Iterator[None]:
+    """An error that all processes raise is reported by the first, and none exits before the others have it too.
+
+    Without this torchrun stops the first process, which reports, as soon as any other has failed.
+    """
+    from posehg import distributed
+
+    try:
+        yield
+    except distributed.ProcessLost:
+        raise
+    except PosehgError as error:
+        code = report(error) if world.first else error.exit_code
+    except typer.Exit as leaving:
+        code = leaving.exit_code
+    else:
+        return
+    distributed.wait()
+    raise typer.Exit(code)
