@@ -203,7 +203,7 @@ def lines(files: list[Path]) -> int:
 
 
 def functions(file: Path) -> Iterator[tuple[str, int]]:
-    """Every function of a file with its lines; of a command, whose options stand in its signature, those of its body."""
+    """Every function of a file with its number of lines; a command's options, in its signature, do not count."""
     is_command = file.parent.name == "cli"
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

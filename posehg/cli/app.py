@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -83,6 +84,7 @@ def options(
 def main() -> None:
     """Run the command in ``sys.argv`` and exit with its code."""
     memory.keep_freed()
+    warnings.filterwarnings("ignore", module="PIL")  # Pillow's remarks on odd metadata help nobody at a terminal
     if isinstance(sys.stdout, io.TextIOWrapper):
         # JSON is UTF-8 whatever the locale. What UTF-8 cannot hold, as in some file names, is escaped.
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
