@@ -86,7 +86,7 @@ def test_a_run_without_validation_can_be_rehearsed() -> None:
     assert rehearsed(LONG, validated=0)["data"] == "7 persons to train on, 0 to validate on"
 
 
-@pytest.mark.parametrize("changes", [{"doubt_labels": True}, {"ema": 0.9}, {"max_time": 45}, {"workers": 1}])
+@pytest.mark.parametrize("changes", [{"ema": 0.9}, {"max_time": 45}, {"workers": 1}])
 def test_what_a_run_can_do_can_be_rehearsed(changes: dict[str, float]) -> None:
     said = rehearsed(replace(LONG, **changes))  # type: ignore[arg-type]
     assert said["run"].endswith(", or the 45 min of --max-time") == ("max_time" in changes)
@@ -125,22 +125,9 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_nothing_is_written(nowhere: Path) -> None:
-    lines = session.rehearse(TOY, Place(nowhere / "run", None, nowhere / "packs"), Watcher(), None)
+    lines = session.rehearse(TOY, Place(nowhere / "run"), Watcher(), None)
     assert [line.split()[0] for line in lines] == WORDS
     assert list(nowhere.rglob("*")) == []
-
-
-def test_packs_that_are_there_are_used(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Place(nowhere / "run", None, nowhere / "packs")
-    session.run(replace(TOY, epochs=1), place, Watcher(), None, False)
-
-    def gone(root: Path, split: str) -> datasets.Dataset:
-        raise AssertionError("The photos are not to be looked at.")
-
-    monkeypatch.setitem(datasets.LOADERS, "toy", gone)
-    before = {path: path.stat().st_mtime_ns for path in nowhere.rglob("*")}
-    assert session.rehearse(TOY, place, Watcher(), None)
-    assert {path: path.stat().st_mtime_ns for path in nowhere.rglob("*")} == before
 
 
 def test_an_overfitting_run_is_rehearsed_on_its_persons_as_they_are(

@@ -190,20 +190,18 @@ def test_both_sizes_of_batches_are_warmed_up() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"doubt_labels": True, "overfit": 5}, {"ema": 0.9, "accumulate": 2, "batch": 5, "freeze": "body"}],
+    [{"overfit": 5}, {"ema": 0.9, "accumulate": 2, "batch": 5, "freeze": "body"}],
     ids=str,
 )
 def test_the_options_of_a_run_are_taken(options: dict[str, object]) -> None:
     assert of(replace(FP32, **options)).both.median > 0  # type: ignore[arg-type]
 
 
-def test_packs_are_made_and_read_where_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_is_read_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(datasets.LOADERS, "toy", lambda root, split: dataset(7 if split == "train" else 3))
     monkeypatch.setattr(datasets, "RENDERED", {"toy"})
-    place = session.Place(Path(), cache=tmp_path / "packs")
-    result = speed.measure(replace(FP32, dataset="toy"), place, Watcher(), None, 0.02)
+    result = speed.measure(replace(FP32, dataset="toy"), session.Place(Path()), Watcher(), None, 0.02)
     assert result.setting.persons == 7
-    assert {path.name for path in tmp_path.rglob("*")} == {"packs", "toy-train.zip", "toy-val.zip"}
 
 
 def test_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,6 @@ from posehg.errors import DeviceError
 from posehg.network import StackedHourglass
 from posehg.training.batches import Crops
 from posehg.training.config import TrainConfig
-from posehg.training.doubts import Doubts
 from posehg.training.losses import LOSSES, supervised
 from posehg.training.samples import ALONE
 from posehg.training.start import first_network, freeze, model_config
@@ -46,10 +45,10 @@ def stepper(config: TrainConfig, network: StackedHourglass | None = None) -> Ste
     return Stepper(network.to(memory_format=torch.channels_last), config, CPU, ALONE)  # type: ignore[call-overload]
 
 
-def gone(config: TrainConfig, steps: int, doubts: Doubts | None = None) -> tuple[Stepper, list[float]]:
+def gone(config: TrainConfig, steps: int) -> tuple[Stepper, list[float]]:
     """After so many steps, and the loss of each."""
     made = stepper(config)
-    return made, [float(made(crops(number), config.lr, number, doubts)) for number in range(steps)]
+    return made, [float(made(crops(number), config.lr, number)) for number in range(steps)]
 
 
 def state(made: Stepper) -> dict[str, Tensor]:
@@ -113,53 +112,6 @@ def test_crops_that_go_through_in_parts_lead_to_the_same_weights(optimizer: Any)
     assert its_losses == pytest.approx(losses, rel=1e-4)
     moved = difference(state(stepper(config)), state(whole))
     assert difference(state(whole), state(parted)) < 1e-3 * moved
-
-
-def test_doubts_are_the_same_for_crops_that_go_through_in_parts() -> None:
-    config = replace(FP32, freeze="norm", doubt_labels=True)
-    tables = []
-    for accumulate in (1, 3):
-        doubts = Doubts(B, SKELETON.flip, CPU)
-        made = stepper(replace(config, accumulate=accumulate))
-        for number in range(3):
-            made(crops(), 1e-3, number, doubts)
-            doubts.end_epoch()
-        tables.append(doubts.state_dict()["wrong"])
-    assert torch.equal(*tables)
-    assert tables[0].sum() > 0
-
-
-def test_doubts_see_the_labels_as_they_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were they shown what they have put right already, they would soon take it back."""
-    doubts, batch, shown = Doubts(B, SKELETON.flip, CPU), crops(), []
-    tables = doubts.state_dict()
-    doubts.load_state_dict({**tables, "exchanged": torch.ones_like(tables["exchanged"])})
-    monkeypatch.setattr(doubts, "observe", lambda maps, *labels: shown.append((maps, *labels)))
-    exchanged, plain = stepper(FP32), stepper(FP32)
-    losses = [float(exchanged(batch, 1e-3, 0, doubts)), float(plain(batch, 1e-3, 0))]
-    assert losses[0] != losses[1]
-    [(maps, points, indices, mirrored)] = shown
-    assert maps.shape == (B, J, 8, 8)
-    torch.testing.assert_close(points, batch.points, equal_nan=True)
-    assert torch.equal(indices, batch.indices)
-    assert torch.equal(mirrored, batch.mirrored)
-
-
-def test_a_doubtful_label_moves_the_weights_less() -> None:
-    doubts, batch = Doubts(B, SKELETON.flip, CPU), crops()
-    batch = batch._replace(mirrored=torch.zeros(B, dtype=torch.bool))
-    tables = doubts.state_dict()
-    tables["wrong"][:, 0] = 1.0
-    doubts.load_state_dict(tables)
-    made = stepper(FP32)
-    made(batch, 1e-3, 0, doubts)
-    without = batch.points.clone()
-    without[:, 0] = math.nan
-    others, all_of_them = stepper(FP32), stepper(FP32)
-    others(batch._replace(points=without), 1e-3, 0)
-    all_of_them(batch, 1e-3, 0)
-    far, near = ((gradient(made) - gradient(other)).norm() for other in (all_of_them, others))
-    assert 0 < near < far / 2
 
 
 # ---- clipping ----------------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def test_what_is_frozen_may_be_written_with_spaces() -> None:
 # ---- state -------------------------------------------------------------------------------------------------------
 
 
-def some_state(average: dict[str, Tensor] | None = None, doubts: dict[str, Tensor] | None = None) -> State:
+def some_state(average: dict[str, Tensor] | None = None) -> State:
     progress = Progress(3, 5, 0.25, 61.5, ({"epoch": 1.0, "loss": 0.5}, {"epoch": 2.0, "loss": 0.1 + 0.2}), 17.25)
     return State(
         replace(TINY, dataset="a+b", freeze="stem", joints="head_top"),
@@ -81,7 +81,6 @@ def some_state(average: dict[str, Tensor] | None = None, doubts: dict[str, Tenso
         optimizer={"state": {0: {"step": torch.tensor(7.0), "square_avg": torch.rand(2, 3)}}, "param_groups": []},
         scaler={"scale": 65536.0, "_growth_tracker": 11},
         average=average,
-        doubts=doubts,
         persons=11,
         origin="mpii",
     )
@@ -95,17 +94,15 @@ def test_a_state_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert torch.equal(loaded.network["x"], state.network["x"])
     assert torch.equal(loaded.optimizer["state"][0]["square_avg"], state.optimizer["state"][0]["square_avg"])
     assert loaded.scaler == state.scaler
-    assert (loaded.average, loaded.doubts) == (None, None)
+    assert loaded.average is None
 
 
-def test_an_average_and_doubts_come_back_as_they_were_saved(tmp_path: Path) -> None:
-    state = some_state({"x": torch.rand(5, 7)}, {"wrong": torch.rand(11, 3)})
+def test_an_average_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    state = some_state({"x": torch.rand(5, 7)})
     states.save(tmp_path / STATE, state)
     loaded = states.load(tmp_path / STATE)
     assert loaded.average is not None
-    assert loaded.doubts is not None
     assert torch.equal(loaded.average["x"], state.average["x"])
-    assert torch.equal(loaded.doubts["wrong"], state.doubts["wrong"])
 
 
 def test_a_failing_save_leaves_the_old_state_and_nothing_temporary(

@@ -40,7 +40,7 @@ RECIPES = {
     "everything": replace(
         TINY,
         **{"loss": "weighted-mse", "optimizer": "adamw", "schedule": "cosine", "lr": 3e-3, "batch": 4, "accumulate": 2},
-        **{"ema": 0.9, "clip": 1.0, "doubt_labels": True, "freeze": "stem", "translation": 0.1},
+        **{"ema": 0.9, "clip": 1.0, "freeze": "stem", "translation": 0.1},
         **{"occlusion": 0.5, "half_body": 0.5, "background": 0.3, "epochs": 4},
     ),
 }
@@ -352,12 +352,6 @@ def test_random_weights_that_never_learn_are_no_secret(tmp_path: Path, freeze: s
     assert watcher.notes == []
 
 
-def test_doubtful_labels_are_counted_every_epoch(tmp_path: Path) -> None:
-    _, watcher = train(replace(TINY, doubt_labels=True), tmp_path)
-    assert len(watcher.notes) == 2
-    assert all("labels count for half or less" in note for note in watcher.notes)
-
-
 # ---- learning ----------------------------------------------------------------------------------------------------
 
 
@@ -430,9 +424,9 @@ def step_by_step(run: Run) -> list[tuple[list[int], int]]:
         def __getattr__(self, name: str) -> Any:
             return getattr(stepper, name)
 
-        def __call__(self, crops: Any, rate: float, number: int, doubts: Any) -> Tensor:
+        def __call__(self, crops: Any, rate: float, number: int) -> Tensor:
             seen.append((crops.indices.tolist(), number))
-            return stepper(crops, rate, number, doubts)
+            return stepper(crops, rate, number)
 
     run.stepper = Spy()  # type: ignore[assignment]
     run.go()

@@ -15,9 +15,7 @@ import numpy as np
 import pytest
 
 from posehg import checkpoints, datasets, images
-from posehg.datasets import packed
 from posehg.errors import InputError, NotAvailable, UsageError
-from posehg.poses import Person
 from posehg.training import report, session
 from posehg.training import state as states
 from posehg.training.config import TrainConfig
@@ -313,104 +311,3 @@ def test_without_tensorboard_its_installation_is_told_before_anything_is_written
         with_board(TOY, tmp_path / "run")
     assert "pip install 'posehg[tensorboard]'" in caught.value.hint
     assert not (tmp_path / "run").exists()
-
-
-# ---- packs of the data sets --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Place, list[str]]:
-    """A place with a cache, and which photos were read."""
-    read: list[str] = []
-
-    def load(root: Path, split: str) -> datasets.Dataset:
-        if split == "val" and root.name == "unvalidated":
-            raise NotAvailable("no val")
-        made = dataset(7 if split == "train" else 3, root.name, split)
-
-        def watched(person: Person) -> images.Image:
-            read.append(f"{split}/{person.id}")
-            return made.read(person)
-
-        return replace(made, read=watched)
-
-    monkeypatch.setitem(datasets.LOADERS, "toy", load)
-    monkeypatch.setitem(datasets.LOADERS, "unvalidated", load)
-    return Place(tmp_path / "run", None, tmp_path / "new/packs"), read
-
-
-def run_in(place: Place, config: TrainConfig, name: str) -> Watcher:
-    watcher = Watcher()
-    session.run(config, replace(place, folder=place.folder / name), watcher, None, False)
-    return watcher
-
-
-def test_packs_are_made_once_and_used_by_the_run_and_the_next_one(cached: tuple[Place, list[str]]) -> None:
-    place, read = cached
-    first = run_in(place, TOY, "first")
-    assert place.cache is not None
-    train, val = place.cache / "toy-train.zip", place.cache / "toy-val.zip"
-    assert first.notes == [
-        f"Packing toy train: 7 persons into {train}",
-        f"Packing toy val: 3 persons into {val}",
-    ]
-    assert sorted(read) == [*(f"train/{i}" for i in range(7)), *(f"val/{i}" for i in range(3))]
-    before = snapshot(place.cache)
-    read.clear()
-    second = run_in(place, TOY, "second")
-    assert (second.notes, read) == ([], [])
-    assert snapshot(place.cache) == before
-    assert second.losses == first.losses
-
-
-def test_a_run_on_packs_learns_what_a_run_on_photos_does(cached: tuple[Place, list[str]], tmp_path: Path) -> None:
-    place, _ = cached
-    config = replace(TOY, precision="fp32")
-    packed_losses = run_in(place, config, "packed").losses
-    _, watcher = go(config, tmp_path / "photos")
-    assert packed_losses == pytest.approx(watcher.losses, rel=0.05)
-    assert packed_losses != watcher.losses  # a JPEG is not its photo
-
-
-def test_packs_that_show_too_little_are_made_again_to_show_both(cached: tuple[Place, list[str]]) -> None:
-    place, _ = cached
-    assert place.cache is not None
-    run_in(place, replace(TOY, scale=0.5, rotation=0), "wide")
-    wide, _ = packed.made_of(place.cache / "toy-train.zip")
-    watcher = run_in(place, replace(TOY, half_body=0.5), "fine")
-    assert len(watcher.notes) == 2
-    both, _ = packed.made_of(place.cache / "toy-train.zip")
-    assert both.covers(wide)
-    assert not wide.covers(both)
-    assert run_in(place, replace(TOY, scale=0.5, rotation=0), "again").notes == []
-
-
-def test_a_set_without_a_validation_split_is_packed_as_far_as_it_goes(cached: tuple[Place, list[str]]) -> None:
-    place, _ = cached
-    assert place.cache is not None
-    watcher = run_in(place, replace(TOY, dataset="toy+unvalidated"), "run")
-    assert {path.name for path in place.cache.iterdir()} == {
-        *("toy-train.zip", "toy-val.zip", "unvalidated-train.zip"),
-    }
-    assert sum("unvalidated takes no part in the validation" in note for note in watcher.notes) == 1
-
-
-def test_packs_that_show_too_little_are_used_where_they_are_the_data_and_this_is_said(
-    cached: tuple[Place, list[str]],
-) -> None:
-    place, read = cached
-    run_in(place, replace(TOY, scale=0, rotation=0), "tame")
-    read.clear()
-    watcher = run_in(Place(place.folder, place.cache), TOY, "wild")
-    assert read == []
-    assert [f"{place.cache}/toy-train.zip was packed for smaller or tamer views" in note for note in watcher.notes] == [
-        True
-    ]
-    assert run_in(Place(place.folder, place.cache), replace(TOY, scale=0, rotation=0), "again").notes == []
-
-
-def test_a_cache_that_cannot_be_made_is_named(cached: tuple[Place, list[str]], tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="file/packs cannot be made"):
-        run_in(replace(cached[0], cache=tmp_path / "file/packs"), TOY, "run")
-    assert not (cached[0].folder / "run").exists()

@@ -35,9 +35,8 @@ RECIPES = {
     "adamw": replace(FROZEN, optimizer="adamw", lr=1e-3),
     "everything": replace(
         FROZEN,
-        **{"optimizer": "adamw", "clip": 1.0, "ema": 0.9, "doubt_labels": True, "accumulate": 2},
+        **{"optimizer": "adamw", "clip": 1.0, "ema": 0.9, "accumulate": 2},
         **{"occlusion": 0.3, "half_body": 0.3, "background": 0.1},
-        epochs=4,  # doubts of two have their effect
     ),
 }
 

@@ -41,14 +41,13 @@ def bench_train(
     seconds: Annotated[float, typer.Option(help="How long each part is measured.")] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
     data: shared.Data = None,
-    cache: shared.Cache = None,
     threads: shared.Threads = 0,
 ) -> None:
     """Measure how many pictures a second training takes in, with the options of posehg train.
 
     The pipeline alone prepares crops, the step alone learns from one batch, and both together are what a run does: the
     slower of the two holds it up. The limit is a step that consists of matrix products only, at the rate that they
-    reach here. Writes nothing, but for the packs of --cache.
+    reach here. Writes nothing.
     """
     from posehg.inference import devices
     from posehg.training import session, speed
@@ -59,7 +58,7 @@ def bench_train(
     source = None
     if config.init:
         config, source = session.from_model(config, given_names(context, TrainConfig))
-    result = speed.measure(config, session.Place(Path(), data, cache), _Notes(), source, seconds)
+    result = speed.measure(config, session.Place(Path(), data), _Notes(), source, seconds)
     if as_json:
         print(json.dumps(_record(config, seconds, result), allow_nan=False, ensure_ascii=False))
         return

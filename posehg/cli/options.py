@@ -49,7 +49,3 @@ Data = Annotated[
     Path | None,
     typer.Option(help="Folder of the data set, or of several.", envvar="POSEHG_DATA", rich_help_panel="Data"),
 ]
-Cache = Annotated[
-    Path | None,
-    typer.Option(help="Folder for packs of the data sets, made where they are missing.", rich_help_panel="Data"),
-]

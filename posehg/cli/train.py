@@ -30,7 +30,6 @@ def train(
     context: typer.Context,
     config: TrainConfig,
     data: shared.Data = None,
-    cache: shared.Cache = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", rich_help_panel=_RUN)] = Path(
         "runs/posehg"
     ),
@@ -83,7 +82,7 @@ def train(
         config, source = _begun(given, config, options)
     if config.decay and config.schedule != "wsd":
         raise UsageError(f"--decay belongs to --schedule wsd, and this run's schedule is {config.schedule}.")
-    place = session.Place(out, data, cache)
+    place = session.Place(out, data)
     with TrainingProgress(config, distributed.world().first) as progress:
         if dry_run:
             lines = session.rehearse(config, place, progress, source)
@@ -95,7 +94,7 @@ def train(
         raise typer.Exit(0 if finished else terminal.INTERRUPTED)
     if not finished:
         words = ["posehg", "train", "--resume", "--out", str(out)]
-        words += [*(["--data", str(data)] if data else []), *(["--cache", str(cache)] if cache else [])]
+        words += ["--data", str(data)] if data else []
         terminal.note(f"Stopped and saved. Continue with: {shlex.join(words)}")
         raise typer.Exit(terminal.INTERRUPTED)
     terminal.note(f"Done. Try it: posehg predict PHOTO --model {out / 'best.safetensors'} --out skeleton.png")

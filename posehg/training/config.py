@@ -91,9 +91,6 @@ class TrainConfig:
     accumulate: int = _option(1, _RECIPE, "Parts in which a step's crops go through the network, to save memory.")
     clip: float = _option(0.0, _RECIPE, "Largest norm of the gradient (0: no limit).")
     ema: float = _option(0.0, _RECIPE, "Validate and save a moving average of the weights, as 0.999 (0: do not).")
-    doubt_labels: bool = _option(
-        False, _RECIPE, "Trust labels less that the network steadily contradicts; exchange left and right so found."
-    )
 
     rotation: float = _option(30.0, _AUG, "Largest turn, in degrees either way.")
     scale: float = _option(0.25, _AUG, "Largest zoom: 0.25 is 0.75 to 1.25.")

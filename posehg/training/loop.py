@@ -25,7 +25,6 @@ from posehg.inference.machine import batches_ahead
 from posehg.training import state as states
 from posehg.training.batches import Crops, Parts
 from posehg.training.config import TrainConfig
-from posehg.training.doubts import Doubts
 from posehg.training.optimize import learning_rate
 from posehg.training.pipeline import batches, on
 from posehg.training.samples import ALONE, smallest_share, steps_per_epoch
@@ -80,16 +79,15 @@ class Run:
         freeze(network, config)
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.stepper = Stepper(network, config, self.device, world)
-        self._doubts = Doubts(len(data), data.skeleton.flip, self.device) if config.doubt_labels else None
         self._progress = Progress()
         if resumed is not None:
             if resumed.persons != len(data):
                 raise UsageError(
                     f"The run learned from {resumed.persons:,} persons, and the data set has {len(data):,} now.",
-                    "Give the --data, or --cache, that it was begun with.",
+                    "Give the --data that it was begun with.",
                 )
             self._progress = resumed.progress
-            resumed.restore(self.stepper, self._doubts, world.first)
+            resumed.restore(self.stepper)
         self._steps = steps_per_epoch(len(data), config.batch)
         self._losses: list[Tensor] = []
         self._saved = self._looked = time.monotonic()
@@ -114,7 +112,7 @@ class Run:
             crops = on(self.device, next(coming), self._config.input_size)
             rate = learning_rate(self._config, self._done())
             number = self._progress.epoch * self._steps + self._progress.step + len(self._losses)
-            self._losses.append(self.stepper(crops, rate, number, self._doubts))
+            self._losses.append(self.stepper(crops, rate, number))
             if len(self._losses) < look_every and self._progress.step + len(self._losses) < self._steps:
                 continue
             self._look(rate)
@@ -160,10 +158,6 @@ class Run:
 
     def _finish_epoch(self) -> None:
         done = self._progress
-        if self._doubts is not None:
-            self._doubts.end_epoch()
-            wrong, exchanged = self._doubts.summary()
-            self._listener.note(f"{wrong:,} labels count for half or less, {exchanged:,} persons' sides are exchanged")
         self._agree()
         validations = [self.validate(data) for data in self._validation]
         counted = [v for v in validations if math.isfinite(v.pck)]  # NaN: no labelled joint, or no torso
@@ -202,11 +196,10 @@ class Run:
     def _save(self) -> None:
         """The state alone decides what a resumed run does; it is written last."""
         self._saved = time.monotonic()
-        doubts = None if self._doubts is None else self._doubts.state_dict()  # of all processes
         if not self._world.first:
             return
         checkpoints.save_file(self._folder / LAST, self.checkpoint(), overwrite=True)
-        state = State.of(self._config, self._progress, self.stepper, doubts, len(self._data), self._origin)
+        state = State.of(self._config, self._progress, self.stepper, len(self._data), self._origin)
         states.save(self._folder / STATE, state)
 
 

@@ -8,14 +8,12 @@ from pathlib import Path
 
 from posehg import checkpoints, datasets, distributed
 from posehg.checkpoints import Checkpoint
-from posehg.datasets import Dataset, naming, packed
-from posehg.datasets.parts import Reach
-from posehg.distributed import World
+from posehg.datasets import Dataset, naming
 from posehg.errors import NotAvailable, UsageError
 from posehg.files import make_folder
 from posehg.inference import devices
 from posehg.skeletons import SKELETONS, Skeleton
-from posehg.training import board, cache, rehearsal, report, views
+from posehg.training import board, rehearsal, report, views
 from posehg.training import state as states
 from posehg.training.config import TrainConfig
 from posehg.training.loop import BEST, LAST, STATE, Listener, Run
@@ -41,11 +39,10 @@ class Sets:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run's files are. folder: of the run. data: of the data sets. cache: of packs of them to use or make."""
+    """Where a run's files are. folder: of the run. data: of the data sets."""
 
     folder: Path
     data: Path | None = None
-    cache: Path | None = None
 
 
 def saved(folder: Path) -> State:
@@ -77,13 +74,10 @@ def _loss_of(output: str) -> str:
 
 def rehearse(config: TrainConfig, place: Place, listener: Listener, source: Checkpoint | None) -> list[str]:
     """What a run would take, in lines for the reader; nothing is written."""
-    filled_already = place.cache is not None and cache.holds(place.cache, config, place.data)
-    place = replace(place, data=place.cache if filled_already else place.data, cache=None)
     with distributed.joined(str(devices.resolve(config.device))) as world, distributed.watched():
-        named = _named(config, packs=filled_already)
-        sets = distributed.alike(lambda: load_sets(named, place.data, listener))
-        config = unchanged(config) if config.overfit else config
-        return rehearsal.rehearse(config, sets.training, sets.validation, listener, source, world)
+        sets = distributed.alike(lambda: load_sets(config, place.data, listener))
+        used = unchanged(config) if config.overfit else config
+        return rehearsal.rehearse(used, sets.training, sets.validation, listener, source, world)
 
 
 def load_sets(config: TrainConfig, data: Path | None, listener: Listener) -> Sets:
@@ -99,9 +93,6 @@ def load_sets(config: TrainConfig, data: Path | None, listener: Listener) -> Set
     if config.half_body and not config.overfit and not views.has_halves(training.skeleton):
         listener.note("--half-body changes nothing: no names of joints tell an upper and a lower half of a body.")
     validation = [whole] if config.overfit else _validation(config, data, listener)
-    _tell_of_packs(training, views.reach_of(config), listener)
-    for part in validation:
-        _tell_of_packs(part, views.reach_of(unchanged(config)), listener)
     return Sets(training, validation)
 
 
@@ -111,16 +102,6 @@ def _check_background_sets(config: TrainConfig) -> None:
     if strangers:
         sentence = f"--background-from names {min(strangers)}, which --dataset does not."
         raise UsageError(sentence, f"The data sets of this run: {', '.join(known)}.")
-
-
-def _named(config: TrainConfig, packs: bool) -> TrainConfig:
-    """With files of one's own called as their packs are, where these are to be read."""
-    return replace(config, dataset=datasets.set_names(config.dataset)) if packs else config
-
-
-def _tell_of_packs(data: Dataset, needed: Reach, listener: Listener) -> None:
-    for sentence in packed.shortfalls(data, needed):
-        listener.note(sentence)
 
 
 def run(
@@ -140,9 +121,7 @@ def run(
     if resumed is None and not overwrite:
         _check_new(folder)
     with distributed.joined(str(devices.resolve(config.device))) as world, distributed.watched():
-        data = place.data if place.cache is None else filled(place.cache, config, place.data, listener, world)
-        named = _named(config, packs=place.cache is not None)
-        sets = distributed.alike(lambda: load_sets(named, data, listener))
+        sets = distributed.alike(lambda: load_sets(config, place.data, listener))
         used = unchanged(config) if config.overfit else config
         reporting = distributed.alike(
             lambda: report.Reporting(folder, listener, world.first, sets.training, used, tensorboard)
@@ -150,12 +129,6 @@ def run(
         training_run = Run(used, sets.training, sets.validation, folder, reporting, resumed, source, world)
         distributed.alike(lambda: _prepare(folder, resumed, used, reporting) if world.first else None)
         return training_run.go()
-
-
-def filled(folder: Path, config: TrainConfig, data: Path | None, listener: Listener, world: World) -> Path:
-    """The folder, with packs of the run's sets in it, which one process of each machine makes."""
-    distributed.alike(lambda: None if world.local_rank else cache.fill(folder, config, data, listener.note))
-    return folder
 
 
 def _check_new(folder: Path) -> None:

@@ -21,7 +21,6 @@ from posehg.network import parameters
 from posehg.training import session
 from posehg.training.batches import Crops
 from posehg.training.config import TrainConfig
-from posehg.training.doubts import Doubts
 from posehg.training.loop import Listener, Run
 from posehg.training.pipeline import batches, on, on_device, workers_of
 from posehg.training.samples import ALONE, steps_per_epoch, unchanged
@@ -97,8 +96,7 @@ def measure(
     """The speed of a run with these options. seconds: how long each part is measured. The run's folder is not used."""
     check_alone()
     devices.resolve(config.device)  # one that is not there is told before the data are read
-    folder = place.data if place.cache is None else session.filled(place.cache, config, place.data, listener, ALONE)
-    data = session.load_sets(config, folder, listener).training
+    data = session.load_sets(config, place.data, listener).training
     return on_data(config, data, listener, source, seconds)
 
 
@@ -107,7 +105,7 @@ def on_data(config: TrainConfig, data: Dataset, listener: Listener, source: Chec
     going = replace(unchanged(config) if config.overfit else config, epochs=_ENDLESS)
     run = Run(going, data, (), Path(), listener, None, source)
     device, steps = run.device, steps_per_epoch(len(data), going.batch)
-    step = _stepping(run, going, data)
+    step = _stepping(run)
     loader = batches(data, going, device, Progress(), ALONE)
 
     def take(coming: Iterator[Any]) -> Crops:
@@ -167,14 +165,13 @@ def _setting(config: TrainConfig, run: Run, data: Dataset, precision: str, kept:
 # ---- the parts ---------------------------------------------------------------------------------------------------
 
 
-def _stepping(run: Run, config: TrainConfig, data: Dataset) -> Callable[[Crops], int]:
+def _stepping(run: Run) -> Callable[[Crops], int]:
     """A step on a batch -> how many pictures it has."""
-    doubts = Doubts(len(data), data.skeleton.flip, run.device) if config.doubt_labels else None
     numbers = itertools.count()
 
     def step(crops: Crops) -> int:
         # A rate of 0 costs as much, and a thousand steps on one batch do not lead into numbers that no run sees.
-        run.stepper(crops, 0.0, next(numbers), doubts)
+        run.stepper(crops, 0.0, next(numbers))
         return len(crops.images)
 
     return step

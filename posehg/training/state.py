@@ -16,11 +16,10 @@ from torch import Tensor
 from posehg.errors import NotAvailable
 from posehg.files import atomic
 from posehg.training.config import TrainConfig
-from posehg.training.doubts import Doubts
 from posehg.training.step import Stepper
 
 VERSION = 3
-_PARTS = ("network", "optimizer", "scaler", "average", "doubts", "persons", "origin")
+_PARTS = ("network", "optimizer", "scaler", "average", "persons", "origin")
 
 _BROKEN = (
     *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, struct.error),  # torch.load: it depends on where it ends
@@ -45,7 +44,7 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """network, optimizer, scaler: their state_dicts. average, doubts: likewise, None where the run has none.
+    """network, optimizer, scaler: their state_dicts. average: likewise, None where the run has none.
 
     persons: how many the run learns from. origin: what the model that it began with was trained on.
     """
@@ -56,7 +55,6 @@ class State:
     optimizer: dict[str, Any]
     scaler: dict[str, Any]
     average: dict[str, Tensor] | None
-    doubts: dict[str, Tensor] | None
     persons: int
     origin: str
 
@@ -66,7 +64,6 @@ class State:
         config: TrainConfig,
         progress: Progress,
         stepper: Stepper,
-        doubts: dict[str, Tensor] | None,
         persons: int,
         origin: str,
     ) -> State:
@@ -78,20 +75,17 @@ class State:
             optimizer=stepper.optimizer.state_dict(),
             scaler=stepper.scaler.state_dict(),
             average=None if average is None else average.network.state_dict(),
-            doubts=doubts,
             persons=persons,
             origin=origin,
         )
 
-    def restore(self, stepper: Stepper, doubts: Doubts | None, first: bool) -> None:
+    def restore(self, stepper: Stepper) -> None:
         """Bring what a run of ``config`` has just built to where this one was."""
         stepper.network.load_state_dict(self.network)
         stepper.optimizer.load_state_dict(self.optimizer)
         stepper.scaler.load_state_dict(self.scaler)
         if stepper.average is not None and self.average is not None:
             stepper.average.network.load_state_dict(self.average)
-        if doubts is not None and self.doubts is not None:
-            doubts.load_state_dict(self.doubts, first)
 
 
 def save(path: Path, state: State) -> None:
@@ -117,7 +111,9 @@ def load(path: Path) -> State:
             raise ValueError("It is not a file of torch.save.")
         content = torch.load(path, map_location="cpu", weights_only=True)
         _check_version(path, content["posehg"])
-        values = content["config"]
+        values = dict(content["config"])
+        if values.pop("doubt_labels", False):  # removed since; without it the format is the same
+            raise ValueError("It was trained with --doubt-labels, which no longer exists.")
         progress = {**content["progress"], "history": tuple(content["progress"]["history"])}
         config = TrainConfig(**{**values, "stem": tuple(values["stem"])})
         return State(config, Progress(**progress), **{name: content[name] for name in _PARTS})

@@ -10,14 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from posehg import distributed, heatmaps
+from posehg import distributed
 from posehg.distributed import World
 from posehg.errors import DeviceError
 from posehg.inference import devices
 from posehg.network import StackedHourglass
 from posehg.training.batches import Crops
 from posehg.training.config import TrainConfig
-from posehg.training.doubts import Doubts
 from posehg.training.losses import LOSSES, labelled, supervised
 from posehg.training.optimize import Average, optimizer
 from posehg.training.start import set_training
@@ -48,7 +47,7 @@ class Stepper:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         return DistributedDataParallel(network, device_ids=[self._device] if gpu else None)
 
-    def __call__(self, crops: Crops, rate: float, number: int, doubts: Doubts | None = None) -> Tensor:
+    def __call__(self, crops: Crops, rate: float, number: int) -> Tensor:
         """crops: this process's share of the batch. number: how many steps there were. -> this share of the loss.
 
         The gradient is that of the mean over the labelled joints of the whole batch: of all processes and parts.
@@ -57,15 +56,12 @@ class Stepper:
             group["lr"] = rate
         set_training(self.network, self._config)
         points, weights = crops.points, labelled(crops.points)
-        if doubts is not None:
-            points, trust = doubts.corrected(points, crops.indices, crops.mirrored)
-            weights = trust * labelled(points)
         total = distributed.total(weights.sum())
         self.optimizer.zero_grad(set_to_none=True)
         parts = list(
             zip(*(t.tensor_split(self._config.accumulate) for t in (crops.images, points, weights)), strict=True)
         )
-        losses, maps = [], []
+        losses = []
         for place, (images, some_points, some_weights) in enumerate(parts, start=1):
             with self._apart(place < len(parts)):
                 outputs = self._forward(images)
@@ -75,10 +71,7 @@ class Stepper:
                 # DDP averages the gradients of the processes, and theirs are parts of one sum.
                 self.scaler.scale(loss * self._world.size).backward()
             losses.append(loss.detach())
-            maps.append(outputs[-1].detach())
         self._move(number)
-        if doubts is not None:
-            doubts.observe(self._as_heatmaps(torch.cat(maps)), crops.points, crops.indices, crops.mirrored)
         return torch.stack(losses).sum()
 
     def _apart(self, unfinished: bool) -> AbstractContextManager[Any]:
@@ -104,10 +97,6 @@ class Stepper:
         self.scaler.update()
         if self.average is not None:
             self.average.update(self.network, number)
-
-    def _as_heatmaps(self, output: Tensor) -> Tensor:
-        maps = output.float()
-        return heatmaps.from_logits(maps, self._config.sigma) if self._config.loss == "cross-entropy" else maps
 
     @property
     def result(self) -> StackedHourglass:

@@ -41,7 +41,6 @@ ROWS = (
     Row("base", "the recipe"),
     Row("mse", "the paper's loss", "--loss mse"),
     Row("weighted-mse", "weighted MSE", "--loss weighted-mse"),
-    Row("doubt", "doubtful labels weigh less", "--doubt-labels"),
     Row("synthetic", "first trained on synthetic people", "--init PRETRAINED"),
     Row("translation", "random translation", "--translation 0.1"),
     Row("occlusion", "occluders", "--occlusion 0.5"),

@@ -119,66 +119,6 @@ def test_its_packs_travel_alone(posehg: Posehg, legs: Path, trained: Path, tmp_p
     assert posehg("eval", "--dataset", "legs", "--data", packs, "--model", trained / "last.safetensors").code == 0
 
 
-def test_a_cache_follows_the_file(posehg: Posehg, rendered: Path, tmp_path: Path) -> None:
-    content = json.loads((rendered / "legs.json").read_text())
-    legs = tmp_path / "legs.json"
-    legs.write_text(json.dumps(content))
-    cache = tmp_path / "cache"
-
-    def run(name: str) -> str:
-        done = posehg(
-            *("train", "--dataset", legs, "--data", rendered, "--cache", cache, *TINY, "--out", tmp_path / name)
-        )
-        assert done.code == 0, done.err
-        return done.err
-
-    assert f"train: 11 persons into {cache}/legs-train.zip" in run("first")
-    assert "Packing" not in run("second")
-    weights = [(tmp_path / name / "last.safetensors").read_bytes() for name in ("first", "second")]
-    assert weights[0] == weights[1]
-    content["annotations"][2]["keypoints"][:2] = [3.5, 4.5]  # of the train split
-    legs.write_text(json.dumps(content))
-    told = run("third")
-    assert "legs-train.zip" in told
-    assert "legs-val.zip" not in told
-    rehearsed = posehg("train", "--dataset", legs, "--cache", cache, *TINY, "--dry-run", "--out", tmp_path / "none")
-    assert rehearsed.code == 0, rehearsed.err
-    assert "11 persons to train on, 2 to validate on" in rehearsed.out
-
-
-def test_a_cache_of_people_who_are_gone_is_not_used(posehg: Posehg, rendered: Path, tmp_path: Path) -> None:
-    content = json.loads((rendered / "legs.json").read_text())
-    legs, cache = tmp_path / "legs.json", tmp_path / "cache"
-    legs.write_text(json.dumps(content))
-    options = ("train", "--dataset", legs, "--data", rendered, "--cache", cache, *TINY)
-    assert posehg(*options, "--out", tmp_path / "first").code == 0
-    for image in content["images"]:
-        image["split"] = "train"
-    legs.write_text(json.dumps(content))
-    run = posehg(*options, "--out", tmp_path / "second")
-    assert run.code == 0, run.err
-    assert "legs takes no part in the validation" in run.err  # as without a cache
-    assert [path.name for path in cache.iterdir()] == ["legs-train.zip"]
-
-
-def test_a_cache_is_used_where_its_file_is_gone_and_not_where_it_is_another(
-    posehg: Posehg, rendered: Path, tmp_path: Path
-) -> None:
-    content = json.loads((rendered / "legs.json").read_text())
-    legs, cache = tmp_path / "legs.json", tmp_path / "cache"
-    legs.write_text(json.dumps(content))
-    options = ("train", "--dataset", legs, "--data", rendered, "--cache", cache, *TINY)
-    assert posehg(*options, "--out", tmp_path / "first").code == 0
-    legs.unlink()
-    run = posehg(*options, "--out", tmp_path / "second")
-    assert run.code == 0, run.err
-    assert "Packing" not in run.err
-    assert "11 persons to train on, 2 to validate on" in posehg(*options, "--dry-run", "--out", tmp_path / "none").out
-    content["annotations"].pop(0)
-    legs.write_text(json.dumps(content))
-    assert "10 persons to train on, 2 to validate on" in posehg(*options, "--dry-run", "--out", tmp_path / "none").out
-
-
 def test_two_files_of_one_name_are_told_apart_before_anything_is_written(
     posehg: Posehg, rendered: Path, tmp_path: Path
 ) -> None:
@@ -192,8 +132,6 @@ def test_two_files_of_one_name_are_told_apart_before_anything_is_written(
             names,
             "--data",
             rendered,
-            "--cache",
-            tmp_path / "packs",
             *TINY,
             "--out",
             tmp_path / "r",
