@@ -1,4 +1,4 @@
-"""What must be known of a network to build it and to use it, as its files say it; without torch."""
+"""The configuration of a network and of a model, as stored in model files. It does not need torch."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from posehg.skeletons import Skeleton
 
 VERSION = 1
 KEY = "posehg"
-"""Of the config in the header of a safetensors file, and of the version in the config."""
+"""The key of the config in a safetensors header, and of the version in the config."""
 
 STRIDE = 4
-"""Input pixels per heatmap cell: the stem halves the picture twice."""
+"""Input pixels per heatmap cell: the stem halves the image twice."""
 
 LIMITS = {"joints": 4096, "stacks": 64, "depth": 9, "blocks": 64}
-"""Far beyond any published network: a model's file may ask for what no machine can build. At a depth of 9 the smallest
-crop has a side of 2048 pixels."""
+"""Far beyond any published network: a malicious file could ask for one that no machine can build. At depth 9 the
+smallest crop has a side of 2048 pixels."""
 WIDEST = 8192
-"""Channels."""
+"""The most channels a layer may have."""
 
 LONGEST_SIDE = 2048
-"""Pixels of a crop; published networks take 256."""
+"""The longest side of a crop, in pixels; published networks take 256."""
 MOST_PADDING, WIDEST_SIGMA = 10, 64
-"""Beyond these a crop shows next to nothing of the person, and a Gaussian covers the whole heatmap."""
+"""Beyond these a crop hardly shows the person, and a Gaussian covers the whole heatmap."""
 
 
 @dataclass(frozen=True)
 class HourglassConfig:
-    """What it takes to build the network.
+    """The architecture of a network.
 
-    stacks: hourglasses one after the other.
+    stacks: hourglasses in a row.
     features: channels inside the hourglasses (the paper's 256).
-    depth: how often an hourglass halves its map (the paper's 4: 64 -> 4).
-    blocks: residual modules at each position (the paper's first version used 3).
-    joints: heatmaps, one a joint.
+    depth: how often an hourglass halves its map (4 in the paper: 64 -> 4).
+    blocks: residual modules at each position (3 in the first version of the paper).
+    joints: the number of heatmaps.
     stem: channels after the first convolution and after the first and second residual module; the third gives
         ``features``. Published ports use 64-128-128 (as the official code) and 64-128-256.
     mean, std: of RGB in 0 .. 1; the network itself brings its input to (image - mean) / std.
 
-    Raises UsageError for values of another type, and for those that no network has.
+    Raises UsageError for values of a wrong type or out of range.
     """
 
     joints: int = 16
@@ -57,7 +57,7 @@ class HourglassConfig:
     def __post_init__(self) -> None:
         for name, limit in LIMITS.items():
             value = getattr(self, name)
-            if type(value) is not int or not 1 <= value <= limit:  # True is no number, though Python counts it as one
+            if type(value) is not int or not 1 <= value <= limit:  # True is an int to Python
                 raise UsageError(f"A network needs {name} from 1 to {limit}, not {_shown(value)}.")
         if not _is_width(self.features):
             what = f"Features must be an even number up to {WIDEST}, not {_shown(self.features)}"
@@ -72,18 +72,18 @@ class HourglassConfig:
 
     @property
     def multiple(self) -> int:
-        """Rows and columns of an input picture must be multiples of this (64 for a depth of 4)."""
+        """Rows and columns of a crop must be multiples of this (64 for a depth of 4)."""
         return STRIDE * 2**self.depth
 
     @property
     def residuals(self) -> int:
-        """How many residual modules it has: three in the stem, and ``blocks`` at each position of every stack."""
+        """The number of residual modules: three in the stem, and ``blocks`` at each position of every stack."""
         return 3 + self.stacks * self.blocks * (3 * self.depth + 2)
 
     def could_be_in(self, tensors: int) -> bool:
-        """Whether a file of so many tensors can hold such a network, or at least half of one.
+        """Whether a file with that many tensors can hold this network, or at least half of it.
 
-        To be asked before a network is built as a file says: a few bytes can ask for one that fills all memory.
+        Ask before building a network that a file describes: a few bytes can describe one that fills all memory.
         """
         return 9 * self.residuals <= tensors  # each has 18: weight and bias of six layers, and statistics of three
 
@@ -107,13 +107,13 @@ def _are_three(values: Any, fits: Callable[[Any], bool]) -> bool:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What must be known to use a network.
+    """Everything needed to use a network.
 
     input_size: (rows, columns) of the crop. padding: the factor by which a person's box is enlarged to the crop.
-    sigma: of the target Gaussians, in heatmap cells. output: what the last layer gives: heatmaps (trained by MSE) or
-    logits (trained by spatial cross-entropy). provenance: free text about data, recipe and results. offset: how far
-    right of its peak and below it a joint lies, in heatmap cells: 0 where the network was taught that a cell's centre
-    is where posehg has it (checkpoints/foreign/family.py says of other projects whether it was).
+    sigma: standard deviation of the target Gaussians, in heatmap cells. output: what the last layer gives, heatmaps
+    (trained with MSE) or logits (trained with spatial cross-entropy). provenance: free text about data, recipe and
+    results. offset: how far right of and below its peak a joint lies, in heatmap cells; 0 for networks trained by
+    posehg, see ``checkpoints.foreign`` for others.
     """
 
     network: HourglassConfig
@@ -129,11 +129,11 @@ class ModelConfig:
         if self.network.joints != len(self.skeleton.joints):
             raise UsageError(f"{self.network.joints} heatmaps do not fit {len(self.skeleton.joints)} joints.")
         if self.output not in ("heatmaps", "logits"):
-            raise UsageError(f"A network gives heatmaps or logits, not {self.output!r}.")
+            raise UsageError(f"A network's output is heatmaps or logits, not {self.output!r}.")
         rows, columns = self.input_size
         if any(type(side) is not int or side < 1 or side % self.network.multiple for side in self.input_size):
             hint = f"Both sides must be multiples of {self.network.multiple}."
-            raise UsageError(f"The network cannot take an input of {columns} x {rows} pixels.", hint)
+            raise UsageError(f"The network does not accept an input of {columns} x {rows} pixels.", hint)
         if max(rows, columns) > LONGEST_SIDE:
             raise UsageError(f"An input of {columns} x {rows} pixels is too large: a side has {LONGEST_SIDE} at most.")
         for name, limit in (("padding", MOST_PADDING), ("sigma", WIDEST_SIGMA)):
@@ -146,12 +146,12 @@ class ModelConfig:
     def to_json(self) -> str:
         values = {KEY: VERSION, **asdict(self), "skeleton": self.skeleton.as_dict()}
         if self.offset == 0:
-            del values["offset"]  # as files have been that were written before there was one
+            del values["offset"]  # files written before offset existed do not have it
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:
-        """Raises ValueError, KeyError, TypeError or ArithmeticError for a text that is not such a config."""
+        """Raises ValueError, KeyError, TypeError or ArithmeticError if the text is not such a config."""
         values = json.loads(text)
         version = values.pop(KEY)
         if type(version) is not int or version < 1:
@@ -161,7 +161,7 @@ class ModelConfig:
             raise NotAvailable(f"This model was written by a newer posehg ({what}).", "Update posehg.")
         network, skeleton = values.pop("network"), values.pop("skeleton")
         if not isinstance(values.get("provenance", {}), dict):
-            raise TypeError("provenance is no set of names and texts")
+            raise TypeError("provenance is not a JSON object")
         return cls(
             network=HourglassConfig(**_tuples(network)),
             skeleton=Skeleton.from_dict(skeleton),

@@ -1,4 +1,4 @@
-"""Skeletons on pictures, heatmaps on pictures, sheets of pictures."""
+"""Draw skeletons and heatmaps on images, and make contact sheets."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ PALETTE: dict[str, tuple[Colour, Colour]] = {
     "left": ((0, 84, 214), (64, 216, 232)),
     "middle": ((236, 236, 236), (236, 236, 236)),
 }
-"""The colours of the first and the last joint of each side. Warm and cool: they differ for the colour-blind too."""
+"""The colours of the first and last joint of each side. Warm and cool colours differ for colour-blind readers, too."""
 
 BACKGROUNDS: dict[str, Colour] = {"black": (0, 0, 0), "white": (255, 255, 255), "gray": (128, 128, 128)}
 
 
 @dataclass(frozen=True)
 class Style:
-    """How skeletons look.
+    """The style of drawn skeletons.
 
-    width: of the lines, relative to what suits the person's size.
+    width: line width relative to the default for the person's size.
     dots: a dot on each joint.
-    casing: the dark edge around lines and dots, which keeps them legible on any picture: its opacity, 0 .. 1.
+    casing: opacity, 0 .. 1, of the dark edge that keeps lines and dots legible on any image.
     colour: one colour for everything instead of the palette.
     labels: write each joint's name beside it.
     numbers: write the track id, #1, #2, above each person where there are several tracks; with labels, always.
@@ -60,7 +60,7 @@ _TRUTH = Style(width=0.5, colour=(110, 240, 60))
 
 
 def draw(image: Image, poses: Sequence[Pose], threshold: float, style: Style = STYLES["default"]) -> Image:
-    """A copy of the image with the skeletons of (photo pixel) poses on it, the surest person on top.
+    """A copy of the image with the poses drawn on it, the person with the highest score on top.
 
     Joints with a score of at least ``threshold`` are drawn, and limbs between two such joints.
     """
@@ -80,10 +80,10 @@ def draw_labels(
     plain: bool = False,
     visible: NDArray[np.bool_] | None = None,
 ) -> Image:
-    """A copy of the image with an annotation on it: (J, 2) photo pixels, NaN = not labelled.
+    """A copy of the image with an annotation drawn on it: (J, 2) image pixels, NaN = not labelled.
 
-    box: the person's. plain: thin and green, to be told from a prediction; else in the colours of the sides.
-    visible: (J,); the joints that are not are drawn as wide rings.
+    box: the person's bounding box. plain: thin and green, unlike a prediction; else in the colours of the sides.
+    visible: (J,) bool; hidden joints are drawn as wide rings.
     """
     canvas = image.copy()
     style = _TRUTH if plain else STYLES["thin" if visible is None else "default"]
@@ -92,18 +92,18 @@ def draw_labels(
 
 
 def blank(shape: tuple[int, ...], background: str) -> Image:
-    """An image of one of the BACKGROUNDS, as large as an image of that shape."""
+    """An image of that shape (rows, columns, ...) filled with one of BACKGROUNDS."""
     return np.full((*shape[:2], 3), BACKGROUNDS[background], dtype=np.uint8)
 
 
 def cut_out(
     shape: tuple[int, ...], poses: Sequence[Pose], threshold: float, style: Style = STYLES["default"]
 ) -> NDArray[np.uint8]:
-    """The skeletons alone on transparent ground: RGBA (H, W, 4), as large as an image of that shape."""
+    """The skeletons alone on a transparent background: RGBA (H, W, 4) of that shape."""
     on_black, on_white = (
         draw(blank(shape, ground), poses, threshold, style).astype(np.float32) for ground in ("black", "white")
     )
-    # What the two grounds make different is what shows through.
+    # Where the two drawings differ, the background shows through.
     alpha = 255 - (on_white - on_black).mean(axis=2, keepdims=True)
     colour = on_black * 255 / np.maximum(alpha, 1)
     rgba: NDArray[np.float32] = np.concatenate([colour, alpha], axis=2)
@@ -111,9 +111,9 @@ def cut_out(
 
 
 def judged(image: Image, pose: Pose, skeleton: Skeleton, keypoints: Points, cell: int) -> Image:
-    """The square of the photo in which a pose was found, as ``cell`` x ``cell`` pixels, with pose and truth on it.
+    """The crop of a pose as ``cell`` x ``cell`` pixels with the pose and its ground truth drawn on it.
 
-    skeleton, keypoints: the truth, (J, 2) photo pixels, NaN = not labelled; it is thin and green.
+    skeleton, keypoints: the ground truth, (J, 2) image pixels, NaN = not labelled; drawn thin and green.
     """
     to_cell = Affine.crop(pose.box, (cell, cell))
     moved = pose.moved(to_cell)
@@ -124,10 +124,10 @@ def judged(image: Image, pose: Pose, skeleton: Skeleton, keypoints: Points, cell
 def contact_sheet(
     images: Sequence[Image], columns: int, cell: int | tuple[int, int], gap: int = 4, captions: Sequence[str] = ()
 ) -> Image:
-    """The images in rows of ``columns``, each fitted into a cell, ``gap`` white pixels around.
+    """The images in rows of ``columns``, each fitted into a cell, with ``gap`` white pixels around.
 
     cell: the side of a square, or (rows, columns), in pixels.
-    captions: one an image, of one line or more, written under it; a line too long for the cell loses its middle.
+    captions: one per image, of one or more lines, written under it; a line too long for the cell loses its middle.
     """
     high, wide = (cell, cell) if isinstance(cell, int) else cell
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
@@ -146,12 +146,12 @@ def contact_sheet(
 
 
 def _written(text: str, shape: tuple[int, ...], gap: int) -> Image:
-    """Black lines on a white strip of that shape."""
-    picture = PillowImage.new("RGB", (shape[1], shape[0]), "white")
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(_CAPTION - 3)
+    """Lines of black text on a white strip of that shape."""
+    strip = PillowImage.new("RGB", (shape[1], shape[0]), "white")
+    pen, font = ImageDraw.Draw(strip), ImageFont.load_default(_CAPTION - 3)
     for number, line in enumerate(text.split("\n")):
         pen.text((0, gap + number * _CAPTION), _shortened(line, font, shape[1]), "black", font)
-    return np.asarray(picture)
+    return np.asarray(strip)
 
 
 def _shortened(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
@@ -164,7 +164,7 @@ def _shortened(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wi
 
 
 def side_by_side(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Two images of the same size beside each other: RGB, or RGBA where one of them is."""
+    """Two images of the same size beside each other: RGB, or RGBA if either is."""
     if left.shape[2] == right.shape[2]:
         return np.concatenate([left, right], axis=1)
     return np.concatenate([_opaque(left), _opaque(right)], axis=1)
@@ -176,31 +176,31 @@ def _opaque(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate([image, np.full_like(image[..., :1], 255)], axis=2)
 
 
-def heatmap_overlay(image: Image, heatmap: NDArray[np.floating], to_photo: Affine) -> Image:
-    """A copy of the image, coloured where the (h, w) heatmap of values 0 .. 1 is high.
+def heatmap_overlay(image: Image, heatmap: NDArray[np.floating], to_image: Affine) -> Image:
+    """A copy of the image, coloured where the (h, w) heatmap (0 .. 1) is high.
 
-    to_photo: from the heatmap's cells to photo pixels.
+    to_image: from heatmap cells to image pixels.
     """
-    return heatmaps_overlay(image, [(heatmap, to_photo)])
+    return heatmaps_overlay(image, [(heatmap, to_image)])
 
 
 def heatmaps_overlay(image: Image, heatmaps: Sequence[tuple[NDArray[np.floating], Affine]]) -> Image:
-    """Likewise for the heatmaps of several people; where they overlap, the highest is seen."""
+    """The same for the heatmaps of several people; where they overlap, the highest value counts."""
     height, width = image.shape[:2]
     heat = np.zeros((height, width), dtype=np.float32)
-    for heatmap, to_photo in heatmaps:
+    for heatmap, to_image in heatmaps:
         values = np.ascontiguousarray(np.nan_to_num(heatmap), dtype=np.float32)
-        spread = cv2.warpAffine(values, to_photo.matrix[:2], (width, height), flags=cv2.INTER_LINEAR)
+        spread = cv2.warpAffine(values, to_image.matrix[:2], (width, height), flags=cv2.INTER_LINEAR)
         np.maximum(heat, np.clip(np.asarray(spread, dtype=np.float32), 0, 1), out=heat)
     colours = cv2.applyColorMap(np.rint(heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    opacity = 0.85 * np.sqrt(heat, dtype=np.float32)  # the root lets the faint parts be seen too
+    opacity = 0.85 * np.sqrt(heat, dtype=np.float32)  # the root makes faint parts visible
     blended = cv2.blendLinear(np.ascontiguousarray(image), np.ascontiguousarray(colours), 1 - opacity, opacity)
     return np.asarray(blended, dtype=np.uint8)
 
 
 @cache
 def joint_colours(skeleton: Skeleton) -> NDArray[np.float32]:
-    """(J, 3) RGB: warm on the person's right, cool on the left, graded in the order of the right side's joints."""
+    """(J, 3) RGB: warm on the person's right, cool on the left, graded in the order of the joints."""
     colours = np.empty((len(skeleton.joints), 3), dtype=np.float32)
     for channel, joint in enumerate(skeleton.joints):
         first, last = (np.array(colour) for colour in PALETTE[side(joint)])
@@ -210,7 +210,7 @@ def joint_colours(skeleton: Skeleton) -> NDArray[np.float32]:
 
 
 def _place(skeleton: Skeleton, channel: int) -> float:
-    """Where a joint comes among those of its side, 0 .. 1; a left joint where its mirror image does."""
+    """A joint's rank among those of its side, 0 .. 1; a left joint has the rank of its counterpart."""
     if side(skeleton.joints[channel]) == "left":
         channel = skeleton.flip[channel]
     whose = side(skeleton.joints[channel])
@@ -230,21 +230,21 @@ def _draw_skeleton(
     shown = shown & np.isfinite(keypoints).all(axis=1)
     if not shown.any():
         return
-    # Points that are absurdly far away would overflow; nobody sees where exactly they lie.
+    # Points absurdly far away would overflow.
     points = np.clip(keypoints, -1e6, 1e6)
     radius = style.width * _line_width(points[shown], box, canvas.shape) / 2
     casing = max(0.5 * radius, 0.6)
     paint(canvas, _limbs(skeleton, points, shown, radius, style), casing, style.casing)
-    if style.dots:  # after the limbs, so that their casing parts them from these
+    if style.dots:  # after the limbs, so that their casing separates them
         paint(canvas, _dots(skeleton, points, shown, radius, style), casing, style.casing)
         if visible is not None:
             _ring(canvas, skeleton, points, shown & ~visible, radius, style)
 
 
 def _line_width(shown: Points, box: Box, shape: tuple[int, ...]) -> float:
-    """In pixels: in proportion to how far the shown joints reach, but to be seen, and not coarse for the picture."""
+    """In pixels: in proportion to the extent of the shown joints, visible, and not coarse for the image."""
     reach = float(np.hypot(*np.ptp(shown, axis=0)))
-    size = reach if len(shown) > 2 else max(reach, 0.5 * box.w)  # one or two joints do not tell how large somebody is
+    size = reach if len(shown) > 2 else max(reach, 0.5 * box.w)  # one or two joints do not show a person's size
     return float(np.clip(0.013 * size, 1.4, max(1.4, 0.012 * max(shape[:2]))))
 
 
@@ -261,7 +261,7 @@ def _limbs(skeleton: Skeleton, points: Points, shown: NDArray[np.bool_], radius:
             continue
         ends, run = points[[a, b]], colours[[a, b]]
         if {side(skeleton.joints[a]), side(skeleton.joints[b])} == {"left", "right"}:
-            # Warm turns cool by way of the middle's colour: their mixture is mud.
+            # From warm to cool by way of the middle's colour: a direct mixture is brown.
             ends = np.insert(ends, 1, ends.mean(axis=0), axis=0)
             run = np.insert(run, 1, style.colour or PALETTE["middle"][0], axis=0)
         strokes += [Stroke(ends[i : i + 2], radius, run[i : i + 2]) for i in range(len(ends) - 1)]

@@ -15,9 +15,9 @@ from posehg.errors import InputError, UsageError
 
 @contextmanager
 def atomic(path: Path, overwrite: bool = False) -> Iterator[Path]:
-    """A temporary path beside ``path`` to write to; it takes the place of ``path`` when the block ends without error.
+    """Yields a temporary path to write to; it replaces ``path`` when the block ends without an error.
 
-    Raises UsageError where the file exists and may not be overwritten, InputError where it cannot be written.
+    Raises UsageError if the file exists and ``overwrite`` is False, InputError if it cannot be written.
     """
     temporary = _beside(path)
     try:
@@ -25,16 +25,16 @@ def atomic(path: Path, overwrite: bool = False) -> Iterator[Path]:
             _check_name(path, overwrite)
             yield temporary
             with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())  # a rename that survives a crash must not name a file whose bytes did not
+                os.fsync(file.fileno())  # so that after a crash the name never stands for missing bytes
             os.replace(temporary, path)
     finally:
-        with suppress(OSError):  # a read-only file system refuses even to look for it
+        with suppress(OSError):  # a read-only file system refuses even this
             temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """What the system refuses in the block becomes an InputError that names the file to be written."""
+    """Turns an OSError in the block into an InputError that names the file to be written."""
     try:
         yield
     except PermissionError:
@@ -45,7 +45,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def check(path: Path, overwrite: bool) -> None:
-    """Raises, before long work, what ``atomic`` would raise after it: a file is made beside the path, and removed."""
+    """Raises, before long work, what ``atomic`` would raise after it; creates and removes a file beside the path."""
     _check_name(path, overwrite)
     temporary = _beside(path)
     with naming(path):
@@ -57,7 +57,7 @@ def check(path: Path, overwrite: bool) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises InputError where no file can be made in a folder."""
+    """Raises InputError if no file can be created in the folder."""
     with naming(folder):
         temporary = _beside(folder / "file")
         try:
@@ -68,34 +68,34 @@ def check_folder(folder: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Of a file's content, in hexadecimal."""
+    """The SHA-256 of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether what was refused, or an error that tells of it, says that there is no room left."""
+    """Whether an error, or its cause, says that the disk or quota is full."""
     cause = error if isinstance(error, OSError) else error.__cause__
     return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _beside(path: Path) -> Path:
-    # The name is short and fixed, so that a long file name does not become a too long temporary one.
+    # A short name of fixed length: a long file name must not give a temporary name that is too long.
     return path.parent / f".posehg-{secrets.token_hex(6)}{path.suffix}"
 
 
 def _check_name(path: Path, overwrite: bool) -> None:
     if path.is_dir():
-        raise UsageError(f"{path} is a folder; a file is to be written there.")
+        raise UsageError(f"{path} is a folder, not a file.")
     if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists already.", "Give --overwrite to replace it, or another name.")
+        raise UsageError(f"{path} already exists.", "Give --overwrite to replace it, or choose another name.")
     if not path.parent.is_dir():
-        raise UsageError(f"There is no folder {path.parent}.", f"Make it first: mkdir -p {path.parent}")
+        raise UsageError(f"The folder {path.parent} does not exist.", f"Create it first: mkdir -p {path.parent}")
 
 
 def make_folder(folder: Path) -> None:
-    """The folder and those above it, where they do not exist. Raises InputError, naming it, where it cannot be made."""
+    """Creates the folder and its parents. Raises InputError, which names it, if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"The folder {folder} cannot be made: {error.strerror or error}.") from None
+        raise InputError(f"The folder {folder} cannot be created: {error.strerror or error}.") from None

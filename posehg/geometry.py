@@ -1,8 +1,8 @@
-"""Where a pixel goes: photo <-> crop <-> heatmap. The half-pixel rule lives here and nowhere else.
+"""Where a pixel goes: image <-> crop <-> heatmap. The half-pixel rule lives here and nowhere else.
 
-Points are (x, y). A pixel's centre has integer coordinates, (0, 0) being the centre of the top-left pixel. A Box is
-measured at pixel edges, as everybody writes boxes: ``Box(0, 0, W, H)`` is the whole picture, so its left edge lies at
-the point x = -0.5. Cell i of a heatmap of stride s covers the crop's pixels s*i .. s*i + s-1:
+Points are (x, y). A pixel's centre has integer coordinates; (0, 0) is the centre of the top-left pixel. A Box is
+measured at pixel edges, as in COCO: ``Box(0, 0, W, H)`` is the whole image, so its left edge lies at x = -0.5.
+Cell i of a heatmap of stride s covers the crop's pixels s*i .. s*i + s-1:
 
     crop pixel   | 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 |      point = box edge - 0.5
     heatmap cell |       0       |       1       |      cell centre = s*i + (s-1)/2
@@ -19,12 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 Points = NDArray[np.float64]
 
 FARTHEST, SMALLEST = 1e6, 1e-3
-"""Pixels: what lies farther away, or is smaller, is on no photo and a slip of whoever wrote it."""
+"""In pixels: a box farther away, or smaller, is a mistake in its file."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in photo pixels, from the pixel edge (x, y), w wide and h high."""
+    """A rectangle in image pixels: top-left pixel edge (x, y), width w and height h."""
 
     x: float
     y: float
@@ -33,18 +33,18 @@ class Box:
 
     @property
     def center(self) -> tuple[float, float]:
-        """The middle, as a point (pixel centres are integers)."""
+        """The centre, as a point (pixel centres are integers)."""
         return self.x + self.w / 2 - 0.5, self.y + self.h / 2 - 0.5
 
     @classmethod
     def around(cls, center: tuple[float, float], width: float, height: float | None = None) -> Box:
-        """The box of that size in the middle of which the point ``center`` lies; a square without ``height``."""
+        """The box of that size around the point ``center``; a square without ``height``."""
         height = width if height is None else height
         return cls(center[0] + 0.5 - width / 2, center[1] + 0.5 - height / 2, width, height)
 
     @classmethod
     def bounding(cls, points: ArrayLike) -> Box | None:
-        """The smallest box that covers the pixels of the (N, 2) points, NaN left out; None where there is no point."""
+        """The smallest box that covers the pixels of the (N, 2) points; NaN is ignored, and no points give None."""
         points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
         points = points[np.isfinite(points).all(axis=1)]
         if len(points) == 0:
@@ -54,12 +54,12 @@ class Box:
 
     @property
     def can_be(self) -> bool:
-        """Whether somebody on a photo, or partly beside it, may have this box; not with NaN in it."""
+        """Whether a person on an image, or partly outside it, can have this box; never with NaN."""
         near = all(abs(number) <= FARTHEST for number in self.as_tuple())
         return near and self.w >= SMALLEST and self.h >= SMALLEST
 
     def square(self, padding: float = 1.0) -> Box:
-        """The square around the same middle, of side max(w, h) * padding."""
+        """The square with the same centre and side max(w, h) * padding."""
         return Box.around(self.center, max(self.w, self.h) * padding)
 
     def intersection(self, other: Box) -> float:
@@ -79,7 +79,7 @@ class Box:
 
 
 class Affine:
-    """A map of points, as a (3, 3) float64 matrix that acts on (x, y, 1). It never changes: methods give new ones."""
+    """An affine map of points: a (3, 3) float64 matrix that acts on (x, y, 1). Immutable: methods return new maps."""
 
     __slots__ = ("matrix",)
 
@@ -104,7 +104,7 @@ class Affine:
 
     @property
     def scale(self) -> float:
-        """How long a unit becomes (the square root of the determinant's size)."""
+        """The factor by which lengths grow: the square root of the determinant's magnitude."""
         return math.sqrt(abs(float(np.linalg.det(self.matrix[:2, :2]))))
 
     @classmethod
@@ -117,10 +117,10 @@ class Affine:
 
     @classmethod
     def crop(cls, box: Box, size: tuple[int, int], rotation: float = 0.0) -> Affine:
-        """From the photo to a crop of ``size`` = (rows, columns) that shows the whole box in its middle.
+        """From the image to a crop of ``size`` = (rows, columns) with the whole box at its centre.
 
-        The aspect ratio is kept: a box of another shape than the crop is shown with what lies beside it.
-        rotation: degrees by which the content turns anticlockwise as seen.
+        The aspect ratio is kept: if the box has another shape than the crop, the crop shows more than the box.
+        rotation: degrees by which the content turns anticlockwise.
         """
         rows, columns = size
         scale = min(columns / box.w, rows / box.h)
@@ -132,11 +132,11 @@ class Affine:
 
     @classmethod
     def mirror(cls, columns: int) -> Affine:
-        """Left and right of a picture that is ``columns`` wide change places."""
+        """Mirrors an image that is ``columns`` wide."""
         return cls([[-1, 0, columns - 1], [0, 1, 0], [0, 0, 1]])
 
     @classmethod
     def shrink(cls, factor: float) -> Affine:
-        """From pixels to cells of ``factor`` x ``factor`` pixels: crop to heatmap, or a picture to its reduction."""
+        """From pixels to cells of ``factor`` x ``factor`` pixels: crop to heatmap, or an image to its reduction."""
         offset = (1 / factor - 1) / 2
         return cls([[1 / factor, 0, offset], [0, 1 / factor, offset], [0, 0, 1.0]])

@@ -1,8 +1,8 @@
-"""Joints to Gaussian heatmaps (encode) and heatmaps to joints (decode). Points are (x, y) in heatmap cells.
+"""Keypoints to Gaussian heatmaps (encode) and heatmaps to keypoints (decode). Points are (x, y) in heatmap cells.
 
-The centre of a map's top-left cell is (0, 0); ``geometry.Affine.shrink(STRIDE)`` leads there from crop pixels.
-Every function takes arrays of numpy or tensors of torch, on any device, and gives what it was given: the output of a
-network that torch runs and that of one which another engine runs are read by the same lines.
+The centre of a map's top-left cell is (0, 0); ``geometry.Affine.shrink(STRIDE)`` maps crop pixels to cells.
+Every function takes numpy arrays or torch tensors, on any device, and returns the same kind, so that the outputs of
+torch and of the other engines are decoded by the same code.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DECODERS: tuple[str, ...] = get_args(Decoder)
 
 
 def inside(points: Array, size: tuple[int, int]) -> Array:
-    """(..., 2) points -> (...) bool: whether a point lies on the map of ``size`` = (h, w). NaN does not."""
+    """(..., 2) points -> (...) bool: whether each point lies on a map of ``size`` = (h, w); NaN does not."""
     rows, columns = size
     x, y = points[..., 0], points[..., 1]
     return (x >= -0.5) & (x < columns - 0.5) & (y >= -0.5) & (y < rows - 0.5)
@@ -33,7 +33,7 @@ def inside(points: Array, size: tuple[int, int]) -> Array:
 def encode(points: Array, size: tuple[int, int], sigma: float) -> Array:
     """Target heatmaps (section 3.1): (..., 2) points -> (..., h, w), a Gaussian of ``sigma`` cells, 1 at the point.
 
-    The centre keeps its fraction of a cell. The map of a point that is NaN or off the map is all zero.
+    The Gaussian keeps the point's fraction of a cell. A point that is NaN or off the map gives an all-zero map.
     """
     library, (rows, columns) = _library(points), size
     there = inside(points, size)
@@ -47,11 +47,12 @@ def encode(points: Array, size: tuple[int, int], sigma: float) -> Array:
 def decode(heatmaps: Array, decoder: Decoder = "quarter") -> tuple[Array, Array]:
     """(..., h, w) maps -> (..., 2) points and (...) scores, the maps' highest values limited to 0 .. 1.
 
-    quarter: from the arg-max a quarter of a cell towards the higher neighbour, per axis; not on a tie, and on neither
-    axis where the arg-max lies on the map's border (the official code's rule). subpixel: the vertex of the parabola through the logarithms around the
-    arg-max, exact for a Gaussian (the idea of DARK, Zhang et al., CVPR 2020, an axis at a time).
+    quarter: a quarter of a cell from the arg-max towards the higher neighbour, per axis; not on a tie, and on neither
+    axis if the arg-max lies on the map's border (the official code's rule).
+    subpixel: the vertex of the parabola through the logarithms around the arg-max, one axis at a time; exact for a
+    Gaussian (the idea of DARK, Zhang et al., CVPR 2020).
     """
-    if heatmaps.ndim == 2:  # numpy's scalars have fewer methods than its arrays
+    if heatmaps.ndim == 2:  # numpy scalars lack methods of its arrays
         points, scores = decode(heatmaps[None], decoder)
         return points[0], scores[0]
     rows, columns = heatmaps.shape[-2:]
@@ -81,34 +82,34 @@ def _vertex(line: Array, peak: Array) -> Array:
     place = _as(line, peak)
     if last < 2:
         return place
-    middle = peak.clip(1, last - 1)  # at the border the parabola goes through the three cells nearest to it
+    middle = peak.clip(1, last - 1)  # at the border, the parabola through the three outermost cells
     before, here, after = (library.log(_at(line, middle + step).clip(1e-10, None)) for step in (-1, 0, 1))
     curvature = before - 2 * here + after
     curved = curvature < -1e-6
     curvature = library.where(curved, curvature, -library.ones_like(curvature))
     vertex = library.where(curved, _as(line, middle) + (before - after) / (2 * curvature), place)
-    # The vertex of a clean map is within half a cell of the highest value; where noise says otherwise, noise loses.
+    # On a clean map the vertex is within half a cell of the highest value; farther away it is noise.
     return library.minimum(library.maximum(vertex, place - 0.5), place + 0.5)
 
 
 def from_logits(logits: Array, sigma: float) -> Array:
     """(..., h, w) logits of a network trained by cross-entropy -> heatmaps (..., h, w) in 0 .. 1.
 
-    The probability of each cell, summed up under a Gaussian of ``sigma`` around it: how sure it is that the joint is
-    about there. Scaled so that a distribution of exactly the target's shape reaches 1.
+    Each cell holds the probability mass under a Gaussian of ``sigma`` around it: the confidence that the joint is
+    about there, scaled so that a distribution of exactly the target's shape reaches 1.
     """
     rows, columns = logits.shape[-2:]
     maps = probabilities(logits)
     around = _gaussians(rows, sigma, maps) @ maps @ _gaussians(columns, sigma, maps)
-    # Two Gaussians of one sigma multiply to a sum of 1/2 at the peak.
+    # The product of two Gaussians of one sigma sums to 1/2 at the peak.
     return (2 * around).clip(0, 1)
 
 
 def probabilities(logits: Array) -> Array:
-    """(..., h, w) logits -> (..., h, w): of each cell, by a softmax over all of them and *nowhere*, whose logit is 0.
+    """(..., h, w) logits -> (..., h, w) probabilities: a softmax over all cells and *nowhere*, whose logit is 0.
 
-    A softmax over the cells alone must place every joint somewhere. With the additional cell the network can say that
-    a joint is not on the crop, and its scores mean something.
+    A softmax over the cells alone must place every joint somewhere. The additional cell lets the network say that a
+    joint is not on the crop, which gives scores a meaning.
     """
     library = _library(logits)
     highest = library.amax(logits, axis=(-2, -1), keepdims=True).clip(0, None)
@@ -117,7 +118,7 @@ def probabilities(logits: Array) -> Array:
 
 
 def _gaussians(count: int, sigma: float, like: Array) -> Array:
-    """(count, count), to weigh cells by how far they are from each other: 0 beyond three times ``sigma``."""
+    """(count, count) Gaussian weights by the distance between cells; 0 beyond three times ``sigma``."""
     library, cells = _library(like), _range(count, like)
     apart = cells[:, None] - cells
     weights = library.exp(-(apart**2) / (2 * sigma**2))
@@ -125,9 +126,10 @@ def _gaussians(count: int, sigma: float, like: Array) -> Array:
 
 
 def with_mirrored(straight: Array, mirrored: Array, flip: Sequence[int], unpaired: Sequence[int]) -> Array:
-    """The mean (B, J, h, w) of the heatmaps of crops and of mirrored crops; of ``unpaired`` joints those of the crops.
+    """The flip test: the mean (B, J, h, w) of the heatmaps of crops and of mirrored crops, for paired joints.
 
-    In a mirrored crop a left wrist looks like a right one, of which a network without that joint has learned nothing.
+    ``unpaired`` joints keep the heatmaps of the crops: in a mirrored crop a left wrist looks like a right one, which a
+    network without that joint has never learned.
     """
     back = mirror_back(mirrored, flip)
     for channel in unpaired:
@@ -136,18 +138,18 @@ def with_mirrored(straight: Array, mirrored: Array, flip: Sequence[int], unpaire
 
 
 def mirror_back(heatmaps: Array, flip: Sequence[int]) -> Array:
-    """Heatmaps (B, J, h, w) of mirrored crops -> those of the crops: columns and left/right channels change places.
+    """Heatmaps (B, J, h, w) of mirrored crops -> those of the crops: columns and left/right channels swap.
 
-    Crop and mirror are exact about pixel centres here, so no further shift is needed before averaging.
+    Crop and mirror are exact about pixel centres, so averaging needs no further shift.
     """
     return _library(heatmaps).flip(heatmaps[:, list(flip)], (-1,))
 
 
-# ---- what numpy and torch have under different names ----------------------------------------------------------------
+# ---- operations that numpy and torch name differently ---------------------------------------------------------------
 
 
 def _library(array: Array) -> Any:
-    """numpy or torch, whichever the array is of. Of torch's functions those that are used here go by numpy's names."""
+    """numpy or torch, depending on the array. The functions used here have the same names in both."""
     if isinstance(array, np.ndarray):
         return np
     import torch
@@ -164,17 +166,17 @@ def _take(array: Array, index: Array, axis: int) -> Array:
 
 
 def _at(line: Array, index: Array) -> Array:
-    """(..., n) values and (...) places -> (...)."""
+    """(..., n) values and (...) indices -> (...) values."""
     return _take(line, index[..., None], -1)[..., 0]
 
 
 def _as(array: Array, index: Array) -> Array:
-    """Whole numbers as numbers of the array's kind."""
+    """Integer indices in the array's dtype."""
     return index.astype(array.dtype) if isinstance(index, np.ndarray) else index.to(array.dtype)
 
 
 def _range(count: int, like: Array) -> Array:
-    """0 .. count - 1 as numbers of that array's kind."""
+    """0 .. count - 1 in the array's dtype, on its device."""
     if isinstance(like, np.ndarray):
         return np.arange(count, dtype=like.dtype)
     return _library(like).arange(count, dtype=like.dtype, device=like.device)

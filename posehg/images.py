@@ -87,7 +87,9 @@ def _decoded(file: Path | BytesIO, name: str, empty: bool) -> Image:
             return _pixels(image, name)
     except UnidentifiedImageError:
         what = "an empty file" if empty else "not an image in a known format"
-        raise InputError(f"{name} is {what}.", "posehg reads JPEG, PNG, WebP, TIFF, BMP, GIF and other common formats.") from None
+        raise InputError(
+            f"{name} is {what}.", "posehg reads JPEG, PNG, WebP, TIFF, BMP, GIF and other common formats."
+        ) from None
     except PillowImage.DecompressionBombError:
         raise InputError(f"{name} is too large to decode.", _SMALLER) from None
     except _BROKEN as error:
@@ -165,7 +167,7 @@ def _on_white(image: PillowImage.Image) -> PillowImage.Image:
 
 
 def _sixteen_to_eight(values: NDArray[np.generic], certain: bool) -> Image:
-    # Pillow's convert("RGB") clips everything above 255 to white. Its 32-bit modes hold 8 or 16 bits without saying which.
+    # Pillow's convert("RGB") clips everything above 255 to white. Its 32-bit modes hold 8 or 16 bits, unspecified.
     numbers = np.nan_to_num(values.astype(np.float64))
     top = 65535.0 if certain or numbers.max(initial=0.0) > 255 else 255.0
     return np.clip(np.rint(numbers * (255.0 / top)), 0, 255).astype(np.uint8)

@@ -10,7 +10,7 @@ from posehg.errors import UsageError
 
 
 class Residual(nn.Module):
-    """Figure 4, left: a pre-activation bottleneck, half as wide inside; 1x1 on the skip where the width changes."""
+    """Figure 4, left: a pre-activation bottleneck, half as wide inside, with a 1x1 convolution on the skip where the width changes."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Residual(nn.Module):
         y = self.conv1(self.relu(self.bn1(x)))
         y = self.conv2(self.relu(self.bn2(y)))
         y = self.conv3(self.relu(self.bn3(y)))
-        return y.add_(self.skip(x))  # sums are made where one part lies: new memory costs more than adding
+        return y.add_(self.skip(x))  # in place: allocating memory costs more than adding
 
 
 def residuals(features: int, blocks: int) -> nn.Sequential:
@@ -50,7 +50,7 @@ class Hourglass(nn.Module):
 
 
 class Stack(nn.Module):
-    """One hourglass and the two 1x1 convolutions that lead to its heatmaps (section 3.2)."""
+    """One hourglass and the two 1x1 convolutions that produce its heatmaps (section 3.2)."""
 
     def __init__(self, config: HourglassConfig) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Stack(nn.Module):
 
 
 class Reinjection(nn.Module):
-    """Figure 4, right: features and heatmaps go back into the features that the next hourglass sees."""
+    """Figure 4, right: features and heatmaps are added to the features that the next hourglass sees."""
 
     def __init__(self, config: HourglassConfig) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Reinjection(nn.Module):
 
 
 class Normalise(nn.Module):
-    """Brings pictures to the mean and the deviation that the network was trained with."""
+    """Normalises images by the mean and standard deviation that the network was trained with."""
 
     def __init__(self, config: HourglassConfig) -> None:
         super().__init__()
@@ -92,21 +92,21 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Raises UsageError for pictures of a size that cannot be halved as often as it will be."""
+        """Raises UsageError if a side is not a multiple of what the network halves."""
         rows, columns = images.shape[-2:]
         if rows % self.multiple or columns % self.multiple:
             raise UsageError(
-                f"The network cannot take an input of {columns} x {rows} pixels.",
+                f"The network does not accept an input of {columns} x {rows} pixels.",
                 f"Both sides must be multiples of {self.multiple}.",
             )
         return (images - self.mean) / self.std
 
 
 class StackedHourglass(nn.Module):
-    """Pictures (B, 3, H, W) float, RGB in 0 .. 1, to a list of each stack's heatmaps (B, J, H/4, W/4).
+    """Maps images (B, 3, H, W), float RGB in 0 .. 1, to a list with each stack's heatmaps (B, J, H/4, W/4).
 
-    H and W are multiples of ``config.multiple``; they need not be equal. Intermediate supervision (section 3.3) means
-    that training compares every stack's heatmaps with the target; the last stack is the prediction.
+    H and W are multiples of ``config.multiple`` and may differ. With intermediate supervision (section 3.3) training
+    compares every stack's heatmaps with the target; the last stack's are the prediction.
     """
 
     def __init__(self, config: HourglassConfig) -> None:
@@ -139,17 +139,17 @@ class StackedHourglass(nn.Module):
 
 
 def _initialise(module: nn.Module) -> None:
-    # He initialisation keeps the signal's size through the pre-activation residuals; torch's default shrinks it at each
-    # convolution, and the first epochs are then spent on the all-zero map.
+    # He initialisation keeps the signal's variance through the pre-activation residuals; torch's default shrinks it at
+    # each convolution, and training then spends its first epochs on the all-zero map.
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, Residual):
-        nn.init.zeros_(module.conv3.weight)  # each residual begins as the identity
+        nn.init.zeros_(module.conv3.weight)  # each residual starts as the identity
 
 
 def parameters(config: HourglassConfig) -> int:
-    """How many numbers the network learns."""
+    """The number of learned parameters."""
     with torch.device("meta"):
         return sum(p.numel() for p in StackedHourglass(config).parameters())

@@ -1,4 +1,4 @@
-"""Skeletons: which joints a network or an annotation has, by name, and which of them are joined by limbs."""
+"""Skeletons: the joints of a network or an annotation, by name, and the limbs between them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ class Skeleton:
 
     joints: the J names.
     limbs: pairs of joint names, drawn as lines.
-    torso: the two joints whose distance is the unit of PCK. A skeleton may be without them: a hand is, and a subset may
-        be, whose poses are measured on the whole skeleton.
-    flip_pairs: the joints that change places when a picture is mirrored; None: those whose names say so (see ``side``).
-        One of two may be a joint that the skeleton does not have, as the left one of a subset without it.
-    sigmas: (J,) how far apart annotators put each joint, as OKS has it; () where ``oks_sigmas`` is to know it by name.
+    torso: the two joints whose distance is the unit of PCK. A skeleton may lack them, as that of a hand does.
+    flip_pairs: the joints that swap when an image is mirrored; None derives them from the names (see ``side``).
+        One of a pair may be missing from the skeleton, for example in a subset.
+    sigmas: (J,) the spread of each joint's annotations, as in OKS; () to look it up by name (see ``oks_sigmas``).
     """
 
     name: str
@@ -50,7 +49,7 @@ class Skeleton:
             raise UsageError(f"The skeleton {self.name!r} needs {len(known)} sigmas above 0, not {self.sigmas}.")
 
     def as_dict(self) -> dict[str, Any]:
-        """Its fields, for a file; what is not set is left out, so that files without it stay as they always were."""
+        """The fields, for a file; unset ones are left out."""
         values = asdict(self)
         if self.flip_pairs is None:
             del values["flip_pairs"]
@@ -60,7 +59,7 @@ class Skeleton:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Skeleton:
-        """From what ``as_dict`` gave, with lists for tuples. Raises TypeError, ValueError or UsageError for others."""
+        """From the result of ``as_dict``, with lists for tuples. Raises TypeError, ValueError or UsageError."""
         if not all(isinstance(joint, str) for joint in values["joints"]):
             raise TypeError("joints are names")
         fields = dict(values) | {"joints": tuple(values["joints"]), "limbs": _pairs(values["limbs"])}
@@ -73,7 +72,7 @@ class Skeleton:
         return cls(**fields)
 
     def index(self, joint: str) -> int:
-        """The channel of a joint; raises UsageError for a name that the skeleton does not have."""
+        """The channel of a joint. Raises UsageError for an unknown name."""
         if joint not in self.joints:
             close = get_close_matches(joint, self.joints, n=1)
             hint = f"Did you mean {close[0]}?" if close else "It has: " + ", ".join(self.joints)
@@ -81,11 +80,11 @@ class Skeleton:
         return self.joints.index(joint)
 
     def subset(self, joints: Sequence[str]) -> Skeleton:
-        """The skeleton of some of its joints, in the order given; its name says how many: mpii-5.
+        """The skeleton of some of its joints, in the given order, named by their number: mpii-5.
 
-        Limbs whose ends are both kept remain. A joint left out between two others leaves one limb between these, as
-        from shoulder to wrist; one with more limbs, as the thorax, takes them with it.
-        Raises UsageError for names that the skeleton does not have, for one given twice and for none.
+        Limbs with both ends kept remain. Leaving out a joint between two others joins these by one limb, for example
+        shoulder and wrist; leaving out one with more limbs, such as the thorax, drops its limbs.
+        Raises UsageError for unknown or repeated names and for an empty list.
         """
         for joint in joints:
             self.index(joint)
@@ -93,7 +92,7 @@ class Skeleton:
         for joint in self.joints:
             if joint not in joints:
                 limbs = _bridged(limbs, joint)
-        kept = {frozenset(limb): limb for limb in limbs if set(limb) <= set(joints)}  # a bridge may lie beside a limb
+        kept = {frozenset(limb): limb for limb in limbs if set(limb) <= set(joints)}  # a bridge may duplicate a limb
         pairs = self.flip_pairs and tuple(pair for pair in self.flip_pairs if not set(joints).isdisjoint(pair))
         sigmas = tuple(self.sigmas[self.index(joint)] for joint in joints) if self.sigmas else ()
         name = f"{self.name}-{len(joints)}"
@@ -101,19 +100,19 @@ class Skeleton:
 
     @cached_property
     def flip(self) -> tuple[int, ...]:
-        """For each channel the channel that it becomes when the picture is mirrored, or itself where it is unpaired."""
+        """For each channel the one that it swaps with when the image is mirrored; an unpaired channel keeps its place."""
         return tuple(
             self.joints.index(twin) if twin in self.joints else channel for channel, twin in enumerate(self._twins)
         )
 
     @cached_property
     def unpaired(self) -> tuple[int, ...]:
-        """The channels that a mirrored picture says nothing of: they are of a side, and the other is not there."""
+        """The channels of a left or right joint whose counterpart the skeleton lacks: a mirrored image has no label for them."""
         return tuple(channel for channel, twin in enumerate(self._twins) if twin not in self.joints)
 
     @cached_property
     def _twins(self) -> tuple[str, ...]:
-        """For each joint what it becomes in a mirror, be that a joint of the skeleton or not."""
+        """For each joint its counterpart in a mirrored image, whether or not the skeleton has it."""
         if self.flip_pairs is None:
             return tuple(_mirrored(joint) for joint in self.joints)
         twins = {joint: twin for a, b in self.flip_pairs for joint, twin in ((a, b), (b, a))}
@@ -121,7 +120,7 @@ class Skeleton:
 
     @cached_property
     def oks_sigmas(self) -> tuple[float, ...]:
-        """(J,) the skeleton's own; else by name the published ones, and DEFAULT_SIGMA for joints that have none."""
+        """(J,) the skeleton's own sigmas; else the published ones by name, or DEFAULT_SIGMA."""
         return self.sigmas or tuple(SIGMAS.get(joint, DEFAULT_SIGMA) for joint in self.joints)
 
     @cached_property
@@ -130,7 +129,7 @@ class Skeleton:
 
 
 def _bridged(limbs: tuple[tuple[str, str], ...], joint: str) -> tuple[tuple[str, str], ...]:
-    """The limbs with those of a joint that has two neighbours replaced by one between these."""
+    """The limbs after removing a joint: if it had two neighbours, one limb joins these."""
     own = [limb for limb in limbs if joint in limb]
     neighbours = dict.fromkeys(end for limb in own for end in limb if end != joint)
     if len(neighbours) != 2:
@@ -157,11 +156,11 @@ def _mirrored(joint: str) -> str:
 
 
 def side(joint: str) -> str:
-    """``left``, ``right`` or ``middle``, from the joint's name (the person's own side).
+    """``left``, ``right`` or ``middle``: the person's own side, from the joint's name.
 
-    A name tells its side by the word left or right, or the letter l or r, at its beginning or end and set off by
-    ``_``, ``-``, ``.``, a space or a capital: left_eye, Left eye, L_Eye, eye.R, LEye; the word may also just begin it:
-    lefteye. The other side has the same name but for it.
+    The side is the word left or right, or the letter l or r, at the start or end of the name, set off by ``_``, ``-``,
+    ``.``, a space or a capital: left_eye, Left eye, L_Eye, eye.R, LEye. The word may also directly precede the rest:
+    lefteye. The counterpart's name differs only in that word.
     """
     word = _SIDE.search(joint)
     if word is None:
@@ -170,9 +169,9 @@ def side(joint: str) -> str:
 
 
 def of_joints(name: str, joints: Sequence[str]) -> Skeleton:
-    """The known skeleton of these joints in this order, else of some of a known one's, else a new one without limbs.
+    """The known skeleton with exactly these joints, else a subset of a known one, else a new one called ``name``.
 
-    name: of a new one.
+    A new skeleton has no limbs.
     """
     joints = tuple(joints)
     exactly = next((known for known in SKELETONS.values() if known.joints == joints), None)
@@ -202,7 +201,7 @@ MPII = Skeleton(
     ),
 )
 
-# LSP itself calls its joint 13 "neck"; it lies where MPII annotates the upper neck, and joints are matched by name.
+# LSP calls its joint 13 "neck"; it lies where MPII annotates the upper neck, and joints are matched by name.
 LSP = Skeleton(
     "lsp",
     joints=(
@@ -252,7 +251,7 @@ SKELETONS = {skeleton.name: skeleton for skeleton in (MPII, LSP, FLIC, COCO)}
 LIMB_JOINTS = tuple(
     f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("right", "left")
 )
-"""The twelve joints of arms and legs, which every known skeleton but FLIC has: the mean that posehg compares by."""
+"""The twelve joints of arms and legs, which every known skeleton but FLIC has; posehg compares models by their mean."""
 
 SIGMAS = {
     **{"nose": 0.026, "head_top": 0.079, "upper_neck": 0.079},
@@ -265,6 +264,6 @@ SIGMAS = {
         }.items()
     },
 }
-"""OKS's published sigmas: COCO's of its 17 joints, CrowdPose's of the head's top and the neck."""
+"""Published OKS sigmas: COCO's for its 17 joints, CrowdPose's for the top of the head and the neck."""
 DEFAULT_SIGMA = 0.067
-"""For a joint of no published sigma: the mean of COCO's."""
+"""For a joint without a published sigma: the mean of COCO's."""

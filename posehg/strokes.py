@@ -3,7 +3,7 @@
 So a line lies where its ends lie to a fraction of a pixel, its edge is smooth, and its colour runs from end to end:
 
     distance to the line    0 ......... radius ... radius + casing ...
-    colour                  the line's  | the casing's | the picture's
+    colour                  the line's  | the casing's | the image's
 
 Canvases are RGB uint8 (H, W, 3) and are painted in place; points are (x, y) with pixel centres at integers.
 """
@@ -34,19 +34,19 @@ class Stroke:
 
 
 def paint(canvas: Canvas, strokes: Sequence[Stroke], casing: float, opacity: float) -> None:
-    """Paint a black casing of that width in pixels and opacity 0 .. 1 around all strokes, then the strokes in order."""
+    """Paint a black casing of that width (pixels) and opacity (0 .. 1) around all strokes, then the strokes in order."""
     if strokes:
         _paint_casing(canvas, strokes, casing, opacity)
     for stroke in strokes:
         place = _patch(canvas.shape, stroke.ends, stroke.radius)
         along, coverage = _coverage(place, stroke, stroke.radius)
-        touched = coverage > 0  # of the patch around a slanting line that is a small part
+        touched = coverage > 0  # a slanting line covers little of its patch
         start, end = stroke.colours
         _blend(canvas[place], touched, start + (end - start) * along[touched][:, None], coverage)
 
 
 def _paint_casing(canvas: Canvas, strokes: Sequence[Stroke], casing: float, opacity: float) -> None:
-    # All at once: one by one, casings would add up where strokes meet.
+    # All at once: one after the other, casings would add up where strokes meet.
     widest = max(stroke.radius for stroke in strokes) + casing
     region = _patch(canvas.shape, np.concatenate([stroke.ends for stroke in strokes]), widest)
     rows, columns = region
@@ -72,7 +72,7 @@ def _patch(shape: tuple[int, ...], ends: NDArray[np.float64], radius: float) -> 
 
 
 def _coverage(place: Patch, stroke: Stroke, radius: float) -> tuple[Floats, Floats]:
-    """Of each pixel of the patch: how far along the stroke it lies, 0 .. 1, and how much of it the stroke covers."""
+    """For each pixel of the patch: how far along the stroke it lies, 0 .. 1, and how much of it the stroke covers."""
     rows, columns = (np.arange(part.start, part.stop, dtype=np.float64) for part in place)
     start, end = stroke.ends
     length = float(np.hypot(*(end - start)))

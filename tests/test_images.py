@@ -221,7 +221,7 @@ def test_transparency_survives_in_png_and_is_laid_on_white_in_jpeg(tmp_path: Pat
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     images.write(path, noise(2, 3))
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError):
         images.write(path, noise(5, 5))
     assert images.read(path).shape == (2, 3, 3)
     images.write(path, noise(5, 5), overwrite=True)
