@@ -28,8 +28,7 @@ from posehg.inference.engines import PRECISIONS, Precision, Run
 from posehg.inference.estimator import Estimator, opened
 from posehg.inference.finding import How, People, find, heatmaps_of
 from posehg.inference.likeness import THRESHOLD
-from posehg.io.writers.result import Heatmaps
-from posehg.poses import Pose
+from posehg.poses import Heatmaps, Pose
 from posehg.skeletons import Skeleton
 
 Picture = str | os.PathLike[str] | PillowImage.Image | NDArray[np.uint8]
@@ -114,7 +113,7 @@ class Model:
     def heatmaps(self, image: Picture, pose: Pose) -> Heatmaps:
         """What the network sees where a pose was found on a picture.
 
-        Its ``maps`` are (J, h, w), 0 .. 1, in the order of ``joints``; its ``to_photo`` maps their (column, row) to
+        Its ``maps`` are (J, h, w), 0 .. 1, in the order of ``joints``; its ``to_image`` maps their (column, row) to
         photo pixels.
         """
         [heatmaps] = heatmaps_of(self._estimator, _image(image), [pose])

@@ -53,6 +53,24 @@ class Style:
 
 STYLES = {"default": Style(), "thin": Style(width=0.55), "bold": Style(width=1.7), "lines": Style(dots=False)}
 
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """How results are drawn.
+
+    threshold: the least score of a joint that is drawn.
+    background: ``image``, ``none`` (transparent), or one of BACKGROUNDS.
+    side_by_side: the image without a skeleton on the left, the skeletons on the right.
+    heatmaps: the joints whose heatmaps are drawn; () for all.
+    """
+
+    threshold: float = 0.3
+    style: Style = STYLES["default"]
+    background: str = "image"
+    side_by_side: bool = False
+    heatmaps: tuple[str, ...] = ()
+
+
 _CAPTION = 16
 """The height of a caption's line in pixels."""
 

@@ -1,9 +1,11 @@
-"""What an annotation says of somebody (Person) and what the network says (Pose)."""
+"""Values: an annotated person, a found pose, and the result for one image or frame."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +16,18 @@ from posehg.skeletons import Skeleton
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """One annotated person on a picture.
+    """One annotated person on an image.
 
-    image: the picture's file (of a rendered data set: its name).
-    box: the person in photo pixels, before any padding.
-    keypoints: (J, 2) photo pixels (pixel centres are integers); NaN = not labelled. Points may lie outside the picture.
+    image: the image file (in a rendered data set: its name).
+    box: the person's bounding box in image pixels, without padding.
+    keypoints: (J, 2) image pixels (pixel centres are integers); NaN = not labelled. Points may lie outside the image.
     visible: (J,) bool; False = labelled but hidden, or not labelled.
-    head_size: the unit of PCKh in photo pixels, or None where the annotation has no head box.
-    id: names the person within the data set.
-    source: the data set's name, in joined sets only: it tells which of them reads the picture.
-    others: boxes of further annotated people on the picture (packed sets only, where each picture shows one person of
-        the set).
-    area: of the person's outline in square pixels, the unit of OKS; None where it is not annotated.
-    crowd: the box holds many people that are not told apart.
+    head_size: the unit of PCKh in image pixels, or None if the annotation has no head box.
+    id: identifies the person within the data set.
+    source: in joined data sets, the name of the data set that the person is from.
+    others: boxes of further annotated people on the image.
+    area: the person's segmented area in square pixels, the unit of OKS; None if it is not annotated.
+    crowd: the box holds many people that are not annotated one by one.
     """
 
     image: Path
@@ -45,11 +46,11 @@ class Person:
 class Pose:
     """One found person.
 
-    keypoints: (J, 2) photo pixels (pixel centres are integers), always finite.
-    scores: (J,) each joint's confidence, 0 .. 1.
-    box: the square of the photo that the network looked at, its content turned by ``rotation`` degrees anticlockwise.
+    keypoints: (J, 2) image pixels (pixel centres are integers), always finite.
+    scores: (J,) the confidence of each joint, 0 .. 1.
+    box: the square crop that the network saw, in image pixels, turned by ``rotation`` degrees anticlockwise.
     score: the mean of the scores.
-    id: of somebody who is followed through a video.
+    id: the track id, in videos only.
     """
 
     skeleton: Skeleton
@@ -61,7 +62,7 @@ class Pose:
     rotation: float = 0.0
 
     def __getitem__(self, joint: str) -> tuple[float, float]:
-        """Where a joint is, in photo pixels: ``x, y = pose["left_wrist"]``.
+        """Where a joint is, in image pixels: ``x, y = pose["left_wrist"]``.
 
         Raises UsageError for a name that the skeleton does not have.
         """
@@ -69,9 +70,47 @@ class Pose:
         return float(x), float(y)
 
     def moved(self, change: Affine) -> Pose:
-        """The same pose on a picture that was cropped, scaled or mirrored by ``change``."""
+        """The same pose on an image that was cropped, scaled or mirrored by ``change``."""
         corners = [(self.box.x - 0.5, self.box.y - 0.5)]
         corners += [(self.box.x + self.box.w - 0.5, self.box.y + self.box.h - 0.5)]
         (x0, y0), (x1, y1) = np.sort(change(corners), axis=0)
         box = Box(float(x0) + 0.5, float(y0) + 0.5, float(x1 - x0), float(y1 - y0))
         return replace(self, keypoints=change(self.keypoints), box=box)
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmaps:
+    """The network's heatmaps of one person.
+
+    maps: (J, h, w) in 0 .. 1. to_image: maps (column, row) of a heatmap cell to image pixels.
+    """
+
+    maps: NDArray[np.floating[Any]]
+    to_image: Affine
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One image or video frame, and the people found on it.
+
+    source: the image, video or camera as the user named it.
+    model: the name of the network. skeleton: its joints.
+    poses: in image pixels, the most prominent person first.
+    image: RGB uint8 (H, W, 3), upright; None if it was not read, or is no longer needed.
+    size: rows and columns of the image; None if it was not read.
+    frame, time, fps: of a video, the number of the frame from 0, its time in seconds, and the average frame rate.
+    error: why there are no poses, if the image could not be read or processed.
+    heatmaps: one a pose, if they were asked for.
+    """
+
+    source: str
+    model: str
+    skeleton: Skeleton
+    poses: Sequence[Pose] = ()
+    image: NDArray[np.uint8] | None = None
+    size: tuple[int, int] | None = None
+    frame: int | None = None
+    time: float | None = None
+    fps: float | None = None
+    error: str | None = None
+    heatmaps: Sequence[Heatmaps] = ()

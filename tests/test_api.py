@@ -312,8 +312,8 @@ def test_heatmaps_are_highest_where_the_joints_are(dots: Model, rotation: float)
     found = dots.heatmaps(PHOTO, replace(pose, rotation=rotation))
     assert found.maps.shape == (3, 16, 16)
     peaks = [np.unravel_index(cells.argmax(), cells.shape)[::-1] for cells in found.maps]
-    there = found.to_photo(np.array(peaks, dtype=float))
-    np.testing.assert_allclose(there, POINTS, atol=found.to_photo.scale)
+    there = found.to_image(np.array(peaks, dtype=float))
+    np.testing.assert_allclose(there, POINTS, atol=found.to_image.scale)
 
 
 def test_heatmaps_are_those_that_the_pose_was_read_off(square: Model) -> None:

@@ -12,8 +12,7 @@ from posehg.images import Image
 from posehg.inference.estimator import Estimator, View
 from posehg.inference.everybody import everybody
 from posehg.inference.people import most_prominent
-from posehg.io.writers.result import Heatmaps
-from posehg.poses import Pose
+from posehg.poses import Heatmaps, Pose
 
 People = Literal["one", "all"]
 

@@ -44,7 +44,7 @@ def sheet(result: Result) -> Image:
     picture, to_cell = _fitted(result.image, _region(result), min(_CELL, _WIDTH // columns))
     shown = [
         drawing.heatmaps_overlay(
-            picture, [(person.maps[channel], person.to_photo.then(to_cell)) for person in result.heatmaps]
+            picture, [(person.maps[channel], person.to_image.then(to_cell)) for person in result.heatmaps]
         )
         for channel in channels
     ]

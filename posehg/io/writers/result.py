@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from posehg.drawing import STYLES, Style
-from posehg.geometry import Affine
 from posehg.images import Image
-from posehg.poses import Pose
+from posehg.poses import Heatmaps, Pose
 from posehg.skeletons import Skeleton
 
 
@@ -52,17 +47,6 @@ class Look:
     background: str = "image"
     side_by_side: bool = False
     heatmaps: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Heatmaps:
-    """What the network said of one person.
-
-    maps: (J, h, w) in 0 .. 1. to_photo: from their cells to photo pixels.
-    """
-
-    maps: NDArray[np.floating[Any]]
-    to_photo: Affine
 
 
 @dataclass(frozen=True, eq=False)
