@@ -207,7 +207,7 @@ def warp(image: Image, to_crop: Affine, size: tuple[int, int], fill: int = 0) ->
 
 
 def shown(image: Image, to_crop: Affine, size: tuple[int, int], fill: int = 0) -> tuple[Image, Affine]:
-    """The first half of ``warp``: the pixels that the crop is made of, averaged if necessary, and their map to the crop.
+    """The first half of ``warp``: the pixels behind the crop, averaged if necessary, and their map to the crop.
 
     The pixels may share the image's memory; the array may be empty.
     """

@@ -10,7 +10,7 @@ from posehg.errors import UsageError
 
 
 class Residual(nn.Module):
-    """Figure 4, left: a pre-activation bottleneck, half as wide inside, with a 1x1 convolution on the skip where the width changes."""
+    """Figure 4, left: a pre-activation bottleneck, half as wide inside; a 1x1 skip where the width changes."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()

@@ -100,14 +100,14 @@ class Skeleton:
 
     @cached_property
     def flip(self) -> tuple[int, ...]:
-        """For each channel the one that it swaps with when the image is mirrored; an unpaired channel keeps its place."""
+        """For each channel the one that it swaps with in a mirrored image; an unpaired channel keeps its place."""
         return tuple(
             self.joints.index(twin) if twin in self.joints else channel for channel, twin in enumerate(self._twins)
         )
 
     @cached_property
     def unpaired(self) -> tuple[int, ...]:
-        """The channels of a left or right joint whose counterpart the skeleton lacks: a mirrored image has no label for them."""
+        """Channels of left or right joints without a counterpart: a mirrored image has no label for them."""
         return tuple(channel for channel, twin in enumerate(self._twins) if twin not in self.joints)
 
     @cached_property

@@ -34,7 +34,7 @@ class Stroke:
 
 
 def paint(canvas: Canvas, strokes: Sequence[Stroke], casing: float, opacity: float) -> None:
-    """Paint a black casing of that width (pixels) and opacity (0 .. 1) around all strokes, then the strokes in order."""
+    """Paint a black casing of that width (pixels) and opacity (0 .. 1) around all strokes, then the strokes."""
     if strokes:
         _paint_casing(canvas, strokes, casing, opacity)
     for stroke in strokes:
