@@ -186,7 +186,7 @@ def test_too_many_pixels_are_refused(save: Save, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(images, "MAX_PIXELS", 110)
     assert images.read(path).shape == (11, 10, 3)
     monkeypatch.setattr(images, "MAX_PIXELS", 109)
-    with pytest.raises(InputError, match="too large: 10 x 11"):
+    with pytest.raises(InputError, match="10 x 11"):
         images.read(path)
 
 
