@@ -15,7 +15,7 @@ import torch
 from posehg.checkpoints import Checkpoint
 from posehg.config import HourglassConfig, ModelConfig
 from posehg.errors import NotAvailable
-from posehg.exporters.graph import Graph
+from posehg.exporters.common import Graph
 from posehg.inference import engines
 from posehg.inference.engines import Run
 from posehg.network import StackedHourglass
@@ -27,10 +27,10 @@ SIZES = ((16, 80), (64, 16), (16, 16))
 """Other than their own, down to the smallest."""
 
 
-def _model(skeleton: Skeleton, stacks: int, seed: int, sharpness: float) -> Checkpoint:
+def _model(skeleton: Skeleton, stacks: int, seed: int, sharpness: float, features: int = 14) -> Checkpoint:
     """With statistics and weights such as a network has after training. sharpness: of its last layer's output."""
     random = torch.Generator().manual_seed(seed)
-    config = HourglassConfig(len(skeleton.joints), stacks=stacks, features=14, depth=2, stem=(6, 10, 12))
+    config = HourglassConfig(len(skeleton.joints), stacks=stacks, features=features, depth=2, stem=(6, 10, 12))
     state = StackedHourglass(config).state_dict()
     for name, value in state.items():
         if value.is_floating_point():
@@ -39,8 +39,8 @@ def _model(skeleton: Skeleton, stacks: int, seed: int, sharpness: float) -> Chec
     return Checkpoint(ModelConfig(config, skeleton, (H, W), offset=0.25 if stacks == 1 else 0), state)
 
 
-def two_stacks() -> Checkpoint:
-    made = _model(FLIC, 2, 3, 30)
+def two_stacks(features: int = 14) -> Checkpoint:
+    made = _model(FLIC, 2, 3, 30, features)
     return Checkpoint(replace(made.config, output="logits"), made.state)
 
 

@@ -11,7 +11,7 @@ import pytest
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable, UsageError
 from posehg.exporters import EXPORTERS
-from posehg.exporters.form import Form
+from posehg.exporters import ExportOptions
 from posehg.hub import onnx_file
 from posehg.inference import engines
 from posehg.inference.engines import Run
@@ -26,7 +26,7 @@ pytest.importorskip("onnxruntime", reason="onnxruntime runs the files")
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("onnx") / "two.onnx"
-    EXPORTERS["onnx"].export(models.two_stacks(), file, Form(decoder="quarter"))
+    EXPORTERS["onnx"].export(models.two_stacks(), file, ExportOptions(decoder="quarter"))
     return file
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable
-from posehg.exporters.form import Form
+from posehg.exporters import ExportOptions
 from posehg.inference import engines
 from posehg.inference.engines import Run, openvino
 from tests.exported_models import crops, expected, in_a_new_process, one_stack, refused
@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from posehg.exporters import openvino as exporter
 
     made = tmp_path_factory.mktemp("openvino")
-    exporter.export(one_stack(), made / "model.xml", Form())
+    exporter.export(one_stack(), made / "model.xml", ExportOptions())
     return made
 
 
@@ -188,10 +188,10 @@ def test_an_export_tells_nobody(tmp_path: Path) -> None:
     run = in_a_new_process(
         QUIET
         + """
-from posehg.exporters.form import Form
+from posehg.exporters import ExportOptions
 from posehg.exporters import openvino
 from tests.exported_models import one_stack
-openvino.export(one_stack(), Path(arguments[0]), Form())
+openvino.export(one_stack(), Path(arguments[0]), ExportOptions())
 import time; time.sleep(1)
 print(json.dumps([tried, "openvino_telemetry" in sys.modules]))
 """,

@@ -16,7 +16,7 @@ import torch
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable
 from posehg.exporters import pt2 as exporter
-from posehg.exporters.form import Form
+from posehg.exporters import ExportOptions
 from posehg.inference import engines
 from posehg.inference.engines import Run, archives, pt2
 from posehg.inference.engines.pytorch import short_version
@@ -29,7 +29,7 @@ GRAPH = "models/model.json"
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pt2") / "model.pt2"
-    exporter.export(two_stacks(), path, Form(dynamic_size=True, decoder="subpixel"))
+    exporter.export(two_stacks(), path, ExportOptions(dynamic_size=True, decoder="subpixel"))
     return path
 
 

@@ -17,8 +17,8 @@ import torch
 from posehg.config import KEY
 from posehg.errors import DeviceError
 from posehg.exporters import torchscript as exporter
-from posehg.exporters.form import Form
-from posehg.exporters.graph import config_of
+from posehg.exporters import ExportOptions
+from posehg.exporters.common import config_of
 from posehg.inference import engines
 from posehg.inference.engines import Run, archives, torchscript
 from posehg.inference.engines.pytorch import short_version
@@ -30,7 +30,7 @@ ALL = re.compile(".*")
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("torchscript") / "model.torchscript"
-    exporter.export(one_stack(), path, Form())
+    exporter.export(one_stack(), path, ExportOptions())
     return path
 
 

@@ -1,159 +1,198 @@
-"""What all exporters have in common, ONNX, and the proof that a file says what the network says."""
+"""All formats: the exported file gives what the network gives, and no other file is written."""
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posehg import heatmaps
 from posehg.checkpoints import Checkpoint
+from posehg.config import KEY, ModelConfig
 from posehg.errors import CheckFailed, InputError, NotAvailable, UsageError
-from posehg.exporters import EXPORTERS, Exporter, parity, pictures, writing
-from posehg.exporters import onnx as exporter
-from posehg.exporters.form import Form
-from posehg.exporters.parity import LIMITS, difference
-from posehg.hub import onnx_file
+from posehg.exporters import EXPORTERS, Exporter, ExportOptions, Precision, common, onnx
+from posehg.exporters.common import LIMITS, Limit, difference, write
 from posehg.inference import engines
 from posehg.inference.engines import Run
-from posehg.skeletons import LSP
 from tests import exported_models as models
+from tests.exported_models import MODELS, crops, expected, one_stack, two_stacks
 
-ONNX = EXPORTERS["onnx"]
 J, ROWS, COLUMNS = 5, 17, 23
+NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("openvino",)}
+INSTALLED = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(
+            any(importlib.util.find_spec(package) is None for package in NEEDED.get(name, ())), reason="not installed"
+        ),
+    )
+    for name in EXPORTERS
+]
+EVERY = pytest.mark.parametrize("format", INSTALLED)
+GRAPHS = pytest.mark.parametrize("format", INSTALLED[1:])
+ONNX = pytest.mark.parametrize("format", INSTALLED[1:2])
 
 
-@pytest.fixture
-def runs_onnx() -> None:
-    for name in ("onnx", "onnxscript", "onnxruntime"):
-        pytest.importorskip(name, reason=f"{name} is not installed")
+def exported(checkpoint: Checkpoint, format: str, folder: Path, options: ExportOptions) -> Path:
+    exporter = EXPORTERS[format]
+    file = folder / (exporter.files[0] if exporter.files else f"model{exporter.suffix}")
+    folder.mkdir(exist_ok=True)
+    exporter.export(checkpoint, file, options)
+    return file
 
 
-def outputs(file: Path, count: int, size: tuple[int, int] = (models.H, models.W)) -> list[np.ndarray]:
-    return engines.at(file, Run("cpu")).outputs(models.crops(count, size))  # type: ignore[attr-defined]
+def outputs(format: str, file: Path, images: np.ndarray) -> list[np.ndarray]:
+    """All that the file gives for crops (B, H, W, 3), by the library that the format is for."""
+    if format in ("torchscript", "pt2"):
+        program = torch.jit.load(file) if format == "torchscript" else torch.export.load(file).module()
+        with torch.inference_mode():
+            found = program(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
+        return [value.numpy() for value in (found if isinstance(found, tuple) else (found,))]
+    return list(engines.at(file, Run("cpu")).outputs(images))  # type: ignore[attr-defined]
 
 
-# ---- ONNX --------------------------------------------------------------------------------------------------------
+# ---- what the files give -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("runs_onnx")
-@pytest.mark.parametrize("name", models.MODELS)
-def test_onnx_gives_heatmaps_and_joints_of_any_number_of_pictures(name: str, tmp_path: Path) -> None:
-    ONNX.export(models.MODELS[name](), tmp_path / "a.onnx", Form(decoder="subpixel"))
+@GRAPHS
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_file_gives_the_networks_heatmaps_and_joints(
+    format: str, name: str, precision: Precision, tmp_path: Path
+) -> None:
+    checkpoint = MODELS[name]()
+    file = exported(checkpoint, format, tmp_path, ExportOptions(precision, decoder="subpixel"))
     for batch in models.BATCHES:
-        maps, keypoints, scores = models.expected(models.MODELS[name](), models.crops(batch))
-        found = outputs(tmp_path / "a.onnx", batch)
-        scale = float(abs(maps).max())
-        np.testing.assert_allclose(found[0], maps, atol=2e-4 * max(1, scale))
-        np.testing.assert_allclose(found[2], scores, atol=2e-4)
-        own, _ = heatmaps.decode(np.asarray(found[0]), "subpixel")
-        offset = models.MODELS[name]().config.offset
-        np.testing.assert_allclose(found[1], (own + offset) * 4 + 1.5, atol=1e-3)
-        assert found[1].shape == keypoints.shape
+        maps, keypoints, scores = expected(checkpoint, crops(batch))
+        found = outputs(format, file, crops(batch))
+        assert [value.dtype for value in found] == [np.float32] * 3
+        off = 2e-2 if precision == "fp16" else 5e-5
+        np.testing.assert_allclose(found[0], maps, rtol=0, atol=off * max(1, float(maps.max() - maps.min())))
+        own, own_scores = heatmaps.decode(found[0], "subpixel")
+        np.testing.assert_allclose(found[1], (own + checkpoint.config.offset) * 4 + 1.5, atol=1e-3)
+        np.testing.assert_allclose(found[2], own_scores, atol=1e-4)
+        if precision == "fp32" or name.startswith("two"):  # whose peaks are sharp
+            assert abs(found[1] - keypoints).max() < (0.25 if precision == "fp16" else 0.05)
+            np.testing.assert_allclose(found[2], scores, atol=off * max(1, float(maps.max() - maps.min())))
 
 
-@pytest.mark.usefixtures("runs_onnx")
-def test_onnx_of_dynamic_size_takes_pictures_of_other_sizes(tmp_path: Path) -> None:
-    ONNX.export(models.two_stacks(), tmp_path / "a.onnx", Form(decoder="quarter", dynamic_size=True))
+@GRAPHS
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_graph_of_any_size_accepts_other_sizes(format: str, precision: Precision, tmp_path: Path) -> None:
+    options = ExportOptions(precision, decoder="quarter", dynamic_size=True)
+    file = exported(two_stacks(), format, tmp_path, options)
     for size in (*models.SIZES, (models.H, models.W)):
-        maps, _, _ = models.expected(models.two_stacks(), models.crops(3, size))
-        np.testing.assert_allclose(outputs(tmp_path / "a.onnx", 3, size)[0], maps, atol=2e-4)
+        maps, _, _ = expected(two_stacks(), crops(3, size))
+        found = outputs(format, file, crops(3, size))[0]
+        np.testing.assert_allclose(found, maps, atol=2e-4 if precision == "fp32" else 2e-2)
+
+
+@EVERY
+def test_fp16_halves_the_size(format: str, tmp_path: Path) -> None:
+    checkpoint = models.two_stacks(features=160)  # so large that weights are most of the file
+    sizes = []
+    for precision in ("fp32", "fp16"):
+        exported(checkpoint, format, tmp_path / precision, ExportOptions(precision))  # type: ignore[arg-type]
+        sizes.append(sum(file.stat().st_size for file in (tmp_path / precision).iterdir()))
+    assert sizes[1] < 0.65 * sizes[0]  # biases and norms stay as they are
+
+
+@pytest.mark.parametrize("format", ["torchscript", "pt2"])
+def test_weights_too_large_for_fp16_are_refused(format: str, tmp_path: Path) -> None:
+    checkpoint = one_stack()
+    checkpoint.state["stem.0.weight"][0, 0, 0, 0] = 1e9
+    with pytest.raises(UsageError, match="fp16"):
+        exported(checkpoint, format, tmp_path, ExportOptions("fp16"))
+
+
+@EVERY
+def test_the_config_comes_back(format: str, tmp_path: Path) -> None:
+    file = exported(one_stack(), format, tmp_path, ExportOptions())
+    if format in ("torchscript", "pt2"):
+        config = ModelConfig.from_json(EXPORTERS[format].code().load(file)[1])
+    else:
+        config = engines.at(file, Run("cpu")).config
+    assert config == one_stack().config
+
+
+@GRAPHS
+def test_a_file_tells_nothing_of_the_machine_and_libraries_are_silent(
+    format: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    exported(two_stacks(), format, tmp_path, ExportOptions(decoder="subpixel", dynamic_size=True))
+    assert capfd.readouterr() == ("", "")
+    content = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    for text in (b"heatmaps.py", b"network.py", str(Path(__file__).parent.parent).encode()):
+        assert text not in content
+
+
+# ---- ONNX ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("runs_onnx")
+@ONNX
 @pytest.mark.parametrize("opset", [17, 20, 23])
-def test_the_opset_is_the_one_that_was_asked_for(opset: int, tmp_path: Path) -> None:
-    ONNX.export(models.two_stacks(), tmp_path / "a.onnx", Form(decoder="quarter", opset=opset))
-    assert onnx_file.read(tmp_path / "a.onnx").opset == opset
-    maps, _, _ = models.expected(models.two_stacks(), models.crops(2))
-    np.testing.assert_allclose(outputs(tmp_path / "a.onnx", 2)[0], maps, atol=2e-4)
-
-
-@pytest.mark.parametrize("opset", [1, 16, 24, 99])
-def test_another_opset_is_refused(opset: int, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=f"opset {opset}, but with 17 to 23"):
-        ONNX.export(models.two_stacks(), tmp_path / "a.onnx", Form(opset=opset))
-
-
-@pytest.mark.usefixtures("runs_onnx")
-def test_fp16_is_half_as_large_and_takes_and_gives_float32(tmp_path: Path) -> None:
+def test_the_opset_can_be_chosen(format: str, opset: int, tmp_path: Path) -> None:
     import onnx
 
-    for precision in ("fp32", "fp16"):
-        ONNX.export(models.two_stacks(), tmp_path / f"{precision}.onnx", Form(precision))  # type: ignore[arg-type]
-    exact, half = (onnx.load(tmp_path / f"{name}.onnx").graph for name in ("fp32", "fp16"))
-    numbers = [sum(len(one.raw_data) for one in graph.initializer) for graph in (exact, half)]
-    assert numbers[1] < 0.6 * numbers[0]
-    assert all(one.type.tensor_type.elem_type == onnx.TensorProto.FLOAT for one in (*half.input, *half.output))
-    maps, _, _ = models.expected(models.two_stacks(), models.crops(2))
-    np.testing.assert_allclose(outputs(tmp_path / "fp16.onnx", 2)[0], maps, atol=0.02)
+    file = exported(two_stacks(), format, tmp_path, ExportOptions(decoder="quarter", opset=opset))
+    assert [one.version for one in onnx.load(file).opset_import if not one.domain] == [opset]
+    np.testing.assert_allclose(outputs(format, file, crops(2))[0], expected(two_stacks(), crops(2))[0], atol=2e-4)
 
 
-@pytest.mark.usefixtures("runs_onnx")
-def test_int8_leaves_the_heatmaps_conversion_in_float32(tmp_path: Path) -> None:
+@ONNX
+@pytest.mark.parametrize("opset", [1, 16, 24])
+def test_other_opsets_are_refused(format: str, opset: int, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"{opset}"):
+        exported(two_stacks(), format, tmp_path, ExportOptions(opset=opset))
+
+
+@ONNX
+def test_int8_quantizes_all_convolutions_but_the_last(format: str, tmp_path: Path) -> None:
     import onnx
 
-    checkpoint = models.two_stacks()
-    crops = pictures.noise(7, checkpoint.config.input_size)
-    ONNX.export(checkpoint, tmp_path / "a.onnx", Form("int8", calibration=crops))
-    graph = onnx.load(tmp_path / "a.onnx").graph
+    noise = list(crops(7))
+    graph = onnx.load(exported(two_stacks(), format, tmp_path, ExportOptions("int8", calibration=noise))).graph
     made = {name: node for node in graph.node for name in node.output}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    whole = [node for node in convolutions if node.input[1] in made]
-    assert {made[node.input[1]].op_type for node in whole} == {"DequantizeLinear"}
-    assert len(whole) == len(convolutions) - 1
-    assert not any(
-        made[name].op_type == "DequantizeLinear"
-        for node in graph.node
-        if node.op_type in ("Exp", "MatMul", "ReduceMax")
-        for name in node.input
-        if name in made
-    )
+    quantized = [node for node in convolutions if node.input[1] in made]
+    assert {made[node.input[1]].op_type for node in quantized} == {"DequantizeLinear"}
+    assert len(quantized) == len(convolutions) - 1
+    after = [name for node in graph.node if node.op_type in ("Exp", "MatMul", "ReduceMax") for name in node.input]
+    assert not any(made[name].op_type == "DequantizeLinear" for name in after if name in made)
 
 
-@pytest.mark.usefixtures("runs_onnx")
-def test_the_file_says_what_who_deploys_it_must_know(tmp_path: Path) -> None:
-    checkpoint = models.one_stack()
-    checkpoint.config.provenance["licence"] = "of somebody"
-    ONNX.export(checkpoint, tmp_path / "a.onnx", Form(decoder="quarter", dynamic_size=True))
-    found = onnx_file.read(tmp_path / "a.onnx").metadata
-    assert found["joints"].split(", ") == list(LSP.joints)
-    assert found["input"] == "images: float32 (batch, 3, 32, 48), RGB in 0 .. 1"
-    assert (found["stride"], found["licence"], found["precision"]) == ("4", "of somebody", "fp32")
-    assert found["offset"].startswith("0.25 cells")
-    assert found["mean"] == "[0.5, 0.5, 0.5]"
-    assert "in the graph" in found["normalisation"]
-    assert found["flip"] == str(list(LSP.flip))
-    assert "quarter" in found["keypoints"]
-    assert "multiples of 16" in found["size"]
+@ONNX
+def test_the_metadata_describe_the_graph(format: str, tmp_path: Path) -> None:
+    import onnx
 
-
-@pytest.mark.usefixtures("runs_onnx")
-def test_the_file_does_not_say_where_it_was_made(tmp_path: Path) -> None:
-    ONNX.export(models.two_stacks(), tmp_path / "a.onnx", Form())
-    content = (tmp_path / "a.onnx").read_bytes()
-    assert b"posehg/network.py" not in content
-    assert str(Path(__file__).parents[1]).encode() not in content
-
-
-@pytest.mark.usefixtures("runs_onnx")
-def test_nothing_that_libraries_say_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    ONNX.export(models.two_stacks(), tmp_path / "a.onnx", Form(opset=17))
-    assert capfd.readouterr() == ("", "")
+    checkpoint = one_stack()
+    checkpoint.config.provenance["licence"] = "a licence"
+    file = exported(checkpoint, format, tmp_path, ExportOptions(decoder="quarter", dynamic_size=True))
+    found = {one.key: one.value for one in onnx.load(file).metadata_props}
+    assert found[KEY] == checkpoint.config.to_json()
+    assert found["joints"].split(", ") == list(checkpoint.config.skeleton.joints)
+    assert found["flip"] == str(list(checkpoint.config.skeleton.flip))
+    for key, text in {
+        **{"input": "(batch, 3, 32, 48)", "stride": "4", "offset": "0.25", "mean": "[0.5, 0.5, 0.5]", "size": "16"},
+        **{"keypoints": "quarter", "precision": "fp32", "licence": "a licence"},
+    }.items():
+        assert text in found[key]
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporter, "find_spec", lambda name: None if name == "onnxscript" else name)
-    with pytest.raises(NotAvailable, match="needs onnxscript") as error:
-        ONNX.export(models.two_stacks(), tmp_path / "a.onnx", Form())
+    monkeypatch.setattr(onnx, "find_spec", lambda name: None if name == "onnxscript" else name)
+    with pytest.raises(NotAvailable, match="onnxscript") as error:
+        exported(two_stacks(), "onnx", tmp_path, ExportOptions())
     assert "pipx inject posehg onnxscript" in error.value.hint
 
 
-# ---- parity ------------------------------------------------------------------------------------------------------
+# ---- parity --------------------------------------------------------------------------------------------------------
 
 
 def gaussians(seed: int, sigma: float = 1.3) -> np.ndarray:
@@ -167,117 +206,89 @@ def test_the_difference_is_how_far_the_joints_moved(seed: int, x: float) -> None
     points = np.random.default_rng(seed).uniform(4, 12, (3, J, 2))
     points = np.round(points) + np.clip(points - np.round(points), -0.3, 0.3)  # between two cells rounding chooses
     exact, moved = (heatmaps.encode(points + step, (ROWS, COLUMNS), 2.0) for step in (0, np.array([x / 4, 0])))
-    found = difference(exact, moved, parity.Limit(np.inf, 1e9))
+    found = difference(exact, moved, Limit(np.inf, 1e9))
     if x <= 0.06:
         assert found.counted > 0
         assert found.joints == pytest.approx(x, abs=1e-3)
     assert found.maps == pytest.approx(float(abs(exact - moved).max()))
 
 
-def test_a_joint_counts_where_rounding_alone_cannot_move_it() -> None:
-    limit = LIMITS["fp16"]
+def test_only_joints_that_rounding_cannot_move_count() -> None:
     exact = gaussians(3)
     noise = np.random.default_rng(1).uniform(-1e-3, 1e-3, exact.shape).astype(np.float32)
-    for maps in (exact, exact / 20, np.full_like(exact, 0.5)):  # seen; of too low a score; flat
-        found = difference(maps, maps + noise, limit)
-        assert found.joints <= limit.joints
-    assert difference(exact, exact + noise, limit).counted > J
-    assert difference(exact / 20, exact / 20 + noise, limit).counted == 0
-    assert difference(np.full_like(exact, 0.5), np.full_like(exact, 0.5) + noise, limit).counted == 0
-
-
-def test_two_cells_that_are_equally_high_do_not_count() -> None:
-    points = np.array([[[5.5, 7.0], [5.0, 7.0]]])
-    exact = heatmaps.encode(points, (ROWS, COLUMNS), 1.0)
-    assert difference(exact, exact + 1e-5, LIMITS["fp32"]).counted == 1
+    counted = []
+    for maps in (exact, exact / 20, np.full_like(exact, 0.5)):  # sharp peaks; too low a score; flat
+        found = difference(maps, maps + noise, LIMITS["fp16"])
+        assert found.joints <= LIMITS["fp16"].joints
+        counted.append(found.counted)
+    assert counted[0] > J
+    assert counted[1:] == [0, 0]
+    tie = heatmaps.encode(np.array([[[5.5, 7.0], [5.0, 7.0]]]), (ROWS, COLUMNS), 1.0)
+    assert difference(tie, tie + 1e-5, LIMITS["fp32"]).counted == 1
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
-def test_what_is_no_number_is_infinitely_wrong(wrong: float) -> None:
+def test_values_that_are_not_finite_are_infinitely_wrong(wrong: float) -> None:
     found = gaussians(5)
     found[1, 2, 3, 4] = wrong
     assert difference(gaussians(5), found, LIMITS["int8"]).maps == np.inf
 
 
-def breaking(exporter: Exporter, monkeypatch: pytest.MonkeyPatch, change: object) -> None:
-    """The exporter writes another network than it was given."""
-    real = Exporter.export
-
-    def export(self: Exporter, checkpoint: Checkpoint, file: Path, form: Form) -> None:
-        real(self, change(checkpoint), file, form)  # type: ignore[operator]
-
-    monkeypatch.setattr(Exporter, "export", export)
-
-
-def other_weights(checkpoint: Checkpoint) -> Checkpoint:
-    state = dict(checkpoint.state)
-    state["stem.0.weight"] = state["stem.0.weight"].flip(1)  # BGR
-    return Checkpoint(checkpoint.config, state)
-
-
-@pytest.mark.usefixtures("runs_onnx")
-@pytest.mark.parametrize("form", [Form(), Form("fp16"), Form(decoder="quarter", dynamic_size=True)], ids=["", "h", "d"])
-def test_a_file_of_another_network_is_not_written(form: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    breaking(ONNX, monkeypatch, other_weights)
-    with pytest.raises(CheckFailed, match=r"heatmaps up to [\d.e+-]+, with") as error:
-        writing.write(models.two_stacks(), ONNX, tmp_path / "a.onnx", form)
-    assert error.value.exit_code == 4
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_of_another_network_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    breaking(EXPORTERS["safetensors"], monkeypatch, other_weights)
-    with pytest.raises(CheckFailed):
-        writing.write(models.two_stacks(), EXPORTERS["safetensors"], tmp_path / "a", Form())
-    assert list(tmp_path.iterdir()) == []
-    writing.write(models.two_stacks(), EXPORTERS["safetensors"], tmp_path / "a", Form(), check=False)
-    assert {path.name for path in (tmp_path / "a").iterdir()} == {"config.json", "model.safetensors"}
-
-
-def test_keypoints_that_are_not_those_of_the_heatmaps_are_found() -> None:
-    maps = gaussians(7)
+def test_wrongly_decoded_keypoints_are_found() -> None:
+    maps, config = gaussians(7), one_stack().config
     cells, scores = heatmaps.decode(maps, "quarter")
     points = (cells + 0.25) * 4 + 1.5
-    parity._check_keypoints((maps, points, scores), maps, 0.25, "quarter")
-    for wrong in ((maps, points + 0.02, scores), (maps, points, scores + 0.01), (maps, points[:1], scores)):
-        with pytest.raises(CheckFailed, match="reads its own heatmaps wrongly"):
-            parity._check_keypoints(wrong, maps, 0.25, "quarter")
+    common.check_decoding(maps, points, scores, config, "quarter")
+    for wrong in ((points + 0.02, scores), (points, scores + 0.01), (points[:1], scores)):
+        with pytest.raises(CheckFailed):
+            common.check_decoding(maps, *wrong, config, "quarter")
 
 
-@pytest.mark.usefixtures("runs_onnx")
-@pytest.mark.parametrize("name", models.MODELS)
-def test_a_right_file_is_written_and_its_parity_told(name: str, tmp_path: Path) -> None:
-    form = Form(decoder="subpixel", dynamic_size=True)
-    found = writing.write(models.MODELS[name](), ONNX, tmp_path / "a.onnx", form)
-    assert found is not None
-    assert found.maps <= 1e-3
-    assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
+@EVERY
+def test_a_file_is_written_if_it_matches_the_network(
+    format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter, out = EXPORTERS[format], tmp_path / f"new/model{EXPORTERS[format].suffix}"
+    out.parent.mkdir()
+    full = ExportOptions(decoder="quarter", dynamic_size=True) if exporter.options else ExportOptions()
+    real = Exporter.export
+
+    def export(self: Exporter, checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
+        state = {key: value.flip(1) if key == "stem.0.weight" else value for key, value in checkpoint.state.items()}
+        real(self, Checkpoint(checkpoint.config, state), file, options)  # reads RGB as BGR
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Exporter, "export", export)
+        for options in (ExportOptions(), ExportOptions("fp16"), full):
+            with pytest.raises(CheckFailed):
+                write(two_stacks(), exporter, out, options)
+        assert list(out.parent.iterdir()) == []
+        assert write(two_stacks(), exporter, out, ExportOptions(), check=False) is None
+    with pytest.raises(UsageError, match="exists"):
+        write(two_stacks(), exporter, out, full)
+    parity = write(two_stacks(), exporter, out, full, overwrite=True)
+    assert parity is not None
+    assert parity.maps <= 1e-3
+    assert parity.joints <= 0.05
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+    if exporter.files:
+        assert {path.name for path in out.iterdir()} == set(exporter.files)
 
 
-# ---- writing -----------------------------------------------------------------------------------------------------
+def test_other_files_in_the_folder_stay(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    write(two_stacks(), EXPORTERS["safetensors"], tmp_path, ExportOptions(), check=False)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert engines.at(tmp_path, Run("cpu")).config == two_stacks().config
 
 
-def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file"):
-        writing.write(models.two_stacks(), EXPORTERS["safetensors"], tmp_path / "file" / "a", Form())
+        write(two_stacks(), EXPORTERS["safetensors"], tmp_path / "file" / "a", ExportOptions())
 
 
-def test_files_in_the_folder_that_are_not_of_the_format_stay(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    writing.write(models.two_stacks(), EXPORTERS["safetensors"], tmp_path, Form(), check=False)
-    (tmp_path / "model.safetensors").write_text("old")
-    with pytest.raises(UsageError, match=r"model\.safetensors exists already"):
-        writing.write(models.two_stacks(), EXPORTERS["safetensors"], tmp_path, Form(), check=False)
-    writing.write(models.two_stacks(), EXPORTERS["safetensors"], tmp_path, Form(), overwrite=True, check=False)
-    assert (tmp_path / "notes.txt").read_text() == "mine"
-    assert engines.at(tmp_path, Run("cpu")).config == models.two_stacks().config
-
-
-# ---- pictures ----------------------------------------------------------------------------------------------------
-
-
-def test_calibration_wants_a_folder_with_pictures(tmp_path: Path) -> None:
+def test_calibration_needs_a_folder_with_images(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(InputError):
-            pictures.of_folder(folder, None)  # type: ignore[arg-type]
+            common.calibration_crops(folder, None)  # type: ignore[arg-type]

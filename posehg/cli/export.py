@@ -1,244 +1,194 @@
-"""posehg export: a trained network in another form, in a file or folder, or on the Hub."""
+"""posehg export: a trained network in another format, as a file or folder or on the Hugging Face Hub."""
 
 from __future__ import annotations
 
 import shlex
+import shutil
 import tempfile
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from posehg import files
 from posehg.cli import options, terminal
 from posehg.errors import NotAvailable, UsageError
+from posehg.exporters import EXPORTERS, Exporter, ExportOptions
 
-if TYPE_CHECKING:
-    from posehg.checkpoints import Checkpoint
-    from posehg.cli.export_request import Options
-    from posehg.exporters import Exporter
-    from posehg.exporters.form import Form
-    from posehg.exporters.parity import Parity
-    from posehg.hub.names import Repo
-
-_FORM, _HUB = "Form", "Hub"
+_GRAPH, _HUB = "Contents", "Hugging Face Hub"
+_FILE_SUFFIXES = {
+    ".safetensors",
+    ".xml",
+    ".pt",
+    ".pth",
+    ".ts",
+    *(one.suffix for one in EXPORTERS.values() if one.suffix),
+}
+"""Names with such suffixes are not taken for folders."""
 
 
 def export(
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help="Model as --model takes it, such as runs/NAME/best.safetensors."),
-    ],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="What --model accepts: a name, file or folder.")],
     out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="File to write, or folder for safetensors and openvino."),
+        Path | None, typer.Option("--out", "-o", help="File to write, or folder for safetensors and openvino.")
     ] = None,
     format: Annotated[
         Literal["safetensors", "onnx", "torchscript", "pt2", "openvino"] | None,
-        typer.Option(
-            metavar="FORMAT",
-            help="safetensors, onnx, torchscript, pt2 or openvino; else the suffix of --out decides.",
-            show_default=False,
-        ),
+        typer.Option(help="Default: the suffix of --out decides.", show_default=False),
     ] = None,
     precision: Annotated[
         Literal["fp32", "fp16", "int8"],
-        typer.Option(help="Of weights and products; fp16 is half as large, int8 a quarter.", rich_help_panel=_FORM),
+        typer.Option(help="fp16 halves the file, int8 (ONNX) quarters it.", rich_help_panel=_GRAPH),
     ] = "fp32",
     decode: Annotated[
-        bool,
-        typer.Option("--decode", help="Give joints too, read off the heatmaps in the file.", rich_help_panel=_FORM),
+        bool, typer.Option("--decode", help="Return keypoints besides heatmaps.", rich_help_panel=_GRAPH)
     ] = False,
     decoder: Annotated[
         Literal["subpixel", "quarter"] | None,
         typer.Option(
-            help="How --decode reads a joint off its heatmap (default: subpixel).",
-            show_default=False,
-            rich_help_panel=_FORM,
+            help="How --decode reads a joint off its heatmap.", show_default="subpixel", rich_help_panel=_GRAPH
         ),
     ] = None,
     dynamic_size: Annotated[
-        bool, typer.Option("--dynamic-size", help="Take pictures of other sizes too.", rich_help_panel=_FORM)
+        bool, typer.Option("--dynamic-size", help="Accept images of other sizes.", rich_help_panel=_GRAPH)
     ] = False,
     opset: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Of ONNX, 17 to 23 (0: 18).", rich_help_panel=_FORM)
+        int, typer.Option(min=0, help="ONNX opset, 17 to 23.", show_default="18", rich_help_panel=_GRAPH)
     ] = 0,
     calibration: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER",
-            help="Photos by which int8 finds its ranges; else people are rendered.",
-            rich_help_panel=_FORM,
+            help="Folder of photos that set the ranges of int8 (default: rendered people).", rich_help_panel=_GRAPH
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option(help="Compare what was written with the network; exit with 4 where it says something else.")
+        bool, typer.Option(help="Compare the result with the network; exit with 4 if they differ.")
     ] = True,
     cache: Annotated[
-        bool,
-        typer.Option("--cache", help="Keep an ONNX file by which predict runs this model without torch from now on."),
+        bool, typer.Option("--cache", help="Keep an ONNX file with which predict runs this model without torch.")
     ] = False,
     push: Annotated[
         str | None,
-        typer.Option(
-            metavar="USER/NAME", help="Upload it to this repository of the Hugging Face Hub.", rich_help_panel=_HUB
-        ),
+        typer.Option(metavar="USER/NAME", help="Upload the model to this repository.", rich_help_panel=_HUB),
     ] = None,
     private: Annotated[
-        bool, typer.Option("--private", help="Show a new repository to nobody else.", rich_help_panel=_HUB)
+        bool, typer.Option("--private", help="Make a new repository private.", rich_help_panel=_HUB)
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     offline: options.Offline = False,
 ) -> None:
-    """Write a model as a file or folder for other programs, to a folder of its own, or to the Hub.
+    """Export a model for other programs, as a folder of its own, or to the Hub.
 
-    All may be given as --model. What is written is run beside the network first, on people and on noise, and nothing
-    is written where heatmaps or joints are not the same.
+        posehg export runs/posehg/best.safetensors --out model.onnx --decode
+        posehg export bundled --out model-openvino --format openvino --precision fp16
+        posehg export runs/posehg/best.safetensors --push user/name
 
-    The format safetensors is posehg's own. Its folder gets a model card, README.md, which is left alone where there is
-    one. The name that is given to --push may be given as --model anywhere. Who pushes needs a token of the Hub, from hf
-    auth login or in HF_TOKEN. A card beside the model is pushed with it; else one is written.
+    The result is run beside the network, on people and on noise. It is written only if heatmaps and joints match.
+
+    posehg can use safetensors, onnx and openvino itself: give the file or folder as --model. safetensors is posehg's
+    own format; its folder gets a model card, README.md, unless there is one. --push needs a token from hf auth login or
+    in HF_TOKEN, and also uploads the card beside the model.
     """
-    from posehg.cli import export_request
+    exporter = EXPORTERS[format or ("onnx" if cache else _format_of(out))]
+    given = {"decoder": decode, "dynamic_size": dynamic_size, "opset": bool(opset)}
+    _check_options(exporter, given, precision, decoder, calibration)
+    if private and push is None:
+        raise UsageError("--private needs --push.", "Give --push USER/NAME.")
+    if push is not None and offline:
+        raise UsageError("--push and --offline exclude each other.", "Give --out PATH to export without a network.")
+    if cache and (precision != "fp32" or any(given.values()) or format not in (None, "onnx")):
+        raise UsageError("--cache keeps an ONNX file as predict uses it.", "Leave --format and its options out.")
+    _check_target(exporter, out, cache, push, overwrite)
 
-    asked = export_request.Options(
-        format=format,
-        out=out,
-        cache=cache,
-        push=push,
-        private=private,
-        precision=precision,
-        decode=decode,
-        decoder=decoder,
-        dynamic_size=dynamic_size,
-        opset=opset,
-        calibration=calibration,
-        overwrite=overwrite,
-        offline=offline,
-    )
-    exporter = export_request.exporter(asked)
-    _check_target(asked, exporter)
-    repo = None if push is None else _checked(push, overwrite)
-    place, checkpoint = _loaded(model, offline)
-    form = _form(asked, checkpoint)
-    if cache:
-        _keep(place, checkpoint, exporter, form, check)
-    if out is not None:
-        _write(checkpoint, exporter, out, form, asked.overwrite, check)
-    if repo is not None:
-        with tempfile.TemporaryDirectory(prefix="posehg-") as temporary:
-            folder = Path(temporary)
-            _copy_card(place, folder)
-            _made(checkpoint, exporter, folder, form, overwrite, check, repo.id)
-            pushed = _pushed(repo, folder, private)
-        terminal.note(f"Pushed {pushed}. Use it: posehg predict PHOTO --model {repo.id}")
-
-
-def _check_target(asked: Options, exporter: Exporter) -> None:
-    """Raises, before long work, what cannot be written after it."""
-    from posehg import files
-
-    if asked.out is None:
-        return
-    if not exporter.files:
-        files.check(asked.out, asked.overwrite)
-    elif asked.out.is_file():
-        raise UsageError(f"{asked.out} is a file; {exporter.name} is a folder.")
-
-
-def _form(asked: Options, checkpoint: Checkpoint) -> Form:
-    from posehg.exporters.form import Form
-
-    decoder = (asked.decoder or "subpixel") if asked.decode else None
-    crops = _calibration(asked.calibration, checkpoint) if asked.precision == "int8" else ()
-    return Form(asked.precision, decoder, asked.dynamic_size, asked.opset, crops)
-
-
-def _calibration(folder: Path | None, checkpoint: Checkpoint) -> list[Any]:
-    from posehg.exporters import pictures
-    from posehg.inference.engines import pytorch
-    from posehg.inference.estimator import Estimator
-
-    def watch(photos: list[Any]) -> Iterable[Any]:
-        return terminal.progress(photos, "Looking at people", len(photos))
-
-    if folder is None:
-        return pictures.rendered(checkpoint.config, pictures.ENOUGH)
-    return pictures.of_folder(folder, Estimator(pytorch.of(checkpoint)), watch)
-
-
-def _write(checkpoint: Checkpoint, exporter: Exporter, out: Path, form: Form, overwrite: bool, check: bool) -> None:
-    parity = _made(checkpoint, exporter, out, form, overwrite, check, out.resolve().name)
-    files = [out / name for name in exporter.files] or [out]
-    size = sum(file.stat().st_size for file in files) / 1e6
-    _tell(f"Wrote {out} ({size:.1f} MB).", parity)
-    terminal.note(f"Use it: posehg predict PHOTO --model {shlex.quote(str(out))}")
-
-
-def _keep(place: Path, checkpoint: Checkpoint, exporter: Exporter, form: Form, check: bool) -> None:
-    from posehg.exporters import writing
-    from posehg.files import make_folder
-    from posehg.hub import twins
-
-    out = twins.place(place)
-    make_folder(out.parent)
-    parity = writing.write(checkpoint, exporter, out, form, overwrite=True, check=check)
-    _tell(f"Kept {out} ({out.stat().st_size / 1e6:.1f} MB).", parity)
-
-
-def _tell(what: str, parity: Parity | None) -> None:
-    if parity is None:
-        terminal.note(what)
-    else:
-        terminal.note(
-            f"{what} Its joints are those of the network to {parity.joints:.2g} px, in {parity.counted:,} tried."
-        )
-
-
-def _made(
-    checkpoint: Checkpoint, exporter: Exporter, out: Path, form: Form, overwrite: bool, check: bool, name: str
-) -> Parity | None:
-    """name: what the model's card calls it."""
-    from posehg.exporters import writing
-    from posehg.hub import card
-
-    parity = writing.write(checkpoint, exporter, out, form, overwrite, check)
-    if exporter.name == "safetensors":
-        card.write(out, name)
-    return parity
-
-
-def _checked(name: str, overwrite: bool) -> Repo:
-    from posehg.hub import push
-
-    return push.check(name, overwrite)
-
-
-def _pushed(repo: Repo, folder: Path, private: bool) -> str:
-    from posehg.hub import push
-
-    return push.push(repo, folder, private)
-
-
-def _loaded(model: str, offline: bool) -> tuple[Path, Checkpoint]:
-    """Where the model lies, and what it is; a licence that only its short name tells is written down with it."""
     from posehg import checkpoints, hub
+    from posehg.exporters import common
+    from posehg.hub import card, twins
+    from posehg.hub import push as upload
     from posehg.inference import engines
 
+    repository = upload.check(push, overwrite) if push else None
     place = checkpoints.find(model, offline, terminal.note)
     if engines.is_exported(place):
-        raise NotAvailable(f"{place} was exported already.", "Export the model that it was made of.")
+        raise NotAvailable(f"{place} was exported already.", "Export the model that it was made from.")
     checkpoint = checkpoints.load(place)
-    checkpoint.network()  # weights that do not fit their config are not passed on
+    checkpoint.network()  # raises for weights that do not fit the config
     licence, provenance = hub.licence(model), checkpoint.config.provenance
     if licence and "licence" not in provenance:
         config = replace(checkpoint.config, provenance={**provenance, "licence": licence})
         checkpoint = replace(checkpoint, config=config)
-    return place, checkpoint
+    crops: list[Any] = []
+    if precision == "int8" and calibration is None:
+        crops = common.rendered_crops(checkpoint.config, common.ENOUGH)
+    elif precision == "int8" and calibration is not None:
+        crops = common.calibration_crops(calibration, checkpoint, terminal.progress)
+    contents = ExportOptions(precision, (decoder or "subpixel") if decode else None, dynamic_size, opset, crops)
+
+    if cache:
+        out, overwrite = twins.place(place), True
+        files.make_folder(out.parent)
+    if out is not None:
+        parity = common.write(checkpoint, exporter, out, contents, overwrite, check)
+        size = sum(file.stat().st_size for file in ([out / name for name in exporter.files] or [out]))
+        wrote = f"{'Kept' if cache else 'Wrote'} {out} ({size / 1e6:.1f} MB)."
+        if parity is not None:
+            wrote += f" Its joints match the network's to {parity.joints:.2g} px ({parity.counted:,} compared)."
+        terminal.note(wrote)
+        if exporter.name == "safetensors":
+            card.write(out, out.resolve().name)
+        if not cache:
+            terminal.note(f"Use it: posehg predict PHOTO --model {shlex.quote(str(out))}")
+    if repository is not None:
+        with tempfile.TemporaryDirectory(prefix="posehg-") as temporary:
+            folder = Path(temporary)
+            if (place / "README.md").is_file():
+                shutil.copyfile(place / "README.md", folder / "README.md")
+            common.write(checkpoint, exporter, folder, contents, check=check)
+            card.write(folder, repository.id)
+            revision = upload.push(repository, folder, private)
+        terminal.note(f"Pushed {revision}. Use it: posehg predict PHOTO --model {repository.id}")
 
 
-def _copy_card(place: Path, folder: Path) -> None:
-    card = place / "README.md"
-    if place.is_dir() and card.is_file():
-        (folder / card.name).write_bytes(card.read_bytes())
+def _format_of(out: Path | None) -> str:
+    """The format that the suffix of --out stands for; otherwise posehg's own."""
+    suffix = "" if out is None else out.suffix.lower()
+    return next((one.name for one in EXPORTERS.values() if suffix and one.suffix == suffix), "safetensors")
+
+
+def _check_options(
+    exporter: Exporter, given: dict[str, bool], precision: str, decoder: str | None, calibration: Path | None
+) -> None:
+    """Raises UsageError for contents that the format does not support, or that do not go together."""
+    for field in (field for field, is_given in given.items() if is_given and field not in exporter.options):
+        option = {"decoder": "--decode"}.get(field, f"--{field.replace('_', '-')}")
+        supporting = ", ".join(one.name for one in EXPORTERS.values() if field in one.options)
+        raise UsageError(f"{exporter.name} does not support {option}.", f"These formats do: {supporting}")
+    if precision not in exporter.precisions:
+        raise UsageError(f"{exporter.name} supports {' and '.join(exporter.precisions)}, not {precision}.")
+    if decoder is not None and not given["decoder"]:
+        raise UsageError("--decoder needs --decode.", "Give --decode too, or leave --decoder out.")
+    if calibration is not None and precision != "int8":
+        raise UsageError("--calibration needs --precision int8.")
+
+
+def _check_target(exporter: Exporter, out: Path | None, cache: bool, push: str | None, overwrite: bool) -> None:
+    """Raises, before long work, for a target that does not fit the format or cannot be written to."""
+    if out is None and push is None and not cache:
+        raise UsageError("There is nothing to write to.", "Give --out PATH or --push USER/NAME.")
+    if cache and (out is not None or push is not None):
+        raise UsageError("--cache writes to posehg's own folder only.", "Leave --out and --push out.")
+    if push is not None and exporter.name != "safetensors":
+        raise UsageError(f"--push uploads safetensors, not {exporter.name}.", "Give a folder as --out, or no --out.")
+    if out is None:
+        return
+    if exporter.suffix and out.suffix.lower() != exporter.suffix:
+        better = out / f"model{exporter.suffix}" if out.is_dir() else out.with_name(f"{out.name}{exporter.suffix}")
+        raise UsageError(f"{out} must end in {exporter.suffix} for {exporter.name}.", f"Give --out {better}")
+    if exporter.suffix:
+        files.check(out, overwrite)
+    elif out.is_file():
+        raise UsageError(f"{out} is a file, and {exporter.name} is a folder.")
+    elif not out.is_dir() and out.suffix.lower() in _FILE_SUFFIXES:
+        hint = f"Give --out {out.with_suffix('')}, or another --format."
+        raise UsageError(f"{out} looks like a file, and {exporter.name} is a folder.", hint)
+

@@ -1,22 +1,73 @@
-"""Other forms of a trained network: a table of what there is. ``writing`` writes one, whole and proven or not at all.
+"""Exports a trained network to other formats.
 
-Each format is a file of its name beside this one, with ``export(checkpoint, file, form)``, which writes to ``file`` (in
-a folder to the first of its files) or raises UsageError or NotAvailable.
+A format is one file of this folder and one line in `EXPORTERS`; `common.write` writes it and checks the result.
 """
 
 from __future__ import annotations
 
-from posehg.exporters.exporter import Exporter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-_ALL = ("decoder", "dynamic_size")
+if TYPE_CHECKING:
+    from posehg.checkpoints import Checkpoint
+    from posehg.heatmaps import Decoder
+    from posehg.images import Image
 
-EXPORTERS: dict[str, Exporter] = {
-    "safetensors": Exporter("safetensors", files=("model.safetensors", "config.json"), precisions=("fp32", "fp16")),
-    "onnx": Exporter("onnx", suffix=".onnx", precisions=("fp32", "fp16", "int8"), options=(*_ALL, "opset")),
-    "torchscript": Exporter("torchscript", suffix=".torchscript", precisions=("fp32", "fp16"), options=_ALL),
-    "pt2": Exporter("pt2", suffix=".pt2", precisions=("fp32", "fp16"), options=_ALL),
-    "openvino": Exporter("openvino", files=("model.xml", "model.bin"), precisions=("fp32", "fp16"), options=_ALL),
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+@dataclass(frozen=True, eq=False)
+class ExportOptions:
+    """What an exported file contains.
+
+    precision: of the weights, and in ONNX of the products. decoder: if given, the graph also returns keypoints and
+    scores. dynamic_size: accept images of other sizes; the batch size is always free. opset: of ONNX; 0 is the default.
+    calibration: RGB crops (H, W, 3) of the network's input size, from which int8 takes its ranges.
+    """
+
+    precision: Precision = "fp32"
+    decoder: Decoder | None = None
+    dynamic_size: bool = False
+    opset: int = 0
+    calibration: Sequence[Image] = ()
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """A format.
+
+    module: the file of this folder that has ``export(checkpoint, file, options)`` and, for a format that posehg itself
+    does not run, ``load(file)`` for the parity check. suffix: of the file; empty for a folder, which gets ``files``.
+    options: the fields of ExportOptions that the format supports, in addition to the precisions.
+    """
+
+    name: str
+    module: str
+    suffix: str = ""
+    files: tuple[str, ...] = ()
+    precisions: tuple[Precision, ...] = ("fp32", "fp16")
+    options: tuple[str, ...] = ("decoder", "dynamic_size")
+
+    def export(self, checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
+        """Write ``file``, or of a folder the file named first. Raises UsageError or NotAvailable."""
+        self.code().export(checkpoint, file, options)
+
+    def code(self) -> Any:
+        """The module that writes the format. It imports torch."""
+        return import_module(f"posehg.exporters.{self.module}")
+
+
+EXPORTERS = {
+    exporter.name: exporter
+    for exporter in (
+        Exporter("safetensors", "common", files=("model.safetensors", "config.json"), options=()),
+        Exporter("onnx", "onnx", ".onnx", (), ("fp32", "fp16", "int8"), ("decoder", "dynamic_size", "opset")),
+        Exporter("torchscript", "torchscript", ".torchscript"),
+        Exporter("pt2", "pt2", ".pt2"),
+        Exporter("openvino", "openvino", files=("model.xml", "model.bin")),
+    )
 }
-"""By the name of the format."""
-
-__all__ = ["EXPORTERS", "Exporter"]
+"""All formats by name."""

@@ -2,94 +2,114 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch.export import Dim
 
 from posehg.checkpoints import Checkpoint
-from posehg.config import LONGEST_SIDE, ModelConfig
+from posehg.config import LONGEST_SIDE
 from posehg.errors import NotAvailable, UsageError, reason
-from posehg.exporters.facts import facts
-from posehg.exporters.form import Form
-from posehg.exporters.graph import INPUT, Graph
-from posehg.exporters.quiet import quietly
+from posehg.exporters import ExportOptions
+from posehg.exporters.common import INPUT, Graph, metadata, suppress_output
+from posehg.images import Image
 
 OPSET = 18
-"""What torch writes by itself, and onnxruntime has known since 1.14; another one is converted from it."""
+"""The version that torch writes natively and onnxruntime reads since 1.14. Others are converted from it."""
+
 _OPSETS = range(17, 24)
+_INT8_OPERATORS = ["Conv", "Relu", "Add", "MaxPool", "Resize"]
+"""Operators of the hourglasses. Those that turn the last convolution's output into heatmaps stay float32."""
 
 
-def export(checkpoint: Checkpoint, file: Path, form: Form) -> None:
-    """int8: the same with its convolutions in eight bits, by the ranges that the calibration pictures show."""
-    _check_installed(form)
-    if form.opset and form.opset not in _OPSETS:
-        what = f"ONNX is not written with opset {form.opset}, but with {_OPSETS[0]} to {_OPSETS[-1]}"
-        raise UsageError(f"{what}.", f"Without --opset it is {OPSET}.")
-    with quietly():
-        model = _exported(checkpoint, form)
-        _strip(model)
-        if form.precision == "int8":
-            from posehg.exporters import eight_bits
-
-            model = eight_bits.quantized(model, form.calibration)
-        _describe(model, facts(checkpoint, form))
+def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
+    """Raises UsageError for an opset that torch cannot write, NotAvailable if a package is missing or torch fails."""
+    needed = ["onnx", "onnxscript", *(["onnxruntime"] if options.precision == "int8" else [])]
+    if missing := [name for name in needed if find_spec(name) is None]:
+        hint = f"Install it: pipx inject posehg {' '.join(missing)}, or pip install 'posehg[onnx]'"
+        raise NotAvailable(f"Writing ONNX requires {' and '.join(missing)}.", hint)
+    if options.opset and options.opset not in _OPSETS:
+        what = f"--opset must be between {_OPSETS[0]} and {_OPSETS[-1]}, not {options.opset}."
+        raise UsageError(what, f"Without --opset it is {OPSET}.")
+    with suppress_output():
+        model = _exported(checkpoint, options)
+        graph = model.graph
+        for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+            del part.metadata_props[:]  # where in which Python file each operator comes from
+            part.doc_string = ""
+        del graph.metadata_props[:], model.metadata_props[:]
+        if options.precision == "int8":
+            model = quantize(model, options.calibration)
+        texts = metadata(checkpoint, options)
+        model.producer_name, model.producer_version = "posehg", texts["version"]
+        for key, text in texts.items():
+            model.metadata_props.add(key=key, value=text)
         file.write_bytes(model.SerializeToString())
 
 
-def _check_installed(form: Form) -> None:
-    needed = ["onnx", "onnxscript", *(["onnxruntime"] if form.precision == "int8" else [])]
-    missing = [name for name in needed if find_spec(name) is None]
-    if missing:
-        names = " ".join(missing)
-        hint = f"Install: pipx inject posehg {names}, or pip install 'posehg[onnx]'"
-        raise NotAvailable(f"Writing ONNX needs {' and '.join(missing)}.", hint)
-
-
-def _exported(checkpoint: Checkpoint, form: Form) -> Any:
-    """The model as onnx has it."""
-    graph = Graph(checkpoint, form.decoder, half=form.precision == "fp16").eval()
-    opset = form.opset or OPSET
+def _exported(checkpoint: Checkpoint, options: ExportOptions) -> Any:
+    """The network as a model of the package onnx."""
+    graph = Graph(checkpoint, options.decoder, half=options.precision == "fp16")
+    opset, multiple = options.opset or OPSET, checkpoint.config.network.multiple
+    shapes: dict[int, Any] = {0: Dim("batch")}
+    if options.dynamic_size:
+        rows, columns = (Dim(name, min=1, max=LONGEST_SIDE // multiple) for name in ("rows", "columns"))
+        shapes |= {2: multiple * rows, 3: multiple * columns}
     try:
         program = torch.onnx.export(
             graph,
-            (torch.rand(2, 3, *checkpoint.config.input_size),),  # of a batch of 1 the exporter makes a constant
+            (torch.rand(2, 3, *checkpoint.config.input_size),),  # a batch of 1 would become a constant
             dynamo=True,
             verbose=False,
             opset_version=opset,
             input_names=[INPUT],
             output_names=graph.outputs,
-            dynamic_shapes={INPUT: _shapes(checkpoint.config, form)},
+            dynamic_shapes={INPUT: shapes},
         )
         model = program.model_proto  # type: ignore[union-attr]
-    except Exception as error:  # what the exporter of one version of torch cannot do has no class of its own
+    except Exception as error:  # errors of torch's exporter have no common class
         raise NotAvailable(f"torch {torch.__version__} cannot export the network ({reason(error)}).") from error
-    found = next(one.version for one in model.opset_import if not one.domain)
-    if found != opset:
-        raise NotAvailable(f"The network could not be brought to opset {opset}; it stayed at {found}.")
+    written = next(one.version for one in model.opset_import if not one.domain)
+    if written != opset:
+        raise NotAvailable(f"The network cannot be converted to opset {opset}; it stayed at {written}.")
     return model
 
 
-def _shapes(config: ModelConfig, form: Form) -> dict[int, Any]:
-    shapes: dict[int, Any] = {0: torch.export.Dim("batch")}
-    if form.dynamic_size:
-        multiple = config.network.multiple
-        for axis, name in ((2, "rows"), (3, "columns")):
-            shapes[axis] = multiple * torch.export.Dim(name, min=1, max=LONGEST_SIDE // multiple)
-    return shapes
+def quantize(model: Any, crops: Sequence[Image]) -> Any:
+    """The model with int8 convolutions. The crops (H, W, 3) give the range of values of each feature map.
 
+    Weights have a scale per channel. The last convolution, which makes the heatmaps, stays as it is.
+    """
+    onnx, library = import_module("onnx"), import_module("onnxruntime.quantization")
 
-def _strip(model: Any) -> None:
-    """Take out where in whose folders of Python files each operator was written: that is for torch's developers."""
-    graph = model.graph
-    for one in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
-        del one.metadata_props[:]
-        one.doc_string = ""
-    del graph.metadata_props[:], model.metadata_props[:]
+    class Reader(library.CalibrationDataReader):  # type: ignore[name-defined, misc]
+        coming: Iterator[Image] = iter(crops)
 
+        def get_next(self) -> dict[str, Any] | None:
+            crop = next(self.coming, None)
+            return (
+                None if crop is None else {INPUT: np.divide(crop.transpose(2, 0, 1)[None], np.float32(255), order="C")}
+            )
 
-def _describe(model: Any, texts: dict[str, str]) -> None:
-    model.producer_name, model.producer_version = "posehg", texts["version"]
-    for key, text in texts.items():
-        model.metadata_props.add(key=key, value=text)
+    with tempfile.TemporaryDirectory(prefix="posehg-") as folder:  # the library reads and writes files
+        source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        onnx.save(model, str(source))
+        library.quantize_static(
+            str(source),
+            str(target),
+            Reader(),
+            quant_format=library.QuantFormat.QDQ,
+            op_types_to_quantize=_INT8_OPERATORS,
+            nodes_to_exclude=[node.name for node in model.graph.node if node.op_type == "Conv"][-1:],
+            per_channel=True,
+            reduce_range=True,  # CPUs without VNNI add products in 16 bits, which eight-bit weights would overflow
+            activation_type=library.QuantType.QUInt8,
+            weight_type=library.QuantType.QInt8,
+        )
+        return onnx.load(str(target))

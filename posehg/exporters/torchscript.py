@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,37 +11,29 @@ import torch
 
 from posehg.checkpoints import Checkpoint
 from posehg.config import KEY
-from posehg.errors import UsageError
-from posehg.exporters.form import Form
-from posehg.exporters.graph import Graph, config_of
-from posehg.exporters.quiet import quietly
-from posehg.inference.engines import archives, torchscript
+from posehg.exporters import ExportOptions
+from posehg.exporters.common import config_of, graph_of, suppress_output
 
 
-def export(checkpoint: Checkpoint, file: Path, form: Form) -> None:
-    """fp16: the convolutions are stored as float16, which halves the file; they are float32 when the program runs.
+def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
+    """fp16 halves the size of the file; products stay float32. Raises UsageError for weights too large for fp16.
 
-    The program takes pictures of any size in any case, and follows the device that it is loaded to.
+    The program accepts images of any size in any case, and runs on the device that it is loaded to.
     """
-    program = traced(Graph(checkpoint, form.decoder).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-    _follow_the_device(program.graph)
-    if form.precision == "fp16":
-        _halve(program.graph)
-    with quietly():
-        torch.jit.save(program, file, _extra_files={KEY: config_of(checkpoint).to_json()})
-    content = archives.entries(file, torchscript.ENTRIES, unread=torchscript.NOTES)
-    file.write_bytes(archives.packed(content).getvalue())
-
-
-def traced(graph: Graph) -> Any:
-    """A program of torch's for any number of pictures of any size; its numbers are a part of it."""
-    example = torch.zeros(2, 3, *graph.config.input_size)
-    with quietly(), torch.no_grad():
-        return torch.jit.freeze(torch.jit.trace(graph.eval(), example, check_trace=False))
+    with suppress_output(), torch.no_grad():
+        example = torch.zeros(2, 3, *checkpoint.config.input_size)
+        program = torch.jit.trace(graph_of(checkpoint, options), example, check_trace=False)
+        _follow_the_device(program.graph)
+        written = io.BytesIO()
+        torch.jit.save(program, written, _extra_files={KEY: config_of(checkpoint).to_json()})
+    with zipfile.ZipFile(written) as source, zipfile.ZipFile(file, "w") as target:
+        for entry in source.infolist():
+            if not entry.filename.endswith(".debug_pkl"):  # source lines, with paths of this machine
+                target.writestr(zipfile.ZipInfo(entry.filename), source.read(entry))
 
 
 def _follow_the_device(graph: Any) -> None:
-    """Where a trace has the device on which it was made, the program gets that of its input."""
+    """Replace the device that the trace recorded by that of the input."""
     images = list(graph.inputs())[1]  # the first is the program itself
     device = graph.create("prim::device", [images])
     device.output().setType(torch._C.DeviceObjType.get())
@@ -50,16 +44,9 @@ def _follow_the_device(graph: Any) -> None:
     graph.lint()
 
 
-def _halve(graph: Any) -> None:
-    """The weights of convolutions become float16, and float32 again before they are used."""
-    for convolution in graph.findAllNodes("aten::_convolution"):
-        graph.setInsertPoint(convolution)
-        half = convolution.inputsAt(1).toIValue().half()
-        if not half.isfinite().all():
-            raise UsageError("Some weights of this model are too large for fp16.", "Give --precision fp32.")
-        arguments = [graph.insertConstant(value) for value in (half, torch.float32, False, False, None)]
-        whole = graph.create("aten::to", arguments)
-        whole.output().setType(torch._C.TensorType.get())
-        graph.insertNode(whole)
-        convolution.replaceInput(1, whole.output())
-    graph.lint()
+def load(file: Path) -> tuple[Any, str]:
+    """The program in a file and its config as JSON. Only for files of your own: TorchScript runs what is in them."""
+    texts = {KEY: ""}
+    program = torch.jit.load(file, _extra_files=texts)
+    text: Any = texts[KEY]
+    return program, text.decode() if isinstance(text, bytes) else text

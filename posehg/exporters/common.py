@@ -1,0 +1,385 @@
+"""What all formats share: the graph, its description, atomic writing and the parity check.
+
+posehg's own format, safetensors, is written here too.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from posehg import __version__, checkpoints, heatmaps, images
+from posehg import io as inputs
+from posehg.checkpoints import Checkpoint
+from posehg.config import KEY, STRIDE, ModelConfig
+from posehg.datasets import synthetic
+from posehg.errors import CheckFailed, InputError, UsageError
+from posehg.exporters import Exporter, ExportOptions, Precision
+from posehg.files import atomic, make_folder, naming
+from posehg.geometry import Affine, Box
+from posehg.heatmaps import Decoder
+from posehg.images import Image
+from posehg.inference import engines
+from posehg.inference.engines import Run, pytorch
+from posehg.inference.engines.folding import Folded
+from posehg.inference.estimator import Estimator, View
+from posehg.inference.finding import find
+from posehg.io import Source
+from posehg.network import parameters
+
+Crops = NDArray[np.uint8]
+Maps = NDArray[np.float32]
+Progress = Callable[[Iterable[Source], str, int], Iterable[Source]]
+
+INPUT = "images"
+OUTPUTS = ("heatmaps", "keypoints", "scores")
+"""Names of the graph's outputs. The last two exist only if the graph decodes keypoints."""
+
+
+class Graph(nn.Module):
+    """What an exported file computes: images (B, 3, H, W), RGB in 0 .. 1 -> heatmaps (B, J, H/4, W/4) in 0 .. 1.
+
+    All inputs and outputs are float32, and the heatmaps are the last stack's. decoder: if given, also returns keypoints
+    (B, J, 2), as x and y in image pixels with the centre of the top-left pixel at (0, 0), and scores (B, J). There is
+    no flip test: that is two calls. half: weights and products of the network are float16, the decoding is not.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, decoder: Decoder | None = None, half: bool = False) -> None:
+        super().__init__()
+        self.network = Folded(checkpoint.network(), torch.float16 if half else torch.float32)
+        self.config, self.decoder = checkpoint.config, decoder
+        self.outputs = OUTPUTS if decoder else OUTPUTS[:1]
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+        maps: Tensor = self.network(images)[-1].float()
+        if self.config.output == "logits":
+            maps = heatmaps.from_logits(maps, self.config.sigma)
+        if self.decoder is None:
+            return maps
+        cells, scores = heatmaps.decode(maps, self.decoder)
+        return maps, _cells_to_pixels(cells, self.config), scores
+
+
+class _HalfStored(nn.Module):
+    """A convolution whose weights are stored as float16 and computed with in float32."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight: Tensor
+        self.register_buffer("weight", convolution.weight.half())  # a parameter's type would count as the network's
+        self.bias = convolution.bias
+        self.stride, self.padding = convolution.stride, convolution.padding
+        if not self.weight.isfinite().all():
+            raise UsageError("Some weights of this model are too large for fp16.", "Give --precision fp32.")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight.float(), self.bias, self.stride, self.padding)
+
+
+def graph_of(checkpoint: Checkpoint, options: ExportOptions) -> Graph:
+    """The graph as torch runs it. fp16 halves the size of the file: products stay float32, as CPUs want them.
+
+    Raises UsageError for weights that float16 cannot hold.
+    """
+    graph = Graph(checkpoint, options.decoder).requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if options.precision == "fp16":
+        for module in list(graph.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, nn.Conv2d):
+                    setattr(module, name, _HalfStored(child))
+    return graph  # type: ignore[no-any-return]
+
+
+def config_of(checkpoint: Checkpoint) -> ModelConfig:
+    """The config of the graph, whose output is heatmaps even if the network's is logits."""
+    return replace(checkpoint.config, output="heatmaps")
+
+
+def metadata(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, str]:
+    """Texts to be stored in the file: under KEY the config as JSON for posehg, the others for people."""
+    config, skeleton = checkpoint.config, checkpoint.config.skeleton
+    rows, columns = config.input_size
+    joints = len(skeleton.joints)
+    texts = {
+        KEY: config_of(checkpoint).to_json(),
+        "joints": ", ".join(skeleton.joints),
+        "limbs": json.dumps(skeleton.limbs),
+        "flip": json.dumps(skeleton.flip),
+        "input": f"{INPUT}: float32 (batch, 3, {rows}, {columns}), RGB in 0 .. 1",
+        "mean": json.dumps(config.network.mean),
+        "std": json.dumps(config.network.std),
+        "normalisation": "in the graph: do not subtract the mean or divide by the std yourself",
+        "heatmaps": f"float32 (batch, {joints}, {rows // STRIDE}, {columns // STRIDE}) in 0 .. 1",
+        "stride": str(STRIDE),
+        "offset": f"{config.offset:g} cells from a peak to its joint, to the right and down",
+        "cells": f"cell i is centred at {STRIDE} i + {(STRIDE - 1) / 2:g} input pixels; pixel centres are integers",
+        "precision": options.precision,
+        "parameters": str(parameters(config.network)),
+        "version": __version__,
+    }
+    if options.decoder:
+        texts["keypoints"] = f"float32 (batch, {joints}, 2), x and y in input pixels, decoder {options.decoder}"
+        texts["scores"] = f"float32 (batch, {joints}) in 0 .. 1"
+    if options.dynamic_size:
+        texts["size"] = f"any, if height and width are multiples of {config.network.multiple}"
+    licence = config.provenance.get("licence") or config.provenance.get("license")
+    return {**texts, "licence": licence} if licence else texts
+
+
+@contextmanager
+def suppress_output() -> Iterator[None]:
+    """Hide what libraries log, warn and print in the block. Errors are raised as usual."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
+    """posehg's own format. fp16 halves the size of the file; the weights become float32 when they are loaded."""
+    stored = checkpoints.halved(checkpoint) if options.precision == "fp16" else checkpoint
+    checkpoints.save_folder(file.parent, stored, overwrite=True)
+
+
+# ---- writing -------------------------------------------------------------------------------------------------------
+
+
+def write(
+    checkpoint: Checkpoint,
+    exporter: Exporter,
+    out: Path,
+    options: ExportOptions,
+    overwrite: bool = False,
+    check: bool = True,
+) -> Parity | None:
+    """Write a file or folder in full or not at all, and return how closely it matches the network, if checked.
+
+    Raises UsageError for a file that exists, InputError for a place that cannot be written to, CheckFailed for a file
+    that does not match the network, and what the exporter raises.
+    """
+
+    def export(file: Path) -> Parity | None:
+        exporter.export(checkpoint, file, options)
+        return check_parity(checkpoint, exporter, file, options) if check else None
+
+    if exporter.suffix:
+        with atomic(out, overwrite) as temporary:
+            return export(temporary)
+    for file in (out / name for name in exporter.files):
+        if file.exists() and not overwrite:
+            raise UsageError(f"{file} exists already.", "Give --overwrite to replace it, or another folder.")
+    make_folder(out.parent)
+    beside = out if out.is_dir() else out.parent
+    with naming(beside), tempfile.TemporaryDirectory(prefix=".posehg-", dir=beside) as folder:
+        parity = export(Path(folder, exporter.files[0]))
+        make_folder(out)
+        for name in exporter.files:
+            with atomic(out / name, overwrite=True) as temporary:
+                os.replace(Path(folder, name), temporary)
+    return parity
+
+
+# ---- parity --------------------------------------------------------------------------------------------------------
+
+BATCHES = (1, 2, 3, 5)
+"""Batch sizes to try. Some programs keep the batch size of the example they were exported with."""
+
+_PEOPLE = 8
+"""This many test crops show a person. The rest is noise, which excites features that no photo excites."""
+
+_VISIBLE = 0.1
+"""Joints with a lower score are ignored: the network does not know where they are."""
+
+_SAME_DECODING = 0.01
+"""Crop pixels allowed between the graph's own keypoints and posehg's decoding of the same heatmaps."""
+
+_REPORT = "No file was written. Please report this with your version of torch; --no-check writes the file anyway."
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The largest differences allowed. maps: relative to the highest value, or to 1. joints: in crop pixels."""
+
+    maps: float
+    joints: float
+
+
+LIMITS: dict[Precision, Limit] = {"fp32": Limit(1e-3, 0.05), "fp16": Limit(0.03, 0.25), "int8": Limit(0.5, STRIDE)}
+"""int8 is coarse: this only checks that joints are in the right cell. ``posehg eval`` measures the accuracy."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The largest differences found: maps in 0 .. 1, joints in crop pixels. counted: joints compared."""
+
+    maps: float
+    joints: float
+    counted: int
+
+
+def check_parity(checkpoint: Checkpoint, exporter: Exporter, file: Path, options: ExportOptions) -> Parity:
+    """Run an exported file and the network on the same crops, of people and of noise, in batches of several sizes.
+
+    Raises CheckFailed with the differences if they exceed LIMITS, and whatever opening or running the file raises.
+    """
+    exact = Estimator(pytorch.of(checkpoint, Run("cpu")), flip=False)
+    run = _opened(checkpoint, exporter, file, options)
+    limit, worst = LIMITS[options.precision], Parity(0, 0, 0)
+    for crops in _test_crops(checkpoint.config, options.dynamic_size):
+        maps, *decoded = run(crops)
+        found = difference(np.asarray(exact.maps(exact.ask(crops))), maps, limit)
+        if not (found.maps <= limit.maps and found.joints <= limit.joints):
+            raise CheckFailed(
+                "The exported file does not match the network: "
+                f"joints differ by up to {found.joints:.3g} px, with {limit.joints:g} allowed, "
+                f"heatmaps by up to {found.maps:.2g}, with {limit.maps:g} allowed "
+                f"({len(crops)} crops of {crops.shape[2]} x {crops.shape[1]} pixels).",
+                _REPORT,
+            )
+        if options.decoder:
+            check_decoding(maps, decoded[0], decoded[1], checkpoint.config, options.decoder)
+        worst = Parity(max(worst.maps, found.maps), max(worst.joints, found.joints), worst.counted + found.counted)
+    return worst
+
+
+def difference(exact: Maps, found: Maps, limit: Limit) -> Parity:
+    """The largest differences between two sets of heatmaps (B, J, h, w).
+
+    A joint counts only if rounding cannot explain that it moved: it is visible; its highest cell leads the next by more
+    than the two maps differ; and its peak is so sharp that the difference moves it by less than half the limit.
+    """
+    if not np.isfinite(found).all():
+        return Parity(np.inf, np.inf, 0)
+    scale = max(1.0, float(abs(exact).max()))
+    apart = abs(found - exact).max(axis=(-2, -1))  # (B, J)
+    points, scores = heatmaps.decode(exact, "subpixel")
+    others, _ = heatmaps.decode(found, "subpixel")
+    sure = (scores >= _VISIBLE) & (_lead(exact) > 2 * apart) & (_sharpness(exact) * limit.joints > 4 * STRIDE * apart)
+    distances = STRIDE * np.linalg.norm(others - points, axis=-1)
+    return Parity(float(apart.max()) / scale, float(distances[sure].max(initial=0)), int(sure.sum()))
+
+
+def _lead(maps: Maps) -> Maps:
+    """(B, J, h, w) -> (B, J): how much higher the highest cell is than the second highest."""
+    highest = np.partition(maps.reshape(*maps.shape[:2], -1), -2)
+    lead: Maps = highest[..., -1] - highest[..., -2]
+    return lead
+
+
+def _sharpness(maps: Maps) -> Maps:
+    """(B, J, h, w) -> (B, J): the curvature of each peak, as the smaller second difference of the two axes."""
+    padded = np.pad(maps, ((0, 0), (0, 0), (1, 1), (1, 1)), "edge")
+    down = 2 * maps - padded[..., :-2, 1:-1] - padded[..., 2:, 1:-1]
+    across = 2 * maps - padded[..., 1:-1, :-2] - padded[..., 1:-1, 2:]
+    flat = np.minimum(down, across).reshape(*maps.shape[:2], -1)
+    highest = maps.reshape(*maps.shape[:2], -1).argmax(-1)
+    sharpness: Maps = np.take_along_axis(flat, highest[..., None], -1)[..., 0]
+    return sharpness
+
+
+def check_decoding(maps: Maps, keypoints: Maps, scores: Maps, config: ModelConfig, decoder: Decoder) -> None:
+    """Raises CheckFailed if keypoints (B, J, 2) and scores (B, J) are not what posehg decodes from the heatmaps."""
+    cells, expected = heatmaps.decode(maps, decoder)
+    points = _cells_to_pixels(cells, config)
+    off = float(abs(keypoints - points).max()) if keypoints.shape == points.shape else np.inf
+    if not off <= _SAME_DECODING or not np.allclose(scores, expected, atol=1e-4):
+        raise CheckFailed(f"The exported file decodes its heatmaps wrongly: keypoints are {off:.3g} px off.", _REPORT)
+
+
+def _cells_to_pixels(cells: Any, config: ModelConfig) -> Any:
+    return (cells + config.offset) * STRIDE + (STRIDE - 1) / 2
+
+
+def _opened(
+    checkpoint: Checkpoint, exporter: Exporter, file: Path, options: ExportOptions
+) -> Callable[[Crops], Sequence[Any]]:
+    """The file as its users open it, as a function from crops (B, H, W, 3) to all outputs."""
+    code = exporter.code()
+    if hasattr(code, "load"):
+        program, text = code.load(file)
+        if text != config_of(checkpoint).to_json():
+            raise CheckFailed("The exported file does not contain its config.", _REPORT)
+
+        def run_program(crops: Crops) -> Sequence[Any]:
+            with torch.inference_mode():
+                outputs = program(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
+            return [output.numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+        return run_program
+    engine: Any = engines.at(file, Run("cpu"))
+    estimator = Estimator(engine, flip=False)
+
+    def run_engine(crops: Crops) -> Sequence[Any]:
+        maps = np.asarray(estimator.maps(estimator.ask(crops)))
+        return [maps, *engine.outputs(crops)[1:]] if options.decoder else [maps]
+
+    return run_engine
+
+
+# ---- crops ---------------------------------------------------------------------------------------------------------
+
+ENOUGH = 64
+"""Crops for calibration. More of them no longer change the ranges."""
+
+
+def rendered_crops(config: ModelConfig, count: int, size: tuple[int, int] | None = None) -> list[Image]:
+    """Crops (H, W, 3) of rendered people, of the network's input size or of ``size`` (rows, columns)."""
+    size = size or config.input_size
+    crops = []
+    for seed in range(count):
+        image, person = synthetic.render(seed)
+        crops.append(images.warp(image, Affine.crop(person.box.square(config.padding), size), size))
+    return crops
+
+
+def calibration_crops(folder: Path, checkpoint: Checkpoint, progress: Progress = lambda sources, *_: sources) -> list[Image]:
+    """The most prominent person in each of up to ENOUGH images of a folder, or the whole image if there is no person.
+
+    progress: wraps the images in a progress bar, given a title and their number. Raises InputError for a folder without
+    images and for an image that cannot be read.
+    """
+    sources = inputs.expand([str(folder)], recursive=True) if folder.is_dir() else []
+    sources = [source for source in sources if source.kind == "image"]
+    if not sources:
+        raise InputError(f"There are no images in {folder}.", "Give --calibration a folder with photos of people.")
+    chosen = np.linspace(0, len(sources) - 1, min(len(sources), ENOUGH)).astype(int)
+    estimator, crops = Estimator(pytorch.of(checkpoint)), []
+    for source in progress([sources[index] for index in chosen], "Looking at people", len(chosen)):
+        [frame] = inputs.frames(source)
+        height, width = frame.image.shape[:2]
+        poses = find(estimator, frame.image)
+        box, rotation = (poses[0].box, poses[0].rotation) if poses else (Box(0, 0, width, height).square(), 0.0)
+        crops.append(estimator.crops([View(frame.image, box, rotation)])[0])
+    return crops
+
+
+def _test_crops(config: ModelConfig, dynamic_size: bool) -> Iterator[Crops]:
+    """Batches of crops of the network's input size and, for a graph of any size, of another one."""
+    rows, columns = config.input_size
+    sizes = [(rows, columns)]
+    if dynamic_size:
+        sizes.append((rows + config.network.multiple, columns + 2 * config.network.multiple))
+    for size in sizes:
+        noise = np.random.default_rng(7).integers(0, 256, (sum(BATCHES) - _PEOPLE, *size, 3), dtype=np.uint8)
+        crops = np.stack([*rendered_crops(config, _PEOPLE, size), *noise])
+        yield from np.split(crops, np.cumsum(BATCHES)[:-1])
