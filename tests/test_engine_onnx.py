@@ -10,8 +10,7 @@ import pytest
 
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable, UsageError
-from posehg.exporters import EXPORTERS
-from posehg.exporters import ExportOptions
+from posehg.exporters import EXPORTERS, ExportOptions
 from posehg.hub import onnx_file
 from posehg.inference import engines
 from posehg.inference.engines import Run

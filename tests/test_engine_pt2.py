@@ -15,8 +15,8 @@ import torch
 
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable
-from posehg.exporters import pt2 as exporter
 from posehg.exporters import ExportOptions
+from posehg.exporters import pt2 as exporter
 from posehg.inference import engines
 from posehg.inference.engines import Run, archives, pt2
 from posehg.inference.engines.pytorch import short_version

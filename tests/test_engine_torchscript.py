@@ -16,8 +16,8 @@ import torch
 
 from posehg.config import KEY
 from posehg.errors import DeviceError
-from posehg.exporters import torchscript as exporter
 from posehg.exporters import ExportOptions
+from posehg.exporters import torchscript as exporter
 from posehg.exporters.common import config_of
 from posehg.inference import engines
 from posehg.inference.engines import Run, archives, torchscript

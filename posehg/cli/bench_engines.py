@@ -64,8 +64,7 @@ def _rival(place: Path, run: Run, on_cpu: bool) -> Iterator[Engine]:
 
 
 def _exported(checkpoint: Checkpoint, run: Run, folder: Path) -> Iterator[Engine]:
-    from posehg.exporters import EXPORTERS, writing
-    from posehg.exporters.form import Form
+    from posehg.exporters import EXPORTERS, ExportOptions, common
     from posehg.inference import engines
 
     for format, program in _OTHERS.items():
@@ -75,7 +74,7 @@ def _exported(checkpoint: Checkpoint, run: Run, folder: Path) -> Iterator[Engine
         terminal.note(f"Exporting for {program}")
         exporter = EXPORTERS[format]
         out = folder / f"{format}{exporter.suffix}"
-        writing.write(checkpoint, exporter, out, Form())
+        common.write(checkpoint, exporter, out, ExportOptions())
         yield engines.at(out, run)
 
 

@@ -191,4 +191,3 @@ def _check_target(exporter: Exporter, out: Path | None, cache: bool, push: str |
     elif not out.is_dir() and out.suffix.lower() in _FILE_SUFFIXES:
         hint = f"Give --out {out.with_suffix('')}, or another --format."
         raise UsageError(f"{out} looks like a file, and {exporter.name} is a folder.", hint)
-

@@ -103,7 +103,7 @@ def graph_of(checkpoint: Checkpoint, options: ExportOptions) -> Graph:
             for name, child in module.named_children():
                 if isinstance(child, nn.Conv2d):
                     setattr(module, name, _HalfStored(child))
-    return graph  # type: ignore[no-any-return]
+    return graph
 
 
 def config_of(checkpoint: Checkpoint) -> ModelConfig:
@@ -352,7 +352,9 @@ def rendered_crops(config: ModelConfig, count: int, size: tuple[int, int] | None
     return crops
 
 
-def calibration_crops(folder: Path, checkpoint: Checkpoint, progress: Progress = lambda sources, *_: sources) -> list[Image]:
+def calibration_crops(
+    folder: Path, checkpoint: Checkpoint, progress: Progress = lambda sources, *_: sources
+) -> list[Image]:
     """The most prominent person in each of up to ENOUGH images of a folder, or the whole image if there is no person.
 
     progress: wraps the images in a progress bar, given a title and their number. Raises InputError for a folder without

@@ -88,7 +88,7 @@ def quantize(model: Any, crops: Sequence[Image]) -> Any:
     """
     onnx, library = import_module("onnx"), import_module("onnxruntime.quantization")
 
-    class Reader(library.CalibrationDataReader):  # type: ignore[name-defined, misc]
+    class Reader(library.CalibrationDataReader):  # type: ignore[name-defined]
         coming: Iterator[Image] = iter(crops)
 
         def get_next(self) -> dict[str, Any] | None:

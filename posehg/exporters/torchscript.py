@@ -47,6 +47,7 @@ def _follow_the_device(graph: Any) -> None:
 def load(file: Path) -> tuple[Any, str]:
     """The program in a file and its config as JSON. Only for files of your own: TorchScript runs what is in them."""
     texts = {KEY: ""}
-    program = torch.jit.load(file, _extra_files=texts)
+    with suppress_output():
+        program = torch.jit.load(file, _extra_files=texts)
     text: Any = texts[KEY]
     return program, text.decode() if isinstance(text, bytes) else text

@@ -429,8 +429,8 @@ def test_a_licence_known_by_a_short_name_goes_with_the_model(posehg: Posehg, ali
 
 
 def test_where_it_goes_must_be_said(posehg: Posehg, model: Path) -> None:
-    posehg("export", model).assert_failed(2, "Nothing says where the model is to go.")
-    posehg("export", model, "--out", "x", "--private").assert_failed(2, "--private belongs to --push.")
+    posehg("export", model).assert_failed(2, "nothing to write")
+    posehg("export", model, "--out", "x", "--private").assert_failed(2, "--private")
 
 
 def test_without_a_subcommand_the_help_is_shown(posehg: Posehg) -> None:
