@@ -10,10 +10,9 @@ from pathlib import Path
 
 from posehg import images
 from posehg.errors import UsageError
-from posehg.io import Source
+from posehg.io import Source, video_writer
 from posehg.io.writers import COLLECTORS, SAVES, WRITERS, Collect, heatmaps
 from posehg.io.writers import files_of as files_named
-from posehg.io.writers import video as films
 from posehg.io.writers.plan import Files, OneFile, Plan, in_folder
 
 STDOUT = "-"
@@ -62,7 +61,7 @@ def planned(
             raise UsageError(f"{videos[0].name} has too many frames to be shown here: nothing says where to.", hint)
         return Plan()
     suffix = out.suffix.lower()
-    known = suffix in WRITERS or suffix in COLLECTORS or suffix in films.SUFFIXES
+    known = suffix in WRITERS or suffix in COLLECTORS or suffix in video_writer.SUFFIXES
     if out.is_dir() or (not known and (kinds or not suffix or len(sources) > 1)):
         if out.is_file():
             raise UsageError(f"--out {out} is a file, and a folder is needed.", "Name a folder.")
@@ -93,14 +92,18 @@ def _one_file(out: Path, suffix: str, sources: Sequence[Source], only_heatmaps: 
     if several:
         hint = f"Name a folder, or a file for the joints of all: {', '.join(COLLECTORS)}."
         raise UsageError(f"--out {out} is one file for {len(sources)} {named(sources)}.", hint)
-    if is_video and suffix in films.SUFFIXES:
+    if is_video and suffix in video_writer.SUFFIXES:
         return Plan(film=out)
     if is_video:
-        known = ", ".join((*films.SUFFIXES, *COLLECTORS))
+        known = ", ".join((*video_writer.SUFFIXES, *COLLECTORS))
         raise UsageError(f"--out {out}: a video does not become that.", f"Known: {known}; or the name of a folder.")
     if suffix not in WRITERS:
         known = f"Known: {', '.join(dict.fromkeys((*WRITERS, *COLLECTORS)))}; or the name of a folder that exists."
-        what = "a photo does not become a video" if suffix in films.SUFFIXES else "the suffix must say what is written"
+        what = (
+            "a photo does not become a video"
+            if suffix in video_writer.SUFFIXES
+            else "the suffix must say what is written"
+        )
         raise UsageError(f"--out {out}: {what}.", known)
     kind, write = ("heatmaps", heatmaps.write) if only_heatmaps else ("image", WRITERS[suffix])
     return Plan(one=OneFile(kind, write, out))

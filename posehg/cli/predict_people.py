@@ -45,7 +45,7 @@ class Who:
     def _how(self, source: Source, frame: Frame) -> How:
         boxes: list[Box] | None = None
         if self.boxes:
-            boxes = list(self.boxes.of(source, frame.frame))
+            boxes = list(self.boxes.of(source, frame.index))
         elif self.detector:
             boxes = self.detector(frame.image)
         return self.how if boxes is None else replace(self.how, boxes=boxes)

@@ -46,7 +46,7 @@ class PredictProgress:
         self._bar.stop()
 
     def frame(self, source: Source, frame: Frame) -> None:
-        if frame.frame is None:
+        if frame.index is None:
             return
         if self._name != source.name:
             self._name = source.name
@@ -60,10 +60,9 @@ class PredictProgress:
         self._bar.advance(self._all)
 
     def _frames(self, frame: Frame) -> int | None:
-        clip = frame.clip
-        if clip is None or not clip.fps or not clip.duration:
+        if not frame.fps or not frame.duration:
             return None
-        return max(1, round(clip.fps * (min(clip.duration, self._stop) - (frame.time or 0.0))))
+        return max(1, round(frame.fps * (min(frame.duration, self._stop) - (frame.time or 0.0))))
 
 
 class _Count(ProgressColumn):

@@ -21,12 +21,14 @@ from posehg.inference import detector as detectors
 from posehg.inference.finding import How
 from posehg.inference.tracking import Following
 from posehg.io import Source, boxes, expand
-from posehg.io.source import Span
 from posehg.io.writers import Look
 from posehg.io.writers.plan import Plan
 
 _FEW = 20
 """So many inputs have a line each on stderr; of more the run is told as a whole."""
+
+
+Span = tuple[float, float]
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ from posehg.cli import terminal
 from posehg.cli.predict_files import files_of, moving
 from posehg.errors import InputError
 from posehg.files import check_folder, is_full, make_folder
-from posehg.io import Frame, Source
-from posehg.io.reading import too_large
+from posehg.io import Frame, Source, video_writer
+from posehg.io.sources import too_large
 from posehg.io.writers import Add, Found, Look, Result, image, is_done
 from posehg.io.writers import files_of as files_named
 from posehg.io.writers import json as records
-from posehg.io.writers import video as films
 from posehg.io.writers.plan import Files, Plan
 from posehg.io.writers.table import joints_table
 
@@ -211,20 +210,19 @@ class _Video:
     def __init__(self, source: Source, files: Files, frame: Frame, shown: Shown) -> None:
         self.anybody, self.frames = False, 0
         self.adds: list[Add] = []
-        self.film: films.AddFrame | None = None
+        self.film: video_writer.AddFrame | None = None
         kept = shown.skip_existing
         streams = tuple((path, collect) for path, collect in files.streams if not (kept and path.exists()))
         film = None if kept and files.film and files.film.exists() else files.film
         self.files = Files(files.pictures, streams, film)
-        clip = frame.clip
         with ExitStack() as stack:
             for path in self.files.whole:
                 make_folder(path.parent)
             for path, collect in streams:
                 self.adds.append(stack.enter_context(collect(path, shown.overwrite)))
             if film:
-                rate = clip.fps if clip and clip.fps else _RATE
-                self.film = stack.enter_context(films.film(film, rate, shown.overwrite, _sound_of(source)))
+                video = video_writer.create(film, frame.fps or _RATE, shown.overwrite, _sound_of(source))
+                self.film = stack.enter_context(video)
             self.stack = stack.pop_all()
 
     def add(self, result: Result) -> None:
@@ -242,6 +240,5 @@ def _sound_of(source: Source) -> Path | None:
         return None
     if Path(source.name).is_file():
         return Path(source.name)
-    if films.keeps_sound():
-        terminal.note(f"{source.name}: the sound is left out. Download the video to keep it.")
+    terminal.note(f"{source.name}: the sound is left out. Download the video to keep it.")
     return None

@@ -24,7 +24,7 @@ from posehg.errors import InputError
 from posehg.inference.estimator import Estimator
 from posehg.inference.finding import heatmaps_of
 from posehg.io import Frame, Source
-from posehg.io.reading import too_large
+from posehg.io.sources import too_large
 from posehg.io.writers import Found, Result, heatmaps
 from posehg.io.writers.behind import behind
 from posehg.io.writers.plan import Plan
@@ -142,7 +142,7 @@ def _answered(
     nothing = _nothing(request, estimator, source)
     if isinstance(frame, InputError):
         return partial(results.failed, source, nothing, frame)
-    empty = replace(nothing, frame=frame.frame, time=frame.time)
+    empty = replace(nothing, frame=frame.index, time=frame.time)
     try:
         poses = find(frame)
         maps = heatmaps_of(estimator, frame.image, poses) if request.plan.draws_heatmaps else ()

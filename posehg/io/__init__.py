@@ -1,23 +1,24 @@
-"""What is given to be looked at: arguments become sources, sources become frames.
-
-    an argument            its sources
-    a picture, a video     that file; one that exists under a name wins over all that the name may mean below
-    a folder               its pictures and videos, ``recursive`` those of the folders in it too
-    "*.jpg", "**/a?.png"   the pictures and videos that match
-    @list.txt, @-          what the lines of a list name, from the list's own folder on
-    https://..             a picture, or a video if the address ends like one
-    -                      a picture on standard input
-    webcam, webcam:1       a camera
-
-Nothing is opened before its turn, and whatever is wrong with one source is an InputError of that one.
-"""
+"""Reading inputs (images, videos, cameras, bounding boxes) and writing results."""
 
 from __future__ import annotations
 
-from posehg.io.arguments import expand
+from collections.abc import Iterable, Iterator
+
+from posehg.errors import InputError
 from posehg.io.prefetch import ahead
-from posehg.io.reading import each, frames
-from posehg.io.source import Clip, Frame, Source
+from posehg.io.sources import Frame, Source, expand, frames
 from posehg.io.video import CutShort
 
-__all__ = ["Clip", "CutShort", "Frame", "Source", "ahead", "each", "expand", "frames"]
+__all__ = ["CutShort", "Frame", "Source", "ahead", "each", "expand", "frames"]
+
+
+def each(
+    sources: Iterable[Source], span: tuple[float, float] = (0.0, float("inf"))
+) -> Iterator[tuple[Source, Frame | InputError]]:
+    """The frames of all sources, one after the other; the error instead where one cannot be read."""
+    for source in sources:
+        try:
+            for frame in frames(source, *span):
+                yield source, frame
+        except InputError as error:
+            yield source, error

@@ -14,8 +14,7 @@ import pytest
 from posehg import io as inputs
 from posehg.io import Frame
 from posehg.io import video as video_inputs
-from posehg.io.source import Clip
-from posehg.io.writers import video
+from posehg.io import video_writer as video
 from tests import stubs
 from tests.journeys.conftest import Posehg
 from tests.journeys.test_predict import records
@@ -25,7 +24,7 @@ FRAMES, RATE = 13, 10
 
 def film(path: Path, lefts: list[int]) -> Path:
     """A white square, 100 pixels wide, that walks."""
-    with video.film(path, RATE) as add:
+    with video.create(path, RATE) as add:
         for left in lefts:
             add(stubs.square_photo(left, 60, 100), None)
     return path
@@ -61,7 +60,7 @@ def test_who_stands_in_a_box_of_the_first_frame_is_followed(posehg: Posehg, squa
 
 def test_who_fills_each_frame_has_one_number(posehg: Posehg, square: Path, tmp_path: Path) -> None:
     still = tmp_path / "still.mp4"
-    with video.film(still, RATE) as add:
+    with video.create(still, RATE) as add:
         for frame in range(7):
             add(stubs.square_photo(55 + frame % 3, 15, 210), None)
     run = posehg("predict", still, "--model", square, "--json", "--whole")
@@ -162,7 +161,7 @@ def test_a_video_without_frames_leaves_no_file(posehg: Posehg, square: Path, wal
 
 def test_nobody_in_a_video_is_said_once(posehg: Posehg, square: Path, tmp_path: Path) -> None:
     path = tmp_path / "empty.mp4"
-    with video.film(path, RATE) as add:
+    with video.create(path, RATE) as add:
         for _ in range(3):
             add(np.zeros((60, 80, 3), dtype=np.uint8), None)
     run = posehg("predict", path, "--model", square, "--json", "--fail-if-empty")
@@ -256,7 +255,7 @@ def test_ctrl_c_ends_a_camera_and_finishes_its_film(
         while True:
             if frame == 7:
                 os.kill(os.getpid(), signal.SIGINT)
-            yield Frame(stubs.square_photo(100, 60, 100), frame, frame / RATE, Clip(RATE, None))
+            yield Frame(stubs.square_photo(100, 60, 100), frame, frame / RATE, RATE, None)
             frame += 1
 
     monkeypatch.setattr(video_inputs, "camera", camera)

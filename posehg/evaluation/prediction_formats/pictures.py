@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from posehg.datasets.dataset import Dataset
 from posehg.errors import UsageError
-from posehg.io.naming import coco_number
+from posehg.io.sources import coco_number
 
 
 def by_id(data: Dataset, ids: AbstractSet[str]) -> Mapping[str, Path]:

@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
-from posehg.io.naming import coco_number
+from posehg.io.sources import coco_number
 from posehg.io.writers import growing
 from posehg.io.writers.growing import Add
 from posehg.io.writers.json import line, pixels, score

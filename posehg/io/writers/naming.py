@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-from posehg.io.naming import coco_number
+from posehg.io.sources import coco_number
 
 MAX_BYTES = 255 - 40
 """Of a name. Disks take 255; a frame's number and a kind's ending follow."""

@@ -15,7 +15,7 @@ import pytest
 
 from posehg import images
 from posehg.errors import InputError
-from posehg.io import CutShort, Frame, download, each, expand, frames, reading
+from posehg.io import CutShort, Frame, content, each, expand, frames, sources
 from tests import video_files
 
 
@@ -183,16 +183,16 @@ def test_a_picture_that_is_cut_short_is_not_taken_for_whole(server: Server, png:
 def test_a_picture_that_exceeds_the_limit_without_saying_so_is_refused(
     server: Server, png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "MAX_PICTURE", len(png) - 1)
+    monkeypatch.setattr(sources, "MAX_IMAGE", len(png) - 1)
     assert "is larger than" in reason(server.put("/a.png", Answer(png, length=None)))
-    monkeypatch.setattr(reading, "MAX_PICTURE", len(png))
+    monkeypatch.setattr(sources, "MAX_IMAGE", len(png))
     read(server.put("/a.png", Answer(png, length=None)))
 
 
 def test_a_server_that_falls_silent_is_not_waited_for_for_ever(
     server: Server, png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "PATIENCE", 0.2)
+    monkeypatch.setattr(content, "TIMEOUT", 0.2)
     begin = time.monotonic()
     assert "silent for 0.2 seconds" in reason(server.put("/a.png", Answer(png, pause=2)))
     assert time.monotonic() - begin < 1.5
@@ -234,7 +234,7 @@ def test_a_server_that_does_not_speak_https_is_said(server: Server) -> None:
 def test_a_video_is_fetched_whole_and_cleared_away(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: float
 ) -> None:
-    monkeypatch.setattr(download.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sources.tempfile, "tempdir", str(tmp_path))
     content = video_files.write(tmp_path / "a.avi", count=35).read_bytes()
     before = set(tmp_path.iterdir())
     address = server.put("/a.avi", Answer(content[: int(part * len(content))]))
@@ -253,7 +253,7 @@ def test_a_video_is_fetched_whole_and_cleared_away(
 def test_a_video_whose_reader_stops_early_is_cleared_away(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sources.tempfile, "tempdir", str(tmp_path))
     address = server.put("/a.avi", Answer(video_files.write(tmp_path / "a.avi", count=5).read_bytes()))
     before = set(tmp_path.iterdir())
     (source,) = expand([address])
@@ -270,5 +270,5 @@ def test_a_video_that_does_not_fit_on_the_disk_is_an_input_error(
     def full(*arguments: object, **options: object) -> Callable[..., object]:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(download, "open", full, raising=False)
+    monkeypatch.setattr(content, "open", full, raising=False)
     assert "No space left on device" in reason(server.put("/a.avi", Answer(b"anything")))

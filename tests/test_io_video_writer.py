@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from posehg.errors import InputError, UsageError
 from posehg.images import Image
-from posehg.io.writers import video
+from posehg.io import video_writer as video
 from tests.results import small_disk
 
 SIZE = (46, 62)
@@ -43,7 +43,7 @@ def shade(number: int, size: tuple[int, int] = SIZE) -> Image:
 
 
 def write(path: Path, count: int = 7, rate: float = 7, size: tuple[int, int] = SIZE) -> None:
-    with video.film(path, rate) as add:
+    with video.create(path, rate) as add:
         for number in range(count):
             add(shade(number, size), number / rate)
 
@@ -97,7 +97,7 @@ def test_a_frame_is_made_larger_by_its_own_border(rows: int, columns: int) -> No
 
 
 def test_a_frame_of_another_size_is_fitted_into_the_first(tmp_path: Path, library: str) -> None:
-    with video.film(tmp_path / "a.mp4", 7) as add:
+    with video.create(tmp_path / "a.mp4", 7) as add:
         for size in ((40, 80), (80, 40), (200, 400)):
             add(np.full((*size, 3), 200, dtype=np.uint8), None)
     read = frames(tmp_path / "a.mp4")
@@ -113,7 +113,7 @@ def test_a_film_that_is_stopped_leaves_nothing(
     tmp_path: Path, library: str, suffix: str, stop: BaseException | type[BaseException]
 ) -> None:
     def run() -> None:
-        with video.film(tmp_path / f"a{suffix}", 7) as add:
+        with video.create(tmp_path / f"a{suffix}", 7) as add:
             add(shade(1), 0)
             assert not (tmp_path / f"a{suffix}").exists()
             raise stop
@@ -127,7 +127,7 @@ def test_a_film_that_is_stopped_leaves_nothing(
 def test_a_film_without_frames_is_no_film(tmp_path: Path, library: str) -> None:
     with (
         pytest.raises(InputError, match=r"a\.mp4 is not written: there was no frame"),
-        video.film(tmp_path / "a.mp4", 7),
+        video.create(tmp_path / "a.mp4", 7),
     ):
         pass
     assert not list(tmp_path.iterdir())
@@ -138,20 +138,20 @@ def test_what_is_there_is_replaced_only_where_that_is_allowed(tmp_path: Path, li
     with pytest.raises(UsageError, match="exists already"):
         write(tmp_path / "a.mp4")
     assert (tmp_path / "a.mp4").read_text() == "mine"
-    with video.film(tmp_path / "a.mp4", 7, overwrite=True) as add:
+    with video.create(tmp_path / "a.mp4", 7, overwrite=True) as add:
         add(shade(1), None)
     assert len(frames(tmp_path / "a.mp4")) == 1
 
 
 @pytest.mark.parametrize("rate", [0, -25, float("nan"), float("inf"), 90_000])
 def test_a_rate_that_is_none_is_told(tmp_path: Path, rate: float) -> None:
-    with pytest.raises(InputError, match="are no rate of a video"), video.film(tmp_path / "a.mp4", rate):
+    with pytest.raises(InputError, match="are no rate of a video"), video.create(tmp_path / "a.mp4", rate):
         pytest.fail("the work has begun")
 
 
 @pytest.mark.parametrize("name", ["a.avi", "a", "a.mp4.txt"])
 def test_other_kinds_of_video_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=r"\.mp4 or \.webm"), video.film(tmp_path / name, 7):
+    with pytest.raises(UsageError, match=r"\.mp4 or \.webm"), video.create(tmp_path / name, 7):
         pytest.fail("the work has begun")
 
 
@@ -183,7 +183,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, library: str, su
     noise = np.random.default_rng(1).integers(0, 256, (5, 200, 200, 3), dtype=np.uint8)
 
     def run() -> None:
-        with video.film(tmp_path / f"a{suffix}", 7) as add:
+        with video.create(tmp_path / f"a{suffix}", 7) as add:
             for number in range(60):
                 add(noise[number % 5], number / 7)
 
@@ -212,7 +212,7 @@ def test_videos_are_of_the_kinds_that_play_everywhere(tmp_path: Path, av: Any) -
 @suffixes
 def test_each_frame_has_its_own_time(tmp_path: Path, av: Any, suffix: str) -> None:
     times = [2.0, 2.1, 2.5, 2.5, 2.4, 3.7]  # two that do not grow
-    with video.film(tmp_path / f"a{suffix}", 10) as add:
+    with video.create(tmp_path / f"a{suffix}", 10) as add:
         for number, time in enumerate(times):
             add(shade(number), time)
     read = [frame.time for frame in av.open(str(tmp_path / f"a{suffix}")).decode(video=0)]
@@ -221,7 +221,7 @@ def test_each_frame_has_its_own_time(tmp_path: Path, av: Any, suffix: str) -> No
 
 
 def test_frames_without_times_follow_the_rate(tmp_path: Path, av: Any) -> None:
-    with video.film(tmp_path / "a.mp4", 8) as add:
+    with video.create(tmp_path / "a.mp4", 8) as add:
         for number in range(5):
             add(shade(number), None)
     read = [frame.time for frame in av.open(str(tmp_path / "a.mp4")).decode(video=0)]
@@ -279,7 +279,7 @@ def test_the_sound_stays_with_the_pictures(
 ) -> None:
     name, picture = SOUNDS[codec]
     source = with_sound(av, tmp_path / name, codec, picture, delay)
-    with video.film(tmp_path / f"out{suffix}", 25, sound_of=source) as add:
+    with video.create(tmp_path / f"out{suffix}", 25, sound_of=source) as add:
         for number in range(40):
             add(shade(number % 5), first + number / 25)
     container = av.open(str(tmp_path / f"out{suffix}"))
@@ -292,7 +292,7 @@ def test_sound_of_another_part_is_left_out(tmp_path: Path, av: Any) -> None:
     source = with_sound(av, tmp_path / "a.mp4", "aac", "libx264")
     for first in (0.0, 1.8):
         path = tmp_path / f"out{first}.mp4"
-        with video.film(path, 25, sound_of=source) as add:
+        with video.create(path, 25, sound_of=source) as add:
             for number in range(20):
                 add(shade(number % 5), first + number / 25)
         assert np.isnan(beep(av, path))
@@ -300,7 +300,7 @@ def test_sound_of_another_part_is_left_out(tmp_path: Path, av: Any) -> None:
 
 def test_sound_that_fits_is_copied_as_it_is(tmp_path: Path, av: Any) -> None:
     source = with_sound(av, tmp_path / "a.mp4", "aac", "libx264")
-    with video.film(tmp_path / "out.mp4", 25, sound_of=source) as add:
+    with video.create(tmp_path / "out.mp4", 25, sound_of=source) as add:
         for number in range(75):
             add(shade(number % 5), number / 25)
     before, after = (
@@ -322,7 +322,7 @@ def test_a_source_without_sound_does_not_stop_the_film(tmp_path: Path, av: Any, 
     elif kind == "cut":
         with_sound(av, source, "aac", "libx264")
         source.write_bytes(source.read_bytes()[:6000])
-    with video.film(tmp_path / "out.mp4", 7, sound_of=source) as add:
+    with video.create(tmp_path / "out.mp4", 7, sound_of=source) as add:
         for number in range(7):
             add(shade(number), number / 7)
     assert len(frames(tmp_path / "out.mp4")) == 7
@@ -333,6 +333,6 @@ def test_without_pyav_there_is_a_film_without_sound(tmp_path: Path, av: Any, mon
     assert video.keeps_sound()
     monkeypatch.setattr(video, "find_spec", lambda name: None)
     assert not video.keeps_sound()
-    with video.film(tmp_path / "out.mp4", 7, sound_of=source) as add:
+    with video.create(tmp_path / "out.mp4", 7, sound_of=source) as add:
         add(shade(1), 0)
     assert not av.open(str(tmp_path / "out.mp4")).streams.audio

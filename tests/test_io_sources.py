@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posehg.errors import InputError
-from posehg.io import Source, expand, folders, naming, stream
+from posehg.io import Source, content, expand, sources
 
 
 @pytest.fixture(autouse=True)
@@ -209,12 +209,12 @@ NAMES = st.text(st.sampled_from("aAbß01²٣ .-_"), min_size=1, max_size=8)
 def test_the_natural_order_is_one_order_whatever_the_names(found: list[str]) -> None:
     shuffled = list(found)
     random.Random(7).shuffle(shuffled)
-    assert sorted(found, key=folders.natural) == sorted(shuffled, key=folders.natural)
+    assert sorted(found, key=sources.natural_key) == sorted(shuffled, key=folders.natural)
 
 
 @given(st.lists(st.integers(0, 10**12), unique=True, min_size=2))
 def test_numbers_in_names_are_in_the_order_of_numbers(numbers: list[int]) -> None:
-    ordered = sorted((f"img{number}.jpg" for number in numbers), key=folders.natural)
+    ordered = sorted((f"img{number}.jpg" for number in numbers), key=sources.natural_key)
     assert ordered == [f"img{number}.jpg" for number in sorted(numbers)]
 
 
@@ -282,7 +282,7 @@ def test_patterns_match_as_those_of_the_standard_library(
     top = tmp_path_factory.mktemp("tree")
     plant(top, tree)
     reference = {path for path in glob.glob(f"{top}/{pattern}", recursive=True) if os.path.isfile(path)}
-    assert set(folders.matches(f"{top}/{pattern}")) == reference
+    assert set(sources._matches("", Path(f"{top}/{pattern}").parts)) == reference
 
 
 # ---- lists ---------------------------------------------------------------------------------------------------------
@@ -329,7 +329,7 @@ def test_a_list_and_an_argument_may_name_the_same_file() -> None:
 
 
 def test_a_list_on_standard_input_begins_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "standard_input", lambda limit: b"a.jpg\nd/b.jpg\n")
+    monkeypatch.setattr(content, "read_standard_input", lambda limit: b"a.jpg\nd/b.jpg\n")
     assert names("@-") == ["a.jpg", "d/b.jpg"]
 
 
@@ -495,7 +495,7 @@ def check_relatives(sources: Iterable[Source]) -> None:
 
 def test_a_hundred_names_that_meet_are_told_apart() -> None:
     taken: set[str] = set()
-    assert len({naming.take(Path("a.jpg"), taken) for _ in range(100)}) == 100
+    assert len({sources._untaken(Path("a.jpg"), taken) for _ in range(100)}) == 100
 
 
 # ---- many ----------------------------------------------------------------------------------------------------------

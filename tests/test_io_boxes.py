@@ -17,7 +17,7 @@ from posehg.errors import InputError
 from posehg.geometry import Box
 from posehg.io import boxes
 from posehg.io.boxes import BoxFile
-from posehg.io.source import Source, kind_of
+from posehg.io.sources import Source, kind_of
 from posehg.io.writers import coco, csv
 from posehg.io.writers import json as records
 from tests import results

@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 
 from posehg import images
 from posehg.errors import InputError
-from posehg.io import Frame, Source, each, expand, frames, reading, stream
+from posehg.io import Frame, Source, content, each, expand, frames, sources
 
 ROOT = Path(__file__).parent.parent
 
@@ -140,8 +140,8 @@ def test_what_is_no_picture_on_standard_input_is_an_input_error(
 
 
 def test_more_than_the_limit_on_standard_input_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MAX_PICTURE", 2 << 20)
-    monkeypatch.setattr(stream, "_CHUNK", 4096)
+    monkeypatch.setattr(sources, "MAX_IMAGE", 2 << 20)
+    monkeypatch.setattr(content, "CHUNK", 4096)
     with standard_input(monkeypatch, bytes((2 << 20) + 1)):
         assert reason("-") == "Standard input is larger than 2 MiB."
 
@@ -178,7 +178,7 @@ def test_a_named_pipe_is_read_once_through(tmp_path: Path) -> None:
 
 
 def test_a_device_without_end_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MAX_PICTURE", 3 << 20)
+    monkeypatch.setattr(sources, "MAX_IMAGE", 3 << 20)
     assert reason("/dev/zero") == "/dev/zero is larger than 3 MiB."
 
 
