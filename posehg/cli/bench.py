@@ -1,118 +1,418 @@
-"""posehg bench: how fast this machine predicts, and what holds it up; with --train, how fast it trains."""
+"""posehg bench: where the time goes in prediction or, with --train, in training, and what this machine would allow."""
 
 from __future__ import annotations
 
+import itertools
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from posehg.cli import bench_predict, options, terminal
-from posehg.cli.bench_figures import check_seconds
-from posehg.cli.bench_train import bench_train
+from posehg.cli import options, terminal
+from posehg.cli.config_options import given_names, takes
 from posehg.cli.help import Command
 from posehg.errors import UsageError
+from posehg.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    Context = Any
-    """typer's, whose name in the library that it is from is not typer's to give."""
+    from posehg.checkpoints import Checkpoint
+    from posehg.datasets import Dataset
+    from posehg.images import Image
+    from posehg.inference.engines import Run
+    from posehg.inference.estimator import Estimator, View
 
-_TRAIN = "--train"
+ROUNDS = 5
+"""Alternatives are measured in turn, this many times, so that whatever disturbs the machine affects all of them."""
+
+BACKWARD = 2
+"""FLOP of a backward pass, in forward passes: one for the gradients of the inputs, one for those of the weights."""
+
+Record = dict[str, dict[str, Any]]
+"""What was measured: sections by title. A section has a value for each name, or for each name a value per column."""
+
+Seconds = Annotated[float, typer.Option(help="Duration of each measurement.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of tables.")]
 
 
 class Bench(Command):
-    """``posehg bench`` or, where --train is given, a command of its own, as the two have few options in common."""
+    """``posehg bench``. With --train it is another command, because the options are those of ``posehg train``."""
 
-    def make_context(self, info_name: str | None, args: list[str], parent: Context = None, **extra: Any) -> Context:
-        if _TRAIN not in args:
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        if "--train" not in args:
             return super().make_context(info_name, args, parent, **extra)
-        rest = [arg for arg in args if arg != _TRAIN]
-        return _training().make_context(f"{info_name} {_TRAIN}", rest, parent, **extra)
-
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
-        _refuse(ctx, args, _names(_training()) - _names(self), f"means something with {_TRAIN} only.")
-        return super().parse_args(ctx, args)
+        app = typer.Typer(add_completion=False)
+        app.command(cls=Command)(bench_train)
+        rest = [arg for arg in args if arg != "--train"]
+        return typer.main.get_command(app).make_context(f"{info_name} --train", rest, parent, **extra)
 
 
-class _Training(Command):
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
-        _refuse(ctx, args, _names(_prediction()) - _names(self), f"means nothing with {_TRAIN}.")
-        return super().parse_args(ctx, args)
-
-
-def _refuse(ctx: Context, args: list[str], names: set[str], why: str) -> None:
-    for arg in args:
-        name = arg.partition("=")[0]
-        if name in names:
-            ctx.fail(f"{name} {why}")
-
-
-def _names(command: Command) -> set[str]:
-    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
-
-
-def _training() -> Command:
-    return _command(bench_train, _Training)
-
-
-def _prediction() -> Command:
-    return _command(bench, Bench)
-
-
-def _command(function: Any, kind: type[Command]) -> Command:
-    alone = typer.Typer(add_completion=False)
-    alone.command(cls=kind)(function)
-    command = typer.main.get_command(alone)
-    assert isinstance(command, Command)
-    return command
+# ---- prediction ----------------------------------------------------------------------------------------------------
 
 
 def bench(
-    photo: Annotated[
-        Path | None, typer.Argument(metavar="PHOTO", help="A picture of the kind that counts; else one is rendered.")
-    ] = None,
-    train: Annotated[bool, typer.Option(_TRAIN, help="Measure training instead: see bench --train --help")] = False,
-    seconds: Annotated[float, typer.Option(help="How long each measurement lasts.")] = 3.0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Markdown that names the machine.")] = False,
-    compare: Annotated[
-        bool, typer.Option("--engines/--no-engines", help="Compare the engines that are installed, too.")
-    ] = True,
+    image: Annotated[Path | None, typer.Argument(metavar="IMAGE", help="Default: a rendered image.")] = None,
+    train: Annotated[bool, typer.Option("--train", help="Measure training: see posehg bench --train --help.")] = False,
+    seconds: Seconds = 3.0,
+    as_json: Json = False,
+    as_markdown: Markdown = False,
+    compare: Annotated[bool, typer.Option("--engines/--no-engines", help="Compare the installed engines.")] = True,
     model: options.Model = "bundled",
     offline: options.Offline = False,
     flip: options.Flip = True,
     decoder: options.Decoder = "subpixel",
     device: options.Device = "auto",
     precision: options.Precision = "fp32",
-    batch: Annotated[
-        int, typer.Option(min=0, help="Crops in one call of the network (0: as predict).", rich_help_panel="Run")
-    ] = 0,
+    batch: Annotated[int, typer.Option(min=0, help="Crops per call when engines are compared (0: automatic).")] = 0,
     threads: options.Threads = 0,
 ) -> None:
-    """Measure how long posehg predict takes, part by part, and what this machine would allow.
+    """Measure how long each step of a prediction takes, how fast each engine is, and what this machine would allow.
 
-    The parts are those of one crop of one picture. The searches look at many crops of it, and say how many. The folder
-    tells whether predict waits for its network alone, as it should. The limit is a network that consists of matrix
-    products only, at the rate that they reach here. At last the network is measured in each program that is installed
-    and can run it (torch, onnxruntime, OpenVINO), beside torch as ports of the paper's code use it. Writes nothing.
+        posehg bench
+        posehg bench photo.jpg --threads 2 --markdown
+        posehg bench --train --dataset synthetic --stacks 2
+
+    The steps are those of one crop that shows a whole image. The limit is a network that consists of matrix products
+    only, at the rate that they reach here. The engines run the same network side by side, without flip test; plain
+    torch is the network as it was trained. Nothing is written.
     """
-    from posehg import hub
-    from posehg.cli import bench_engines
+    _check(seconds, as_json, as_markdown)
+    import torch
+
+    from posehg import checkpoints, images
+    from posehg.datasets import synthetic
+    from posehg.inference import engines, machine
+    from posehg.inference.estimator import Estimator
+    from posehg.network import parameters
+
+    run = engines.Run(device, threads, precision)
+    place = checkpoints.find(model, offline, terminal.note)
+    estimator = Estimator(engines.at(place, run, terminal.note), flip, decoder)
+    config, engine = estimator.config, estimator.engine
+    with TemporaryDirectory(prefix="posehg-") as name:
+        folder = Path(name)
+        photo = image or folder / "rendered.jpg"
+        if image is None:
+            images.write(photo, synthetic.render(3, 960)[0])
+        steps = _time_steps(estimator, photo, folder, seconds)
+        compared = {}
+        if compare and not engines.is_exported(place):
+            compared = _compare(checkpoints.load(place), _whole(images.read(photo)), run, batch, folder, seconds)
+    terminal.note("Measuring matrix products")
+    products = machine.product_rate(torch.device(engine.device), precision, seconds)
+    flop = machine.forward_flop(config.network, config.input_size)
+    limit = (2 if flip else 1) * 1000 * flop / products
+    for row in compared.values():
+        row["to_limit"] = row["median"] * products / (1000 * flop)
+    record: Record = {
+        "setting": {
+            **{"image": "rendered" if image is None else str(image), "model": model, "flip": flip, "decoder": decoder},
+            **{"parameters": parameters(config.network), "input_size": config.input_size, "precision": precision},
+            **{"device": engine.device, "hardware": machine.name_of(torch.device(engine.device))},
+            **{"engine": engine.name, "threads": threads or torch.get_num_threads()},
+            **{"seconds": seconds, "repeats_of_steps": len(steps["together"]), "rounds_of_engines": ROUNDS},
+        },
+        "milliseconds": {
+            name: {
+                "median": statistics.median(values),
+                "p95": sorted(values)[math.ceil(0.95 * len(values)) - 1],
+                "share_percent": 100 * statistics.median(values) / statistics.median(steps["together"]),
+            }
+            for name, values in steps.items()
+        },
+        "limit": {
+            "network_gflop": (2 if flip else 1) * flop / 1e9,
+            "matrix_products_gflop_per_second": products / 1e9,
+            "network_limit_milliseconds": limit,
+            "network_to_limit": statistics.median(steps["network"]) / limit,
+        },
+    }
+    _print(record | ({"engine_milliseconds_per_crop": compared} if compared else {}), as_json, as_markdown)
+
+
+def _whole(image: Image) -> View:
+    from posehg.geometry import Box
+    from posehg.inference.estimator import View
+
+    return View(image, Box(0, 0, image.shape[1], image.shape[0]).square())
+
+
+def _time_steps(estimator: Estimator, photo: Path, folder: Path, seconds: float) -> dict[str, list[float]]:
+    """The milliseconds of each step in each repeat, from an image file to a file with the skeleton."""
+    import torch
+
+    from posehg import drawing, images
+    from posehg.inference.devices import wait
+
+    drawn = folder / f"drawn{photo.suffix if photo.suffix.lower() in images.SUFFIXES else '.png'}"
+    taken: dict[str, list[float]] = {}
+
+    @contextmanager
+    def step(name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        wait(torch.device(estimator.device))
+        taken[name].append(1000 * (time.perf_counter() - began))
+
+    terminal.note("Measuring the steps")
+    for duration in (0.0, seconds):  # the first repeats allocate buffers
+        taken.update({name: [] for name in ("read", "warp", "network", "decode", "draw", "write", "together")})
+        end = time.perf_counter() + duration
+        while len(taken["together"]) < 3 or time.perf_counter() < end:
+            with step("together"):
+                with step("read"):
+                    image = images.read(photo)
+                views = [_whole(image)]
+                with step("warp"):
+                    crops = estimator.crops(views)
+                with step("network"):
+                    output = estimator.ask(crops)
+                with step("decode"):
+                    poses = list(estimator.poses(views, estimator.maps(output)))
+                with step("draw"):
+                    skeleton = drawing.draw(image, poses, drawing.DrawOptions().threshold)
+                with step("write"):
+                    images.write(drawn, skeleton, overwrite=True)
+    return taken
+
+
+def _compare(
+    checkpoint: Checkpoint, view: View, run: Run, batch: int, folder: Path, seconds: float
+) -> dict[str, dict[str, Any]]:
+    """Milliseconds per crop of every installed engine, and how many times as fast as the first one it is.
+
+    ``joints_differ_pixels`` is the largest distance of a visible joint from the first engine's, in crop pixels.
+    """
+    import numpy as np
+    import torch
+
+    from posehg.exporters import EXPORTERS, ExportOptions, common
     from posehg.inference import engines
-    from posehg.inference.engines import Run
-    from posehg.inference.speed_figures import Choice
+    from posehg.inference.devices import wait
+    from posehg.inference.engines import pytorch
+    from posehg.inference.estimator import Estimator
+
+    ours = pytorch.of(checkpoint, run)
+    device, network = torch.device(ours.device), checkpoint.network().eval().to(ours.device)
+
+    @torch.inference_mode()
+    def plain(crops: Any) -> Any:
+        return network(torch.from_numpy(crops.transpose(0, 3, 1, 2).copy()).to(device).float() / 255)[-1].float()
+
+    asked: dict[str, tuple[Callable[[Any], Any], Estimator]] = {
+        f"{ours.name}, plain": (plain, Estimator(ours, flip=False)),
+        ours.name: (ours, Estimator(ours, flip=False)),
+    }
+    for format, package in (("onnx", "onnxruntime"), ("openvino", "openvino")) if ours.on_cpu else ():
+        if find_spec(package) is None:
+            terminal.note(f"{package} is not installed, so it is not measured.")
+            continue
+        out = folder / f"{format}{EXPORTERS[format].suffix}"
+        common.write(checkpoint, EXPORTERS[format], out, ExportOptions(), check=False)
+        engine = engines.at(out, run)
+        asked[engine.name] = engine, Estimator(engine, flip=False)
+    crops = np.repeat(Estimator(ours, flip=False).crops([view]), batch or ours.batch, axis=0)
+    terminal.note(f"Measuring {len(asked)} engines in {ROUNDS} rounds")
+    taken: dict[str, list[float]] = {name: [] for name in asked}
+    for _ in range(ROUNDS):
+        for name, (ask, _) in asked.items():
+            ask(crops)  # another engine has used the caches
+            calls: list[float] = []
+            end = time.perf_counter() + seconds / ROUNDS
+            while not calls or time.perf_counter() < end:
+                began = time.perf_counter()
+                ask(crops)
+                wait(device)
+                calls.append(1000 * (time.perf_counter() - began) / len(crops))
+            taken[name].append(statistics.median(calls))
+    poses = {name: next(iter(own.poses([view], own.maps(ask(crops[:1]))))) for name, (ask, own) in asked.items()}
+    first, compared = next(iter(asked)), {}
+    for name, pose in poses.items():
+        off = np.linalg.norm(pose.keypoints - poses[first].keypoints, axis=-1)[poses[first].scores >= 0.1]
+        compared[name] = {
+            **_spread(taken[name]),
+            "crops_per_call": len(crops),
+            "times_as_fast": statistics.median(a / b for a, b in zip(taken[first], taken[name], strict=True)),
+            "joints_differ_pixels": float(off.max(initial=0)) * checkpoint.config.input_size[0] / view.box.h,
+        }
+    return compared
+
+
+# ---- training ------------------------------------------------------------------------------------------------------
+
+
+@takes(TrainConfig)
+def bench_train(
+    context: typer.Context,
+    config: TrainConfig,
+    seconds: Seconds = 10.0,
+    as_json: Json = False,
+    as_markdown: Markdown = False,
+    data: options.Data = None,
+    threads: options.Threads = 0,
+) -> None:
+    """Measure how many images per second training processes, with the options of posehg train.
+
+    The pipeline prepares crops, the step learns from one batch, and both together are what a run does: the slower of
+    the two holds it up. The limit is a step that consists of matrix products only, at the rate that they reach here.
+    Nothing is written.
+    """
+    _check(seconds, as_json, as_markdown)
+    import torch
+
+    from posehg.inference import devices, machine
+    from posehg.network import parameters
+    from posehg.training import session
+    from posehg.training.loop import Run
+    from posehg.training.pipeline import on_device, workers_of
+    from posehg.training.samples import unchanged
+    from posehg.training.step import precision_of
+
+    if threads:
+        devices.use_threads(threads)
+    source = None
+    if config.init:
+        config, source = session.from_model(config, given_names(context, TrainConfig))
+    device = devices.resolve(config.device)  # raises before the data are read
+    listener: Any = SimpleNamespace(note=terminal.note)
+    persons = session.load_sets(config, data, listener).training
+    endless = replace(unchanged(config) if config.overfit else config, epochs=1_000_000_000)
+    run = Run(endless, persons, (), Path(), listener, None, source)
+    rates = _training_rates(run, endless, persons, seconds)
+    memory = machine.peak_memory(device)  # before the matrices, which are not part of training
+    terminal.note("Measuring matrix products")
+    precision = precision_of(config, device)
+    products = machine.product_rate(device, precision, seconds)
+    forward = machine.forward_flop(run.model.network, (config.input_size, config.input_size))
+    limit = products / ((1 + BACKWARD) * forward)
+    record: Record = {
+        "setting": {
+            **{"dataset": config.dataset, "persons": len(persons), "batch": config.batch, "stacks": config.stacks},
+            **{"features": config.features, "input_size": config.input_size, "compile": config.compile},
+            **{"parameters": parameters(run.model.network), "precision": precision, "torch": torch.__version__},
+            **{"device": str(device), "hardware": machine.name_of(device), "threads": torch.get_num_threads()},
+            **{"warp": "device" if on_device(config, device) else "cpu", "workers": workers_of(config, device)},
+            **{"seconds": seconds, "rounds": ROUNDS},
+        },
+        "images_per_second": {name: _spread(values) for name, values in rates.items()},
+        "ratio_to_step": {
+            name: _spread([one / other for one, other in zip(rates[name], rates["step"], strict=True)])
+            for name in ("pipeline", "both")
+        },
+        "limit": {
+            "gflop_per_image_forward": forward / 1e9,
+            "gflop_per_image": (1 + BACKWARD) * forward / 1e9,
+            "matrix_products_gflop_per_second": products / 1e9,
+            "images_per_second": limit,
+            "step_to_limit": statistics.median(rates["step"]) / limit,
+            "peak_memory_gb": None if memory is None else memory / 1e9,
+        },
+    }
+    _print(record, as_json, as_markdown)
+
+
+def _training_rates(run: Any, config: TrainConfig, persons: Dataset, seconds: float) -> dict[str, list[float]]:
+    """Images per second of the pipeline, of the step, and of both together, in each round."""
+    from torch.utils.data import DataLoader
+
+    from posehg.inference.machine import clocked
+    from posehg.training.pipeline import batches, on
+    from posehg.training.samples import ALONE, steps_per_epoch
+    from posehg.training.state import Progress
+
+    device, numbers, steps = run.device, itertools.count(), steps_per_epoch(len(persons), config.batch)
+    loader: Any = batches(persons, config, device, Progress(), ALONE)
+    coming = iter(loader)
+
+    def prepare() -> Any:
+        return on(device, next(coming), config.input_size)
+
+    def learn(crops: Any) -> int:
+        run.stepper(crops, 0.0, next(numbers))  # with a learning rate of 0 all numbers stay ordinary
+        return len(crops.images)
+
+    terminal.note("Warming up: a first pass through the data")
+    fixed = prepare()
+    smaller = type(fixed)(*(tensor[:-1] for tensor in fixed))
+    for crops in [fixed, smaller] * 3 if len(persons) % steps else [fixed] * 3:
+        learn(crops)  # allocates buffers, and compiles the network for each size of batch
+    count, images, passed = clocked(device, lambda: len(prepare().images), seconds, most=max(1, steps - 1))
+    rates: dict[str, list[float]] = {"pipeline_first_pass": [images / passed], "pipeline": [], "both": [], "step": []}
+    ready = loader.num_workers * (loader.prefetch_factor or 0) + 1 if loader.num_workers else 0
+    if not loader.num_workers:  # then later passes find the decoded images in memory
+        seen = list(itertools.islice(loader.batch_sampler, 1 + count))
+        later = ([(epoch, index) for _, index in batch] for epoch in itertools.count(1) for batch in seen)
+        coming = iter(DataLoader(loader.dataset, batch_sampler=later, collate_fn=loader.collate_fn))
+    terminal.note(f"Measuring pipeline, both and step in {ROUNDS} rounds")
+    for _ in range(ROUNDS):
+        clocked(device, lambda: len(prepare().images), math.inf, most=ready)  # made while the clock did not run
+        for name, part in (
+            ("pipeline", lambda: len(prepare().images)),
+            ("both", lambda: learn(prepare())),
+            ("step", lambda: learn(fixed)),
+        ):
+            if name == "step":  # wait until the workers have nothing to do
+                clocked(device, part, ready * config.batch / rates["pipeline"][-1])
+            _, images, passed = clocked(device, part, seconds / ROUNDS)
+            rates[name].append(images / passed)
+    return rates
+
+
+# ---- output --------------------------------------------------------------------------------------------------------
+
+
+def _check(seconds: float, as_json: bool, as_markdown: bool) -> None:
+    from posehg import distributed
 
     if as_json and as_markdown:
-        raise UsageError("--json and --markdown are two forms of the same: give one of them.")
-    check_seconds(seconds)
-    run = Run(device, threads, precision)
-    place = hub.find(model, offline, terminal.note)
-    engine = engines.at(place, run, terminal.note)
-    result = bench_predict.measured(engine, Choice(model, flip, decoder, batch, precision), photo, seconds)
-    others = bench_engines.compared(place, run, seconds) if compare else []
+        raise UsageError("--json and --markdown exclude each other.")
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"--seconds must be above 0, not {seconds}.")
+    if distributed.world().size > 1:  # each would stop by its own clock while the others wait for it
+        raise UsageError("posehg bench measures one process.", "Start it without torchrun.")
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "lowest": min(values), "highest": max(values)}
+
+
+def _print(record: Record, as_json: bool, as_markdown: bool) -> None:
+    """The sections as tables on stdout, or as one line of JSON."""
     if as_json:
-        print(bench_predict.line(result, others, photo, seconds))
-    elif as_markdown:
-        print("\n".join(bench_predict.markdown(result, others)))
-    else:
-        bench_predict.show(result, others, photo)
+        print(json.dumps(record, allow_nan=False, ensure_ascii=False))
+        return
+    from rich import box
+    from rich.table import Table
+
+    for title, section in record.items():
+        rows = {name: values if isinstance(values, dict) else {"": values} for name, values in section.items()}
+        columns = list(next(iter(rows.values())))
+        cells = [[name, *(_text(values[column]) for column in columns)] for name, values in rows.items()]
+        lines = [[text.replace("_", " ") for text in line] for line in ([title, *columns], *cells)]
+        if as_markdown:
+            lines.insert(1, ["---", *["--:"] * len(columns)])
+            print("\n".join(f"| {' | '.join(text.replace('|', '/') for text in line)} |" for line in lines), end="\n\n")
+            continue
+        table = Table(lines[0][0], box=box.SIMPLE_HEAD)
+        for heading in lines[0][1:]:
+            table.add_column(heading, justify="right")
+        for line in lines[1:]:
+            table.add_row(*line)
+        terminal.show(table)
+
+
+def _text(value: Any) -> str:
+    """A number with at least three digits; anything else as it is."""
+    if not isinstance(value, float):
+        return f"{value:,}" if type(value) is int else str(value)
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(value)))}f}" if 0 < value < 100 else f"{value:,.0f}"

@@ -1,3 +1,5 @@
+"""posehg bench: every figure is there and fits the others. How large they are depends on the machine."""
+
 from __future__ import annotations
 
 import json
@@ -8,12 +10,16 @@ from typing import Any
 import pytest
 import torch
 
+from posehg.cli import bench
 from posehg.inference import machine
 from tests.journeys.conftest import Posehg
 
-TINY = (
-    *("--dataset", "synthetic", "--limit", "5", "--stacks", "1", "--features", "8", "--stem", "8-8-8", "--depth", "2"),
-    *("--input-size", "64", "--batch", "3", "--device", "cpu", "--precision", "fp32", "--seconds", "0.2"),
+STEPS = ("read", "warp", "network", "decode", "draw", "write", "together")
+QUICK = ("--device", "cpu", "--seconds", "0.01")
+TRAIN = (
+    *("--train", "--dataset", "synthetic", "--limit", "5", "--stacks", "1", "--features", "8", "--stem", "8-8-8"),
+    *("--depth", "2", "--input-size", "64", "--batch", "3", "--device", "cpu", "--precision", "fp32"),
+    *("--seconds", "0.1"),
 )
 
 
@@ -21,81 +27,175 @@ TINY = (
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, which is empty; and matrices that take no time."""
     monkeypatch.setattr(machine, "_SIDES", {"cpu": (64,)})
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    monkeypatch.setattr(bench, "ROUNDS", 2)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
 
 
-def strict(text: str) -> dict[str, Any]:
-    """JSON as the standard has it, without NaN and infinity."""
-
-    def refuse(word: str) -> None:
-        raise ValueError(word)
-
-    return json.loads(text, parse_constant=refuse)
-
-
-def test_the_figures_are_a_table_on_stdout_and_nothing_is_written(posehg: Posehg, nowhere: Path) -> None:
-    run = posehg("bench", "--train", *TINY)
-    assert run.code == 0, run.err
-    assert "synthetic, 5 persons; crops of 64 pixels" in run.out
-    for line in ("pipeline, first time", "pipeline, later", "step ", "both, as training goes"):
-        assert re.search(rf"^ *{line}.* \d", run.out, re.MULTILINE), line
-    for line in ("both / step", "pipeline / step", "step / limit", "matrix products", "memory at its highest"):
-        assert re.search(rf"^ *{line}.* \d", run.out, re.MULTILINE), line
-    assert "Warming up" in run.err
-    assert not list(nowhere.iterdir())
-
-
-def test_the_figures_are_one_json_object(posehg: Posehg) -> None:
-    run = posehg("bench", "--train", *TINY, "--json")
+def measured(posehg: Posehg, *arguments: object) -> dict[str, Any]:
+    run = posehg("bench", *arguments, "--json")
     assert run.code == 0, run.err
     assert len(run.out.splitlines()) == 1
-    found = strict(run.out)
-    rates = found["pictures_per_second"]
-    assert set(rates) == {"pipeline_first_time", "pipeline", "step", "both", "limit"}
-    assert rates["pipeline"].keys() == {"median", "lowest", "highest"}
-    assert found["options"]["stem"] == [8, 8, 8]
-    assert found["options"]["epochs"] == 100
-    assert (found["setting"]["device"], found["setting"]["precision"]) == ("cpu", "fp32")
-    flop = found["flop_per_picture"]
-    assert flop["all"] == flop["forward"] + flop["backward"]
-    assert rates["limit"] == pytest.approx(found["flop_per_second"] / flop["all"])
+
+    def refuse(word: str) -> None:
+        raise ValueError(word)  # NaN and infinity are not JSON
+
+    return json.loads(run.out, parse_constant=refuse)
 
 
-def test_a_model_to_begin_with_brings_its_build(posehg: Posehg, model: Path) -> None:
-    run = posehg("bench", "--train", *TINY[:4], "--init", model, "--device", "cpu", "--seconds", "0.05", "--json")
+# ---- prediction ----------------------------------------------------------------------------------------------------
+
+
+def test_the_steps_add_up_and_the_limit_is_the_arithmetic_at_the_machines_rate(
+    posehg: Posehg, model: Path, photo: Path, tmp_path: Path
+) -> None:
+    before = set(tmp_path.rglob("*"))
+    found = measured(posehg, photo, "--model", model, *QUICK, "--no-engines")
+    assert set(tmp_path.rglob("*")) == before  # nothing is left behind
+    times, limit = found["milliseconds"], found["limit"]
+    assert tuple(times) == STEPS
+    assert all(0 < time["median"] <= time["p95"] for time in times.values())
+    assert sum(times[name]["median"] for name in STEPS[:-1]) == pytest.approx(times["together"]["median"], rel=0.3)
+    expected = 1000 * limit["network_gflop"] / limit["matrix_products_gflop_per_second"]
+    assert limit["network_limit_milliseconds"] == pytest.approx(expected)
+    assert limit["network_to_limit"] == pytest.approx(times["network"]["median"] / expected)
+    setting = found["setting"]
+    assert (setting["image"], setting["input_size"], setting["device"]) == (str(photo), [64, 64], "cpu")
+    assert setting["repeats_of_steps"] >= 3
+    assert setting["threads"] == torch.get_num_threads()
+
+
+def test_the_options_of_predict_are_used(
+    posehg: Posehg, model: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    both = measured(posehg, photo, "--model", model, *QUICK, "--no-engines")
+    options = ("--no-flip", "--decoder", "quarter", "--threads", "2")
+    one = measured(posehg, photo, "--model", model, *QUICK, "--no-engines", *options)
+    assert [one["setting"][name] for name in ("flip", "decoder", "threads")] == [False, "quarter", 2]
+    assert both["limit"]["network_gflop"] == 2 * one["limit"]["network_gflop"]
+    assert threads == [2]
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_installed_engines_run_the_same_network(
+    posehg: Posehg, model: Path, installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if installed:
+        for package in ("onnxscript", "onnxruntime", "openvino"):
+            pytest.importorskip(package)
+    else:
+        monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    found = measured(posehg, "--model", model, *QUICK, "--batch", "2")
+    assert found["setting"]["image"] == "rendered"
+    engines = found["engine_milliseconds_per_crop"]
+    packages = ["torch", "torch", *(["onnxruntime", "openvino"] if installed else [])]
+    assert [name.split()[0] for name in engines] == packages
+    for engine in engines.values():
+        assert engine["joints_differ_pixels"] < 0.01
+        assert engine["crops_per_call"] == 2
+        assert 0 < engine["lowest"] <= engine["median"] <= engine["highest"]
+        assert engine["to_limit"] > 0
+    assert next(iter(engines.values()))["times_as_fast"] == 1
+
+
+def test_tables_and_markdown_show_the_same_rows(posehg: Posehg, model: Path, photo: Path) -> None:
+    run = posehg("bench", photo, "--model", model, *QUICK, "--no-engines")
     assert run.code == 0, run.err
-    options = strict(run.out)["options"]
-    assert (options["stacks"], options["features"], options["input_size"]) == (2, 8, 64)
+    for name in (*STEPS, "network to limit", "hardware"):
+        assert re.search(rf"^ *{name} .*\S", run.out, re.MULTILINE), name
+    run = posehg("bench", photo, "--model", model, *QUICK, "--no-engines", "--markdown")
+    assert run.code == 0, run.err
+    assert machine.name_of(torch.device("cpu")) in run.out
+    tables = [table.splitlines() for table in run.out.strip().split("\n\n")]
+    assert len(tables) == 3
+    for heading, rule, *rows in tables:
+        assert re.fullmatch(r"\| --- \|( --: \|)+", rule)
+        assert {row.count("|") for row in (heading, *rows)} == {rule.count("|")}
+    assert [row.split(" ")[1] for row in tables[1][2:]] == list(STEPS)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "sentence"),
+    ("value", "text"), [(0.0, "0"), (0.01234, "0.0123"), (1.234, "1.23"), (98.76, "98.8"), (1234.5, "1,234")]
+)
+def test_numbers_have_three_digits_or_more(value: float, text: str) -> None:
+    assert bench._text(value) == text
+
+
+# ---- training ------------------------------------------------------------------------------------------------------
+
+
+def test_training_has_the_rates_of_its_parts_and_a_limit(posehg: Posehg, nowhere: Path) -> None:
+    found = measured(posehg, *TRAIN)
+    assert not list(nowhere.iterdir())
+    rates, limit = found["images_per_second"], found["limit"]
+    assert set(rates) == {"pipeline_first_pass", "pipeline", "both", "step"}
+    for rate in (*rates.values(), *found["ratio_to_step"].values()):
+        assert 0 < rate["lowest"] <= rate["median"] <= rate["highest"]
+    assert limit["gflop_per_image"] == 3 * limit["gflop_per_image_forward"]
+    expected = limit["matrix_products_gflop_per_second"] / limit["gflop_per_image"]
+    assert limit["images_per_second"] == pytest.approx(expected)
+    assert limit["step_to_limit"] == pytest.approx(rates["step"]["median"] / expected)
+    setting = found["setting"]
+    assert (setting["persons"], setting["batch"], setting["workers"], setting["rounds"]) == (5, 3, 0, 2)
+
+
+def test_a_model_to_begin_with_brings_its_size_and_workers_may_prepare(posehg: Posehg, model: Path) -> None:
+    found = measured(posehg, *TRAIN[:5], "--init", model, *QUICK, "--workers", "1", "--batch", "2")
+    setting = found["setting"]
+    assert [setting[name] for name in ("stacks", "features", "input_size", "workers")] == [2, 8, 64, 1]
+
+
+def test_training_has_a_help_of_its_own(posehg: Posehg) -> None:
+    run = posehg("bench", "--train", "--help")
+    assert run.code == 0
+    assert "--stacks" in run.out
+    assert "--no-flip" not in run.out
+    assert posehg("bench", "--train", *TRAIN[1:], "--markdown").out.startswith("| setting |")
+
+
+# ---- mistakes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
     [
-        (("--train", "--markdown"), 2, "--markdown means nothing with --train."),
-        (("--train", "--no-flip"), 2, "--no-flip means nothing with --train."),
-        (("--train", "-m", "bundled"), 2, "-m means nothing with --train."),
-        (("--train", "--decoder=quarter"), 2, "--decoder means nothing with --train."),
+        (("--json", "--markdown"), 2, "--markdown"),
+        (("--seconds", "0"), 2, "--seconds"),
+        (("--seconds", "inf"), 2, "--seconds"),
+        (("--batch", "-1"), 2, "--batch"),
+        (("--stacks", "2"), 2, "--stacks"),
+        (("nothing.jpg",), 3, "nothing.jpg"),
+        (("--model", "nothing"), 5, "nothing"),
+        (("--device", "abacus"), 2, "abacus"),
+        (("--train", "--no-engines"), 2, "--no-engines"),
         (("--train", "photo.jpg"), 2, "photo.jpg"),
-        (("--train", "--seconds", "0"), 2, "above 0"),
-        (("--train", "--seconds", "nan"), 2, "above 0"),
+        (("--train", "--seconds", "nan"), 2, "--seconds"),
         (("--train", "--dataset", "synthetik"), 2, "synthetik"),
         (("--train", "--dataset", "mpii", "--data", "nowhere"), 5, "nowhere"),
         (("--train", "--init", "nothing"), 5, "nothing"),
     ],
 )
-def test_a_mistake_is_told_in_a_sentence(posehg: Posehg, arguments: tuple[str, ...], code: int, sentence: str) -> None:
-    posehg("bench", *arguments).assert_failed(code, sentence)
+def test_mistakes_are_reported_in_a_sentence(
+    posehg: Posehg, arguments: tuple[str, ...], code: int, named: str
+) -> None:
+    posehg("bench", *arguments).assert_failed(code, named)
 
 
-def test_the_options_of_training_have_a_help_of_their_own(posehg: Posehg) -> None:
-    run = posehg("bench", "--train", "--help")
-    assert run.code == 0
-    assert "posehg bench --train [OPTIONS]" in run.out
-    assert "--stacks" in run.out
-    assert "--markdown" not in run.out
-
-
-def test_a_device_that_is_not_there_is_told_first(posehg: Posehg, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("arguments", [("nothing.jpg",), ("--train", "--data", "nowhere")])
+def test_a_missing_device_is_reported_before_anything_is_measured(
+    posehg: Posehg, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    posehg("bench", "--train", "--device", "cuda", "--data", "nowhere").assert_failed(6, "no CUDA device")
+    posehg("bench", *arguments, "--device", "cuda").assert_failed(6, "CUDA")
+
+
+def test_one_of_several_processes_cannot_be_measured(posehg: Posehg, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for name, value in launch.items():
+        monkeypatch.setenv(name, value)
+    for arguments in ((), TRAIN):
+        posehg("bench", *arguments).assert_failed(2, "process")

@@ -1,0 +1,68 @@
+"""What the machine can do: operations are counted right, and the clock waits for the device."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from posehg.config import HourglassConfig
+from posehg.inference import machine
+from posehg.inference.machine import clocked, forward_flop
+
+CPU = torch.device("cpu")
+
+
+def test_two_stacks_at_256_pixels_take_the_operations_that_are_known() -> None:
+    assert forward_flop(HourglassConfig(), (256, 256)) == pytest.approx(16.6e9, rel=0.05)
+
+
+def test_operations_grow_with_the_area_and_a_single_cell_is_enough() -> None:
+    config = HourglassConfig(features=4, depth=2, stem=(2, 4, 4))
+    one, two = (forward_flop(config, size) for size in ((16, 16), (16, 32)))
+    assert two == 2 * one > 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_the_rate_of_matrix_products_is_that_of_the_best_size(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_SIDES", {"cpu": (3, 5)})
+    assert machine.product_rate(CPU, precision, 0.01) > 0
+    moments = iter(range(1000))
+    monkeypatch.setattr(time, "perf_counter", lambda: 0.5 * next(moments))
+    assert machine.product_rate(CPU, precision, 1.0) == 2 * 5**3 / 0.5
+
+
+def test_the_clock_counts_calls_and_images() -> None:
+    sizes = iter((7, 5))
+
+    def take() -> int:
+        time.sleep(0.01)
+        return next(sizes)
+
+    calls, images, seconds = clocked(CPU, take, 60, most=2)
+    assert (calls, images) == (2, 12)
+    assert seconds >= 0.02
+    assert clocked(CPU, lambda: time.sleep(0.02) or 3, 1e-9)[1] == 3  # longer than the time
+
+
+def test_a_gpu_is_waited_for_before_the_clock_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: calls.append("wait"))
+    monkeypatch.setattr(time, "perf_counter", lambda: calls.append("clock") or 0.0)
+    clocked(torch.device("cuda"), lambda: calls.append("batch") or 1, 1.0, most=13)
+    assert calls == ["wait", "clock", *["batch"] * 10, "wait", "clock", *["batch"] * 3, "wait", "clock"]
+
+
+@pytest.mark.parametrize(
+    ("content", "name"), [("flags\t: sse\nmodel name\t: Abacus 7: quick\n", "Abacus 7: quick"), ("model: 7\n", "old")]
+)
+def test_the_processor_has_the_name_that_the_system_knows(
+    content: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine.sys, "platform", "linux")
+    monkeypatch.setattr(machine.platform, "processor", lambda: "")
+    monkeypatch.setattr(machine.platform, "machine", lambda: "old")
+    monkeypatch.setattr(Path, "read_text", lambda path, **_: content)
+    assert machine.name_of(CPU) == name
