@@ -103,7 +103,7 @@ def bench(
         folder = Path(name)
         photo = image or folder / "rendered.jpg"
         if image is None:
-            images.write(photo, synthetic.render(3, 960)[0])
+            images.write(photo, synthetic.render(3, 480)[0].repeat(2, axis=0).repeat(2, axis=1))
         steps = _time_steps(estimator, photo, folder, seconds)
         compared = {}
         if compare and not engines.is_exported(place):

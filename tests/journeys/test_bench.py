@@ -179,9 +179,7 @@ def test_training_has_a_help_of_its_own(posehg: Posehg) -> None:
         (("--train", "--init", "nothing"), 5, "nothing"),
     ],
 )
-def test_mistakes_are_reported_in_a_sentence(
-    posehg: Posehg, arguments: tuple[str, ...], code: int, named: str
-) -> None:
+def test_mistakes_are_reported_in_a_sentence(posehg: Posehg, arguments: tuple[str, ...], code: int, named: str) -> None:
     posehg("bench", *arguments).assert_failed(code, named)
 
 
