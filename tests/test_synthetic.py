@@ -1,9 +1,8 @@
-"""The rendered data set: the same every time, left and right told apart, joints where the picture shows them."""
+"""The renderer: the same image for a seed, left and right told apart, joints where the image shows them."""
 
 from __future__ import annotations
 
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,15 +14,15 @@ from posehg.errors import UsageError
 from posehg.geometry import Box
 from posehg.skeletons import MPII
 from posehg.synthetic import body as bodies
-from posehg.synthetic.camera import Camera, facing
+from posehg.synthetic.clothing import random_outfit
 from posehg.synthetic.figure import dress
-from posehg.synthetic.outfits import random_outfit
 from posehg.synthetic.postures import LIMITS, Posture, random_posture
-from posehg.synthetic.renderer import Light, render
+from posehg.synthetic.renderer import Camera, Light, facing, render
 from posehg.synthetic.scene import hidden_by_body, random_scene
 
 seeds = st.integers(0, 2**32 - 1)
 SOME = settings(max_examples=15, deadline=None)
+WHITE = Light(np.array((0, 0, -1), dtype=np.float32), np.zeros(3, np.float32), np.ones(3, np.float32))
 
 
 def attention() -> Posture:
@@ -31,75 +30,64 @@ def attention() -> Posture:
     return Posture(*(np.zeros(3) for _ in range(3)), np.zeros((2, 3)), np.zeros(2), np.zeros((2, 3)), *np.zeros((3, 2)))
 
 
-def projected(body: bodies.Body, turn: float, pitch: float = 0.0, roll: float = 0.0) -> dict[str, np.ndarray]:
-    points, _ = Camera(facing(turn, pitch, roll), body.joints.mean(axis=0), 4.0, 100.0).project(body.joints)
-    return dict(zip(MPII.joints, points, strict=True))
+def random_body(seed: int) -> bodies.Body:
+    rng = np.random.default_rng(seed)
+    return bodies.build(bodies.random_proportions(rng), random_posture(rng))
 
 
-@pytest.fixture(scope="module", params=["train", "val"])
-def dataset(request):
-    return synthetic.load(None, request.param)
+# ---- the data set --------------------------------------------------------------------------------------------------
 
 
-def test_a_split_has_its_persons_and_they_look_as_annotations_should(dataset):
-    assert len(dataset) == synthetic.SPLITS[dataset.split]
+@pytest.mark.parametrize("split", synthetic.SPLITS)
+def test_a_split_has_its_persons_and_they_look_as_annotations_should(split: str) -> None:
+    dataset = synthetic.load(None, split)
+    assert len(dataset) == synthetic.SPLITS[split]
     for person in [*dataset.persons[:6], dataset.persons[-1]]:
         image = dataset.read(person)
-        assert image.dtype == np.uint8
-        assert image.shape[2:] == (3,)
+        assert (image.dtype, image.shape[2:]) == (np.uint8, (3,))
         assert all(192 <= side <= 256 for side in image.shape[:2])
-        assert person.keypoints.shape == (16, 2)
-        assert person.keypoints.dtype == np.float64
+        assert (person.keypoints.shape, person.keypoints.dtype) == ((16, 2), np.float64)
         assert np.isfinite(person.keypoints).all()
-        assert person.visible.shape == (16,)
-        assert person.visible.dtype == bool
+        assert (person.visible.shape, person.visible.dtype) == ((16,), bool)
         assert person.head_size > 5
         whole = Box(0, 0, image.shape[1], image.shape[0])
         assert person.box.intersection(whole) == pytest.approx(person.box.w * person.box.h)
 
 
-def test_a_picture_and_its_annotation_are_the_same_every_time():
-    def once():
-        synthetic._scene.cache_clear()
-        dataset = synthetic.load(Path("nowhere"), "train")
-        person = dataset.persons[7777]
-        return dataset.read(person), person
-
-    (image, person), (again, same) = once(), once()
-    assert np.array_equal(image, again)
+def test_an_image_and_its_annotation_are_the_same_every_time_and_in_every_process() -> None:
+    dataset = synthetic.load(None, "train")
+    person, image = dataset.persons[7777], dataset.read(dataset.persons[7777])
+    synthetic._scene.cache_clear()
+    again = pickle.loads(pickle.dumps(dataset))
+    same = again.persons[7777]
+    assert np.array_equal(image, again.read(same))
     assert np.array_equal(person.keypoints, same.keypoints)
     assert np.array_equal(person.visible, same.visible)
-    assert person.box == same.box
-    assert person.id == same.id == "train/00007777"
+    assert (person.box, person.id) == (same.box, "train/00007777")
 
 
-def test_the_splits_and_the_pictures_within_them_differ():
-    train, val = (synthetic.load(None, split) for split in synthetic.SPLITS)
-    places = {tuple(person.keypoints.ravel()) for data in (train, val) for person in data.persons[:30]}
-    assert len(places) == 60
-    assert not {p.image for p in train.persons[:30]} & {p.image for p in val.persons[:30]}
+def test_the_images_and_joints_of_a_seed_do_not_change_with_the_code() -> None:
+    """Trained models and published figures depend on them."""
+    images, persons = zip(*(synthetic.render(seed) for seed in range(20)), strict=True)
+    joints = np.stack([person.keypoints for person in persons])
+    weights = np.arange(joints.size).reshape(joints.shape)
+    assert (joints * weights).sum() / weights.sum() == pytest.approx(120.561088, abs=1e-4)
+    assert np.mean(images) == pytest.approx(99.1429, abs=0.02)
 
 
-def test_persons_are_a_sequence():
-    persons = synthetic.load(None, "val").persons
-    assert persons[-1].id == persons[499].id == "val/00000499"
-    assert [person.id for person in persons[2:8:3]] == ["val/00000002", "val/00000005"]
+def test_persons_are_a_sequence_without_repetition_and_unknown_splits_are_refused() -> None:
+    train, val = (synthetic.load(None, split).persons for split in synthetic.SPLITS)
+    assert len({tuple(person.keypoints.ravel()) for persons in (train, val) for person in persons[:30]}) == 60
+    assert val[-1].id == val[499].id == "val/00000499"
+    assert [person.id for person in val[2:8:3]] == ["val/00000002", "val/00000005"]
     with pytest.raises(IndexError):
-        persons[500]
-
-
-def test_a_data_set_goes_to_another_process():
-    dataset = pickle.loads(pickle.dumps(synthetic.load(None, "val")))
-    assert dataset.read(dataset.persons[3]).shape[2] == 3
-
-
-def test_an_unknown_split_is_refused_with_the_known_ones():
+        val[500]
     with pytest.raises(UsageError) as error:
         synthetic.load(None, "test")
     assert "train, val" in error.value.hint
 
 
-def test_the_demonstration_pictures_have_the_asked_size():
+def test_single_images_have_the_requested_size() -> None:
     image, person = synthetic.render(1, 128)
     assert image.shape == (128, 128, 3)
     assert person.keypoints.max() < 200
@@ -107,28 +95,38 @@ def test_the_demonstration_pictures_have_the_asked_size():
     assert not np.array_equal(synthetic.background(1, 96), synthetic.background(2, 96))
 
 
+def test_most_people_stand_upright_and_some_on_their_heads() -> None:
+    persons = synthetic.load(None, "train").persons[:150]
+    trunks = np.stack([p.keypoints[MPII.index("thorax")] - p.keypoints[MPII.index("pelvis")] for p in persons])
+    from_upright = np.abs(np.degrees(np.arctan2(trunks[:, 0], -trunks[:, 1])))
+    assert 0.7 < (from_upright < 45).mean() < 0.9
+    assert (from_upright > 135).sum() >= 2
+
+
+# ---- bodies and cameras --------------------------------------------------------------------------------------------
+
+
 @given(seeds, st.floats(-60, 60), st.floats(-30, 30))
 @SOME
-def test_the_left_of_somebody_who_faces_the_camera_is_on_the_pictures_right(seed, turn, pitch):
+def test_the_left_of_a_person_who_faces_the_camera_is_on_the_right(seed: int, turn: float, pitch: float) -> None:
     body = bodies.build(bodies.random_proportions(np.random.default_rng(seed)), attention())
-    front, back = projected(body, turn, pitch), projected(body, 180 + turn, pitch)
-    for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"):
-        assert front[f"left_{joint}"][0] > front[f"right_{joint}"][0]
-        assert back[f"left_{joint}"][0] < back[f"right_{joint}"][0]
+    for angle, sign in ((turn, 1), (180 + turn, -1)):
+        x = Camera(facing(angle, pitch), body.joints.mean(axis=0), 4.0, 100.0).project(body.joints)[0][:, 0]
+        for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"):
+            assert sign * (x[MPII.index(f"left_{joint}")] - x[MPII.index(f"right_{joint}")]) > 0
 
 
-def test_a_camera_at_the_left_sees_the_left_side_nearer_and_the_front_at_the_pictures_left():
+def test_a_camera_at_the_left_sees_the_left_side_nearer_and_the_front_at_the_left() -> None:
     posture = attention()
     posture.arms[:, 0] = 90  # both arms forward
     body = bodies.build(bodies.Proportions(), posture)
-    camera = Camera(facing(90), np.zeros(3), 4.0, 100.0)
-    points, depth = camera.project(body.joints)
+    points, depth = Camera(facing(90), np.zeros(3), 4.0, 100.0).project(body.joints)
     assert depth[MPII.index("left_hip")] < depth[MPII.index("right_hip")]
     assert points[MPII.index("left_wrist"), 0] < points[MPII.index("left_shoulder"), 0]
     assert facing(0, 90)[2] == pytest.approx([0, -1, 0])  # from above, looking down
 
 
-def test_limbs_bend_the_way_they_do():
+def test_limbs_bend_the_way_they_do() -> None:
     posture = attention()
     posture.knees[:], posture.elbows[:], posture.hips[:, 0] = 60, 60, 30
     body = bodies.build(bodies.Proportions(), posture)
@@ -144,43 +142,34 @@ def test_limbs_bend_the_way_they_do():
 
 @given(seeds)
 @SOME
-def test_bones_keep_their_lengths_in_every_posture(seed):
-    rng = np.random.default_rng(seed)
-    proportions = bodies.random_proportions(rng)
-    body = bodies.build(proportions, random_posture(rng))
-
-    def between(a: str, b: str) -> float:
-        return float(np.linalg.norm(body.joint(a) - body.joint(b)))
-
+def test_bones_keep_their_lengths_and_postures_their_limits(seed: int) -> None:
+    posture = random_posture(np.random.default_rng(seed))
+    for name, (low, high) in LIMITS.items():
+        assert ((getattr(posture, name) >= low) & (getattr(posture, name) <= high)).all()
+    body = random_body(seed)
+    p = body.proportions
+    lengths = {("upper_neck", "head_top"): p.head}
     for side in bodies.SIDES:
-        assert between(f"{side}_shoulder", f"{side}_elbow") == pytest.approx(proportions.upper_arm)
-        assert between(f"{side}_elbow", f"{side}_wrist") == pytest.approx(proportions.forearm)
-        assert between(f"{side}_hip", f"{side}_knee") == pytest.approx(proportions.thigh)
-        assert between(f"{side}_knee", f"{side}_ankle") == pytest.approx(proportions.shank)
-    assert between("upper_neck", "head_top") == pytest.approx(proportions.head)
+        chain = [f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")]
+        lengths |= {(chain[0], chain[1]): p.upper_arm, (chain[1], chain[2]): p.forearm}
+        lengths |= {(chain[3], chain[4]): p.thigh, (chain[4], chain[5]): p.shank}
+    for (start, end), length in lengths.items():
+        assert np.linalg.norm(body.joint(start) - body.joint(end)) == pytest.approx(length)
     assert body.joint("pelvis") == pytest.approx((body.joint("left_hip") + body.joint("right_hip")) / 2)
-    assert (
-        np.linalg.norm(body.joint("thorax") - (body.joint("left_shoulder") + body.joint("right_shoulder")) / 2) < 0.04
-    )
+    shoulders = (body.joint("left_shoulder") + body.joint("right_shoulder")) / 2
+    assert np.linalg.norm(body.joint("thorax") - shoulders) < 0.04
     assert np.allclose(body.frames @ body.frames.transpose(0, 2, 1), np.eye(3), atol=1e-6)
 
 
-@given(seeds)
-@SOME
-def test_postures_keep_to_the_limits(seed):
-    posture = random_posture(np.random.default_rng(seed))
-    for name, (low, high) in LIMITS.items():
-        angles = getattr(posture, name)
-        assert ((angles >= low) & (angles <= high)).all()
+# ---- what the image shows ------------------------------------------------------------------------------------------
 
 
 @given(seeds)
 @SOME
-def test_visible_joints_lie_on_the_silhouette(seed):
+def test_visible_joints_lie_on_the_silhouette(seed: int) -> None:
     """As painted, within a pixel, since the joint is rounded to one."""
     scene = random_scene((seed,), 200)
-    white = Light(np.array((0, 0, -1), dtype=np.float32), np.zeros(3, np.float32), np.ones(3, np.float32))
-    layer = render(scene.mesh, scene.camera, np.ones((9 * 64 * 64, 3), np.float32), white, scene.size)
+    layer = render(scene.mesh, scene.camera, np.ones((9 * 64 * 64, 3), np.float32), WHITE, scene.size)
     assert layer is not None
     canvas = np.zeros((200, 200, 3), np.float32)
     layer.over(canvas)
@@ -191,7 +180,7 @@ def test_visible_joints_lie_on_the_silhouette(seed):
             assert canvas[row - 1 : row + 2, column - 1 : column + 2].max() > 0.5
 
 
-def test_what_is_behind_the_body_is_hidden():
+def test_what_is_behind_the_body_is_hidden() -> None:
     posture = attention()
     posture.arms[:, 0], posture.elbows[:] = -40, 60  # hands behind the back
     body = bodies.build(bodies.Proportions(), posture)
@@ -200,25 +189,15 @@ def test_what_is_behind_the_body_is_hidden():
     assert not any(hidden[f"left_{joint}"] for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
 
 
-def test_most_people_stand_upright_and_some_on_their_heads():
-    persons = synthetic.load(None, "train").persons[:150]
-    trunks = np.stack([p.keypoints[MPII.index("thorax")] - p.keypoints[MPII.index("pelvis")] for p in persons])
-    from_upright = np.abs(np.degrees(np.arctan2(trunks[:, 0], -trunks[:, 1])))
-    assert 0.7 < (from_upright < 45).mean() < 0.9
-    assert (from_upright > 135).sum() >= 2
-
-
-def test_front_and_back_look_different():
+def test_front_and_back_look_different() -> None:
     """The same body in the same light, seen from both sides: the face and the shirt's front are not on the back."""
-    rng = np.random.default_rng(5)
     body = bodies.build(bodies.Proportions(), attention())
-    mesh = dress(body, random_outfit(rng, feminine=False))
+    mesh = dress(body, random_outfit(np.random.default_rng(5), feminine=False))
     fringe = np.linspace(0, 1, 64, dtype=np.float32)[None, None, :, None] * np.ones((9, 64, 1, 3), np.float32)
-    white = Light(np.array((0, 0, -1), dtype=np.float32), np.zeros(3, np.float32), np.ones(3, np.float32))
     means = []
     for turn in (0, 180):
         camera = Camera(facing(turn), body.joints.mean(axis=0), 4.0, 400.0, (63.5, 63.5))
-        layer = render(mesh, camera, np.abs(fringe - 0.5).reshape(-1, 3), white, (128, 128))
+        layer = render(mesh, camera, np.abs(fringe - 0.5).reshape(-1, 3), WHITE, (128, 128))
         assert layer is not None
         means.append(layer.colour.sum() / layer.alpha.sum())
     assert means[0] < 0.25 < means[1]  # a tile's middle columns are the front, its outer ones the back

@@ -17,7 +17,7 @@ from posehg.images import Image
 from posehg.poses import Person
 from posehg.skeletons import MPII
 from posehg.synthetic.backgrounds import random_background
-from posehg.synthetic.scene import Scene, develop, person, picture, random_scene
+from posehg.synthetic.scene import Scene, develop, paint_scene, person, random_scene
 
 SPLITS = {"train": 20_000, "val": 500}
 """How many pictures each split has; each shows one annotated person."""
@@ -57,7 +57,7 @@ class Persons(LazyPersons):
 
 def read(person: Person) -> Image:
     """Render the picture of a person of this set, which its ``image`` names: RGB uint8 (H, W, 3)."""
-    return picture(_scene(person.image.parent.name, int(person.image.stem)))
+    return paint_scene(_scene(person.image.parent.name, int(person.image.stem)))
 
 
 def load(root: Path | None, split: str) -> Dataset:
@@ -71,7 +71,7 @@ def render(seed: int, size: int = 256) -> tuple[Image, Person]:
     """A picture (size, size, 3) of one person, and its annotation: for demonstrations and tests."""
     scene = random_scene((_SEED, _DEMO, seed), size)
     id = f"demo/{seed:08d}"
-    return picture(scene), person(scene, Path("synthetic") / f"{id}.png", id)
+    return paint_scene(scene), person(scene, Path("synthetic") / f"{id}.png", id)
 
 
 def background(seed: int, size: int = 256) -> Image:

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.synthetic.clothing import Colour, random_colour
 from posehg.synthetic.noise import patch, shaded
-from posehg.synthetic.outfits import Colour, random_colour
 from posehg.synthetic.postures import Rng
 
 Canvas = NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""An articulated body: proportions and a posture give the place of every joint and the frame of every bone.
+"""An articulated body: proportions and a posture give the position of every joint and the frame of every bone.
 
 A bone's frame (3, 3) has its x, y, z axes as columns, in the world: x to the body's left, y back along the bone
 (so that a limb runs along -y from its origin; trunk, neck and head run along +y), z to the body's front.
@@ -32,7 +32,7 @@ LEG = (("thigh", "hip"), ("shank", "knee"), ("foot", "ankle"))
 
 @dataclass(frozen=True)
 class Proportions:
-    """Lengths in statures (half widths for hips and shoulders); girth and the like are factors."""
+    """Lengths in statures (half widths for hips and shoulders); girth and belly are factors."""
 
     hips: float = 0.052
     shoulders: float = 0.112
@@ -53,7 +53,7 @@ class Proportions:
 
 
 def random_proportions(rng: Rng) -> Proportions:
-    """Adults of any build, and now and then a child."""
+    """Adults of any build, and sometimes a child."""
     feminine = bool(rng.random() < 0.5)
     child = rng.random() < 0.12
     factor = np.clip(1 + 0.045 * rng.standard_normal(10), 0.88, 1.12)
@@ -87,7 +87,7 @@ class Body:
     frames: Array
 
     def joint(self, name: str) -> Array:
-        """The (3,) place of one of MPII's joints."""
+        """The (3,) position of one of MPII's joints."""
         return np.asarray(self.joints[MPII.index(name)])
 
     def inside(self, bone: str, points: Array) -> Array:
@@ -120,11 +120,6 @@ def _local_rotations(posture: Posture) -> Array:
     return rotations(np.stack(rows))
 
 
-def _shrug(arm: Array) -> float:
-    """How much of its height a shoulder gains: 0 for a hanging arm, 1 for one that is straight up."""
-    return float(0.5 - 0.5 * arm[1, 1])
-
-
 def build(proportions: Proportions, posture: Posture) -> Body:
     """Forward kinematics; the pelvis is the world's origin."""
     p = proportions
@@ -142,7 +137,7 @@ def build(proportions: Proportions, posture: Posture) -> Body:
 
     for i, (side, sign) in enumerate(zip(SIDES, (-1.0, 1.0), strict=True)):
         local = turn[5 + 6 * i : 11 + 6 * i]
-        raised = _shrug(local[0])
+        raised = float(0.5 - 0.5 * local[0][1, 1])  # 0 for a hanging arm, 1 for one straight up: it lifts the shoulder
         shoulder = np.array([sign * p.shoulders * (1 - 0.12 * raised), -0.012 + 0.04 * raised, -0.004])
         shoulder = origins[3] + frames[2] @ shoulder
         collar = BONE[f"{side}_collar"]
@@ -159,25 +154,24 @@ def build(proportions: Proportions, posture: Posture) -> Body:
                 index = BONE[f"{side}_{bone}"]
                 frames[index], origins[index], joints[f"{side}_{joint}"] = frame, place, place
                 place = place - length * frame[:, 1]
-    frames[BONE["lap"]] = _lap(frames)
+    thighs = frames[BONE["right_thigh"]][:, 1] + frames[BONE["left_thigh"]][:, 1]
+    up = thighs / (np.linalg.norm(thighs) + 1e-9)
+    left = _across(frames[0][:, 0], up)
+    frames[BONE["lap"]] = np.stack([left, up, np.cross(left, up)], axis=1)
     return Body(p, np.stack([joints[name] for name in MPII.joints]), origins, frames)
+
+
+def _across(direction: Array, up: Array) -> Array:
+    """The unit vector nearest to a direction among those at a right angle to ``up``."""
+    across = direction - up * (up @ direction)
+    return np.asarray(across / (np.linalg.norm(across) + 1e-9))
 
 
 def _pointing(along: Array, front: Array) -> Array:
     """A frame whose -y points along a vector, with z as far to the front as that allows."""
     up = -along / np.linalg.norm(along)
-    ahead = front - up * (up @ front)
-    ahead /= np.linalg.norm(ahead) + 1e-9
+    ahead = _across(front, up)
     return np.stack([np.cross(up, ahead), up, ahead], axis=1)
-
-
-def _lap(frames: Array) -> Array:
-    """A frame that points, with its -y, between the thighs."""
-    up = frames[BONE["right_thigh"]][:, 1] + frames[BONE["left_thigh"]][:, 1]
-    up /= np.linalg.norm(up) + 1e-9
-    left = frames[0][:, 0] - up * (up @ frames[0][:, 0])
-    left /= np.linalg.norm(left) + 1e-9
-    return np.stack([left, up, np.cross(left, up)], axis=1)
 
 
 def collides(body: Body) -> bool:
@@ -189,8 +183,7 @@ def collides(body: Body) -> bool:
         tip = wrist - p.hand * 0.8 * body.frames[BONE[f"{side}_hand"]][:, 1]
         points += [elbow, (elbow + wrist) / 2, wrist, tip]
     arms = np.stack(points)
-    chest, head = body.inside("chest", arms), body.inside("head", arms)
-    pelvis = body.inside("pelvis", arms)
+    chest, head, pelvis = (body.inside(bone, arms) for bone in ("chest", "head", "pelvis"))
     in_trunk = (chest[:, 0] / (0.115 * p.girth)) ** 2 + ((chest[:, 2] - 0.005) / (0.088 * p.girth)) ** 2 < 1
     in_trunk &= (chest[:, 1] > -0.12) & (chest[:, 1] < p.upper_spine)
     in_hips = (pelvis[:, 0] / (0.115 * p.girth)) ** 2 + (pelvis[:, 2] / (0.088 * p.girth)) ** 2 < 1

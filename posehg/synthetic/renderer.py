@@ -1,20 +1,21 @@
-"""A mesh seen by a camera, as a picture with soft edges.
+"""Cameras, light, and meshes drawn as layers with soft edges.
 
-Faces are drawn from far to near into a buffer of face numbers, twice as fine as the picture. Texture coordinates and
+Faces are drawn from far to near into a buffer of face numbers, twice as fine as the image. Texture coordinates and
 brightness are affine on each face, so one pass over the buffer's pixels then gives every pixel's colour.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.synthetic.camera import Camera
-from posehg.synthetic.mesh import SEGMENTS, Mesh
-from posehg.synthetic.outfits import TILE, Texture
+from posehg.synthetic.body import rotations
+from posehg.synthetic.clothing import TILE, Texture
+from posehg.synthetic.figure import SEGMENTS, Mesh
 from posehg.synthetic.postures import Rng
 
 Floats = NDArray[np.float32]
@@ -22,6 +23,54 @@ Floats = NDArray[np.float32]
 FINE = 2
 """Samples a pixel, along each side."""
 _SHIFT = 4  # sub-pixel bits of OpenCV's polygon corners
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """World point p -> image: q = rotation @ (p - target); pixel = focal * q[:2] / (q[2] + distance) + principal.
+
+    rotation: (3, 3), its rows are the camera's right, down and forward in the world. distance and target in statures;
+    focal and principal in pixels (pixel centres are integers).
+    """
+
+    rotation: NDArray[np.float64]
+    target: NDArray[np.float64]
+    distance: float
+    focal: float = 1.0
+    principal: tuple[float, float] = (0.0, 0.0)
+
+    def project(self, points: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """World (..., 3) -> pixels (..., 2) and depth in front of the camera (...), in statures."""
+        seen = (points - self.target.astype(points.dtype)) @ self.rotation.T.astype(points.dtype)
+        depth = seen[..., 2] + points.dtype.type(self.distance)
+        scale = points.dtype.type(self.focal) / depth
+        return seen[..., :2] * scale[..., None] + np.asarray(self.principal, dtype=points.dtype), depth
+
+    def framing(self, mesh: Mesh, center: NDArray[np.float64], extent: float) -> Camera:
+        """This camera, zoomed and shifted: the mesh is centred on ``center``, its longer side ``extent`` pixels."""
+        pixels = self.project(mesh.vertices)[0].reshape(-1, 2)
+        low, high = pixels.min(axis=0), pixels.max(axis=0)
+        zoom = extent / float(max(high[0] - low[0], high[1] - low[1]))
+        middle = (np.asarray(low) + high) / 2 - self.principal
+        x, y = (float(center[i]) - zoom * float(middle[i]) for i in (0, 1))
+        return replace(self, focal=self.focal * zoom, principal=(x, y))
+
+
+def facing(turn: float, pitch: float = 0.0, roll: float = 0.0) -> NDArray[np.float64]:
+    """The rotation of a camera, in degrees: turn 0 sees the front of an unturned body, 90 its left side, 180 its back.
+
+    pitch: how far the camera is above, looking down. roll: how far the image turns clockwise.
+    """
+    about_x, about_z, about_y = rotations(np.array([[pitch, 0, 0], [0, roll, 0], [0, 0, -turn]]))
+    return np.asarray(about_z @ np.diag([1.0, -1.0, -1.0]) @ about_x @ about_y)
+
+
+def random_camera(rng: Rng, target: NDArray[np.float64]) -> Camera:
+    """Mostly from the front at eye level, as people are photographed; upright five times in six."""
+    turn = rng.uniform(-180, 180) if rng.random() < 0.35 else rng.normal(0, 40)
+    pitch = rng.normal(5, 9) if rng.random() < 0.92 else rng.uniform(-30, 65)
+    roll = rng.normal(0, 7) if rng.random() < 0.83 else rng.uniform(-180, 180)
+    return Camera(facing(float(turn), float(pitch), float(roll)), target, float(rng.uniform(2.2, 7.0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +96,7 @@ def random_light(rng: Rng, rotation: NDArray[np.float64]) -> Light:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Part of a picture: colour (h, w, 3) float32 0 .. 1 already multiplied by alpha (h, w, 3: three times the same);
+    """Part of an image: colour (h, w, 3) float32 0 .. 1, already multiplied by alpha (h, w, 3: three times the same);
     its corner x, y."""
 
     colour: Floats
@@ -55,22 +104,12 @@ class Layer:
     x: int
     y: int
 
-    def over(self, picture: Floats) -> None:
-        """Lay this over a picture (H, W, 3), in place."""
+    def over(self, image: Floats) -> None:
+        """Lay this over an image (H, W, 3), in place."""
         height, width = self.alpha.shape[:2]
-        part = picture[self.y : self.y + height, self.x : self.x + width]
+        part = image[self.y : self.y + height, self.x : self.x + width]
         part *= np.float32(1) - self.alpha
         part += self.colour
-
-
-_U = (np.arange(SEGMENTS + 1) / SEGMENTS).astype(np.float32)
-
-
-def _corners(values: Floats, joined: NDArray[np.bool_]) -> Floats:
-    """Per-vertex (R, S + 1, C) -> the four corners of every face, in order around it, (F, 4, C)."""
-    above, below = values[:-1][joined], values[1:][joined]
-    faces = np.stack([above[:, :-1], above[:, 1:], below[:, 1:], below[:, :-1]], axis=2)
-    return np.asarray(faces.reshape(-1, 4, values.shape[2]))
 
 
 def _planes(corners: Floats) -> tuple[Floats, Floats]:
@@ -89,39 +128,36 @@ def _planes(corners: Floats) -> tuple[Floats, Floats]:
 
 
 def render(mesh: Mesh, camera: Camera, textures: Texture, light: Light, size: tuple[int, int]) -> Layer | None:
-    """Draw a mesh for a picture of ``size`` = (rows, columns); None where nothing of it is inside."""
+    """Draw a mesh for an image of ``size`` = (rows, columns); None where nothing of it is inside."""
     pixels, depth = camera.project(mesh.vertices)
     low = np.clip(np.floor([pixels[..., 0].min(), pixels[..., 1].min()]) - 1, 0, None).astype(int)
     high = np.minimum(np.ceil([pixels[..., 0].max(), pixels[..., 1].max()]) + 2, size[::-1]).astype(int)
-    columns, rows = high - low
+    columns, rows = (int(side) for side in high - low)
     if rows <= 0 or columns <= 0:
         return None
-    facing = camera.turned(mesh.normals) @ light.direction
-    shade = np.clip(facing * np.float32(0.85) + np.float32(0.15), 0, 1)  # wrapped a little around the terminator
+    towards = (mesh.normals @ camera.rotation.T.astype(np.float32)) @ light.direction
+    shade = np.clip(towards * np.float32(0.85) + np.float32(0.15), 0, 1)  # wrapped a little around the terminator
     values = np.empty((*depth.shape, 6), dtype=np.float32)
     values[..., :2] = (pixels - (low - 0.5).astype(np.float32)) * FINE - np.float32(0.5)
-    values[..., 2], values[..., 3], values[..., 4], values[..., 5] = _U, mesh.v[:, None], shade, depth
-    corners = _corners(values, mesh.joined)
+    values[..., 2] = (np.arange(SEGMENTS + 1) / SEGMENTS).astype(np.float32)
+    values[..., 3], values[..., 4], values[..., 5] = mesh.v[:, None], shade, depth
+    above, below = values[:-1][mesh.joined], values[1:][mesh.joined]
+    faces = np.stack([above[:, :-1], above[:, 1:], below[:, 1:], below[:, :-1]], axis=2)
+    corners = faces.reshape(-1, 4, 6)  # the four corners of every face, in order around it
     planes, area = _planes(corners)
     seen = np.flatnonzero(area < -0.4)  # negative: its outside faces the camera
     order = seen[np.argsort(-corners[seen, :, 5].sum(axis=1))]
     tile = np.repeat(mesh.tile[:-1][mesh.joined], SEGMENTS)[order]
 
-    buffer = np.zeros((int(rows) * FINE, int(columns) * FINE), dtype=np.int32)
+    buffer = np.zeros((rows * FINE, columns * FINE), dtype=np.int32)
     polygons = np.rint(corners[order, :, :2] * (1 << _SHIFT)).astype(np.int32)
     for number, polygon in enumerate(polygons, start=1):
         cv2.fillConvexPoly(buffer, polygon, number, cv2.LINE_8, _SHIFT)
     colour = _colour(buffer, np.ascontiguousarray(planes[:, :3, order].swapaxes(0, 1)), tile, textures, light)
-    small = (int(columns), int(rows))
-    colour = np.asarray(cv2.resize(colour, small, interpolation=cv2.INTER_AREA), dtype=np.float32)
-    cover = cv2.resize((buffer > 0).astype(np.float32), small, interpolation=cv2.INTER_AREA)
+    colour = np.asarray(cv2.resize(colour, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.float32)
+    cover = cv2.resize((buffer > 0).astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
     alpha = np.asarray(cv2.merge((cover, cover, cover)), dtype=np.float32)
     return Layer(colour, alpha, int(low[0]), int(low[1]))
-
-
-def _ramp(light: Light) -> Floats:
-    """(256, 3): what a surface's own colour is multiplied by, from what the light does not reach to what faces it."""
-    return np.asarray(light.ambient + np.linspace(0, 1, 256, dtype=np.float32)[:, None] * light.key)
 
 
 def _colour(
@@ -141,7 +177,9 @@ def _colour(
     column = np.clip(u * TILE, 0, TILE - 1).astype(np.int32)
     row = np.clip(v * TILE, 0, TILE - 1).astype(np.int32)
     albedo = np.take(textures, np.take(tile.astype(np.int32) * (TILE * TILE), face) + row * TILE + column, axis=0)
-    lit = np.take(_ramp(light), (np.clip(shade, 0, 1) * 255).astype(np.int32), axis=0)
+    # What a surface's own colour is multiplied by, from what the light does not reach to what faces it.
+    ramp = light.ambient + np.linspace(0, 1, 256, dtype=np.float32)[:, None] * light.key
+    lit = np.take(ramp, (np.clip(shade, 0, 1) * 255).astype(np.int32), axis=0)
     colour = np.zeros((buffer.size, 3), dtype=np.float32)
     colour[places] = np.multiply(albedo, lit, out=albedo)
     return colour.reshape(*buffer.shape, 3)

@@ -1,4 +1,4 @@
-"""One picture: who stands where (cheap: joints, visibility, box), and how it is painted (made when looked at)."""
+"""One image: who stands where (cheap: joints, visibility, bbox), and how it is painted (only when it is looked at)."""
 
 from __future__ import annotations
 
@@ -15,20 +15,18 @@ from posehg.images import Image
 from posehg.poses import Person
 from posehg.synthetic import body as bodies
 from posehg.synthetic.backgrounds import random_background
-from posehg.synthetic.camera import Camera, random_camera
-from posehg.synthetic.figure import dress
-from posehg.synthetic.mesh import Mesh
+from posehg.synthetic.clothing import Outfit, paint, random_colour, random_outfit
+from posehg.synthetic.figure import Mesh, dress
 from posehg.synthetic.noise import grain, patch, shaded
-from posehg.synthetic.outfits import Outfit, paint, random_colour, random_outfit
 from posehg.synthetic.postures import Rng, random_posture
-from posehg.synthetic.renderer import random_light, render
+from posehg.synthetic.renderer import Camera, random_camera, random_light, render
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Somebody in front of a camera. occluders: polygons (N, 2) in pixels that lie in front of everything.
+    """A person in front of a camera. occluders: polygons (N, 2) in pixels that lie in front of everything.
 
     size: (rows, columns). seed: what the painting's random numbers start from.
     """
@@ -42,36 +40,31 @@ class Scene:
     seed: tuple[int, ...]
 
 
-def random_body(rng: Rng) -> bodies.Body:
-    """A random body in a random posture that does not run through itself, as far as a few tries can tell."""
+def _random_figure(rng: Rng) -> tuple[bodies.Body, Outfit, Mesh]:
+    """A person in a random posture that does not run through itself, as far as a few tries can tell."""
     proportions = bodies.random_proportions(rng)
     for _ in range(8):
         body = bodies.build(proportions, random_posture(rng))
         if not bodies.collides(body):
             break
-    return body
+    outfit = random_outfit(rng, body.proportions.feminine)
+    return body, outfit, dress(body, outfit)
 
 
 def random_scene(seed: tuple[int, ...], size: int | None = None) -> Scene:
     """The scene that belongs to a seed; 192 .. 256 pixels a side without ``size``."""
     rng = np.random.default_rng(seed)
     rows, columns = (size, size) if size else (int(value) for value in rng.integers(192, 257, 2))
-    body = random_body(rng)
-    outfit = random_outfit(rng, body.proportions.feminine)
-    mesh = dress(body, outfit)
+    body, outfit, mesh = _random_figure(rng)
     share = rng.uniform(0.6, 0.85)
     middle = (columns / 2 - 0.5, rows / 2 - 0.5) + rng.normal(0, 0.03, 2) * (columns, rows)
     if rng.random() < 0.07:  # cut off by the border
         share *= rng.uniform(1.1, 1.5)
         middle += rng.normal(0, 0.1, 2) * (columns, rows)
-    camera = _framed(random_camera(rng, body.joints.mean(axis=0)), mesh, middle, share * min(rows, columns))
-    occluders = _random_occluders(rng, middle, share * min(rows, columns)) if rng.random() < 0.1 else ()
+    extent = share * min(rows, columns)
+    camera = random_camera(rng, body.joints.mean(axis=0)).framing(mesh, middle, extent)
+    occluders = _random_occluders(rng, middle, extent) if rng.random() < 0.1 else ()
     return Scene(body, outfit, mesh, camera, occluders, (rows, columns), seed)
-
-
-def _framed(camera: Camera, mesh: Mesh, middle: Floats, extent: float) -> Camera:
-    pixels = camera.project(mesh.vertices)[0].reshape(-1, 2)
-    return camera.placed(pixels.min(axis=0), pixels.max(axis=0), (float(middle[0]), float(middle[1])), extent)
 
 
 def _random_occluders(rng: Rng, middle: Floats, extent: float) -> tuple[Floats, ...]:
@@ -89,18 +82,14 @@ def _random_occluders(rng: Rng, middle: Floats, extent: float) -> tuple[Floats, 
     return tuple(shapes)
 
 
+_LIMBS = (
+    *(("shoulder", "elbow", 0.034, 0.026), ("elbow", "wrist", 0.026, 0.018)),
+    *(("hip", "knee", 0.055, 0.037), ("knee", "ankle", 0.037, 0.022)),
+)
 _SOLID: tuple[tuple[str, str, float, float], ...] = (
-    ("pelvis", "thorax", 0.088, 0.075),
-    ("upper_neck", "head_top", 0.05, 0.05),
-    *((f"{side}_{a}", f"{side}_{b}", first, second)
-      for side in bodies.SIDES
-      for a, b, first, second in (
-          ("shoulder", "elbow", 0.034, 0.026),
-          ("elbow", "wrist", 0.026, 0.018),
-          ("hip", "knee", 0.055, 0.037),
-          ("knee", "ankle", 0.037, 0.022),
-      )),
-)  # fmt: skip
+    *(("pelvis", "thorax", 0.088, 0.075), ("upper_neck", "head_top", 0.05, 0.05)),
+    *((f"{side}_{start}", f"{side}_{end}", a, b) for side in bodies.SIDES for start, end, a, b in _LIMBS),
+)
 """What hides joints: from one joint to another, with the radius at each, in statures."""
 _SHARES = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 
@@ -116,34 +105,29 @@ def hidden_by_body(body: bodies.Body, camera: Camera) -> NDArray[np.bool_]:
     balls = (starts[:, None] + _SHARES[:, None] * (ends - starts)[:, None]).reshape(-1, 3)
     radius = (radii[:, :1] + _SHARES * (radii[:, 1:] - radii[:, :1])).ravel()
     joints, joint_depth = camera.project(body.joints)
-    middles, depth = camera.project(balls)
-    covered = np.hypot(*(joints[:, None] - middles).transpose(2, 0, 1)) < 0.9 * radius * camera.focal / depth
+    centres, depth = camera.project(balls)
+    covered = np.hypot(*(joints[:, None] - centres).transpose(2, 0, 1)) < 0.9 * radius * camera.focal / depth
     nearer = depth < joint_depth[:, None] - (0.5 * radius + 0.04)
     return np.asarray((covered & nearer).any(axis=1))
 
 
-def _hidden_by_things(points: Floats, occluders: tuple[Floats, ...]) -> NDArray[np.bool_]:
-    hidden = np.zeros(len(points), dtype=bool)
-    for shape in occluders:
-        corners = shape.astype(np.float32)
-        hidden |= [cv2.pointPolygonTest(corners, (float(x), float(y)), False) >= 0 for x, y in points]
-    return hidden
-
-
 def person(scene: Scene, image: Path, id: str) -> Person:
-    """The annotation of a scene. The box is that of the clothed body's silhouette, cut off at the picture's borders."""
+    """The annotation of a scene. The bbox is that of the clothed body's silhouette, cut off at the image's borders."""
     rows, columns = scene.size
     points = np.asarray(scene.camera.project(scene.body.joints)[0], dtype=np.float64)
     outline = scene.camera.project(scene.mesh.vertices)[0].reshape(-1, 2)
     inside = ((points >= -0.5) & (points < (columns - 0.5, rows - 0.5))).all(axis=1)
-    hidden = hidden_by_body(scene.body, scene.camera) | _hidden_by_things(points, scene.occluders)
+    hidden = hidden_by_body(scene.body, scene.camera)
+    for shape in scene.occluders:
+        corners = shape.astype(np.float32)
+        hidden |= [cv2.pointPolygonTest(corners, (float(x), float(y)), False) >= 0 for x, y in points]
     box = Box.bounding(np.clip(outline, 0, (columns - 1, rows - 1)))
     assert box is not None
     return Person(image, box, points, inside & ~hidden, _head_size(scene.body, scene.camera), id)
 
 
 def _head_size(body: bodies.Body, camera: Camera) -> float:
-    """0.6 of the diagonal, in pixels, of the box around the ball between upper_neck and head_top.
+    """0.6 of the diagonal, in pixels, of the square around the ball between upper_neck and head_top.
 
     A ball looks the same from everywhere, so the unit of PCKh does not depend on how the head is turned.
     """
@@ -152,15 +136,14 @@ def _head_size(body: bodies.Body, camera: Camera) -> float:
     return 0.6 * math.sqrt(2) * height
 
 
-def picture(scene: Scene) -> Image:
-    """Paint a scene: RGB uint8 (H, W, 3)."""
+def paint_scene(scene: Scene) -> Image:
+    """The image of a scene: RGB uint8 (H, W, 3)."""
     rng = np.random.default_rng((*scene.seed, 1))
     canvas = random_background(rng, *scene.size)
     light = random_light(rng, scene.camera.rotation)
     if rng.random() < 0.12:
-        _bystander(rng, scene, canvas)
-    textures = paint(rng, scene.outfit)
-    layer = render(scene.mesh, scene.camera, textures, light, scene.size)
+        _add_bystander(rng, scene, canvas)
+    layer = render(scene.mesh, scene.camera, paint(rng, scene.outfit), light, scene.size)
     if layer is not None:
         layer.over(canvas)
     for shape in scene.occluders:
@@ -168,15 +151,13 @@ def picture(scene: Scene) -> Image:
     return develop(rng, canvas)
 
 
-def _bystander(rng: Rng, scene: Scene, canvas: NDArray[np.float32]) -> None:
-    """Somebody else, behind and well to the side, not annotated."""
+def _add_bystander(rng: Rng, scene: Scene, canvas: NDArray[np.float32]) -> None:
+    """Another person, behind and well to the side, without an annotation."""
     rows, columns = scene.size
-    body = random_body(rng)
-    outfit = random_outfit(rng, body.proportions.feminine)
-    mesh = dress(body, outfit)
+    body, outfit, mesh = _random_figure(rng)
     side = rng.choice([-1, 1])
     middle = np.array([columns * (0.5 + side * rng.uniform(0.38, 0.6)), rows * rng.uniform(0.35, 0.65)])
-    camera = _framed(random_camera(rng, body.joints.mean(axis=0)), mesh, middle, rng.uniform(0.25, 0.8) * rows)
+    camera = random_camera(rng, body.joints.mean(axis=0)).framing(mesh, middle, rng.uniform(0.25, 0.8) * rows)
     layer = render(mesh, camera, paint(rng, outfit), random_light(rng, camera.rotation), scene.size)
     if layer is not None:
         layer.over(canvas)
@@ -193,7 +174,7 @@ def _cover(rng: Rng, canvas: NDArray[np.float32], shape: Floats) -> None:
 
 
 def develop(rng: Rng, canvas: NDArray[np.float32]) -> Image:
-    """From light to a stored picture: exposure, contrast, white balance, blur, sensor noise, now and then JPEG."""
+    """From light to a stored image: exposure, contrast, white balance, blur, sensor noise, sometimes JPEG."""
     rows, columns = canvas.shape[:2]
     if rng.random() < 0.4:
         canvas = np.asarray(cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.3, 1.1))))

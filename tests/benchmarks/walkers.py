@@ -17,11 +17,10 @@ from posehg.geometry import Points
 from posehg.images import Image
 from posehg.synthetic import body as bodies
 from posehg.synthetic.backgrounds import random_background
-from posehg.synthetic.camera import Camera, facing
+from posehg.synthetic.clothing import Outfit, Texture, paint, random_outfit
 from posehg.synthetic.figure import dress
-from posehg.synthetic.outfits import Outfit, Texture, paint, random_outfit
 from posehg.synthetic.postures import Posture, Rng
-from posehg.synthetic.renderer import Layer, Light, random_light, render
+from posehg.synthetic.renderer import Camera, Layer, Light, facing, random_light, render
 
 SIZE = (360, 640)
 """Rows and columns of a frame."""

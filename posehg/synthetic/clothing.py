@@ -1,4 +1,4 @@
-"""What somebody wears, and the textures of it: one square tile per material, painted afresh for each person."""
+"""What a person wears, and its textures: one square tile for each material, painted for each person."""
 
 from __future__ import annotations
 
@@ -17,23 +17,13 @@ Texture = NDArray[np.float32]
 Colour = NDArray[np.float32]
 
 TILE = 64
-"""Texels along each side of a tile. Rows go down the body part, columns around it, its front being in the middle."""
-
+"""Texels along each side of a tile. Rows go down the body part, columns around it; its front is in the middle."""
 
 _ROWS, _COLUMNS = np.mgrid[:TILE, :TILE].astype(np.float32)
+_MIDDLE = TILE // 2
+_FROM_MIDDLE = np.abs(_COLUMNS[:1] - _MIDDLE)
 
-
-class Tile(IntEnum):
-    SKIN = 0
-    HEAD = 1
-    HAIR = 2
-    SHIRT = 3
-    SLEEVE = 4
-    TRUNKS = 5
-    LEG = 6
-    SHOE = 7
-    SHIN = 8  # bare, stocking or sock
-
+Tile = IntEnum("Tile", "SKIN HEAD HAIR SHIRT SLEEVE TRUNKS LEG SHOE SHIN", start=0)  # shin: bare, stocking or sock
 
 _SKINS = np.array(
     [(244, 212, 190), (230, 188, 160), (214, 165, 130), (184, 132, 98), (140, 94, 66), (96, 62, 44), (64, 42, 33)],
@@ -86,7 +76,7 @@ def random_outfit(rng: Rng, feminine: bool) -> Outfit:
 
 
 def random_colour(rng: Rng) -> Colour:
-    """A colour as clothes have it: often black, white, grey or denim."""
+    """A colour of clothes: often black, white, grey or denim."""
     kind = rng.random()
     if kind < 0.3:
         value = rng.choice([0.06, 0.12, 0.35, 0.6, 0.85, 0.93])
@@ -98,6 +88,11 @@ def random_colour(rng: Rng) -> Colour:
     return np.array(colorsys.hsv_to_rgb(*hsv), dtype=np.float32)
 
 
+def _mottled(rng: Rng, colour: Colour, contrast: float, zoom: float) -> Texture:
+    """A tile of a colour, made lighter and darker by a random field."""
+    return np.asarray(colour * (1 + contrast * patch(rng, TILE, TILE, zoom)[..., None]), dtype=np.float32)
+
+
 def cloth(rng: Rng) -> Texture:
     """(TILE, TILE, 3) in 0 .. 1: plain, striped, checked, dotted, printed or two-coloured, with folds."""
     first, second = random_colour(rng), random_colour(rng)
@@ -106,10 +101,8 @@ def cloth(rng: Rng) -> Texture:
     width = rng.choice([4, 8, 16])
     if kind < 0.5:
         mask = np.zeros((TILE, TILE), dtype=bool)
-    elif kind < 0.64:
-        mask = y % width < width * rng.uniform(0.2, 0.6)
     elif kind < 0.7:
-        mask = x % width < width * rng.uniform(0.2, 0.6)
+        mask = (y if kind < 0.64 else x) % width < width * rng.uniform(0.2, 0.6)
     elif kind < 0.78:
         mask = (x // (width / 2) + y // (width / 2)) % 2 > 0
     elif kind < 0.82:
@@ -120,73 +113,72 @@ def cloth(rng: Rng) -> Texture:
         mask = patch(rng, TILE, TILE, rng.uniform(0.5, 3)) > rng.uniform(-0.3, 0.8)
     else:
         mask = y > TILE * rng.uniform(0.3, 0.7)
-    texture = np.where(mask[..., None], second, first)
-    folds = 1 + rng.uniform(0.02, 0.13) * patch(rng, TILE, TILE, rng.uniform(0.6, 2.5))
-    return np.asarray(texture * folds[..., None], dtype=np.float32)
+    contrast, zoom = rng.uniform(0.02, 0.13), rng.uniform(0.6, 2.5)
+    return _mottled(rng, np.where(mask[..., None], second, first), contrast, zoom)
 
 
-def _flesh(rng: Rng, colour: Colour) -> Texture:
-    return np.asarray(colour * (1 + 0.04 * patch(rng, TILE, TILE, 1.0)[..., None]), dtype=np.float32)
-
-
-def _front(rng: Rng, texture: Texture) -> Texture:
-    """What tells a shirt's front from its back: a neckline, an opening, buttons, a print, a bib; sometimes nothing."""
+def _shirt(rng: Rng, texture: Texture, skin: Colour) -> Texture:
+    """What tells a shirt's front from its back (an opening, a print, a bib; sometimes nothing), and the neckline."""
     texture = texture.copy()
-    middle, accent = TILE // 2, random_colour(rng).tolist()
+    accent = random_colour(rng).tolist()
     kind = rng.random()
     if kind < 0.3:
-        cv2.rectangle(texture, (middle - 9, 18), (middle + 8, 18 + int(rng.integers(6, 16))), accent, -1)
+        cv2.rectangle(texture, (_MIDDLE - 9, 18), (_MIDDLE + 8, 18 + int(rng.integers(6, 16))), accent, -1)
     elif kind < 0.5:
-        cv2.line(texture, (middle, 0), (middle, TILE), accent, int(rng.integers(1, 3)))
+        cv2.line(texture, (_MIDDLE, 0), (_MIDDLE, TILE), accent, int(rng.integers(1, 3)))
     elif kind < 0.62:
         half = int(rng.integers(3, 6))
-        corners = np.array([(middle - half, 0), (middle + half, 0), (middle + 2, TILE), (middle - 2, TILE)])
-        cv2.fillConvexPoly(texture, corners, accent)
+        corners = [(_MIDDLE - half, 0), (_MIDDLE + half, 0), (_MIDDLE + 2, TILE), (_MIDDLE - 2, TILE)]
+        cv2.fillConvexPoly(texture, np.array(corners), accent)
     elif kind < 0.72:
-        cv2.circle(texture, (middle, 26), int(rng.integers(4, 8)), accent, -1)
+        cv2.circle(texture, (_MIDDLE, 26), int(rng.integers(4, 8)), accent, -1)
     elif kind < 0.78:
         cv2.rectangle(texture, (0, 16), (3, 36), accent, -1)  # a number or a rucksack on the back
         cv2.rectangle(texture, (TILE - 4, 16), (TILE, 36), accent, -1)
-    return texture
-
-
-def _neckline(rng: Rng, texture: Texture, skin: Colour) -> Texture:
     deep = int(rng.choice([2, 5, 9, 14]))
-    middle = TILE // 2
-    cv2.fillConvexPoly(texture, np.array([(middle - 9, 0), (middle + 9, 0), (middle, deep + 3)]), skin.tolist())
+    neckline = np.array([(_MIDDLE - 9, 0), (_MIDDLE + 9, 0), (_MIDDLE, deep + 3)])
+    cv2.fillConvexPoly(texture, neckline, skin.tolist())
     return texture
 
 
 def _face(rng: Rng, skin: Colour, hair: Colour, style: str) -> Texture:
-    """The head all around, chin at the bottom: scalp, brows, eyes, nose, mouth, ears; at times beard or glasses."""
-    texture = _flesh(rng, skin)
-    middle = TILE // 2
+    """The head all around, chin at the bottom: scalp, brows, eyes, nose, mouth, ears; sometimes beard or glasses."""
+    texture = _mottled(rng, skin, 0.04, 1.0)
     dark, red = (0.35 * skin).tolist(), (skin * (0.85, 0.55, 0.55)).tolist()
     if style != "bald":
         shade = hair * (1 + 0.12 * patch(rng, TILE, TILE, 3.0)[..., None])
-        away = np.abs(_COLUMNS[:1] - middle)
-        line = np.interp(away, [0, 9, 13, 17, 19, 32], [14, 15, 20, 30, 46, 52]) + rng.uniform(-3, 3)
+        line = np.interp(_FROM_MIDDLE, [0, 9, 13, 17, 19, 32], [14, 15, 20, 30, 46, 52]) + rng.uniform(-3, 3)
         texture = np.where((line > _ROWS)[..., None], shade, texture).astype(np.float32)
     for sign in (-1, 1):
-        eye = (middle + sign * 5, 33)
+        eye = (_MIDDLE + sign * 5, 33)
         cv2.ellipse(texture, eye, (3, 2), 0, 0, 360, (0.8 * skin).tolist(), -1)
         cv2.ellipse(texture, eye, (2, 1), 0, 0, 360, (0.92, 0.92, 0.9), -1)
         cv2.circle(texture, eye, 1, (0.08, 0.06, 0.05), -1)
         cv2.line(texture, (eye[0] - 3, 28), (eye[0] + 3, 28), (0.5 * hair + 0.15 * skin).tolist(), 1)
-        cv2.ellipse(texture, (middle + sign * 16, 36), (2, 6), 0, 0, 360, red, -1)
-    cv2.line(texture, (middle - 1, 43), (middle + 1, 43), dark, 1)
+        cv2.ellipse(texture, (_MIDDLE + sign * 16, 36), (2, 6), 0, 0, 360, red, -1)
+    cv2.line(texture, (_MIDDLE - 1, 43), (_MIDDLE + 1, 43), dark, 1)
     if rng.random() < 0.22:
-        away = np.abs(_COLUMNS[:1] - middle)
-        beard = (away < 16) & (44 + 0.02 * (16 - away) ** 2 < _ROWS)
+        beard = (_FROM_MIDDLE < 16) & (44 + 0.02 * (16 - _FROM_MIDDLE) ** 2 < _ROWS)
         texture = np.where(beard[..., None], 0.7 * hair + 0.2 * skin, texture).astype(np.float32)
-    cv2.ellipse(texture, (middle, 49), (4, 1 + int(rng.random() < 0.3)), 0, 0, 360, red, -1)
+    cv2.ellipse(texture, (_MIDDLE, 49), (4, 1 + int(rng.random() < 0.3)), 0, 0, 360, red, -1)
     if rng.random() < 0.3:
-        cv2.line(texture, (middle - 2, 49), (middle + 2, 49), (0.9, 0.9, 0.88), 1)
+        cv2.line(texture, (_MIDDLE - 2, 49), (_MIDDLE + 2, 49), (0.9, 0.9, 0.88), 1)
     if rng.random() < 0.15:
-        glass = random_colour(rng) * 0.2
+        glass = (random_colour(rng) * 0.2).tolist()
         for sign in (-1, 1):
-            cv2.ellipse(texture, (middle + sign * 5, 33), (4, 4), 0, 0, 360, glass.tolist(), -1)
-        cv2.line(texture, (middle - 16, 31), (middle + 16, 31), glass.tolist(), 1)
+            cv2.ellipse(texture, (_MIDDLE + sign * 5, 33), (4, 4), 0, 0, 360, glass, -1)
+        cv2.line(texture, (_MIDDLE - 16, 31), (_MIDDLE + 16, 31), glass, 1)
+    return texture
+
+
+def _shoe(rng: Rng) -> Texture:
+    """Front is up: the sole lies at the seam, the laces in the middle."""
+    texture = np.tile(random_colour(rng), (TILE, TILE, 1))
+    sole = random_colour(rng).tolist()
+    cv2.rectangle(texture, (0, 0), (10, TILE), sole, -1)
+    cv2.rectangle(texture, (TILE - 11, 0), (TILE, TILE), sole, -1)
+    if rng.random() < 0.6:
+        cv2.rectangle(texture, (_MIDDLE - 4, 10), (_MIDDLE + 4, 34), random_colour(rng).tolist(), -1)
     return texture
 
 
@@ -197,39 +189,18 @@ def paint(rng: Rng, outfit: Outfit) -> Texture:
     skin = _SKINS[low] + (place - low) * (_SKINS[min(low + 1, len(_SKINS) - 1)] - _SKINS[low])
     skin = (skin * rng.uniform(0.92, 1.06, 3)).astype(np.float32)
     hair = (_HAIRS[rng.integers(len(_HAIRS))] * rng.uniform(0.8, 1.2)).astype(np.float32)
-    shirt, trousers, flesh = cloth(rng), cloth(rng), _flesh(rng, skin)
+    shirt, trousers, flesh = cloth(rng), cloth(rng), _mottled(rng, skin, 0.04, 1.0)
     if rng.random() < 0.12:  # a suit or a dress
         trousers = shirt
     sleeve = cloth(rng) if rng.random() < 0.12 else shirt
     scalp = random_colour(rng) if outfit.hair in ("cap", "helmet", "hood") else hair
-    tiles: dict[Tile, Texture] = {
-        Tile.SKIN: flesh,
-        Tile.HEAD: _face(rng, skin, hair, outfit.hair),
-        Tile.HAIR: np.asarray(scalp * (1 + 0.15 * patch(rng, TILE, TILE, 3.0)[..., None]), dtype=np.float32),
-        Tile.SHIRT: _neckline(rng, _front(rng, shirt), skin),
-        Tile.SLEEVE: sleeve,
-        Tile.TRUNKS: trousers,
-        Tile.LEG: trousers,
-        Tile.SHOE: flesh if outfit.barefoot else _shoe(rng),
-        Tile.SHIN: _shin(rng, flesh, outfit),
-    }
-    return np.stack([tiles[tile] for tile in Tile]).reshape(-1, 3)
-
-
-def _shoe(rng: Rng) -> Texture:
-    """Front is up: the sole lies at the seam, the laces in the middle."""
-    texture = np.repeat(np.repeat(random_colour(rng)[None, None], TILE, 0), TILE, 1).copy()
-    sole = random_colour(rng).tolist()
-    cv2.rectangle(texture, (0, 0), (10, TILE), sole, -1)
-    cv2.rectangle(texture, (TILE - 11, 0), (TILE, TILE), sole, -1)
-    if rng.random() < 0.6:
-        cv2.rectangle(texture, (TILE // 2 - 4, 10), (TILE // 2 + 4, 34), random_colour(rng).tolist(), -1)
-    return texture
-
-
-def _shin(rng: Rng, flesh: Texture, outfit: Outfit) -> Texture:
-    texture = flesh.copy()
+    # The order of these lines is the order of the random numbers.
+    head = _face(rng, skin, hair, outfit.hair)
+    hair_tile = _mottled(rng, scalp, 0.15, 3.0)
+    front = _shirt(rng, shirt, skin)
+    shoe = flesh if outfit.barefoot else _shoe(rng)
+    shin = flesh.copy()
     if not outfit.barefoot and rng.random() < 0.5:
         top = int(rng.choice([10, 45, 54], p=[0.3, 0.3, 0.4]))
-        texture[top:] = random_colour(rng)
-    return texture
+        shin[top:] = random_colour(rng)
+    return np.stack([flesh, head, hair_tile, front, sleeve, trousers, trousers, shoe, shin]).reshape(-1, 3)
