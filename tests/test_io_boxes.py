@@ -4,13 +4,15 @@ import contextlib
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from posehg.errors import InputError
@@ -48,7 +50,7 @@ def detection(image: object, box: Box = A, **more: Any) -> dict[str, Any]:
 
 
 def detections(*images: object) -> list[dict[str, Any]]:
-    """Of each picture one box; the first has A, the second B, and so on."""
+    """Of each image one box; the first has A, the second B, and so on."""
     return [detection(image, box) for image, box in zip(images, (A, B, C), strict=False)]
 
 
@@ -78,57 +80,42 @@ def lines(*given: object) -> str:
 # ---- formats -----------------------------------------------------------------------------------------------------
 
 
-def test_detections_are_given_as_they_stand_and_in_their_order(tmp_path: Path) -> None:
-    file = read(tmp_path, [detection("a.jpg", B), detection("b.jpg", C), detection("a.jpg", A)])
-    assert list(file.of(source("a.jpg"))) == [B, A]
-    assert list(file.of(source("b.jpg"))) == [C]
-    assert list(file.of(source("c.jpg"))) == []
-
-
-def test_only_people_are_read_of_detections(tmp_path: Path) -> None:
-    given = [detection("a.jpg", A, category_id=3), detection("a.jpg", B), {"image_id": "a.jpg", "bbox": [1, 2, 3, 5]}]
-    assert list(read(tmp_path, given).of(source("a.jpg"))) == [B, Box(1, 2, 3, 5)]
-
-
-def test_boxes_below_the_least_score_are_left_out_and_those_without_one_are_not(tmp_path: Path) -> None:
+def test_detections_are_people_only_above_the_score_in_their_order(tmp_path: Path) -> None:
     given = [
-        detection("a.jpg", A, score=0.29),
-        detection("a.jpg", B, score=0.3),
-        {"image_id": "a.jpg", "bbox": list(C.as_tuple())},
+        detection("a.jpg", B),
+        detection("b.jpg", C),
+        detection("a.jpg", C, category_id=3),
+        detection("a.jpg", C, score=0.29),
+        {"image_id": "a.jpg", "bbox": list(A.as_tuple())},
     ]
-    assert list(read(tmp_path, given, min_score=0.3).of(source("a.jpg"))) == [B, C]
+    file = read(tmp_path, given, min_score=0.3)
+    assert [list(file.of(source(name))) for name in ("a.jpg", "b.jpg", "c.jpg")] == [[B, A], [C], []]
 
 
-def test_annotations_are_read_without_crowds_and_other_categories(tmp_path: Path) -> None:
-    file = read(tmp_path, annotated())
-    assert list(file.of(source("b.jpg"))) == [A, C]
-    assert list(file.of(source("a.jpg"))) == []
-
-
-def test_the_only_category_of_annotations_is_whom_they_are_of(tmp_path: Path) -> None:
-    file = read(tmp_path, annotated(categories=[{"id": 3, "name": "dog"}], annotations=annotated()["annotations"][1:2]))
-    assert list(file.of(source("a.jpg"))) == [B]
-
-
-def test_annotations_without_categories_are_of_people_where_they_are_of_the_first_one(tmp_path: Path) -> None:
-    content = annotated(annotations=[{"image_id": 13, "category_id": 1, "bbox": list(C.as_tuple())}])
-    del content["categories"]
-    assert list(read(tmp_path, content).of(source("c.jpg"))) == [C]
+@pytest.mark.parametrize(
+    ("changes", "name", "expected"),
+    [
+        ({}, "b.jpg", [A, C]),
+        ({}, "a.jpg", []),  # a crowd and a dog
+        ({"categories": [{"id": 3, "name": "dog"}], "annotations": [{"image_id": 7, "category_id": 3}]}, "a.jpg", [B]),
+        ({"categories": [], "annotations": [{"image_id": 7, "category_id": 1}]}, "a.jpg", [B]),
+    ],
+)
+def test_annotations_are_read_without_crowds_and_other_categories(
+    tmp_path: Path, changes: dict[str, Any], name: str, expected: list[Box]
+) -> None:
+    for annotation in changes.get("annotations", []):
+        annotation["bbox"] = list(B.as_tuple())
+    assert list(read(tmp_path, annotated(**changes)).of(source(name))) == expected
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
-def test_records_of_posehg_are_read_one_a_line(tmp_path: Path, end: str) -> None:
+def test_records_of_posehg_are_read_one_a_line_or_alone(tmp_path: Path, end: str) -> None:
     given = [record("a.jpg", A, B), record("empty.jpg"), record("b\u2028.jpg", C)]
     file = read(tmp_path, end.join(json.dumps(line, ensure_ascii=False) for line in given))
-    assert list(file.of(source("a.jpg"))) == [A, B]
-    assert list(file.of(source("empty.jpg"))) == []
-    assert list(file.of(source("b\u2028.jpg"))) == [C]
-
-
-@pytest.mark.parametrize("indent", [None, 2])
-def test_a_single_record_is_read(tmp_path: Path, indent: int | None) -> None:
-    file = read(tmp_path, json.dumps(record("a.jpg", A), indent=indent))
-    assert list(file.of(source("a.jpg"))) == [A]
+    assert [list(file.of(source(line["source"]))) for line in given] == [[A, B], [], [C]]
+    alone = read(tmp_path, json.dumps(given[0], indent=len(end)))
+    assert list(alone.of(source("a.jpg"))) == [A, B]
 
 
 def test_what_posehg_writes_is_read(tmp_path: Path) -> None:
@@ -143,17 +130,16 @@ def test_what_posehg_writes_is_read(tmp_path: Path) -> None:
     assert list(file.of(source("walk.mp4"), 12)) == [expected]
 
 
-@pytest.mark.parametrize("column", ["image", "source", "file", "file_name", " Image "])
-def test_a_table_is_read_whatever_the_column_of_pictures_is_called(tmp_path: Path, column: str) -> None:
-    file = read(tmp_path, f"{column},score,X,y,w,h,note\na.jpg,0.5,2,3.25,5,7,x\nb.jpg,,-11,13,17.5,19,\n")
-    assert list(file.of(source("a.jpg"))) == [A]
-    assert list(file.of(source("b.jpg"))) == [B]
-
-
-@pytest.mark.parametrize("separator", [";", "\t"])
-def test_a_table_of_a_spreadsheet_may_have_decimal_commas(tmp_path: Path, separator: str) -> None:
-    text = "image;x;y;w;h\r\na.jpg;2;3,25;5;7\r\n\r\n".replace(";", separator)
-    assert list(read(tmp_path, text).of(source("a.jpg"))) == [A]
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"{column},score,X,y,w,h,note\na.jpg,0.5,2,3.25,5,7,x\n" for column in ("source", "file", " Image ")),
+        "image,x,y,w,h,score\na.jpg,2,3.25,5,7,\na.jpg,23,29,31,37,0.2\n",
+        *("image;x;y;w;h\r\na.jpg;2;3,25;5;7\r\n\r\n".replace(";", separator) for separator in ";\t"),
+    ],
+)
+def test_tables_are_read_with_other_columns_separators_and_decimal_commas(tmp_path: Path, text: str) -> None:
+    assert list(read(tmp_path, text, min_score=0.3).of(source("a.jpg"))) == [A]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -167,22 +153,14 @@ def test_a_name_of_any_bytes_is_found(tmp_path: Path) -> None:
     assert list(file.of(source(os.fsdecode(b"\xff\xfe.jpg")))) == [A]
 
 
-def test_rows_below_the_least_score_are_left_out(tmp_path: Path) -> None:
-    file = read(tmp_path, "image,x,y,w,h,score\na.jpg,2,3,5,7,0.2\na.jpg,23,29,31,37,0.4\n", min_score=0.3)
-    assert list(file.of(source("a.jpg"))) == [C]
-
-
-# ---- frames of videos --------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "content",
     [
         "source,frame,x,y,w,h\nv/walk.mp4,5,2,3.25,5,7\nv/walk.mp4,7,-11,13,17.5,19\nv/walk.mp4,11,,,,\n",
         lines(record("walk.mp4", A, frame=5), record("walk.mp4", B, frame=7), record("walk.mp4", frame=11)),
-        detections("walk_000000000005", "walk_000000000007"),
         detections("walk_000000000005.jpg", "walk_000000000007.jpg"),
         detections("v/walk.mp4_000000000005", "v/walk.mp4_000000000007"),
+        detections(*(coco.image_id("v/walk.mp4", frame) for frame in (5, 7))),
     ],
 )
 def test_each_frame_of_a_video_has_its_own_boxes(tmp_path: Path, content: object) -> None:
@@ -192,24 +170,14 @@ def test_each_frame_of_a_video_has_its_own_boxes(tmp_path: Path, content: object
     assert file.unmatched().count == 0
 
 
-def test_boxes_that_posehg_writes_for_frames_under_cocos_names_are_found_by_them(tmp_path: Path) -> None:
-    names = [coco.image_id("v/walk.mp4", frame) for frame in (0, 5)]
-    file = read(tmp_path, detections(*names))
-    assert [list(file.of(source("v/walk.mp4"), frame)) for frame in (0, 5)] == [[A], [B]]
-
-
-def test_a_frame_has_no_boxes_of_another_video_or_of_a_picture(tmp_path: Path) -> None:
+def test_frames_and_images_keep_their_boxes_apart(tmp_path: Path) -> None:
     file = read(tmp_path, [*detections("run_000000000005", "walk.mp4"), detection("walk.jpg", C)])
     assert list(file.of(source("walk.mp4"), 5)) == []
     assert list(file.of(source("walk.jpg"))) == [C]
+    assert list(file.of(source("run_000000000005.jpg"))) == [A]  # an image that was a frame
 
 
-def test_a_picture_that_was_a_frame_is_found_by_its_name(tmp_path: Path) -> None:
-    file = read(tmp_path, detections("walk_000000000005.jpg"))
-    assert list(file.of(source("walk_000000000005.jpg"))) == [A]
-
-
-# ---- which picture is meant --------------------------------------------------------------------------------------
+# ---- which image is meant --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -235,7 +203,7 @@ def test_a_picture_that_was_a_frame_is_found_by_its_name(tmp_path: Path) -> None
         ("000000000785.jpg", "COCO_val2014_000000000785.jpg", ""),
     ],
 )
-def test_a_picture_is_found_under_any_of_its_names(tmp_path: Path, named: object, given: str, relative: str) -> None:
+def test_a_image_is_found_under_any_of_its_names(tmp_path: Path, named: object, given: str, relative: str) -> None:
     assert list(read(tmp_path, detections(named)).of(source(given, relative))) == [A]
 
 
@@ -253,7 +221,7 @@ def test_a_picture_is_found_under_any_of_its_names(tmp_path: Path, named: object
         ("a.jpg", "-"),
     ],
 )
-def test_other_pictures_are_not_found(tmp_path: Path, named: object, given: str) -> None:
+def test_other_images_are_not_found(tmp_path: Path, named: object, given: str) -> None:
     assert list(read(tmp_path, detections(named)).of(source(given))) == []
 
 
@@ -277,55 +245,52 @@ def test_the_closest_name_wins(tmp_path: Path, names: list[object], given: str, 
 
 def test_two_names_that_are_as_close_are_an_error(tmp_path: Path) -> None:
     file = read(tmp_path, detections("x/a.jpg", "y/a.jpg"))
-    with pytest.raises(InputError, match=r"z/a\.jpg may be x/a\.jpg or y/a\.jpg in .*boxes\."):
+    with pytest.raises(InputError, match=r"z/a\.jpg .*x/a\.jpg or y/a\.jpg"):
         file.of(source("z/a.jpg"))
 
 
 def test_a_name_with_more_folders_and_one_that_is_whole_are_an_error(tmp_path: Path) -> None:
-    """The picture may have been b/a.jpg below this folder's parent, or a.jpg in this folder."""
+    """The image may have been b/a.jpg below this folder's parent, or a.jpg in this folder."""
     file = read(tmp_path, detections("a.jpg", "b/a.jpg"))
-    with pytest.raises(InputError, match=r"photos/b/a\.jpg may be b/a\.jpg or a\.jpg"):
+    with pytest.raises(InputError, match=r"b/a\.jpg or a\.jpg"):
         file.of(source("photos/b/a.jpg", "a.jpg"))
     assert list(file.of(source("photos/b/a.jpg", "b/a.jpg"))) == [B]
 
 
-def test_pictures_of_the_same_name_in_different_folders_are_not_mixed(tmp_path: Path) -> None:
-    file = read(tmp_path, detections("x/a.jpg", "y/b.jpg"))
-    assert list(file.of(source("photos/y/a.jpg", "y/a.jpg"))) == []
-    assert list(file.of(source("photos/x/a.jpg", "x/a.jpg"))) == [A]
+@pytest.mark.parametrize(
+    ("content", "given", "relative", "expected"),
+    [
+        (detections("x/a.jpg", "y/b.jpg"), "photos/y/a.jpg", "y/a.jpg", []),
+        (detections("x/a.jpg", "y/b.jpg"), "photos/x/a.jpg", "x/a.jpg", [A]),
+        ([detection("x/a.jpg"), detection("y/a.jpg", B, score=0.1)], "photos/y/a.jpg", "a.jpg", []),
+        (
+            annotated(images=[{"id": 11, "file_name": "x/a.jpg"}, {"id": 7, "file_name": "y/a.jpg"}]),
+            "photos/y/a.jpg",
+            "a.jpg",
+            [],
+        ),
+    ],
+)
+def test_images_of_the_same_name_in_different_folders_are_not_mixed(
+    tmp_path: Path, content: object, given: str, relative: str, expected: list[Box]
+) -> None:
+    assert list(read(tmp_path, content, min_score=0.3).of(source(given, relative))) == expected
 
 
-def test_a_listed_picture_without_boxes_does_not_get_those_of_its_namesake(tmp_path: Path) -> None:
-    content = annotated(images=[{"id": 11, "file_name": "x/a.jpg"}, {"id": 7, "file_name": "y/a.jpg"}])
-    file = read(tmp_path, content)
-    assert list(file.of(source("photos/y/a.jpg", "a.jpg"))) == []
-
-
-def test_boxes_below_the_least_score_still_say_which_picture_is_which(tmp_path: Path) -> None:
-    file = read(tmp_path, [detection("x/a.jpg"), detection("y/a.jpg", B, score=0.1)], min_score=0.3)
-    assert list(file.of(source("photos/y/a.jpg", "a.jpg"))) == []
-
-
-def test_one_name_cannot_be_that_of_two_pictures(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("first", "second", "is_clear"),
+    [("x/a.jpg", "y/a.jpg", False), ("x/a.jpg", "y/a.png", True), ("a.png", "a.jpg", False)],
+)
+def test_one_name_cannot_be_that_of_two_images(tmp_path: Path, first: str, second: str, is_clear: bool) -> None:
+    """The closer name keeps the boxes; boxes that went to the wrong image are reported."""
     file = read(tmp_path, detections("a.jpg"))
-    first, second = source("x/a.jpg", "x/a.jpg"), source("y/a.jpg", "y/a.jpg")
-    assert list(file.of(first)) == [A]
-    with pytest.raises(InputError, match=r"^a\.jpg in .*boxes may be x/a\.jpg or y/a\.jpg\."):
-        file.of(second)
-    assert list(file.of(first)) == [A]
-
-
-def test_who_has_the_closer_name_keeps_the_boxes(tmp_path: Path) -> None:
-    file = read(tmp_path, detections("a.jpg"))
-    assert list(file.of(source("x/a.jpg", "x/a.jpg"))) == [A]
-    assert list(file.of(source("y/a.png", "y/a.png"))) == []
-
-
-def test_boxes_that_were_given_to_the_wrong_picture_are_told(tmp_path: Path) -> None:
-    file = read(tmp_path, detections("a.jpg"))
-    file.of(source("a.png"))
-    with pytest.raises(InputError, match=r"may be a\.png or a\.jpg"):
-        file.of(source("a.jpg"))
+    assert list(file.of(source(first, first))) == [A]
+    if is_clear:
+        assert list(file.of(source(second, second))) == []
+    else:
+        with pytest.raises(InputError, match=rf"{first} or {second}"):
+            file.of(source(second, second))
+    assert list(file.of(source(first, first))) == [A]
 
 
 names = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=3).map("/".join)
@@ -333,7 +298,8 @@ names = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=3).
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(names, min_size=1, max_size=5, unique=True), st.randoms())
-def test_every_picture_of_a_tree_gets_its_own_boxes(files: list[str], random: Any) -> None:
+@example(["a/a", "a/a/a"], Random(0))
+def test_every_image_of_a_tree_gets_its_own_boxes(files: list[str], random: Any) -> None:
     """Wherever the tree lies, and whatever the order."""
     entries = [boxes.Entry(f"{name}.jpg", None, Box(number, 0, 1, 1)) for number, name in enumerate(files)]
     file = BoxFile(Path("boxes.csv"), entries)
@@ -346,7 +312,7 @@ def test_every_picture_of_a_tree_gets_its_own_boxes(files: list[str], random: An
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(names, max_size=5, unique=True), st.lists(names, max_size=5, unique=True))
-def test_no_two_pictures_get_the_same_boxes(listed: list[str], asked: list[str]) -> None:
+def test_no_two_images_get_the_same_boxes(listed: list[str], asked: list[str]) -> None:
     entries = [boxes.Entry(f"{name}.jpg", None, Box(number, 0, 1, 1)) for number, name in enumerate(listed)]
     file = BoxFile(Path("boxes.csv"), entries)
     given = []
@@ -369,7 +335,7 @@ def test_names_that_nobody_asked_for_are_counted_and_the_first_are_named(tmp_pat
     assert len(file.unmatched().names) == 5
 
 
-def test_many_pictures_are_found_in_little_time(tmp_path: Path) -> None:
+def test_many_images_are_found_in_little_time(tmp_path: Path) -> None:
     """Also where all are called alike, and those of the shared names of folders are many."""
     count = 2003
     file = read(tmp_path, [detection(f"{n}/img.jpg", Box(n, 0, 1, 1)) for n in range(count)])
@@ -393,7 +359,7 @@ BAD = {
     DEEP: "brackets",
     '{"boxes": []}': "annotations",
     "[[1, 2, 3, 5]]": "detection 1: .*a list",
-    '[{"bbox": [1, 2, 3, 5]}]': "detection 1: .*image_id",
+    '[{"bbox": [1, 2, 3, 5]}]': "detection 1: .*null",
     **{
         json.dumps([{"image_id": name, "bbox": [1, 2, 3, 5]}]): f"detection 1: .*{shown}"
         for name, shown in ((None, "null"), (True, "True"), (" ", "' '"))
@@ -415,15 +381,15 @@ BAD = {
             ([1, math.inf, 3, 5], "inf"),
             ([1, 2, 3, 1e7], "10000000"),
             ([1, -(10**400), 3, 5], r"-10{38}\.\."),
-            ([1, 2, 0, 5], "0 wide"),
-            ([1, 2, 3, -5], "-5 high"),
+            ([1, 2, 0, 5], "0, 5"),
+            ([1, 2, 3, -5], "-5"),
         )
     },
     json.dumps([detection(7, score="high")]): "detection 1: .*'high'",
     json.dumps([detection(7, score=math.nan)]): "detection 1: .*nan",
     json.dumps([detection(7, category_id=0)]): "category 1.*of 0",
     json.dumps(annotated(categories=[{"id": 3, "name": "dog"}, {"id": 5, "name": "cat"}])): "'dog', 'cat'",
-    json.dumps(annotated(images=None)): "image, .*null",
+    json.dumps(annotated(images=None)): "image: .*null",
     json.dumps(annotated(images=[{"file_name": "a.jpg"}])): "image 1: .*id",
     json.dumps(annotated(images=[{"id": 7}, {"id": 7}])): "image 2: .*id 7",
     json.dumps(
@@ -432,23 +398,23 @@ BAD = {
     json.dumps(annotated(annotations=[{"image_id": 17, "bbox": [1, 2, 3, 5]}])): "annotation 1: .*17",
     json.dumps(annotated(annotations=[7])): "annotation 1: .*7",
     json.dumps(annotated(categories=[{"name": "person"}])): "categories: .*id",
-    json.dumps({**record("a.jpg", A), "posehg": 2}): "line 1: .*version 2",
-    json.dumps({"posehg": 1, "source": "a.jpg"}): "line 1: .*person.*null",
-    json.dumps({"posehg": 1, "people": []}): "line 1: .*null",
+    json.dumps({**record("a.jpg", A), "posehg": 2}): "line 1: .*version.*2",
+    json.dumps({"posehg": 1, "source": "a.jpg"}): "line 1, person: .*null",
+    json.dumps({"posehg": 1, "people": []}): "line 1: ",
     **{
         json.dumps({**record("a.mp4", A), "frame": frame}): f"line 1: .*frame.*{frame}"
         for frame in ("5", -1, 0.5, 10**12)
     },
     lines(record("a.jpg", A)) + "\n" + '{"posehg": 1, "sou': "line 3: ",
-    lines(record("a.jpg", A), {**record("b.jpg"), "people": [{"bbox": [1, 2, 3, 0]}]}): "line 2, person 1: .*0 high",
+    lines(record("a.jpg", A), {**record("b.jpg"), "people": [{"bbox": [1, 2, 3, 0]}]}): "line 2, person 1: .*0",
     "hello world": "image, x, y, w, h",
     "a.jpg,1,2,3,5\n": "image, x, y, w, h",
     "image,x,y,width,h\na.jpg,1,2,3,4\n": "column w",
     "image,x,y,w,h,x\n": "called x",
     "image,x,y,w,h\na.jpg,1,2,3\n": "row 2: .*4.*5",
-    "image,x,y,w,h\na.jpg,1,2,3,5\n\na.jpg,1,2,three,5\n": "row 4: .*'three' .*w",
+    "image,x,y,w,h\na.jpg,1,2,3,5\n\na.jpg,1,2,three,5\n": "row 4: .*w.*'three'",
     "image,x,y,w,h\na.jpg,nan,2,3,5\n": "row 2: .*nan",
-    "image,x,y,w,h\na.jpg,,2,3,5\n": "row 2: .*x, y, w, h",
+    "image,x,y,w,h\na.jpg,,2,3,5\n": "row 2: .*x, y, w",
     "image,x,y,w,h\n,1,2,3,5\n": "row 2: ",
     "image,frame,x,y,w,h\na.mp4,0.5,1,2,3,5\n": "row 2: .*frame.*0.5",
     'image,x,y,w,h\n"a.jpg,1,2,3,5\n': "table",
@@ -467,33 +433,24 @@ def test_what_is_wrong_is_reported_with_the_file_and_the_place(tmp_path: Path, n
 
 def test_the_table_of_joints_is_no_table_of_boxes(tmp_path: Path) -> None:
     csv.write(tmp_path / "run.csv", results.result())
-    with pytest.raises(InputError, match=r"run\.csv: it has no column w, h"):
+    with pytest.raises(InputError, match=r"w, h"):
         boxes.read(tmp_path / "run.csv")
 
 
-def test_a_folder_or_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is a folder, not a file of boxes"):
-        boxes.read(tmp_path)
-    with pytest.raises(InputError, match=r"There is no file .*nothing\.json"):
-        boxes.read(tmp_path / "nothing.json")
-    with pytest.raises(InputError, match="There is no file"):
-        boxes.read("a\0b.json")
+def test_files_that_cannot_be_read_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "boxes.json", detections("a.jpg"))
+    for bad in (tmp_path, tmp_path / "nothing.json", "a\0b.json"):
+        with pytest.raises(InputError, match=re.escape(repr(str(bad))[1:-1])):
+            boxes.read(bad)
+    monkeypatch.setattr(boxes, "MAX_BYTES", path.stat().st_size - 1)
+    with pytest.raises(InputError, match=r"boxes\.json is larger"):
+        boxes.read(path)
 
-
-def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **options: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    path = written(tmp_path / "boxes.json", detections("a.jpg"))
     monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(InputError, match=r"boxes\.json"):
-        boxes.read(path)
-
-
-def test_a_file_beyond_the_limit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = written(tmp_path / "boxes.json", detections("a.jpg"))
-    monkeypatch.setattr(boxes, "MAX_BYTES", path.stat().st_size - 1)
-    with pytest.raises(InputError, match=r"boxes\.json is larger than"):
         boxes.read(path)
 
 
@@ -574,7 +531,7 @@ def test_a_detectors_file_of_coco_is_read(shared: Path) -> None:
     path = folder / "test_coco_det_AP_H_56.json"
     listed = json.loads(path.read_text())
     file = boxes.read(path)
-    for picture in sorted(folder.glob("*.jpg")):
-        expected = [tuple(entry["bbox"]) for entry in listed if entry["image_id"] == int(picture.stem)]
+    for image in sorted(folder.glob("*.jpg")):
+        expected = [tuple(entry["bbox"]) for entry in listed if entry["image_id"] == int(image.stem)]
         assert expected
-        assert [box.as_tuple() for box in file.of(source(str(picture)))] == expected
+        assert [box.as_tuple() for box in file.of(source(str(image)))] == expected

@@ -25,9 +25,8 @@ import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -45,6 +44,7 @@ _HINT = (
     "image, x, y, w, h, where x, y is the top left corner."
 )
 _IMAGE_COLUMNS = ("image", "source", "file", "file_name")
+_PERSON = "1"  # COCO's category
 _FRAME_NAME = re.compile(r"(.+)_([0-9]{12})", re.ASCII | re.DOTALL)  # of a frame in COCO results, without its suffix
 _NAME, _STEM, _NUMBER = 3, 2, 1  # what two file names share; more is closer
 
@@ -54,7 +54,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Entry:
-    """One box. image: the name of the image or video as in the file. frame: index in a video.
+    """A box. image: the name of the image or video as in the file. frame: index in a video.
 
     box: None where the file only says that there is such an image.
     """
@@ -62,7 +62,6 @@ class Entry:
     image: str
     frame: int | None = None
     box: Box | None = None
-    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,13 +84,14 @@ def read(path: str | Path, min_score: float = 0.0) -> BoxFile:
         text = content.read_text(path, str(path), MAX_BYTES)
     except ValueError:  # a NUL in its name
         raise InputError(f"There is no file {str(path)!r}.") from None
-    with _at(path):
+    try:
         if not text.strip():
             raise ValueError("it is empty")
-    is_json = text.lstrip().startswith(("[", "{"))
-    found = _read_json(path, text.lstrip()) if is_json else _read_table(path, text)
-    kept = [entry if entry.score is None or entry.score >= min_score else replace(entry, box=None) for entry in found]
-    return BoxFile(path, kept)
+        is_json = text.lstrip().startswith(("[", "{"))
+        rows, people = _json_rows(text.lstrip()) if is_json else (_table_rows(text), {_PERSON})
+        return BoxFile(path, _entries(rows, people, min_score))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}.", _HINT) from None
 
 
 # ---- whose boxes are these -----------------------------------------------------------------------------------------
@@ -157,6 +157,7 @@ class _Names:
         # Only what lies below the folder that all names share tells images apart.
         self._depth = {name: len(own) - shared for name, own in parts.items()}
         self._below = {own[shared:]: name for name, own in parts.items()}
+        self._whole = {own: name for name, own in parts.items()}
         self._index: defaultdict[tuple[Parts, int, str], list[str]] = defaultdict(list)
         for name, (*above, last) in parts.items():
             forms = _forms(last)
@@ -177,14 +178,14 @@ class _Names:
         url = "://" in source.name
         parts = _parts(unquote(urlsplit(source.name).path) if url else os.path.abspath(source.name))
         below = parts[-len(source.relative.parts) :]
-        same = self._below.get(below)
+        same = [table[below] for table in (self._whole, self._below) if below in table]
         for depth in range(len(parts) - 1, -1, -1):
             for kind, form in _forms(parts[-1]).items():
                 found = self._index.get((parts[len(parts) - 1 - depth : -1], kind, form), [])
                 found = [name for name in found if depth + 1 >= min(self._depth[name], len(below))]
-                if found and same is not None:
-                    # The name that both sides have below their shared folders decides, or makes it doubtful.
-                    found = [same] if same in found else [*found, same]
+                if found and same:
+                    # The name that equals the source's own, below what all share, decides or makes it doubtful.
+                    found = [name for name in same if name in found][:1] or [*found, same[0]]
                 if found:
                     return found, (depth + 1, kind)
         return [], (0, 0)
@@ -207,224 +208,175 @@ def _parts(name: str) -> Parts:
     return tuple(part for part in PurePosixPath(path).parts if part not in ("/", "//", "..")) or (name,)
 
 
-# ---- formats -------------------------------------------------------------------------------------------------------
+# ---- formats: each gives rows, whose values are checked in one place ------------------------------------------------
 
 
-@contextmanager
-def _at(path: Path, place: str = "") -> Iterator[None]:
-    """A ValueError in the block becomes an InputError that names the file and the place in it."""
+@dataclass(frozen=True)
+class _Row:
+    """What a file says at one place, unchecked. bbox: None where it only names an image, or for a crowd."""
+
+    place: str
+    image: Any
+    frame: Any = None
+    bbox: Any = None
+    score: Any = None
+    category: Any = None
+
+
+def _json_rows(text: str) -> tuple[list[_Row], set[str]]:
+    """The rows, and the categories that are people."""
     try:
-        yield
+        data = json.loads(text)
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
     except ValueError as error:
-        raise InputError(f"{path}{', ' if place else ''}{place}: {error}.", _HINT) from None
-
-
-def _read_json(path: Path, text: str) -> list[Entry]:
-    with _at(path):
-        try:
-            data = json.loads(text)
-        except RecursionError:
-            raise ValueError("its brackets are nested too deeply") from None
-        except ValueError as error:
-            lines = text.split("\n")  # splitlines would also split at separators within names
-            if len(lines) == 1 or not isinstance(_record_in(lines[0]), dict):
-                raise ValueError(f"it is not JSON, or was cut short ({error})") from None
-            data = None
-        if isinstance(data, dict) and "posehg" not in data and not {"annotations", "images"} <= data.keys():
-            raise ValueError("it has neither images and annotations nor posehg's people")
-    if data is None:
-        numbered = [(number, _record_in(line)) for number, line in enumerate(lines, 1) if line.strip()]
-        return [entry for number, record in numbered for entry in _read_record(path, f"line {number}", record)]
+        lines = text.split("\n")  # splitlines would also split at separators within names
+        if len(lines) == 1 or '"posehg"' not in lines[0]:
+            raise ValueError(f"it is not JSON, or was cut short ({error})") from None
+        numbered = [(f"line {number}", line) for number, line in enumerate(lines, 1) if line.strip()]
+        return [row for place, line in numbered for row in _record_rows(place, line)], {_PERSON}
     if isinstance(data, list):
-        return _read_detections(path, data)
-    return _read_record(path, "line 1", data) if "posehg" in data else _read_annotations(path, data)
+        detections = _records("detection", data)
+        return [_box_row(place, record.get("image_id"), record) for place, record in detections], {_PERSON}
+    if "posehg" in data:
+        return _record_rows("line 1", text), {_PERSON}
+    if "images" in data and "annotations" in data:
+        return _annotation_rows(data)
+    raise ValueError("it has neither images and annotations nor posehg's people")
 
 
-def _record_in(line: str) -> Record | None:
-    """The posehg record in a line; None where there is none."""
+def _box_row(place: str, image: Any, record: Record, frame: Any = None) -> _Row:
+    bbox = None if record.get("iscrowd") else record.get("bbox", "missing")
+    _check(bbox is not None or record.get("iscrowd"), place, "bbox", bbox)
+    return _Row(place, image, frame, bbox, record.get("score"), record.get("category_id"))
+
+
+def _record_rows(place: str, line: str) -> list[_Row]:
     try:
         record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) and "posehg" in record else None
+        version, image, frame = record["posehg"], record["source"], record.get("frame")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise ValueError(f"{place}: it is not a record of posehg, or was cut short") from None
+    _check(version == 1 and not isinstance(version, bool), place, "version", version)
+    people = _records("person", record.get("people"), f"{place}, ")
+    return [_Row(place, image, frame), *(_box_row(inner, image, person, frame) for inner, person in people)]
 
 
-def _read_record(path: Path, place: str, record: Record | None) -> list[Entry]:
-    with _at(path, place):
-        if record is None:
-            raise ValueError("it is not a record of posehg, or was cut short")
-        if isinstance(record["posehg"], bool) or record["posehg"] != 1:
-            raise ValueError(f"it is of version {_shown(record['posehg'])}, and this posehg reads version 1")
-        image, frame = _image_name(record.get("source")), _frame_index(record.get("frame"))
-    entries = [Entry(image, frame)]
-    for inner, person in _records(path, "person", record.get("people"), f"{place}, "):
-        with _at(path, inner):
-            entries.append(Entry(image, frame, _bbox(person), _score(person.get("score"))))
-    return entries
-
-
-def _read_detections(path: Path, data: list[Any]) -> list[Entry]:
-    entries = []
-    for place, record in _records(path, "detection", data):
-        with _at(path, place):
-            if "image_id" not in record:
-                raise ValueError("it has no image_id")
-            image = _image_name(record["image_id"])
-            entries.append((Entry(image, None, _bbox(record), _score(record.get("score"))), record.get("category_id")))
-    return _people_only(path, entries, {"1"})
-
-
-def _read_annotations(path: Path, data: Record) -> list[Entry]:
+def _annotation_rows(data: Record) -> tuple[list[_Row], set[str]]:
     names: dict[str, str] = {}
-    known: set[str] = set()
-    for place, record in _records(path, "image", data["images"]):
-        with _at(path, place):
-            id = _id(record)
-            name = _image_name(record.get("file_name", id))
-            if id in names or name in known:
-                raise ValueError(f"another image has {f'the id {id}' if id in names else f'the name {name}'}")
-            names[id] = name
-            known.add(name)
-    categories = [category for _, category in _records(path, "category", data.get("categories", []))]
-    people = [category for category in categories if category.get("name") == "person"] or categories
-    with _at(path, "categories"):
-        if len(people) > 1 and people is categories:
-            raise ValueError(f"none is named person, but {', '.join(_shown(c.get('name')) for c in categories[:5])}")
-        wanted = {_id(category) for category in people} or {"1"}
-    entries = []
-    for place, record in _records(path, "annotation", data["annotations"]):
-        with _at(path, place):
-            id = _image_name(record.get("image_id"))
-            if id not in names:
-                raise ValueError(f"there is no image {id}")
-            box = None if record.get("iscrowd") else _bbox(record)
-            entries.append((Entry(names[id], None, box, _score(record.get("score"))), record.get("category_id")))
-    # An image without annotations has no boxes, rather than those of another image with a similar name.
-    return [*map(Entry, names.values()), *_people_only(path, entries, wanted)]
+    rows = []
+    taken: set[str] = set()
+    for place, record in _records("image", data["images"]):
+        id = _name(place, "id", record.get("id"))
+        name = _name(place, "file_name", record.get("file_name", id))
+        if id in names or name in taken:
+            raise ValueError(f"{place}: another image has {f'the id {id}' if id in names else f'the name {name}'}")
+        names[id] = name
+        taken.add(name)
+        # An image without annotations has no boxes, rather than those of another image with a similar name.
+        rows.append(_Row(place, name))
+    for place, record in _records("annotation", data["annotations"]):
+        id = _name(place, "image_id", record.get("image_id"))
+        _check(id in names, place, "image_id", id)
+        rows.append(_box_row(place, names[id], record))
+    categories = [record for _, record in _records("category", data.get("categories", []))]
+    people = [record for record in categories if record.get("name") == "person"] or categories
+    if len(people) > 1 and people is categories:
+        found = ", ".join(_shown(record.get("name")) for record in categories[:5])
+        raise ValueError(f"none of its categories is named person, but {found}")
+    return rows, {_name("categories", "id", record.get("id")) for record in people} or {_PERSON}
 
 
-def _people_only(path: Path, entries: list[tuple[Entry, object]], people: set[str]) -> list[Entry]:
-    """The entries, with the boxes of people only. Raises InputError where all boxes are of something else."""
-    are = [kind is None or (isinstance(kind, int | str) and str(kind) in people) for _, kind in entries]
-    with _at(path):
-        if entries and not any(are):
-            wanted = " or ".join(sorted(people))
-            raise ValueError(f"no box is of a person (category {wanted}), the first one is of {_shown(entries[0][1])}")
-    return [
-        entry if is_person else replace(entry, box=None) for (entry, _), is_person in zip(entries, are, strict=True)
-    ]
-
-
-def _read_table(path: Path, text: str) -> list[Entry]:
+def _table_rows(text: str) -> list[_Row]:
     separator = max(",;\t", key=text.partition("\n")[0].count)
-    with _at(path):
-        try:
-            rows = list(csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True))
-        except csv.Error as error:
-            raise ValueError(f"it is not a table, or was cut short ({error})") from None
-        header = [cell.strip().lower() for cell in rows[0]]
-        image_column = next((name for name in _IMAGE_COLUMNS if name in header), "image")
-        missing = [name for name in (image_column, *"xywh") if name not in header]
-        if missing:
-            raise ValueError(f"it has no column {', '.join(missing)}")
-        twice = [name for name in (image_column, *"xywh", "frame", "score") if header.count(name) > 1]
-        if twice:
-            raise ValueError(f"two columns are called {twice[0]}")
-
-    def number(row: dict[str, str], column: str) -> float | None:
-        cell = row.get(column, "")
-        try:
-            return float(cell if separator == "," else cell.replace(",", ".")) if cell else None
-        except ValueError:
-            raise ValueError(f"{_shown(cell)} in the column {column} is not a number") from None
-
-    entries = []
-    for line, cells in enumerate(rows[1:], start=2):
-        with _at(path, f"row {line}"):
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(header):
-                raise ValueError(f"it has {len(cells)} cells, the first row {len(header)}")
-            row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
-            given = [value for column in "xywh" if (value := number(row, column)) is not None]
-            if given and len(given) < 4:
-                raise ValueError("some of x, y, w, h are missing")
-            frame, score = _frame_index(number(row, "frame")), _score(number(row, "score"))
-            entries.append(Entry(_image_name(row[image_column]), frame, _box(given) if given else None, score))
-    return entries
+    try:
+        lines = list(csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise ValueError(f"it is not a table, or was cut short ({error})") from None
+    header = [cell.strip().lower() for cell in lines[0]]
+    image_column = next((name for name in _IMAGE_COLUMNS if name in header), "image")
+    if missing := [name for name in (image_column, *"xywh") if name not in header]:
+        raise ValueError(f"it has no column {', '.join(missing)}")
+    if twice := [name for name in (image_column, *"xywh", "frame", "score") if header.count(name) > 1]:
+        raise ValueError(f"two columns are called {twice[0]}")
+    rows = []
+    for number, cells in enumerate(lines[1:], start=2):
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(header):
+            raise ValueError(f"row {number}: it has {len(cells)} cells, the first row {len(header)}")
+        row: Record = dict(zip(header, (cell.strip() for cell in cells), strict=True))
+        for column in (*"xywh", "frame", "score"):
+            try:
+                text = row.get(column, "")
+                row[column] = float(text if separator == "," else text.replace(",", ".")) if text else None
+            except ValueError:
+                raise ValueError(f"row {number}: its {column} cannot be {_shown(text)}") from None
+        bbox = [row[column] for column in "xywh"]
+        is_empty = bbox == [None] * 4
+        rows.append(_Row(f"row {number}", row[image_column], row["frame"], None if is_empty else bbox, row["score"]))
+    return rows
 
 
-# ---- values --------------------------------------------------------------------------------------------------------
-
-
-def _records(path: Path, part: str, records: Any, before: str = "") -> list[tuple[str, Record]]:
-    """The objects of a list, each with its place, such as "detection 2". Raises InputError for anything else."""
-    with _at(path, before.rstrip(", ")):
-        if not isinstance(records, list):
-            raise ValueError(f"a list is expected of each {part}, not {_shown(records)}")
+def _records(part: str, records: Any, before: str = "") -> list[tuple[str, Record]]:
+    """The objects of a list, each with its place, such as "detection 2"."""
+    if not isinstance(records, list):
+        raise ValueError(f"{before}{part}: a list is expected, not {_shown(records)}")
     placed = [(f"{before}{part} {number}", record) for number, record in enumerate(records, start=1)]
     for place, record in placed:
-        with _at(path, place):
-            if not isinstance(record, dict):
-                raise ValueError(f"it is {_shown(record)}, not an object")
+        _check(isinstance(record, dict), place, "object", record)
     return placed
 
 
-def _bbox(record: Record) -> Box:
-    numbers = record.get("bbox")
-    if not isinstance(numbers, list):
-        raise ValueError(f"its bbox is {_shown(numbers)}, not [x, y, w, h]" if "bbox" in record else "it has no bbox")
-    for number in numbers:
-        if not _is_number(number):
-            raise ValueError(f"its bbox holds {_shown(number)}, not a number")
-    return _box(numbers)
+def _entries(rows: Sequence[_Row], people: set[str], min_score: float) -> list[Entry]:
+    """The rows, checked; those of other things than people, and of low scores, keep their image but have no box."""
+    are = [
+        row.category is None or (isinstance(row.category, int | str) and str(row.category) in people) for row in rows
+    ]
+    with_box = [i for i, row in enumerate(rows) if row.bbox is not None or row.category is not None]
+    if with_box and not any(are[i] for i in with_box):
+        first = _shown(rows[with_box[0]].category)
+        raise ValueError(f"no box is of a person (category {' or '.join(sorted(people))}), the first one is of {first}")
+    entries = []
+    for row, is_person in zip(rows, are, strict=True):
+        place, frame, score = row.place, row.frame, row.score
+        is_frame = _is_number(frame) and 0 <= frame < 1e12 and frame == int(frame)
+        _check(frame is None or is_frame, place, "frame", frame)
+        _check(score is None or (_is_number(score) and abs(score) < 1e300), place, "score", score)
+        image, box = _name(place, "image", row.image), None if row.bbox is None else _box(place, row.bbox)
+        is_kept = is_person and (score is None or score >= min_score)
+        entries.append(Entry(image, None if frame is None else int(frame), box if is_kept else None))
+    return entries
 
 
-def _box(numbers: Sequence[float]) -> Box:
-    if len(numbers) != 4:
-        raise ValueError(f"a box is four numbers x, y, w, h, not {len(numbers)}")
-    x, y, w, h = numbers
-    far = [number for number in numbers if not abs(number) <= FARTHEST]  # NaN is not
-    if far:
-        raise ValueError(f"a box in an image cannot have the number {_shown(far[0])}")
-    if w < SMALLEST or h < SMALLEST:
-        raise ValueError(f"a box cannot be {float(w):g} wide and {float(h):g} high")
-    return Box(float(x), float(y), float(w), float(h))
+def _box(place: str, bbox: Any) -> Box:
+    _check(isinstance(bbox, list) and len(bbox) == 4, place, "bbox", bbox)
+    for number in bbox:
+        _check(_is_number(number) and abs(number) <= FARTHEST, place, "x, y, w or h", number)  # NaN is not
+    x, y, w, h = map(float, bbox)
+    _check(w >= SMALLEST and h >= SMALLEST, place, "width and height", f"{w:g}, {h:g}")
+    return Box(x, y, w, h)
 
 
-def _id(record: Record) -> str:
-    if isinstance(record.get("id"), bool) or not isinstance(record.get("id"), int | str):
-        raise ValueError("it has no id")
-    return str(record["id"])
-
-
-def _image_name(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise ValueError(f"an image has a name or a number, not {_shown(value)}")
-    return value
-
-
-def _frame_index(value: Any) -> int | None:
-    if value is not None and (not _is_number(value) or not 0 <= value < 1e12 or value != int(value)):
-        raise ValueError(f"a frame has an index from 0, not {_shown(value)}")
-    return None if value is None else int(value)
-
-
-def _score(value: Any) -> float | None:
-    if value is not None and (not _is_number(value) or not abs(value) < 1e300):
-        raise ValueError(f"a score is a number, not {_shown(value)}")
-    return None if value is None else float(value)
+def _name(place: str, what: str, value: Any) -> str:
+    """A name, or a number as its digits."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    _check(is_number or (isinstance(value, str) and value.strip() and "\0" not in value), place, what, value)
+    return str(value)
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _check(is_valid: object, place: str, what: str, value: object) -> None:
+    if not is_valid:
+        raise ValueError(f"{place}: its {what} cannot be {_shown(value)}")
+
+
 def _shown(value: object) -> str:
     """A value for an error message. A nested one is not shown: it may be too deep for repr."""
     if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
+        return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
     text = "null" if value is None else repr(value)
     return text if len(text) <= 40 else f"{text[:40]}.."
