@@ -25,7 +25,6 @@ class Person:
     head_size: the unit of PCKh in image pixels, or None if the annotation has no head box.
     id: identifies the person within the data set.
     source: in joined data sets, the name of the data set that the person is from.
-    others: boxes of further annotated people on the image.
     area: the person's segmented area in square pixels, the unit of OKS; None if it is not annotated.
     crowd: the box holds many people that are not annotated one by one.
     """
@@ -37,7 +36,6 @@ class Person:
     head_size: float | None = None
     id: str = ""
     source: str = ""
-    others: tuple[Box, ...] = ()
     area: float | None = None
     crowd: bool = False
 

@@ -20,7 +20,7 @@ from posehg.checking.check import check
 from posehg.checking.findings import Finding
 from posehg.checking.fingerprints import Part
 from posehg.checking.subjects import Subjects
-from posehg.datasets import Dataset, load_unpacked, synthetic
+from posehg.datasets import Dataset, load_one, synthetic
 from posehg.geometry import Affine, Box
 from posehg.images import Image, warp
 from posehg.poses import Person
@@ -301,7 +301,7 @@ def _joints() -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.slow
 def test_photos_that_lspet_has_twice_are_found(shared: Path) -> None:
     """They were found by local features (SIFT) as well and looked at one by one."""
-    splits = [load_unpacked("lspet", shared / "data", split, pictures=False) for split in ("train", "val")]
+    splits = [load_one("lspet", shared / "data", split, need_images=False) for split in ("train", "val")]
     found = {finding.kind.name: finding for finding in check(splits, unwatched)}
     leaks = {tuple(int(s.picture[2:-4]) for s in case.subjects) for case in found["leaks"].cases}
     assert leaks == {

@@ -9,7 +9,7 @@ from posehg.checking.recognition import recognise
 from posehg.errors import NotAvailable, UsageError
 from tests.coco_files import make_coco
 from tests.flic_files import make_examples, make_flic, make_flic_pc
-from tests.leeds_files import make_lsp, make_lspet
+from tests.lsp_files import make_lsp, make_lspet
 from tests.mpii_files import make_mpii_h5, make_mpii_json, make_mpii_mat
 
 MAKERS: list[tuple[str, Callable[[Path], object]]] = [

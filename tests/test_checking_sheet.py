@@ -37,7 +37,7 @@ def test_persons_are_evenly_spread(count: int, chosen: list[int]) -> None:
 
 
 def test_a_seed_draws_the_same_persons_again_and_each_once() -> None:
-    data = synthetic.load(None, "train")
+    data = synthetic.load("synthetic", None, "train")
     first = sheet.drawn(data, 11, seed=5)
     assert first == sheet.drawn(data, 11, seed=5) == sorted(set(first))
     assert len(first) == 11

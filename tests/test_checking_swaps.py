@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posehg.checking import swaps
-from posehg.datasets import load_unpacked
+from posehg.datasets import load_one
 from posehg.geometry import Affine, Points
 from posehg.skeletons import COCO, LSP, MPII, SKELETONS, Skeleton
 
@@ -171,7 +171,7 @@ def test_of_a_hundred_swaps_planted_into_mpii_most_are_found_and_few_others(shar
     """About 80 on average; lower legs are the hardest: people stand with their feet together. 2 in 100 of the others,
     some of them rightly.
     """
-    data = load_unpacked("mpii", shared / "data", "train", pictures=False)
+    data = load_one("mpii", shared / "data", "train", need_images=False)
     people = np.stack([person.keypoints for person in data.persons])
     before = set(found(people))
     assert len(before) < 0.02 * len(people)
@@ -200,7 +200,7 @@ def plant(people: Points, but: set[int], count: int) -> set[int]:
 def test_lspet_is_as_doubtful_as_it_is_known_to_be_and_coco_is_not(shared: Path) -> None:
     counts = {}
     for name in ("lspet", "coco"):
-        data = load_unpacked(name, shared / "data", "train", pictures=False)
+        data = load_one(name, shared / "data", "train", need_images=False)
         counts[name] = len(found(np.stack([person.keypoints for person in data.persons]), data.skeleton)) / len(data)
     assert 0.03 < counts["lspet"] < 0.05
     assert counts["coco"] < 0.01

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posehg.datasets import LOADERS, RENDERED, Dataset, about, load, load_one
+from posehg.datasets import LOADERS, RENDERED, Dataset, info, load, load_one
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import SKELETONS
 from tests.coco_files import make_coco
 from tests.flic_files import make_flic, make_flic_pc
-from tests.leeds_files import make_lsp, make_lspet
+from tests.lsp_files import make_lsp, make_lspet
 from tests.mpii_files import JSON, MAT, make_mpii_json, make_mpii_mat
 
 MAKERS = {
@@ -72,7 +72,7 @@ def test_each_set_refuses_a_split_that_it_does_not_have(member: tuple[str, Datas
 
 def test_what_is_known_of_a_set_is_so(member: tuple[str, Dataset]) -> None:
     name, dataset = member
-    known = about(name)
+    known = info(name)
     assert known.skeleton is dataset.skeleton
     assert {"train", "val"} <= known.splits.keys()
     assert all((known.title, known.paper, known.terms))
@@ -123,7 +123,7 @@ def test_missing_pictures_are_counted(name: str, tmp_path: Path) -> None:
     MAKERS[name](tmp_path)
     for path in tmp_path.rglob("*.jpg"):
         path.unlink()
-    with pytest.raises(NotAvailable, match=rf"^(\d) of \1 pictures of {name} are missing in .*; the first is \S+\.jpg"):
+    with pytest.raises(NotAvailable, match=rf"^(\d) of \1 images of {name} are missing in .*; the first is \S+\.jpg"):
         load_one(name, tmp_path, "train")
 
 

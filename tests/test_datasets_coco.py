@@ -58,7 +58,7 @@ def test_coco_ignores_crowds_and_people_without_joints(tmp_path: Path) -> None:
 def test_coco_knows_its_pictures_by_their_numbers(tmp_path: Path) -> None:
     make_coco(tmp_path)
     folder = tmp_path / "train2017"
-    assert load("coco", tmp_path, "train").pictures == {"7": folder / "000000000007.jpg", "8": folder / "nobody.jpg"}
+    assert load("coco", tmp_path, "train").images == {"7": folder / "000000000007.jpg", "8": folder / "nobody.jpg"}
 
 
 def test_coco_has_the_limbs_that_posehg_draws(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_coco_has_the_limbs_that_posehg_draws(tmp_path: Path) -> None:
     content = json.loads(path.read_text())
     content["categories"][0]["skeleton"] = [[16, 14], [14, 12], [4, 6]]
     path.write_text(json.dumps(content))
-    assert coco.load(tmp_path, "train").skeleton is COCO
+    assert coco.load("coco", tmp_path, "train").skeleton is COCO
 
 
 def test_coco_keeps_what_else_its_file_says_of_the_joints(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_coco_keeps_what_else_its_file_says_of_the_joints(tmp_path: Path) -> Non
     content = json.loads(path.read_text())
     content["categories"][0] |= {"skeleton": [[16, 14]], "sigmas": [0.5] * 17, "flip_pairs": []}
     path.write_text(json.dumps(content))
-    skeleton = coco.load(tmp_path, "train").skeleton
+    skeleton = coco.load("coco", tmp_path, "train").skeleton
     assert (skeleton.name, skeleton.limbs, skeleton.oks_sigmas) == ("coco", COCO.limbs, (0.5,) * 17)
     assert skeleton.flip == tuple(range(17))
 
@@ -288,7 +288,7 @@ def test_pictures_may_be_named_as_under_windows_and_by_text(path: Path) -> None:
     content["images"] = [{"id": "one", "file_name": "b\\a1.jpg"}, {"id": 2, "file_name": "c/a2.jpg"}]
     content["annotations"][0]["image_id"] = "one"
     found = read(path, content)
-    assert found.pictures == {"one": Path("b/a1.jpg"), "2": Path("c/a2.jpg")}
+    assert found.images == {"one": Path("b/a1.jpg"), "2": Path("c/a2.jpg")}
     assert [person.image for person in found.persons] == [Path("b/a1.jpg"), Path("c/a2.jpg")]
 
 
@@ -334,8 +334,8 @@ def test_an_annotation_that_cannot_be_is_named(path: Path, changes: dict[str, An
         ({"file_name": "x.jpg"}, "it lacks its id or file_name"),
         ({"id": 12}, "image 12: it lacks its id or file_name"),
         ({"id": 12, "file_name": 3}, "image 12: it lacks its id or file_name"),
-        ({"id": 12, "file_name": " "}, "image 12: a picture has no name"),
-        ({"id": 12, "file_name": "a\0b"}, "image 12: a picture has no name"),
+        ({"id": 12, "file_name": " "}, "image 12: an image has no name"),
+        ({"id": 12, "file_name": "a\0b"}, "image 12: an image has no name"),
         ({"id": 7, "file_name": "x.jpg"}, "image 7: two images have this id"),
         ({"id": 12, "file_name": "x.jpg", "split": "val"}, "image 1: it has no split, and others have one"),
     ],
@@ -429,7 +429,7 @@ def test_the_real_people_of_coco_are_read(shared: Path) -> None:
     assert data.skeleton.joints == COCO.joints
     assert data.skeleton.flip == COCO.flip
     assert data.skeleton.oks_sigmas == COCO.oks_sigmas
-    assert sorted(data.pictures) == ["196141", "197388", "40083", "785"]
+    assert sorted(data.images) == ["196141", "197388", "40083", "785"]
     assert {person.id for person in data.ignored} == {"1202706", "508900"}
     for person in data.persons:
         height, width = data.read(person).shape[:2]

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from posehg.datasets import flic, flic_pc, load_unpacked
+from posehg.datasets import flic, load_one
 from posehg.errors import NotAvailable, UsageError
 from posehg.metrics import torso_sizes
 from posehg.skeletons import FLIC
@@ -36,7 +36,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_joints_are_shifted_to_zero_based_pixels(root: Path) -> None:
-    data = flic.load(root, "train")
+    data = flic.load("flic", root, "train")
     assert data.skeleton is FLIC
     assert data.origin == 1
     for number, person in enumerate(data.persons):
@@ -45,13 +45,13 @@ def test_joints_are_shifted_to_zero_based_pixels(root: Path) -> None:
 
 
 def test_a_person_is_named_by_the_frame_and_its_number_on_it(root: Path) -> None:
-    persons = flic.load(root, "train").persons
+    persons = flic.load("flic", root, "train").persons
     assert [person.id for person in persons] == ["film-00000011:1", "film-00000013:1", "film-00000011:2"]
     assert [person.image for person in persons] == [root / "images" / frame for frame in FRAMES]
 
 
 def test_the_box_makes_the_papers_crop_of_440_pixels(root: Path) -> None:
-    for number, person in enumerate(flic.load(root, "train").persons):
+    for number, person in enumerate(flic.load("flic", root, "train").persons):
         np.testing.assert_allclose(person.box.square(1.25).w, 440)
         np.testing.assert_allclose((person.box.w, person.box.h), 352)
         np.testing.assert_allclose(person.box.center, (center(number) - 1, 239))
@@ -61,11 +61,11 @@ def test_the_box_makes_the_papers_crop_of_440_pixels(root: Path) -> None:
 def test_the_official_test_persons_are_the_validation_split(split: str, tmp_path: Path) -> None:
     make_examples(tmp_path / "mat", test=(1,))
     make_flic(tmp_path / "h5", "valid")
-    from_mat, from_h5 = flic.load(tmp_path / "mat", split), flic.load(tmp_path / "h5", split)
+    from_mat, from_h5 = flic.load("flic", tmp_path / "mat", split), flic.load("flic", tmp_path / "h5", split)
     assert from_mat.split == from_h5.split == "val"
     assert [person.id for person in from_mat.persons] == ["film-00000013:1"]
     assert len(from_h5) == 3
-    assert [person.id for person in flic.load(tmp_path / "mat", "train").persons] == [
+    assert [person.id for person in flic.load("flic", tmp_path / "mat", "train").persons] == [
         "film-00000011:1",
         "film-00000011:2",
     ]
@@ -73,7 +73,7 @@ def test_the_official_test_persons_are_the_validation_split(split: str, tmp_path
 
 def test_an_unknown_split_is_answered_with_the_known_ones(root: Path) -> None:
     with pytest.raises(UsageError, match="data set flic has no split 'valid'"):
-        flic.load(root, "valid")
+        flic.load("flic", root, "valid")
 
 
 @pytest.mark.parametrize("missing", [np.nan, 0, -1])
@@ -81,7 +81,7 @@ def test_joints_that_are_not_labelled_are_known_by_any_sign(missing: float, tmp_
     arrays = flic_arrays()
     arrays["part"][2, 4] = missing
     write_h5(tmp_path / "train.h5", arrays)
-    person = flic.load(tmp_path, "train").persons[2]
+    person = flic.load("flic", tmp_path, "train").persons[2]
     assert np.isnan(person.keypoints[4]).all()
     assert not person.visible[4]
     assert np.isfinite(np.delete(person.keypoints, 4, axis=0)).all()
@@ -91,7 +91,7 @@ def test_a_hidden_joint_of_the_h5_is_labelled(tmp_path: Path) -> None:
     arrays = flic_arrays()
     arrays["visible"][2, 4] = 0
     write_h5(tmp_path / "train.h5", arrays)
-    person = flic.load(tmp_path, "train").persons[2]
+    person = flic.load("flic", tmp_path, "train").persons[2]
     assert np.isfinite(person.keypoints[4]).all()
     assert not person.visible[4]
 
@@ -101,17 +101,20 @@ def test_persons_without_joints_are_not_trained_on_but_are_in_the_validation_spl
     arrays["part"][0] = -1
     for name in ("train.h5", "valid.h5"):
         write_h5(tmp_path / name, arrays)
-    assert [person.id for person in flic.load(tmp_path, "train").persons] == ["film-00000013:1", "film-00000011:2"]
-    assert len(flic.load(tmp_path, "val")) == 3
+    assert [person.id for person in flic.load("flic", tmp_path, "train").persons] == [
+        "film-00000013:1",
+        "film-00000011:2",
+    ]
+    assert len(flic.load("flic", tmp_path, "val")) == 3
 
 
 def test_the_h5_is_preferred_and_either_may_lie_in_the_folder_annot(tmp_path: Path) -> None:
     make_examples(tmp_path)
     write_h5(tmp_path / "annot" / "train.h5", flic_arrays((0, 1)))
-    assert len(flic.load(tmp_path, "train")) == 2
+    assert len(flic.load("flic", tmp_path, "train")) == 2
     (tmp_path / "annot" / "train.h5").unlink()
     (tmp_path / "examples.mat").rename(tmp_path / "annot" / "examples.mat")
-    assert len(flic.load(tmp_path, "train")) == 3
+    assert len(flic.load("flic", tmp_path, "train")) == 3
 
 
 def test_examples_of_a_single_person_are_read(tmp_path: Path) -> None:
@@ -119,7 +122,7 @@ def test_examples_of_a_single_person_are_read(tmp_path: Path) -> None:
     box = np.array([[2.0, 3.0, 5.0, 7.0]])
     row = {"filepath": "a.jpg", "coords": coords, "torsobox": box, "istrain": 1.0, "istest": 0.0}
     savemat(tmp_path / "examples.mat", {"examples": structs(row)})
-    assert [person.id for person in flic.load(tmp_path, "train").persons] == ["a:1"]
+    assert [person.id for person in flic.load("flic", tmp_path, "train").persons] == ["a:1"]
 
 
 # ---- left and right ----------------------------------------------------------------------------------------------
@@ -128,14 +131,14 @@ def test_examples_of_a_single_person_are_read(tmp_path: Path) -> None:
 def test_the_two_sets_say_how_left_and_right_are_meant(tmp_path: Path) -> None:
     make_flic(tmp_path)
     make_flic_pc(tmp_path)
-    assert flic.load(tmp_path, "train").note.startswith("Observer-centric: ")
-    assert flic_pc.load(tmp_path, "train").note.startswith("Person-centric: ")
+    assert flic.load("flic", tmp_path, "train").note.startswith("Observer-centric: ")
+    assert flic.load("flic-pc", tmp_path, "train").note.startswith("Person-centric: ")
 
 
 def test_the_person_centric_set_has_the_same_people_with_sides_of_their_own(tmp_path: Path) -> None:
     make_flic(tmp_path)
     make_flic_pc(tmp_path)
-    observed, own = flic.load(tmp_path, "train"), flic_pc.load(tmp_path, "train")
+    observed, own = flic.load("flic", tmp_path, "train"), flic.load("flic-pc", tmp_path, "train")
     assert [person.id for person in observed.persons] == [person.id for person in own.persons]
     assert [person.box for person in observed.persons] == [person.box for person in own.persons]
     left, right = FLIC.index("left_wrist"), FLIC.index("right_wrist")
@@ -148,7 +151,7 @@ def test_the_person_centric_set_has_the_same_people_with_sides_of_their_own(tmp_
 def test_both_lie_in_the_folder_flic(name: str, tmp_path: Path) -> None:
     make_flic(tmp_path / "flic")
     make_flic_pc(tmp_path / "flic")
-    data = load_unpacked(name, tmp_path, "train")
+    data = load_one(name, tmp_path, "train")
     assert (data.name, len(data)) == (name, 3)
 
 
@@ -156,7 +159,7 @@ def test_the_person_centric_set_needs_files_of_its_own(tmp_path: Path) -> None:
     make_examples(tmp_path)
     make_flic(tmp_path)
     with pytest.raises(NotAvailable, match=r"(?m)holds no train_personcentric\.h5\.$") as caught:
-        flic_pc.load(tmp_path, "train")
+        flic.load("flic-pc", tmp_path, "train")
     assert "in a folder flic:" in caught.value.hint
 
 
@@ -165,8 +168,8 @@ def test_the_person_centric_set_needs_files_of_its_own(tmp_path: Path) -> None:
 
 def test_a_folder_without_annotations_is_told_what_should_be_there(tmp_path: Path) -> None:
     with pytest.raises(NotAvailable, match=r"(?m)holds neither valid\.h5 nor examples\.mat\.$") as caught:
-        flic.load(tmp_path, "val")
-    assert flic.ABOUT.url in caught.value.hint
+        flic.load("flic", tmp_path, "val")
+    assert flic.INFO["flic"].url in caught.value.hint
 
 
 @pytest.mark.parametrize("make", [make_flic, make_examples])
@@ -175,26 +178,26 @@ def test_a_split_without_persons_is_not_available(make: Any, tmp_path: Path) -> 
     if make is make_flic:
         write_h5(tmp_path / "valid.h5", {name: array[:0] for name, array in flic_arrays().items()})
     with pytest.raises(NotAvailable, match="no annotated persons of the split val"):
-        load_unpacked("flic", tmp_path, "val")
+        load_one("flic", tmp_path, "val")
 
 
 def test_a_person_who_is_there_twice_is_named(tmp_path: Path) -> None:
     write_h5(tmp_path / "train.h5", flic_arrays((0, 1, 1)))
     with pytest.raises(NotAvailable, match="person 18 is in it 2 times"):
-        flic.load(tmp_path, "train")
+        flic.load("flic", tmp_path, "train")
 
 
 def test_an_h5_of_mpii_is_not_one_of_flic(tmp_path: Path) -> None:
     make_mpii_h5(tmp_path)
     with pytest.raises(NotAvailable, match=r"train\.h5 is not the hourglass authors' \.h5 of FLIC"):
-        flic.load(tmp_path, "train")
+        flic.load("flic", tmp_path, "train")
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"part": np.zeros((3, 16, 2))}, r"'part' is float64 of shape \(3, 16, 2\)"),
-        ({"scale": np.zeros(3)}, "somebody has no scale"),
+        ({"scale": np.zeros(3)}, "a person has no scale"),
         ({"scale": np.zeros(2)}, "'scale'"),
         ({"imgname": np.array([b"a.jpg"])}, "1 names of 3 persons"),
     ],
@@ -202,21 +205,21 @@ def test_an_h5_of_mpii_is_not_one_of_flic(tmp_path: Path) -> None:
 def test_an_h5_of_another_form_is_named(change: dict[str, Any], words: str, tmp_path: Path) -> None:
     write_h5(tmp_path / "train.h5", flic_arrays() | change)
     with pytest.raises(NotAvailable, match=rf"train\.h5.*{words}"):
-        flic.load(tmp_path, "train")
+        flic.load("flic", tmp_path, "train")
 
 
 @pytest.mark.parametrize("change", [{"coords": np.zeros((2, 5))}, {"torsobox": np.zeros((1, 3))}, {"coords": "x"}])
 def test_examples_of_another_form_are_named(change: dict[str, Any], tmp_path: Path) -> None:
     make_examples(tmp_path, **change)
     with pytest.raises(NotAvailable, match=r"examples\.mat is not FLIC's"):
-        flic.load(tmp_path, "train")
+        flic.load("flic", tmp_path, "train")
 
 
 def test_without_h5py_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_flic(tmp_path)
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(NotAvailable, match=r"Reading \.h5 files needs h5py\.") as caught:
-        flic.load(tmp_path, "train")
+        flic.load("flic", tmp_path, "train")
     assert "pip install 'posehg[h5]'" in caught.value.hint
 
 
@@ -232,7 +235,7 @@ def test_a_file_that_is_cut_short_is_named(share: float, make: Any, tmp_path: Pa
     path.write_bytes(whole[: min(int(share * len(whole)), len(whole) - 1)])
     try:
         with pytest.raises(NotAvailable, match=rf"{path.name} is not .*, or was cut short") as caught:
-            flic.load(tmp_path, "train")
+            flic.load("flic", tmp_path, "train")
         assert caught.value.hint
     finally:
         path.write_bytes(whole)
@@ -254,8 +257,8 @@ SAMPLES = [("train", "train.h5", "train"), ("val", "valid.h5", "valid")]
 @pytest.mark.parametrize(("split", "name", "sample"), SAMPLES)
 def test_the_real_files_hold_the_same_people(split: str, name: str, sample: str, shared: Path, tmp_path: Path) -> None:
     target = shared / "samples" / f"pose_hg_flic_{sample}_first50.h5"
-    from_h5 = flic.load(linked(target, tmp_path / "h5", name), split)
-    from_mat = flic.load(shared / "samples" / "flic", split)
+    from_h5 = flic.load("flic", linked(target, tmp_path / "h5", name), split)
+    from_mat = flic.load("flic", shared / "samples" / "flic", split)
     assert len(from_h5) == 50
     assert [person.id for person in from_h5.persons] == [person.id for person in from_mat.persons]
     for person, other in zip(from_h5.persons, from_mat.persons, strict=True):
@@ -271,7 +274,7 @@ def test_the_torso_is_what_the_real_h5_is_normalised_by(
     split: str, name: str, sample: str, shared: Path, tmp_path: Path
 ) -> None:
     target = shared / "samples" / f"pose_hg_flic_{sample}_first50.h5"
-    data = flic.load(linked(target, tmp_path / "h5", name), split)
+    data = flic.load("flic", linked(target, tmp_path / "h5", name), split)
     torsos = torso_sizes(np.stack([person.keypoints for person in data.persons]), data.skeleton)
     with h5py.File(target) as file:
         published = file["normalize"][()]
@@ -283,5 +286,5 @@ def test_the_torso_is_what_the_real_h5_is_normalised_by(
 def test_the_real_observer_centric_left_is_on_the_right(shared: Path) -> None:
     left, right = FLIC.index("left_shoulder"), FLIC.index("right_shoulder")
     for split in ("train", "val"):
-        for person in flic.load(shared / "samples" / "flic", split).persons:
+        for person in flic.load("flic", shared / "samples" / "flic", split).persons:
             assert person.keypoints[left, 0] > person.keypoints[right, 0]

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
-from posehg.datasets import load_unpacked, mpii
-from posehg.datasets.mpii_annotation import head_size, validation, validation_pictures
+from posehg.datasets import load_one, mpii
+from posehg.datasets.mpii_formats import head_size, validation, validation_images
 from posehg.errors import NotAvailable, UsageError
 from posehg.geometry import Box
 from posehg.poses import Person
@@ -55,7 +55,7 @@ PATIENT = settings(max_examples=30, deadline=None, suppress_health_check=[Health
 
 
 def people(root: Path, split: str) -> list[Person]:
-    return list(mpii.load(root, split).persons)
+    return list(mpii.load("mpii", root, split).persons)
 
 
 def ids(root: Path, split: str) -> list[str]:
@@ -97,7 +97,7 @@ def test_hidden_joints_are_not_visible(make: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [make_mpii_hrnet, make_trainval])
 def test_hrnets_file_cannot_tell_hidden_joints_and_says_so(make: Make, tmp_path: Path) -> None:
     make(tmp_path)
-    data = mpii.load(tmp_path, "train")
+    data = mpii.load("mpii", tmp_path, "train")
     for person in data.persons:
         assert person.visible.tolist() == [k != 3 for k in range(16)]
     assert "hidden" in data.note
@@ -146,7 +146,7 @@ def test_a_test_persons_place_counts_those_who_have_no_scale(tmp_path: Path) -> 
 @pytest.mark.parametrize("split", mpii.SPLITS)
 def test_a_split_is_loaded_by_name_and_counts_from_one(split: str, tmp_path: Path) -> None:
     make_mpii_mat(tmp_path)
-    data = load_unpacked("mpii", tmp_path, split)
+    data = load_one("mpii", tmp_path, split)
     assert (data.split, data.origin, len(data)) == (split, 1, len(records_of(split)))
 
 
@@ -155,11 +155,11 @@ def test_a_split_is_loaded_by_name_and_counts_from_one(split: str, tmp_path: Pat
 
 def test_the_list_of_validation_persons_is_tompsons() -> None:
     assert len(validation()) == 2958
-    assert len(validation_pictures()) == 2729
+    assert len(validation_images()) == 2729
     assert list(validation().values()) == list(range(2958))
     assert next(iter(validation())) == ("005808361.jpg", 1)
     assert (VALIDATION_PICTURE, 4) in validation()
-    assert validation_pictures()[PAIR_PICTURE] == (1, 3)
+    assert validation_images()[PAIR_PICTURE] == (1, 3)
 
 
 @pytest.mark.parametrize(
@@ -177,14 +177,14 @@ def test_validation_persons_are_in_tompsons_order_whatever_that_of_the_file(shuf
 def test_nobody_is_left_out_of_the_validation_split(tmp_path: Path) -> None:
     unlabelled = [mpii_record(*key, joint_self=[[0, 0, 0]] * 16) for key in validation()]
     make_mpii_json(tmp_path, unlabelled)
-    data = mpii.load(tmp_path, "val")
+    data = mpii.load("mpii", tmp_path, "val")
     assert [person.id for person in data.persons] == [f"{image[:-4]}:{index}" for image, index in validation()]
     assert "of the 2,958" not in data.note
 
 
 def test_a_part_of_the_validation_split_says_so(tmp_path: Path) -> None:
     make_mpii_json(tmp_path)
-    assert "These are 3 of the 2,958 validation persons." in mpii.load(tmp_path, "val").note
+    assert "These are 3 of the 2,958 validation persons." in mpii.load("mpii", tmp_path, "val").note
 
 
 @pytest.mark.parametrize(
@@ -211,20 +211,20 @@ def test_persons_without_joints_or_scale_are_not_trained_on(tmp_path: Path) -> N
 def test_a_validation_person_without_a_scale_is_named(tmp_path: Path) -> None:
     make_mpii_json(tmp_path, [mpii_record(VALIDATION_PICTURE, 4, scale_provided=-1)])
     with pytest.raises(NotAvailable, match=r"no scale for person 4 of 000025245\.jpg"):
-        mpii.load(tmp_path, "val")
+        mpii.load("mpii", tmp_path, "val")
 
 
 @pytest.mark.parametrize("record", [mpii_record(isValidation=1.0), mpii_record(VALIDATION_PICTURE, 4, isValidation=0)])
 def test_a_json_with_another_validation_split_is_refused(record: dict[str, Any], tmp_path: Path) -> None:
     make_mpii_json(tmp_path, [mpii_record(index=7), record])
     with pytest.raises(NotAvailable, match=r"record 2: .*not as in J\. Tompson's list"):
-        mpii.load(tmp_path, "train")
+        mpii.load("mpii", tmp_path, "train")
 
 
 def test_a_valid_h5_of_other_persons_is_refused(tmp_path: Path) -> None:
     write_h5(tmp_path / "valid.h5", adjusted(h5_arrays([*records_of("val"), mpii_record()])))
     with pytest.raises(NotAvailable, match=r"valid\.h5.*person 1 on 015601864\.jpg is not in J\. Tompson's"):
-        mpii.load(tmp_path, "val")
+        mpii.load("mpii", tmp_path, "val")
 
 
 def write_hrnet(path: Path, records: list[dict[str, Any]]) -> None:
@@ -234,13 +234,13 @@ def write_hrnet(path: Path, records: list[dict[str, Any]]) -> None:
 def test_a_valid_json_of_other_persons_is_refused(tmp_path: Path) -> None:
     write_hrnet(tmp_path / "valid.json", [*records_of("val"), mpii_record()])
     with pytest.raises(NotAvailable, match=r"record 4: .*has 0 persons on 015601864\.jpg"):
-        mpii.load(tmp_path, "val")
+        mpii.load("mpii", tmp_path, "val")
 
 
 def test_a_valid_json_without_somebody_on_a_picture_is_refused(tmp_path: Path) -> None:
     write_hrnet(tmp_path / "valid.json", records_of("val")[1:])
     with pytest.raises(NotAvailable, match=r"of the 2 validation persons on 028077236\.jpg it has 1"):
-        mpii.load(tmp_path, "val")
+        mpii.load("mpii", tmp_path, "val")
 
 
 @pytest.mark.parametrize("twice", [0, 1])
@@ -252,7 +252,7 @@ def test_somebody_who_is_there_twice_is_named(name: str, twice: int, tmp_path: P
     else:
         write_h5(tmp_path / name, adjusted(h5_arrays(records)))
     with pytest.raises(NotAvailable, match=rf"holds person {(1, 3)[twice]} of 015601864\.jpg twice"):
-        mpii.load(tmp_path, "train")
+        mpii.load("mpii", tmp_path, "train")
 
 
 @pytest.mark.parametrize("make", [lambda root: make_mpii_json(root, []), make_mpii_json])
@@ -262,7 +262,7 @@ def test_a_split_without_persons_is_not_available(make: Make, tmp_path: Path) ->
     if make is make_mpii_json:
         make_mpii_json(tmp_path, records_of("train"))
     with pytest.raises(NotAvailable, match="no annotated persons of the split val"):
-        load_unpacked("mpii", tmp_path, split)
+        load_one("mpii", tmp_path, split)
 
 
 # ---- which file is read ------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ def test_what_is_looked_for_is_said_where_nothing_is_there(split: str, tmp_path:
     (tmp_path / "pose_hg_mpii_valid_first50.h5").touch()  # a part of a split that some program wrote
     words = f"holds neither {JSON} nor another annotation of MPII's split {split}"
     with pytest.raises(NotAvailable, match=words) as caught:
-        mpii.load(tmp_path, split)
+        mpii.load("mpii", tmp_path, split)
     names = {
         "train": f"{JSON}, {JSON}.gz, .*{MAT}, train.h5, annot.h5, train.json, trainval.json",
         "val": f"{JSON}, {JSON}.gz, .*{MAT}, valid.h5, annot.h5, valid.json, .*our_format.mat, gt_valid.mat, mpii_gt_",
@@ -297,12 +297,12 @@ def test_what_is_looked_for_is_said_where_nothing_is_there(split: str, tmp_path:
     }
     assert "in this order" in caught.value.hint
     assert re.search(names[split], caught.value.hint)
-    assert mpii.ABOUT.url in caught.value.hint
+    assert mpii.INFO["mpii"].url in caught.value.hint
 
 
 def test_an_unknown_split_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no split 'valid'") as caught:
-        mpii.load(tmp_path, "valid")
+        mpii.load("mpii", tmp_path, "valid")
     assert caught.value.hint == "It has: train, val, test."
 
 
@@ -319,7 +319,7 @@ def test_two_files_that_could_be_meant_are_both_named(tmp_path: Path) -> None:
     for name in ("mpii_annotations_a.json", "mpii_annotations_b.json"):
         make_mpii_json(tmp_path, name=name)
     with pytest.raises(NotAvailable, match=r"several .*: mpii_annotations_a\.json and mpii_annotations_b\.json\."):
-        mpii.load(tmp_path, "train")
+        mpii.load("mpii", tmp_path, "train")
     make_mpii_json(tmp_path)  # the exact name is not one of several
     assert len(people(tmp_path, "train")) == 2
 
@@ -348,7 +348,7 @@ def test_validation_persons_have_the_published_joints_and_heads(make: Make, name
     published["headboxes_src"][1, :, row] = (3 + 5, 5 + 12)
     (tmp_path / "annot").mkdir(exist_ok=True)
     savemat(tmp_path / name, published)
-    data = mpii.load(tmp_path, "val")
+    data = mpii.load("mpii", tmp_path, "val")
     joints = np.array(records_of("val")[2]["joint_self"])[:, :2] - 1
     joints[3] = np.nan
     joints[5, 0] = joints[7, 1] = -1
@@ -368,17 +368,17 @@ def test_the_published_file_leaves_boxes_and_visibility_as_they_are(tmp_path: Pa
 
 def test_without_the_published_file_the_note_says_so(tmp_path: Path) -> None:
     make_mpii_json(tmp_path)
-    assert "detections_our_format.mat, which is not here" in mpii.load(tmp_path, "val").note
-    assert "detections_our_format.mat, which" not in mpii.load(tmp_path, "train").note
+    assert "detections_our_format.mat, which is not here" in mpii.load("mpii", tmp_path, "val").note
+    assert "detections_our_format.mat, which" not in mpii.load("mpii", tmp_path, "train").note
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_where_nobody_has_a_head_box_it_is_said_where_they_are(tmp_path: Path, split: str) -> None:
     make_mpii_json(tmp_path)
     no_heads = "PCKh is not measured: no head boxes; they are in mpii_human_pose_v1_u12_1.mat, valid.h5 and"
-    assert no_heads in mpii.load(tmp_path, split).note
+    assert no_heads in mpii.load("mpii", tmp_path, split).note
     make_mpii_mat(tmp_path)
-    assert no_heads not in mpii.load(tmp_path, split).note
+    assert no_heads not in mpii.load("mpii", tmp_path, split).note
 
 
 @pytest.mark.parametrize("change", [lambda joint: joint * [0.5, 0.5, 1], lambda joint: joint * 0])
@@ -389,12 +389,12 @@ def test_a_published_file_of_other_pictures_is_refused(change: Callable[[Any], A
     make_mpii_json(tmp_path, records)
     make_detections(tmp_path)
     with pytest.raises(NotAvailable, match=r"does not fit .*person 3 of 028077236\.jpg has other joints"):
-        mpii.load(tmp_path, "val")
+        mpii.load("mpii", tmp_path, "val")
 
 
 def test_the_published_file_alone_is_a_truth_to_score_by(tmp_path: Path) -> None:
     make_detections(tmp_path)
-    data = mpii.load(tmp_path, "val")
+    data = mpii.load("mpii", tmp_path, "val")
     assert len(data) == 2958
     person = data.persons[validation()[VALIDATION_PICTURE, 4]]
     expected = np.array(records_of("val")[2]["joint_self"])[:, :2] - 1
@@ -405,7 +405,7 @@ def test_the_published_file_alone_is_a_truth_to_score_by(tmp_path: Path) -> None
     assert person.box == Box.bounding(expected)
     assert "boxes span the labelled joints" in data.note
     with pytest.raises(NotAvailable, match="MPII's split train"):
-        mpii.load(tmp_path, "train")
+        mpii.load("mpii", tmp_path, "train")
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ def test_the_published_file_alone_is_a_truth_to_score_by(tmp_path: Path) -> None
 def test_a_published_file_of_another_form_is_refused(change: dict[str, Any], words: str, tmp_path: Path) -> None:
     make_detections(tmp_path, **change)
     with pytest.raises(NotAvailable, match=words):
-        mpii.load(tmp_path, "val")
+        mpii.load("mpii", tmp_path, "val")
 
 
 # ---- oddities of a format ----------------------------------------------------------------------------------------
@@ -460,13 +460,13 @@ def test_a_visible_joint_in_the_corner_is_labelled_in_an_h5(tmp_path: Path) -> N
 def test_an_h5_of_another_form_is_named(change: dict[str, Any], words: str, tmp_path: Path) -> None:
     write_h5(tmp_path / "train.h5", adjusted(h5_arrays(records_of("train"))) | change)
     with pytest.raises(NotAvailable, match=rf"train\.h5 is not the hourglass authors' \.h5 of MPII.*{words}"):
-        mpii.load(tmp_path, "train")
+        mpii.load("mpii", tmp_path, "train")
 
 
 def test_an_h5_of_flic_is_not_one_of_mpii(tmp_path: Path) -> None:
     make_flic(tmp_path)
     with pytest.raises(NotAvailable, match=r"train\.h5 is not the hourglass authors' \.h5 of MPII"):
-        mpii.load(tmp_path, "train")
+        mpii.load("mpii", tmp_path, "train")
 
 
 @pytest.mark.parametrize("without", ["annopoints", "scale", "objpos"])
@@ -489,7 +489,7 @@ def test_the_mat_may_have_no_joints_that_are_not_known(id: float, tmp_path: Path
     point = structs({"x": 8.0, "y": 9.0, "id": id})
     make_mpii_mat(tmp_path, [mat_person(mpii_record(), annopoints=structs({"point": point}))])
     with pytest.raises(NotAvailable, match=rf"{MAT}.*id {id:.0f}"):
-        mpii.load(tmp_path, "train")
+        mpii.load("mpii", tmp_path, "train")
 
 
 @pytest.mark.parametrize("field", ["img_paths", "people_index", "isValidation", "objpos", "joint_self"])
@@ -498,7 +498,7 @@ def test_a_record_of_the_json_that_lacks_a_field_is_named(field: str, tmp_path: 
     del records[1][field]
     make_mpii_json(tmp_path, records)
     with pytest.raises(NotAvailable, match=rf"{JSON}.*record 2.*{field}"):
-        mpii.load(tmp_path, "train")
+        mpii.load("mpii", tmp_path, "train")
 
 
 @pytest.mark.parametrize(
@@ -519,7 +519,7 @@ def test_numbers_that_cannot_be_are_named(change: dict[str, Any], tmp_path: Path
         folder.mkdir()
         (folder / name).write_text(json.dumps(content))
         with pytest.raises(NotAvailable, match=rf"{name}.*record 2"):
-            mpii.load(folder, "train")
+            mpii.load("mpii", folder, "train")
 
 
 def test_a_head_box_that_is_a_point_gives_no_head_size() -> None:
@@ -534,10 +534,10 @@ def test_the_published_joints_may_lie_a_pixel_beside(shift: float, fits: bool, t
     published["pos_gt_src"][5, 0, validation()[VALIDATION_PICTURE, 4]] += shift
     savemat(tmp_path / "gt_valid.mat", published)
     if fits:
-        assert mpii.load(tmp_path, "val")
+        assert mpii.load("mpii", tmp_path, "val")
     else:
         with pytest.raises(NotAvailable, match=r"gt_valid\.mat does not fit .*: person 4 "):
-            mpii.load(tmp_path, "val")
+            mpii.load("mpii", tmp_path, "val")
 
 
 @pytest.mark.parametrize("field", ["image", "center", "scale", "joints", "joints_vis"])
@@ -546,14 +546,14 @@ def test_a_record_of_hrnets_json_that_lacks_a_field_is_named(field: str, tmp_pat
     del records[1][field]
     (tmp_path / "train.json").write_text(json.dumps(records))
     with pytest.raises(NotAvailable, match=rf"train\.json.*record 2.*{field}"):
-        mpii.load(tmp_path, "train")
+        mpii.load("mpii", tmp_path, "train")
 
 
 @pytest.mark.parametrize("joints", [[[1, 2, 1]] * 15, [[1, 2]] * 16, "joints", None])
 def test_a_record_with_other_joints_is_named(joints: Any, tmp_path: Path) -> None:
     make_mpii_json(tmp_path, [mpii_record(joint_self=joints)])
     with pytest.raises(NotAvailable, match="record 1"):
-        mpii.load(tmp_path, "train")
+        mpii.load("mpii", tmp_path, "train")
 
 
 # ---- broken files ------------------------------------------------------------------------------------------------
@@ -563,7 +563,7 @@ def test_without_h5py_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pyte
     make_mpii_h5(tmp_path)
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(NotAvailable, match=r"Reading \.h5 files needs h5py\.") as caught:
-        mpii.load(tmp_path, "train")
+        mpii.load("mpii", tmp_path, "train")
     assert "pip install 'posehg[h5]'" in caught.value.hint
 
 
@@ -593,7 +593,7 @@ def test_a_file_that_is_cut_short_is_named(share: float, breakable: tuple[Path, 
     path.write_bytes(whole[: min(int(share * len(whole)), len(whole) - 1)])
     try:
         with pytest.raises(NotAvailable, match=rf"{re.escape(path.name)} is not .*, or was cut short") as caught:
-            mpii.load(tmp_path, split)
+            mpii.load("mpii", tmp_path, split)
         assert caught.value.hint
     finally:
         path.write_bytes(whole)
@@ -604,7 +604,7 @@ def test_a_file_of_another_kind_is_named(content: bytes, breakable: tuple[Path, 
     path, split = breakable
     path.write_bytes(content)
     with pytest.raises(NotAvailable, match=re.escape(path.name)):
-        mpii.load(tmp_path, split)
+        mpii.load("mpii", tmp_path, split)
 
 
 def test_a_file_that_may_not_be_read_is_named(breakable: tuple[Path, str], tmp_path: Path, monkeypatch: Any) -> None:
@@ -615,7 +615,7 @@ def test_a_file_that_may_not_be_read_is_named(breakable: tuple[Path, str], tmp_p
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(NotAvailable, match=rf"{re.escape(path.name)} cannot be read: Permission denied"):
-        mpii.load(tmp_path, split)
+        mpii.load("mpii", tmp_path, split)
 
 
 # ---- the real set ------------------------------------------------------------------------------------------------
@@ -663,7 +663,7 @@ def test_the_real_h5_holds_the_same_people_as_the_json(
     samples: Path, from_json: dict[str, Person], tmp_path: Path
 ) -> None:
     (tmp_path / "valid.h5").symlink_to(samples / "pose_hg_mpii_valid_first50.h5")
-    data = mpii.load(tmp_path, "val")
+    data = mpii.load("mpii", tmp_path, "val")
     assert_same(list(data.persons), list(from_json.values())[:50])
     assert "These are 50 of the 2,958" in data.note
     heads = [person.head_size for person in people(samples, "val")[:50]]
@@ -704,7 +704,7 @@ def test_the_published_joints_are_the_releases_but_for_thirteen_beyond_the_edge_
 @pytest.mark.shared
 def test_the_authors_predictions_have_their_published_scores(samples: Path) -> None:
     """By arithmetic of its own: PCKh@0.5 of ankles, and the mean of the 14 joints without pelvis and thorax."""
-    data = mpii.load(samples, "val")
+    data = mpii.load("mpii", samples, "val")
     truth = np.stack([person.keypoints for person in data.persons]) + data.origin
     heads = np.array([person.head_size for person in data.persons])
     with h5py.File(samples / "pose_hg_demo_valid-ours_preds.h5") as file:
@@ -718,7 +718,7 @@ def test_the_authors_predictions_have_their_published_scores(samples: Path) -> N
 @pytest.mark.shared
 @pytest.mark.parametrize(("split", "persons"), [("train", 22_246), ("val", 2_958)])
 def test_the_whole_annotation_is_read(split: str, persons: int, samples: Path) -> None:
-    data = load_unpacked("mpii", samples, split, pictures=False)
+    data = load_one("mpii", samples, split, need_images=False)
     assert len(data) == persons
     assert len({person.id for person in data.persons}) == persons
 
@@ -731,6 +731,6 @@ def test_the_real_list_of_joints_is_mpiis(samples: Path) -> None:
 
 @pytest.mark.shared
 def test_the_real_test_persons_have_no_joints(shared: Path) -> None:
-    data = load_unpacked("mpii", shared / "data", "test", pictures=False)
+    data = load_one("mpii", shared / "data", "test", need_images=False)
     assert len(data) == 10
     assert all(np.isnan(person.keypoints).all() and person.box.w > 0 for person in data.persons)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posehg import datasets
-from posehg.datasets import custom, load, load_one, load_unpacked, packing, parse, set_names, table
+from posehg.datasets import csv as table
+from posehg.datasets import load, load_one, own, parse, set_names
 from posehg.datasets.annotated import Annotated
-from posehg.datasets.parts import Reach
 from posehg.errors import NotAvailable, UsageError
 from posehg.geometry import Box
 from posehg.poses import Person
 from posehg.skeletons import COCO, FLIC, LSP
 from tests.coco_files import FIVE, animals, annotation, write
-from tests.leeds_files import make_lspet
+from tests.lsp_files import make_lspet
 from tests.mpii_files import picture
 
 COLUMNS = ["image", "x", "y", "w", "h", "tail_x", "tail_y", "tail_v", "left_ear_x", "left_ear_y"]
@@ -57,7 +56,7 @@ def test_a_row_is_a_person(path: Path) -> None:
     assert (last.image, last.box) == (Path("b/c.jpg"), Box(5, 6, 13.5, 3.25))  # the extent of the joints' pixels
     assert last.visible.tolist() == [True, True]
     assert [person.id for person in found.persons] == ["a.jpg:1", "b/c.jpg:1"]
-    assert found.pictures == {"a.jpg": Path("a.jpg"), "b/c.jpg": Path("b/c.jpg")}
+    assert found.images == {"a.jpg": Path("a.jpg"), "b/c.jpg": Path("b/c.jpg")}
 
 
 def test_joints_that_are_not_labelled_are_empty_or_marked(path: Path) -> None:
@@ -90,7 +89,7 @@ def test_who_has_no_joints_is_ignored_and_an_empty_row_is_nobody(path: Path) -> 
     found = read(tabled(path, [*ROW[:5], *[""] * 5], ["nobody.jpg", *[""] * 9], ROW))
     assert [person.id for person in found.persons] == ["a.jpg:2"]
     assert [person.id for person in found.ignored] == ["a.jpg:1"]
-    assert list(found.pictures) == ["a.jpg", "nobody.jpg"]
+    assert list(found.images) == ["a.jpg", "nobody.jpg"]
 
 
 def test_spreadsheets_write_it_otherwise(path: Path) -> None:
@@ -160,7 +159,7 @@ def test_what_is_written_is_read(
 @pytest.mark.parametrize(
     ("column", "cell", "sentence"),
     [
-        (0, "", "a picture has no name"),
+        (0, "", "an image has no name"),
         (1, "", "a box has x, y, w and h, and the last two are above 0"),
         (3, "0", "a box has x, y, w and h, and the last two are above 0"),
         (4, "-40", "a box at 1, 2 cannot be 30 wide and -40 high"),
@@ -331,7 +330,7 @@ def test_a_file_is_named_in_place_of_a_set(tmp_path: Path) -> None:
     data = load(str(path), None, "all")
     assert (data.name, data.split, len(data), data.skeleton.joints) == ("pets", "all", 11, FIVE)
     assert data.persons[4].image == tmp_path / "a5.jpg"
-    assert data.pictures["5"] == tmp_path / "a5.jpg"
+    assert data.images["5"] == tmp_path / "a5.jpg"
     assert data.read(data.persons[4]).shape == (5, 7, 3)
 
 
@@ -385,7 +384,7 @@ def test_a_name_that_no_picture_can_have_is_missing(tmp_path: Path) -> None:
     content = animals(2)
     content["images"][1]["file_name"] = "a" * 300 + ".jpg"
     path = write(tmp_path / "pets.json", content, pictures=False)
-    with pytest.raises(NotAvailable, match="2 of 2 pictures of pets are missing"):
+    with pytest.raises(NotAvailable, match="2 of 2 images of pets are missing"):
         load(str(path), None, "all")
 
 
@@ -398,19 +397,19 @@ def test_the_folder_that_is_given_comes_first(tmp_path: Path) -> None:
 
 def test_pictures_that_are_missing_are_said_to_be_looked_for_where(tmp_path: Path) -> None:
     path = write(tmp_path / "pets.json", animals(3), pictures=False)
-    with pytest.raises(NotAvailable, match="3 of 3 pictures of pets are missing in ") as caught:
+    with pytest.raises(NotAvailable, match="3 of 3 images of pets are missing in ") as caught:
         load(str(path), tmp_path / "far", "all")
     for folder in ("far", "far/images", "", "images"):
         assert str(tmp_path / folder) in caught.value.hint
     assert "--data" in caught.value.hint
-    assert len(load_unpacked(str(path), None, "all", pictures=False)) == 3
+    assert len(load_one(str(path), None, "all", need_images=False)) == 3
 
 
 # ---- splits ------------------------------------------------------------------------------------------------------
 
 
 def ids(path: Path, split: str) -> set[str]:
-    return {person.id for person in load_unpacked(str(path), None, split, pictures=False).persons}
+    return {person.id for person in load_one(str(path), None, split, need_images=False).persons}
 
 
 def test_without_marks_one_picture_in_ten_is_held_out(tmp_path: Path) -> None:
@@ -422,8 +421,8 @@ def test_without_marks_one_picture_in_ten_is_held_out(tmp_path: Path) -> None:
     assert not training & validation
     assert 0.07 < len(validation) / (2 * 997) < 0.13
     assert {str(int(id) + 4900) for id in validation if int(id) < 5000} <= validation  # both animals of a picture
-    assert load_unpacked(str(path), None, "val", pictures=False).note == custom.NO_SPLITS
-    assert load_unpacked(str(path), None, "all", pictures=False).note == ""
+    assert load_one(str(path), None, "val", need_images=False).note == own.NO_SPLITS
+    assert load_one(str(path), None, "all", need_images=False).note == ""
 
 
 def test_a_picture_stays_in_its_split_when_others_come_and_go(tmp_path: Path) -> None:
@@ -433,7 +432,7 @@ def test_a_picture_stays_in_its_split_when_others_come_and_go(tmp_path: Path) ->
 
 def test_the_pictures_of_a_split_are_its_own(tmp_path: Path) -> None:
     path = write(tmp_path / "pets.json", animals(97), pictures=False)
-    named = [load_unpacked(str(path), None, split, pictures=False).pictures.keys() for split in ("train", "val", "all")]
+    named = [load_one(str(path), None, split, need_images=False).images.keys() for split in ("train", "val", "all")]
     assert named[0] | named[1] == named[2]
     assert not named[0] & named[1]
 
@@ -453,7 +452,7 @@ def test_the_marks_of_the_file_are_kept(tmp_path: Path, marks: Sequence[str]) ->
         assert ids(file, "val") == {"102", "105"}
         assert ids(file, marks[2]) == {"103", "106"}
         assert len(ids(file, "all")) == 7
-        assert custom.NO_SPLITS not in load_unpacked(str(file), None, "val", pictures=False).note
+        assert own.NO_SPLITS not in load_one(str(file), None, "val", need_images=False).note
         with pytest.raises(UsageError, match="no split 'tset'") as caught:
             ids(file, "tset")
         assert marks[2] in caught.value.hint
@@ -483,7 +482,7 @@ def test_whom_nothing_can_be_cut_out_by_is_counted_in_the_split(tmp_path: Path) 
     for entry, further in zip(content["annotations"], ({}, {"iscrowd": 1}, {"keypoints": [0] * 15}), strict=False):
         entry |= {"bbox": [0, 0, 0, 0], "keypoints": [5, 6, 2, *[0] * 12], **further}
     path = write(tmp_path / "pets.json", content, pictures=False)
-    notes = [load_unpacked(str(path), None, split, pictures=False).note for split in ("train", "val")]
+    notes = [load_one(str(path), None, split, need_images=False).note for split in ("train", "val")]
     assert notes == ["1 without a box and with fewer than two joints is left out.", ""]
 
 
@@ -495,7 +494,7 @@ def test_whom_a_split_ignores_are_its_own(tmp_path: Path) -> None:
         entry["iscrowd"] = 1
     path = write(tmp_path / "pets.json", content, pictures=False)
     for split, id in (("train", "101"), ("val", "102")):
-        ignored = load_unpacked(str(path), None, split, pictures=False).ignored
+        ignored = load_one(str(path), None, split, need_images=False).ignored
         assert [person.id for person in ignored] == [id]
 
 
@@ -522,65 +521,23 @@ def test_a_file_may_be_there_for_each_split(tmp_path: Path, spelling: str) -> No
 def test_joints_without_sides_are_told(tmp_path: Path) -> None:
     for category, told in (({}, False), ({"keypoints": list("abcde")}, True)):
         path = write(tmp_path / "pets.json", animals(3, **category), pictures=False)
-        assert (custom.NO_SIDES in load_unpacked(str(path), None, "all", pictures=False).note) == told
+        assert (own.NO_SIDES in load_one(str(path), None, "all", need_images=False).note) == told
     path = write(tmp_path / "pets.json", animals(3, keypoints=list("abcde"), flip_pairs=[]), pictures=False)
-    assert load_unpacked(str(path), None, "all", pictures=False).note == ""
+    assert load_one(str(path), None, "all", need_images=False).note == ""
 
 
 def test_joints_of_one_side_alone_are_told(tmp_path: Path) -> None:
     joints = ["left_eye", "right_eye", "leftear", "LWrist", "nose"]
     path = write(tmp_path / "pets.json", animals(3, keypoints=joints), pictures=False)
-    note = load_unpacked(str(path), None, "all", pictures=False).note
-    assert note == custom.ONE_SIDE.format("leftear, LWrist")
-
-
-# ---- packs -------------------------------------------------------------------------------------------------------
-
-
-def packed(folder: Path, path: Path, split: str) -> None:
-    data = load_one(str(path), None, split)
-    packing.pack(datasets.pack_path(folder, str(path), split), data, Reach(1.0, 9))
-
-
-def test_a_pack_of_a_file_has_the_name_of_its_set(tmp_path: Path) -> None:
-    path = write(tmp_path / "pets.json", animals(5, flip_pairs=[["nose", "tail"]], sigmas=[0.1] * 5))
-    packed(tmp_path, path, "train")
-    data, own = load("pets", tmp_path, "train"), load(str(path), None, "train")
-    assert (tmp_path / "pets-train.zip").exists()
-    assert [person.id for person in data.persons] == [person.id for person in own.persons]
-    assert (data.skeleton, data.note) == (own.skeleton, custom.NO_SPLITS)
-    assert data.skeleton.flip == (3, 1, 2, 0, 4)
-    with pytest.raises(NotAvailable, match=r"The data set pets has no split val in .*pets-val\.zip"):
-        load("pets", tmp_path, "val")
-    with pytest.raises(UsageError, match="no data set 'pest'"):
-        load("pest", tmp_path, "train")
-
-
-def test_a_file_is_read_itself_whatever_packs_there_are(tmp_path: Path) -> None:
-    path = write(tmp_path / "pets.json", animals(5))
-    packed(tmp_path, path, "train")
-    content = json.loads(path.read_text())
-    content["annotations"][0]["keypoints"][:2] = [3.5, 4.5]
-    write(path, content)
-    assert load(str(path), tmp_path, "train").persons[0].keypoints[0].tolist() == [3.5, 4.5]
-
-
-def test_the_digest_tells_whether_a_pack_is_of_the_file(tmp_path: Path) -> None:
-    def digest(**category: Any) -> str:
-        path = write(tmp_path / "pets.json", animals(5, **category))
-        return packing.digest(load(str(path), None, "all"))
-
-    whole = load(str(write(tmp_path / "pets.json", animals(5))), None, "all")
-    packing.pack(tmp_path / "pets-all.zip", whole, Reach(1.0, 9))
-    assert datasets.packed.made_of(tmp_path / "pets-all.zip")[1] == digest() == digest()
-    assert len({digest(), digest(sigmas=[0.1] * 5), digest(flip_pairs=[]), digest(skeleton=[[1, 2]])}) == 4
+    note = load_one(str(path), None, "all", need_images=False).note
+    assert note == own.ONE_SIDE.format("leftear, LWrist")
 
 
 def test_ignored_people_are_no_background(tmp_path: Path) -> None:
     content = animals(3)
     content["annotations"].append(annotation(2, id=900, iscrowd=1, bbox=[50, 60, 7, 8]))
     data = load(str(write(tmp_path / "pets.json", content)), None, "all")
-    boxes = datasets.dataset.people_by_picture(data)[("", tmp_path / "a2.jpg")]
+    boxes = datasets.dataset.people_by_image(data)[("", tmp_path / "a2.jpg")]
     assert boxes == [(1, Box(7, 6, 41, 43.5)), (-1, Box(50, 60, 7, 8))]
 
 
@@ -589,7 +546,7 @@ def test_whom_a_limit_leaves_out_is_no_background_and_known_to_packs(tmp_path: P
     content["annotations"].append(annotation(1, id=900, bbox=[50, 60, 7, 8]))
     data = datasets.spread(load(str(write(tmp_path / "pets.json", content)), None, "all"), 1)
     assert [[person.id for person in people] for people in (data.persons, data.ignored)] == [["101"], ["102", "900"]]
-    boxes = datasets.dataset.people_by_picture(data)[("", tmp_path / "a1.jpg")]
+    boxes = datasets.dataset.people_by_image(data)[("", tmp_path / "a1.jpg")]
     assert boxes == [(0, Box(6, 6, 41, 43.5)), (-1, Box(50, 60, 7, 8))]
     few = datasets.spread(load("synthetic", None, "val"), 5)  # whom nobody is rendered for
     assert (len(few), few.ignored) == (5, ())
@@ -619,4 +576,4 @@ def test_a_table_and_a_json_of_the_same_people_are_the_same(tmp_path: Path) -> N
 def test_a_table_without_rows_has_nobody(tmp_path: Path) -> None:
     (tmp_path / "pets.csv").write_text("image,nose_x,nose_y\n")
     with pytest.raises(NotAvailable, match=r"pets\.csv has no people\."):
-        load_unpacked(str(tmp_path / "pets.csv"), None, "all")
+        load_one(str(tmp_path / "pets.csv"), None, "all")

@@ -291,7 +291,7 @@ def test_where_no_scores_are_known_all_are_of_one_rank() -> None:
 def birds() -> Dataset:
     """On pictures 3 and 5 of four."""
     names = {str(2 * index + 10): picture for index, picture in enumerate(PICTURES)}
-    return dataset(person(pose(1), PICTURES[1]), person(pose(2), PICTURES[2]), pictures=names)
+    return dataset(person(pose(1), PICTURES[1]), person(pose(2), PICTURES[2]), images=names)
 
 
 def results(path: Path, edit: Callable[[list[Any]], object] = lambda records: None) -> Path:
@@ -324,7 +324,7 @@ def test_results_may_name_pictures_without_people(tmp_path: Path) -> None:
 
 def test_where_a_set_has_no_other_names_pictures_are_known_by_their_files(tmp_path: Path) -> None:
     path = results(tmp_path / "results.json", lambda records: [record.update(image_id="5.jpg") for record in records])
-    assert coco_results.read_results(path, replace(birds(), pictures={}))[1].image == PICTURES[2]
+    assert coco_results.read_results(path, replace(birds(), images={}))[1].image == PICTURES[2]
 
 
 def test_an_empty_list_is_nobody_found(tmp_path: Path) -> None:
@@ -432,7 +432,7 @@ def annotations(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def four_pictures(annotations: Path) -> Dataset:
-    return coco.load(annotations.parent.parent, "val")
+    return coco.load("coco", annotations.parent.parent, "val")
 
 
 def perfect(data: Dataset) -> Predictions:
@@ -463,7 +463,7 @@ def test_shuffled_people_of_coco_lie_between(four_pictures: Dataset) -> None:
 
 
 def write_results(path: Path, data: Dataset, detections: Sequence[Detection]) -> None:
-    numbers = {image: int(name) for name, image in data.pictures.items()}
+    numbers = {image: int(name) for name, image in data.images.items()}
     records = [
         {
             "image_id": numbers[found.image],

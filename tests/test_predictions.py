@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from posehg.datasets import Dataset, join
+from posehg.datasets import Dataset, concat
 from posehg.errors import InputError, NotAvailable, UsageError
 from posehg.evaluation import predictions
 from posehg.evaluation.prediction_formats import READERS, WRITERS
@@ -242,7 +242,7 @@ def test_a_set_with_somebody_twice_is_refused(suffix: str, tmp_path: Path) -> No
 
 
 def test_joined_sets_may_use_the_same_names(tmp_path: Path) -> None:
-    data = join([dataset(3), dataset(4, name="bats")], SKELETON)
+    data = concat([dataset(3), dataset(4, name="bats")], SKELETON)
     assert_same(predictions.read(written(tmp_path, ".json", data), data), predicted())
 
 

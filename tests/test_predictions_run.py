@@ -269,7 +269,7 @@ def test_coco_results_of_ones_own_set_are_known_by_file_names(tmp_path: Path) ->
         person("/d/x/a.jpg", 1),
         person("/d/y/a.jpg", 2),
         person("/d/000000000785.jpg", 3),
-        pictures={"1": Path("/d/x/a.jpg"), "2": Path("/d/y/a.jpg"), "3": Path("/d/000000000785.jpg")},
+        images={"1": Path("/d/x/a.jpg"), "2": Path("/d/y/a.jpg"), "3": Path("/d/000000000785.jpg")},
     )
     path = tmp_path / "results.json"
     with coco.results(path) as add:
@@ -283,9 +283,9 @@ def test_coco_results_of_ones_own_set_are_known_by_file_names(tmp_path: Path) ->
 
 def test_ids_of_the_sets_own_file_come_before_numbers_in_names(tmp_path: Path) -> None:
     named = {"2": Path("000000000001.jpg"), "1": Path("000000000002.jpg")}
-    data = birds(person("000000000001.jpg", 1), pictures=named)
+    data = birds(person("000000000001.jpg", 1), images=named)
     assert pictures.by_id(data, {"1", "2"}) == named
-    assert pictures.by_id(replace(data, pictures={}), {"1"}) == {"1": Path("000000000001.jpg")}
+    assert pictures.by_id(replace(data, images={}), {"1"}) == {"1": Path("000000000001.jpg")}
 
 
 # ---- broken files ------------------------------------------------------------------------------------------------

@@ -198,7 +198,7 @@ def test_other_joints_are_refused(tmp_path: Path) -> None:
 def test_without_the_official_file_it_is_said_where_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(NotAvailable, match=f"there is no {tmp_path / mpii.MAT}") as caught:
         submission.prepare(split_of(tmp_path))
-    assert mpii.ABOUT.url in caught.value.hint
+    assert mpii.INFO["mpii"].url in caught.value.hint
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9, 0.99])

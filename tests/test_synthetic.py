@@ -40,7 +40,7 @@ def random_body(seed: int) -> bodies.Body:
 
 @pytest.mark.parametrize("split", synthetic.SPLITS)
 def test_a_split_has_its_persons_and_they_look_as_annotations_should(split: str) -> None:
-    dataset = synthetic.load(None, split)
+    dataset = synthetic.load("synthetic", None, split)
     assert len(dataset) == synthetic.SPLITS[split]
     for person in [*dataset.persons[:6], dataset.persons[-1]]:
         image = dataset.read(person)
@@ -55,7 +55,7 @@ def test_a_split_has_its_persons_and_they_look_as_annotations_should(split: str)
 
 
 def test_an_image_and_its_annotation_are_the_same_every_time_and_in_every_process() -> None:
-    dataset = synthetic.load(None, "train")
+    dataset = synthetic.load("synthetic", None, "train")
     person, image = dataset.persons[7777], dataset.read(dataset.persons[7777])
     synthetic._scene.cache_clear()
     again = pickle.loads(pickle.dumps(dataset))
@@ -76,14 +76,14 @@ def test_the_images_and_joints_of_a_seed_do_not_change_with_the_code() -> None:
 
 
 def test_persons_are_a_sequence_without_repetition_and_unknown_splits_are_refused() -> None:
-    train, val = (synthetic.load(None, split).persons for split in synthetic.SPLITS)
+    train, val = (synthetic.load("synthetic", None, split).persons for split in synthetic.SPLITS)
     assert len({tuple(person.keypoints.ravel()) for persons in (train, val) for person in persons[:30]}) == 60
     assert val[-1].id == val[499].id == "val/00000499"
     assert [person.id for person in val[2:8:3]] == ["val/00000002", "val/00000005"]
     with pytest.raises(IndexError):
         val[500]
     with pytest.raises(UsageError) as error:
-        synthetic.load(None, "test")
+        synthetic.load("synthetic", None, "test")
     assert "train, val" in error.value.hint
 
 
@@ -96,7 +96,7 @@ def test_single_images_have_the_requested_size() -> None:
 
 
 def test_most_people_stand_upright_and_some_on_their_heads() -> None:
-    persons = synthetic.load(None, "train").persons[:150]
+    persons = synthetic.load("synthetic", None, "train").persons[:150]
     trunks = np.stack([p.keypoints[MPII.index("thorax")] - p.keypoints[MPII.index("pelvis")] for p in persons])
     from_upright = np.abs(np.degrees(np.arctan2(trunks[:, 0], -trunks[:, 1])))
     assert 0.7 < (from_upright < 45).mean() < 0.9

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.random import default_rng
 
 from posehg import images
-from posehg.datasets import parts
+from posehg.datasets import crops
 from posehg.geometry import Box
 from posehg.poses import Person
 from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
@@ -195,7 +195,7 @@ CONFIGS = st.builds(
 def test_every_view_of_the_part_within_reach_is_the_view_of_the_photo(config: TrainConfig, box: Box, seed: int) -> None:
     rng = default_rng(seed)
     whole = somebody(box, seed)
-    part, to_part = parts.cut(WAVES, whole.box, reach_of(config))
+    part, to_part = crops.crop_region(WAVES, whole.box, reach_of(config))
     for _ in range(5):
         to_crop = draw_view(half_of(whole, MPII, rng) if config.half_body else whole, config, rng).to_crop
         crop = images.warp(part, to_part.inverse().then(to_crop), (SIZE, SIZE))

@@ -13,7 +13,7 @@ from posehg.checking.findings import Case, Finding
 from posehg.checking.fingerprints import View
 from posehg.checking.parallel import in_threads
 from posehg.checking.subjects import Picture, Subjects
-from posehg.datasets.folder import missing_pictures
+from posehg.datasets.reading import missing_images
 from posehg.errors import InputError
 from posehg.geometry import Box
 
@@ -30,7 +30,7 @@ class Scanned:
 
 
 def missing(subjects: Subjects) -> set[Path]:
-    return set(missing_pictures([subjects.person(picture.people[0]) for picture in subjects.pictures]))
+    return set(missing_images([subjects.person(picture.people[0]) for picture in subjects.pictures]))
 
 
 def scan(subjects: Subjects, pictures: Sequence[Picture]) -> Iterator[Scanned]:

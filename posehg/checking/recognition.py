@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from posehg import datasets
-from posehg.datasets import custom
+from posehg.datasets import naming
 from posehg.errors import NotAvailable, UsageError
 
 
@@ -30,7 +30,7 @@ def recognise(folder: Path) -> str:
 
 def _is_read(name: str, folder: Path) -> bool:
     """Whether it has persons of any split."""
-    for split in datasets.about(name).splits:
+    for split in datasets.info(name).splits:
         try:
             if len(datasets.LOADERS[name](folder, split)):
                 return True
@@ -43,7 +43,7 @@ def _hint(folder: Path, names: list[str]) -> str:
     inside = [name for name in names if (folder / name).is_dir()]
     if inside:
         return f"It holds {', '.join(inside)}: check one of them, as posehg data check {folder / inside[0]}"
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in custom.SUFFIXES)
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in naming.SUFFIXES)
     if files:
         return f"For a file of your own: posehg data check {files[0]}"
     return "See posehg data list for what posehg knows and how it is laid out."

@@ -8,8 +8,8 @@ import numpy as np
 
 from posehg import drawing, images
 from posehg.checking.findings import Finding
+from posehg.datasets.crops import moved
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.parts import moved
 from posehg.errors import InputError, UsageError
 from posehg.geometry import Affine
 from posehg.images import Image

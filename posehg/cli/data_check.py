@@ -126,7 +126,7 @@ def _splits(name: str, data: Path | None, split: str) -> list[Dataset]:
     found, missing = [], []
     for one in ("train", "val") if split == "both" else (split,):
         try:
-            found.append(datasets.load_unpacked(name, data, one, pictures=False))
+            found.append(datasets.load_one(name, data, one, need_images=False))
         except NotAvailable as error:
             missing.append((one, error))
     if not found:

@@ -17,18 +17,17 @@ from posehg.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from posehg.datasets.about import About
+    from posehg.datasets import DatasetInfo
 
 
 @dataclass(frozen=True)
 class _Known:
-    """A data set. folder: where it lies, None where it does not. packs: split -> its pack, of those that are there."""
+    """A data set. folder: where it lies, None where it does not."""
 
     name: str
-    about: About
+    about: DatasetInfo
     rendered: bool
     folder: Path | None
-    packs: dict[str, Path]
 
 
 def list_sets(
@@ -44,13 +43,13 @@ def list_sets(
     $POSEHG_DATA, else ./data. A .json or .csv file of your own is a data set too.
     """
     from posehg import datasets
-    from posehg.datasets import folder
+    from posehg.datasets import reading
 
     if name is not None and datasets.is_file(name):
         raise UsageError(f"{name} is a data set of your own.", f"What is in it: posehg data check {shlex.quote(name)}")
     if name is not None:
         datasets.check_name(name)
-    home = folder.home(data)
+    home = reading.home(data)
     known = [_known(one, home) for one in datasets.LOADERS if name in (None, one)]
     if as_json:
         print(json.dumps([_as_json(one) for one in known], indent=2))
@@ -64,12 +63,10 @@ def list_sets(
 def _known(name: str, home: Path) -> _Known:
     from posehg import datasets
 
-    about = datasets.about(name)
+    about = datasets.info(name)
     folder = home / (about.folder or name)
-    packs = {split: datasets.pack_path(home, name, split) for split in about.splits}
-    there = {split: path for split, path in packs.items() if path.is_file()}
     rendered = name in datasets.RENDERED
-    return _Known(name, about, rendered, folder if folder.is_dir() and not rendered else None, there)
+    return _Known(name, about, rendered, folder if folder.is_dir() and not rendered else None)
 
 
 def _table(known: list[_Known]) -> Table:
@@ -89,8 +86,7 @@ def _table(known: list[_Known]) -> Table:
 def _found_briefly(one: _Known) -> str:
     if one.rendered:
         return "always"
-    kinds = ["folder"] * (one.folder is not None) + ["packs"] * bool(one.packs)
-    return ", ".join(kinds) or "-"
+    return "-" if one.folder is None else "folder"
 
 
 def _details(one: _Known, home: Path) -> Table:
@@ -120,7 +116,6 @@ def _lines(one: _Known, home: Path) -> Iterator[tuple[str, str]]:
     for part in about.layout:
         yield "", f"- {part}"
     found = [str(one.folder)] if one.folder is not None else []
-    found += [str(path) for path in one.packs.values()]
     for number, path in enumerate(found or [f"not in {home}"]):
         yield "" if number else "found", path
 
@@ -137,5 +132,4 @@ def _as_json(one: _Known) -> dict[str, Any]:
         "splits": about.splits,
         "layout": list(about.layout),
         "folder": None if one.folder is None else str(one.folder),
-        "packs": {split: str(path) for split, path in one.packs.items()},
     }

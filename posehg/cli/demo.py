@@ -63,7 +63,7 @@ def _judged(pose: Pose, person: Person) -> str:
     from posehg import metrics
     from posehg.datasets import synthetic
 
-    rendered = synthetic.ABOUT.skeleton
+    rendered = synthetic.INFO["synthetic"].skeleton
     joints = [joint for joint in rendered.joints if joint in pose.skeleton.joints]
     if not joints:
         return f"The model has none of the {len(rendered.joints)} joints that are rendered, so it cannot be judged."

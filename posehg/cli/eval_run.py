@@ -36,7 +36,7 @@ def from_network(
 ) -> None:
     """The figures of a network, which is asked only after all else that can go wrong has been looked at."""
     from posehg import __version__, distributed, hub
-    from posehg.datasets import packed, parts, spread
+    from posehg.datasets import spread
     from posehg.evaluation import estimate
     from posehg.files import sha256
     from posehg.hub.files import weights_file
@@ -51,9 +51,6 @@ def from_network(
     form = _form(request, annotated)
     _rehearse(request, annotated)
     estimate.check(estimator, annotated)
-    needed = parts.reach(estimator.config.input_size[0], estimator.config.padding, scale=0, rotation=0, translation=0)
-    for sentence in packed.shortfalls(annotated, needed):
-        terminal.note(sentence)
     exported = engines.described(place)
     weights = sha256(weights_file(place) if exported is None else exported.numbers)
     about = {
@@ -107,24 +104,11 @@ def from_file(request: Request, source: Path) -> None:
 
 
 def _load(request: Request) -> Dataset:
-    """The persons. Predictions are in pixels of the photos: what reads or writes them needs the set's own files."""
+    """The persons. Their images must be there unless predictions are read and none is drawn."""
     from posehg import datasets
-    from posehg.datasets import folder
 
-    name, data, split = request.dataset, request.data, request.split
-    asked = (request.source, request.predictions, request.submission)
-    if asked == (None, None, None) and request.metric != "oks":  # whose areas and ignored people packs do not hold
-        return datasets.load(name, data, split)
-    try:
-        pictures = request.source is None or bool(request.worst)
-        return datasets.load_unpacked(name, data, split, pictures=pictures)
-    except NotAvailable:
-        home = folder.home(data)
-        pack = datasets.pack_path(home, name, split)
-        if datasets.is_file(name) or (home / (datasets.about(name).folder or name)).exists() or not pack.exists():
-            raise
-        sentence = f"{pack} holds parts of the photos, and predictions are in pixels of the whole ones."
-        raise NotAvailable(sentence, "Give --data for where the data set lies unpacked.") from None
+    need_images = request.source is None or bool(request.worst)
+    return datasets.load_one(request.dataset, request.data, request.split, need_images=need_images)
 
 
 def _read(request: Request, source: Path, data: Dataset) -> tuple[Dataset, Predictions]:

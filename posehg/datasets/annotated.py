@@ -1,4 +1,4 @@
-"""What a file of annotated persons says, of all splits and before anybody looks for the pictures."""
+"""The content of an annotation file, with all splits and before the images are looked for; and checks of its values."""
 
 from __future__ import annotations
 
@@ -9,29 +9,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.datasets.dataset import Dataset
-from posehg.errors import NotAvailable
+from posehg.datasets.dataset import MIN_JOINTS, Dataset
 from posehg.geometry import FARTHEST, SMALLEST, Box, Points
 from posehg.poses import Person
 from posehg.skeletons import Skeleton
 
-MIN_JOINTS = 2
-"""Fewer labelled joints have no extent that a crop could be cut by."""
-
 
 @dataclass(frozen=True, eq=False)
 class Annotated:
-    """persons, ignored: as in Dataset; their ``image`` is the picture's name as the file has it.
+    """persons, ignored, sizes: as in Dataset, but each image is named as in the file.
 
-    pictures: the file's own names for its pictures -> their file names. marks: of pictures, the split that the file
-    says they are in; empty where it says nothing of splits. note: what a reader of figures must know.
-    sizes: as in Dataset.
+    images: the file's own ids of its images -> their names. marks: image -> the split that the file says it is in;
+    empty if the file does not mention splits. note: what a reader of scores should know.
     """
 
     skeleton: Skeleton
     persons: Sequence[Person]
     ignored: Sequence[Person]
-    pictures: Mapping[str, Path]
+    images: Mapping[str, Path]
     marks: Mapping[Path, str] = field(default_factory=dict)
     note: str = ""
     sizes: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
@@ -41,57 +36,55 @@ class Annotated:
         cls,
         skeleton: Skeleton,
         people: Sequence[Person],
-        pictures: Mapping[str, Path],
+        images: Mapping[str, Path],
         marks: Mapping[Path, str],
         note: str = "",
     ) -> Annotated:
-        """Crowds, people without labelled joints and those whom nothing could be cut out by are ignored."""
+        """Ignores crowds, people without labelled joints and those without a usable bounding box."""
         persons = [person for person in people if _is_usable(person)]
         ignored = [person for person in people if not _is_usable(person)]
-        return cls(skeleton, persons, ignored, pictures, marks, note)
+        return cls(skeleton, persons, ignored, images, marks, note)
 
     def chosen(self, choice: Callable[[Path], bool]) -> Annotated:
-        """What is on the pictures of that choice."""
+        """Only what is on the images for which ``choice`` is true."""
         return replace(
             self,
             persons=[person for person in self.persons if choice(person.image)],
             ignored=[person for person in self.ignored if choice(person.image)],
-            pictures={name: picture for name, picture in self.pictures.items() if choice(picture)},
-            sizes={picture: size for picture, size in self.sizes.items() if choice(picture)},
+            images={id: image for id, image in self.images.items() if choice(image)},
+            sizes={image: size for image, size in self.sizes.items() if choice(image)},
         )
 
     def within(self, folder: Path) -> Annotated:
-        """The same with the pictures' names as paths, from ``folder`` on."""
+        """The same with the images' names as paths below ``folder``."""
         return replace(
             self,
             persons=[replace(person, image=folder / person.image) for person in self.persons],
             ignored=[replace(person, image=folder / person.image) for person in self.ignored],
-            pictures={name: folder / picture for name, picture in self.pictures.items()},
-            sizes={folder / picture: size for picture, size in self.sizes.items()},
+            images={id: folder / image for id, image in self.images.items()},
+            sizes={folder / image: size for image, size in self.sizes.items()},
         )
 
-    def noted(self, note: str) -> Annotated:
-        """The same with a further sentence in its note."""
-        return replace(self, note=f"{self.note} {note}".strip())
-
     def dataset(self, name: str, split: str) -> Dataset:
-        """Its note counts those whom nothing could be cut out by."""
+        """The data set of these persons; its note counts the labelled people that no crop can show."""
         lost = sum(_is_labelled(person) and not person.crowd for person in self.ignored)
-        self = self.noted(left_out(lost)) if lost else self
+        note = f"{self.note} {left_out(lost)}".strip()
         return Dataset(
             name,
             split,
             self.skeleton,
             self.persons,
-            note=self.note,
+            note=note,
             ignored=self.ignored,
-            pictures=self.pictures,
+            images=self.images,
             sizes=self.sizes,
         )
 
 
 def left_out(count: int) -> str:
-    """The note that so many people have nothing that a crop could be cut by."""
+    """The note that so many people have no bounding box and no extent of joints; "" for 0."""
+    if count == 0:
+        return ""
     return f"{count:,} without a box and with fewer than two joints {'is' if count == 1 else 'are'} left out."
 
 
@@ -104,10 +97,9 @@ def _is_usable(person: Person) -> bool:
 
 
 def extent(box: Box | None, keypoints: Points) -> Box:
-    """The box that a person is cut out by: the annotated one, else the extent of the (J, 2) joints.
+    """A person's bounding box: the annotated one, else the extent of the (J, 2) joints.
 
-    Where there is neither, as the annotated one has no width or height and fewer than two joints are labelled, it has
-    none either.
+    A box without width or height counts as not annotated. If fewer than two joints are labelled, it stays empty.
     """
     if box is not None and box.w > 0 and box.h > 0:
         return box
@@ -118,9 +110,9 @@ def extent(box: Box | None, keypoints: Points) -> Box:
 
 
 def keypoints_of(triples: NDArray[np.float64]) -> tuple[Points, NDArray[np.bool_]]:
-    """(J, 3) x, y and COCO's v (0 not labelled, 1 hidden, 2 visible) -> keypoints (J, 2), NaN, and visible (J,).
+    """(J, 3) x, y and COCO's v (0 not labelled, 1 hidden, 2 visible) -> keypoints (J, 2) with NaN, visible (J,).
 
-    Raises ValueError for another v, and for a labelled joint that lies nowhere.
+    Raises ValueError for another v, and for a labelled joint without coordinates.
     """
     v = triples[:, 2]
     strange = v[(v != 0) & (v != 1) & (v != 2)]
@@ -133,7 +125,7 @@ def keypoints_of(triples: NDArray[np.float64]) -> tuple[Points, NDArray[np.bool_
 
 
 def check_near(points: Points) -> Points:
-    """The same points. Raises ValueError where one, other than NaN, lies on no picture that there is."""
+    """The same points. Raises ValueError if one, other than NaN, lies farther away than any image is large."""
     far = np.abs(points) > FARTHEST
     if far.any():
         raise ValueError(f"a joint lies at {points[far][0]:g}")
@@ -141,7 +133,7 @@ def check_near(points: Points) -> Points:
 
 
 def box_of(x: float, y: float, w: float, h: float) -> Box:
-    """Raises ValueError for one that cannot be; it may have a side of 0, which says that there is none."""
+    """A box whose sides may be 0, which means that there is none. Raises ValueError for an impossible one."""
     near = all(abs(number) <= FARTHEST for number in (x, y, w, h))  # NaN is not
     if not near or not all(side == 0 or side >= SMALLEST for side in (w, h)):
         raise ValueError(f"a box at {x:g}, {y:g} cannot be {w:g} wide and {h:g} high")
@@ -149,34 +141,34 @@ def box_of(x: float, y: float, w: float, h: float) -> Box:
 
 
 def square_around(center: tuple[float, float], side: float) -> Box:
-    """Raises ValueError as ``box_of`` does, and for one without a size."""
+    """The square around a point. Raises ValueError for an impossible one, also for one without a size."""
     if side == 0:
         raise ValueError("a box has no size")
     return box_of(*Box.around(center, side).as_tuple())
 
 
-def area_of(value: object) -> float | None:
-    """An area, None for 0 and nothing at all. Raises ValueError for one that cannot be."""
+def positive(value: object, what: str, limit: float = FARTHEST) -> float | None:
+    """A size in pixels; None for 0 and None. Raises ValueError for an impossible one. limit: the largest possible."""
     if value is None or value == 0:
         return None
-    if not isinstance(value, int | float) or not SMALLEST**2 <= value <= FARTHEST**2:
-        raise ValueError(f"its area is {value}")
+    if not isinstance(value, int | float) or not SMALLEST**2 <= value <= limit:
+        raise ValueError(f"its {what} is {value}")
     return float(value)
 
 
-def mark(marks: dict[Path, str], picture: Path, split: str) -> None:
-    """Note which split a picture is in. Raises ValueError where it is in another one, too."""
-    if marks.setdefault(picture, split) != split:
-        raise ValueError(f"{picture} is in {marks[picture]} and in {split}")
+def area_of(value: object) -> float | None:
+    """An area in square pixels, as ``positive``."""
+    return positive(value, "area", FARTHEST**2)
 
 
-def wrong(path: Path, place: str, what: object, hint: str = "") -> NotAvailable:
-    """The error for one entry of a file that is otherwise as expected. what: a sentence about it."""
-    return NotAvailable(f"{path}, {place}: {str(what).rstrip('.')}.", hint)
+def mark(marks: dict[Path, str], image: Path, split: str) -> None:
+    """Note which split an image is in. Raises ValueError if it is in another one, too."""
+    if marks.setdefault(image, split) != split:
+        raise ValueError(f"{image} is in {marks[image]} and in {split}")
 
 
-def picture_name(text: str) -> Path:
-    """A picture's name as annotation files have it, also those that were written under Windows."""
+def image_name(text: str) -> Path:
+    """An image's name as annotation files have it, also those written under Windows."""
     if not text.strip() or "\0" in text:
-        raise ValueError("a picture has no name")
+        raise ValueError("an image has no name")
     return Path(text.strip().replace("\\", "/"))

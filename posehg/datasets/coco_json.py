@@ -1,12 +1,15 @@
 """COCO's json of keypoints, with any category and any joints: https://cocodataset.org/#format-data
 
     images       id, file_name; width, height; split (not COCO's: train, val or another)
-    categories   id, and what coco_category reads
-    annotations  id, image_id, category_id, keypoints [x, y, v, x, y, v, ..], bbox [x, y, w, h], area, iscrowd
+    categories   id, name, keypoints [names], skeleton [[joint, joint], ..]: the limbs
+                 not COCO's: flip_pairs [[joint, joint], ..] swap in a mirror, else the names tell left and right;
+                 torso [joint, joint], whose distance is the unit of PCK; sigmas [number, ..] of OKS, one a joint
+    annotations  id, image_id, category_id, keypoints [x, y, v, x, y, v, ..], bbox [x, y, w, h], area, iscrowd;
+                 head_size (not COCO's): the unit of PCKh, in pixels
 
-Coordinates are zero-based; v = 0 not labelled, 1 labelled but hidden, 2 visible. Crowds and people without a labelled
-joint are ignored, as COCO's own evaluation does. Who has joints and no box, or one without width or height as tools for
-joints write it, has the extent of the joints as box.
+Coordinates are zero-based; v = 0 not labelled, 1 labelled but hidden, 2 visible. In pairs, joints are counted from 1 or
+named. Crowds and people without a labelled joint are ignored, as COCO's own evaluation does. A person with joints but
+without a box, or with one without width or height as joint annotation tools write it, gets the extent of the joints.
 """
 
 from __future__ import annotations
@@ -20,167 +23,198 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.datasets.annotated import Annotated, area_of, box_of, extent, keypoints_of, mark, picture_name, wrong
-from posehg.datasets.coco_category import Category, joint_names, skeleton_of
-from posehg.datasets.folder import read_json, unreadable
+from posehg.datasets.annotated import Annotated, area_of, box_of, extent, image_name, keypoints_of, mark, positive
+from posehg.datasets.reading import read_json, unreadable, wrong
 from posehg.errors import NotAvailable, UsageError
 from posehg.poses import Person
-from posehg.skeletons import Skeleton
+from posehg.skeletons import Skeleton, of_joints
 
 EXPECTED = "a COCO keypoints file with 'images', 'annotations' and 'categories'"
 _PARTS = ("images", "annotations", "categories")
 _PERSON = "person"
-_FORMAT = "What each entry has to have is said in https://cocodataset.org/#format-data"
+_FORMAT = "The format is described at https://cocodataset.org/#format-data"
 
 Entry = Mapping[str, Any]
 
 
 def read(path: Path, category: str = "") -> Annotated:
-    """All that is annotated with joints.
+    """Everyone who is annotated with joints.
 
-    category: the name of the one to read; by default all where they have the same joints, else that of persons.
-    Raises NotAvailable, naming file and entry, for what cannot be; UsageError where the category is not to be known.
+    category: the name of the one to read; by default all if they have the same joints, else ``person``.
+    Raises NotAvailable, naming file and entry, for a broken file; UsageError if the category is not clear.
     """
     content = read_json(path, EXPECTED)
-    if not isinstance(content, dict) or not all(_are_entries(content.get(part)) for part in _PARTS):
+    if not isinstance(content, dict) or not all(
+        isinstance(part, list) and all(isinstance(entry, dict) for entry in part)
+        for part in (content.get(name) for name in _PARTS)
+    ):
         raise unreadable(path, EXPECTED)
     chosen, note = _choose(path, content["categories"], category)
-    skeleton = _skeleton(path, chosen[0] if len(chosen) == 1 else {**chosen[0], "name": _common_name(chosen)})
-    pictures, marks = _pictures(path, content["images"])
+    named = chosen[0]
+    if len(chosen) > 1:  # many kinds of animals with the same joints are called by what they have in common
+        above = {str(entry.get("supercategory") or "") for entry in chosen}
+        named = {**named, "name": above.pop() if len(above) == 1 else ""}
+    try:
+        skeleton = _skeleton(named)
+    except (ValueError, OverflowError, UsageError) as error:
+        hint = "skeleton, flip_pairs and torso are pairs of joints, counted from 1 or named; sigmas are one a joint."
+        raise wrong(path, f"category {named.get('name')!r}", error, hint) from None
+    images, marks = _images(path, content["images"])
     ids = {str(entry.get("id")) for entry in chosen}
-    mine = [entry for entry in content["annotations"] if str(entry.get("category_id")) in ids]
-    people = _people(path, mine, pictures, len(skeleton.joints))
-    annotated = Annotated.of(skeleton, people, pictures, marks, note)
-    return replace(annotated, sizes=_sizes(pictures, content["images"]))
-
-
-def _are_entries(part: Any) -> bool:
-    return isinstance(part, list) and all(isinstance(entry, dict) for entry in part)
+    entries = [entry for entry in content["annotations"] if str(entry.get("category_id")) in ids]
+    people = _people(path, entries, images, len(skeleton.joints))
+    sides = {str(entry["id"]): (entry.get("width"), entry.get("height")) for entry in content["images"]}
+    sizes = {images[id]: (w, h) for id, (w, h) in sides.items() if isinstance(w, int) and isinstance(h, int)}
+    return replace(Annotated.of(skeleton, people, images, marks, note), sizes=sizes)
 
 
 # ---- the category ------------------------------------------------------------------------------------------------
 
 
-def _choose(path: Path, categories: Sequence[Category], name: str) -> tuple[list[Category], str]:
-    """The categories to read, which have the same joints, and a note where others are left out."""
-    joints = {number: _joints(path, entry) for number, entry in enumerate(categories)}
-    usable = [entry for number, entry in enumerate(categories) if joints[number]]
+def _choose(path: Path, categories: Sequence[Entry], name: str) -> tuple[list[Entry], str]:
+    """The categories to read, which have the same joints, and a note if others are left out."""
+    usable: dict[int, tuple[str, ...]] = {}
+    for number, entry in enumerate(categories):
+        try:
+            joints = _joint_names(entry)
+        except ValueError as error:
+            raise wrong(path, f"category {entry.get('name')!r}", error, _FORMAT) from None
+        if joints:
+            usable[number] = joints
     if not usable:
         hint = "posehg reads files of keypoints: person_keypoints_val2017.json, not instances_val2017.json."
         raise NotAvailable(f"{path} has no category with keypoints.", hint)
-    names = [str(entry.get("name")) for entry in usable]
+    entries = [categories[number] for number in usable]
+    names = [str(entry.get("name")) for entry in entries]
     if name:
-        chosen = [entry for entry in usable if str(entry.get("name")) == name]
+        chosen = [entry for entry in entries if str(entry.get("name")) == name]
         if not chosen:
             raise UsageError(f"{path} has no category {name!r} with keypoints.", f"It has: {', '.join(names)}.")
         return chosen, ""
-    if len({joints[number] for number in joints if joints[number]}) == 1:
-        return usable, ""
-    chosen = [entry for entry in usable if entry.get("name") == _PERSON]
+    if len(set(usable.values())) == 1:
+        return entries, ""
+    chosen = [entry for entry in entries if entry.get("name") == _PERSON]
     if not chosen:
         hint = f"Name one behind the file: {path}#{names[0]}. It has: {', '.join(names)}."
         raise UsageError(f"{path} has several categories with different joints.", hint)
     return chosen, f"Of the categories {', '.join(names)} only {_PERSON} was read."
 
 
-def _common_name(categories: Sequence[Category]) -> str:
-    """Of many kinds of animals with the same joints: animal."""
-    above = {str(entry.get("supercategory") or "") for entry in categories}
-    return above.pop() if len(above) == 1 else ""
+def _joint_names(category: Entry) -> tuple[str, ...]:
+    joints = category.get("keypoints") or []
+    if not isinstance(joints, list) or not all(isinstance(joint, str) and joint.strip() for joint in joints):
+        raise ValueError("keypoints must be a list of names")
+    return tuple(joint.strip() for joint in joints)
 
 
-def _joints(path: Path, category: Category) -> tuple[str, ...]:
-    try:
-        return joint_names(category)
-    except ValueError as error:
-        raise wrong(path, f"category {category.get('name')!r}", error, _FORMAT) from None
+def _skeleton(category: Entry) -> Skeleton:
+    """The known skeleton if it is one, else one with the category's name.
+
+    Raises ValueError, or UsageError as Skeleton does, for an impossible one.
+    """
+    joints, name = _joint_names(category), str(category.get("name") or "unnamed")
+    known = of_joints(name, joints)
+    changes: dict[str, Any] = {}
+    if category.get("skeleton"):
+        limbs = _pairs(category["skeleton"], joints, "skeleton")
+        changes["limbs"] = tuple({frozenset(limb): limb for limb in limbs}.values())
+    if category.get("flip_pairs") is not None:
+        changes["flip_pairs"] = _pairs(category["flip_pairs"], joints, "flip_pairs")
+    if category.get("torso"):
+        (changes["torso"],) = _pairs([category["torso"]], joints, "torso")
+    if sigmas := category.get("sigmas"):
+        if not isinstance(sigmas, list) or not all(isinstance(sigma, int | float) for sigma in sigmas):
+            raise ValueError("sigmas must be numbers")
+        changes["sigmas"] = tuple(float(sigma) for sigma in sigmas)
+    skeleton = replace(known, **changes)
+    return known if skeleton == known else replace(skeleton, name=name)
 
 
-def _skeleton(path: Path, category: Category) -> Skeleton:
-    try:
-        return skeleton_of(category)
-    except (ValueError, OverflowError, UsageError) as error:
-        hint = "skeleton, flip_pairs and torso are pairs of joints, counted from 1 or named; sigmas are one a joint."
-        raise wrong(path, f"category {category.get('name')!r}", error, hint) from None
+def _pairs(values: Any, joints: Sequence[str], what: str) -> tuple[tuple[str, str], ...]:
+    def joint(value: Any) -> str:
+        if isinstance(value, str) and value.strip() in joints:
+            return value.strip()
+        if isinstance(value, int) and 1 <= value <= len(joints):
+            return joints[value - 1]
+        raise ValueError(f"{what} has the joint {value!r}, and joints are counted from 1 to {len(joints)}")
+
+    if not isinstance(values, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in values):
+        raise ValueError(f"{what} must be pairs of joints")
+    pairs = tuple((joint(a), joint(b)) for a, b in values)
+    if any(a == b for a, b in pairs):
+        raise ValueError(f"{what} pairs a joint with itself")
+    return pairs
 
 
-# ---- pictures ----------------------------------------------------------------------------------------------------
+# ---- images and people -------------------------------------------------------------------------------------------
 
 
-def _pictures(path: Path, images: Sequence[Entry]) -> tuple[dict[str, Path], dict[Path, str]]:
-    pictures: dict[str, Path] = {}
+def _images(path: Path, entries: Sequence[Entry]) -> tuple[dict[str, Path], dict[Path, str]]:
+    """The images by their ids, and the splits that they are marked with."""
+    images: dict[str, Path] = {}
     marks: dict[Path, str] = {}
-    for entry in images:
+    for entry in entries:
         id = str(entry.get("id"))
-        if "id" not in entry or not isinstance(entry.get("file_name"), str):
-            raise wrong(path, f"image {id}", "it lacks its id or file_name", _FORMAT)
-        if id in pictures:
-            raise wrong(path, f"image {id}", "two images have this id", _FORMAT)
         try:
-            pictures[id] = picture_name(entry["file_name"])
+            if "id" not in entry or not isinstance(entry.get("file_name"), str):
+                raise ValueError("it lacks its id or file_name")
+            if id in images:
+                raise ValueError("two images have this id")
+            images[id] = image_name(entry["file_name"])
             if entry.get("split"):
-                mark(marks, pictures[id], str(entry["split"]))
+                mark(marks, images[id], str(entry["split"]))
         except ValueError as error:
             raise wrong(path, f"image {id}", error, _FORMAT) from None
-    unmarked = [id for id, picture in pictures.items() if picture not in marks]
+    unmarked = [id for id, image in images.items() if image not in marks]
     if marks and unmarked:
         raise wrong(path, f"image {unmarked[0]}", "it has no split, and others have one", "Give all of them one.")
-    return pictures, marks
+    return images, marks
 
 
-def _sizes(pictures: Mapping[str, Path], images: Sequence[Entry]) -> dict[Path, tuple[int, int]]:
-    """Of those that have both: nothing but a check of the pictures needs them."""
-    sides = {str(entry["id"]): (entry.get("width"), entry.get("height")) for entry in images}
-    return {pictures[id]: (w, h) for id, (w, h) in sides.items() if isinstance(w, int) and isinstance(h, int)}
-
-
-# ---- persons -----------------------------------------------------------------------------------------------------
-
-
-def _people(path: Path, annotations: Sequence[Entry], pictures: Mapping[str, Path], joints: int) -> list[Person]:
+def _people(path: Path, entries: Sequence[Entry], images: Mapping[str, Path], joints: int) -> list[Person]:
     people: dict[str, Person] = {}
-    for number, entry in enumerate(annotations, start=1):
+    for number, entry in enumerate(entries, start=1):
         if "id" not in entry:
             raise wrong(path, f"annotation number {number} of its category", "it has no id", _FORMAT)
         id = str(entry["id"])
-        if id in people:
-            raise wrong(path, f"annotation {id}", "two annotations have this id", _FORMAT)
         try:
-            people[id] = _person(id, entry, pictures, joints)
+            if id in people:
+                raise ValueError("two annotations have this id")
+            people[id] = _person(id, entry, images, joints)
         except (ValueError, OverflowError) as error:
             raise wrong(path, f"annotation {id}", error, _FORMAT) from None
     return list(people.values())
 
 
-def _person(id: str, entry: Entry, pictures: Mapping[str, Path], joints: int) -> Person:
-    picture = pictures.get(str(entry.get("image_id")))
-    if picture is None:
+def _person(id: str, entry: Entry, images: Mapping[str, Path], joints: int) -> Person:
+    image = images.get(str(entry.get("image_id")))
+    if image is None:
         raise ValueError(f"no image has the id {entry.get('image_id')}")
-    keypoints, visible = keypoints_of(_triples(entry.get("keypoints"), joints))
-    box = entry.get("bbox")
+    triples = np.zeros((joints, 3))  # an annotation without keypoints has no labelled joint
+    if entry.get("keypoints") is not None:
+        what = f"keypoints of {joints} joints, x, y and v each"
+        triples = _numbers(entry["keypoints"], 3 * joints, what).reshape(joints, 3)
+    keypoints, visible = keypoints_of(triples)
+    box = None
+    if entry.get("bbox") is not None:
+        box = box_of(*_numbers(entry["bbox"], 4, "bbox [x, y, width, height]").tolist())
     return Person(
-        picture,
-        extent(None if box is None else box_of(*_numbers(box, 4, "bbox [x, y, width, height]")), keypoints),
+        image,
+        extent(box, keypoints),
         keypoints,
         visible,
+        head_size=positive(entry.get("head_size"), "head_size"),
         id=id,
         area=area_of(entry.get("area")),
         crowd=bool(entry.get("iscrowd")),
     )
 
 
-def _triples(values: Any, joints: int) -> NDArray[np.float64]:
-    """(J, 3); without an entry no joint is labelled."""
-    if values is None:
-        return np.zeros((joints, 3))
-    return np.array(_numbers(values, 3 * joints, f"keypoints of {joints} joints, x, y and v each")).reshape(joints, 3)
-
-
-def _numbers(values: Any, count: int, what: str) -> list[float]:
-    """null is NaN: what is not labelled lies nowhere."""
+def _numbers(values: Any, count: int, what: str) -> NDArray[np.float64]:
+    """``count`` numbers; null becomes NaN, as some tools write it for joints that are not labelled."""
     if not isinstance(values, list) or len(values) != count:
         found = f"{len(values)} of them" if isinstance(values, list) else repr(values)
         raise ValueError(f"it must have {count} numbers as {what}, not {found}")
     if not all(value is None or isinstance(value, int | float) for value in values):
         raise ValueError(f"its {what} are not numbers")
-    return [math.nan if value is None else float(value) for value in values]
+    return np.array([math.nan if value is None else float(value) for value in values])

@@ -1,40 +1,38 @@
 """Frames Labeled In Cinema: images/*.jpg, and examples.mat or the hourglass authors' train.h5 and valid.h5.
 
 B. Sapp, B. Taskar, MODEC: Multimodal Decomposable Models for Human Pose Estimation, CVPR 2013. 5,003 frames, 3,987 of
-them for training. Labels are observer-centric: everybody's left is on the right of the picture, as if all faced the
-camera. (``flic-pc`` is person-centric.)
+them for training. Labels are observer-centric: a person's left is on the right of the image, as if everyone faced the
+camera. ``flic-pc`` is person-centric: in the authors' *_personcentric.h5, left and right of the 48 validation persons
+seen from behind are exchanged. Its files lie in the same folder.
 
     examples.mat   examples(i).filepath, coords (2, 29), torsobox (x1 y1 x2 y2), istrain, istest: MATLAB's, one-based
     *.h5           a row a person: imgname, index (in examples.mat, from 0), part (11, 2), visible (11,), center, scale
 
-The .h5 are preferred, which need h5py: their centres are those of the hourglass paper, which cut a square of 440 pixels
-at mid-height of the frame around the middle of the torso (the torso box's, which somebody else's detector found). A
-frame may show several labelled persons, and the same one twice: they are numbered in the order of the file.
+The .h5 are preferred (they need h5py): their centres are those of the hourglass paper, which crops a square of 440
+pixels at mid-height of the frame around the middle of the torso (that of the torso box, found by another detector). A
+frame may show several labelled persons, and the same one twice; they are numbered in the order of the file.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.datasets import h5
-from posehg.datasets.about import About
 from posehg.datasets.annotated import check_near, square_around
-from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import check_split, read_mat, unreadable
-from posehg.datasets.matlab import each
+from posehg.datasets.dataset import Dataset, DatasetInfo
+from posehg.datasets.reading import check_rows, check_split, each, h5_texts, read_h5, read_mat, unreadable
 from posehg.errors import NotAvailable
 from posehg.geometry import Box, Points
 from posehg.poses import Person
 from posehg.skeletons import FLIC
 
-ABOUT = About(
+_FLIC = DatasetInfo(
     title="FLIC",
     paper="B. Sapp, B. Taskar, MODEC: Multimodal Decomposable Models for Human Pose Estimation, CVPR 2013",
     url="https://bensapp.github.io/flic-dataset.html",
@@ -43,24 +41,39 @@ ABOUT = About(
     splits={"train": "3,987 persons", "val": "1,016 persons, also called test"},
     skeleton=FLIC,
 )
-NOTE = "Observer-centric: everybody's left is on the right of the picture, also of people seen from behind."
+INFO = {
+    "flic": _FLIC,
+    "flic-pc": replace(
+        _FLIC,
+        title="FLIC, person-centric",
+        layout=("the hourglass authors' train_personcentric.h5 and valid_personcentric.h5", "images/"),
+        folder="flic",
+    ),
+}
+NOTES = {
+    "flic": "Observer-centric: a person's left is on the right of the image, also of people seen from behind.",
+    "flic-pc": "Person-centric: left and right are the person's own.",
+}
 MAT = "examples.mat"
-H5 = {"train": "train.h5", "val": "valid.h5"}
+FILES: dict[str, dict[str, tuple[str, ...]]] = {
+    "flic": {"train": ("train.h5", MAT), "val": ("valid.h5", MAT)},
+    "flic-pc": {"train": ("train_personcentric.h5",), "val": ("valid_personcentric.h5",)},
+}
 JOINTS = len(FLIC.joints)
 SIDE = 440 / 1.25
-"""Pixels: crops are 1.25 times the box, and the paper's have 440."""
+"""The box's side in pixels: crops are 1.25 times the box, and the paper's have 440."""
 MIDDLE = 240.0
-"""The one-based row around which frames are cut; they have 480 or fewer."""
+"""The one-based row around which frames are cropped; they have 480 rows or fewer."""
 
-_SLOTS = [0, 1, 2, 3, 4, 5, 6, 9, 12, 13, 16]  # of coords: those of the 29 that are labelled, in the skeleton's order
-_ARRAYS = {"center": (2,), "scale": (), "part": (JOINTS, 2), "visible": (JOINTS,), "index": ()}
+_SLOTS = [0, 1, 2, 3, 4, 5, 6, 9, 12, 13, 16]  # of coords: the 11 of 29 that are labelled, in the skeleton's order
+_ROWS = {"center": (2,), "scale": (), "part": (JOINTS, 2), "visible": (JOINTS,), "index": ()}
 _EXPECTED_MAT = "FLIC's examples.mat with the struct array 'examples'"
 _EXPECTED_H5 = "the hourglass authors' .h5 of FLIC, one row a person with (11, 2) joints"
 
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
-    """A person of a frame, zero-based. keypoints: (11, 2), NaN = not labelled. visible: (11,)."""
+    """A person on a frame, zero-based. keypoints: (11, 2), NaN = not labelled. visible: (11,)."""
 
     image: str
     keypoints: Points
@@ -68,61 +81,48 @@ class Annotation:
     box: Box
 
 
-def load(root: Path, split: str) -> Dataset:
-    """``test``, which it is officially, is another name of ``val``."""
-    split = check_split("flic", split, H5)
-    path = find(root, (H5[split], MAT))
+def load(name: str, root: Path, split: str) -> Dataset:
+    """The split ``train`` or ``val`` of flic or flic-pc; ``test``, its official name, is another name of ``val``.
+
+    An id is the frame and the person's number on it, from 1. Persons without a labelled joint are not trained on.
+    Raises NotAvailable if no file has the split, or if it is broken.
+    """
+    split = check_split(name, split, FILES[name])
+    names = FILES[name][split]
+    candidates = (folder / file for file in names for folder in (root, root / "annot"))
+    path = next((path for path in candidates if path.is_file()), None)
     if path is None:
-        raise NotAvailable(f"{root} holds neither {H5[split]} nor {MAT}.", ABOUT.hint("flic"))
-    annotations = read_examples(path, split) if path.name == MAT else read_h5(path)
-    return dataset("flic", split, root, annotations, NOTE)
-
-
-def dataset(name: str, split: str, root: Path, annotations: list[Annotation], note: str) -> Dataset:
-    """An id is the frame and the person's number on it, from 1. Persons without a labelled joint are not trained on."""
-    counts: Counter[str] = Counter()
+        missing = f"holds neither {' nor '.join(names)}" if len(names) > 1 else f"holds no {names[0]}"
+        raise NotAvailable(f"{root} {missing}.", INFO[name].hint(name))
+    annotations = _read_examples(path, split) if path.name == MAT else _read_h5(path)
+    on_frame: Counter[str] = Counter()
     persons = []
-    for annotation in annotations:
-        counts[annotation.image] += 1
-        if split == "val" or np.isfinite(annotation.keypoints).any():
-            persons.append(_person(root, annotation, counts[annotation.image]))
-    return Dataset(name, split, FLIC, persons, note=note, origin=1)
+    for one in annotations:
+        on_frame[one.image] += 1
+        if split == "val" or np.isfinite(one.keypoints).any():
+            id = f"{Path(one.image).stem}:{on_frame[one.image]}"
+            persons.append(Person(root / "images" / one.image, one.box, one.keypoints, one.visible, id=id))
+    return Dataset(name, split, FLIC, persons, note=NOTES[name], origin=1)
 
 
-def find(root: Path, names: Sequence[str]) -> Path | None:
-    """The first of these files that lies in ``root`` or in its folder annot."""
-    paths = (folder / name for name in names for folder in (root, root / "annot"))
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _person(root: Path, annotation: Annotation, number: int) -> Person:
-    return Person(
-        image=root / "images" / annotation.image,
-        box=annotation.box,
-        keypoints=annotation.keypoints,
-        visible=annotation.visible,
-        id=f"{Path(annotation.image).stem}:{number}",
-    )
-
-
-def read_h5(path: Path) -> list[Annotation]:
-    arrays = h5.read(path, [*_ARRAYS, "imgname"], _EXPECTED_H5)
+def _read_h5(path: Path) -> list[Annotation]:
+    arrays = read_h5(path, [*_ROWS, "imgname"], _EXPECTED_H5)
     try:
-        return list(_rows(arrays))
+        return list(_of_rows(arrays))
     except (ValueError, TypeError) as error:
         raise unreadable(path, _EXPECTED_H5, str(error)) from None
 
 
-def _rows(arrays: dict[str, NDArray[Any]]) -> Iterator[Annotation]:
-    count = h5.rows(arrays, _ARRAYS)
-    images = h5.texts(arrays["imgname"], count)
+def _of_rows(arrays: dict[str, NDArray[Any]]) -> Iterator[Annotation]:
+    count = check_rows(arrays, _ROWS)
+    images = h5_texts(arrays["imgname"], count)
     index, times = np.unique(arrays["index"], return_counts=True)
     if (times > 1).any():
         raise ValueError(f"person {index[times > 1][0]} is in it {times.max()} times")
     part = arrays["part"].astype(np.float64)
     sides = arrays["scale"].astype(np.float64) * 200 / 1.25  # the scale is that of the crop
     if not (sides > 0).all():
-        raise ValueError("somebody has no scale")
+        raise ValueError("a person has no scale")
     for row in range(count):
         keypoints, labelled = _joints(part[row])
         x, y = map(float, arrays["center"][row])
@@ -130,21 +130,22 @@ def _rows(arrays: dict[str, NDArray[Any]]) -> Iterator[Annotation]:
         yield Annotation(images[row], keypoints, labelled & (arrays["visible"][row] > 0), box)
 
 
-def read_examples(path: Path, split: str) -> list[Annotation]:
+def _read_examples(path: Path, split: str) -> list[Annotation]:
     examples = read_mat(path, "examples", _EXPECTED_MAT)
+    annotations = []
     try:
-        return [_example(one) for one in each(examples) if bool(one.istrain if split == "train" else one.istest)]
+        for one in each(examples):
+            if bool(one.istrain if split == "train" else one.istest):
+                keypoints, labelled = _joints(np.asarray(one.coords, dtype=np.float64)[:, _SLOTS].T)
+                x1, _, x2, _ = map(float, one.torsobox)
+                box = square_around(((x1 + x2) / 2 - 1, MIDDLE - 1), SIDE)
+                annotations.append(Annotation(str(one.filepath), keypoints, labelled, box))
     except (AttributeError, TypeError, ValueError, IndexError) as error:
         raise unreadable(path, _EXPECTED_MAT, str(error)) from None
-
-
-def _example(example: Any) -> Annotation:
-    keypoints, labelled = _joints(np.asarray(example.coords, dtype=np.float64)[:, _SLOTS].T)
-    x1, _, x2, _ = map(float, example.torsobox)
-    return Annotation(str(example.filepath), keypoints, labelled, square_around(((x1 + x2) / 2 - 1, MIDDLE - 1), SIDE))
+    return annotations
 
 
 def _joints(points: Points) -> tuple[Points, NDArray[np.bool_]]:
-    """One-based (11, 2) -> zero-based with NaN for what is not labelled (in files NaN, 0 or -1); what is labelled."""
+    """One-based (11, 2), where NaN, 0 or -1 is not labelled -> zero-based with NaN, and which are labelled."""
     labelled = np.asarray(np.isfinite(points).all(axis=1) & (points > 0).any(axis=1))
     return check_near(np.where(labelled[:, None], points - 1, np.nan)), labelled

@@ -1,13 +1,17 @@
-"""Leeds Sports Pose: joints.mat (3, 14, 2000) and images/im0001.jpg .. im2000.jpg.
+"""Leeds Sports Pose and its extension LSPET: joints.mat and images/.
 
-S. Johnson and M. Everingham, Clustered Pose and Nonlinear Appearance Models for Human Pose Estimation, BMVC 2010. There
-are two releases, whose pictures are resized to people of about 150 pixels, or as they were; each has its own joints.mat
-of the same form. Every joint is labelled. The third row is 1 for a joint that is hidden, although the set's readme
-calls it visibility. Coordinates are MATLAB's, so one-based.
+LSP (S. Johnson and M. Everingham, BMVC 2010): joints.mat (3, 14, 2000), images/im0001.jpg .. im2000.jpg. Every joint is
+labelled. The third row is 1 for a *hidden* joint, although the set's readme calls it visibility. There are two
+releases, with images scaled to people of about 150 pixels and in their original size; each has its own joints.mat of
+this form. Left and right are the person's own. M. Eichner and V. Ferrari published the same joints with left and right
+as the observer sees them (ACCV 2012). Their file has the same form, and scores by the one and the other cannot be
+compared.
 
-Left and right are the person's own. M. Eichner and V. Ferrari published the same joints with left and right as the
-observer sees them (ACCV 2012); their file has the same form, nothing in it tells, and figures by the one and the other
-cannot be compared.
+LSPET (S. Johnson and M. Everingham, CVPR 2011): joints.mat (14, 3, N), images/im00001.jpg .. im10000.jpg. The third
+column is 1 for a labelled joint; where it is 0, the coordinates mean nothing. There is no official split: posehg trains
+on the first 9,000 images and validates on the others.
+
+Coordinates are MATLAB's, so one-based.
 """
 
 from __future__ import annotations
@@ -17,34 +21,96 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.datasets import leeds
-from posehg.datasets.about import About
-from posehg.datasets.dataset import Dataset
+from posehg.datasets.annotated import check_near, left_out
+from posehg.datasets.dataset import MIN_JOINTS, Dataset, DatasetInfo
+from posehg.datasets.reading import check_split, read_mat, unreadable, wrong
+from posehg.errors import NotAvailable
+from posehg.geometry import Box
+from posehg.poses import Person
 from posehg.skeletons import LSP
 
-ABOUT = About(
-    title="Leeds Sports Pose",
-    paper="S. Johnson, M. Everingham, Clustered Pose and Nonlinear Appearance Models for Human Pose Estimation, "
-    "BMVC 2010",
-    url="http://sam.johnson.io/research/lsp.html",
-    terms="research use",
-    layout=("joints.mat", "images/"),
-    splits={
-        "train": "1,000 persons, images 1 to 1,000",
-        "val": "1,000 persons, images 1,001 to 2,000, the official test split",
-    },
-    skeleton=LSP,
-)
-FIRST_TEST = 1000
-SPLITS = {"train": slice(0, FIRST_TEST), "val": slice(FIRST_TEST, None)}
-NOTE = "Left and right are the person's own (person-centric labels)."
+_URL = "http://sam.johnson.io/research"
+INFO = {
+    "lsp": DatasetInfo(
+        title="Leeds Sports Pose",
+        paper="S. Johnson, M. Everingham, Clustered Pose and Nonlinear Appearance Models for Human Pose Estimation, "
+        "BMVC 2010",
+        url=f"{_URL}/lsp.html",
+        terms="research use",
+        layout=("joints.mat", "images/"),
+        splits={
+            "train": "1,000 persons, images 1 to 1,000",
+            "val": "1,000 persons, images 1,001 to 2,000, the official test split",
+        },
+        skeleton=LSP,
+    ),
+    "lspet": DatasetInfo(
+        title="Leeds Sports Pose Extended",
+        paper="S. Johnson, M. Everingham, Learning Effective Human Pose Estimation from Inaccurate Annotation, "
+        "CVPR 2011",
+        url=f"{_URL}/lspet.html",
+        terms="research use",
+        layout=("joints.mat", "images/"),
+        splits={
+            "train": "9,000 persons, images 1 to 9,000",
+            "val": "1,000 persons, images 9,001 to 10,000 (no official split)",
+        },
+        skeleton=LSP,
+    ),
+}
+NOTES = {"lsp": "Left and right are the person's own (person-centric labels).", "lspet": ""}
+
+TRAINING_IMAGES = {"lsp": 1000, "lspet": 9000}
+_DIGITS = {"lsp": 4, "lspet": 5}
+"""Digits in the names of the images."""
+_LAYOUTS = {"lsp": (3, len(LSP.joints)), "lspet": (len(LSP.joints), 3)}
+"""The first two sides of the array ``joints``; the third is the number of persons."""
 
 
-def load(root: Path, split: str) -> Dataset:
-    """``test``, which it is officially, is another name of ``val``."""
-    return leeds.load("lsp", root, split, ABOUT, SPLITS, 4, _flags, NOTE)
+def load(name: str, root: Path, split: str) -> Dataset:
+    """The split ``train`` or ``val`` of lsp or lspet; LSP's official test split is val.
+
+    Persons with fewer than two labelled joints are left out, and the note counts them.
+    Raises NotAvailable if joints.mat is missing, broken or that of the other set.
+    """
+    split = check_split(name, split, INFO[name].splits)
+    first = TRAINING_IMAGES[name]
+    joints = _read_joints(root, name)
+    numbers = range(len(joints))[:first] if split == "train" else range(len(joints))[first:]
+    persons = []
+    for number in numbers:
+        image = root / f"images/im{number + 1:0{_DIGITS[name]}d}.jpg"
+        points, flags = joints[number, :, :2], joints[number, :, 2] > 0
+        labelled = np.asarray(np.isfinite(points).all(axis=1))
+        if name == "lsp":
+            visible = labelled & ~flags
+        else:
+            labelled = labelled & flags
+            visible = labelled
+        try:
+            keypoints = check_near(np.where(labelled[:, None], points - 1, np.nan))
+        except ValueError as error:
+            raise wrong(root / "joints.mat", image.stem, error) from None
+        box = Box.bounding(keypoints)
+        if box is not None and labelled.sum() >= MIN_JOINTS:
+            persons.append(Person(image, box, keypoints, visible, id=image.stem))
+    note = f"{NOTES[name]} {left_out(len(numbers) - len(persons))}".strip()
+    return Dataset(name, split, LSP, persons, note=note, origin=1)
 
 
-def _flags(joints: NDArray[np.float64]) -> tuple[leeds.Flags, leeds.Flags]:
-    labelled = np.asarray(np.isfinite(joints[:, :2]).all(axis=1))
-    return labelled, labelled & ~(joints[:, 2] > 0)
+def _read_joints(root: Path, name: str) -> NDArray[np.float64]:
+    """joints.mat as (N, 14, 3): x, y and flag of each joint, as the file has them."""
+    path, layout, info = root / "joints.mat", _LAYOUTS[name], INFO[name]
+    expected = f"the joints.mat of {info.title}, whose variable 'joints' is {layout[0]} x {layout[1]} x N"
+    if not path.is_file():
+        raise NotAvailable(f"{root} holds no joints.mat.", info.hint(name))
+    joints = np.asarray(read_mat(path, "joints", expected))
+    if joints.ndim == 2:
+        joints = joints[:, :, None]  # a set of one person, which reading squeezed
+    if joints.shape[:2] == layout[::-1]:
+        (other,) = _LAYOUTS.keys() - {name}
+        raise unreadable(path, expected, f"it is that of {other}", f"Read it with --dataset {other}.")
+    if joints.shape[:2] != layout or joints.dtype.kind not in "fiu":
+        raise unreadable(path, expected)
+    persons = np.moveaxis(joints.astype(np.float64), 2, 0)
+    return persons.transpose(0, 2, 1) if name == "lsp" else persons

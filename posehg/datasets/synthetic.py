@@ -1,6 +1,6 @@
 """People that posehg renders itself: a data set without a download.
 
-Picture i of a split is made from the seed (constant, split, i) alone, so it is the same every time and everywhere.
+Image i of a split follows from the seed (constant, split, i) alone, so it is the same every time and on every machine.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posehg.datasets.about import About
-from posehg.datasets.dataset import Dataset, LazyPersons
+from posehg.datasets.dataset import Dataset, DatasetInfo, LazyPersons
 from posehg.errors import UsageError
 from posehg.images import Image
 from posehg.poses import Person
@@ -20,17 +19,19 @@ from posehg.synthetic.backgrounds import random_background
 from posehg.synthetic.scene import Scene, develop, paint_scene, person, random_scene
 
 SPLITS = {"train": 20_000, "val": 500}
-"""How many pictures each split has; each shows one annotated person."""
+"""The number of images of each split; each shows one annotated person."""
 
-ABOUT = About(
-    title="People that posehg renders",
-    paper="posehg",
-    url="",
-    terms="posehg's own: MIT",
-    layout=(),
-    splits={split: f"{count:,} persons" for split, count in SPLITS.items()},
-    skeleton=MPII,
-)
+INFO = {
+    "synthetic": DatasetInfo(
+        title="People that posehg renders",
+        paper="posehg",
+        url="",
+        terms="posehg's own: MIT",
+        layout=(),
+        splits={split: f"{count:,} persons" for split, count in SPLITS.items()},
+        skeleton=MPII,
+    )
+}
 
 _SEED = 1603_06937
 _DEMO, _EMPTY = len(SPLITS), len(SPLITS) + 1  # further "splits", of render() and background()
@@ -42,7 +43,7 @@ def _scene(split: str, index: int) -> Scene:
 
 
 class Persons(LazyPersons):
-    """The annotated persons of a split, made when asked for."""
+    """The annotated persons of a split, made when they are asked for."""
 
     def __init__(self, split: str) -> None:
         self.split = split
@@ -56,25 +57,25 @@ class Persons(LazyPersons):
 
 
 def read(person: Person) -> Image:
-    """Render the picture of a person of this set, which its ``image`` names: RGB uint8 (H, W, 3)."""
+    """Render the image of a person of this set, which its ``image`` names: RGB uint8 (H, W, 3)."""
     return paint_scene(_scene(person.image.parent.name, int(person.image.stem)))
 
 
-def load(root: Path | None, split: str) -> Dataset:
-    """The split ``train`` or ``val``; nothing is read from ``root``."""
+def load(name: str, root: Path | None, split: str) -> Dataset:
+    """The split ``train`` or ``val``; ``root`` is not read."""
     if split not in SPLITS:
         raise UsageError(f"The synthetic data set has no split {split!r}.", "It has: " + ", ".join(SPLITS))
-    return Dataset("synthetic", split, MPII, Persons(split), read)
+    return Dataset(name, split, MPII, Persons(split), read)
 
 
 def render(seed: int, size: int = 256) -> tuple[Image, Person]:
-    """A picture (size, size, 3) of one person, and its annotation: for demonstrations and tests."""
+    """An image (size, size, 3) of one person and its annotation, for demonstrations and tests."""
     scene = random_scene((_SEED, _DEMO, seed), size)
     id = f"demo/{seed:08d}"
     return paint_scene(scene), person(scene, Path("synthetic") / f"{id}.png", id)
 
 
 def background(seed: int, size: int = 256) -> Image:
-    """A picture (size, size, 3) with nobody on it."""
+    """An image (size, size, 3) with nobody on it."""
     rng = np.random.default_rng((_SEED, _EMPTY, seed))
     return develop(rng, random_background(rng, size, size))

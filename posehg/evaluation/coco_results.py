@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import opened, unreadable
+from posehg.datasets.reading import opened, unreadable
 from posehg.errors import NotAvailable
 from posehg.evaluation.prediction_formats.matching import numbers
 from posehg.evaluation.prediction_formats.pictures import all_of, by_id

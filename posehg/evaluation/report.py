@@ -34,7 +34,7 @@ import numpy as np
 
 from posehg import __version__
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import read_json, unreadable
+from posehg.datasets.reading import read_json, unreadable
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation.breakdown import Breakdown
 from posehg.evaluation.prediction_formats.matching import name_of

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from posehg.datasets import mpii
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import expecting, read_matlab
+from posehg.datasets.reading import expecting, read_matlab
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.files import atomic
@@ -94,7 +94,7 @@ def _beside(data: Dataset) -> Path:
             return path
     raise NotAvailable(
         f"A submission is made from MPII's own file, and there is no {root / mpii.MAT}.",
-        f"Get it from {mpii.ABOUT.url}: other annotations do not say which test pictures there are.",
+        f"Get it from {mpii.INFO['mpii'].url}: other annotations do not say which test pictures there are.",
     )
 
 

@@ -13,8 +13,8 @@ from torch.utils.data import Sampler
 
 from posehg import images
 from posehg.config import STRIDE
-from posehg.datasets import parts
-from posehg.datasets.dataset import Dataset, people_by_picture, picture_of
+from posehg.datasets import crops
+from posehg.datasets.dataset import Dataset, image_key, people_by_image
 from posehg.distributed import World
 from posehg.geometry import Affine, Points
 from posehg.images import Image
@@ -55,7 +55,7 @@ class CropCache:
         key = (person.source, person.image, person.id, person.box)  # a set that is repeated is kept once
         if key in self._kept:
             return self._kept[key]
-        entry = parts.cut(self._data.read(person), person.box, self._reach)
+        entry = crops.crop_region(self._data.read(person), person.box, self._reach)
         if entry[0].nbytes <= self._free:
             self._free -= entry[0].nbytes
             self._kept[key] = entry
@@ -72,7 +72,7 @@ class Samples(TorchDataset[Sample]):
         self._data, self._config = data, config
         self._cache = CropCache(data, config, limit=int(keep * _memory()))
         self._flip, self._unpaired = list(data.skeleton.flip), list(data.skeleton.unpaired)
-        self._together = people_by_picture(data) if config.background else {}
+        self._together = people_by_image(data) if config.background else {}
         self._background_sets = set_list(config.background_from)
 
     def __len__(self) -> int:
@@ -113,7 +113,7 @@ class Samples(TorchDataset[Sample]):
     def _background(self, index: int, rng: Generator) -> Sample | None:
         person, config = self._data.persons[index], self._config
         image = self._data.read(person)
-        people = [*(box for _, box in self._together[picture_of(person)]), *person.others]
+        people = [box for _, box in self._together[image_key(person)]]
         box = background_box(people, image, rng)
         if box is None:
             return None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from posehg.datasets.parts import Reach, reach
+from posehg.datasets.crops import CropRegion, region_of
 from posehg.geometry import Affine, Box
 from posehg.images import Image
 from posehg.poses import Person
@@ -32,10 +32,10 @@ class RandomView:
     mirrored: bool
 
 
-def reach_of(config: TrainConfig) -> Reach:
+def reach_of(config: TrainConfig) -> CropRegion:
     """How much of a picture the views of this configuration can show."""
     zoom = _HALF_ZOOM if config.half_body else 1.0
-    return reach(config.input_size, config.padding, config.scale, config.rotation, config.translation, zoom)
+    return region_of(config.input_size, config.padding, config.scale, config.rotation, config.translation, zoom)
 
 
 def draw_view(person: Person, config: TrainConfig, rng: Generator) -> RandomView:

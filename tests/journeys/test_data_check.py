@@ -16,7 +16,7 @@ from posehg.datasets import LOADERS, synthetic
 from tests import coco_files
 from tests.coco_files import make_coco
 from tests.journeys.conftest import Posehg
-from tests.leeds_files import make_lspet
+from tests.lsp_files import make_lspet
 
 
 def photos(folder: Path, count: int) -> list[Path]:

@@ -32,7 +32,7 @@ def dots_data(monkeypatch: pytest.MonkeyPatch) -> Dataset:
         people.append(Person(Path("a.png"), Box(100, 60, 200, 180), keypoints, visible, head_size=30.0))
     data = Dataset("made", "val", stubs.DOTS, people, lambda person: photo)
     monkeypatch.setattr(datasets, "load", lambda name, root, split: data)
-    monkeypatch.setattr(datasets, "load_unpacked", lambda name, root, split, pictures: data)
+    monkeypatch.setattr(datasets, "load_one", lambda name, root, split, need_images: data)
     return data
 
 
@@ -157,7 +157,7 @@ def test_a_picture_that_is_missing_is_named(
     people = [Person(tmp_path / "gone.jpg", Box(0, 0, 9, 9), POINTS, np.ones(3, dtype=bool))]
     data = Dataset("made", "val", stubs.DOTS, people)
     monkeypatch.setattr(datasets, "load", lambda name, root, split: data)
-    monkeypatch.setattr(datasets, "load_unpacked", lambda name, root, split, pictures: data)
+    monkeypatch.setattr(datasets, "load_one", lambda name, root, split, need_images: data)
     posehg("eval", "--model", dots).assert_failed(3, f"There is no file {tmp_path / 'gone.jpg'}.")
 
 

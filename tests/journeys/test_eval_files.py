@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,8 +17,7 @@ import pytest
 from scipy.io import loadmat
 
 from posehg import images
-from posehg.datasets import load_unpacked, packing
-from posehg.datasets.parts import Reach
+from posehg.datasets import load_one
 from posehg.errors import InputError
 from posehg.evaluation import curve
 from posehg.geometry import Box
@@ -171,7 +169,7 @@ def test_coco_results_are_scored_by_oks(
     posehg: Posehg, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    data = load_unpacked(str(people), None, "val")
+    data = load_one(str(people), None, "val")
     results = [
         {
             "image_id": person.image.name,
@@ -223,7 +221,7 @@ def test_what_predict_found_is_scored(
 ) -> None:
     """By PCK those who are taken for annotated persons, by OKS everybody."""
     monkeypatch.chdir(tmp_path)
-    data = load_unpacked(str(people), None, "val")
+    data = load_one(str(people), None, "val")
     with outputs.COLLECTORS[".csv" if name == "run.csv" else ".jsonl"](Path(name)) as add:
         for source in ["unlabelled.png", *(str(person.image) for person in data.persons)]:
             truth = next((person.keypoints for person in data.persons if str(person.image) == source), np.eye(3)[:, :2])
@@ -245,45 +243,13 @@ def test_what_predict_found_is_scored(
 
 
 def test_scoring_what_predict_found_does_not_load_torch(people: Path, tmp_path: Path) -> None:
-    data = load_unpacked(str(people), None, "val")
+    data = load_one(str(people), None, "val")
     with outputs.COLLECTORS[".jsonl"](tmp_path / "run.jsonl") as add:
         for person in data.persons:
             pose = Pose(stubs.DOTS, person.keypoints, np.full(3, 0.9), Box(0, 0, 400, 400), 0.9)
             add(outputs.Found(str(person.image), (300, 420), [pose], "dots", stubs.DOTS))
     command = ("eval", "--dataset", str(people), "--from", str(tmp_path / "run.jsonl"), "--bootstrap", "0")
     assert "torch" not in modules_after("from posehg.cli.app import main; main()", *command)
-
-
-# ---- packs -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def pack(people: Path, tmp_path: Path) -> Path:
-    """A folder with nothing but a pack of the people."""
-    (tmp_path / "packs").mkdir()
-    data = replace(load_unpacked(str(people), None, "val"), name="mpii")
-    packing.pack(tmp_path / "packs" / "mpii-val.zip", data, Reach(1.5, 256))
-    return tmp_path / "packs"
-
-
-def test_a_pack_is_scored_but_gives_no_predictions(posehg: Posehg, dots: Path, pack: Path, tmp_path: Path) -> None:
-    of_pack = ("eval", "--dataset", "mpii", "--data", pack, "--model", dots)
-    assert posehg(*of_pack).code == 0
-    run = posehg(*of_pack, "--predictions", tmp_path / "said.json")
-    run.assert_failed(5, f"{pack / 'mpii-val.zip'} holds parts of the photos")
-    assert "Hint: Give --data for where the data set lies unpacked.\n" in run.err
-    (tmp_path / "said.json").write_text("{}")
-    posehg("eval", "--dataset", "mpii", "--data", pack, "--from", tmp_path / "said.json").assert_failed(
-        5, "parts of the photos"
-    )
-
-
-def test_a_broken_set_beside_its_pack_is_told_of(posehg: Posehg, pack: Path, tmp_path: Path) -> None:
-    (pack / "mpii").mkdir()
-    (pack / "mpii" / "mpii_annotations.json").write_text("[")
-    (tmp_path / "said.json").write_text("{}")
-    run = posehg("eval", "--dataset", "mpii", "--data", pack, "--from", tmp_path / "said.json")
-    run.assert_failed(5, "mpii_annotations.json is not")
 
 
 # ---- a reader who goes, a disk that is full -----------------------------------------------------------------------

@@ -15,7 +15,6 @@ from scipy.io import savemat
 from torch import Tensor
 
 from posehg import checkpoints, images
-from posehg.datasets import lspet
 from posehg.skeletons import LSP, MPII
 from posehg.training.config import RATES
 from tests import stubs
@@ -36,7 +35,7 @@ def logits(tmp_path: Path) -> Path:
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a tiny LSPET: five pictures to learn from and two to validate on."""
-    monkeypatch.setattr(lspet, "SPLITS", {"train": slice(0, 5), "val": slice(5, None)})
+    monkeypatch.setitem(lsp.TRAINING_IMAGES, "lspet", 5)
     draw = np.random.default_rng(0)
     joints = np.ones((14, 3, 7))
     joints[:, :2] = draw.uniform((10,), (50,), (14, 2, 7))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from posehg import checkpoints, images
-from posehg.datasets import custom, synthetic
+from posehg.datasets import own, synthetic
 from posehg.skeletons import MPII
 from tests.journeys.conftest import Posehg
 
@@ -152,12 +152,12 @@ def test_what_a_run_should_know_of_the_file_is_told(posehg: Posehg, rendered: Pa
     options = ("--half-body", 0.5, "--dry-run", "--out", tmp_path / "none")
     run = posehg("train", "--dataset", legs, "--data", rendered, *TINY, *options)
     assert run.code == 0, run.err
-    assert custom.NO_SPLITS in run.err
-    assert custom.NO_SIDES in run.err
+    assert own.NO_SPLITS in run.err
+    assert own.NO_SIDES in run.err
     assert "--half-body changes nothing" in run.err
     told = posehg("train", "--dataset", rendered / "legs.json", *TINY, *options).err
     assert "--half-body" not in told  # knees and ankles
-    assert custom.NO_SIDES not in told
+    assert own.NO_SIDES not in told
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from posehg.datasets import h5 as hdf5
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import expecting
+from posehg.datasets.reading import expecting, h5_library, read_h5
 from posehg.evaluation.prediction_formats import matching
 from posehg.evaluation.prediction_formats.matching import Predictions
 
@@ -24,7 +23,7 @@ _EXPECTED = "an HDF5 file with the array 'preds'"
 
 def read(path: Path, data: Dataset) -> Predictions:
     """Raises NotAvailable for other files and shapes, and where h5py is not installed."""
-    arrays = hdf5.read(path, ["preds"], _EXPECTED, optional=["scores", "about"])
+    arrays = read_h5(path, ["preds"], _EXPECTED, optional=["scores", "about"])
     with expecting(path, _EXPECTED):
         keypoints = matching.numbers(arrays["preds"]) - data.origin
         scores = matching.numbers(arrays["scores"]) if "scores" in arrays else None
@@ -36,7 +35,7 @@ def read(path: Path, data: Dataset) -> Predictions:
 
 def write(path: Path, data: Dataset, predictions: Predictions) -> None:
     """Raises NotAvailable where h5py is not installed."""
-    h5py = hdf5.library("Writing")
+    h5py = h5_library("Writing")
     about = {**predictions.about, "dataset": data.name, "split": data.split}
     content = BytesIO()  # the library's own errors for a full disk or a folder without leave are not OSErrors
     with h5py.File(content, "w") as file:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import opened
+from posehg.datasets.reading import opened
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation.prediction_formats import matching, records
 from posehg.evaluation.prediction_formats.matching import Predictions

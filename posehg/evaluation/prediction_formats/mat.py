@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import expecting, read_matlab
+from posehg.datasets.reading import expecting, read_matlab
 from posehg.errors import NotAvailable
 from posehg.evaluation.prediction_formats import matching
 from posehg.evaluation.prediction_formats.matching import Predictions

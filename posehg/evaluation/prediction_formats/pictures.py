@@ -13,11 +13,11 @@ from posehg.io.sources import coco_number
 
 def by_id(data: Dataset, ids: AbstractSet[str]) -> Mapping[str, Path]:
     """The pictures that COCO results name: by the ids of the set's own file or ``by_name``, whichever knows more."""
-    known = len(data.pictures.keys() & ids)
+    known = len(data.images.keys() & ids)
     if known == len(ids):
-        return data.pictures
+        return data.images
     named = by_name(data, ids)
-    return named if len(named) > known else data.pictures
+    return named if len(named) > known else data.images
 
 
 def by_name(data: Dataset, names: Collection[str]) -> dict[str, Path]:
@@ -46,7 +46,7 @@ def by_name(data: Dataset, names: Collection[str]) -> dict[str, Path]:
 def all_of(data: Dataset) -> list[Path]:
     """The set's pictures, each once."""
     people = (person.image for some in (data.persons, data.ignored) for person in some)
-    return list(dict.fromkeys([*people, *data.pictures.values()]))
+    return list(dict.fromkeys([*people, *data.images.values()]))
 
 
 class _Candidates:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import opened
+from posehg.datasets.reading import opened
 from posehg.errors import NotAvailable
 from posehg.evaluation.prediction_formats import matching, run
 from posehg.evaluation.prediction_formats.matching import Predictions

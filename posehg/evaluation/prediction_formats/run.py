@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posehg.datasets.dataset import Dataset, people_by_picture
+from posehg.datasets.dataset import Dataset, people_by_image
 from posehg.errors import NotAvailable
 from posehg.evaluation.prediction_formats import matching, pictures
 from posehg.evaluation.prediction_formats.matching import Predictions
@@ -111,7 +111,7 @@ def assigned(data: Dataset, people: Sequence[Detection]) -> dict[int, Detection]
     for somebody in people:
         on_picture.setdefault(somebody.image, []).append(somebody)
     chosen: dict[int, Detection] = {}
-    for (_, picture), annotated in people_by_picture(data).items():
+    for (_, picture), annotated in people_by_image(data).items():
         found = on_picture.get(picture, [])
         for person, number in _pairs([box for _, box in annotated], [somebody.box for somebody in found]):
             row = annotated[person][0]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.folder import opened
+from posehg.datasets.reading import opened
 from posehg.evaluation.prediction_formats import run
 from posehg.evaluation.prediction_formats.matching import Predictions
 from posehg.evaluation.prediction_formats.run import Run, Seen

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posehg import images
-from posehg.datasets.parts import Reach, cut, moved, reach
+from posehg.datasets.crops import CropRegion, crop_region, moved, region_of
 from posehg.geometry import Affine, Box
 from tests.random_views import BOXES, LIMITS, SIZE, WAVES, Limits, assert_alike, view
 
@@ -17,7 +17,7 @@ ROWS, COLUMNS = WAVES.shape[:2]
 @PATIENT
 @given(LIMITS, BOXES, st.integers(0, 10**6))
 def test_no_view_shows_more_or_needs_finer_pixels_than_its_reach(limits: Limits, box: Box, seed: int) -> None:
-    reached = reach(SIZE, limits.padding, limits.scale, limits.rotation, limits.translation)
+    reached = region_of(SIZE, limits.padding, limits.scale, limits.rotation, limits.translation)
     to_crop = view(box, limits, np.random.default_rng(seed))
     corners = to_crop.inverse()([(-0.5, -0.5), (SIZE - 0.5, -0.5), (-0.5, SIZE - 0.5), (SIZE - 0.5, SIZE - 0.5)])
     square = box.square(reached.padding)
@@ -26,60 +26,35 @@ def test_no_view_shows_more_or_needs_finer_pixels_than_its_reach(limits: Limits,
 
 
 def test_a_person_who_is_always_seen_alike_has_the_crop_itself_as_reach() -> None:
-    assert reach(256, padding=1.25, scale=0, rotation=0, translation=0) == Reach(1.25, 256)
-
-
-def test_what_was_cut_for_large_crops_will_do_for_small_ones() -> None:
-    limits = {"padding": 1.25, "scale": 0.25, "rotation": 30, "translation": 0.1}
-    assert reach(256, **limits).covers(reach(64, **limits))
+    assert region_of(256, padding=1.25, scale=0, rotation=0, translation=0) == CropRegion(1.25, 256)
 
 
 def test_a_closer_look_asks_for_finer_pixels_and_for_no_more_of_the_picture() -> None:
     limits = {"padding": 1.25, "scale": 0.25, "rotation": 30, "translation": 0.1}
-    once, twice = reach(256, **limits), reach(256, **limits, zoom=2)
+    once, twice = region_of(256, **limits), region_of(256, **limits, zoom=2)
     assert twice.padding == once.padding
     assert twice.size == pytest.approx(2 * once.size, abs=1)
-
-
-reaches = st.builds(Reach, st.floats(0.5, 5), st.integers(16, 2000))
-
-
-@PATIENT
-@given(reaches, reaches)
-def test_two_reaches_joined_cover_both_and_no_more(one: Reach, other: Reach) -> None:
-    both = one.joined(other)
-    assert both.covers(one)
-    assert both.covers(other)
-    assert both == other.joined(one)
-    assert both.padding == max(one.padding, other.padding)
-    assert one.covers(other) == (both.padding == one.padding and both.size <= one.size)
-    assert one.joined(one) == one
-
-
-@pytest.mark.parametrize(("wider", "finer"), [(1.1, 1.0), (1.0, 1.1)])
-def test_a_reach_covers_no_wider_and_no_finer_one(wider: float, finer: float) -> None:
-    reached = Reach(2.0, 600)
-    assert not reached.covers(Reach(2.0 * wider, round(600 * wider * finer)))
-    assert reached.covers(Reach(2.0 / wider, round(600 / wider / finer)))
 
 
 @PATIENT
 @given(LIMITS, BOXES, st.integers(0, 10**6))
 def test_a_view_of_the_part_is_the_view_of_the_photo(limits: Limits, box: Box, seed: int) -> None:
-    part, to_part = cut(WAVES, box, reach(SIZE, limits.padding, limits.scale, limits.rotation, limits.translation))
+    part, to_part = crop_region(
+        WAVES, box, region_of(SIZE, limits.padding, limits.scale, limits.rotation, limits.translation)
+    )
     to_crop = view(box, limits, np.random.default_rng(seed))
     crop = images.warp(part, to_part.inverse().then(to_crop), (SIZE, SIZE))
     assert_alike(crop, images.warp(WAVES, to_crop, (SIZE, SIZE)), to_crop)
 
 
 def test_what_is_coarse_already_is_cut_and_not_touched() -> None:
-    part, to_part = cut(WAVES, Box(50, 60, 40, 30), Reach(2.0, 300))
+    part, to_part = crop_region(WAVES, Box(50, 60, 40, 30), CropRegion(2.0, 300))
     np.testing.assert_array_equal(part, WAVES[31:119, 26:114])
     np.testing.assert_array_equal(to_part([(26, 31)]), [(0, 0)])
 
 
 def test_what_is_finer_than_needed_is_made_smaller() -> None:
-    part, to_part = cut(WAVES, Box(50, 60, 100, 200), Reach(1.5, 100))
+    part, to_part = crop_region(WAVES, Box(50, 60, 100, 200), CropRegion(1.5, 100))
     assert part.shape == (108, 108, 3)
     assert to_part.scale == pytest.approx(100 / 300)
 
@@ -87,8 +62,8 @@ def test_what_is_finer_than_needed_is_made_smaller() -> None:
 @PATIENT
 @given(BOXES)
 def test_a_part_that_is_cut_again_stays_as_it_is(box: Box) -> None:
-    part, to_part = cut(WAVES, box, Reach(2.0, 97))
-    again, to_again = cut(part, moved(box, to_part), Reach(2.0, 97))
+    part, to_part = crop_region(WAVES, box, CropRegion(2.0, 97))
+    again, to_again = crop_region(part, moved(box, to_part), CropRegion(2.0, 97))
     np.testing.assert_array_equal(again, part)
     np.testing.assert_allclose(to_again.matrix, np.eye(3), atol=1e-9)
 
@@ -98,7 +73,7 @@ def test_a_part_that_is_cut_again_stays_as_it_is(box: Box) -> None:
 )
 @pytest.mark.parametrize("size", [20, 400])
 def test_somebody_beside_the_picture_has_a_black_part(box: Box, size: int) -> None:
-    part, to_part = cut(WAVES, box, Reach(1.5, size))
+    part, to_part = crop_region(WAVES, box, CropRegion(1.5, size))
     assert part.size
     assert not part.any()
     crop = images.warp(part, to_part.inverse().then(Affine.crop(box, (SIZE, SIZE))), (SIZE, SIZE))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from posehg import datasets
-from posehg.datasets import Dataset, join, load, on_skeleton
+from posehg.datasets import Dataset, concat, load, on_skeleton
 from posehg.errors import UsageError
 from posehg.geometry import Box
 from posehg.images import Image
@@ -94,7 +94,7 @@ def test_skeletons_without_a_common_joint_are_refused() -> None:
 
 
 def test_joined_sets_follow_one_another_and_are_read_each_by_its_own_reader() -> None:
-    joined = join([dataset(MPII, 2), dataset(LSP, 3, inverted_shade)], MPII)
+    joined = concat([dataset(MPII, 2), dataset(LSP, 3, inverted_shade)], MPII)
     assert (joined.name, len(joined)) == ("mpii+lsp", 5)
     assert [p.id for p in joined.persons] == ["mpii-1", "mpii-2", "lsp-1", "lsp-2", "lsp-3"]
     assert [int(joined.read(p)[0, 0, 0]) for p in joined.persons] == [1, 2, 254, 253, 252]
@@ -106,19 +106,19 @@ def test_joined_sets_follow_one_another_and_are_read_each_by_its_own_reader() ->
 
 
 def test_repeats_give_a_set_more_weight() -> None:
-    joined = join([dataset(MPII, 2), dataset(FLIC, 0), dataset(LSP, 1)], MPII, repeats=(2, 5, 3))
+    joined = concat([dataset(MPII, 2), dataset(FLIC, 0), dataset(LSP, 1)], MPII, weights=(2, 5, 3))
     assert [p.id for p in joined.persons] == ["mpii-1", "mpii-2", "mpii-1", "mpii-2", "lsp-1", "lsp-1", "lsp-1"]
 
 
 def test_one_set_twice_is_a_mistake() -> None:
     with pytest.raises(UsageError, match="named twice") as caught:
-        join([dataset(MPII), dataset(MPII)], MPII)
+        concat([dataset(MPII), dataset(MPII)], MPII)
     assert "mpii:2" in caught.value.hint
 
 
 def test_whom_a_set_ignores_and_what_it_notes_is_kept() -> None:
     crowd, other = person(MPII, 7), person(LSP, 9)
-    joined = join(
+    joined = concat(
         [
             replace(dataset(MPII), ignored=[crowd], note="Upright people."),
             replace(dataset(LSP), ignored=[other], note="People upside down."),
@@ -135,22 +135,22 @@ def test_whom_a_set_ignores_and_what_it_notes_is_kept() -> None:
 
 
 def test_what_is_known_of_a_set_stays_known_on_another_skeleton() -> None:
-    source = replace(dataset(MPII), ignored=[person(MPII, 5)], note="A note.", origin=1, pictures={"7": Path("p.jpg")})
+    source = replace(dataset(MPII), ignored=[person(MPII, 5)], note="A note.", origin=1, images={"7": Path("p.jpg")})
     moved = on_skeleton(source, COCO)
-    assert (moved.note, moved.origin, moved.pictures) == ("A note.", 1, {"7": Path("p.jpg")})
+    assert (moved.note, moved.origin, moved.images) == ("A note.", 1, {"7": Path("p.jpg")})
     assert moved.ignored[0].keypoints.shape == (17, 2)
 
 
 def test_lazy_persons_stay_lazy() -> None:
     lazy = Lazy()
-    joined = join([dataset(LSP, 2), Dataset("rendered", "train", MPII, lazy)], COCO, repeats=(1, 3))
+    joined = concat([dataset(LSP, 2), Dataset("rendered", "train", MPII, lazy)], COCO, weights=(1, 3))
     assert lazy.asked == []
     assert joined.persons[2 + 10**9 + 7].id == "mpii-7"
     assert lazy.asked == [7]
 
 
 def test_a_joined_set_can_be_sent_to_another_process() -> None:
-    joined = pickle.loads(pickle.dumps(join([dataset(MPII), dataset(LSP)], MPII)))
+    joined = pickle.loads(pickle.dumps(concat([dataset(MPII), dataset(LSP)], MPII)))
     assert joined.read(joined.persons[3])[0, 0, 0] == 2
 
 

@@ -1,0 +1,182 @@
+"""Crops of single persons: the part of an image that any training view of a person can show.
+
+Training keeps these parts in memory instead of decoding a large image for every sample, and ``posehg data crop`` writes
+them to a folder that posehg and other tools train from.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from posehg import images
+from posehg.datasets.dataset import Dataset, image_key, people_by_image
+from posehg.files import atomic, make_folder
+from posehg.geometry import Affine, Box
+from posehg.images import Image
+from posehg.poses import Person
+from posehg.skeletons import Skeleton
+
+_UNSCALED = 1 - 1e-6
+"""A larger scale counts as 1: the difference is a rounding error, as when a crop is cropped again."""
+_MARGIN = 4
+"""Pixels beyond the region on each side, because a view interpolates, and averages up to this many pixels plus one."""
+_DECIMALS = 4
+"""Of pixel coordinates in a file: 0.0001 px."""
+
+Progress = Callable[[Iterable[Person]], Iterable[Person]]
+
+
+@dataclass(frozen=True)
+class CropRegion:
+    """The part of an image that the views of a person can show.
+
+    padding: side of the square around the box's centre, as a multiple of the box's longer side.
+    size: the largest side of the crop of that square, in pixels.
+    """
+
+    padding: float
+    size: int
+
+
+def region_of(
+    input_size: int, padding: float, scale: float, rotation: float, translation: float, zoom: float = 1.0
+) -> CropRegion:
+    """The region that views of ``input_size`` pixels a side can show, of the box enlarged ``padding`` times.
+
+    scale, rotation, translation: the limits of the random views, as in TrainConfig.
+    zoom: how many times a view may be enlarged beyond that; it needs finer pixels, not a larger region.
+    """
+    # The corner of a crop that is turned by any angle, shrunk and shifted as far as the limits allow.
+    corner = math.sqrt(2) if rotation > 0 else 1.0
+    widest = padding / (1 - min(scale, 0.9)) * (corner + 2 * translation)
+    closest = padding / (1 + scale) / zoom
+    return CropRegion(widest, math.ceil(input_size * widest / closest))
+
+
+def crop_region(image: Image, box: Box, region: CropRegion) -> tuple[Image, Affine]:
+    """The crop around the person in ``box``, and the map from the image to it. Pixels are never enlarged.
+
+    A person outside the image gets one black pixel, because all views of that place are black.
+    """
+    side = region.size + 2 * _MARGIN
+    square = box.square(region.padding * side / region.size)
+    to_crop = Affine.crop(square, (side, side))
+    if to_crop.scale < _UNSCALED:
+        return images.warp(image, to_crop, (side, side)), to_crop
+    square = box.square(region.padding)
+    left, top = math.floor(square.x) - _MARGIN, math.floor(square.y) - _MARGIN
+    right, bottom = math.ceil(square.x + square.w) + _MARGIN, math.ceil(square.y + square.h) + _MARGIN
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = max(0, left), max(0, top), min(width, right), min(height, bottom)
+    if x1 <= x0 or y1 <= y0:
+        return np.zeros((1, 1, 3), dtype=np.uint8), Affine.translation(-left, -top)
+    return image[y0:y1, x0:x1].copy(), Affine.translation(-x0, -y0)
+
+
+def moved(box: Box, to_crop: Affine) -> Box:
+    """An image's box in pixels of a crop."""
+    x, y = to_crop(box.center)
+    return Box.around((float(x), float(y)), box.w * to_crop.scale, box.h * to_crop.scale)
+
+
+# ---- a folder of crops ---------------------------------------------------------------------------------------------
+
+
+def write(
+    folder: Path, dataset: Dataset, region: CropRegion, quality: int, overwrite: bool, progress: Progress = iter
+) -> Path:
+    """Writes a crop of each person to FOLDER/images and their annotation to FOLDER/people-SPLIT.json.
+
+    The json is in COCO's format as ``coco_json`` reads it. Everyone else who is visible on a crop is in it as a person
+    without keypoints, so that background crops avoid them. quality: of the JPEGs, whose colours have full resolution.
+    Returns the path of the json. Raises UsageError if it exists and ``overwrite`` is False, InputError for an image
+    that cannot be read.
+    """
+    make_folder(folder / "images")
+    together = people_by_image(dataset)
+    entries: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    path = folder / f"people-{dataset.split}.json"
+    with atomic(path, overwrite) as temporary:
+        key, image = None, None
+        for index, person in enumerate(progress(dataset.persons)):
+            if image is None or image_key(person) != key:  # neighbours are often on one image
+                key, image = image_key(person), dataset.read(person)
+            crop, to_crop = crop_region(image, person.box, region)
+            height, width = crop.shape[:2]
+            name = f"images/{dataset.split}-{index + 1:06d}.jpg"
+            with atomic(folder / name, overwrite=True) as file:
+                PillowImage.fromarray(crop).save(file, format="JPEG", quality=quality, subsampling=0)
+            entries.append({"id": index + 1, "file_name": name, "width": width, "height": height})
+            annotations.append({"id": len(annotations) + 1, "image_id": index + 1, **_annotation(person, to_crop)})
+            for other, box in together[image_key(person)]:
+                box = moved(box, to_crop)
+                if other != index and box.intersection(Box(0, 0, width, height)) > 0:
+                    empty = {"id": len(annotations) + 1, "image_id": index + 1, "category_id": 1, "iscrowd": 0}
+                    keypoints = [0] * (3 * len(dataset.skeleton.joints))
+                    annotations.append({**empty, "bbox": _rounded(box), "num_keypoints": 0, "keypoints": keypoints})
+        description = f"Crops of {dataset.name} {dataset.split}. {dataset.note}".strip()
+        content = {
+            "info": {"description": description},
+            "images": entries,
+            "categories": [_category(dataset.skeleton)],
+            "annotations": annotations,
+        }
+        temporary.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+    return path
+
+
+def _annotation(person: Person, to_crop: Affine) -> dict[str, Any]:
+    """A person in pixels of the crop; ``source_id`` and ``source_image`` name the original."""
+    points = to_crop(person.keypoints)
+    labelled = np.asarray(np.isfinite(points).all(axis=1))
+    v = np.where(labelled, np.where(person.visible, 2, 1), 0)
+    triples = [
+        value
+        for (x, y), flag in zip(
+            np.where(labelled[:, None], points, 0).round(_DECIMALS).tolist(), v.tolist(), strict=True
+        )
+        for value in (x, y, flag)
+    ]
+    annotation = {
+        "category_id": 1,
+        "iscrowd": 0,
+        "bbox": _rounded(moved(person.box, to_crop)),
+        "num_keypoints": int(labelled.sum()),
+        "keypoints": triples,
+        "source_id": person.id,
+        "source_image": person.image.name,
+    }
+    if person.head_size is not None:
+        annotation["head_size"] = round(person.head_size * to_crop.scale, _DECIMALS)
+    if person.area is not None:
+        annotation["area"] = round(person.area * to_crop.scale**2, _DECIMALS)
+    return annotation
+
+
+def _category(skeleton: Skeleton) -> dict[str, Any]:
+    """COCO's category of a skeleton, with what else ``coco_json`` reads."""
+    category: dict[str, Any] = {
+        **{"id": 1, "name": skeleton.name, "supercategory": "person", "keypoints": list(skeleton.joints)},
+        "skeleton": [[a + 1, b + 1] for a, b in skeleton.limb_indices],
+    }
+    if skeleton.flip_pairs is not None:
+        known = set(skeleton.joints)
+        category["flip_pairs"] = [list(pair) for pair in skeleton.flip_pairs if known.issuperset(pair)]
+    if set(skeleton.torso) <= set(skeleton.joints):
+        category["torso"] = list(skeleton.torso)
+    if skeleton.sigmas:
+        category["sigmas"] = list(skeleton.sigmas)
+    return category
+
+
+def _rounded(box: Box) -> list[float]:
+    return [round(side, _DECIMALS) for side in box.as_tuple()]

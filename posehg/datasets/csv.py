@@ -1,0 +1,183 @@
+"""People in a table: a CSV file with a row for each person.
+
+    image                   the image's file
+    x, y, w, h              the bounding box, from its top left corner; all four or none, also within a row
+    JOINT_x, JOINT_y        for each joint, as nose_x, nose_y; both are empty if it is not labelled
+    JOINT_v                 0 not labelled, 1 hidden, 2 visible, as in COCO; without it a labelled joint is visible
+    split                   train, val or another, in all rows or in none
+    id                      names the person; by default the image and a number
+    head_size               the unit of PCKh, in pixels
+    area                    the unit of OKS: the area of the person's outline, in square pixels
+
+Only ``image`` and the joints are required; other columns are not read. Coordinates are zero-based pixels, (0, 0) is the
+centre of the top left one. The separator is a comma, semicolon or tab; if it is not the comma, 1,5 is a number, as
+spreadsheets of many countries write it. A row without joints and box means that nobody is on the image.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+
+from posehg.datasets.annotated import Annotated, area_of, box_of, extent, image_name, keypoints_of, mark
+from posehg.datasets.reading import wrong
+from posehg.errors import NotAvailable
+from posehg.poses import Person
+from posehg.skeletons import of_joints
+
+_BOX = ("x", "y", "w", "h")
+_KNOWN = ("image", *_BOX, "split", "id", "head_size", "area")
+_LONG = ("split", "head_size", "area")
+"""Known columns whose misspellings are found; shorter names resemble columns of other programs, as uid and idx."""
+_HINT = (
+    "The columns are image, and NAME_x and NAME_y of each joint; optional are x, y, w, h, NAME_v, split, id, "
+    "head_size and area."
+)
+
+Row = Mapping[str, str]
+
+
+def read(path: Path, name: str) -> Annotated:
+    """Everyone in the table. name: of a new skeleton. Raises NotAvailable, naming file and row, if it is broken."""
+    joints, rows, decimal_comma = _parse(path)
+    people: dict[str, Person] = {}
+    marks: dict[Path, str] = {}
+    images: dict[str, Path] = {}
+    on_image: Counter[Path] = Counter()
+    for number, row in rows:
+        try:
+            image = image_name(row["image"])
+            images[image.as_posix()] = image
+            if "split" in row:
+                if not row["split"]:
+                    raise ValueError("it has no split")
+                mark(marks, image, row["split"])
+            on_image[image] += 1
+            person = _person(row, image, joints, decimal_comma, f"{image.as_posix()}:{on_image[image]}")
+            if person.id in people:
+                raise ValueError(f"another person has the id {person.id}")
+        except ValueError as error:
+            raise wrong(path, f"row {number}", error, _HINT) from None
+        if person.box.w or np.isfinite(person.keypoints).any():
+            people[person.id] = person
+    return Annotated.of(of_joints(name, joints), list(people.values()), images, marks)
+
+
+# ---- the table ---------------------------------------------------------------------------------------------------
+
+
+def _parse(path: Path) -> tuple[tuple[str, ...], list[tuple[int, Row]], bool]:
+    """The joints, each row's number in a spreadsheet with its cells by column, and whether 1,5 is a number."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise NotAvailable(f"{path} is not a table of text in UTF-8.", "Save it as CSV in UTF-8.") from None
+    except OSError as error:
+        raise NotAvailable(f"{path} cannot be read: {error.strerror or error}.") from None
+    first = text.partition("\n")[0]
+    separator = max(",;\t", key=first.count)
+    try:
+        lines = list(csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise NotAvailable(f"{path} is not a CSV file, or was cut short ({error}).", _HINT) from None
+    header = [_column(cell) for cell in lines[0]] if lines else []
+    try:
+        joints = _joints(header)
+    except ValueError as error:
+        raise NotAvailable(f"{path}: {error}.", _HINT) from None
+    rows: list[tuple[int, Row]] = []
+    for number, cells in enumerate(lines[1:], start=2):
+        if any(cell.strip() for cell in cells):
+            if len(cells) != len(header):
+                raise wrong(path, f"row {number}", f"it has {len(cells)} cells, the first row {len(header)}", _HINT)
+            rows.append((number, dict(zip(header, (cell.strip() for cell in cells), strict=True))))
+    return joints, rows, separator != ","
+
+
+def _column(cell: str) -> str:
+    """A column's name; capitals matter only in the names of joints."""
+    name = cell.strip()
+    if name.lower() in _KNOWN:
+        return name.lower()
+    return name[:-2] + name[-2:].lower() if name[-2:].lower() in ("_x", "_y", "_v", "_w", "_h") else name
+
+
+def _joints(header: Sequence[str]) -> tuple[str, ...]:
+    """The joints that have columns. Raises ValueError if the header is incomplete or ambiguous."""
+    twice = [name for name, times in Counter(header).items() if times > 1 and name]
+    if twice:
+        raise ValueError(f"two columns are called {twice[0]}")
+    if "image" not in header:
+        raise ValueError("it has no column image" if header else "it is empty")
+    box = [name for name in _BOX if name in header]
+    if box and len(box) < len(_BOX):
+        raise ValueError(f"of a box it has the columns {', '.join(box)} only")
+    stems = dict.fromkeys(name[:-2] for name in header if name[-2:] in ("_x", "_y", "_v") and name not in _KNOWN)
+    joints = tuple(stem for stem in stems if stem)
+    if not joints:
+        raise ValueError("it has no columns of joints")
+    for joint in joints:
+        for axis in "xy":
+            if f"{joint}_{axis}" not in header:
+                raise ValueError(f"the joint {joint} has no column {joint}_{axis}")
+        if {f"{joint}_w", f"{joint}_h"} & set(header):
+            raise ValueError(f"{joint} looks like a box, whose columns are called x, y, w and h")
+    for name in header:
+        similar = get_close_matches(name.lower(), _LONG, n=1, cutoff=0.8)
+        if similar and name not in _KNOWN and name[:-2] not in joints:
+            raise ValueError(f"there is no column {name}, but {similar[0]}")
+    return joints
+
+
+# ---- a row -------------------------------------------------------------------------------------------------------
+
+
+def _person(row: Row, image: Path, joints: Sequence[str], decimal_comma: bool, default_id: str) -> Person:
+    def number(column: str) -> float:
+        """NaN for an empty cell and for a column that the table lacks."""
+        cell = row.get(column, "")
+        text = cell.replace(",", ".") if decimal_comma else cell
+        if not text or text.lower() == "nan":
+            return math.nan
+        try:
+            value = math.inf if "_" in text else float(text)  # Python reads 1_0 as 10
+        except ValueError:
+            value = math.inf
+        if not math.isfinite(value):
+            raise ValueError(f"{cell!r} in the column {column} is not a number")
+        return value
+
+    def size(column: str) -> float | None:
+        value = number(column)
+        if value <= 0:
+            raise ValueError(f"{column} must be above 0, not {value:g}")
+        return None if math.isnan(value) else value
+
+    triples = []
+    for joint in joints:
+        x, y, v = (number(f"{joint}_{column}") for column in "xyv")
+        if math.isnan(x) != math.isnan(y):
+            raise ValueError(f"{joint} has an x or a y, but not both")
+        if math.isnan(v):
+            v = 0.0 if math.isnan(x) else 2.0
+        if v > 0 and math.isnan(x):
+            raise ValueError(f"{joint} has a v of {v:g}, but no place")
+        triples.append((x, y, v))
+    keypoints, visible = keypoints_of(np.array(triples))
+    if row.get("id") == "":
+        raise ValueError("it has no id")
+    sides = [number(column) for column in _BOX]
+    box = None
+    if not all(map(math.isnan, sides)):
+        if any(map(math.isnan, sides)) or 0 in sides[2:]:
+            raise ValueError("a box has x, y, w and h, and the last two are above 0")
+        box = box_of(*sides)
+    head_size, area = size("head_size"), area_of(size("area"))
+    return Person(image, extent(box, keypoints), keypoints, visible, head_size, row.get("id") or default_id, area=area)

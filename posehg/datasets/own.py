@@ -1,0 +1,108 @@
+"""Data sets of your own: annotation files, given by their path in place of a data set's name.
+
+    FILE.json           COCO's format with any joints, see coco_json; FILE.json#CATEGORY for one of several categories
+    FILE.csv            a table, see csv
+    people-{split}.json a file for each split: {split} becomes train, or val (valid, validation)
+
+Images are looked for in --data DIR, if it is given, then in the file's folder, then in ``images`` in either of them.
+
+The split of an image is that of the file, else the one that the file marks it with. Otherwise it follows from the
+image's name: one in ten, always the same ones, is val. Mark the frames of a video, or they will be in both splits. The
+split ``all`` is everyone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import sha256
+from os.path import isfile
+from pathlib import Path
+
+from posehg.datasets import coco_json, csv
+from posehg.datasets.annotated import Annotated
+from posehg.datasets.dataset import Dataset
+from posehg.datasets.naming import SPLIT, file_and_category, set_name
+from posehg.datasets.reading import check_images
+from posehg.errors import NotAvailable, UsageError
+from posehg.skeletons import Skeleton
+
+ALL = "all"
+SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}
+"""The names of each split in files."""
+NO_SPLITS = "The file marks no splits: one image in ten, chosen by its name, is val, the others are train."
+NO_SIDES = "Mirrored images keep their joints: no joint is named left or right, and the file has no flip_pairs."
+ONE_SIDE = "Mirrored images lose these joints, whose other side is not annotated: {}."
+
+_ONE_IN = 10
+
+
+def load(name: str, data: Path | None, split: str, need_images: bool = True) -> Dataset:
+    """A split of the persons in a file.
+
+    data: the folder of its images, or None. need_images: whether to check that all of them are there.
+    Raises NotAvailable if the file is missing or broken, UsageError for an unknown split or file type.
+    """
+    pattern, category = file_and_category(name)
+    candidates = [Path(str(pattern).replace(SPLIT, spelling)) for spelling in SPLITS.get(split, (split,))]
+    path = next((path for path in candidates if isfile(path)), None)
+    if path is None:
+        looked = " or ".join(dict.fromkeys(map(str, candidates)))
+        raise NotAvailable(f"There is no file {looked}.", "A data set is a known name or a .json or .csv file.")
+    match path.suffix.lower():
+        case ".json":
+            annotated = coco_json.read(path, category)
+        case ".csv":
+            annotated = csv.read(path, set_name(name))
+        case _:
+            raise UsageError(
+                f"{path} is neither a .json nor a .csv file.", "posehg reads COCO's json and tables as CSV."
+            )
+    if not annotated.persons:
+        raise NotAvailable(f"{path} has no people.", "Each needs a box, or two joints.")
+    notes = [annotated.note, _about_sides(annotated.skeleton)]
+    if SPLIT not in str(pattern):
+        annotated, note = _of_split(path, annotated, split)
+        notes.append(note)
+    homes = [path.parent] if data is None else [data, path.parent]
+    folders = list(dict.fromkeys([*homes, *(home / "images" for home in homes)]))
+    names = dict.fromkeys(person.image for person in annotated.persons)
+    folder = next((folder for folder in folders if any(isfile(folder / name) for name in names)), folders[0])
+    dataset = replace(annotated, note=" ".join(filter(None, notes))).within(folder).dataset(set_name(name), split)
+    if need_images:
+        looked = ", ".join(map(str, folders))
+        hint = f"posehg looked for them in {looked}. Give their folder with --data DIR."
+        check_images(dataset.name, dataset.persons, hint)
+    return dataset
+
+
+def _about_sides(skeleton: Skeleton) -> str:
+    """A note if mirroring does to the joints what may not be wanted."""
+    if skeleton.unpaired:
+        return ONE_SIDE.format(", ".join(skeleton.joints[channel] for channel in skeleton.unpaired))
+    if skeleton.flip_pairs is None and skeleton.flip == tuple(range(len(skeleton.joints))):
+        return NO_SIDES
+    return ""
+
+
+def _of_split(path: Path, annotated: Annotated, split: str) -> tuple[Annotated, str]:
+    """The people on the images of a split, and a note if the split follows from the images' names."""
+    if split == ALL:
+        return annotated, ""
+    if not annotated.marks:
+        if split not in SPLITS:
+            raise UsageError(f"{path} has no split {split!r}.", f"It has: {', '.join((*SPLITS, ALL))}.")
+        return annotated.chosen(lambda image: _is_validation(image) == (split == "val")), NO_SPLITS
+    there = dict.fromkeys(annotated.marks.values())
+    marked = {mark for mark in there if mark.lower() in SPLITS.get(split, (split.lower(),))}
+    hint = f"It has: {', '.join((*there, ALL))}."
+    if not marked and split in SPLITS:
+        raise NotAvailable(f"{path} has nobody of the split {split!r}.", hint)
+    if not marked:
+        raise UsageError(f"{path} has no split {split!r}.", hint)
+    return annotated.chosen(lambda image: annotated.marks[image] in marked), ""
+
+
+def _is_validation(image: Path) -> bool:
+    """By the name alone, so that adding or removing images moves no other image to another split."""
+    digest = sha256(image.as_posix().encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") % _ONE_IN == 0
