@@ -183,40 +183,30 @@ def test_frames_and_images_keep_their_boxes_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("named", "given", "relative"),
     [
-        ("a.jpg", "a.jpg", ""),
         ("photos/a.jpg", "photos/a.jpg", ""),
         ("/elsewhere/photos/a.jpg", "mine/a.jpg", ""),
         ("C:\\photos\\a.jpg", "mine/a.jpg", ""),
-        ("./photos/../photos/a.jpg", "photos/a.jpg", "a.jpg"),
-        ("train/a.jpg", "photos/train/a.jpg", "train/a.jpg"),
         ("a", "photos/a.jpg", ""),
-        ("a.png", "photos/a.jpg", ""),
         ("a.b", "photos/a.b.jpg", ""),
-        ("https://host/photos/a.jpg", "https://host/photos/a.jpg", ""),
         ("a.jpg", "https://host/photos/a.jpg?size=7", "a-1234.jpg"),
         ("my photo.jpg", "https://host/my%20photo.jpg", ""),
         ("-", "-", "stdin"),
         (785, "val2017/000000000785.jpg", ""),
         (785, "COCO_val2014_000000000785.jpg", ""),
-        ("785", "000000000785.jpg", ""),
-        (785, "785.jpg", ""),
         ("000000000785.jpg", "COCO_val2014_000000000785.jpg", ""),
     ],
 )
-def test_a_image_is_found_under_any_of_its_names(tmp_path: Path, named: object, given: str, relative: str) -> None:
+def test_an_image_is_found_under_any_of_its_names(tmp_path: Path, named: object, given: str, relative: str) -> None:
     assert list(read(tmp_path, detections(named)).of(source(given, relative))) == [A]
 
 
 @pytest.mark.parametrize(
     ("named", "given"),
     [
-        ("a.jpg", "b.jpg"),
         ("a.jpg", "A.jpg"),
-        ("a", "aa.jpg"),
         ("a.b.jpg", "a.jpg"),
         (785, "0785.jpg"),
         (785, "walk_000000000785.jpg"),
-        (785, "000000007850.jpg"),
         ("0785", "000000000785.jpg"),
         ("a.jpg", "-"),
     ],
@@ -231,11 +221,9 @@ def test_other_images_are_not_found(tmp_path: Path, named: object, given: str) -
     [
         (["a.jpg", "x/a.jpg"], "a.jpg", 0),
         (["x/a.jpg", "y/a.jpg"], "/data/y/a.jpg", 1),
-        (["v/x/a.jpg", "w/x/a.jpg"], "/data/w/x/a.jpg", 1),
         (["a.jpg", "a.png", "a"], "photos/a.png", 1),
         (["x/a.png", "y/a.png"], "photos/y/a.jpg", 1),
         ([785, "000000000785.png"], "000000000785.jpg", 1),
-        (["a.jpg", "b/a.jpg"], "photos/a.jpg", 0),
     ],
 )
 def test_the_closest_name_wins(tmp_path: Path, names: list[object], given: str, expected: int, order: int) -> None:
@@ -243,18 +231,18 @@ def test_the_closest_name_wins(tmp_path: Path, names: list[object], given: str, 
     assert list(file.of(source(given))) == [(A, B, C)[expected]]
 
 
-def test_two_names_that_are_as_close_are_an_error(tmp_path: Path) -> None:
-    file = read(tmp_path, detections("x/a.jpg", "y/a.jpg"))
-    with pytest.raises(InputError, match=r"z/a\.jpg .*x/a\.jpg or y/a\.jpg"):
-        file.of(source("z/a.jpg"))
-
-
-def test_a_name_with_more_folders_and_one_that_is_whole_are_an_error(tmp_path: Path) -> None:
-    """The image may have been b/a.jpg below this folder's parent, or a.jpg in this folder."""
-    file = read(tmp_path, detections("a.jpg", "b/a.jpg"))
-    with pytest.raises(InputError, match=r"b/a\.jpg or a\.jpg"):
-        file.of(source("photos/b/a.jpg", "a.jpg"))
-    assert list(file.of(source("photos/b/a.jpg", "b/a.jpg"))) == [B]
+@pytest.mark.parametrize(
+    ("listed", "given", "relative"),
+    [
+        (("x/a.jpg", "y/a.jpg"), "z/a.jpg", "a.jpg"),
+        (("b/a.jpg", "a.jpg"), "photos/b/a.jpg", "a.jpg"),  # it may be either, seen from two folders
+    ],
+)
+def test_two_names_that_are_as_close_are_an_error(
+    tmp_path: Path, listed: tuple[str, str], given: str, relative: str
+) -> None:
+    with pytest.raises(InputError, match=f"{given} .*{listed[0]} or {listed[1]}"):
+        read(tmp_path, detections(*listed)).of(source(given, relative))
 
 
 @pytest.mark.parametrize(
@@ -352,9 +340,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 
 BAD = {
     "": "boxes: ",
-    " \n\t\n": "boxes: ",
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR": "text",
-    b"\xff\xfea": "text",
     '[{"image_id": 7, "bbox": [1, 2': "JSON",
     DEEP: "brackets",
     '{"boxes": []}': "annotations",
@@ -365,20 +351,16 @@ BAD = {
         for name, shown in ((None, "null"), (True, "True"), (" ", "' '"))
     },
     json.dumps([detection("a.jpg"), {"image_id": "a.jpg"}]): "detection 2: .*bbox",
-    '[{"image_id": 7, "keypoints": [], "score": 1}]': "detection 1: .*bbox",
     '[{"image_id": 7, "bbox": null}]': "detection 1: .*null",
     '[{"image_id": 7, "bbox": {"x": 1}}]': "detection 1: .*object",
     **{
         json.dumps([detection("a.jpg"), {"image_id": "a.jpg", "bbox": numbers}]): f"detection 2: .*{shown}"
         for numbers, shown in (
             ([1, 2, 3], "3"),
-            ([1, 2, 3, 5, 7], "5"),
             ([[1, 2], [3, 5], 1, 1], "list"),
-            (["1", 2, 3, 5], "'1'"),
             (["1" * 1000, 2, 3, 5], r"'1{39}\.\."),
             ([True, 2, 3, 5], "True"),
             ([math.nan, 2, 3, 5], "nan"),
-            ([1, math.inf, 3, 5], "inf"),
             ([1, 2, 3, 1e7], "10000000"),
             ([1, -(10**400), 3, 5], r"-10{38}\.\."),
             ([1, 2, 0, 5], "0, 5"),
@@ -386,17 +368,12 @@ BAD = {
         )
     },
     json.dumps([detection(7, score="high")]): "detection 1: .*'high'",
-    json.dumps([detection(7, score=math.nan)]): "detection 1: .*nan",
     json.dumps([detection(7, category_id=0)]): "category 1.*of 0",
     json.dumps(annotated(categories=[{"id": 3, "name": "dog"}, {"id": 5, "name": "cat"}])): "'dog', 'cat'",
     json.dumps(annotated(images=None)): "image: .*null",
     json.dumps(annotated(images=[{"file_name": "a.jpg"}])): "image 1: .*id",
     json.dumps(annotated(images=[{"id": 7}, {"id": 7}])): "image 2: .*id 7",
-    json.dumps(
-        annotated(images=[{"id": 7, "file_name": "a.jpg"}, {"id": 11, "file_name": "a.jpg"}])
-    ): r"image 2: .*a\.jpg",
     json.dumps(annotated(annotations=[{"image_id": 17, "bbox": [1, 2, 3, 5]}])): "annotation 1: .*17",
-    json.dumps(annotated(annotations=[7])): "annotation 1: .*7",
     json.dumps(annotated(categories=[{"name": "person"}])): "categories: .*id",
     json.dumps({**record("a.jpg", A), "posehg": 2}): "line 1: .*version.*2",
     json.dumps({"posehg": 1, "source": "a.jpg"}): "line 1, person: .*null",
@@ -407,18 +384,15 @@ BAD = {
     },
     lines(record("a.jpg", A)) + "\n" + '{"posehg": 1, "sou': "line 3: ",
     lines(record("a.jpg", A), {**record("b.jpg"), "people": [{"bbox": [1, 2, 3, 0]}]}): "line 2, person 1: .*0",
-    "hello world": "image, x, y, w, h",
     "a.jpg,1,2,3,5\n": "image, x, y, w, h",
     "image,x,y,width,h\na.jpg,1,2,3,4\n": "column w",
     "image,x,y,w,h,x\n": "called x",
     "image,x,y,w,h\na.jpg,1,2,3\n": "row 2: .*4.*5",
     "image,x,y,w,h\na.jpg,1,2,3,5\n\na.jpg,1,2,three,5\n": "row 4: .*w.*'three'",
-    "image,x,y,w,h\na.jpg,nan,2,3,5\n": "row 2: .*nan",
     "image,x,y,w,h\na.jpg,,2,3,5\n": "row 2: .*x, y, w",
     "image,x,y,w,h\n,1,2,3,5\n": "row 2: ",
     "image,frame,x,y,w,h\na.mp4,0.5,1,2,3,5\n": "row 2: .*frame.*0.5",
     'image,x,y,w,h\n"a.jpg,1,2,3,5\n': "table",
-    "image,x,y,w,h\n" + "a" * 200_000 + ",1,2,3,5\n": "table",
 }
 
 
@@ -469,9 +443,19 @@ def try_to_read(path: Path) -> None:
         consult(boxes.read(path, min_score=0.25), ["a.jpg", "walk.mp4", "000000000785.jpg"])
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
-def test_no_bytes_end_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def text_of(texts: st.SearchStrategy[str]) -> st.SearchStrategy[bytes]:
+    return texts.map(lambda text: text.encode("utf-8", "surrogatepass"))
+
+
+words = st.sampled_from(["a.jpg", "walk.mp4", "0", "1", "7.5", "", "-1", "nan", "1e9", '"']) | st.text(max_size=4)
+cells = st.lists(st.lists(words, min_size=6, max_size=6).map(",".join)).map(
+    lambda rows: "\n".join(["image,x,y,w,h,frame", *rows])
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.binary(max_size=200) | text_of(st.text(max_size=200)) | text_of(cells))
+def test_no_bytes_and_no_table_end_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     try_to_read(written(tmp_path_factory.getbasetemp() / "bytes", content))
 
 
@@ -508,21 +492,6 @@ shape = st.one_of(
 def test_no_json_ends_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, content: list[object]) -> None:
     text = "\n".join(map(json.dumps, content))
     try_to_read(written(tmp_path_factory.getbasetemp() / "json", text))
-
-
-cell = st.sampled_from(["a.jpg", "walk.mp4", "0", "1", "7.5", "", "-1", "nan", "1e9", "1,5", '"']) | st.text(max_size=4)
-header = st.lists(st.sampled_from(["image", "x", "y", "w", "h", "frame", "score"]), max_size=7) | st.just(
-    ["image", "x", "y", "w", "h", "frame"]
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(header, st.lists(st.lists(cell, min_size=5, max_size=7), max_size=3), st.sampled_from(",;\t"))
-def test_no_table_ends_in_a_traceback(
-    tmp_path_factory: pytest.TempPathFactory, columns: list[str], rows: list[list[str]], separator: str
-) -> None:
-    text = "\n".join(separator.join(row) for row in [columns, *rows])
-    try_to_read(written(tmp_path_factory.getbasetemp() / "table", text.encode("utf-8", "surrogatepass")))
 
 
 @pytest.mark.shared

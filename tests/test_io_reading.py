@@ -88,14 +88,12 @@ def test_a_problem_and_a_lack_of_memory_are_raised_when_the_source_is_read(monke
 
 @pytest.mark.shared
 def test_every_shared_photo_is_read_or_named(shared: Path) -> None:
-    failed, count = set(), 0
+    failed = set()
     for source in expand([str(shared / "photos")], recursive=True):
-        count += 1
         try:
-            list(frames(source))
+            assert len(list(frames(source))) == 1
         except InputError:
             failed.add(Path(source.name).name)
-    assert count > 40
     assert failed == {"truncated.jpg", "not_an_image.jpg"}
 
 
@@ -123,12 +121,6 @@ def png(tmp_path: Path, image: images.Image) -> bytes:
     return (tmp_path / "written.png").read_bytes()
 
 
-def test_standard_input_is_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    image = noise(307, 401)  # more than a pipe holds at a time
-    with standard_input(monkeypatch, png(tmp_path, image)):
-        np.testing.assert_array_equal(only("-").image, image)
-
-
 @pytest.mark.parametrize("sent", [b"", b"<html>", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", bytes((2 << 20) + 1)])
 def test_standard_input_that_is_no_image_or_too_large_is_an_input_error(
     monkeypatch: pytest.MonkeyPatch, sent: bytes
@@ -150,12 +142,12 @@ def test_a_terminal_or_nothing_as_standard_input_is_an_input_error(monkeypatch: 
 
 
 @pytest.mark.parametrize("argument", ["-", "/dev/stdin"])
-def test_an_image_comes_through_a_real_pipe(tmp_path: Path, argument: str) -> None:
+def test_an_image_comes_through_a_pipe(tmp_path: Path, argument: str) -> None:
     code = f"from posehg.io import *; print([f.image.shape for s in expand([{argument!r}]) for f in frames(s)])"
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, input=png(tmp_path, noise(3, 11)), capture_output=True, timeout=60
+        [sys.executable, "-c", code], cwd=ROOT, input=png(tmp_path, noise(307, 401)), capture_output=True, timeout=60
     )
-    assert (run.stdout, run.stderr) == (b"[(3, 11, 3)]\n", b"")
+    assert (run.stdout, run.stderr) == (b"[(307, 401, 3)]\n", b"")
 
 
 def test_a_named_pipe_is_read_once_through_and_a_device_up_to_the_limit(
@@ -200,6 +192,9 @@ def test_heic_is_read_upright_whatever_its_suffix(tmp_path: Path, name: str) -> 
     image = only(heic(tmp_path / name, upright)).image
     assert image.shape == upright.shape
     assert np.abs(image.astype(int) - upright).mean() < 5
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / "cut.heic").write_bytes(whole[: len(whole) // 2])
+    assert "cut short" in failure(tmp_path / "cut.heic")
 
 
 @pytest.mark.usefixtures("without_heif")
@@ -211,14 +206,6 @@ def test_without_pillow_heif_the_command_that_installs_it_is_given(
     with pytest.raises(InputError, match="pillow-heif") as caught:
         only(tmp_path / "a.heic")
     assert "posehg[heif]" in caught.value.hint
-
-
-@pytest.mark.usefixtures("without_heif")
-@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
-def test_a_heic_file_that_is_cut_short_is_an_input_error(tmp_path: Path, part: float) -> None:
-    whole = heic(tmp_path / "a.heic", noise(64, 64)).read_bytes()
-    (tmp_path / "cut.heic").write_bytes(whole[: int(len(whole) * part)])
-    assert "cut short" in failure(tmp_path / "cut.heic")
 
 
 def test_optional_and_heavy_libraries_are_imported_only_when_needed(tmp_path: Path) -> None:
@@ -299,7 +286,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     "answer",
     [
         {},
-        *({"headers": {"Content-Type": kind}} for kind in ("text/plain", "image/png; charset=x", "nonsense")),
+        {"headers": {"Content-Type": "nonsense"}},
         {"length": None},
     ],
 )
@@ -344,13 +331,11 @@ CHUNKED = {"Transfer-Encoding": "chunked"}
     ("answer", "what"),
     [
         (Answer(code=404), "404 Not Found"),
-        (Answer(code=403), "403"),
         (Answer(code=500), "500"),
         (Answer(b"<html>", headers={"Content-Type": "text/html; charset=utf-8"}), "web page"),
         (Answer(b""), "empty"),
         (Answer(b"words"), "not"),
         (Answer(b"1234567", length=99), "cut short"),
-        (Answer(b"zz\r\n", headers=CHUNKED, length=None), "cut short"),
         (Answer(b"5\r\nab", headers=CHUNKED, length=None), "cut short"),
         (Answer(length=5 << 30), "larger than"),
         (Answer(bytes(1001), length=None), "larger than"),

@@ -54,12 +54,11 @@ def problem(*arguments: str, recursive: bool = False) -> InputError:
 # ---- files and folders ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("again", ["a.jpg", "./a.jpg", "sub/../a.jpg", "{here}/a.jpg", ".", "*.jpg"])
-def test_files_keep_their_order_and_come_once(here: Path, again: str) -> None:
+def test_files_keep_their_order_and_come_once(here: Path) -> None:
     touch("b.jpg", "a.jpg", "sub/c.jpg")
     os.symlink("a.jpg", "link.png")
-    assert names("b.jpg", "a.jpg", "link.png", again.format(here=here))[:3] == ["b.jpg", "a.jpg", "link.png"]
-    assert len(names("b.jpg", "a.jpg", "link.png", again.format(here=here))) == 3
+    expected = ["b.jpg", "a.jpg", "link.png"]
+    assert names(*expected, "./a.jpg", "sub/../a.jpg", f"{here}/a.jpg", ".", "*.jpg") == expected
 
 
 @pytest.mark.parametrize("name", ["a b.jpg", "фото.jpg", "я" * 120 + ".jpg", "a\udcff.jpg", "-.jpg", "a\nb.jpg"])
@@ -93,8 +92,10 @@ def test_a_folder_without_images_is_a_problem_with_a_hint() -> None:
 
 def test_one_bad_argument_does_not_stop_the_others() -> None:
     touch("a.jpg", "b.jpg", "empty/notes.txt")
-    found = list(expand(["a.jpg", "empty", "@missing.txt", "x*.jpg", "ftp://host/a.jpg", "http://[::1/a", "", "b.jpg"]))
-    assert [source.problem is None for source in found] == [True, *[False] * 6, True]
+    found = list(
+        expand(["a.jpg", "empty", "@missing.txt", "x*.jpg", "no/*", "ftp://host/a.jpg", "http://[::1/a", "", "b.jpg"])
+    )
+    assert [source.problem is None for source in found] == [True, *[False] * 7, True]
     assert all(source.name in str(source.problem) for source in found[1:-2] if not source.name.startswith("@"))
 
 
@@ -125,12 +126,6 @@ def test_links_in_circles_end_and_links_out_of_the_tree_are_followed_once() -> N
     assert names("d", recursive=True) == names("d/**/*.jpg") == expected
 
 
-def test_a_very_deep_tree_is_searched() -> None:
-    os.makedirs("/".join(["d"] * 400))
-    touch("/".join(["d"] * 400) + "/a.jpg")
-    assert len(names("d", recursive=True)) == 1
-
-
 NAMES = st.text(st.sampled_from("aAbß01²٣ .-_"), min_size=1, max_size=8)
 
 
@@ -149,16 +144,9 @@ def test_the_natural_order_is_one_order_and_sorts_numbers(found: list[str], numb
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        ("*.jpg", ["a1.jpg", "a2.jpg", "b.jpg"]),
-        ("a[2-9].*", ["a2.jpg"]),
-        ("[!a]*", ["b.jpg", "c.mp4"]),
-        ("?/x.jpg", ["d/x.jpg", "e/x.jpg"]),
         ("**/x*.jpg", ["d/x.jpg", "d/f/xx.jpg", "e/x.jpg"]),
-        ("d/**", ["d/x.jpg", "d/f/xx.jpg"]),
         ("**/**/f/**/*.jpg", ["d/f/xx.jpg"]),
-        ("*/../b.*", ["d/../b.jpg"]),
         (".*.jpg", [".hidden.jpg"]),
-        ("{here}/d/x.*", ["{here}/d/x.jpg"]),
         ("party [2024]/*.jpg", ["party [2024]/a.jpg"]),
     ],
 )
@@ -166,12 +154,6 @@ def test_a_pattern_is_what_matches(here: Path, pattern: str, expected: list[str]
     touch("a1.jpg", "a2.jpg", "b.jpg", "c.mp4", "notes.txt", ".hidden.jpg", "d/x.jpg", "d/f/xx.jpg", "e/x.jpg")
     touch(".g/x.jpg", "party [2024]/a.jpg", "party 2/b.jpg")
     assert names(pattern.format(here=here)) == [name.format(here=here) for name in expected]
-
-
-@pytest.mark.parametrize("pattern", ["*.jpg", "missing/*.jpg", "*", "[", "**/x"])
-def test_a_pattern_without_a_match_is_a_problem(pattern: str) -> None:
-    touch("notes.txt")
-    assert pattern in str(problem(pattern))
 
 
 TREES = st.lists(
@@ -278,26 +260,18 @@ def test_an_argument_tells_the_kind_of_source(argument: str, name: str, kind: st
     assert (source.name, source.kind, source.problem) == (name, kind, None)
 
 
-@pytest.mark.parametrize("address", ["ftp://host/a.jpg", "file:///a.jpg", "s3://bucket/a.jpg"])
-def test_other_protocols_are_a_problem(address: str) -> None:
-    assert address in str(problem(address))
-
-
 # ---- where results belong ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["d/x/1.jpg"], ["1.jpg"]),
         (["d/x/1.jpg", "d/y/1.jpg"], ["x/1.jpg", "y/1.jpg"]),
-        (["d"], ["x/1.jpg", "x/2.jpg", "y/1.jpg"]),
         (["{here}/d/x", "d/y"], ["x/1.jpg", "x/2.jpg", "y/1.jpg"]),
         (["d/*/1.jpg"], ["x/1.jpg", "y/1.jpg"]),
         (["../here/d/y", "top.jpg"], ["d/y/1.jpg", "top.jpg"]),
         (["-", "d/x/1.jpg", "webcam"], ["stdin", "1.jpg", "webcam-0"]),
         (["d/x/1.jpg", "missing/d/x/2.jpg"], ["1.jpg", "missing/d/x/2.jpg"]),
-        (["https://host/a/b.jpg"], ["b.jpg"]),
         (["https://host/a/b.jpg", "https://host/c/b.jpg"], ["a/b.jpg", "c/b.jpg"]),
         (["https://host/b.jpg", "http://other/b.jpg"], ["host/b.jpg", "other/b.jpg"]),
         (["https://host"], ["index"]),
@@ -314,8 +288,7 @@ def test_trees_are_mirrored_from_the_folder_that_all_share(
 
 def test_addresses_that_differ_only_in_their_query_have_stable_results_of_their_own() -> None:
     one, two = relatives("https://host/get.jpg?id=1", "https://host/get.jpg?id=2")
-    assert one != two
-    assert relatives("https://host/get.jpg?id=2") == [two]
+    assert one != two == relatives("https://host/get.jpg?id=2")[0]
 
 
 def test_names_that_would_meet_without_their_suffix_are_told_apart() -> None:
@@ -326,17 +299,16 @@ def test_names_that_would_meet_without_their_suffix_are_told_apart() -> None:
 SEGMENT = st.text(st.sampled_from("abA.:?*%/ я\\"), max_size=70)
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(SEGMENT, SEGMENT, SEGMENT), min_size=1, max_size=6))
-def test_results_of_addresses_lie_below_their_folder_and_apart(parts: list[tuple[str, str, str]]) -> None:
-    check_relatives(expand([f"http://host/{folder}/{name}?{query}" for folder, name, query in parts]))
-
-
-@settings(max_examples=60, deadline=None)
-@given(TREES, st.lists(st.sampled_from([".", "a", "b", "a/b", "*.jpg", "**/a*", "b/../a", "missing.jpg"]), min_size=1))
-def test_results_of_trees_lie_below_their_folder_and_apart(
-    tmp_path_factory: pytest.TempPathFactory, tree: list[str], arguments: list[str]
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(SEGMENT, SEGMENT, SEGMENT), min_size=1, max_size=6),
+    TREES,
+    st.lists(st.sampled_from([".", "a", "b", "a/b", "*.jpg", "**/a*", "b/../a", "missing.jpg"]), min_size=1),
+)
+def test_results_lie_below_their_folder_and_apart(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[tuple[str, str, str]], tree: list[str], arguments: list[str]
 ) -> None:
+    check_relatives(expand([f"http://host/{folder}/{name}?{query}" for folder, name, query in parts]))
     top = tmp_path_factory.mktemp("tree")
     plant(top, tree)
     check_relatives(expand([f"{top}/{argument}" for argument in arguments], recursive=True))

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from posehg.errors import InputError
-from posehg.io import CutShort, Frame, expand, frames, video, video_writer
+from posehg.io import CutShort, Frame, expand, frames
 from tests import video_files
 from tests.video_files import picture
 
@@ -79,25 +79,13 @@ def test_times_are_those_of_the_frames_and_not_those_of_the_rate(tmp_path: Path)
             shown(path, start, end)
 
 
-def test_times_count_from_the_first_frame(tmp_path: Path) -> None:
-    with av.open(str(tmp_path / "a.mp4"), "w") as container:
-        stream: Any = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for number in range(3):
-            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24").reformat(format="yuv420p")
-            frame.pts, frame.time_base = 20 + number, Fraction(1, 10)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    assert [frame.time for frame in shown(tmp_path / "a.mp4")] == pytest.approx([0, 0.1, 0.2], abs=1e-3)
-
-
 class Container:
     """PyAV's container with a video made up: when each frame is shown, in seconds, and what the file states."""
 
     def __init__(self, times: list[float | None], fps: float, count: int = 0) -> None:
         self.times, self.duration, self.read = times, None, 0
         self.stream = SimpleNamespace(
-            average_rate=fps, frames=count, duration=None, start_time=None, time_base=Fraction(1), codec_context=self
+            average_rate=fps, frames=count, duration=None, start_time=2, time_base=Fraction(1), codec_context=self
         )
         self.streams = SimpleNamespace(best=lambda kind: self.stream)
 
@@ -105,7 +93,7 @@ class Container:
         for time in self.times:
             self.read += 1
             to_ndarray = lambda format: picture(0)  # noqa: E731
-            frame = SimpleNamespace(time=time, rotation=0, to_ndarray=to_ndarray)
+            frame = SimpleNamespace(time=None if time is None else time + 2, rotation=0, to_ndarray=to_ndarray)
             yield SimpleNamespace(decode=lambda frame=frame: [frame])
 
     def __enter__(self) -> Container:
@@ -209,16 +197,6 @@ def test_a_video_that_cannot_be_read_is_named(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_video_without_permission_is_an_input_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object) -> None:
-        raise PermissionError(13, "Permission denied")  # by hand, as root may read everything
-
-    path = video_files.write(tmp_path / "a.avi", count=2)
-    monkeypatch.setattr(video, "open", refuse, raising=False)
-    with pytest.raises(InputError, match="read"):
-        shown(path)
-
-
 @pytest.mark.parametrize(
     "name", ["a b.avi", "фильм.avi", "я" * 120 + ".avi", "a\udcff.avi", "a:b%03d [1].avi", "01.avi"]
 )
@@ -228,15 +206,9 @@ def test_a_video_may_have_any_name(tmp_path: Path, name: str, monkeypatch: pytes
     assert len(shown(Path(name))) == 3
 
 
-@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".webm", "_h264.mp4"])
+@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".webm"])
 def test_damage_anywhere_gives_frames_or_an_input_error(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"a{suffix}"
-    if suffix == "_h264.mp4":
-        with video_writer.create(path, 7) as add:
-            for number in range(5):
-                add(picture(number), None)
-    else:
-        video_files.write(path, count=5)
+    path = video_files.write(tmp_path / f"a{suffix}", count=5)
     whole, random = path.read_bytes(), np.random.default_rng(11)
     for _ in range(20):
         content = np.frombuffer(whole, dtype=np.uint8).copy()
@@ -289,10 +261,3 @@ def test_a_camera_gives_frames_until_it_stops(monkeypatch: pytest.MonkeyPatch) -
     assert [(frame.index, frame.fps, frame.duration) for frame in seen] == [(i, 30, None) for i in range(3)]
     assert all(one.time < other.time for one, other in itertools.pairwise(seen))  # type: ignore[operator]
     np.testing.assert_array_equal(seen[0].image, picture(0))
-
-
-def test_a_camera_that_is_not_there_is_an_input_error(capfd: pytest.CaptureFixture[str]) -> None:
-    (source,) = expand(["webcam:97"])
-    with pytest.raises(InputError, match="97"):
-        next(frames(source))
-    assert capfd.readouterr() == ("", "")

@@ -15,18 +15,22 @@ from posehg.synthetic.postures import Rng
 Canvas = NDArray[np.float32]
 """(H, W, 3) float32 RGB, 0 .. 1."""
 
+_GROUNDS = np.array(
+    [
+        *((0.30, 0.42, 0.18), (0.45, 0.44, 0.42), (0.72, 0.64, 0.50), (0.25, 0.25, 0.26)),
+        *((0.50, 0.36, 0.24), (0.90, 0.91, 0.93), (0.24, 0.40, 0.50), (0.62, 0.30, 0.22)),
+    ],
+    dtype=np.float32,
+)
+_SKY, _WALL, _GREEN = (
+    np.array(rgb, dtype=np.float32) for rgb in ((0.45, 0.62, 0.85), (0.6, 0.55, 0.5), (0.2, 0.3, 0.13))
+)
+
 
 def _textured(rng: Rng, rows: int, columns: int, first: Colour, second: Colour, zoom: float, contrast: float) -> Canvas:
     """Two colours mixed by a random field."""
     share = np.clip(patch(rng, rows, columns, zoom) * np.float32(contrast) + np.float32(0.5), 0, 1)
     return np.asarray(cv2.transform(share, np.column_stack([second - first, first])))
-
-
-def _muted(rng: Rng) -> Colour:
-    """A colour as places have it: seldom as strong as a shirt's."""
-    colour = random_colour(rng)
-    grey = colour.mean()
-    return np.asarray(grey + (colour - grey) * rng.beta(1.2, 1.6), dtype=np.float32)
 
 
 def _gradient(rows: int, columns: int, first: Colour, second: Colour) -> Canvas:
@@ -35,21 +39,20 @@ def _gradient(rows: int, columns: int, first: Colour, second: Colour) -> Canvas:
     return np.repeat(column, columns, axis=1)
 
 
+def _muted(rng: Rng) -> Colour:
+    """A colour of places, which are seldom as strong as a shirt's."""
+    colour = random_colour(rng)
+    grey = colour.mean()
+    return np.asarray(grey + (colour - grey) * rng.beta(1.2, 1.6), dtype=np.float32)
+
+
 def _near(rng: Rng, colour: Colour, spread: float = 0.12) -> Colour:
     shift = 0.5 * rng.normal(0, spread, 3) + rng.normal(0, spread)  # lightness varies more than hue
     return np.asarray(np.clip(colour + shift, 0, 1), dtype=np.float32)
 
 
-def _mixed(rng: Rng, canvas: Canvas) -> Canvas:
-    rows, columns = canvas.shape[:2]
-    colour = _muted(rng)
-    return _textured(rng, rows, columns, colour, _near(rng, colour, 0.15), rng.uniform(0.3, 2), rng.uniform(0.1, 0.5))
-
-
 def _ground(rng: Rng) -> tuple[Colour, Colour]:
-    kinds = [(0.30, 0.42, 0.18), (0.45, 0.44, 0.42), (0.72, 0.64, 0.50), (0.25, 0.25, 0.26), (0.50, 0.36, 0.24)]
-    kinds += [(0.90, 0.91, 0.93), (0.24, 0.40, 0.50), (0.62, 0.30, 0.22)]
-    colour = np.array(kinds[rng.integers(len(kinds))], dtype=np.float32)
+    colour = _GROUNDS[rng.integers(len(_GROUNDS))]
     return _near(rng, colour, 0.04), _near(rng, colour, 0.07)
 
 
@@ -57,12 +60,10 @@ def _outdoors(rng: Rng, canvas: Canvas) -> Canvas:
     """Sky, a row of houses or trees along the horizon, ground."""
     rows, columns = canvas.shape[:2]
     horizon = int(rows * rng.uniform(0.25, 0.8))
-    blue = np.array((0.45, 0.62, 0.85), dtype=np.float32)
-    canvas[:horizon] = _gradient(
-        horizon, columns, _near(rng, blue), _near(rng, np.full(3, 0.85, dtype=np.float32), 0.08)
-    )
+    top, bottom = _near(rng, _SKY), _near(rng, np.full(3, 0.85, dtype=np.float32), 0.08)
+    sky = _gradient(horizon, columns, top, bottom)
     clouds = np.clip(patch(rng, horizon, columns, rng.uniform(0.3, 1)), 0, 2)
-    canvas[:horizon] = shaded(np.ascontiguousarray(canvas[:horizon]), clouds, rng.uniform(0, 0.25))
+    canvas[:horizon] = shaded(sky, clouds, rng.uniform(0, 0.25))
     canvas[horizon:] = _textured(rng, rows - horizon, columns, *_ground(rng), rng.uniform(0.7, 2), 0.3)
     if rng.random() < 0.6:
         _trees(rng, canvas, horizon)
@@ -75,35 +76,27 @@ def _trees(rng: Rng, canvas: Canvas, horizon: int) -> None:
     """Foliage whose upper edge is ragged."""
     columns = canvas.shape[1]
     height = max(int(horizon * rng.uniform(0.15, 0.9)), 2)
-    green = np.array((0.2, 0.3, 0.13), dtype=np.float32)
-    leaves = _textured(rng, height, columns, _near(rng, green, 0.05), _near(rng, green, 0.12), rng.uniform(1, 2), 0.5)
+    leaves = _textured(rng, height, columns, _near(rng, _GREEN, 0.05), _near(rng, _GREEN, 0.12), rng.uniform(1, 2), 0.5)
     edge = patch(rng, height, columns, rng.uniform(0.4, 1.5)) * 0.35
     inside = edge + np.linspace(-0.6, 1.4, height, dtype=np.float32)[:, None] > 0
-    band = canvas[horizon - height : horizon]
-    cv2.copyTo(leaves, inside.astype(np.uint8), band)
+    cv2.copyTo(leaves, inside.astype(np.uint8), canvas[horizon - height : horizon])
 
 
 def _houses(rng: Rng, canvas: Canvas, horizon: int) -> None:
-    columns = canvas.shape[1]
     for _ in range(rng.integers(1, 5)):
-        x, width = int(rng.integers(-40, columns)), int(rng.integers(30, 140))
-        top = int(horizon * rng.uniform(0.0, 0.8))
-        wall = _near(rng, np.array((0.6, 0.55, 0.5), dtype=np.float32))
-        cv2.rectangle(canvas, (x, top), (x + width, horizon), wall.tolist(), -1)
+        x, width = int(rng.integers(-40, canvas.shape[1])), int(rng.integers(30, 140))
+        y = int(horizon * rng.uniform(0.0, 0.8))
+        wall = _near(rng, _WALL)
+        cv2.rectangle(canvas, (x, y), (x + width, horizon), wall.tolist(), -1)
         if rng.random() < 0.7:
-            _windows(rng, canvas, (x, top, width, horizon - top), wall)
-
-
-def _windows(rng: Rng, canvas: Canvas, box: tuple[int, int, int, int], wall: Colour) -> None:
-    x, y, width, height = box
-    step, glass = int(rng.integers(10, 28)), (wall * rng.uniform(0.3, 0.7)).tolist()
-    for row in range(y + 5, y + height - step // 2, step)[:7]:
-        for column in range(x + 4, x + width - step // 2, step)[:7]:
-            cv2.rectangle(canvas, (column, row), (column + step // 2, row + int(step * 0.6)), glass, -1)
+            step, glass = int(rng.integers(10, 28)), (wall * rng.uniform(0.3, 0.7)).tolist()
+            for row in range(y + 5, horizon - step // 2, step)[:7]:
+                for column in range(x + 4, x + width - step // 2, step)[:7]:
+                    cv2.rectangle(canvas, (column, row), (column + step // 2, row + int(step * 0.6)), glass, -1)
 
 
 def _room(rng: Rng, canvas: Canvas) -> Canvas:
-    """Wall, floor, at times a corner, doors, pictures, shelves."""
+    """Wall and floor, sometimes a corner, doors, pictures, shelves."""
     rows, columns = canvas.shape[:2]
     floor = int(rows * rng.uniform(0.55, 0.95))
     wall = _near(rng, np.full(3, rng.uniform(0.3, 0.9), dtype=np.float32), 0.06)
@@ -118,15 +111,21 @@ def _room(rng: Rng, canvas: Canvas) -> Canvas:
         x, y = int(rng.integers(-20, columns)), int(rng.integers(-20, floor))
         width, height = (int(value) for value in rng.integers(15, 110, 2))
         colour = _near(rng, wall, 0.25) if rng.random() < 0.6 else _muted(rng)
-        bottom = min(y + height, floor) if rng.random() < 0.6 else floor
-        cv2.rectangle(canvas, (x, y), (x + width, bottom), colour.tolist(), -1)
+        end = (x + width, min(y + height, floor) if rng.random() < 0.6 else floor)
+        cv2.rectangle(canvas, (x, y), end, colour.tolist(), -1)
         if rng.random() < 0.4:
-            cv2.rectangle(canvas, (x, y), (x + width, bottom), (colour * 0.5).tolist(), int(rng.integers(1, 4)))
+            cv2.rectangle(canvas, (x, y), end, (colour * 0.5).tolist(), int(rng.integers(1, 4)))
     return canvas
 
 
-def _leaves(rng: Rng, canvas: Canvas) -> Canvas:
-    """Things upon things of every size, as photographs have them."""
+def _mixed(rng: Rng, canvas: Canvas) -> Canvas:
+    rows, columns = canvas.shape[:2]
+    colour = _muted(rng)
+    return _textured(rng, rows, columns, colour, _near(rng, colour, 0.15), rng.uniform(0.3, 2), rng.uniform(0.1, 0.5))
+
+
+def _clutter(rng: Rng, canvas: Canvas) -> Canvas:
+    """Overlapping things of every size, as in photographs."""
     canvas = _mixed(rng, canvas)
     palette = [_muted(rng) for _ in range(5)]
     for size in np.sort(2.5 / rng.uniform(0.02, 0.6, rng.integers(20, 60)))[::-1]:
@@ -136,12 +135,12 @@ def _leaves(rng: Rng, canvas: Canvas) -> Canvas:
 
 def _plain(rng: Rng, canvas: Canvas) -> Canvas:
     rows, columns = canvas.shape[:2]
-    first = _muted(rng)
-    return _gradient(rows, columns, first, _near(rng, first, 0.15))
+    colour = _muted(rng)
+    return _gradient(rows, columns, colour, _near(rng, colour, 0.15))
 
 
 def _thing(rng: Rng, canvas: Canvas, colour: Colour, size: float) -> None:
-    """One box, ellipse, polygon or bar somewhere."""
+    """One box, ellipse, polygon or bar anywhere."""
     rows, columns = canvas.shape[:2]
     x, y = int(rng.integers(0, columns)), int(rng.integers(0, rows))
     kind, angle = rng.random(), rng.uniform(0, 360)
@@ -155,10 +154,10 @@ def _thing(rng: Rng, canvas: Canvas, colour: Colour, size: float) -> None:
         corners = np.array([x, y]) + rng.normal(0, size, (int(rng.integers(3, 7)), 2))
         cv2.fillPoly(canvas, [np.rint(corners).astype(np.int32)], colour.tolist())
     else:
-        limb(rng, canvas, colour, max(size, 8) * 2)
+        _bar(rng, canvas, colour, max(size, 8) * 2)
 
 
-def limb(rng: Rng, canvas: Canvas, colour: Colour, length: float) -> None:
+def _bar(rng: Rng, canvas: Canvas, colour: Colour, length: float) -> None:
     """A shaded bar with round ends: a pole, a branch, or what could be mistaken for an arm."""
     rows, columns = canvas.shape[:2]
     start = rng.uniform((0, 0), (columns, rows))
@@ -171,17 +170,17 @@ def limb(rng: Rng, canvas: Canvas, colour: Colour, length: float) -> None:
         cv2.line(canvas, ends[0], ends[1], (colour * light).tolist(), max(1, int(width * share)), cv2.LINE_AA)
 
 
-_PLACES: tuple[tuple[float, Callable[[Rng, Canvas], Canvas]], ...] = (
-    (0.34, _outdoors),
-    (0.28, _room),
-    (0.16, _leaves),
-    (0.14, _mixed),
-    (0.08, _plain),
-)
+_PLACES: dict[Callable[[Rng, Canvas], Canvas], float] = {
+    _outdoors: 0.34,
+    _room: 0.28,
+    _clutter: 0.16,
+    _mixed: 0.14,
+    _plain: 0.08,
+}
 
 
 def random_background(rng: Rng, rows: int, columns: int) -> Canvas:
-    """A place with nobody in it, (rows, columns, 3) float32 0 .. 1; often out of focus."""
+    """A place without people, (rows, columns, 3) float32 0 .. 1; often out of focus."""
     if rng.random() < 0.5:
         return _sharp_background(rng, rows, columns)
     # What is out of focus needs no fine pixels: a third of the sides is a ninth of the work.
@@ -192,12 +191,11 @@ def random_background(rng: Rng, rows: int, columns: int) -> Canvas:
 
 
 def _sharp_background(rng: Rng, rows: int, columns: int) -> Canvas:
-    canvas: Canvas = np.empty((rows, columns, 3), dtype=np.float32)
-    chosen = rng.choice(len(_PLACES), p=[weight for weight, _ in _PLACES])
-    canvas = _PLACES[chosen][1](rng, canvas)
+    draw = list(_PLACES)[rng.choice(len(_PLACES), p=list(_PLACES.values()))]
+    canvas = draw(rng, np.empty((rows, columns, 3), dtype=np.float32))
     for _ in range(rng.integers(0, 7)):
         _thing(rng, canvas, _muted(rng), float(2.5 / rng.uniform(0.04, 0.4)))
     if rng.random() < 0.3:
         for _ in range(rng.integers(1, 5)):
-            limb(rng, canvas, random_colour(rng), rng.uniform(20, 90))
+            _bar(rng, canvas, random_colour(rng), rng.uniform(20, 90))
     return shaded(canvas, patch(rng, rows, columns, rng.uniform(0.3, 2)), rng.uniform(0.0, 0.15))

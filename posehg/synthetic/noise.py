@@ -1,4 +1,4 @@
-"""Random fields that look like cloth, ground, foliage and sensors, cut from a few that are made once."""
+"""Random fields that look like cloth, ground, foliage and sensors, cut from a few that are computed once."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def patch(rng: np.random.Generator, rows: int, columns: int, zoom: float) -> Fie
 
 
 def shaded(canvas: Field, field: Field, strength: float) -> Field:
-    """An (H, W, 3) picture made lighter and darker by an (H, W) random field."""
+    """An (H, W, 3) image made lighter and darker by an (H, W) random field."""
     factor = field * np.float32(strength) + np.float32(1)
     return np.asarray(cv2.multiply(canvas, cv2.merge((factor, factor, factor))))
 
