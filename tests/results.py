@@ -14,8 +14,7 @@ import numpy as np
 
 from posehg.geometry import Affine, Box
 from posehg.images import Image
-from posehg.io.writers import Found, Heatmaps, Look, Result
-from posehg.poses import Pose
+from posehg.poses import Heatmaps, Pose, Result
 from posehg.skeletons import Skeleton
 
 SEVEN = Skeleton(
@@ -35,15 +34,6 @@ def pose(seed: int = 0, id: int | None = None, skeleton: Skeleton = SEVEN) -> Po
     return Pose(skeleton, rng.uniform(5, 75, (joints, 2)), scores, Box(-3.25, 2, 90, 90), float(scores.mean()), id)
 
 
-def found(source: str = "a.jpg", people: int = PEOPLE, **changes: Any) -> Found:
-    given: dict[str, Any] = {"shape": SHAPE, "poses": [pose(seed) for seed in range(people)]}
-    return Found(**{"source": source, **given, "model": "default", "skeleton": SEVEN, **changes})
-
-
-def failed(source: str = "broken.jpg") -> Found:
-    return found(source, shape=None, poses=[], error="broken.jpg is broken.")
-
-
 def picture() -> Image:
     """Each pixel differs from its neighbours."""
     return np.random.default_rng(5).integers(0, 256, SHAPE, dtype=np.uint8)
@@ -51,17 +41,26 @@ def picture() -> Image:
 
 def heatmaps(pose: Pose) -> Heatmaps:
     """(7, 19, 23) cells of four pixels: 1 at each joint's, 0 elsewhere."""
-    to_photo = Affine.shrink(4).inverse()
+    to_image = Affine.shrink(4).inverse()
     maps = np.zeros((len(pose.keypoints), 19, 23), dtype=np.float32)
-    for channel, (column, row) in enumerate(np.rint(to_photo.inverse()(pose.keypoints)).astype(int)):
+    cells = np.nan_to_num(to_image.inverse()(pose.keypoints)).clip(0, (22, 18))
+    for channel, (column, row) in enumerate(np.rint(cells).astype(int)):
         maps[channel, row, column] = 1
-    return Heatmaps(maps, to_photo)
+    return Heatmaps(maps, to_image)
 
 
-def result(what: Found | None = None, image: Image | None = None, **look: Any) -> Result:
-    what = found() if what is None else what
-    image = picture() if image is None else image
-    return Result(what, image, Look(**{"threshold": 0.3, **look}), [heatmaps(pose) for pose in what.poses])
+def result(source: str = "a.jpg", people: int = PEOPLE, **changes: Any) -> Result:
+    """A result on a picture of SHAPE, with heatmaps."""
+    poses = changes.pop("poses", [pose(seed) for seed in range(people)])
+    image = changes.pop("image", picture())
+    given = {"image": image, "size": image.shape[:2], "heatmaps": ()}
+    if "heatmaps" not in changes:
+        given["heatmaps"] = [heatmaps(pose) for pose in poses]
+    return Result(source, **{"model": "default", "skeleton": SEVEN, "poses": poses, **given, **changes})
+
+
+def failed(source: str = "broken.jpg") -> Result:
+    return Result(source, "default", SEVEN, error="broken.jpg is broken.")
 
 
 def snippet(module: ModuleType) -> str:

@@ -20,8 +20,8 @@ from posehg.geometry import Box
 from posehg.io import boxes
 from posehg.io.boxes import BoxFile
 from posehg.io.sources import Source, kind_of
-from posehg.io.writers import coco, csv
-from posehg.io.writers import json as records
+from posehg.io.writers import CsvWriter, JsonWriter
+from posehg.io.writers.coco import image_id
 from tests import results
 
 A, B, C = Box(2, 3.25, 5, 7), Box(-11, 13, 17.5, 19), Box(23, 29, 31, 37)
@@ -119,10 +119,10 @@ def test_records_of_posehg_are_read_one_a_line_or_alone(tmp_path: Path, end: str
 
 
 def test_what_posehg_writes_is_read(tmp_path: Path) -> None:
-    with records.lines(tmp_path / "run.jsonl") as add:
-        add(results.found("a.jpg"))
-        add(results.failed("broken.jpg"))
-        add(results.found("walk.mp4", people=1, frame=12, time=0.4))
+    with JsonWriter(tmp_path / "run.jsonl") as writer:
+        writer.add(results.result("a.jpg"))
+        writer.add(results.failed("broken.jpg"))
+        writer.add(results.result("walk.mp4", people=1, frame=12, time=0.4))
     file = boxes.read(tmp_path / "run.jsonl")
     expected = Box(-3.25, 2, 90, 90)
     assert list(file.of(source("a.jpg"))) == [expected] * results.PEOPLE
@@ -160,7 +160,7 @@ def test_a_name_of_any_bytes_is_found(tmp_path: Path) -> None:
         lines(record("walk.mp4", A, frame=5), record("walk.mp4", B, frame=7), record("walk.mp4", frame=11)),
         detections("walk_000000000005.jpg", "walk_000000000007.jpg"),
         detections("v/walk.mp4_000000000005", "v/walk.mp4_000000000007"),
-        detections(*(coco.image_id("v/walk.mp4", frame) for frame in (5, 7))),
+        detections(*(image_id("v/walk.mp4", frame) for frame in (5, 7))),
     ],
 )
 def test_each_frame_of_a_video_has_its_own_boxes(tmp_path: Path, content: object) -> None:
@@ -406,7 +406,8 @@ def test_what_is_wrong_is_reported_with_the_file_and_the_place(tmp_path: Path, n
 
 
 def test_the_table_of_joints_is_no_table_of_boxes(tmp_path: Path) -> None:
-    csv.write(tmp_path / "run.csv", results.result())
+    with CsvWriter(tmp_path / "run.csv") as writer:
+        writer.add(results.result())
     with pytest.raises(InputError, match=r"w, h"):
         boxes.read(tmp_path / "run.csv")
 

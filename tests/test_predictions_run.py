@@ -21,9 +21,10 @@ from posehg.evaluation.prediction_formats import pictures
 from posehg.evaluation.prediction_formats.run import Detection
 from posehg.evaluation.scoring import Options
 from posehg.geometry import Box
-from posehg.io import writers as outputs
-from posehg.io.writers import Found, coco
-from posehg.poses import Person, Pose
+from posehg.io.writers import RUN_FILES
+from posehg.io.writers.coco import CocoWriter
+from posehg.io.writers.json import record as record_of
+from posehg.poses import Person, Pose, Result
 from posehg.skeletons import Skeleton
 
 J = 5
@@ -57,16 +58,16 @@ def pose(keypoints: np.ndarray, score: float = 0.8, skeleton: Skeleton = SKELETO
     return Pose(skeleton, keypoints, scores, Box(0, 0, 50, 50), score)
 
 
-def found(source: str, *poses: Pose, **changes: Any) -> Found:
-    return Found(
-        **{"source": source, "shape": (300, 400), "poses": poses, "model": "m", "skeleton": SKELETON, **changes}
+def found(source: str, *poses: Pose, **changes: Any) -> Result:
+    return Result(
+        **{"source": source, "size": (300, 400), "poses": poses, "model": "m", "skeleton": SKELETON, **changes}
     )
 
 
-def written(path: Path, *found: Found) -> Path:
-    with outputs.COLLECTORS[path.suffix](path) as add:
+def written(path: Path, *found: Result) -> Path:
+    with RUN_FILES[path.suffix](path) as writer:
         for one in found:
-            add(one)
+            writer.add(one)
     return path
 
 
@@ -101,7 +102,7 @@ def test_what_predict_prints_into_a_json_file_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("indent", [None, 2])
 def test_the_record_of_one_picture_is_read(indent: int | None, tmp_path: Path) -> None:
-    record = outputs.json.record(found("b.jpg", pose(points(3))))
+    record = record_of(found("b.jpg", pose(points(3))))
     (tmp_path / "b.json").write_text(json.dumps(record, indent=indent))
     assert predictions.is_run(tmp_path / "b.json")
     read = predictions.read(tmp_path / "b.json", birds(person("b.jpg", 3)))
@@ -228,7 +229,7 @@ def test_a_picture_that_was_not_predicted_is_told(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_could_not_be_read_counts_as_nobody_found(tmp_path: Path) -> None:
-    broken = found("b.jpg", shape=None, error="b.jpg is broken.")
+    broken = found("b.jpg", size=None, error="b.jpg is broken.")
     read = predictions.read(written(tmp_path / "run.jsonl", found("a.jpg", pose(points(1))), broken), TWO)
     assert np.isnan(read.keypoints[2]).all()
     assert scoring.score(TWO, read, Options("pck", resamples=0)).lost == 2
@@ -272,9 +273,9 @@ def test_coco_results_of_ones_own_set_are_known_by_file_names(tmp_path: Path) ->
         images={"1": Path("/d/x/a.jpg"), "2": Path("/d/y/a.jpg"), "3": Path("/d/000000000785.jpg")},
     )
     path = tmp_path / "results.json"
-    with coco.results(path) as add:
+    with CocoWriter(path) as writer:
         for one in data.persons:
-            add(found(str(one.image), pose(one.keypoints)))
+            writer.add(found(str(one.image), pose(one.keypoints)))
     assert [entry["image_id"] for entry in json.loads(path.read_text())] == ["a.jpg", "/d/y/a.jpg", 785]
     detections = coco_results.read_results(path, data)
     assert [detection.image for detection in detections] == [one.image for one in data.persons]
@@ -308,7 +309,7 @@ def test_ids_of_the_sets_own_file_come_before_numbers_in_names(tmp_path: Path) -
     ],
 )
 def test_records_that_are_not_as_described_are_told(edit: Callable[[dict[str, Any]], object], tmp_path: Path) -> None:
-    record = outputs.json.record(found("b.jpg", pose(points(3))))
+    record = record_of(found("b.jpg", pose(points(3))))
     edit(record)
     (tmp_path / "run.jsonl").write_text(json.dumps(record))
     with pytest.raises(NotAvailable, match=r"run\.jsonl is not a file of records that posehg predict wrote"):
@@ -323,7 +324,7 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
 
 
 def test_records_of_a_later_version_are_refused(tmp_path: Path) -> None:
-    record = outputs.json.record(found("b.jpg", pose(points(3))))
+    record = record_of(found("b.jpg", pose(points(3))))
     (tmp_path / "run.json").write_text(json.dumps({**record, "posehg": 2}))
     with pytest.raises(NotAvailable, match="version 2 of its format; posehg reads 1"):
         predictions.read(tmp_path / "run.json", TWO)

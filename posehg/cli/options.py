@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
+T = TypeVar("T")
+
 _MODEL = "Model"
+
+
+def from_dataclass(kind: type[T]) -> Callable[[Callable[[T], None]], Callable[..., None]]:
+    """A command that takes one dataclass, whose annotated fields become its arguments and options."""
+
+    def decorate(command: Callable[[T], None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**values: Any) -> None:
+            command(kind(**values))
+
+        signature = inspect.signature(kind, eval_str=True)
+        run.__signature__ = signature  # type: ignore[attr-defined]
+        run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+        return run
+
+    return decorate
+
 
 Model = Annotated[
     str,

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
@@ -60,13 +60,34 @@ def show(result: RenderableType) -> None:
     print(rendered(result), end="", flush=True)
 
 
-def progress(items: Iterable[T], what: str, total: int) -> Iterable[T]:
-    """The items, with a progress bar on stderr while they are consumed, if stderr is a terminal."""
+@contextmanager
+def progress_bar(what: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """A progress bar on stderr, if that is a terminal. The function that it yields advances the bar by one."""
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    return track(items, what, total, console=console, transient=True, disable=not console.is_terminal)
+    console = Console(stderr=True, soft_wrap=True)  # a path in a note must be copied in one piece
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),  # else results would go to stderr
+    )
+    task = bar.add_task(what, total=total)
+    with bar:
+        yield lambda: bar.advance(task)
+
+
+def progress(items: Iterable[T], what: str, total: int) -> Iterator[T]:
+    """The items, with a progress bar while they are consumed."""
+    with progress_bar(what, total) as advance:
+        for item in items:
+            yield item
+            advance()
 
 
 def discard_stdout() -> None:

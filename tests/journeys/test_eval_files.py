@@ -21,8 +21,8 @@ from posehg.datasets import load_one
 from posehg.errors import InputError
 from posehg.evaluation import curve
 from posehg.geometry import Box
-from posehg.io import writers as outputs
-from posehg.poses import Pose
+from posehg.io import writers
+from posehg.poses import Pose, Result
 from tests import stubs
 from tests.coco_files import make_coco
 from tests.journeys.conftest import ROOT, Posehg, Run
@@ -222,11 +222,11 @@ def test_what_predict_found_is_scored(
     """By PCK those who are taken for annotated persons, by OKS everybody."""
     monkeypatch.chdir(tmp_path)
     data = load_one(str(people), None, "val")
-    with outputs.COLLECTORS[".csv" if name == "run.csv" else ".jsonl"](Path(name)) as add:
+    with writers.RUN_FILES[".csv" if name == "run.csv" else ".jsonl"](Path(name)) as writer:
         for source in ["unlabelled.png", *(str(person.image) for person in data.persons)]:
             truth = next((person.keypoints for person in data.persons if str(person.image) == source), np.eye(3)[:, :2])
             pose = Pose(stubs.DOTS, truth, np.full(3, 0.9), Box(0, 0, 400, 400), 0.9)
-            add(outputs.Found(source, (300, 420), [pose], "dots", stubs.DOTS))
+            writer.add(Result(source, "dots", stubs.DOTS, [pose], size=(300, 420)))
     run = posehg("eval", "--dataset", people, "--from", name, "--min", 100, "--worst", 2)
     assert run.code == 0, run.err
     said = run.out.splitlines()[1]
@@ -244,10 +244,10 @@ def test_what_predict_found_is_scored(
 
 def test_scoring_what_predict_found_does_not_load_torch(people: Path, tmp_path: Path) -> None:
     data = load_one(str(people), None, "val")
-    with outputs.COLLECTORS[".jsonl"](tmp_path / "run.jsonl") as add:
+    with writers.RUN_FILES[".jsonl"](tmp_path / "run.jsonl") as writer:
         for person in data.persons:
             pose = Pose(stubs.DOTS, person.keypoints, np.full(3, 0.9), Box(0, 0, 400, 400), 0.9)
-            add(outputs.Found(str(person.image), (300, 420), [pose], "dots", stubs.DOTS))
+            writer.add(Result(str(person.image), "dots", stubs.DOTS, [pose], size=(300, 420)))
     command = ("eval", "--dataset", str(people), "--from", str(tmp_path / "run.jsonl"), "--bootstrap", "0")
     assert "torch" not in modules_after("from posehg.cli.app import main; main()", *command)
 

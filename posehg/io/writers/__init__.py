@@ -1,74 +1,68 @@
-"""Files that results are written to.
-
-A writer takes (path, result, overwrite) and writes the file of one picture, or of a frame of a video: whole or not at
-all. What collects a run, or a video, is opened once and given its results one by one (see ``growing``). A video with
-skeletons on it is written by ``video``, and which names files have is said by ``naming``.
-"""
+"""The files that results are written to: one module for each format, and one table of them all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from posehg.io.writers import coco, crops, csv, heatmaps, image, json, npz, openpose
-from posehg.io.writers.growing import Add, Collect
-from posehg.io.writers.result import Found, Heatmaps, Look, Result
+from posehg import images
+from posehg.io.writers.coco import CocoWriter
+from posehg.io.writers.crops import CropsWriter
+from posehg.io.writers.csv import CsvWriter
+from posehg.io.writers.heatmaps import HeatmapsWriter
+from posehg.io.writers.image import ImageWriter, VideoWriter
+from posehg.io.writers.json import JsonWriter
+from posehg.io.writers.npz import NpzWriter
+from posehg.io.writers.openpose import OpenPoseWriter
+from posehg.io.writers.writer import Writer
 
-__all__ = ["COLLECTORS", "SAVES", "WRITERS", "Add", "Collect", "Found", "Heatmaps", "Look", "Result", "Save", "Writer"]
+__all__ = [
+    "FORMATS",
+    "IMAGE_FILES",
+    "RUN_FILES",
+    "VIDEO_FILES",
+    "CocoWriter",
+    "CropsWriter",
+    "CsvWriter",
+    "Format",
+    "HeatmapsWriter",
+    "ImageWriter",
+    "JsonWriter",
+    "NpzWriter",
+    "OpenPoseWriter",
+    "VideoWriter",
+    "Writer",
+]
 
-Writer = Callable[[Path, Result, bool], None]
-
-WRITERS: dict[str, Writer] = {
-    ".png": image.write,
-    ".jpg": image.write,
-    ".jpeg": image.write,
-    ".webp": image.write,
-    ".json": json.write,
-    ".csv": csv.write,
-    ".npz": npz.write,
-}
-"""--out FILE of one picture, by the suffix in small letters."""
-
-COLLECTORS: dict[str, Collect] = {
-    ".jsonl": json.lines,
-    ".csv": csv.table,
-    ".npz": npz.archive,
-}
-"""--out FILE of any number of pictures or frames, by the suffix in small letters."""
+FileOf = tuple[type[Writer], str]
+"""A writer, and what follows the name of the source in the name of its file."""
 
 
 @dataclass(frozen=True)
-class Save:
-    """A kind of files that --save writes, and what follows a source's name in theirs.
+class Format:
+    """A format of --save.
 
-    picture: writes the file of each picture. video: collects the file of each video; where there is none each frame has
-    its own, as a picture. run: collects the one file of all; its name is its ending alone.
+    image: the file of each image, and of each frame of a video unless ``video`` is given. video: the file of each
+    video. run: the one file of all sources, whose name is the ending alone.
     """
 
-    picture: tuple[str, Writer] | None = None
-    video: tuple[str, Collect] | None = None
-    run: tuple[str, Collect] | None = None
+    image: FileOf | None = None
+    video: FileOf | None = None
+    run: FileOf | None = None
 
 
-SAVES: dict[str, Save] = {
-    "image": Save(picture=(".png", image.write)),
-    "json": Save(picture=(".json", json.write), video=(".jsonl", json.lines)),
-    "csv": Save(picture=(".csv", csv.write), video=(".csv", csv.table)),
-    "npz": Save(picture=(".npz", npz.write), video=(".npz", npz.archive)),
-    "coco": Save(run=("results.json", coco.results)),
-    "openpose": Save(picture=("_keypoints.json", openpose.write)),
-    "heatmaps": Save(picture=("_heatmaps.jpg", heatmaps.write)),
-    "crops": Save(picture=(".jpg", crops.write)),
+FORMATS = {
+    "image": Format(image=(ImageWriter, ".png"), video=(VideoWriter, ".mp4")),
+    "json": Format(image=(JsonWriter, ".json"), video=(JsonWriter, ".jsonl")),
+    "csv": Format(image=(CsvWriter, ".csv"), video=(CsvWriter, ".csv")),
+    "npz": Format(image=(NpzWriter, ".npz"), video=(NpzWriter, ".npz")),
+    "coco": Format(run=(CocoWriter, "results.json")),
+    "openpose": Format(image=(OpenPoseWriter, "_keypoints.json")),
+    "heatmaps": Format(image=(HeatmapsWriter, "_heatmaps.jpg")),
+    "crops": Format(image=(CropsWriter, "_person1.jpg")),
 }
-"""--save KIND,KIND. The frames of a video whose ``image`` is saved may become a video instead: video.SUFFIXES."""
+"""The formats of --save."""
 
-
-def files_of(kind: str, path: Path, people: int) -> list[Path]:
-    """The files that stand for a picture's path when so many people were found: crops are as many as they."""
-    return [crops.of_person(path, number + 1) for number in range(people)] if kind == "crops" else [path]
-
-
-def is_done(kind: str, path: Path) -> bool:
-    """Whether an earlier run has written a picture's file; of crops, whose number nobody knows before, the first."""
-    return (crops.of_person(path, 1) if kind == "crops" else path).exists()
+IMAGE_FILES: dict[str, type[Writer]] = {**dict.fromkeys(images.SUFFIXES, ImageWriter), ".json": JsonWriter}
+VIDEO_FILES: dict[str, type[Writer]] = {".mp4": VideoWriter, ".webm": VideoWriter}
+RUN_FILES: dict[str, type[Writer]] = {".jsonl": JsonWriter, ".csv": CsvWriter, ".npz": NpzWriter}
+"""--out FILE by its suffix, in lower case: of one image, of one video, and of any number of either."""

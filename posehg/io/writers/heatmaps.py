@@ -1,67 +1,64 @@
-"""The network's heatmaps over the picture: a sheet with a cell for each joint, its name and best score under it.
+"""The network's heatmaps over the image: a sheet with a cell for each joint, its name and best score under it.
 
-A cell shows the part of the picture that the network looked at, around all people together.
+A cell shows the part of the image that the network saw, around all people together.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from posehg import drawing, images
+from posehg.drawing import DrawOptions
 from posehg.geometry import Affine
 from posehg.images import Image
-from posehg.io.writers.result import Result
-from posehg.skeletons import Skeleton
+from posehg.io.writers.writer import Writer
+from posehg.poses import Result
 
 _CAPTION = 120
-"""The least width of a cell in pixels: for the joint's name."""
+"""The least width of a cell in pixels, for the name of the joint."""
 _WIDTH = 1600
 """About how wide a sheet is, in pixels."""
 _CELL = 640
-"""A cell's longest side, where few joints would leave room for larger ones."""
+"""The longest side of a cell, if few joints leave room for larger ones."""
 
 
-def write(path: Path, result: Result, overwrite: bool = False) -> None:
-    """The file appears whole or not at all; its suffix is one of images.SUFFIXES.
+class HeatmapsWriter(Writer):
+    """One sheet, in the format of the path's suffix. The results need their heatmaps."""
+
+    def add(self, result: Result) -> None:
+        images.write(self.path, sheet(result, self.draw), self.overwrite)
+        self.written.append(self.path)
+
+
+def sheet(result: Result, draw: DrawOptions) -> Image:
+    """RGB uint8: a cell for each joint of ``draw.heatmaps``, or for all joints.
 
     Raises UsageError for a joint that the network does not have.
     """
-    images.write(path, sheet(result), overwrite)
-
-
-def sheet(result: Result) -> Image:
-    """RGB uint8: a cell for each joint of ``look.heatmaps``, or of the network."""
-    found = result.found
-    if len(result.heatmaps) != len(found.poses):
-        raise ValueError(f"Heatmaps of {len(result.heatmaps)} people for {len(found.poses)} poses.")
-    channels = joints(found.skeleton, result.look.heatmaps)
-    columns = math.ceil(math.sqrt(len(channels)))
-    picture, to_cell = _fitted(result.image, _region(result), min(_CELL, _WIDTH // columns))
-    shown = [
-        drawing.heatmaps_overlay(
-            picture, [(person.maps[channel], person.to_image.then(to_cell)) for person in result.heatmaps]
-        )
-        for channel in channels
-    ]
-    captions = [_caption(result, channel) for channel in channels]
-    return drawing.contact_sheet(shown, columns, (picture.shape[0], max(picture.shape[1], _CAPTION)), captions=captions)
-
-
-def joints(skeleton: Skeleton, names: Sequence[str]) -> list[int]:
-    """The channels of the joints named, of all where none is. Raises UsageError for a name that it does not have."""
-    return [skeleton.index(name) for name in names or skeleton.joints]
+    assert result.image is not None
+    if len(result.heatmaps) != len(result.poses):
+        raise ValueError(f"Heatmaps of {len(result.heatmaps)} people for {len(result.poses)} poses.")
+    joints = draw.heatmaps or result.skeleton.joints
+    columns = math.ceil(math.sqrt(len(joints)))
+    part, to_cell = _fitted(result.image, _region(result), min(_CELL, _WIDTH // columns))
+    cells, captions = [], []
+    for joint in joints:
+        channel = result.skeleton.index(joint)
+        maps = [(person.maps[channel], person.to_image.then(to_cell)) for person in result.heatmaps]
+        cells.append(drawing.heatmaps_overlay(part, maps))
+        best = max((float(pose.scores[channel]) for pose in result.poses), default=None)
+        captions.append(joint.replace("_", " ") + ("" if best is None else f"  {best:.2f}"))
+    return drawing.contact_sheet(cells, columns, (part.shape[0], max(part.shape[1], _CAPTION)), captions=captions)
 
 
 def _region(result: Result) -> tuple[int, int, int, int]:
-    """What is shown, in whole pixels from left and top to right and bottom: the squares around the people, as far as
-    they lie on the picture; else the picture."""
+    """What is shown, in whole pixels (left, top, right, bottom): the boxes of all people, or else the image."""
+    assert result.image is not None
     height, width = result.image.shape[:2]
-    boxes = [pose.box for pose in result.found.poses]
+    boxes = [pose.box for pose in result.poses]
     left = max(0, math.floor(min((box.x for box in boxes), default=0)))
     top = max(0, math.floor(min((box.y for box in boxes), default=0)))
     right = min(width, math.ceil(max((box.x + box.w for box in boxes), default=width)))
@@ -70,7 +67,7 @@ def _region(result: Result) -> tuple[int, int, int, int]:
 
 
 def _fitted(image: Image, region: tuple[int, int, int, int], cell: int) -> tuple[Image, Affine]:
-    """The region as large as a cell has room for it, and the map to its pixels from the photo's."""
+    """The region with ``cell`` pixels on its longer side, and the map from image pixels to its own."""
     left, top, right, bottom = region
     part = image[top:bottom, left:right]
     scale = cell / max(part.shape)
@@ -79,9 +76,3 @@ def _fitted(image: Image, region: tuple[int, int, int, int], cell: int) -> tuple
     x, y = columns / (right - left), rows / (bottom - top)
     to_cell = Affine([[x, 0, (0.5 - left) * x - 0.5], [0, y, (0.5 - top) * y - 0.5], [0, 0, 1]])
     return np.asarray(resized, dtype=np.uint8), to_cell
-
-
-def _caption(result: Result, channel: int) -> str:
-    best = max((float(pose.scores[channel]) for pose in result.found.poses), default=None)
-    name = result.found.skeleton.joints[channel].replace("_", " ")
-    return name if best is None else f"{name}  {best:.2f}"

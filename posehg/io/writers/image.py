@@ -1,30 +1,64 @@
-"""Skeletons drawn on the picture, or on another ground, with the picture beside them where that is asked for."""
+"""Images and videos with skeletons drawn on them, or on another background, and the input beside them if asked for."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posehg import drawing, images
-from posehg.io.writers.result import Result
+from posehg.drawing import DrawOptions
+from posehg.io import video_writer
+from posehg.io.writers.writer import Writer
+from posehg.poses import Result
+
+_RATE = 25.0
+"""Frames a second of a video that does not state its rate."""
 
 
-def render(result: Result) -> NDArray[np.uint8]:
-    """RGB uint8 (H, W, 3), or RGBA (H, W, 4) where the background is ``none``; 2 W wide where it is side by side."""
-    drawn = _drawn(result)
-    return drawing.side_by_side(result.image, drawn) if result.look.side_by_side else drawn
+class ImageWriter(Writer):
+    """One image, in the format of the path's suffix: one of images.SUFFIXES."""
+
+    def add(self, result: Result) -> None:
+        images.write(self.path, render(result, self.draw), self.overwrite)
+        self.written.append(self.path)
 
 
-def write(path: Path, result: Result, overwrite: bool = False) -> None:
-    """The file appears whole or not at all; its suffix is one of images.SUFFIXES."""
-    images.write(path, render(result), overwrite)
+class VideoWriter(Writer):
+    """A video, .mp4 or .webm, with the sound of the source if that is a file."""
+
+    _video: AbstractContextManager[video_writer.AddFrame] | None = None
+
+    def add(self, result: Result) -> None:
+        if result.image is None:
+            return  # a frame that could not be processed
+        if self._video is None:
+            sound = Path(result.source) if Path(result.source).is_file() else None
+            self._video = video_writer.create(self.path, result.fps or _RATE, self.overwrite, sound)
+            self._add = self._video.__enter__()
+        self._add(render(result, self.draw), result.time)
+
+    def close(self) -> None:
+        if self._video is not None:
+            self._video.__exit__(None, None, None)
+            self.written.append(self.path)
+
+    def discard(self) -> None:
+        if self._video is not None:
+            stop: Any = GeneratorExit()
+            self._video.__exit__(GeneratorExit, stop, None)
 
 
-def _drawn(result: Result) -> NDArray[np.uint8]:
-    shape, poses, look = result.image.shape, result.found.poses, result.look
-    if look.background == "none":
-        return drawing.cut_out(shape, poses, look.threshold, look.style)
-    ground = result.image if look.background == "image" else drawing.blank(shape, look.background)
-    return drawing.draw(ground, poses, look.threshold, look.style)
+def render(result: Result, draw: DrawOptions) -> NDArray[np.uint8]:
+    """RGB uint8 (H, W, 3), or RGBA (H, W, 4) if the background is ``none``; (H, 2 W, ...) if side by side."""
+    image = result.image
+    assert image is not None
+    if draw.background == "none":
+        drawn = drawing.cut_out(image.shape, result.poses, draw.threshold, draw.style)
+    else:
+        ground = image if draw.background == "image" else drawing.blank(image.shape, draw.background)
+        drawn = drawing.draw(ground, result.poses, draw.threshold, draw.style)
+    return drawing.side_by_side(image, drawn) if draw.side_by_side else drawn

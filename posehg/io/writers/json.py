@@ -1,14 +1,14 @@
-"""One picture as a JSON record, the same on standard output and in files.
+"""Results as JSON records, the same on standard output and in files.
 
     {"posehg": 1, "source": .., "frame": null, "time": null, "width": .., "height": .., "model": .., "joints": [..],
      "people": [{"id": .., "score": .., "bbox": [x, y, w, h], "keypoints": [[x, y, score], ..]}], "error": null}
 
-Coordinates are pixels of the upright picture, pixel centres being integers; a bbox begins at a pixel's edge. ``frame``
-(from 0 on) and ``time`` (seconds) are those of a video's frame. Of a picture that could not be read ``error`` says why,
-and ``width`` and ``height`` are null. The ``posehg`` number grows when a reader of older records could misread a new
-one.
+Coordinates are pixels of the upright image; pixel centres are integers, and a bbox begins at a pixel's edge. ``frame``
+(from 0) and ``time`` (seconds) are those of a video frame. ``error`` says why an image could not be processed; width
+and height are null if it could not be read. The ``posehg`` number grows when a reader of older records could misread a
+new one.
 
-A .json file holds one record, a .jsonl file any number of them, one a line. Both are read so:
+A .json file holds one record, a .jsonl file any number of them, one a line. To read either:
 
     import json
     import numpy as np
@@ -19,98 +19,72 @@ A .json file holds one record, a .jsonl file any number of them, one a line. Bot
         people = np.array([person["keypoints"] for person in record["people"]])
         people = people.reshape(-1, len(record["joints"]), 3)  # (people, joints, 3): x, y, score
 
-A file name that is not UTF-8 is written with an escape for each such byte, and json.loads gives back what Python itself
-calls that file: os.fsencode makes the bytes of it.
+A file name that is not UTF-8 has an escape for each such byte; os.fsencode of the name that json.loads returns is the
+original name.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from posehg.files import atomic
-from posehg.io.writers import growing
-from posehg.io.writers.growing import Add
-from posehg.io.writers.result import Found, Result
-from posehg.poses import Pose
+from posehg.io.writers.writer import TextWriter
+from posehg.poses import Pose, Result
 
 VERSION = 1
 
-Record = dict[str, Any]
+
+class JsonWriter(TextWriter):
+    """A record a line, one for each result, including those with an error."""
+
+    def add(self, result: Result) -> None:
+        self.write(line(record(result)) + "\n")
 
 
-def record(found: Found) -> Record:
-    """Raises ValueError for a number that is not finite."""
-    height, width = found.shape[:2] if found.shape else (None, None)
+def record(result: Result) -> dict[str, Any]:
+    """The record of a result, for json.dumps. Raises ValueError for a number that is not finite."""
+    rows, columns = result.size or (None, None)
     return {
         "posehg": VERSION,
-        "source": found.source,
-        "frame": found.frame,
-        "time": None if found.time is None else seconds(found.time),
-        "width": width,
-        "height": height,
-        "model": found.model,
-        "joints": list(found.skeleton.joints),
-        "people": [_person(pose) for pose in found.poses],
-        "error": found.error,
+        "source": result.source,
+        "frame": result.frame,
+        "time": None if result.time is None else rounded(result.time, 4),
+        "width": columns,
+        "height": rows,
+        "model": result.model,
+        "joints": list(result.skeleton.joints),
+        "people": [
+            {
+                "id": pose.id,
+                "score": rounded(pose.score, 4),
+                "bbox": [rounded(number, 2) for number in pose.box.as_tuple()],
+                "keypoints": triples(pose),
+            }
+            for pose in result.poses
+        ],
+        "error": result.error,
     }
 
 
+def triples(pose: Pose) -> list[list[float]]:
+    """x and y to a hundredth of a pixel, and the score, of each joint."""
+    joints = zip(pose.keypoints, pose.scores, strict=True)
+    return [[rounded(x, 2), rounded(y, 2), rounded(score, 4)] for (x, y), score in joints]
+
+
 def line(content: Any) -> str:
-    """Strict JSON in one line without the line's end, which UTF-8 can hold whatever names are in it.
+    """Strict JSON in one line, without a line end, that UTF-8 can hold whatever names are in it.
 
     Raises ValueError for NaN and infinity.
     """
     text = json.dumps(content, allow_nan=False, ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace").decode(
-        "utf-8"
-    )  # what it makes of half a character is JSON's escape
+    # A lone surrogate, from a file name that is not UTF-8, becomes the escape that JSON has for it.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def write(path: Path, result: Result, overwrite: bool = False) -> None:
-    """The file appears whole or not at all."""
-    content = line(record(result.found))
-    with atomic(path, overwrite) as temporary:
-        temporary.write_text(content + "\n", encoding="utf-8")
-
-
-@contextmanager
-def lines(path: Path, overwrite: bool = False) -> Iterator[Add]:
-    """A .jsonl file, which appears when the block ends without error."""
-    with growing.text(path, overwrite) as write_text:
-        yield lambda found: write_text(line(record(found)) + "\n")
-
-
-def pixels(number: float) -> float:
-    """As it stands in files: to a hundredth of a pixel. Raises ValueError for a number that is not finite."""
-    return _rounded(number, 2)
-
-
-def score(number: float) -> float:
-    """Likewise, to four decimals."""
-    return _rounded(number, 4)
-
-
-def seconds(number: float) -> float:
-    return _rounded(number, 4)
-
-
-def _person(pose: Pose) -> Record:
-    return {
-        "id": pose.id,
-        "score": score(pose.score),
-        "bbox": [pixels(number) for number in pose.box.as_tuple()],
-        "keypoints": [
-            [pixels(x), pixels(y), score(sure)] for (x, y), sure in zip(pose.keypoints, pose.scores, strict=True)
-        ],
-    }
-
-
-def _rounded(number: float, decimals: int) -> float:
+def rounded(number: float, decimals: int) -> float:
+    """A plain float, as files hold it. Raises ValueError for a number that is not finite."""
     if not math.isfinite(number):
         raise ValueError(f"A record holds finite numbers only, not {number}.")
     return round(float(number), decimals) + 0.0  # not -0.0

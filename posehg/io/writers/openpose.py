@@ -1,15 +1,14 @@
-"""What OpenPose writes with --write_json: a folder with a file for each picture or frame, joints as in BODY_25.
+"""OpenPose's --write_json: a file for each image or frame, with the joints of BODY_25.
 
-    NAME_keypoints.json, of a video's frames NAME_000000000000_keypoints.json and so on
+    NAME_keypoints.json, for the frames of a video NAME_000000000000_keypoints.json and so on
 
     {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": [x, y, c, ..], "face_keypoints_2d": [], ..}]}
 
 https://github.com/CMU-Perceptual-Computing-Lab/openpose/blob/master/doc/02_output.md. Coordinates are pixels of the
-upright picture, c is the joint's score. A joint that was not found, its score being under the threshold of --threshold,
-is 0, 0, 0, and so are those that the network does not have: the feet, and the face of a network that was trained on
-MPII. The neck is the middle of the shoulders and the middle of the hips lies between them, as in OpenPose's training;
-where one of the two was not found, MPII's thorax and pelvis stand in. person_id is the id of somebody who is followed
-through a video, else -1.
+upright image; c is the score of the joint. A joint with a score under --threshold is 0, 0, 0, and so is one that the
+network does not have: the feet and, for networks trained on MPII, the face. The neck is the middle of the shoulders and
+the mid hip that of the hips, as in OpenPose's training; if one of a pair is missing, MPII's thorax or pelvis replaces
+the middle. person_id is the track id in a video, else -1.
 
     import json
     import numpy as np
@@ -21,13 +20,9 @@ through a video, else -1.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-from posehg.files import atomic
-from posehg.io.writers.json import line, pixels, score
-from posehg.io.writers.result import Result
-from posehg.poses import Pose
+from posehg.io.writers.json import line, rounded
+from posehg.io.writers.writer import TextWriter
+from posehg.poses import Pose, Result
 
 BODY_25 = (
     *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
@@ -35,36 +30,46 @@ BODY_25 = (
     *("right_eye", "left_eye", "right_ear", "left_ear"),
     *("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel"),
 )
-"""OpenPose's joints by the names that skeletons have for them."""
+"""OpenPose's joints by posehg's names."""
 
 _MIDDLES = {
     "neck": ("left_shoulder", "right_shoulder", "thorax"),
     "mid_hip": ("left_hip", "right_hip", "pelvis"),
 }
-"""Joints that lie between two others, and what stands in for them."""
+"""Joints between two others, and the joint that replaces them if one of the two is missing."""
 
 _EMPTY = (
     *("face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d", "pose_keypoints_3d"),
     *("face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d"),
 )
-"""What readers look for, though only the body is found."""
-
-Triple = tuple[float, float, float]
+"""Keys that readers expect, though only the body is found."""
 
 
-def write(path: Path, result: Result, overwrite: bool = False) -> None:
-    """The file appears whole or not at all."""
-    people = [_person(pose, result.look.threshold) for pose in result.found.poses]
-    with atomic(path, overwrite) as temporary:
-        temporary.write_text(line({"version": 1.3, "people": people}) + "\n", encoding="utf-8")
+class OpenPoseWriter(TextWriter):
+    """The people of one image or frame."""
+
+    def add(self, result: Result) -> None:
+        people = [
+            {
+                "person_id": [-1 if pose.id is None else pose.id],
+                "pose_keypoints_2d": [
+                    number
+                    for x, y, score in body_25(pose, self.draw.threshold)
+                    for number in (rounded(x, 2), rounded(y, 2), rounded(score, 4))
+                ],
+                **{key: [] for key in _EMPTY},
+            }
+            for pose in result.poses
+        ]
+        self.write(line({"version": 1.3, "people": people}) + "\n")
 
 
-def body_25(pose: Pose, threshold: float) -> list[Triple]:
+def body_25(pose: Pose, threshold: float) -> list[tuple[float, float, float]]:
     """x, y and score of each joint of BODY_25; three zeros for one that was not found."""
     found = {
-        joint: (float(x), float(y), float(sure))
-        for joint, (x, y), sure in zip(pose.skeleton.joints, pose.keypoints, pose.scores, strict=True)
-        if sure >= threshold
+        joint: (float(x), float(y), float(score))
+        for joint, (x, y), score in zip(pose.skeleton.joints, pose.keypoints, pose.scores, strict=True)
+        if score >= threshold
     }
     for middle, (left, right, stand_in) in _MIDDLES.items():
         if left in found and right in found:
@@ -73,12 +78,3 @@ def body_25(pose: Pose, threshold: float) -> list[Triple]:
         elif stand_in in found:
             found[middle] = found[stand_in]
     return [found.get(joint, (0.0, 0.0, 0.0)) for joint in BODY_25]
-
-
-def _person(pose: Pose, threshold: float) -> dict[str, Any]:
-    triples = [(pixels(x), pixels(y), score(sure)) for x, y, sure in body_25(pose, threshold)]
-    return {
-        "person_id": [-1 if pose.id is None else pose.id],
-        "pose_keypoints_2d": [number for triple in triples for number in triple],
-        **{key: [] for key in _EMPTY},
-    }

@@ -1,4 +1,4 @@
-"""The joints of people as a table for the terminal."""
+"""The joints of people as a table for the terminal, printed if there is no other output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def joints_table(poses: Sequence[Pose], threshold: float) -> Table:
-    """One line a joint: name, x and y in photo pixels, score. Joints under the threshold are dim."""
+    """One line a joint: name, x and y in image pixels, score. Joints under the threshold are dim."""
     from rich import box
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""Whatever Pillow can write, predict gives a result for it, or says in a sentence why not."""
+"""For every image that Pillow can write, predict has a result or a clear error."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def made(mode: str, width: int, height: int, seed: int) -> PillowImage.Image:
 @example("RGBA", 1, 3000, 8, ".png", 0)
 @example("F", 5, 3, 0, ".tiff", 0)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_picture_gives_a_result_or_a_clear_error(
+def test_any_image_gives_a_result_or_a_clear_error(
     posehg: Posehg,
     model: Path,
     tmp_path: Path,

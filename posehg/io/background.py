@@ -1,0 +1,70 @@
+"""Reading ahead and writing behind: one background thread each, with a limit on what waits."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+AHEAD = 2
+"""Frames that are read before they are asked for, and results that wait to be written."""
+
+
+@contextmanager
+def read_ahead(items: Iterable[T], count: int = AHEAD) -> Iterator[Iterator[T]]:
+    """The items, in order; a thread prepares the next ``count`` from now on, before they are asked for.
+
+        with read_ahead(frames(source)) as items:
+            model = load()      # meanwhile the first frames are read
+            for frame in items:
+
+    What preparing an item raises is raised in its place. With a count of 0 items are prepared when they are asked for.
+    Leaving the block waits for the item in preparation.
+    """
+    iterator = iter(items)
+    end: Any = object()
+    with ThreadPoolExecutor(1, "read-ahead") as pool:
+        pending: deque[Future[T]] = deque(pool.submit(next, iterator, end) for _ in range(count))
+
+        def ahead() -> Iterator[T]:
+            while (item := pending.popleft().result()) is not end:
+                pending.append(pool.submit(next, iterator, end))
+                yield item
+
+        try:
+            yield ahead() if count else iterator
+        finally:
+            pool.shutdown(cancel_futures=True)
+            if isinstance(iterator, Generator):
+                iterator.close()
+
+
+@contextmanager
+def write_behind(limit: int = AHEAD) -> Iterator[Callable[[Callable[[], None]], None]]:
+    """A function that has work done by a thread, in order. It waits while more than ``limit`` pieces of work wait.
+
+        with write_behind() as later:
+            for result in ...:
+                later(partial(write, result))
+
+    All work is done when the block ends. Its first error is raised by a later call or by the end of the block; work
+    that still waits then, or when the block itself raises, is dropped.
+    """
+    with ThreadPoolExecutor(1, "write-behind") as pool:
+        pending: deque[Future[None]] = deque()
+
+        def later(work: Callable[[], None]) -> None:
+            pending.append(pool.submit(work))
+            while len(pending) > limit or (pending and pending[0].done()):
+                pending.popleft().result()
+
+        try:
+            yield later
+            while pending:
+                pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

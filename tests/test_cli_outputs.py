@@ -1,0 +1,127 @@
+"""Which files --out and --save mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from posehg.cli.outputs import Output, Outputs
+from posehg.io.sources import Source, expand
+from posehg.io.writers import FORMATS, ImageWriter, JsonWriter
+
+KINDS = st.lists(st.sampled_from(sorted(FORMATS)), min_size=1, unique=True)
+OUT = Path("out")
+
+
+def source(name: str) -> Source:
+    kind = "video" if name.endswith((".mp4", ".mov")) else "image"
+    return Source(name, kind, Path(name))  # type: ignore[arg-type]
+
+
+def paths(outputs: Outputs, of: Source, numbers: tuple[int, ...] = (0, 1)) -> list[Path]:
+    return [file.path(n) for file in outputs.of(of) for n in (numbers if file.frames else (None,))]
+
+
+@pytest.mark.parametrize(
+    ("name", "formats", "expected"),
+    [
+        ("a.jpg", "json", "out/a.json"),
+        ("walks/a.b.jpg", "openpose", "out/walks/a.b_keypoints.json"),
+        ("v.mp4", "openpose", "out/v_000000000012_keypoints.json"),
+        ("v.mp4", "json", "out/v.jsonl"),
+        ("v.mov", "image", "out/v.mp4"),
+        ("a.png", "image", "out/a.png"),
+        ("a.JPEG", "image", "out/a.jpg"),
+        ("stdin", "crops", "out/stdin_person1.jpg"),
+        ("COCO_val2014_000000000785.jpg", "csv", "out/COCO_val2014_000000000785.csv"),
+        ("a.jpg", "json,npz", "out/json/a.json out/npz/a.npz"),
+    ],
+)
+def test_files_are_named_after_their_source(name: str, formats: str, expected: str) -> None:
+    outputs = Outputs(OUT, tuple(formats.split(",")))
+    assert paths(outputs, source(name), (12,)) == [Path(path) for path in expected.split()]
+
+
+def test_a_transparent_drawing_of_a_jpeg_is_a_png() -> None:
+    assert paths(Outputs(OUT, ("image",), transparent=True), source("a.jpg")) == [OUT / "a.png"]
+
+
+def test_one_file_is_for_the_only_source_and_none_for_what_is_no_source() -> None:
+    outputs = Outputs(single=Output(ImageWriter, Path("x.png")))
+    assert paths(outputs, source("a/b.jpg")) == [Path("x.png")]
+    assert paths(Outputs(), source("a.jpg")) == []
+    assert paths(Outputs(OUT, ("json",)), Source("empty/", "image", Path())) == []
+
+
+part = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=30)
+safe = part.filter(lambda text: text not in (".", "..") and not text.endswith("."))
+names = st.builds(
+    lambda folders, stem, suffix: "/".join([*folders, f"{stem}{suffix}"]),
+    st.lists(safe, max_size=1),
+    safe | st.sampled_from(["v", "v_000000000001", "v_000000000001~", "v_000000000001~~", "a.png"]),
+    st.sampled_from([".jpg", ".png", ".mp4"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    kinds=KINDS, names=st.lists(names, min_size=2, max_size=6, unique_by=lambda name: Path(name).with_suffix("").name)
+)
+def test_no_two_sources_share_a_file(kinds: list[str], names: list[str]) -> None:
+    outputs = Outputs(OUT, tuple(kinds))
+    files = [path for name in names for path in paths(outputs, source(name))]
+    assert len(set(files)) == len(files)
+    assert all(OUT in path.parents for path in files)
+
+
+@pytest.mark.parametrize("missing", ["image/a.png", "json/a.json", None])
+def test_an_image_is_done_when_all_its_files_exist(tmp_path: Path, missing: str | None) -> None:
+    for name in ("image/a.png", "json/a.json"):
+        (tmp_path / name).parent.mkdir()
+        if name != missing:
+            (tmp_path / name).touch()
+    outputs = Outputs(tmp_path, ("image", "json"))
+    assert outputs.done(source("a.webp")) == (missing is None)
+    assert outputs.missing([source("a.webp"), source("b.webp")])[-1] == source("b.webp")
+
+
+def test_a_video_is_done_when_what_holds_all_of_it_exists(tmp_path: Path) -> None:
+    outputs, video = Outputs(tmp_path, ("openpose", "json")), source("a.mp4")
+    openpose, json = outputs.of(video)
+    for path in (json.path(), openpose.path(7)):  # --start may leave the first frames out
+        assert not outputs.done(video)
+        path.parent.mkdir()
+        path.touch()
+    assert outputs.done(video)
+    only_frames = Outputs(tmp_path / "openpose", ("openpose",))
+    assert not only_frames.done(video)
+
+
+@pytest.mark.parametrize("kind", ["openpose", "crops", "heatmaps"])
+def test_frames_of_another_video_are_not_taken_for_ones_own(tmp_path: Path, kind: str) -> None:
+    [one], [other] = (Outputs(tmp_path, (kind,)).of(source(name)) for name in ("a.mp4", "b_a.mp4"))
+    other.path(3).touch()
+    assert one.existing() is None
+    assert other.existing() == other.path(3)
+
+
+def test_a_file_of_all_sources_is_written_again_for_one_that_is_new(tmp_path: Path) -> None:
+    run = Output(JsonWriter, tmp_path / "all.jsonl")
+    sources = [source("a.png"), source("b.png")]
+    assert Outputs(run=(run,)).missing(sources) == sources
+    run.path().touch()
+    assert Outputs(run=(run,)).missing(sources) == []
+    (tmp_path / "a.json").touch()
+    assert Outputs(tmp_path, ("json",), run=(run,)).missing(sources) == sources
+
+
+def test_results_below_an_input_are_left_out(tmp_path: Path) -> None:
+    for name in ("a.png", "out/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    sources = list(expand([str(tmp_path)], recursive=True))
+    left = Outputs(tmp_path / "out", ("image",)).without_results(sources, [str(tmp_path)])
+    assert [one.name for one in left] == [str(tmp_path / "a.png")]

@@ -1,0 +1,117 @@
+"""Reading ahead and writing behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from posehg.io.background import read_ahead, write_behind
+
+
+@given(st.lists(st.integers(), max_size=17), st.integers(0, 5))
+@settings(max_examples=30, deadline=None)
+def test_items_and_work_keep_their_order(numbers: list[int], count: int) -> None:
+    done: list[int] = []
+    with read_ahead(numbers, count) as items, write_behind(count) as later:
+        for number in items:
+            later(partial(done.append, number))
+    assert done == numbers
+
+
+def test_reading_starts_at_once_and_stays_within_the_limit() -> None:
+    read: list[int] = []
+    started = threading.Event()
+
+    def items() -> Iterator[int]:
+        for number in range(23):
+            read.append(number)
+            started.set()
+            yield number
+
+    with read_ahead(items(), 3) as ahead:
+        assert started.wait(10)
+        assert [next(ahead), next(ahead)] == [0, 1]
+    assert len(read) <= 2 + 3 + 1
+
+
+def test_the_reader_is_closed_when_the_block_is_left() -> None:
+    closed = []
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(23)
+        finally:
+            closed.append(True)
+
+    with pytest.raises(KeyboardInterrupt), read_ahead(items()) as ahead:  # noqa: PT012
+        next(ahead)
+        raise KeyboardInterrupt
+    assert closed == [True]
+
+
+def test_an_error_of_the_reader_is_raised_in_its_place() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ZeroDivisionError
+
+    with read_ahead(items()) as ahead:
+        assert next(ahead) == 1
+        with pytest.raises(ZeroDivisionError):
+            next(ahead)
+
+
+def test_work_waits_where_too_much_is_waiting() -> None:
+    release, reached = threading.Event(), []
+
+    def push() -> None:
+        with write_behind(2) as later:
+            for number in range(9):
+                later(release.wait)  # type: ignore[arg-type]
+                reached.append(number)
+
+    pusher = threading.Thread(target=push)
+    pusher.start()
+    pusher.join(0.3)
+    assert len(reached) == 2
+    release.set()
+    pusher.join(10)
+    assert len(reached) == 9
+
+
+def test_an_error_of_the_work_ends_the_block_and_drops_the_rest() -> None:
+    done: list[int] = []
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    def run() -> None:
+        with write_behind() as later:
+            later(fail)
+            for number in range(100):
+                later(partial(done.append, number))
+
+    with pytest.raises(ZeroDivisionError):
+        run()
+    assert len(done) < 100
+
+
+def test_work_that_waits_is_dropped_when_the_block_fails() -> None:
+    done: list[int] = []
+    hold = threading.Event()
+
+    def run() -> None:
+        with write_behind(50) as later:
+            later(hold.wait)  # type: ignore[arg-type]
+            for number in range(23):
+                later(partial(done.append, number))
+            threading.Timer(0.2, hold.set).start()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert done == []

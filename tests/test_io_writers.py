@@ -1,0 +1,449 @@
+"""Files of results: when they appear, what they hold, and that it can be read again as their modules say."""
+
+from __future__ import annotations
+
+import csv as standard_csv
+import io
+import json as standard_json
+import os
+import resource
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from posehg import datasets
+from posehg.errors import InputError, NotAvailable, UsageError
+from posehg.evaluation import coco_results, oks, predictions
+from posehg.geometry import Box
+from posehg.io.writers import (
+    FORMATS,
+    IMAGE_FILES,
+    RUN_FILES,
+    CocoWriter,
+    CsvWriter,
+    JsonWriter,
+    NpzWriter,
+    OpenPoseWriter,
+    Writer,
+    coco,
+    csv,
+    json,
+    npz,
+    openpose,
+)
+from posehg.io.writers.table import joints_table
+from posehg.poses import Pose, Result
+from posehg.skeletons import COCO, MPII, Skeleton
+from tests import evaluated
+from tests.coco_files import make_coco
+from tests.results import SEVEN, failed, pose, result, small_disk, snippet
+
+AWKWARD = ['a,"b".jpg', "two\nlines.jpg", "Даша и кот.jpg", " =1+1.png", os.fsdecode(b"\xff\xfe.jpg"), "x" * 200]
+
+WRITERS = {writer for form in FORMATS.values() for writer, _ in filter(None, (form.image, form.run))}
+STREAMS = {*RUN_FILES.values(), CocoWriter}
+every = pytest.mark.parametrize("writer", sorted(WRITERS, key=str))
+stream = pytest.mark.parametrize("writer", sorted(STREAMS, key=str))
+
+
+def write(writer: type[Writer], path: Path, *results: Result, overwrite: bool = False) -> Path:
+    with writer(path, overwrite=overwrite) as opened:
+        for one in results:
+            opened.add(one)
+    return path
+
+
+def read_back(module: ModuleType, path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The names that the docstring's lines leave, of a file that has the name in them."""
+    monkeypatch.chdir(path.parent)
+    names: dict[str, Any] = {}
+    exec(snippet(module), names)
+    return names
+
+
+# ---- when files appear -------------------------------------------------------------------------------------------
+
+
+@every
+def test_a_file_is_overwritten_only_if_asked(tmp_path: Path, writer: type[Writer]) -> None:
+    path = write(writer, tmp_path / "a_person1.png", result(people=1))
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match=path.name):
+        write(writer, path, result(poses=[pose(17)]))
+    assert path.read_bytes() == before
+    write(writer, path, result(poses=[pose(17)]), overwrite=True)
+    assert path.read_bytes() != before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@stream
+def test_a_file_of_a_run_appears_at_its_end(tmp_path: Path, writer: type[Writer]) -> None:
+    with writer(tmp_path / "run") as opened:
+        opened.add(result())
+        opened.add(failed())
+        assert not (tmp_path / "run").exists()
+    assert opened.written == list(tmp_path.iterdir()) == [tmp_path / "run"]
+    assert write(writer, tmp_path / "nothing").exists()
+
+
+@stream
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), BrokenPipeError("stdout"), PermissionError(13, "x")])
+def test_a_run_that_is_stopped_leaves_nothing_and_passes_the_error_on(
+    tmp_path: Path, writer: type[Writer], stop: BaseException
+) -> None:
+    with pytest.raises(type(stop)) as caught, writer(tmp_path / "run") as opened:  # noqa: PT012
+        opened.add(result())
+        raise stop
+    assert caught.value is stop
+    assert not list(tmp_path.iterdir())
+
+
+@stream
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path, writer: type[Writer]) -> None:
+    with small_disk(3000), pytest.raises(InputError, match="run cannot be written"):
+        write(writer, tmp_path / "run", *(result(f"{number}.jpg") for number in range(50)))
+    assert not list(tmp_path.iterdir())
+
+
+@stream
+def test_a_missing_folder_is_an_error_before_the_work(tmp_path: Path, writer: type[Writer]) -> None:
+    with pytest.raises(UsageError, match="none"):
+        writer(tmp_path / "none" / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+@stream
+def test_memory_does_not_grow_with_the_run(tmp_path: Path, writer: type[Writer]) -> None:
+    def resident() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+    marks = {}
+    with writer(tmp_path / "run") as opened:
+        for number in range(9000):
+            opened.add(result(f"folder/{number:06d}.jpg", people=2, image=np.zeros((2, 2, 3), np.uint8), heatmaps=()))
+            if number + 1 in (1000, 9000):
+                marks[number + 1] = resident()
+    assert marks[9000] - marks[1000] < 8, marks
+
+
+# ---- JSON --------------------------------------------------------------------------------------------------------
+
+
+def strict(text: str) -> Any:
+    """What JSON's grammar allows, and nothing that Python's reader takes besides."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    return standard_json.loads(text, parse_constant=refuse)
+
+
+def test_a_record_has_everything_and_survives_json() -> None:
+    poses = [pose(1), pose(2, id=7)]
+    record = json.record(result("folder/ä.jpg", poses=poses, frame=3, time=0.1))
+    read = strict(json.line(record))
+    assert read == record
+    people = read.pop("people")
+    assert read == {
+        **{"posehg": 1, "source": "folder/ä.jpg", "frame": 3, "time": 0.1, "width": 97, "height": 83},
+        **{"model": "default", "joints": list(SEVEN.joints), "error": None},
+    }
+    assert [person["id"] for person in people] == [None, 7]
+    for person, there in zip(people, poses, strict=True):
+        keypoints = np.array(person["keypoints"])
+        np.testing.assert_allclose(keypoints[:, :2], there.keypoints, atol=0.00501)
+        np.testing.assert_allclose(keypoints[:, 2], there.scores, atol=0.0000501)
+        assert (person["score"], person["bbox"]) == (round(there.score, 4), [-3.25, 2.0, 90.0, 90.0])
+
+
+def test_an_image_that_failed_has_a_record_too() -> None:
+    read = strict(json.line(json.record(failed())))
+    assert (read["width"], read["people"], read["error"]) == (None, [], "broken.jpg is broken.")
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_refused(wrong: float) -> None:
+    there = pose()
+    there.keypoints[3, 1] = wrong
+    with pytest.raises(ValueError, match="finite"):
+        json.record(result(poses=[there], heatmaps=()))
+    with pytest.raises(ValueError, match="JSON"):
+        json.line({"score": wrong})
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=7, max_size=7),
+    name=st.binary(min_size=1).filter(lambda name: b"\0" not in name),
+)
+def test_a_record_of_anything_is_one_line_of_strict_json(numbers: list[float], name: bytes) -> None:
+    there = Pose(SEVEN, np.array([numbers, numbers[::-1]]).T, np.full(7, 0.5, np.float32), Box(*numbers[:4]), 0.5)
+    line = json.line(json.record(result(os.fsdecode(name), poses=[there], heatmaps=())))
+    assert "\n" not in line
+    assert os.fsencode(strict(line.encode("utf-8").decode("utf-8"))["source"]) == name
+
+
+def test_lines_are_read_as_the_module_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = [result("a.jpg"), result("b.jpg", people=0), failed(os.fsdecode(b"\xff\xfe.jpg"))]
+    names = read_back(json, write(JsonWriter, tmp_path / "run.jsonl", *results), monkeypatch)
+    assert names["records"] == [json.record(one) for one in results]
+    assert names["people"].shape == (0, 7, 3)
+
+
+# ---- CSV ---------------------------------------------------------------------------------------------------------
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(standard_csv.DictReader(file))
+
+
+def test_the_table_has_a_row_for_each_joint_of_each_person(tmp_path: Path) -> None:
+    people = [pose(1, id=4), pose(2), pose(3)]
+    video = result("v.mp4", poses=people[2:], frame=12, time=0.48)
+    path = write(CsvWriter, tmp_path / "run.csv", result(poses=people[:2]), result(people=0), failed(), video)
+    assert path.read_bytes().startswith(b"source,frame,time,person,id,joint,x,y,score,person_score\na.jpg,,,1,4,nose,")
+    read = rows(path)
+    assert [row["source"] for row in read] == ["a.jpg"] * 14 + ["v.mp4"] * 7
+    heads = [tuple(row[name] for name in ("person", "id", "frame", "time")) for row in read[::7]]
+    assert heads == [("1", "4", "", ""), ("2", "", "", ""), ("1", "", "12", "0.48")]
+    for there, some in zip(people, (read[:7], read[7:14], read[14:]), strict=True):
+        assert tuple(row["joint"] for row in some) == SEVEN.joints
+        points = np.array([(float(row["x"]), float(row["y"])) for row in some])
+        np.testing.assert_allclose(points, there.keypoints, atol=0.00501)
+        np.testing.assert_allclose([float(row["score"]) for row in some], there.scores, atol=0.0000501)
+
+
+@pytest.mark.parametrize("name", AWKWARD, ids=ascii)
+def test_any_name_is_one_cell_of_utf8(tmp_path: Path, name: str) -> None:
+    read = rows(write(CsvWriter, tmp_path / "run.csv", result(name)))
+    assert {row["source"] for row in read} == {name.encode("utf-8", "backslashreplace").decode()}
+
+
+def test_the_table_is_read_as_the_module_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = read_back(csv, write(CsvWriter, tmp_path / "run.csv", result()), monkeypatch)["points"]
+    expected = [there.keypoints[SEVEN.index("left_wrist")] for there in result().poses]
+    np.testing.assert_allclose(points, expected, atol=0.00501)
+
+
+# ---- NPZ ---------------------------------------------------------------------------------------------------------
+
+
+def arrays(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+@pytest.mark.parametrize("memory", [1, 1 << 20])
+def test_the_arrays_hold_a_whole_run_exactly(tmp_path: Path, memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(npz, "_IN_MEMORY", memory)
+    monkeypatch.setattr(npz, "_CHUNK", 3)
+    people = [pose(1, id=4), pose(2), pose(3)]
+    video = result("v.mp4", poses=people[2:], frame=12, time=0.48)
+    path = write(NpzWriter, tmp_path / "run.npz", result(poses=people[:2]), result("b.jpg", people=0), failed(), video)
+    read = arrays(path)
+    expected = {
+        "keypoints": [there.keypoints for there in people],
+        "scores": [there.scores for there in people],
+        "person_scores": [there.score for there in people],
+        "boxes": [(-3.25, 2, 90, 90)] * 3,
+        "tracks": [4, -1, -1],
+        "pictures": [0, 0, 3],
+        "sources": ["a.jpg", "b.jpg", "broken.jpg", "v.mp4"],
+        "frames": [-1, -1, -1, 12],
+        "times": [np.nan, np.nan, np.nan, 0.48],
+        "sizes": [[83, 97], [83, 97], [0, 0], [83, 97]],
+        "errors": ["", "", "broken.jpg is broken.", ""],
+        "joints": list(SEVEN.joints),
+        "model": "default",
+        "posehg": 1,
+    }
+    assert set(read) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(read[name], values, err_msg=name)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_names_of_any_kind_survive_in_arrays(tmp_path: Path) -> None:
+    path = write(NpzWriter, tmp_path / "run.npz", *(result(name, people=0) for name in AWKWARD))
+    assert arrays(path)["sources"].tolist() == AWKWARD
+
+
+def test_a_run_without_people_has_arrays_of_their_shape(tmp_path: Path) -> None:
+    read = arrays(write(NpzWriter, tmp_path / "run.npz", result(people=0)))
+    assert (read["keypoints"].shape, read["scores"].shape, read["boxes"].shape) == ((0, 7, 2), (0, 7), (0, 4))
+    read = arrays(write(NpzWriter, tmp_path / "nothing.npz"))
+    assert (read["keypoints"].shape, read["sources"].shape, read["sizes"].shape) == ((0, 0, 2), (0,), (0, 2))
+
+
+def test_arrays_are_read_as_the_module_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(NpzWriter, tmp_path / "run.npz", result(people=2), result("b.jpg", people=0))
+    names = read_back(npz, path, monkeypatch)
+    assert names["keypoints"].shape == (2, 7, 2)
+    assert names["people"].shape == (0, 7, 2)
+    assert capsys.readouterr().out.count(".jpg") == 2
+
+
+def test_arrays_of_a_data_sets_persons_in_order_are_scored(tmp_path: Path) -> None:
+    data = evaluated.dataset(5)
+    guesses = evaluated.predictions(data)
+    poses = [Pose(MPII, keypoints, np.full(16, 0.5), Box(0, 0, 9, 9), 0.5) for keypoints in guesses.keypoints]
+    results = [
+        Result(str(person.image), "m", MPII, [there], size=(131, 173))
+        for person, there in zip(data.persons, poses, strict=True)
+    ]
+    read = predictions.read(write(NpzWriter, tmp_path / "run.npz", *results), data)
+    np.testing.assert_array_equal(read.keypoints, guesses.keypoints)
+    np.testing.assert_array_equal(read.scores, guesses.scores)
+
+
+# ---- COCO --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "id"),
+    [
+        ("val2017/000000000785.jpg", 785),
+        ("COCO_train2014_000000581929.jpg", 581929),
+        ("folder/im0001.jpg", "im0001.jpg"),
+        ("015601864.jpg", "015601864.jpg"),  # MPII's
+        ("x_000000000785.jpg", "x_000000000785.jpg"),
+        ("٠٠٠٠٠٠٠٠٠٧٨٥.jpg", "٠٠٠٠٠٠٠٠٠٧٨٥.jpg"),
+    ],
+)
+def test_an_image_has_cocos_number_or_its_name(source: str, id: int | str) -> None:
+    assert coco.image_id(source) == id
+
+
+def test_images_of_one_name_have_different_ids(tmp_path: Path) -> None:
+    images = [result(name, people=1) for name in ("x/a.jpg", "y/a.jpg", "x/a.jpg", "7/000000000007.jpg")]
+    others = [result("8/000000000007.jpg", people=2), result("nobody.jpg", people=0), failed()]
+    frames = [result(name, people=1, frame=frame, time=0.1) for name in ("x/w.mp4", "y/w.mp4") for frame in (0, 1)]
+    path = write(CocoWriter, tmp_path / "results.json", *images, *others, *frames)
+    entries = standard_json.loads(path.read_text())
+    assert [entry["image_id"] for entry in entries] == [
+        *("a.jpg", "y/a.jpg", "a.jpg", 7, "8/000000000007.jpg", "8/000000000007.jpg"),
+        *("w_000000000000", "w_000000000001", "y/w.mp4_000000000000", "y/w.mp4_000000000001"),
+    ]
+    assert all((entry["category_id"], len(entry["keypoints"])) == (1, 21) for entry in entries)
+    assert standard_json.loads(write(CocoWriter, tmp_path / "empty.json", failed()).read_text()) == []
+
+
+def test_results_are_scored_as_cocos(tmp_path: Path) -> None:
+    """The annotated joints themselves, found on an image with COCO's name, have an AP of 1."""
+    make_coco(tmp_path)
+    data = datasets.load("coco", tmp_path, "train")
+    truth = [np.nan_to_num(person.keypoints) for person in data.persons]
+    poses = [Pose(COCO, keypoints, np.full(17, 0.75), Box(0, 0, 9, 9), 0.8) for keypoints in truth]
+    path = write(CocoWriter, tmp_path / "results.json", Result("any/000000000007.jpg", "m", COCO, poses), failed())
+    detections = coco_results.read_results(path, data)
+    np.testing.assert_allclose([detection.keypoints for detection in detections], truth)
+    assert {(detection.score, *detection.scores) for detection in detections} == {(0.8, *[0.75] * 17)}
+    pytest.importorskip("pycocotools")
+    assert pytest.approx(1) == oks.score(data, detections).AP
+    other = write(CocoWriter, tmp_path / "other.json", result("000000000007.jpg"))
+    with pytest.raises(NotAvailable):
+        coco_results.read_results(other, data)
+
+
+def test_results_are_read_as_the_module_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = read_back(coco, write(CocoWriter, tmp_path / "results.json", result()), monkeypatch)
+    expected = [there.keypoints for there in result().poses]
+    np.testing.assert_allclose(names["people"][..., :2], expected, atol=0.00501)
+    assert names["images"] == ["a.jpg"] * 3
+
+
+# ---- OpenPose ----------------------------------------------------------------------------------------------------
+
+# As OpenPose's documentation lists it, doc/02_output.md.
+THEIRS = (
+    *("Nose", "Neck", "RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist", "MidHip", "RHip", "RKnee"),
+    *("RAnkle", "LHip", "LKnee", "LAnkle", "REye", "LEye", "REar", "LEar", "LBigToe", "LSmallToe", "LHeel"),
+    *("RBigToe", "RSmallToe", "RHeel"),
+)
+FEET = set(THEIRS[19:])
+
+
+def body(skeleton: Skeleton, **scores: float) -> tuple[Pose, dict[str, tuple[float, float, float]]]:
+    """A pose with scores of 0.9, but for those given, and its joints of at least 0.3 by OpenPose's names."""
+    there = pose(11, skeleton=skeleton)
+    there.scores[:] = [scores.get(joint, 0.9) for joint in skeleton.joints]
+    return there, dict(zip(THEIRS, openpose.body_25(there, 0.3), strict=True))
+
+
+def test_every_joint_of_coco_stands_where_openpose_has_it() -> None:
+    there, read = body(COCO, left_wrist=0.29, right_wrist=0.3)
+    for joint, (x, y), score in zip(COCO.joints, there.keypoints, there.scores, strict=True):
+        side, _, name = joint.rpartition("_")
+        theirs = {"left": "L", "right": "R", "": ""}[side] + name.capitalize()
+        assert read[theirs] == ((x, y, score) if score >= 0.3 else (0, 0, 0))
+    assert {name for name, triple in read.items() if triple == (0, 0, 0)} == {*FEET, "LWrist"}
+
+
+@pytest.mark.parametrize("skeleton", [COCO, MPII], ids=["coco", "mpii"])
+def test_neck_and_mid_hip_lie_between_both_sides(skeleton: Skeleton) -> None:
+    there, read = body(skeleton, left_shoulder=0.6, right_hip=0.7)
+    for name, joint, score in (("Neck", "shoulder", 0.6), ("MidHip", "hip", 0.7)):
+        pair = [there.keypoints[skeleton.index(f"{side}_{joint}")] for side in ("left", "right")]
+        assert read[name] == pytest.approx((*np.mean(pair, axis=0), score))
+
+
+def test_mpiis_thorax_and_pelvis_replace_a_middle_without_a_side() -> None:
+    there, read = body(MPII, left_shoulder=0.1, right_hip=0.1)
+    assert read["Neck"] == (*there.keypoints[MPII.index("thorax")], 0.9)
+    assert read["MidHip"] == (*there.keypoints[MPII.index("pelvis")], 0.9)
+    _, read = body(COCO, left_shoulder=0.1, right_hip=0.1)
+    assert read["Neck"] == read["MidHip"] == (0, 0, 0)
+    missing = {name for name, triple in body(MPII)[1].items() if triple == (0, 0, 0)}
+    assert missing == {*("Nose", "REye", "LEye", "REar", "LEar"), *FEET}
+
+
+def test_openpose_files_have_its_keys_and_are_read_as_the_module_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poses = [pose(1, id=5), pose(2)]
+    path = write(OpenPoseWriter, tmp_path / "NAME_keypoints.json", result(poses=poses))
+    read = standard_json.loads(path.read_text())
+    assert (read["version"], [person["person_id"] for person in read["people"]]) == (1.3, [[5], [-1]])
+    parts = ("face_keypoints", "hand_left_keypoints", "hand_right_keypoints")
+    expected = {"person_id", "pose_keypoints_2d", "pose_keypoints_3d", *(f"{p}_{n}d" for p in parts for n in (2, 3))}
+    assert all(set(person) == expected for person in read["people"])
+    people = read_back(openpose, path, monkeypatch)["people"]
+    np.testing.assert_allclose(people, [openpose.body_25(there, 0.3) for there in poses], atol=0.00501)
+    nobody = write(OpenPoseWriter, tmp_path / "nobody.json", result(people=0))
+    assert standard_json.loads(nobody.read_text())["people"] == []
+
+
+# ---- the table on the terminal -----------------------------------------------------------------------------------
+
+
+def printed(poses: list[Pose], threshold: float) -> str:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="standard")
+    console.print(joints_table(poses, threshold))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_table_has_a_line_for_each_joint_and_dims_the_unsure() -> None:
+    there = pose()
+    dim, plain = "\x1b[2m", printed([there], 0.0)
+    assert dim not in plain
+    assert dim in printed([there], 0.6)
+    lines = [line.split() for line in plain.splitlines()]
+    for joint, (x, y), score in zip(SEVEN.joints, there.keypoints, there.scores, strict=True):
+        assert [*joint.split("_"), f"{x:.1f}", f"{y:.1f}", f"{score:.2f}"] in lines
+    both = printed([pose(1), pose(2, id=7)], 0.0)
+    assert "person 1" in both
+    assert "person 7" in both
+
+
+def test_every_image_format_has_a_writer() -> None:
+    assert set(IMAGE_FILES) == {".png", ".jpg", ".jpeg", ".webp", ".json"}
