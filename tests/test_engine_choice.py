@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from posehg.hub import twins
+from posehg.checkpoints import cache
 from posehg.inference.engines import Run, choice
 
 
@@ -20,15 +20,15 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(choice, "may_have_gpu", lambda: False)
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"weights")
-    twins.place(file).parent.mkdir(parents=True)
-    twins.place(file).write_bytes(b"twin")
+    cache.onnx_file(file).parent.mkdir(parents=True)
+    cache.onnx_file(file).write_bytes(b"twin")
     return file
 
 
 @pytest.mark.parametrize("run", [Run(), Run("cpu"), Run("cpu", threads=3)])
 def test_the_twin_runs_on_the_cpu(model: Path, run: Run) -> None:
-    assert choice.twin(model, run) == twins.place(model)
-    assert choice.twin(model.parent, run) == twins.place(model)  # the folder that the file is in
+    assert choice.twin(model, run) == cache.onnx_file(model)
+    assert choice.twin(model.parent, run) == cache.onnx_file(model)  # the folder that the file is in
 
 
 @pytest.mark.parametrize("run", [Run("cuda"), Run("cuda:1"), Run("mps"), Run("cpu", precision="bf16")])
@@ -39,7 +39,7 @@ def test_what_torch_alone_can_do_torch_does(model: Path, run: Run) -> None:
 def test_a_gpu_is_quicker_but_the_cpu_may_be_asked_for(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "may_have_gpu", lambda: True)
     assert choice.twin(model, Run("auto")) is None
-    assert choice.twin(model, Run("cpu")) == twins.place(model)
+    assert choice.twin(model, Run("cpu")) == cache.onnx_file(model)
 
 
 def test_without_onnxruntime_there_is_no_choice(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,11 +50,6 @@ def test_without_onnxruntime_there_is_no_choice(model: Path, monkeypatch: pytest
 def test_other_weights_have_no_twin(model: Path) -> None:
     model.write_bytes(b"other weights")
     assert choice.twin(model, Run()) is None
-
-
-def test_nothing_is_read_where_nothing_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POSEHG_HOME", str(tmp_path / "home"))
-    assert twins.of(tmp_path / "a file that is not there") is None
 
 
 @pytest.mark.parametrize(

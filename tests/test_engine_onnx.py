@@ -11,7 +11,6 @@ import pytest
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable, UsageError
 from posehg.exporters import EXPORTERS, ExportOptions
-from posehg.hub import onnx_file
 from posehg.inference import engines
 from posehg.inference.engines import Run
 from posehg.inference.engines import onnx as engine
@@ -40,30 +39,7 @@ def changed(exported: Path, file: Path, key: str, text: str | None) -> Path:
     return file
 
 
-# ---- the header --------------------------------------------------------------------------------------------------
-
-
-def test_the_header_says_what_onnx_says(exported: Path) -> None:
-    model, found = onnx.load(exported), onnx_file.read(exported)
-    assert found.opset == next(one.version for one in model.opset_import if not one.domain) == 18
-    assert found.metadata == {one.key: one.value for one in model.metadata_props}
-
-
-def test_it_is_known_by_its_content(exported: Path, tmp_path: Path) -> None:
-    other = tmp_path / "a name without a suffix"
-    other.write_bytes(exported.read_bytes())
-    assert engine.recognises(other)
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"\x08", b"PK\x03\x04" + bytes(90), b"\x80\x02}q\x00.", bytes(64), b"\xff" * 64, b"<?xml><net >"]
-)
-def test_other_files_are_not_taken_for_onnx(content: bytes, tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(content)
-    assert not engine.recognises(file)
-    assert not engine.recognises(tmp_path)
-    assert not engine.recognises(tmp_path / "nothing")
+# ---- broken files ------------------------------------------------------------------------------------------
 
 
 def test_a_file_that_is_cut_short_anywhere_is_refused_by_name(exported: Path, tmp_path: Path) -> None:

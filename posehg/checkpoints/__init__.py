@@ -1,23 +1,26 @@
-"""Trained networks on disk: a folder with config.json and model.safetensors, or the safetensors file alone.
+"""Trained networks on disk, by name: posehg's own files, other projects' checkpoints, downloads.
 
-Checkpoints of other projects are read as they are (``foreign``), and can be converted (``convert``).
+What is named here is imported when it is first used: finding a model and reading its metadata need no torch.
 """
 
-from posehg.checkpoints.format import Checkpoint, halved, save_file, save_folder
-from posehg.checkpoints.loading import load
-from posehg.checkpoints.transfer import Kept, transfer
-from posehg.hub import bundled_folder, find
-from posehg.hub.files import weights_file
+from __future__ import annotations
 
-__all__ = [
-    "Checkpoint",
-    "Kept",
-    "bundled_folder",
-    "find",
-    "halved",
-    "load",
-    "save_file",
-    "save_folder",
-    "transfer",
-    "weights_file",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from posehg.checkpoints.format import Checkpoint, halved, load, save_file, save_folder
+    from posehg.checkpoints.hub import Note, bundled_folder, find
+    from posehg.checkpoints.metadata import weights_file
+
+_FORMAT = ("Checkpoint", "halved", "load", "save_file", "save_folder")
+_HUB = ("Note", "bundled_folder", "find")
+_HOMES = {**dict.fromkeys(_FORMAT, "format"), **dict.fromkeys(_HUB, "hub"), "weights_file": "metadata"}
+
+__all__ = ["Checkpoint", "Note", "bundled_folder", "find", "halved", "load", "save_file", "save_folder", "weights_file"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'posehg.checkpoints' has no attribute {name!r}")
+    return getattr(import_module(f"posehg.checkpoints.{_HOMES[name]}"), name)

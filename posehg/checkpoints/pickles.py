@@ -1,7 +1,7 @@
-"""Checkpoints that torch.save wrote: read without running anything that stands in them.
+"""Checkpoints that torch.save wrote, read without running anything in them.
 
-They are Python pickles, which may hold any program. Here torch's restricted reader makes tensors, numbers, texts and
-containers of them, and nothing else: whatever calls for more is refused with a sentence.
+They are Python pickles, which may hold any program. torch's restricted reader makes tensors, numbers, texts and
+containers of them, and nothing else; a file that asks for more is refused.
 """
 
 from __future__ import annotations
@@ -21,37 +21,39 @@ from posehg.errors import NotAvailable, printable, reason
 LIMIT = 4 * 2**30
 """Bytes. The largest published checkpoint of an hourglass, with its optimizer's state, has a quarter of it."""
 
-_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _AGAIN = "Download or copy it again."
-_TRUST = "Where you trust it: load it with what wrote it, and torch.save its state_dict alone."
+_TRUST = "If you trust the file, load it with the program that wrote it and torch.save its state_dict alone."
 _KINDS = ("b1", "i4", "i8", "f2", "f4", "f8")
-"""numpy's kinds of numbers that a file may hold beside its weights, by the names that they have in pickles."""
+"""numpy's number types that a file may hold beside its weights, as pickles name them."""
 
 
 class _Refused(Exception):
-    """A sentence's end, to come after the file's name."""
+    """The end of a sentence that begins with the file's name."""
 
 
 class _Kind:
-    """What stands for numpy's dtype in a file. numpy's own would take its flags from there, and with them memory."""
+    """Stands for numpy's dtype in a file. numpy's own takes flags from the file, and with them reads any memory."""
 
-    __slots__ = ("name", "order")  # so that no other object can be made one of these
+    __slots__ = ("name", "order")  # so that no other object can turn into one of these
 
     def __init__(self, name: object, *_: object) -> None:
         if not isinstance(name, str) or name not in _KINDS:
-            shown = printable(repr(name), 40) if isinstance(name, str) else "made of others"
-            raise _Refused(f"holds a number of a kind that posehg does not read, {shown}")
+            raise _Refused(f"holds a number of an unknown type, {printable(repr(name), 40)}")
         self.name, self.order = name, "<"
 
     def __setstate__(self, state: object) -> None:
-        """Of all that a dtype's state says, the order of bytes is all that is heeded."""
+        """Of a dtype's state only the byte order is used."""
         if isinstance(state, tuple) and len(state) > 1 and state[1] == ">":
             self.order = ">"
 
+    def __repr__(self) -> str:
+        return "a dtype"
+
 
 def _scalar(kind: object, data: object) -> np.generic:
+    """Stands for numpy's function that makes a number of a dtype and bytes."""
     if not isinstance(kind, _Kind) or not isinstance(data, bytes):
-        raise _Refused("holds a number that is none")
+        raise _Refused("holds a number without a type or bytes")
     dtype: np.dtype[np.generic] = np.dtype(f"{kind.order}{kind.name}")
     if len(data) != dtype.itemsize:
         raise _Refused(f"holds a number of {len(data)} bytes, not {dtype.itemsize}")
@@ -59,71 +61,66 @@ def _scalar(kind: object, data: object) -> np.generic:
     return number
 
 
+_HARMLESS: list[Any] = [
+    (_scalar, "numpy.core.multiarray.scalar"),  # its name in numpy 1
+    (_scalar, "numpy._core.multiarray.scalar"),  # its name in numpy 2
+    (_Kind, "numpy.dtype"),
+    argparse.Namespace,
+]
+"""What training programs store beside the weights and torch does not allow by itself: numpy's numbers and options."""
+
+
 def is_pickled(start: bytes) -> bool:
-    """Whether a file that begins so was written by torch.save: a zip since 2020, a bare pickle before."""
-    return start.startswith((_ZIP, _PICKLE))
+    """Whether a file with these first bytes may be from torch.save: a zip since 2020, a bare pickle before."""
+    return start.startswith((b"PK\x03\x04", b"\x80"))
 
 
 def read(file: Path) -> object:
-    """What torch.save put into a file, on the CPU. Raises NotAvailable, naming the file, where that is not safe."""
-    with file.open("rb") as content:
-        start = content.read(len(_ZIP))
+    """What torch.save stored in a file, on the CPU. Raises NotAvailable, naming the file, if it is unsafe or broken."""
     size = file.stat().st_size
     if size > LIMIT:
         raise NotAvailable(f"{file} has {size / 1e9:.1f} GB; a checkpoint has at most {LIMIT / 1e9:.1f}.")
-    if start == _ZIP:
-        _check_zip(file, size)
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless()):
-            warnings.simplefilter("ignore")  # about the age of the format, which is no news to its reader
-            # By its name torch would take a file for one of safetensors', whatever stands in it.
-            with file.open("rb") as content:
-                return torch.load(content, map_location="cpu", weights_only=True)
-    except Exception as error:  # a pickle that is broken on purpose can raise what it likes
-        raise _refusal(file, error) from None
+        with file.open("rb") as content:
+            if content.read(2) == b"PK":
+                _check_zip(content, size)
+        with (
+            warnings.catch_warnings(),
+            torch.serialization.safe_globals(_HARMLESS),
+            file.open("rb") as content,  # given a name, torch takes the suffix .safetensors at its word
+        ):
+            warnings.simplefilter("ignore")  # about the age of the format
+            return torch.load(content, map_location="cpu", weights_only=True)
+    except Exception as error:  # a pickle that is broken on purpose can raise anything
+        raise _explained(file, error) from None
 
 
-def _check_zip(file: Path, size: int) -> None:
-    """torch writes its zips uncompressed; one that would unpack to more than it is was made by somebody else."""
-    try:
-        with zipfile.ZipFile(file) as content:
-            entries = content.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise NotAvailable(f"{file} is cut short or damaged ({reason(error)}).", _AGAIN) from None
+def _check_zip(content: Any, size: int) -> None:
+    """torch does not compress its zips: one that would unpack to more than it is was made to do harm."""
+    with zipfile.ZipFile(content) as archive:
+        entries = archive.infolist()
     names = {entry.filename.partition("/")[2] for entry in entries}
     if "constants.pkl" in names:
-        hint = "Save its weights alone: torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')"
-        raise NotAvailable(f"{file} is a TorchScript program, which posehg does not run.", hint)
+        raise _Refused("is a TorchScript program, which posehg does not run")
     if "data.pkl" not in names:
-        raise NotAvailable(f"{file} is a zip archive, but no checkpoint of torch.")
+        raise _Refused("is a zip archive, but not a checkpoint of torch")
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise NotAvailable(f"{file} is compressed inside, as torch writes none.")
+        raise _Refused("is compressed, which torch never does")
     if sum(entry.file_size for entry in entries) > size:
-        raise NotAvailable(f"{file} would unpack to more than it is, as torch writes none.")
+        raise _Refused("would unpack to more bytes than it has")
 
 
-def _harmless() -> list[Any]:
-    """What training programs leave beside the weights and torch's own list lacks: numpy's numbers and bare options.
-
-    A Namespace is a bag of names. numpy's numbers are made here, from their bytes: what numpy itself makes them with
-    believes what a file says of its types, down to reading from addresses that stand in the file. Files name it by
-    the place that it had in numpy 1 and by that in numpy 2.
-    """
-    places = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
-    return [*((_scalar, place) for place in places), (_Kind, "numpy.dtype"), argparse.Namespace]
-
-
-def _refusal(file: Path, error: Exception) -> NotAvailable:
+def _explained(file: Path, error: Exception) -> NotAvailable:
+    what = reason(error)
+    wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
     if isinstance(error, _Refused):
         return NotAvailable(f"{file} {error}.", _TRUST)
-    wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
     if wanted:
         name = printable(wanted[1], 80)
-        return NotAvailable(f"{file} asks for {name} to be run, and posehg runs no code from a file.", _TRUST)
+        return NotAvailable(f"{file} asks to run {name}, and posehg runs no code from a file.", _TRUST)
     if isinstance(error, MemoryError):
         return NotAvailable(f"{file} asks for more memory than there is.")
-    what = reason(error)
-    if "weights_only" in what or "Weights only" in what:  # torch's advice is to switch the protection off
-        refused = "is damaged, or holds more than the weights of a network, and posehg runs no code from a file"
-        return NotAvailable(f"{file} {refused}.", _TRUST)
+    if re.search("weights.only", what, re.IGNORECASE):  # torch's advice is to switch the protection off
+        sentence = f"{file} is damaged or holds more than weights, and posehg runs no code from a file."
+        return NotAvailable(sentence, _TRUST)
     return NotAvailable(f"{file} is cut short or damaged ({what.removesuffix('.')}).", _AGAIN)

@@ -1,8 +1,8 @@
-"""A trained network's weights for a network with other joints: where fine-tuning begins."""
+"""A trained network's weights for a network with other joints or stacks: where fine-tuning begins."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,18 +13,14 @@ from posehg.config import HourglassConfig
 from posehg.errors import UsageError
 from posehg.network import parameters
 
-Channels = Sequence[int | None]
-"""For each joint of the new network the source's channel of that name; None where its heatmaps begin anew."""
-
 
 @dataclass(frozen=True)
 class Kept:
-    """What a transfer kept; its text is a sentence for the user.
+    """What a transfer kept; as text a sentence for the user.
 
-    joints, new_joints: whose heatmaps are carried over, and whose begin anew.
-    stacks, new_stacks: how many are carried over, and how many after them begin anew.
-    parameters, total: how many learned numbers are carried over, and how many the new network has.
-    same_output: False where one network gives logits and the other heatmaps, so that no heatmaps are carried over.
+    joints, new_joints: those with heatmaps of the source, and those with new ones. stacks, new_stacks: how many are
+    the source's, and how many after them are new. parameters, total: learned numbers that were kept, and all of them.
+    same_output: False if one network gives logits and the other heatmaps, so that no heatmaps are kept.
     """
 
     joints: tuple[str, ...]
@@ -36,116 +32,97 @@ class Kept:
     same_output: bool = True
 
     def __str__(self) -> str:
-        numbers = f"{self.parameters:,} of {self.total:,} parameters"
-        stacks = f"; of {self.stacks + self.new_stacks} stacks {_begin(self.new_stacks)}" if self.new_stacks else ""
-        return f"Kept {numbers}; {self._heatmaps()}{stacks}."
-
-    def _heatmaps(self) -> str:
+        text = f"Kept {self.parameters:,} of {self.total:,} parameters; "
         count = len(self.joints) or "no"
-        kept = f"heatmaps of {count} joint{'' if count == 1 else 's'} by name"
-        if not self.same_output:
-            kept = "no heatmaps, as the model was trained with another loss"
-        return f"{kept}, {_begin(len(self.new_joints))}: {', '.join(self.new_joints)}" if self.new_joints else kept
-
-
-def _begin(count: int) -> str:
-    return f"{count} begin{'s' if count == 1 else ''} anew"
-
-
-def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, Kept]:
-    """``fresh``, a network just built, with all that it can take over from the trained ``source``.
-
-    Joints are matched by name. In every stack that both networks have, the features are those of the source, and so are
-    the heatmaps of the joints that both have, whichever others come or go.
-    Raises UsageError where the networks differ in more than joints and stacks, NotAvailable where the source is broken.
-    """
-    theirs, ours = source.config, fresh.config
-    _refuse_another_build(theirs.network, ours.network)
-    trained = source.network().state_dict()
-    begun = {key: value.detach().cpu() for key, value in fresh.state.items()}
-    stacks = min(theirs.network.stacks, ours.network.stacks)
-    same_output = theirs.output == ours.output
-    # A logit is no height of a Gaussian: a head that gave the one is of no use to a loss that compares the other.
-    joints = theirs.skeleton.joints if same_output else ()
-    channels = [joints.index(joint) if joint in joints else None for joint in ours.skeleton.joints]
-
-    state = {key: trained.get(key, value) for key, value in begun.items()}
-    for stack in range(stacks):
-        state |= _head(trained, begun, channels, f"stacks.{stack}.heatmaps")
-    for stack in range(stacks - 1):
-        state |= _reinjection(trained, channels, stack)
-    return Checkpoint(ours, state), _kept(ours.network, ours.skeleton.joints, channels, stacks, same_output)
-
-
-def _refuse_another_build(theirs: HourglassConfig, ours: HourglassConfig) -> None:
-    for name in ("features", "depth", "blocks", "stem"):
-        there, here = _text(getattr(theirs, name)), _text(getattr(ours, name))
-        if there != here:
-            hint = f"Leave --{name} out: the new network then has the model's."
-            raise UsageError(f"The model to begin from has {name} {there}, not {here}.", hint)
-    # These two are in no state: unnoticed, the weights would be given other colours than they were trained on.
-    if (theirs.mean, theirs.std) != (ours.mean, ours.std):
-        raise UsageError(
-            f"The model to begin from takes pictures with mean {theirs.mean} and std {theirs.std}, "
-            f"the new network with {ours.mean} and {ours.std}.",
-            "Both must bring their input to the same mean and std.",
+        text += (
+            f"heatmaps of {count} joint{'' if count == 1 else 's'} by name"
+            if self.same_output
+            else ("no heatmaps, as the model was trained with another loss")
+        )
+        if self.new_joints:
+            text += f", {len(self.new_joints)} new: {', '.join(self.new_joints)}"
+        return text + (
+            f"; {self.new_stacks} of {self.stacks + self.new_stacks} stacks new." if self.new_stacks else "."
         )
 
 
-def _text(value: int | tuple[int, ...]) -> str:
-    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
+def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, Kept]:
+    """The network ``fresh``, just built, with everything that it can take over from the trained ``source``.
+
+    Joints are matched by name. In every stack that both networks have, the features are those of the source, and so
+    are the heatmaps of the joints that both have, whichever others are added or removed.
+    Raises UsageError if the networks differ in more than joints and stacks, NotAvailable if the source is broken.
+    """
+    theirs, ours = source.config, fresh.config
+    _check_same_build(theirs.network, ours.network)
+    trained = source.network().state_dict()
+    new = {key: value.detach().cpu() for key, value in fresh.state.items()}
+    stacks = min(theirs.network.stacks, ours.network.stacks)
+    same_output = theirs.output == ours.output
+    # A logit is not the height of a Gaussian: a head that was trained for one is useless for the other.
+    known = theirs.skeleton.joints if same_output else ()
+    joints = ours.skeleton.joints
+    channels = [known.index(joint) if joint in known else None for joint in joints]
+
+    state = {key: trained.get(key, value) for key, value in new.items()}
+    for stack in range(stacks):
+        for key in (f"stacks.{stack}.heatmaps.weight", f"stacks.{stack}.heatmaps.bias"):
+            state[key] = _chosen(trained[key], new[key], channels)
+    for stack in range(stacks - 1):
+        state |= _reinjection(trained, channels, stack)
+
+    new_joints = tuple(joint for joint, channel in zip(joints, channels, strict=True) if channel is None)
+    # A joint has a weight for each feature and a bias in every head, and a weight for each feature on every way back.
+    per_joint = stacks * (ours.network.features + 1) + (stacks - 1) * ours.network.features
+    kept = Kept(
+        joints=tuple(joint for joint in joints if joint not in new_joints),
+        new_joints=new_joints,
+        stacks=stacks,
+        new_stacks=ours.network.stacks - stacks,
+        parameters=parameters(replace(ours.network, stacks=stacks)) - len(new_joints) * per_joint,
+        total=parameters(ours.network),
+        same_output=same_output,
+    )
+    return Checkpoint(ours, state), kept
 
 
-def _head(
-    trained: Mapping[str, Tensor], begun: Mapping[str, Tensor], channels: Channels, name: str
-) -> dict[str, Tensor]:
-    """The convolution to the heatmaps: weight (J, F, 1, 1) and bias (J,)."""
-    return {key: _chosen(trained[key], begun[key], channels) for key in (f"{name}.weight", f"{name}.bias")}
+def _check_same_build(theirs: HourglassConfig, ours: HourglassConfig) -> None:
+    for name in ("features", "depth", "blocks", "stem"):
+        there, here = (str(getattr(one, name)).strip("()").replace(", ", "-") for one in (theirs, ours))
+        if there != here:
+            hint = f"Leave out --{name} to use the model's value."
+            raise UsageError(f"The initial model has {name} {there}, not {here}.", hint)
+    # These two are not in a state: without this check the weights would see other colours than in their training.
+    if (theirs.mean, theirs.std) != (ours.mean, ours.std):
+        sentence = f"The initial model normalises images by {theirs.mean} and {theirs.std}, "
+        raise UsageError(sentence + f"the new network by {ours.mean} and {ours.std}.", "Both must be the same.")
 
 
-def _chosen(trained: Tensor, begun: Tensor, channels: Channels) -> Tensor:
-    """(J', ...) of the source and (J, ...) of the new network -> (J, ...), joint by joint the one or the other."""
-    return torch.stack([begun[j] if channel is None else trained[channel] for j, channel in enumerate(channels)])
+def _chosen(trained: Tensor, new: Tensor, channels: Sequence[int | None]) -> Tensor:
+    """(J', ...) of the source and (J, ...) of the new network -> (J, ...): of each joint its channel in the source."""
+    return torch.stack([new[j] if channel is None else trained[channel] for j, channel in enumerate(channels)])
 
 
-def _reinjection(trained: Mapping[str, Tensor], channels: Channels, stack: int) -> dict[str, Tensor]:
-    """The way back of features and heatmaps, such that the next stack is given what the source gave it.
+def _reinjection(trained: dict[str, Tensor], channels: Sequence[int | None], stack: int) -> dict[str, Tensor]:
+    """The way back of features and heatmaps, such that the next stack gets what it got in the source.
 
     A new joint begins with a weight of 0: its map is noise at first, and the next stack has never seen it. The weight
     learns from the first step on, as the map itself is not 0.
 
-    A joint that is gone was W h of its map h = V f + b, and the same features f go back beside the maps: W V joins
-    their weight and W b their bias. Leaving it out would take from the next stack what it has learned to expect, and of
-    logits, far below 0 almost everywhere, that is much.
+    A removed joint contributed W h of its map h = V f + b, and the same features f go back beside the maps: W V is
+    added to their weight and W b to their bias. Leaving it out would take from the next stack what it has learned to
+    expect; of logits, which are far below 0 almost everywhere, that is much.
     """
     back, head = f"reinjections.{stack}", f"stacks.{stack}.heatmaps"
     columns = trained[f"{back}.heatmaps.weight"]  # W (F, J', 1, 1)
     rows, offsets = trained[f"{head}.weight"], trained[f"{head}.bias"]  # V (J', F, 1, 1), b (J',)
-    nothing = columns.new_zeros(len(channels), len(columns), 1, 1)  # (J, F, 1, 1)
-    chosen = _chosen(columns.transpose(0, 1), nothing, channels)  # (J, F, 1, 1)
+    zeros = columns.new_zeros(len(channels), len(columns), 1, 1)  # (J, F, 1, 1)
+    chosen = _chosen(columns.transpose(0, 1), zeros, channels)  # (J, F, 1, 1)
     state = {f"{back}.heatmaps.weight": chosen.transpose(0, 1).contiguous()}
-    gone = [channel for channel in range(len(rows)) if channel not in channels]
-    if gone:
-        lost = columns[:, gone, 0, 0]  # (F, gone)
+    removed = [channel for channel in range(len(rows)) if channel not in channels]
+    if removed:
+        lost = columns[:, removed, 0, 0]  # (F, removed)
         weight, bias = f"{back}.features.weight", f"{back}.features.bias"
-        state[weight] = trained[weight] + (lost @ rows[gone, :, 0, 0])[..., None, None]
-        state[bias] = trained[bias] + lost @ offsets[gone]
+        state[weight] = trained[weight] + (lost @ rows[removed, :, 0, 0])[..., None, None]
+        state[bias] = trained[bias] + lost @ offsets[removed]
     return state
-
-
-def _kept(
-    network: HourglassConfig, joints: tuple[str, ...], channels: Channels, stacks: int, same_output: bool
-) -> Kept:
-    named = list(zip(joints, channels, strict=True))
-    new = tuple(joint for joint, channel in named if channel is None)
-    # A joint has a weight for each feature and a bias in every head, and a weight for each feature on every way back.
-    a_joint = stacks * (network.features + 1) + (stacks - 1) * network.features
-    return Kept(
-        joints=tuple(joint for joint, channel in named if channel is not None),
-        new_joints=new,
-        stacks=stacks,
-        new_stacks=network.stacks - stacks,
-        parameters=parameters(replace(network, stacks=stacks)) - len(new) * a_joint,
-        total=parameters(network),
-        same_output=same_output,
-    )

@@ -35,15 +35,15 @@ def from_network(
     run: Run,
 ) -> None:
     """The figures of a network, which is asked only after all else that can go wrong has been looked at."""
-    from posehg import __version__, distributed, hub
+    from posehg import __version__, checkpoints, distributed
     from posehg.datasets import spread
     from posehg.evaluation import estimate
     from posehg.files import sha256
-    from posehg.hub.files import weights_file
+    from posehg.checkpoints.cache import shown
     from posehg.inference import engines
     from posehg.inference.estimator import Estimator
 
-    place = hub.find(model, offline, terminal.note)
+    place = checkpoints.find(model, offline, terminal.note)
     estimator = Estimator(engines.at(place, run), flip, decoder)
     annotated = _load(request)
     if request.limit:
@@ -52,9 +52,9 @@ def from_network(
     _rehearse(request, annotated)
     estimate.check(estimator, annotated)
     exported = engines.described(place)
-    weights = sha256(weights_file(place) if exported is None else exported.numbers)
+    weights = sha256(checkpoints.weights_file(place) if exported is None else exported.numbers)
     about = {
-        "model": hub.shown(model),
+        "model": shown(model),
         "weights_sha256": weights,
         "flip": flip,
         "decoder": decoder,

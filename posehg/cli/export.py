@@ -101,13 +101,13 @@ def export(
         raise UsageError("--cache keeps an ONNX file as predict uses it.", "Leave --format and its options out.")
     _check_target(exporter, out, cache, push, overwrite)
 
-    from posehg import checkpoints, hub
+    from posehg import checkpoints
+    from posehg.checkpoints import cache as models_cache
+    from posehg.checkpoints import card, hub
     from posehg.exporters import common
-    from posehg.hub import card, twins
-    from posehg.hub import push as upload
     from posehg.inference import engines
 
-    repository = upload.check(push, overwrite) if push else None
+    repository = hub.check_push(push, overwrite) if push else None
     place = checkpoints.find(model, offline, terminal.note)
     if engines.is_exported(place):
         raise NotAvailable(f"{place} was exported already.", "Export the model that it was made from.")
@@ -125,7 +125,7 @@ def export(
     contents = ExportOptions(precision, (decoder or "subpixel") if decode else None, dynamic_size, opset, crops)
 
     if cache:
-        out, overwrite = twins.place(place), True
+        out, overwrite = models_cache.onnx_file(place), True
         files.make_folder(out.parent)
     if out is not None:
         parity = common.write(checkpoint, exporter, out, contents, overwrite, check)
@@ -145,7 +145,7 @@ def export(
                 shutil.copyfile(place / "README.md", folder / "README.md")
             common.write(checkpoint, exporter, folder, contents, check=check)
             card.write(folder, repository.id)
-            revision = upload.push(repository, folder, private)
+            revision = hub.push(repository, folder, private)
         terminal.note(f"Pushed {revision}. Use it: posehg predict PHOTO --model {repository.id}")
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg import heatmaps, images
+from posehg.checkpoints import Note
 from posehg.config import STRIDE
 from posehg.errors import DeviceError
 from posehg.geometry import Affine, Box
 from posehg.heatmaps import Decoder
-from posehg.hub import Tell
 from posehg.images import Image
 from posehg.inference import engines
 from posehg.inference.engines import AS_IT_SUITS, Engine, Run
@@ -154,9 +154,9 @@ def opened(
     decoder: Decoder = "subpixel",
     batch: int = 0,
     offline: bool = False,
-    tell: Tell | None = None,
+    tell: Note | None = None,
 ) -> Estimator:
-    """The estimator of a model that a user named, which is fetched where it has to be: see hub.find.
+    """The estimator of a model that a user named, which is fetched where it has to be: see checkpoints.find.
 
     Raises NotAvailable where it is not there or broken, DeviceError for a device that is not there.
     """

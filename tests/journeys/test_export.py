@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from posehg.checkpoints import Checkpoint
 from posehg.exporters import EXPORTERS, Exporter, ExportOptions
 from posehg.files import sha256
-from posehg.hub import twins
+from posehg.checkpoints import cache
 from posehg.network import parameters
 from tests import stubs
 from tests.journeys.conftest import Posehg
@@ -79,7 +79,7 @@ def test_a_cached_onnx_file_runs_in_the_models_place_without_torch(
     before = people(posehg, photo, model)
     run = posehg("export", model, "--cache", "--no-check")
     assert run.code == 0, run.err
-    assert str(twins.place(model)) in run.err
+    assert str(cache.onnx_file(model)) in run.err
     command = ("predict", "--model", model, photo, "--whole", "--device", "cpu")
     after = posehg(*command, "--json")
     assert "onnxruntime" in after.err

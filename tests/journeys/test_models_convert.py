@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from posehg.hub.aliases import ALIASES, Alias
 from safetensors.torch import save_file as save_tensors
 
 from posehg import checkpoints
-from posehg.hub.aliases import ALIASES, Alias
 from posehg.network import StackedHourglass
 from posehg.skeletons import MPII
 from tests.foreign_files import MAKERS, Sizes, State, bearpaw, princeton, wrapped

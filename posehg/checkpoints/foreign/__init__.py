@@ -1,61 +1,68 @@
-"""Checkpoints of other projects' stacked hourglasses become posehg's. One file a family, known by its tensors' names.
-
-A family's file is to be read beside the program that wrote the checkpoints: which of its names is which of ours.
-"""
+"""Checkpoints of other projects' stacked hourglasses. One file a family, recognised by the names of its tensors."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from posehg.checkpoints.foreign import bearpaw, joints, mmpose, princeton, weights
-from posehg.checkpoints.foreign.family import Family
-from posehg.checkpoints.foreign.weights import PARTIAL, Weights
-from posehg.checkpoints.format import Checkpoint
-from posehg.config import HourglassConfig, ModelConfig
-from posehg.errors import NotAvailable, UsageError, printable, reason
-from posehg.network import StackedHourglass
-from posehg.skeletons import Skeleton
+from posehg.checkpoints import metadata, pickles
+from posehg.checkpoints.foreign import bearpaw, princeton
+from posehg.checkpoints.foreign.family import Family, Weights
+from posehg.checkpoints.format import Checkpoint, expected_state
+from posehg.config import ModelConfig
+from posehg.errors import NotAvailable, UsageError, printable
+from posehg.skeletons import SKELETONS, Skeleton, of_joints
 
 FAMILIES: dict[str, Family] = {"bearpaw": bearpaw.FAMILY, "princeton": princeton.FAMILY}
-"""By name."""
+"""By name. A new family is one file with a FAMILY, and one line here."""
 
 _REFUSED = {
-    mmpose.MARK: mmpose.REFUSAL,
-    r"stacks\.\d+\.hourglass\.": "holds a network of posehg's, but neither it nor a config.json beside it says which.",
+    r"backbone\.(hourglass_modules|inters|conv1x1s|out_convs|stem\.1\.0)\.": "is mmpose's hourglass52, another "
+    "network than the paper's, which posehg does not build.",
+    r"stacks\.\d+\.hourglass\.": "holds the weights of a posehg network without its config.",
 }
-"""Networks that are recognised and not read, by how a name begins that nobody else has."""
+"""Networks that are recognised and not read, by how the name of a tensor begins."""
+
+_CONTAINERS = ("state_dict", "model_state_dict", "model", "network", "net")
+"""The names under which training programs store the weights beside their own state."""
+
+_WRAPPERS = ("module.", "model.", "_orig_mod.")
+"""What DataParallel, princeton's training program and torch.compile put before every name."""
 
 _SIZE = 256
-"""Side of the crop, in pixels, that all of them were trained on."""
+"""Side in pixels of the crops that all of them were trained on."""
 
-__all__ = ["FAMILIES", "read", "recognises"]
+_UNNAMED = "unnamed-"
 
 
 def read(file: Path, skeleton: Skeleton | None = None, input_size: int | None = None) -> Checkpoint:
-    """A checkpoint of a known family, as one of posehg's; all but the joints' names is read from the file.
+    """A checkpoint of a known family; everything but the names of its joints is read from the file.
 
-    skeleton: of its joints; None: by their number (see ``joints.guessed``). input_size: side of the crop in pixels.
-    The provenance says ``family``, the project, and ``converted_from``, the file's name.
-    Raises NotAvailable, naming the file, where it is broken or of no known family; UsageError for another number of
-    joints than the file's, and for a size that the network cannot take.
+    skeleton: of its joints; None guesses it from their number. input_size: side of the crop in pixels. The provenance
+    holds ``family``, the project, and ``converted_from``, the file's name.
+    Raises NotAvailable, naming the file, if it is broken or of no known family; UsageError if the skeleton has another
+    number of joints, and for a size that the network cannot take.
     """
-    found = weights.read(file)
-    family = _known_family_of(found)
-    network = _network(family, found)
-    state = _state(family, network, found)
-    skeleton = skeleton or joints.guessed(network.joints)
+    weights = Weights(file, _tensors(file))
+    family = _family_of(weights)
+    try:
+        network = family.network(weights)
+    except UsageError as error:
+        raise weights.error(f"describes an impossible network: {error}") from None
+    state = _state(family, weights, expected_state(network, len(weights.tensors), file), family.names(network))
+    skeleton = skeleton or guess_skeleton(network.joints)
     if len(skeleton.joints) != network.joints:
         count = len(skeleton.joints)
-        raise UsageError(f"{file} gives {network.joints} joints, and the skeleton {skeleton.name!r} has {count}.")
+        raise UsageError(f"{file} has {network.joints} joints, and the skeleton {skeleton.name!r} has {count}.")
     side = input_size or -(-_SIZE // network.multiple) * network.multiple
     config = ModelConfig(
-        replace(network, mean=family.mean(skeleton)),
+        replace(network, mean=family.means.get(skeleton.name, family.mean)),
         skeleton,
         (side, side),
         offset=family.offset,
@@ -64,98 +71,109 @@ def read(file: Path, skeleton: Skeleton | None = None, input_size: int | None = 
     return Checkpoint(config, state)
 
 
-def recognises(names: Iterable[str]) -> bool:
-    """Whether tensors have the names of one of the families, in whatever they are wrapped."""
-    return _family_of(weights.unwrapped(names)) is not None
+def guess_skeleton(count: int) -> Skeleton:
+    """The known skeleton with so many joints (no two have the same number), otherwise joint_0, joint_1 and so on.
+
+    Which of those are left and right is unknown, so each is paired with a joint that does not exist, and the flip test
+    leaves them out.
+    """
+    known = next((skeleton for skeleton in SKELETONS.values() if len(skeleton.joints) == count), None)
+    names = tuple(f"joint_{number}" for number in range(count))
+    pairs = tuple((name, f"{name} mirrored") for name in names)
+    return known or Skeleton(f"{_UNNAMED}{count}", names, (), flip_pairs=pairs)
 
 
-def _family_of(names: Sequence[str]) -> str | None:
-    return next((name for name, family in FAMILIES.items() if _any(family.mark, names)), None)
+def parse_skeleton(text: str) -> Skeleton:
+    """The skeleton that a user names: mpii, lsp, flic or coco, or the names of the joints separated by commas."""
+    if "," in text:
+        return of_joints("named", [name.strip() for name in text.split(",")])
+    if text not in SKELETONS:
+        close = get_close_matches(text, SKELETONS, n=1)
+        hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(SKELETONS)}; or JOINT,JOINT,..."
+        raise UsageError(f"There is no skeleton {text!r}.", hint)
+    return SKELETONS[text]
 
 
-def _any(mark: str, names: Iterable[str]) -> bool:
-    return any(re.match(mark, name) for name in names)
+def is_named(skeleton: Skeleton) -> bool:
+    """Whether the joints have real names, not those that ``guess_skeleton`` invents."""
+    return not skeleton.name.startswith(_UNNAMED)
 
 
-def _known_family_of(found: Weights) -> Family:
-    name = _family_of(list(found.tensors))
-    if name is not None:
-        return FAMILIES[name]
+def _tensors(file: Path) -> dict[str, Tensor]:
+    """The named tensors in a file, without what all their names are wrapped in."""
+    if metadata.is_safetensors(file):
+        with metadata.opened(file, "pt") as content:
+            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (not a dict)
+    elif pickles.is_pickled(start := metadata.first_bytes(file)):
+        content = pickles.read(file)
+        inner = [content.get(name) for name in _CONTAINERS] if isinstance(content, Mapping) else []
+        holders = [holder for holder in (*inner, content) if isinstance(holder, Mapping)]
+        named = ({str(key): one for key, one in holder.items() if isinstance(one, Tensor)} for holder in holders)
+        tensors = next((found for found in named if found), {})
+        if not tensors:
+            raise NotAvailable(f"{file} holds no named weights.", "A checkpoint is, or contains, a state_dict.")
+    else:
+        what = "is neither a safetensors file nor a checkpoint of torch" if start else "is empty"
+        raise NotAvailable(f"{file} {what}.")
+    while wrapper := next((w for w in _WRAPPERS if tensors and all(name.startswith(w) for name in tensors)), None):
+        tensors = {name.removeprefix(wrapper): value for name, value in tensors.items()}
+    return tensors
+
+
+def _family_of(weights: Weights) -> Family:
+    def begin_with(mark: str) -> bool:
+        return any(re.match(mark, name) for name in weights.tensors)
+
+    for family in FAMILIES.values():
+        if begin_with(family.mark):
+            return family
     for mark, sentence in _REFUSED.items():
-        if _any(mark, found.tensors):
-            raise NotAvailable(f"{found.file} {sentence}")
-    projects = " and ".join(family.project for family in FAMILIES.values())
-    first = printable(next(iter(found.tensors), "nothing"))
-    message = f"{found.file} is a checkpoint of no known stacked hourglass: it begins with {first}."
-    raise NotAvailable(message, f"Known: {projects}.")
+        if begin_with(mark):
+            raise NotAvailable(f"{weights.file} {sentence}")
+    first = printable(next(iter(weights.tensors), "nothing"))
+    known = " and ".join(family.project for family in FAMILIES.values())
+    raise NotAvailable(f"{weights.file} is not a known stacked hourglass: it begins with {first}.", f"Known: {known}.")
 
 
-def _network(family: Family, found: Weights) -> HourglassConfig:
-    try:
-        return family.network(found)
-    except UsageError as error:
-        raise NotAvailable(f"{found.file} describes no network that can be built: {error}", PARTIAL) from None
+def _state(
+    family: Family, weights: Weights, expected: Mapping[str, Tensor], modules: Mapping[str, str]
+) -> dict[str, Tensor]:
+    """The file's tensors in float32 by our names, all of which are ``expected``."""
+    theirs = weights.tensors
+    names = {ours: _their_name(family, modules, ours) for ours in expected}
+    # torch counts batches since 0.4.1 only, and nothing depends on the count.
+    counts = {ours for ours in names if ours.endswith("num_batches_tracked") and names[ours] not in theirs}
+    needed = {ours: name for ours, name in names.items() if ours not in counts}
+    spare = {name for name in theirs.keys() - set(names.values()) if not re.fullmatch(family.unused, name)}
+    _refuse(weights, "lacks", [name for name in needed.values() if name not in theirs])
+    _refuse(weights, "has the wrong shape for", [n for o, n in needed.items() if theirs[n].shape != expected[o].shape])
+    _refuse(weights, "has the unused", sorted(spare))
+    used = {name: theirs[name] for name in needed.values()}
+    odd = [name for name, value in used.items() if not _is_plain(value)]
+    _refuse(weights, "holds no plain numbers in", odd)
+    # A tensor can claim more numbers than its file holds, as many as its maker likes, by reading some repeatedly.
+    claimed = sum(value.numel() * value.element_size() for value in used.values())
+    if claimed > weights.file.stat().st_size:
+        raise weights.error(f"claims to hold {claimed / 1e6:.0f} MB of weights, more than its size.")
+    state = {ours: theirs[name].detach().to(expected[ours].dtype) for ours, name in needed.items()}
+    return {ours: state[ours] if ours in state else torch.zeros((), dtype=torch.long) for ours in expected}
 
 
-def _state(family: Family, network: HourglassConfig, found: Weights) -> dict[str, Tensor]:
-    """The tensors by our names, as float32."""
-    if not network.could_be_in(len(found.tensors)):
-        what = f"{network.residuals} residual modules by their names, and holds {len(found.tensors)} tensors"
-        raise NotAvailable(f"{found.file} describes no network that can be built: it has {what}.", PARTIAL)
-    try:
-        with torch.device("meta"):
-            expected = StackedHourglass(network).state_dict()
-        names = _names(family, network, expected)
-    except RuntimeError as error:
-        raise NotAvailable(f"{found.file} describes no network that can be built ({reason(error)}).") from None
-    # torch counts batches since 0.4.1, and nothing comes of the count here.
-    needed = {ours: name for ours, name in names.items() if name in found.tensors or not _is_count(ours)}
-    _complain(found, "lacks", [name for name in needed.values() if name not in found.tensors])
-    shapes = {needed[ours]: value.shape for ours, value in expected.items() if ours in needed}
-    wrong = [name for name, shape in shapes.items() if found.tensors[name].shape != shape]
-    _complain(found, "has another shape for", wrong)
-    spare = found.tensors.keys() - set(names.values())
-    spare = {name for name in spare if not re.fullmatch(family.unused, name)}
-    _complain(found, "has, but its network would not use,", sorted(spare))
-    _check_numbers(found, list(shapes))
-    return {
-        ours: _as_ours(found.tensors[names[ours]], value) if ours in needed else torch.zeros((), dtype=torch.long)
-        for ours, value in expected.items()
-    }
+def _is_plain(value: Tensor) -> bool:
+    on_cpu = value.layout == torch.strided and value.device.type == "cpu"
+    return on_cpu and not value.is_complex() and not value.is_quantized
 
 
-def _names(family: Family, network: HourglassConfig, ours: Mapping[str, Tensor]) -> dict[str, str]:
-    """Our names of tensors -> theirs."""
-    modules = family.names(network)
-    named = {}
-    for name in ours:
-        parts = name.split(".")
-        at = next(end for end in range(len(parts), 0, -1) if ".".join(parts[:end]) in modules)
-        module, inner = modules[".".join(parts[:at])], parts[at:]
-        named[name] = ".".join((module, family.inside.get(inner[0], inner[0]), *inner[1:]))
-    return named
+def _their_name(family: Family, modules: Mapping[str, str], ours: str) -> str:
+    """Of a tensor, as stacks.0.linear.0.weight; ``modules`` has the names of the modules that they are in."""
+    parts = ours.split(".")
+    end = next(end for end in range(len(parts), 0, -1) if ".".join(parts[:end]) in modules)
+    first, *rest = parts[end:]
+    return ".".join([modules[".".join(parts[:end])], family.inside.get(first, first), *rest])
 
 
-def _is_count(name: str) -> bool:
-    return name.endswith(".num_batches_tracked")
-
-
-def _complain(found: Weights, what: str, names: Sequence[str]) -> None:
+def _refuse(weights: Weights, what: str, names: Iterable[str]) -> None:
+    names = list(names)
     if names:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        raise NotAvailable(f"{found.file} {what} {printable(names[0])}{more}.", PARTIAL)
-
-
-def _check_numbers(found: Weights, names: Sequence[str]) -> None:
-    """A tensor can claim more numbers than stand in the file, as many as its maker likes, by counting some twice."""
-    used = [(name, found.tensors[name]) for name in names]
-    for name, value in used:
-        if value.layout != torch.strided or value.device.type != "cpu" or value.is_complex() or value.is_quantized:
-            raise NotAvailable(f"{found.file} holds {name} in a form that weights do not have.")
-    claimed = sum(value.numel() * value.element_size() for _, value in used)
-    if claimed > found.file.stat().st_size:
-        raise NotAvailable(f"{found.file} claims to hold {claimed / 1e6:.0f} MB of weights, more than it is.")
-
-
-def _as_ours(value: Tensor, ours: Tensor) -> Tensor:
-    return value.detach().to(ours.dtype)
+        raise weights.error(f"{what} {printable(names[0])}{more}.")

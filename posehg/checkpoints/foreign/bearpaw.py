@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from posehg.checkpoints.foreign.family import Family, Triple, hourglass
-from posehg.checkpoints.foreign.weights import Weights
+from posehg.checkpoints.foreign.family import Family, Weights, hourglass
 from posehg.config import HourglassConfig
-from posehg.skeletons import COCO, LSP, MPII, Skeleton
-
-_MEANS: dict[str, Triple] = {
-    MPII.name: (0.4404, 0.4440, 0.4327),
-    LSP.name: (0.4442, 0.4302, 0.4039),
-    COCO.name: (0.4566, 0.4369, 0.4061),
-}
-"""Of each data set's pictures. Their std is stored as well, and never divided by."""
+from posehg.skeletons import COCO, LSP
 
 
 def _network(weights: Weights) -> HourglassConfig:
@@ -41,7 +33,7 @@ def _names(network: HourglassConfig) -> dict[str, str]:
     for s in range(network.stacks):
         for b in range(network.blocks):
             for d in range(network.depth):
-                # Theirs are numbered from the innermost hourglass to the outermost, and up, low1, low3, low2 in each.
+                # Theirs count from the innermost hourglass to the outermost; in each: up, low1, low3, low2.
                 level = f"hg.{s}.hg.{network.depth - 1 - d}"
                 named[f"{hourglass(s, d)}up.{b}"] = f"{level}.0.{b}"
                 named[f"{hourglass(s, d)}low1.{b}"] = f"{level}.1.{b}"
@@ -57,18 +49,12 @@ def _names(network: HourglassConfig) -> dict[str, str]:
     return named
 
 
-_INSIDE = {"skip": "downsample.0"}
-
-
-def _mean(skeleton: Skeleton) -> Triple:
-    return _MEANS.get(skeleton.name, _MEANS[MPII.name])
-
-
 FAMILY = Family(
     project="bearpaw/pytorch-pose",
     mark=r"hg\.\d+\.hg\.\d+\.",
     network=_network,
     names=_names,
-    inside=_INSIDE,
-    mean=_mean,
+    inside={"skip": "downsample.0"},
+    mean=(0.4404, 0.4440, 0.4327),  # of MPII's images. A std is stored as well, and never divided by.
+    means={LSP.name: (0.4442, 0.4302, 0.4039), COCO.name: (0.4566, 0.4369, 0.4061)},
 )

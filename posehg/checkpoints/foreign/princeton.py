@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from posehg.checkpoints.foreign.family import Family, Triple, hourglass
-from posehg.checkpoints.foreign.weights import Weights
+from posehg.checkpoints.foreign.family import Family, Weights, hourglass
 from posehg.config import HourglassConfig
-from posehg.skeletons import Skeleton
 
 
 def _network(weights: Weights) -> HourglassConfig:
@@ -48,20 +46,13 @@ def _names(network: HourglassConfig) -> dict[str, str]:
     return named
 
 
-_INSIDE = {"conv1": "conv1.conv", "conv2": "conv2.conv", "conv3": "conv3.conv", "skip": "skip_layer.conv"}
-
-
-def _mean(skeleton: Skeleton) -> Triple:
-    return 0.0, 0.0, 0.0
-
-
 FAMILY = Family(
     project="princeton-vl/pytorch_stacked_hourglass",
     mark=r"hgs\.\d+\.0\.",
     network=_network,
     names=_names,
-    inside=_INSIDE,
-    mean=_mean,
+    inside={"conv1": "conv1.conv", "conv2": "conv2.conv", "conv3": "conv3.conv", "skip": "skip_layer.conv"},
+    mean=(0.0, 0.0, 0.0),
     # Every residual has a convolution on its skip, and uses it only where the width changes.
     unused=r".+\.skip_layer\.conv\.(weight|bias)",
 )

@@ -7,7 +7,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from posehg.hub import twins
+from posehg.checkpoints import cache
 from posehg.inference.engines.engine import Run
 
 _DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
@@ -20,7 +20,8 @@ def twin(model: Path, run: Run) -> Path | None:
     if run.precision != "fp32" or find_spec("onnxruntime") is None or not model.exists():
         return None
     if run.device == "cpu" or (run.device == "auto" and not may_have_gpu()):
-        return twins.of(model)
+        kept = cache.onnx_file(model)
+        return kept if kept.is_file() else None
     return None
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.checkpoints import metadata
 from posehg.config import STRIDE, ModelConfig
 from posehg.errors import NotAvailable, reason
-from posehg.hub import configs
 from posehg.inference.engines.engine import Engine
 
 _AGAIN = "Export the model again: posehg export MODEL"
@@ -59,7 +59,7 @@ def config_of(file: Path, text: str | None) -> ModelConfig:
     """What the exporter wrote into the file. Raises NotAvailable, naming it, where there is none that can be used."""
     if text is None:
         raise NotAvailable(f"{file} was not exported by posehg: it does not say what its joints are.", _AGAIN)
-    return configs.of(file, text)
+    return metadata.parse_config(file, text)
 
 
 def check_output(file: Path, config: ModelConfig, crops: Sequence[int], maps: Sequence[int]) -> None:

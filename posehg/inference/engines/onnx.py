@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 from posehg import distributed
 from posehg.config import KEY, ModelConfig
 from posehg.errors import DeviceError, NotAvailable, UsageError, reason
-from posehg.hub import onnx_file
 from posehg.inference.engines import exported
 from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Run
 from posehg.inference.engines.exported import Described, Exported
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
-recognises = onnx_file.recognises
+
+def recognises(file: Path) -> bool:
+    """Whether a file is called an ONNX file."""
+    return file.suffix.lower() == ".onnx" and file.is_file()
 
 
 class Onnx(Exported):
@@ -45,34 +47,36 @@ _NO_MEMORY = ("Failed to allocate memory", "bad allocation", "out of memory", "C
 
 
 def described(file: Path) -> Described:
-    """Raises NotAvailable for a file that is broken or not posehg's."""
-    found = onnx_file.read(file)
-    count = found.metadata.get("parameters", "")
-    return Described(
-        file,
-        exported.config_of(file, found.metadata.get(KEY)),
-        f"ONNX of opset {found.opset}, {found.metadata.get('precision', 'fp32')}",
-        int(count) if count.isascii() and count.isdigit() else 0,
-    )
+    """Raises NotAvailable for a file that is broken or not posehg's, and without onnxruntime."""
+    texts = _session(file, "cpu").get_modelmeta().custom_metadata_map
+    count = texts.get("parameters", "")
+    config = exported.config_of(file, texts.get(KEY))
+    form = f"ONNX, {texts.get('precision', 'fp32')}"
+    return Described(file, config, form, int(count) if count.isascii() and count.isdigit() else 0)
 
 
 def open(file: Path, run: Run = AS_IT_SUITS) -> Engine:
     """Raises NotAvailable for a file that is broken or not posehg's, and where there is no onnxruntime; DeviceError."""
-    config = described(file).config
     runtime = _onnxruntime()
     device = _device(run.device, runtime.get_available_providers())
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = run.threads
-    options.log_severity_level = 4  # what goes wrong is told by posehg
-    try:
-        session = runtime.InferenceSession(str(file), options, providers=_providers(device))
-    except Exception as error:  # its errors have nothing else in common
-        raise exported.failed(file, reason(error)) from None
+    session = _session(file, device, run.threads)
+    config = exported.config_of(file, session.get_modelmeta().custom_metadata_map.get(KEY))
     if device != "cpu" and session.get_providers()[0] != _CUDA:
         if run.device != "auto":
             raise DeviceError(f"onnxruntime cannot use {device}: its CUDA libraries do not fit.", "Try --device cpu.")
         device = "cpu"
     return Onnx(file, config, session, device, f"onnxruntime {runtime.__version__}")
+
+
+def _session(file: Path, device: str, threads: int = 0) -> Any:
+    runtime = _onnxruntime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # posehg reports errors itself
+    try:
+        return runtime.InferenceSession(str(file), options, providers=_providers(device))
+    except Exception as error:  # its errors have nothing else in common
+        raise exported.failed(file, reason(error)) from None
 
 
 def _onnxruntime() -> Any:

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from posehg import hub
+from posehg import checkpoints
 from posehg.inference.engines import choice, onnx
 from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Run
 from posehg.inference.engines.exported import Described
@@ -25,15 +25,15 @@ PROGRAMS = ("onnx", "openvino", "torchscript", "pt2")
 """The files of this folder that have what a Program has; imported where they are asked, one by one."""
 
 
-def opened(model: str, run: Run = AS_IT_SUITS, offline: bool = False, tell: hub.Tell | None = None) -> Engine:
-    """The engine of a model, which is fetched where it has to be: see hub.find.
+def opened(model: str, run: Run = AS_IT_SUITS, offline: bool = False, tell: checkpoints.Note | None = None) -> Engine:
+    """The engine of a model, which is fetched where it has to be: see checkpoints.find.
 
     Raises NotAvailable where it is not there or broken, DeviceError for a device that is not there.
     """
-    return at(hub.find(model, offline, tell), run, tell)
+    return at(checkpoints.find(model, offline, tell), run, tell)
 
 
-def at(place: Path, run: Run = AS_IT_SUITS, tell: hub.Tell | None = None) -> Engine:
+def at(place: Path, run: Run = AS_IT_SUITS, tell: checkpoints.Note | None = None) -> Engine:
     """The engine of the model in a folder or file; where its twin is the faster way, as ``choice`` says, that of this.
 
     Raises as ``opened`` does.
@@ -45,7 +45,6 @@ def at(place: Path, run: Run = AS_IT_SUITS, tell: hub.Tell | None = None) -> Eng
         return engine
     if (program := _program(place)) is not None:
         return program.open(place, run)
-    from posehg import checkpoints
     from posehg.inference.engines import pytorch
 
     return pytorch.of(checkpoints.load(place), run)

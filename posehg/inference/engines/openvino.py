@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.checkpoints.metadata import WEIGHTS
 from posehg.config import KEY, ModelConfig
 from posehg.errors import DeviceError, NotAvailable, reason
-from posehg.hub.files import WEIGHTS
 from posehg.inference.engines import exported
 from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Run
 from posehg.inference.engines.exported import Described, Exported

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
+from posehg.hub import card
 
 from posehg import checkpoints
 from posehg.checkpoints import Checkpoint
-from posehg.hub import card
 from tests import stubs
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from posehg import checkpoints, heatmaps
 from posehg.checkpoints import Checkpoint, foreign
-from posehg.checkpoints.foreign import FAMILIES, joints
+from posehg.checkpoints.foreign import FAMILIES
 from posehg.config import HourglassConfig
 from posehg.errors import NotAvailable, UsageError
 from posehg.geometry import Affine, Box
@@ -331,23 +331,23 @@ def test_joints_are_known_by_their_number(tmp_path: Path, family: str, skeleton:
 
 
 def test_joints_that_nobody_knows_are_numbered_and_not_averaged_with_the_mirrored_picture() -> None:
-    skeleton = joints.guessed(5)
+    skeleton = foreign.guess_skeleton(5)
     assert skeleton.joints == ("joint_0", "joint_1", "joint_2", "joint_3", "joint_4")
     assert skeleton.unpaired == (0, 1, 2, 3, 4)
-    assert not joints.are_named(skeleton)
-    assert joints.are_named(joints.guessed(16))
+    assert not foreign.is_named(skeleton)
+    assert foreign.is_named(foreign.guess_skeleton(16))
 
 
 def test_a_user_may_say_which_joints_they_are() -> None:
-    assert joints.named("flic") == FLIC
-    wings = joints.named("beak, left_wing,right_wing")
+    assert foreign.parse_skeleton("flic") == FLIC
+    wings = foreign.parse_skeleton("beak, left_wing,right_wing")
     assert (wings.joints, wings.flip) == (("beak", "left_wing", "right_wing"), (0, 2, 1))
-    assert joints.named("left_hip,right_hip").limbs == (("left_hip", "right_hip"),)
+    assert foreign.parse_skeleton("left_hip,right_hip").limbs == (("left_hip", "right_hip"),)
 
 
 def test_a_skeleton_that_is_none_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="no skeleton 'mpi'") as caught:
-        joints.named("mpi")
+        foreign.parse_skeleton("mpi")
     assert caught.value.hint == "Did you mean mpii?"
 
 
@@ -436,7 +436,7 @@ def test_the_heatmaps_are_those_that_its_own_program_gave(shared: Path, picture:
 def test_and_so_they_are_from_every_container(
     shared: Path, picture: Tensor, tmp_path: Path, name: str, suffix: str
 ) -> None:
-    tensors = dict(foreign.weights.read(shared / "fixtures" / f"{name}{RECORDED[name]}").tensors)
+    tensors = dict(foreign._tensors(shared / "fixtures" / f"{name}{RECORDED[name]}"))
     path = tmp_path / f"theirs{suffix}"
     match suffix:
         case ".pth.tar":

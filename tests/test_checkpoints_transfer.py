@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from posehg import checkpoints
-from posehg.checkpoints import Checkpoint, Kept
+from posehg.checkpoints import Checkpoint
+from posehg.checkpoints.transfer import Kept, transfer
 from posehg.config import HourglassConfig, ModelConfig
 from posehg.errors import NotAvailable, UsageError
 from posehg.network import StackedHourglass, parameters
@@ -77,7 +77,7 @@ def equal(a: Tensor, b: Tensor) -> bool:
 
 def test_the_same_joints_keep_everything_to_the_last_bit() -> None:
     source = trained()
-    target, kept = checkpoints.transfer(source, fresh())
+    target, kept = transfer(source, fresh())
     assert target.state.keys() == source.state.keys()
     assert all(equal(target.state[key], value) for key, value in source.state.items())
     assert (kept.parameters, kept.joints, kept.new_joints) == (kept.total, MPII.joints, ())
@@ -85,7 +85,7 @@ def test_the_same_joints_keep_everything_to_the_last_bit() -> None:
 
 def test_joints_in_another_order_give_the_same_heatmaps_in_that_order() -> None:
     source = trained()
-    target, kept = checkpoints.transfer(source, fresh(MPII.joints[::-1]))
+    target, kept = transfer(source, fresh(MPII.joints[::-1]))
     assert kept.parameters == kept.total
     for maps, turned in zip(seen(source)[1], seen(target)[1], strict=True):
         torch.testing.assert_close(turned, maps.flip(1), rtol=1e-5, atol=1e-5)
@@ -98,7 +98,7 @@ def test_joints_in_another_order_give_the_same_heatmaps_in_that_order() -> None:
 )
 def test_a_joint_that_both_have_is_seen_as_before_by_every_stack(old: tuple[str, ...], new: tuple[str, ...]) -> None:
     source = trained(old)
-    assert_sees_the_same(source, checkpoints.transfer(source, fresh(new))[0])
+    assert_sees_the_same(source, transfer(source, fresh(new))[0])
 
 
 @settings(max_examples=20, deadline=None)
@@ -107,19 +107,19 @@ def test_whichever_joints_and_stacks_come_and_go_the_others_are_seen_as_before(
     joints: list[str], stacks: int, new_stacks: int
 ) -> None:
     source = trained(FIVE, stacks=stacks)
-    assert_sees_the_same(source, checkpoints.transfer(source, fresh(tuple(joints), stacks=new_stacks))[0])
+    assert_sees_the_same(source, transfer(source, fresh(tuple(joints), stacks=new_stacks))[0])
 
 
 def test_without_a_common_joint_every_stack_still_gets_the_features_it_knows() -> None:
     source = trained(FIVE)
-    target, kept = checkpoints.transfer(source, fresh(NEW))
+    target, kept = transfer(source, fresh(NEW))
     assert (kept.joints, kept.new_joints) == ((), NEW)
     assert_sees_the_same(source, target)
 
 
 def test_a_new_joint_begins_with_its_fresh_head_and_no_say_in_the_next_stack() -> None:
     begun = fresh((*FIVE, "tail"))
-    target, _ = checkpoints.transfer(trained(FIVE), begun)
+    target, _ = transfer(trained(FIVE), begun)
     for stack in range(3):
         for part in ("weight", "bias"):
             name = f"stacks.{stack}.heatmaps.{part}"
@@ -128,7 +128,7 @@ def test_a_new_joint_begins_with_its_fresh_head_and_no_say_in_the_next_stack() -
 
 
 def test_a_new_joint_learns_from_the_first_step_what_to_tell_the_next_stack() -> None:
-    built = checkpoints.transfer(trained(FIVE), fresh((*FIVE, "tail")))[0].network().train()
+    built = transfer(trained(FIVE), fresh((*FIVE, "tail")))[0].network().train()
     built(torch.rand(B, 3, ROWS, COLUMNS))[-1].square().mean().backward()
     gradient = built.reinjections[0].heatmaps.weight.grad
     assert gradient is not None
@@ -138,14 +138,14 @@ def test_a_new_joint_learns_from_the_first_step_what_to_tell_the_next_stack() ->
 def test_nothing_is_done_to_either_network() -> None:
     source, begun = trained(FIVE), fresh((*NEW, *FIVE[:2]))
     copies = [{key: value.clone() for key, value in checkpoint.state.items()} for checkpoint in (source, begun)]
-    checkpoints.transfer(source, begun)
+    transfer(source, begun)
     for checkpoint, copied in zip((source, begun), copies, strict=True):
         assert all(equal(checkpoint.state[key], value) for key, value in copied.items())
 
 
 def test_the_new_network_is_what_it_was_to_be() -> None:
     begun = fresh(NEW)
-    assert checkpoints.transfer(trained(FIVE), begun)[0].config == begun.config
+    assert transfer(trained(FIVE), begun)[0].config == begun.config
 
 
 # ---- stacks ------------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def test_the_new_network_is_what_it_was_to_be() -> None:
 
 def test_more_stacks_than_the_model_has_begin_anew() -> None:
     begun = fresh(FIVE, stacks=3)
-    target, kept = checkpoints.transfer(trained(FIVE, stacks=1), begun)
+    target, kept = transfer(trained(FIVE, stacks=1), begun)
     assert (kept.stacks, kept.new_stacks) == (1, 2)
     later = [key for key in begun.state if key.startswith(("stacks.1.", "stacks.2.", "reinjections."))]
     assert all(equal(target.state[key], begun.state[key]) for key in later)
@@ -161,7 +161,7 @@ def test_more_stacks_than_the_model_has_begin_anew() -> None:
 
 def test_of_more_stacks_than_are_wanted_the_first_are_kept() -> None:
     source = trained(FIVE, stacks=3)
-    target, kept = checkpoints.transfer(source, fresh(FIVE, stacks=2))
+    target, kept = transfer(source, fresh(FIVE, stacks=2))
     assert (kept.stacks, kept.new_stacks, kept.parameters) == (2, 0, kept.total)
     assert all(equal(value, source.state[key]) for key, value in target.state.items())
 
@@ -171,7 +171,7 @@ def test_of_more_stacks_than_are_wanted_the_first_are_kept() -> None:
 
 def test_heads_for_logits_are_of_no_use_for_heatmaps_but_all_else_is() -> None:
     source, begun = trained(FIVE, output="logits"), fresh(FIVE)
-    target, kept = checkpoints.transfer(source, begun)
+    target, kept = transfer(source, begun)
     assert (kept.joints, kept.new_joints, kept.same_output) == ((), FIVE, False)
     assert equal(target.state["stacks.2.heatmaps.weight"], begun.state["stacks.2.heatmaps.weight"])
     for features, ours in zip(seen(source)[0], seen(target)[0], strict=True):
@@ -189,7 +189,7 @@ def constant(checkpoint: Checkpoint, value: float) -> Checkpoint:
 @pytest.mark.parametrize("stacks", [1, 2, 3])
 def test_the_numbers_kept_add_up(joints: tuple[str, ...], stacks: int) -> None:
     source, begun = constant(trained(FIVE, stacks=2), 1), constant(fresh(joints, stacks=stacks), -2)
-    target, kept = checkpoints.transfer(source, begun)
+    target, kept = transfer(source, begun)
     learned = [target.state[name] for name, _ in target.network().named_parameters()]
     # What begins anew is the fresh -2 or the 0 of a new joint; what is kept is above 0.
     assert kept.parameters == sum(int((values > 0).sum()) for values in learned)
@@ -243,14 +243,14 @@ def test_what_was_kept_is_said_in_a_sentence(kept: Kept, text: str) -> None:
 )
 def test_a_network_of_another_build_is_refused_by_the_option(name: str, value: object, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
-        checkpoints.transfer(trained(FIVE), fresh(FIVE, **{name: value}))
+        transfer(trained(FIVE), fresh(FIVE, **{name: value}))
     assert caught.value.hint.startswith(f"Leave --{name} out")
 
 
 @pytest.mark.parametrize("name", ["mean", "std"])
 def test_a_network_that_sees_other_colours_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match=r"0\.7, 0\.3, 0\.2"):
-        checkpoints.transfer(trained(FIVE), fresh(FIVE, **{name: (0.7, 0.3, 0.2)}))
+        transfer(trained(FIVE), fresh(FIVE, **{name: (0.7, 0.3, 0.2)}))
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_a_broken_model_is_refused(value: Tensor | None, message: str) -> None:
     state = {key: value if key == "stem.0.bias" else old for key, old in source.state.items()}
     broken = Checkpoint(source.config, {key: value for key, value in state.items() if value is not None})
     with pytest.raises(NotAvailable, match=message):
-        checkpoints.transfer(broken, fresh(FIVE))
+        transfer(broken, fresh(FIVE))
 
 
 def test_a_model_on_a_subset_comes_back_from_its_file_as_it_was() -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub.hf_api import ModelInfo
+from posehg.hub import repos
+from posehg.hub.names import Repo
 from safetensors.numpy import save
 
 from posehg import checkpoints
 from posehg.errors import NotAvailable, UsageError
-from posehg.hub import repos
-from posehg.hub.names import Repo
 from tests import forks, stubs
 from tests.hub_server import TOKEN, Files, HubServer, environment, serving
 

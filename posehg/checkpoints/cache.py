@@ -1,0 +1,130 @@
+"""Files that posehg keeps on this machine: models downloaded from the web, and ONNX copies of models."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from posehg.checkpoints.metadata import weights_file
+from posehg.errors import NotAvailable, UsageError, printable
+from posehg.files import sha256
+
+_ADDRESS = re.compile(
+    r"(?P<url>(?P<scheme>https?)://(?P<host>[\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?(?P<path>/[^?#]*)?(\?[^#]*)?)"
+    r"(#sha256=(?P<digest>[\da-fA-F]{64}))?"
+)
+_DIGEST_IN_NAME = re.compile(r"-([\da-f]{8,64})\.[A-Za-z\d.]+$")
+_WHOLE = 64
+_LOCAL = ("localhost", "127.0.0.1", "[::1]")
+_TIMEOUT = 30.0
+"""Seconds without a byte from the server."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A model file on the web. digest: its SHA-256 in hexadecimal, or the first 8 or more digits of it.
+
+    As text it is without its query, which may hold a secret.
+    """
+
+    url: str
+    digest: str
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """From ``https://HOST/FILE#sha256=HEX``, or ``https://HOST/FILE-HEX.pth`` as torch.hub names files.
+
+        A few digits of a hash detect corruption, not tampering: they need https. Raises UsageError.
+        """
+        match = _ADDRESS.fullmatch(text)
+        if match is None:
+            hint = "Write https://HOST/FILE#sha256= and 64 hexadecimal digits, without a user name or password."
+            raise UsageError(f"{shown(text)} is not the address of a model file.", hint)
+        in_name = _DIGEST_IN_NAME.search(match["path"] or "")
+        digest = match["digest"] or (in_name[1] if in_name else "")
+        if not digest:
+            hint = "Add #sha256= and the 64 digits that sha256sum FILE prints."
+            raise UsageError(f"{shown(text)} comes without a hash, so the file cannot be verified.", hint)
+        if len(digest) < _WHOLE and match["scheme"] == "http" and match["host"] not in _LOCAL:
+            raise UsageError(f"{shown(text)} needs https or a whole hash.", "Add #sha256= and all 64 digits.")
+        return cls(match["url"], digest.lower())
+
+    def __str__(self) -> str:
+        return shown(self.url)
+
+    @property
+    def file(self) -> Path:
+        """Where the file is kept. Only with its whole hash two addresses share one file."""
+        folder = self.digest
+        if len(folder) < _WHOLE:
+            folder += "-" + hashlib.sha256(self.url.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        name = unquote(self.url.partition("?")[0]).replace("\\", "/").rpartition("/")[2]
+        safe = re.sub(r"[^\w.+-]", "_", name).lstrip(".")[-100:]  # it must not lead out of the folder
+        return home() / "downloads" / folder / (safe or "model")
+
+    def is_verified(self) -> bool:
+        """Whether the file was downloaded and still has its hash."""
+        return self.file.is_file() and sha256(self.file).startswith(self.digest)
+
+
+def shown(name: str) -> str:
+    """A model's name or address as it may be shown: without user name, password, query and control characters."""
+    return printable(re.sub(r"^([a-zA-Z][\w+.-]*:/*)(?:[^/?#]*@)?([^?#]*)(?:\?[^#]*)?", r"\1\2", name), 1000)
+
+
+def home() -> Path:
+    """The folder of posehg's files: $POSEHG_HOME, or posehg in the user's cache."""
+    if given := os.environ.get("POSEHG_HOME"):
+        return Path(given).expanduser()
+    if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
+        return Path(local) / "posehg"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "posehg"
+
+
+def onnx_file(model: Path) -> Path:
+    """Where the ONNX copy of a model is, if there is one; ``model`` is a file or folder. Its weights' hash names it."""
+    return home() / "onnx" / f"{sha256(weights_file(model))}.onnx"
+
+
+def downloaded() -> list[Path]:
+    """All downloaded model files."""
+    return sorted(file for file in home().glob("downloads/*/*") if not file.name.startswith("."))
+
+
+def download(address: Address) -> Path:
+    """The file at an address, which appears only when it is whole and its hash is right. Raises NotAvailable."""
+    import pooch  # type: ignore[import-untyped]
+    import requests
+
+    file = address.file
+    known = f"sha256:{address.digest}" if len(address.digest) == _WHOLE else None
+    pooch.get_logger().setLevel("ERROR")  # its notes show the query of an address
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=_TIMEOUT)
+    try:
+        file.unlink(missing_ok=True)
+        pooch.retrieve(address.url, known, file.name, file.parent, downloader=downloader)
+    except requests.HTTPError as error:
+        answer = printable(str(error).partition(" for url")[0])  # without the address, whose query may be secret
+        raise NotAvailable(f"The server refuses {address}: {answer}.", "Open it in a browser.") from None
+    except requests.RequestException as error:
+        what = type(error).__name__
+        raise NotAvailable(f"{address} cannot be downloaded ({what}).", "Check your network connection.") from None
+    except OSError as error:
+        sentence = f"{address} cannot be stored in {file.parent}: {error.strerror or printable(str(error))}."
+        raise NotAvailable(sentence, "Free some space, or set POSEHG_HOME to another folder.") from None
+    except ValueError:  # pooch found another hash
+        raise _wrong_hash(address) from None
+    if not address.is_verified():
+        file.unlink()
+        raise _wrong_hash(address)
+    return file
+
+
+def _wrong_hash(address: Address) -> NotAvailable:
+    hint = "The file on the server has changed, or it was damaged on the way."
+    return NotAvailable(f"{address} was not kept: its SHA-256 is not {address.digest}.", hint)

@@ -1,0 +1,285 @@
+"""From the name of a model to its place on this machine, downloading it if necessary."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from posehg.checkpoints.cache import Address, download, shown
+from posehg.checkpoints.metadata import CARD, CONFIG, WEIGHTS, is_ours, weights_file
+from posehg.errors import NotAvailable, PosehgError, UsageError, printable
+from posehg.files import sha256
+
+Note = Callable[[str], None]
+"""Takes a sentence for the user."""
+
+BUNDLED, SMALL = NAMES = ("bundled", "small")
+"""The models that come with posehg: the default, and a faster one."""
+
+HUB = "hf://"
+"""In front of user/repo it means the Hub even if there is a folder of that name."""
+
+_REPO = re.compile(r"([\w][\w.-]*/[\w][\w.-]*)(?:@([\w][\w./-]*))?", re.ASCII)
+_FILE = re.compile(r"\.(safetensors|pth|pt|tar|bin|ckpt|onnx|t7|json|zip)$", re.IGNORECASE)
+_LONE = re.compile(r"[\w][\w.-]*\.safetensors", re.ASCII)
+_ENDPOINT = re.compile(r"https?://([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?(/.*)?")
+_LARGEST = 2 << 30
+"""Bytes. The largest hourglass ever published has a fifth of it."""
+
+_LOGIN = "hf auth login, or set HF_TOKEN"
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A short name for a published model: its address with a hash, what it is, and the licence of its weights."""
+
+    address: str
+    about: str
+    licence: str
+
+
+_ANIBALI = "https://github.com/anibali/pytorch-stacked-hourglass/releases/download/v0.0.0"
+_GPL = "GPL-3.0, as the projects that published them (bearpaw/pytorch-pose, anibali/pytorch-stacked-hourglass)"
+
+ALIASES: dict[str, Alias] = {
+    "bearpaw-hg1": Alias(f"{_ANIBALI}/bearpaw_hg1-ce125879.pth", "MPII's 16 joints, 1 stack", _GPL),
+    "bearpaw-hg2": Alias(f"{_ANIBALI}/bearpaw_hg2-15e342d9.pth", "MPII's 16 joints, 2 stacks", _GPL),
+    "bearpaw-hg8": Alias(f"{_ANIBALI}/bearpaw_hg8-90e5d470.pth", "MPII's 16 joints, 8 stacks", _GPL),
+}
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A repository of the Hugging Face Hub. revision: a branch, a tag or a commit; None is main."""
+
+    id: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.id}@{self.revision}" if self.revision else self.id
+
+
+def parse(name: str) -> Path | Repo | Address:
+    """What a name stands for. In this order: a bundled model, a file or folder, an alias, an address, user/repo.
+
+    Raises NotAvailable if it is none of these, UsageError for an address without a hash.
+    """
+    if name in NAMES:
+        return bundled_folder(name)
+    if os.path.exists(name):  # pathlib raises an error for a name that is too long
+        return Path(name)
+    if name in ALIASES:
+        return Address.parse(ALIASES[name].address)
+    if "://" in name and not name.startswith(HUB):
+        return Address.parse(name)
+    repo = _REPO.fullmatch(name.removeprefix(HUB))
+    if repo is None and name.startswith(HUB):
+        raise UsageError(f"{name} is not a repository of the Hub.", f"Write {HUB}user/repo@revision.")
+    if repo is None or (_FILE.search(name) and not name.startswith(HUB)):
+        close = difflib.get_close_matches(name, [*NAMES, *ALIASES], n=1)
+        hint = f"Did you mean {close[0]}?" if close else "Give a file, a folder, user/repo, or see posehg models list."
+        raise NotAvailable(f"There is no model at {name}.", hint)
+    if Path(name).parent.is_dir() and not name.startswith(HUB):  # more likely a typing error in a path
+        raise NotAvailable(f"There is no model at {name}.", f"If you mean the Hub, write {HUB}{name}")
+    return Repo(*repo.groups())
+
+
+def find(name: str, offline: bool = False, note: Note | None = None, update: bool = False) -> Path:
+    """The file or folder of a model, downloaded if it is not on this machine.
+
+    Without ``update`` a model that was downloaded before is used without a request; with it, a branch of the Hub is
+    brought up to date. ``offline`` and HF_HUB_OFFLINE forbid every request. A file that no longer has its hash counts
+    as missing. ``note`` takes a sentence if something is downloaded. Raises NotAvailable, naming the model.
+    """
+    place = parse(name)
+    if isinstance(place, Path):
+        return place
+    offline = offline or is_offline()
+    cached = _cached(place) if isinstance(place, Repo) else (place.file if place.is_verified() else None)
+    if cached is not None and (offline or not update or isinstance(place, Address)):
+        return cached
+    if offline:
+        hint = f"Download it while online: posehg models get {shlex.quote(shown(name))}"
+        raise NotAvailable(f"{shown(name)} has not been downloaded.", hint)
+    if note is not None:
+        terms = f" Licence: {licence(name)}." if licence(name) else ""
+        note(f"Downloading {shown(name).partition('#')[0]}.{terms}")
+    return download(place) if isinstance(place, Address) else _download(place)
+
+
+def bundled_folder(name: str = BUNDLED) -> Path:
+    """posehg/weights in an installed package, weights/ beside the package in a checkout; below it small/."""
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "weights", package.parent / "weights"):
+        folder = folder if name == BUNDLED else folder / name
+        if (folder / WEIGHTS).is_file():
+            return folder
+    raise NotAvailable("This installation of posehg has no weights.", "Reinstall posehg, or give --model.")
+
+
+def licence(name: str) -> str:
+    """The licence of a model that is given by an alias, otherwise an empty text."""
+    return ALIASES[name].licence if name in ALIASES and not os.path.exists(name) else ""
+
+
+def is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE is set, read as huggingface_hub reads it."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+# ---- the Hugging Face Hub ----------------------------------------------------------------------------------------
+
+
+def downloaded() -> Iterator[tuple[str, Path]]:
+    """Name and place of posehg's models in the Hub's cache, which may hold much else."""
+    _prepare_client()
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repos = sorted(scan_cache_dir().repos, key=lambda repo: repo.repo_id)
+    except CacheNotFound:
+        return
+    for repo in (repo for repo in repos if repo.repo_type == "model"):
+        for revision in repo.revisions:
+            model = _model_in(revision.snapshot_path)
+            name = None if "main" in revision.refs else min(revision.refs, default=revision.commit_hash)
+            try:
+                if model is not None and is_ours(model):
+                    yield str(Repo(repo.repo_id, name)), model
+            except NotAvailable:  # a broken file of any program
+                continue
+
+
+def _cached(repo: Repo) -> Path | None:
+    _prepare_client()
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    with hub_errors(repo):
+        try:
+            folder = snapshot_download(repo.id, revision=repo.revision, local_files_only=True)
+        except LocalEntryNotFoundError:
+            return None
+    return _verified(_model_in(Path(folder)))
+
+
+def _download(repo: Repo) -> Path:
+    from huggingface_hub import HfApi, snapshot_download
+
+    with hub_errors(repo):
+        info = HfApi(library_name="posehg").model_info(repo.id, revision=repo.revision, files_metadata=True)
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+        candidates = [WEIGHTS] if WEIGHTS in sizes else [name for name in sizes if _LONE.fullmatch(name)]
+        if len(candidates) != 1:
+            hint = "posehg loads no pickles from the Hub: download the file and see posehg models convert --help"
+            sentence = f"{repo} is not a posehg model: it has {len(candidates)} safetensors files, not one."
+            raise NotAvailable(sentence, "" if candidates else hint)
+        if sizes[candidates[0]] > _LARGEST:
+            raise NotAvailable(f"{repo} is too large for an hourglass: {sizes[candidates[0]] / 1e9:.1f} GB.")
+        wanted = [*candidates, CONFIG, CARD]
+        folder = snapshot_download(repo.id, revision=repo.revision, allow_patterns=wanted, library_name="posehg")
+    found = _verified(_model_in(Path(folder)))
+    if found is None:
+        raise NotAvailable(f"{repo} was not kept: its SHA-256 is not the Hub's.", "Run the command again.")
+    return found
+
+
+def _model_in(folder: Path) -> Path | None:
+    """The folder with model.safetensors, or its only safetensors file."""
+    if (folder / WEIGHTS).is_file():
+        return folder
+    lone = [file for file in folder.glob("*.safetensors") if _LONE.fullmatch(file.name)]
+    return lone[0] if len(lone) == 1 else None
+
+
+def _verified(model: Path | None) -> Path | None:
+    """The model, or None if its file was damaged, which is then deleted.
+
+    The Hub's cache names large files by their SHA-256; small ones cannot be verified.
+    """
+    blob = weights_file(model).resolve() if model else None
+    if model and blob and re.fullmatch(r"[\da-f]{64}", blob.name) and sha256(blob) != blob.name:
+        blob.unlink()
+        weights_file(model).unlink()
+        return None
+    return model
+
+
+def _prepare_client() -> None:
+    """Check HF_ENDPOINT, on which the import of huggingface_hub may fail, and allow progress bars on terminals only."""
+    endpoint = os.environ.get("HF_ENDPOINT")
+    if endpoint is not None and not _ENDPOINT.fullmatch(endpoint):
+        raise UsageError(f"HF_ENDPOINT is {shown(endpoint)}, which is not an address.", "As in https://huggingface.co")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+@contextmanager
+def hub_errors(repo: Repo) -> Iterator[None]:
+    """Errors of the Hub and its client in the block become NotAvailable, or UsageError for an impossible name."""
+    from huggingface_hub import constants, errors
+
+    page = f"{constants.ENDPOINT}/{repo.id}"
+    try:
+        yield
+    except PosehgError:
+        raise
+    except errors.HFValidationError as error:
+        raise UsageError(f"{repo} is not a valid name on the Hub.", str(error).splitlines()[0]) from None
+    except errors.GatedRepoError:
+        raise NotAvailable(f"{repo.id} is gated.", f"Ask for access at {page}, then: {_LOGIN}") from None
+    except errors.RevisionNotFoundError:
+        raise NotAvailable(f"{repo.id} has no revision {repo.revision}.", f"See {page}/commits/main") from None
+    except errors.HfHubHTTPError as error:
+        code = error.response.status_code
+        if code == 404 or isinstance(error, errors.RepositoryNotFoundError):
+            hint = f"Check {page}; if it is private: {_LOGIN}"
+            raise NotAvailable(f"There is no model at {repo.id}, neither on disk nor on the Hub.", hint) from None
+        if code in (401, 403):
+            what = "does not accept your token" if code == 401 else f"does not give you access to {repo.id}"
+            raise NotAvailable(f"The Hub {what} ({code}).", f"Use another token: {_LOGIN}") from None
+        raise NotAvailable(f"The Hub answers {code} for {repo}.", "Try again later.") from None
+    except Exception as error:  # of requests, httpx, json or hf_xet, as the client's version has it
+        cause = printable((str(error).splitlines() or [""])[0] or type(error).__name__, 120)
+        sentence = f"{repo} cannot be downloaded from {constants.ENDPOINT} ({cause.rstrip('.')})."
+        raise NotAvailable(sentence, "Check your network connection, HF_ENDPOINT and HF_HOME.") from error
+
+
+def check_push(name: str, overwrite: bool) -> Repo:
+    """The repository that ``push`` will write to. Raises before long work what ``push`` would raise after it."""
+    match = _REPO.fullmatch(name)
+    if match is None or match[2]:
+        raise UsageError(f"{name} is not the name of a repository.", "It has two parts: --push user/name")
+    repo = Repo(match[1])
+    if is_offline():
+        raise NotAvailable(f"{repo} cannot be pushed while HF_HUB_OFFLINE is set.", "Unset it.")
+    _prepare_client()
+    from huggingface_hub import HfApi, get_token
+
+    if not get_token():
+        raise NotAvailable("Pushing needs a token of the Hub that may write.", f"Log in: {_LOGIN}")
+    with hub_errors(repo):
+        taken = HfApi(library_name="posehg").file_exists(repo.id, WEIGHTS)
+    if taken and not overwrite:
+        raise UsageError(f"{repo} already has a model.", "Give --overwrite to replace it; its history is kept.")
+    return repo
+
+
+def push(repo: Repo, folder: Path, private: bool) -> str:
+    """Upload weights, config and card in one commit, creating the repository if necessary; returns repo@commit."""
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    api = HfApi(library_name="posehg")
+    with hub_errors(repo):
+        api.create_repo(repo.id, private=private, exist_ok=True)
+        files = [CommitOperationAdd(name, str(folder / name)) for name in (WEIGHTS, CONFIG, CARD)]
+        commit = api.create_commit(repo.id, files, commit_message="Upload by posehg export")
+    return f"{repo.id}@{commit.oid}"
