@@ -44,20 +44,11 @@ class Repository:
         return revision if revision in self.commits else None
 
 
-@dataclass(frozen=True)
-class Request:
-    method: str
-    path: str
-    range: str | None
-
-
 class HubServer(ThreadingHTTPServer):
-    """repos: by user/name. pages: what else there is, by its path. requests: all that was asked, in order.
+    """repos: by user/name. pages: what else there is, by its path. requests: the paths of all requests, in order.
 
-    drop: after so many bytes of the next file that is larger, the connection ends. poison: files are sent with another
-    first byte than they should have. html: every answer is a web page. broken: every answer is a 500. ranges: whether a
-    part of a file may be asked for. refuse: the token may read, but not write. moved: where what is at a path went.
-    reason: what stands beside the number of a failure.
+    drop: after so many bytes of the next file that is larger, the connection ends. poison: files are sent with a wrong
+    first byte. html: every answer is a web page. broken: every answer is a 500. refuse: the token may not write.
     """
 
     daemon_threads = True
@@ -66,12 +57,9 @@ class HubServer(ThreadingHTTPServer):
         self.repos: dict[str, Repository] = {}
         self.pages: Files = {}
         self.uploads: Files = {}
-        self.requests: list[Request] = []
+        self.requests: list[str] = []
         self.drop: int | None = None
         self.poison = self.html = self.broken = self.refuse = False
-        self.ranges = True
-        self.moved: dict[str, str] = {}
-        self.reason: str | None = None
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
@@ -144,14 +132,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        self.server.requests.append(Request(self.command, path, self.headers["Range"]))
+        self.server.requests.append(path)
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
         if self.server.broken:
             return self._send(500, b"")
         if self.server.html:
             return self._send(200, b"<html>Please log in.</html>", {"Content-Type": "text/html; charset=utf-8"})
-        if path in self.server.moved:
-            return self._send(302, b"", {"Location": self.server.moved[path]})
         if path in self.server.pages:
             return self._send_file(self.server.pages[path], {"Content-Type": "application/octet-stream"})
         for pattern, answer in (
@@ -184,37 +170,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _info(self, name: str, commit: str, files: Files) -> None:
         siblings = [
-            {
-                "rfilename": file,
-                "size": len(content),
-                "blobId": _git(content),
-                **(
-                    {"lfs": {"size": len(content), "sha256": _sha256(content), "pointerSize": 134}}
-                    if _is_large(file)
-                    else {}
-                ),
-            }
+            {"rfilename": file, "size": len(content), "blobId": _git(content), **_lfs(file, content, "sha256")}
             for file, content in files.items()
         ]
         self._json({"id": name, "modelId": name, "sha": commit, "siblings": siblings, "tags": [], "private": False})
 
     def _tree(self, name: str, commit: str, files: Files) -> None:
-        self._json(
-            [
-                {
-                    "type": "file",
-                    "path": file,
-                    "size": len(content),
-                    "oid": _git(content),
-                    **(
-                        {"lfs": {"size": len(content), "oid": _sha256(content), "pointerSize": 134}}
-                        if _is_large(file)
-                        else {}
-                    ),
-                }
-                for file, content in files.items()
-            ]
-        )
+        entries = [
+            {"type": "file", "path": file, "size": len(content), "oid": _git(content), **_lfs(file, content, "oid")}
+            for file, content in files.items()
+        ]
+        self._json(entries)
 
     def _resolve(self, name: str, commit: str, files: Files, file: str) -> None:
         if file not in files:
@@ -286,33 +252,33 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_file(self, content: bytes, headers: dict[str, str]) -> None:
         if self.server.poison and self.command == "GET":
             content = bytes([content[0] ^ 1]) + content[1:]
-        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
-        if wanted is None or not self.server.ranges:
-            return self._send(200, content, headers)
-        first = int(wanted[1])
-        if first >= len(content):
-            return self._send(416, b"", {"Content-Range": f"bytes */{len(content)}"})
-        span = f"bytes {first}-{len(content) - 1}/{len(content)}"
-        return self._send(206, content[first:], {**headers, "Content-Range": span})
+        self._send(200, content, headers)
 
     def _json(self, values: object, code: int = 200) -> None:
         self._send(code, json.dumps(values).encode(), {"Content-Type": "application/json"})
 
     def _send(self, code: int, content: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(code, self.server.reason if code >= 400 else None)
+        self.send_response(code)
         for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command == "HEAD":
             return
         drop = self.server.drop
-        if drop is not None and code in (200, 206) and len(content) > drop:
+        if drop is not None and code == 200 and len(content) > drop:
             self.server.drop = None
             self.wfile.write(content[:drop])
             self.wfile.flush()
             self.close_connection = True
             return
         self.wfile.write(content)
+
+
+def _lfs(file: str, content: bytes, key: str) -> dict[str, object]:
+    """What is added about a large file. key: the name of its hash."""
+    if not _is_large(file):
+        return {}
+    return {"lfs": {"size": len(content), key: _sha256(content), "pointerSize": 134}}
 
 
 def _sha256(content: bytes) -> str:

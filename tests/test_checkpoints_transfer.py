@@ -207,21 +207,19 @@ def test_the_numbers_kept_add_up(joints: tuple[str, ...], stacks: int) -> None:
         ),
         (
             Kept(LSP.joints, ("pelvis", "thorax"), 2, 0, 1_645_312, 1_660_101),
-            "Kept 1,645,312 of 1,660,101 parameters; heatmaps of 14 joints by name, 2 begin anew: pelvis, thorax.",
+            "Kept 1,645,312 of 1,660,101 parameters; heatmaps of 14 joints by name, 2 new: pelvis, thorax.",
         ),
         (
             Kept(("tip",), ("tail",), 1, 1, 17, 29),
-            "Kept 17 of 29 parameters; heatmaps of 1 joint by name, 1 begins anew: tail; of 2 stacks 1 begins anew.",
+            "Kept 17 of 29 parameters; heatmaps of 1 joint by name, 1 new: tail; 1 of 2 stacks new.",
         ),
         (
             Kept((), ("tip", "tail"), 1, 2, 17, 29),
-            "Kept 17 of 29 parameters; heatmaps of no joints by name, 2 begin anew: tip, tail; "
-            "of 3 stacks 2 begin anew.",
+            "Kept 17 of 29 parameters; heatmaps of no joints by name, 2 new: tip, tail; 2 of 3 stacks new.",
         ),
         (
             Kept((), ("tip", "tail"), 2, 0, 17, 29, same_output=False),
-            "Kept 17 of 29 parameters; no heatmaps, as the model was trained with another loss, "
-            "2 begin anew: tip, tail.",
+            "Kept 17 of 29 parameters; no heatmaps, as the model was trained with another loss, 2 new: tip, tail.",
         ),
     ],
 )
@@ -244,7 +242,7 @@ def test_what_was_kept_is_said_in_a_sentence(kept: Kept, text: str) -> None:
 def test_a_network_of_another_build_is_refused_by_the_option(name: str, value: object, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         transfer(trained(FIVE), fresh(FIVE, **{name: value}))
-    assert caught.value.hint.startswith(f"Leave --{name} out")
+    assert f"--{name}" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["mean", "std"])

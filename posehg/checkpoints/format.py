@@ -57,20 +57,19 @@ class Checkpoint:
         return network.eval()
 
 
-def expected_state(network: HourglassConfig, count: int, file: Path | str = "the file") -> dict[str, Tensor]:
+def expected_state(network: HourglassConfig, count: int, file: Path | str = "The file") -> dict[str, Tensor]:
     """The tensors that a network has, by name, on the meta device: with shapes and without memory.
 
     ``count`` is how many tensors a file holds. Raises NotAvailable if they cannot be such a network: a few bytes can
     ask for a network that fills all memory.
     """
     if not network.could_be_in(count):
-        sentence = f"{network.residuals} residual modules do not fit into the {count} tensors of {file}."
-        raise NotAvailable(f"The weights do not match their config: {sentence}")
+        raise NotAvailable(f"{file} has {count} tensors, too few for {network.residuals} residual modules.")
     try:
         with torch.device("meta"):
             return StackedHourglass(network).state_dict()
     except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
-        raise NotAvailable(f"The network that {file} describes cannot be built ({reason(error)}).") from None
+        raise NotAvailable(f"{file} describes an impossible network ({reason(error)}).") from None
 
 
 def load(model: Path) -> Checkpoint:

@@ -165,7 +165,8 @@ def _cached(repo: Repo) -> Path | None:
 
     with hub_errors(repo):
         try:
-            folder = snapshot_download(repo.id, revision=repo.revision, local_files_only=True)
+            wanted = [WEIGHTS, CONFIG, CARD]
+            folder = snapshot_download(repo.id, revision=repo.revision, allow_patterns=wanted, local_files_only=True)
         except LocalEntryNotFoundError:
             return None
     return _verified(_model_in(Path(folder)))

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from posehg.checkpoints import Checkpoint
+from posehg.checkpoints import Checkpoint, cache
 from posehg.exporters import EXPORTERS, Exporter, ExportOptions
 from posehg.files import sha256
-from posehg.checkpoints import cache
 from posehg.network import parameters
 from tests import stubs
 from tests.journeys.conftest import Posehg

@@ -1,0 +1,191 @@
+"""Model files from URLs: from a server on this machine, which may fail in every way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posehg.checkpoints import cache
+from posehg.checkpoints.cache import Address
+from posehg.errors import NotAvailable, UsageError
+from tests.hub_server import HubServer, serving
+
+CONTENT = np.random.default_rng(7).bytes(300_007)
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+DIGITS = "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    monkeypatch.setenv("no_proxy", "*")
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("POSEHG_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def address(server: HubServer, home: Path) -> Address:
+    return Address.parse(f"{server.put('/x/hg.pth', CONTENT)}?token=SECRET#sha256={DIGEST}")
+
+
+def refusal(address: Address) -> str:
+    """The sentence that names the address without its secrets; no file is left."""
+    with pytest.raises(NotAvailable) as caught:
+        cache.download(address)
+    sentence = str(caught.value)
+    assert str(address) in sentence
+    assert sentence.isprintable()
+    assert "SECRET" not in sentence + caught.value.hint
+    assert not address.is_verified()
+    assert cache.downloaded() == []
+    return sentence
+
+
+# ---- addresses ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "digest"),
+    [
+        (f"https://a.org/x/hg.pth?raw=1#sha256={DIGITS.upper()}", DIGITS),
+        (f"http://a.org:8000/hg.pth#sha256={DIGITS}", DIGITS),
+        ("https://a.org/bearpaw_hg1-ce125879.pth", "ce125879"),
+        ("http://[::1]/hg-ce125879.pth", "ce125879"),
+    ],
+)
+def test_the_hash_is_in_the_address_or_its_first_digits_in_the_name(text: str, digest: str) -> None:
+    assert Address.parse(text) == Address(text.partition("#")[0], digest)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://a.org/hg.pth?token=SECRET",
+        "https://a.org/hg-ce12587.pth",  # 7 digits
+        "https://a.org/hg-ce125879/hg.pth",
+        "https://a.org/hg-ce125879.pth#sha256=ce125879",  # what is given is not what was meant
+        f"https://a.org/hg.pth#md5={DIGITS}",
+        "http://a.org/hg-ce125879.pth?token=SECRET",  # anyone on the way could find another file with these digits
+        f"https://user:SECRET@a.org/x#sha256={DIGITS}",
+        f"https://SECRET@[::1/x?SECRET#sha256={DIGITS}",
+        f"https://a.org:x/x#sha256={DIGITS}",
+        f"https://\u2100 .com/x#sha256={DIGITS}",
+        "https://",
+    ],
+)
+def test_an_address_without_a_usable_hash_is_refused_and_shows_no_secret(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Address.parse(text)
+    assert "SECRET" not in str(caught.value) + caught.value.hint
+    assert "#sha256=" in caught.value.hint
+
+
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=300) | st.sampled_from(["../x", "..%2Fx", "..%5Cx", "%2e%2e", ""])
+)
+def test_no_address_leads_out_of_its_folder(name: str) -> None:
+    try:
+        file = Address.parse(f"https://a.org/{name}#sha256={DIGITS}").file
+    except UsageError:
+        return
+    assert file.parent == cache.home() / "downloads" / DIGITS
+    assert file.name
+    assert not file.name.startswith(".")
+    assert not {"/", "\\"} & set(file.name)
+
+
+def test_the_cache_is_where_the_user_or_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"POSEHG_HOME": "/here", "XDG_CACHE_HOME": "/xdg", "LOCALAPPDATA": "/local"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert cache.home() == Path("/here")
+    monkeypatch.setenv("POSEHG_HOME", "")
+    assert cache.home() == Path("/xdg/posehg")
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert cache.home() == Path.home() / ".cache" / "posehg"
+    monkeypatch.setattr("sys.platform", "win32")
+    assert cache.home() == Path("/local/posehg")
+
+
+# ---- downloads ---------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_verified_and_kept_without_a_word(
+    server: HubServer, address: Address, home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert not address.is_verified()
+    file = cache.download(address)
+    assert file.read_bytes() == CONTENT
+    assert file.name == "hg.pth"
+    assert address.is_verified()
+    assert cache.downloaded() == [file]
+    assert not [path for path in home.rglob("*") if path.is_file() and b"SECRET" in path.read_bytes()]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_first_digits_of_a_hash_are_verified_too(server: HubServer, home: Path) -> None:
+    wrong = Address.parse(server.put("/hg-01234567.pth", CONTENT))
+    assert "01234567" in refusal(wrong)
+    name = f"hg-{DIGEST[:8]}.pth"
+    first, second = (Address.parse(server.put(f"/{owner}/{name}", CONTENT)) for owner in ("ann", "eve"))
+    assert cache.download(first).read_bytes() == CONTENT
+    assert not second.is_verified()  # a few digits could be those of another file
+    third = Address.parse(f"{second.url}#sha256={DIGEST}")
+    cache.download(third)
+    assert Address.parse(f"{first.url}#sha256={DIGEST}").is_verified()  # with the whole hash it is the same file
+
+
+def test_a_file_with_another_hash_is_not_kept(server: HubServer, address: Address) -> None:
+    server.poison = True
+    assert DIGEST in refusal(address)
+    server.poison = False
+    assert cache.download(address).read_bytes() == CONTENT
+
+
+def test_a_file_that_was_damaged_later_is_downloaded_again(address: Address) -> None:
+    file = cache.download(address)
+    file.write_bytes(CONTENT[:-1] + b"?")
+    assert not address.is_verified()
+    assert cache.download(address).read_bytes() == CONTENT
+
+
+def test_a_download_that_breaks_off_leaves_nothing(server: HubServer, address: Address) -> None:
+    server.drop = 200_000
+    refusal(address)
+    assert cache.download(address).read_bytes() == CONTENT
+
+
+def test_a_server_that_refuses_is_named_with_its_answer(server: HubServer, address: Address) -> None:
+    gone = Address.parse(f"{server.address}/gone.pth?token=SECRET#sha256={DIGEST}")
+    assert "404" in refusal(gone)
+    server.broken = True
+    assert "500" in refusal(address)
+    server.broken, server.html = False, True
+    refusal(address)
+
+
+def test_without_a_network_the_address_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    refusal(Address.parse(f"http://127.0.0.1:9/x.pth#sha256={DIGEST}"))
+
+
+def test_a_folder_that_cannot_be_written_is_named(address: Address, home: Path) -> None:
+    home.write_text("a file")
+    assert str(home) in refusal(address)
+
+
+def test_an_onnx_copy_is_found_by_the_hash_of_the_weights(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(CONTENT)
+    expected = home / "onnx" / f"{DIGEST}.onnx"
+    assert cache.onnx_file(tmp_path) == cache.onnx_file(tmp_path / "model.safetensors") == expected
