@@ -36,10 +36,10 @@ def from_network(
 ) -> None:
     """The figures of a network, which is asked only after all else that can go wrong has been looked at."""
     from posehg import __version__, checkpoints, distributed
+    from posehg.checkpoints.cache import shown
     from posehg.datasets import spread
     from posehg.evaluation import estimate
     from posehg.files import sha256
-    from posehg.checkpoints.cache import shown
     from posehg.inference import engines
     from posehg.inference.estimator import Estimator
 

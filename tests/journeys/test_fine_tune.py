@@ -15,6 +15,7 @@ from scipy.io import savemat
 from torch import Tensor
 
 from posehg import checkpoints, images
+from posehg.datasets import lsp
 from posehg.skeletons import LSP, MPII
 from posehg.training.config import RATES
 from tests import stubs
