@@ -1,8 +1,7 @@
-"""PCK and PCKh: arrays in, arrays out. N persons, J joints, D resamples.
+"""PCK and PCKh on arrays. N persons, J joints, D resamples.
 
-A joint is found where its distance from the truth, in a unit of the person's own, is at most a threshold. NaN never
-counts: in the truth it is a joint that is not labelled, in a prediction one that the network does not have. A joint
-that is infinitely far away counts and is never found: nothing was predicted for it.
+A joint is found if its distance from the ground truth, in a unit of the person's own size, is at most a threshold.
+A NaN distance does not count (not labelled, or unknown to the network); an infinite one counts as not found.
 """
 
 from __future__ import annotations
@@ -17,19 +16,15 @@ from numpy.typing import NDArray
 from posehg.skeletons import LIMB_JOINTS, LSP, Skeleton, side
 
 Array = NDArray[np.float64]
-
-PAPER_GROUPS = ("head_top", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-"""The columns of the papers' tables: the head, and six joints that have two sides."""
-
-_CHUNK = 2**21  # numbers drawn at a time by the bootstrap
+PAPER_GROUPS = ("head_top", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")  # the columns of papers' tables
+_CHUNK = 2**21  # random numbers that the bootstrap draws at a time, which bounds its memory
 
 
 @dataclass(frozen=True, eq=False)
 class JointScores:
-    """correct: (J,) how many joints were found; labelled: (J,) of how many; persons: of how many people.
+    """How many joints were found: (J,), or with resamples (D, J). Of areas under curves, ``correct`` is their sum.
 
-    Those of people without a unit, such as a torso to measure by, are in neither. Of D resamples both are (D, J). Of
-    areas under curves ``correct`` is their sum.
+    persons: how many persons count; those without a unit, such as a torso, do not.
     """
 
     correct: NDArray[np.int64] | Array
@@ -38,21 +33,21 @@ class JointScores:
 
     @property
     def percent(self) -> Array:
-        """(J,) percent found; NaN for a joint that is never labelled."""
+        """(J,); NaN for a joint that is never labelled."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return 100.0 * self.correct / self.labelled
 
     def mean(self, joints: Collection[int]) -> float:
-        """The unweighted mean of these joints' percentages; joints never labelled are left out, NaN if all are."""
+        """The unweighted mean of these joints' percentages without those never labelled; NaN if none is."""
         return float(Average("", tuple(joints)).of(self))
 
 
 @dataclass(frozen=True)
 class Average:
-    """One figure out of several joints' scores: the mean of their percentages, or found of labelled of all together.
+    """One figure from several joints' scores.
 
-    channels: the joints. by_labels: the latter, in which a joint weighs as much as it has labels. known_as: whose it
-    is, or what papers call it, at a threshold.
+    by_labels: a joint weighs as much as it has labels; otherwise the mean of the percentages is unweighted.
+    known_as: the programs or papers that report this average at a threshold.
     """
 
     name: str
@@ -61,39 +56,33 @@ class Average:
     known_as: str = ""
 
     def of(self, scores: JointScores) -> Array:
-        """In percent: () of (J,) scores, (D,) of (D, J); NaN where none of the joints is labelled."""
+        """In percent: () of (J,) scores, (D,) of (D, J); NaN if none of the joints is labelled."""
         joints = list(self.channels)
         with np.errstate(invalid="ignore", divide="ignore"):
             if self.by_labels:
                 return 100.0 * scores.correct[..., joints].sum(axis=-1) / scores.labelled[..., joints].sum(axis=-1)
             values = scores.percent[..., joints]
-            there = np.isfinite(values)
-            return np.where(there, values, 0.0).sum(axis=-1) / there.sum(axis=-1)
+            known = np.isfinite(values)
+            return np.where(known, values, 0.0).sum(axis=-1) / known.sum(axis=-1)
 
     def labels(self, scores: JointScores) -> int:
-        """How many labels it is made of."""
+        """The number of labels behind the figure."""
         return int(scores.labelled[list(self.channels)].sum())
 
 
-# ---- distances ---------------------------------------------------------------------------------------------------
-
-
 def normalised_distances(predicted: Array, truth: Array, unit: Array) -> Array:
-    """|predicted - truth| / unit: (N, J, 2), (N, J, 2), (N,) photo pixels -> (N, J).
-
-    NaN where truth or prediction is NaN and for persons whose unit is missing, zero or negative: they are skipped.
-    """
+    """|predicted - truth| / unit: (N, J, 2), (N, J, 2), (N,) in pixels -> (N, J); NaN unless the unit is positive."""
     unit = np.where(np.isfinite(unit) & (unit > 0), unit, np.nan)
     return np.linalg.norm(predicted - truth, axis=-1) / unit[:, None]
 
 
 def has_torso(skeleton: Skeleton) -> bool:
-    """Whether PCK can be measured on it: both ends of its torso are among its joints."""
+    """Whether the skeleton has both ends of its torso, the unit of PCK."""
     return set(skeleton.torso) <= set(skeleton.joints)
 
 
 def torso_sizes(truth: Array, skeleton: Skeleton) -> Array:
-    """The unit of PCK: (N, J, 2) -> (N,) the distance of the skeleton's two torso joints; NaN where one is missing."""
+    """(N, J, 2) -> (N,): the distance between the two torso joints; NaN if one of them is missing."""
     if not has_torso(skeleton):
         return np.full(len(truth), np.nan)
     a, b = (truth[:, skeleton.index(joint)] for joint in skeleton.torso)
@@ -102,11 +91,10 @@ def torso_sizes(truth: Array, skeleton: Skeleton) -> Array:
 
 @dataclass(frozen=True)
 class Measure:
-    """A way to measure: PCK by one unit or another.
+    """A kind of PCK; its name is ``short`` and ``of``, with a threshold between them.
 
-    short, of: its name, between whose parts the threshold stands. unit: what a distance is measured in, of a
-    ``{skeleton}`` with that ``{torso}``; units: in one word. thresholds: those that are usually taken, the first of
-    all first. limit, steps: up to which threshold, and in how many steps, AUC is taken and a curve is drawn.
+    unit: what distances are divided by, with ``{skeleton}`` and ``{torso}`` as placeholders; units: in one word.
+    thresholds: the usual ones, the most usual first. limit, steps: the range of thresholds for AUC and curves.
     """
 
     short: str
@@ -126,31 +114,28 @@ class Measure:
         return self.thresholds[0]
 
     def at(self, threshold: float | None) -> str:
-        """PCKh@0.5, PCK@0.05 of the box; without a threshold it is of the area under the curve: PCKh AUC."""
+        """PCKh@0.5 or PCK@0.05 of the box; without a threshold PCKh AUC, the area under the curve."""
         return self.short + (" AUC" if threshold is None else f"@{threshold:g}") + self.of
 
 
-PCKH = Measure("PCKh", "the head's size (0.6 of its box's diagonal)", "heads", (0.5, 0.1), 0.5, 50)
+PCKH = Measure("PCKh", "the head size (0.6 of its box's diagonal)", "heads", (0.5, 0.1), 0.5, 50)
 PCK = Measure("PCK", "the torso's length ({torso})", "torsos", (0.2,), 0.2, 20)
 PCK_OF_BOX = Measure("PCK", "its longer side ({skeleton} has no torso)", "boxes", (0.05,), 0.1, 20, " of the box")
 MEASURES = {measure.name: measure for measure in (PCKH, PCK, PCK_OF_BOX)}
 
 
 def pck_measure(skeleton: Skeleton) -> Measure:
-    """By the torso; a hand, or an animal, may have none, and is measured by the longer side of its box."""
+    """PCK by the torso or, for a hand or an animal without one, by the longer side of the bounding box."""
     return PCK if has_torso(skeleton) else PCK_OF_BOX
 
 
 def pck_units(truth: Array, sides: Array, skeleton: Skeleton) -> Array:
-    """The units (N,) of ``pck_measure`` in photo pixels. sides: (N,) the longer sides of the boxes."""
+    """The units of ``pck_measure``, (N,) in image pixels. sides: (N,) the longer sides of the bounding boxes."""
     return torso_sizes(truth, skeleton) if has_torso(skeleton) else sides
 
 
-# ---- found or not ------------------------------------------------------------------------------------------------
-
-
 def found(distances: Array, threshold: float) -> JointScores:
-    """PCK: a joint is found when its normalised distance is at most ``threshold``. distances: (N, J)."""
+    """The PCK scores of (N, J) normalised distances: a joint counts as found up to the threshold, inclusive."""
     return sums(hits(distances, threshold))
 
 
@@ -160,36 +145,31 @@ def hits(distances: Array, threshold: float) -> Array:
 
 
 def thresholds(limit: float, steps: int) -> Array:
-    """(steps + 1,): from 0 to ``limit``, evenly."""
+    """(steps + 1,) evenly spaced thresholds from 0 to ``limit``."""
     return np.arange(steps + 1) * limit / steps
 
 
 def areas(distances: Array, limit: float, steps: int) -> Array:
-    """(N, J): the area under each joint's own curve of found or not over thresholds, from 0 to ``limit``, as a share.
+    """(N, J) in 0 .. 1: the area under the curve of each joint's hits over thresholds from 0 to ``limit``.
 
-    By trapezoids, one a step. Their mean over persons is the area under the PCK curve (AUC). NaN does not count.
+    The mean over persons is the area under the PCK curve (AUC), by the trapezoidal rule.
     """
     heights = np.concatenate([[0.5], np.ones(steps - 1), [0.5]]) / steps
     from_there_on = np.append(heights[::-1].cumsum()[::-1], 0.0)
-    first_found = np.searchsorted(thresholds(limit, steps), distances)
-    return np.where(np.isnan(distances), np.nan, from_there_on[first_found])
+    first_hit = np.searchsorted(thresholds(limit, steps), distances)
+    return np.where(np.isnan(distances), np.nan, from_there_on[first_hit])
 
 
 def sums(values: Array) -> JointScores:
-    """The scores of (N, J) ``hits`` or ``areas``; the percentages of the latter are AUCs."""
+    """The scores of (N, J) ``hits`` or ``areas``; of the latter, the percentages are AUCs."""
     counted = np.isfinite(values)
-    persons = int(counted.any(axis=1).sum())
-    return JointScores(np.nansum(values, axis=0), counted.sum(axis=0).astype(np.int64), persons)
-
-
-# ---- bootstrap ---------------------------------------------------------------------------------------------------
+    return JointScores(np.nansum(values, axis=0), counted.sum(axis=0).astype(np.int64), int(counted.any(axis=1).sum()))
 
 
 def resampled(values: Array, draws: int, seed: int = 0) -> JointScores:
-    """The scores, (draws, J), of as many persons drawn with replacement, ``draws`` times.
+    """The (draws, J) scores of N persons drawn with replacement, ``draws`` times. values: (N, J) hits or areas.
 
-    values: (N, J) ``hits`` or ``areas``. The same N, draws and seed draw the same persons, so that two networks on the
-    same persons can be compared draw by draw.
+    The same N, draws and seed draw the same persons, so two networks can be compared draw by draw.
     """
     count, joints = values.shape
     counted = np.isfinite(values)
@@ -205,39 +185,31 @@ def resampled(values: Array, draws: int, seed: int = 0) -> JointScores:
 
 
 def interval(values: Array, share: float = 0.95) -> tuple[float, float]:
-    """From where to where the middle ``share`` of the (D,) values lies; NaN left out, and NaN where there is none."""
+    """The bounds of the middle ``share`` of (D,) values, ignoring NaN."""
     values = values[np.isfinite(values)]
-    if len(values) == 0:
-        return float("nan"), float("nan")
-    low, high = np.quantile(values, [(1 - share) / 2, (1 + share) / 2])
+    low, high = np.quantile(values, [(1 - share) / 2, (1 + share) / 2]) if len(values) else (np.nan, np.nan)
     return float(low), float(high)
 
 
-# ---- which joints ------------------------------------------------------------------------------------------------
-
-
 def limb_channels(skeleton: Skeleton, joints: Collection[str] | None = None) -> list[int]:
-    """The channels whose mean is the figure of a network: of the twelve joints of arms and legs, where there are any.
+    """The channels of the twelve arm and leg joints, whose mean is a network's main figure.
 
-    joints: those of the skeleton that count, all by default. Without an arm or leg among them it is their channels.
+    joints: those that count, by default all. If none of them is on an arm or a leg, their channels.
     """
     counted = [channel for channel, joint in enumerate(skeleton.joints) if joints is None or joint in joints]
     return [channel for channel in counted if skeleton.joints[channel] in LIMB_JOINTS] or counted
 
 
 def groups(skeleton: Skeleton) -> list[Average]:
-    """The columns of a table, each the mean of the two sides of a joint.
+    """The columns of a table, each the mean of a joint's two sides: first those of the papers' tables, then others.
 
-    First those of the papers' tables, then the other joints that have two sides. A skeleton without any of them has
-    all its joints as columns.
-
-    The head is its top alone, as in all tables of MPII's validation split; but of LSP's joints it is the mean of neck
-    and head top, as in the papers' tables of LSP. So has it MPII's own toolkit, by which the test split is scored.
+    A skeleton without such joints has a column for each joint.
     """
     sides: dict[str, list[int]] = {}
     for channel, joint in enumerate(skeleton.joints):
         if joint == "head_top" or skeleton.flip[channel] != channel or side(joint) != "middle":
-            sides.setdefault(_of_both_sides(joint, skeleton.joints[skeleton.flip[channel]]), []).append(channel)
+            sides.setdefault(_without_side(joint, skeleton.joints[skeleton.flip[channel]]), []).append(channel)
+    # Tables of MPII's validation split take the head top alone, tables of LSP the mean of neck and head top.
     if is_lsp(skeleton):
         sides["head_top"] = [skeleton.index("upper_neck"), skeleton.index("head_top")]
     names = [name for name in PAPER_GROUPS if name in sides]
@@ -248,11 +220,11 @@ def groups(skeleton: Skeleton) -> list[Average]:
 
 
 def is_lsp(skeleton: Skeleton) -> bool:
-    """Whether it has LSP's 14 joints, in any order."""
+    """Whether the skeleton has LSP's 14 joints, in any order."""
     return set(skeleton.joints) == set(LSP.joints)
 
 
-def _of_both_sides(joint: str, twin: str) -> str:
-    """What the names of a joint and its mirror image have in common: elbow."""
-    words, its = (re.split(r"[ _.-]", name) for name in (joint, twin))
-    return "_".join(word for word in words if word in its) or "/".join(sorted((joint, twin)))
+def _without_side(joint: str, twin: str) -> str:
+    """The words that a joint and its mirror image share: elbow for left_elbow and right_elbow."""
+    words, others = (re.split(r"[ _.-]", name) for name in (joint, twin))
+    return "_".join(word for word in words if word in others) or "/".join(sorted((joint, twin)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from posehg.datasets import Dataset
-from posehg.evaluation.prediction_formats.matching import Predictions
+from posehg.evaluation.predictions import Predictions
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.poses import Person

@@ -1,8 +1,7 @@
-"""Object keypoint similarity: COCO's average precision and recall of poses, by pycocotools.
+"""COCO's average precision (AP) and recall (AR) of poses, by pycocotools.
 
-OKS of a found and an annotated person is the mean over the annotated joints of exp(-d² / (2 (2 sigma)² area)), d being
-a joint's distance; https://cocodataset.org/#keypoints-eval. People are ranked by their score. Where each of them was
-estimated in a box that was given, it is the mean of the joints' scores, as other projects have it for such boxes.
+OKS, the similarity of a found and an annotated person, is the mean over the labelled joints of
+exp(-d^2 / (2 (2 sigma)^2 area)) with d the distance of a joint: https://cocodataset.org/#keypoints-eval
 """
 
 from __future__ import annotations
@@ -18,26 +17,21 @@ import numpy as np
 
 from posehg.datasets.dataset import Dataset
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation.coco_results import PERSON
-from posehg.evaluation.prediction_formats.matching import Predictions, given
-from posehg.evaluation.prediction_formats.run import Detection
+from posehg.evaluation.detections import PERSON, Detection
+from posehg.evaluation.predictions import Predictions, is_known
 from posehg.geometry import Box
 from posehg.metrics import Array
 from posehg.poses import Person
 
-Record = tuple[Path, dict[str, Any]]
-"""A picture, and what the tools need to know of somebody on it."""
-
-_NOWHERE = 1e9
-"""The coordinate of a joint that is not predicted: so far off that it is similar to none."""
+_NOWHERE = 1e9  # where a joint that is not predicted is put: its similarity is 0
 
 
 @dataclass(frozen=True)
 class OksScores:
-    """Each 0 .. 1; NaN where nothing of that kind is annotated.
+    """COCO's ten figures, each in 0 .. 1; NaN if nothing of that kind is annotated.
 
-    AP, AR: over the thresholds 0.50, 0.55 .. 0.95 of OKS; AP50 .. AR75: at one. Medium people have an area of 32² to
-    96² pixels, large ones more.
+    AP, AR: over the OKS thresholds 0.50, 0.55 .. 0.95; AP50 .. AR75: at one. Medium persons have an area of 32^2 to
+    96^2 pixels, large ones more.
     """
 
     AP: float
@@ -53,41 +47,43 @@ class OksScores:
 
 
 def of_persons(data: Dataset, predictions: Predictions) -> list[Detection]:
-    """One detection a person, in their order, without those of whom nothing is predicted.
+    """A detection for each person with a prediction, in order.
 
-    Its score is the mean of the known scores of its joints; 1 where a file of predictions does not have any, so that
-    all are of one rank.
+    Its score is the mean of the known joint scores, as in other projects for given boxes; 1 if none is known.
     """
-    found = zip(data.persons, predictions.keypoints, predictions.scores, strict=True)
-    return [
-        Detection(person.image, keypoints, scores, _mean(scores[given(keypoints)]))
-        for person, keypoints, scores in found
-        if given(keypoints).any()
-    ]
-
-
-def _mean(scores: Array) -> float:
-    known = scores[~np.isnan(scores)]
-    return float(known.mean()) if len(known) else 1.0
+    detections = []
+    for person, keypoints, scores in zip(data.persons, predictions.keypoints, predictions.scores, strict=True):
+        there = is_known(keypoints)
+        if there.any():
+            known = scores[there & ~np.isnan(scores)]
+            detections.append(Detection(person.image, keypoints, scores, float(known.mean()) if len(known) else 1.0))
+    return detections
 
 
 def score(data: Dataset, detections: Sequence[Detection], sigmas: Array | None = None) -> OksScores:
-    """COCO's ten figures. As there, the twenty people of the highest scores count on each picture.
+    """COCO's ten figures; as there, the twenty detections of an image with the highest scores count.
 
-    An annotated person is as large as its ``area`` says, else as the extent of its labelled joints: boxes are drawn
-    with more or less room around somebody. Those whom the set ignores, crowds and people without a labelled joint, are
-    not missed, and who is found there is not counted as wrong.
-    sigmas: (J,) how far apart annotators set each joint, as a share of the root of the area; the skeleton's by default.
-    Raises NotAvailable where pycocotools is not installed, UsageError for sigmas that are not J positive numbers.
+    A person without an annotated area is as large as the extent of its labelled joints, because bounding boxes have
+    more or less room around the person. Ignored people are neither missed nor wrongly found.
+    sigmas: (J,) the spread of annotators for each joint, as a share of the root of the area; by default the skeleton's.
+    Raises NotAvailable without pycocotools, UsageError for sigmas that are not J positive numbers.
     """
-    COCO, COCOeval = _tools()
-    sigmas = _sigmas(data, sigmas)
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError:
+        hint = "Install it: pipx inject posehg pycocotools, or pip install 'posehg[coco]'"
+        raise NotAvailable("OKS needs pycocotools.", hint) from None
+    sigmas = np.asarray(data.skeleton.oks_sigmas if sigmas is None else sigmas, dtype=np.float64)
+    joints = len(data.skeleton.joints)
+    if sigmas.shape != (joints,) or not (np.isfinite(sigmas) & (sigmas > 0)).all():
+        raise UsageError(f"OKS of the skeleton {data.skeleton.name!r} needs {joints} sigmas, each a positive number.")
     truth = [(person.image, _truth(person, counts=True)) for person in data.persons]
     truth += [(person.image, _truth(person, counts=False)) for person in data.ignored]
     found = [(detection.image, _found(detection)) for detection in detections]
-    # Equal scores rank in the order of pictures: sorted by name they are in the order of COCO's numbers.
+    # Equal scores rank in the order of images: sorted by name, that is the order of COCO's numbers.
     images = sorted({image for image, _ in truth + found})
-    with redirect_stdout(io.StringIO()):  # the tools print what they do
+    with redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         annotated, detected = (_indexed(COCO(), images, records) for records in (truth, found))
         evaluation = COCOeval(annotated, detected, "keypoints")
         evaluation.params.kpt_oks_sigmas = sigmas
@@ -97,26 +93,8 @@ def score(data: Dataset, detections: Sequence[Detection], sigmas: Array | None =
     return OksScores(*(float(figure) if figure >= 0 else float("nan") for figure in evaluation.stats))
 
 
-def _tools() -> tuple[Any, Any]:
-    try:
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-    except ImportError:
-        hint = "Install it: pipx inject posehg pycocotools, or pip install 'posehg[coco]'"
-        raise NotAvailable("OKS needs pycocotools.", hint) from None
-    return COCO, COCOeval
-
-
-def _sigmas(data: Dataset, sigmas: Array | None) -> Array:
-    chosen = np.asarray(data.skeleton.oks_sigmas if sigmas is None else sigmas, dtype=np.float64)
-    joints = len(data.skeleton.joints)
-    if chosen.shape != (joints,) or not (np.isfinite(chosen) & (chosen > 0)).all():
-        raise UsageError(f"OKS of the skeleton {data.skeleton.name!r} needs {joints} sigmas, each a positive number.")
-    return chosen
-
-
-def _indexed(coco: Any, images: list[Path], records: list[Record]) -> Any:
-    """The tools' own form of a file. Ids begin with 1: they take 0 for nobody."""
+def _indexed(coco: Any, images: list[Path], records: list[tuple[Path, dict[str, Any]]]) -> Any:
+    """The COCO object with these records, each of an image. Ids begin with 1: pycocotools takes 0 for no match."""
     numbers = {image: number for number, image in enumerate(images, start=1)}
     annotations = [
         {"id": id, "image_id": numbers[image], "category_id": PERSON, **record}
@@ -129,22 +107,21 @@ def _indexed(coco: Any, images: list[Path], records: list[Record]) -> Any:
 
 
 def _truth(person: Person, counts: bool) -> dict[str, Any]:
-    labelled = given(person.keypoints)
+    labelled = is_known(person.keypoints)
     flags = np.where(labelled, 1 + person.visible, 0)  # 1: hidden, 2: visible
     keypoints = np.where(labelled[:, None], person.keypoints, 0)
-    box = person.box
-    extent = Box.bounding(person.keypoints) or box
+    extent = Box.bounding(person.keypoints) or person.box
     return {
         "keypoints": np.column_stack([keypoints, flags]).ravel(),
-        "num_keypoints": int(labelled.sum()) if counts else 0,  # the tools ignore whoever has none
+        "num_keypoints": int(labelled.sum()) if counts else 0,  # pycocotools ignores persons without keypoints
         "area": extent.w * extent.h if person.area is None else person.area,
-        "bbox": [box.x, box.y, box.w, box.h],
+        "bbox": list(person.box.as_tuple()),
         "iscrowd": int(person.crowd),
     }
 
 
 def _found(detection: Detection) -> dict[str, Any]:
-    predicted = given(detection.keypoints)
+    predicted = is_known(detection.keypoints)
     keypoints = np.where(predicted[:, None], detection.keypoints, _NOWHERE)
     width, height = np.ptp(detection.keypoints[predicted], axis=0) if predicted.any() else (0.0, 0.0)
     return {

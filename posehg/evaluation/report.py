@@ -1,21 +1,21 @@
-"""A report: everything that an evaluation found out, as JSON, with what it takes to compare it with another.
+"""The report of an evaluation as JSON, and the comparison of two reports.
 
-    posehg_report   1; it grows when a reader of older reports could misread a new one
+    posehg_report   1; grows when a reader of older reports could misread a new one
     command         the command line
     predictions     what was scored: the model with the SHA-256 of its weights, flip test, decoder and device; or the
                     file with its SHA-256, and what it says of how it was made
     data            name, split, note, persons (how many), ids, sha256 (see ``fingerprint``)
-    skeleton        name, joints, limbs and torso; joints: those that were predicted
+    skeleton        name, joints, limbs and torso; joints: those that are predicted
     bootstrap       resamples, interval (95)
     metrics         name, persons (how many can be measured), auc (the range and its steps), tables, distances
-    breakdowns      a metric at its first threshold by posture and by score, where --breakdown was given
-    oks             AP, AP50, .. of 0 .. 1, or null
+    breakdowns      with --breakdown: a metric at its first threshold by posture and by score
+    oks             AP, AP50, .. in 0 .. 1, or null
     versions        of posehg, Python and libraries
 
-A table is a metric at a ``threshold`` (null: the area under its curve) with its groups, means and joints, each with its
-name, joints, by_labels (a joint weighs as much as it has labels), known_as (whose mean it is), percent, low, high and
-labels (how many). What is not known is null. ``distances`` has a row a person and in it a number a joint, in units of
-the person: null is not counted, -1 is counted and not found, as nothing was predicted.
+A table is a metric at a ``threshold`` (null: the area under its curve) with groups, means and joints: each has a name,
+joints, by_labels (a joint weighs as much as it has labels), known_as (who uses this mean), percent, low, high and
+labels (how many). Unknown values are null. ``distances`` has a row for each person and in it a number for each joint,
+in units of the person: null does not count; -1 counts as not found, because nothing was predicted.
 """
 
 from __future__ import annotations
@@ -25,42 +25,37 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from posehg import __version__
+from posehg import __version__, metrics
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.reading import read_json, unreadable
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation.breakdown import Breakdown
-from posehg.evaluation.prediction_formats.matching import name_of
-from posehg.evaluation.scoring import Figure, Metric, Scores, Table
+from posehg.evaluation.predictions import name_of
+from posehg.evaluation.score import Metric, Scores, Table, means
 from posehg.files import atomic
-from posehg.metrics import MEASURES, Array
+from posehg.metrics import MEASURES, PCK_OF_BOX, PCKH, Average, JointScores
 from posehg.skeletons import Skeleton
 
-KEY, VERSION = "posehg_report", 1
-
+VERSION = 1
 _EXPECTED = "a report of posehg eval"
-_NOTHING = -1.0
-"""Stands for infinity, which JSON does not have."""
-
-_LIBRARIES = ("torch", "numpy", "cv2")
+_MEASURED_BY = {PCKH.name: "heads", PCK_OF_BOX.name: "boxes"}  # parts of the fingerprint, beside keypoints
 
 
-# ---- writing -----------------------------------------------------------------------------------------------------
-
-
-def content(data: Dataset, scores: Scores, predictions: dict[str, Any], command: str) -> dict[str, Any]:
-    """The report as JSON values. predictions: what was scored."""
-    return {
-        KEY: VERSION,
+def write(
+    path: Path, data: Dataset, scores: Scores, predictions: Mapping[str, Any], command: str, overwrite: bool = False
+) -> None:
+    """Writes the report atomically. predictions: what was scored. Raises as ``files.atomic`` does."""
+    scalars = {name: value for name, value in predictions.items() if isinstance(value, str | int | float | None)}
+    content = {
+        "posehg_report": VERSION,
         "command": command,
-        "predictions": {name: value for name, value in predictions.items() if _is_scalar(value)},
+        "predictions": scalars,
         "data": {
             "name": data.name,
             "split": data.split,
@@ -70,132 +65,94 @@ def content(data: Dataset, scores: Scores, predictions: dict[str, Any], command:
             "ids": [name_of(*both) for both in enumerate(data.persons)],
         },
         "skeleton": data.skeleton.as_dict(),
-        "joints": list(scores.joints),
+        "joints": scores.joints,
         "bootstrap": {"resamples": scores.resamples, "interval": 95},
         "metrics": [_metric(metric, scores.tables) for metric in scores.metrics],
-        "breakdowns": [_breakdown(breakdown) for breakdown in scores.breakdowns],
-        "oks": None if scores.oks is None else {name: _number(value) for name, value in asdict(scores.oks).items()},
+        "breakdowns": [asdict(breakdown) for breakdown in scores.breakdowns],
+        "oks": None if scores.oks is None else asdict(scores.oks),
         "versions": versions(),
     }
-
-
-def write(path: Path, report: dict[str, Any], overwrite: bool = False) -> None:
-    """Raises as ``files.atomic`` does."""
+    lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(_plain(value))}" for key, value in content.items())
     with atomic(path, overwrite) as temporary:
-        temporary.write_text(_laid_out(report) + "\n", encoding="utf-8")
+        temporary.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
 
 
-def _metric(metric: Metric, tables: Sequence[Table]) -> dict[str, Any]:
+def _metric(metric: Metric, tables: tuple[Table, ...]) -> dict[str, Any]:
+    own = [table for table in tables if table.measure is metric.measure]
     return {
         "name": metric.measure.name,
         "persons": metric.persons,
         "auc": {"from": 0, "to": metric.measure.limit, "steps": metric.measure.steps},
-        "tables": [_table(table, metric.skeleton) for table in tables if table.measure is metric.measure],
-        "distances": [[_distance(value) for value in person] for person in metric.distances.tolist()],
+        "tables": [_table(table, metric.skeleton) for table in own],
+        "distances": np.where(np.isinf(metric.distances), -1, metric.distances).tolist(),
     }
 
 
 def _table(table: Table, skeleton: Skeleton) -> dict[str, Any]:
-    parts = {"groups": table.groups, "means": table.means, "joints": table.joints}
-    figures = {part: [_figure(figure, skeleton) for figure in figures] for part, figures in parts.items()}
-    return {"title": table.title, "threshold": table.threshold, **figures}
+    content: dict[str, Any] = {"title": table.title, "threshold": table.threshold}
+    for part in ("groups", "means", "joints"):
+        content[part] = [
+            {
+                "name": figure.average.name,
+                "joints": [skeleton.joints[channel] for channel in figure.average.channels],
+                "by_labels": figure.average.by_labels,
+                "known_as": figure.average.known_as,
+                "percent": figure.percent,
+                "low": figure.low,
+                "high": figure.high,
+                "labels": figure.labels,
+            }
+            for figure in getattr(table, part)
+        ]
+    return content
 
 
-def _figure(figure: Figure, skeleton: Skeleton) -> dict[str, Any]:
-    return {
-        "name": figure.average.name,
-        "joints": [skeleton.joints[channel] for channel in figure.average.channels],
-        "by_labels": figure.average.by_labels,
-        "known_as": figure.average.known_as,
-        "percent": _number(figure.percent),
-        "low": _number(figure.low),
-        "high": _number(figure.high),
-        "labels": figure.labels,
-    }
-
-
-def _breakdown(breakdown: Breakdown) -> dict[str, Any]:
-    parts = {"postures": breakdown.postures, "scores": breakdown.scores}
-    rows = {
-        name: [{"name": one.name, "labels": one.labels, "percent": _number(one.percent)} for one in some]
-        for name, some in parts.items()
-    }
-    return {"title": breakdown.title, "mean": breakdown.mean, **rows}
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _is_scalar(value: Any) -> bool:
-    """Whether JSON has it and it is no list or object: what others' predictions say of themselves may be anything."""
-    return value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _distance(value: float) -> float | None:
-    return _NOTHING if math.isinf(value) else _number(value)
+def _plain(value: Any) -> Any:
+    """The value with None for numbers that are not finite, which JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def versions() -> dict[str, str]:
-    """Of what was used; libraries that this process did not load are not named."""
+    """The versions of posehg, Python and the libraries that this process has loaded."""
     found = {"posehg": __version__, "python": platform.python_version()}
-    for name in _LIBRARIES:
-        if name in sys.modules:
-            found["opencv" if name == "cv2" else name] = str(sys.modules[name].__version__)
+    for module, name in (("torch", "torch"), ("numpy", "numpy"), ("cv2", "opencv")):
+        if module in sys.modules:
+            found[name] = str(sys.modules[module].__version__)
     return found
 
 
-def _laid_out(value: Any, margin: str = "") -> str:
-    """JSON for people too: what is nested deep has a line for each entry, the rest is on one line."""
-    if not _deep(value):
-        return json.dumps(value, allow_nan=False)
-    inner = margin + "  "
-    if isinstance(value, dict):
-        entries, opening, closing = [f"{json.dumps(k)}: {_laid_out(v, inner)}" for k, v in value.items()], "{", "}"
-    else:
-        entries, opening, closing = [_laid_out(entry, inner) for entry in value], "[", "]"
-    return f"{opening}\n" + ",\n".join(inner + entry for entry in entries) + f"\n{margin}{closing}"
-
-
-def _deep(value: Any) -> bool:
-    """Whether it is a list of lists or objects, or an object that holds one or another object."""
-    if isinstance(value, list):
-        return any(isinstance(entry, dict | list) for entry in value)
-    return isinstance(value, dict) and any(isinstance(entry, dict) or _deep(entry) for entry in value.values())
-
-
-# ---- which data --------------------------------------------------------------------------------------------------
-
-
 def fingerprint(data: Dataset) -> dict[str, str]:
-    """SHA-256 of what is scored against, to a thousandth of a pixel, so that it is the same on every machine.
+    """The SHA-256 of the ground truth: of its parts (joints, ids, keypoints, boxes, heads) and of ``all``.
 
-    ``all``, and each of its parts: joints (their names), ids (the persons' names), keypoints, boxes, heads.
+    Coordinates are rounded to a thousandth of a pixel, so that the hashes are the same on every machine.
     """
-    people = data.persons
-    heads = [math.nan if person.head_size is None else person.head_size for person in people]
+    heads = [math.nan if person.head_size is None else person.head_size for person in data.persons]
     parts = {
         "joints": json.dumps(data.skeleton.joints).encode(),
-        "ids": json.dumps([name_of(*both) for both in enumerate(people)]).encode(),
-        "keypoints": _thousandths([person.keypoints for person in people]),
-        "boxes": _thousandths([person.box.as_tuple() for person in people]),
-        "heads": _thousandths(heads),
+        "ids": json.dumps([name_of(*both) for both in enumerate(data.persons)]).encode(),
+        "keypoints": _rounded([person.keypoints for person in data.persons]),
+        "boxes": _rounded([person.box.as_tuple() for person in data.persons]),
+        "heads": _rounded(heads),
     }
     hashes = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}
     return {"all": hashlib.sha256("".join(hashes.values()).encode()).hexdigest(), **hashes}
 
 
-def _thousandths(values: Any) -> bytes:
+def _rounded(values: Any) -> bytes:
     array = np.asarray(values, dtype=np.float64)
     whole = np.rint(np.where(np.isnan(array), 0, array) * 1000).astype("<i8")
     return np.where(np.isnan(array), np.iinfo("<i8").min, whole).astype("<i8").tobytes()
 
 
-# ---- reading -----------------------------------------------------------------------------------------------------
+# ---- comparing two reports -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
-class Saved:
+class Report:
     """What two reports are compared by. data: name, split, persons and sha256 of the data set, as written."""
 
     path: Path
@@ -204,32 +161,115 @@ class Saved:
     metrics: dict[str, Metric]
 
 
-def read(path: Path) -> Saved:
-    """Raises NotAvailable, naming the file, for what is missing, another JSON, or a report of a newer posehg."""
-    values = read_json(path, _EXPECTED)
+def read(path: Path) -> Report:
+    """Raises NotAvailable, naming the file, if it is missing, no report, or of a newer posehg."""
+    content = read_json(path, _EXPECTED)
     try:
-        if values[KEY] != VERSION:
-            raise NotAvailable(f"{path} was written by another posehg (version {values[KEY]}).", "Update posehg.")
-        skeleton = Skeleton.from_dict(values["skeleton"])
-        joints, persons = tuple(values["joints"]), int(values["data"]["persons"])
-        measured = [_read_metric(metric, skeleton, joints, persons) for metric in values["metrics"]]
-        data = {name: values["data"][name] for name in ("name", "split", "persons")}
-        data["sha256"] = {str(part): str(value) for part, value in values["data"]["sha256"].items()}
-        return Saved(path, dict(values["predictions"]), data, {metric.measure.name: metric for metric in measured})
+        if content["posehg_report"] != VERSION:
+            version = content["posehg_report"]
+            raise NotAvailable(f"{path} is a report of another posehg (version {version}).", "Update posehg.")
+        skeleton, joints = Skeleton.from_dict(content["skeleton"]), tuple(content["joints"])
+        data = {name: content["data"][name] for name in ("name", "split", "persons")}
+        data["sha256"] = {str(part): str(value) for part, value in content["data"]["sha256"].items()}
+        measured = {}
+        for values in content["metrics"]:
+            distances = np.array(values["distances"], dtype=np.float64)  # null becomes NaN
+            if distances.shape != (int(data["persons"]), len(skeleton.joints)):
+                raise ValueError(f"distances of shape {distances.shape}")
+            distances[distances == -1] = np.inf
+            thresholds = tuple(float(t["threshold"]) for t in values["tables"] if t["threshold"] is not None)
+            measured[values["name"]] = Metric(
+                MEASURES[values["name"]], skeleton, joints, distances, thresholds, int(values["persons"])
+            )
+        return Report(path, dict(content["predictions"]), data, measured)
     except (KeyError, TypeError, ValueError, AttributeError, UsageError):
-        raise unreadable(path, _EXPECTED, hint="Make it with: posehg eval ... --report FILE.json") from None
+        raise unreadable(path, _EXPECTED, hint="Make one: posehg eval ... --report FILE.json") from None
 
 
-def _read_metric(values: dict[str, Any], skeleton: Skeleton, joints: tuple[str, ...], persons: int) -> Metric:
-    rows = [[_read_distance(value) for value in person] for person in values["distances"]]
-    distances: Array = np.array(rows, dtype=np.float64)
-    if distances.shape != (persons, len(skeleton.joints)):
-        raise ValueError(f"distances of shape {distances.shape}")
-    thresholds = tuple(float(t["threshold"]) for t in values["tables"] if t["threshold"] is not None)
-    return Metric(MEASURES[values["name"]], skeleton, joints, distances, thresholds, int(values["persons"]))
+@dataclass(frozen=True)
+class Difference:
+    """An average in reports a and b, in percent; their difference b - a with its 95 % interval.
+
+    better: the share of resamples in which b is higher.
+    """
+
+    name: str
+    a: float
+    b: float
+    difference: float
+    low: float
+    high: float
+    better: float
 
 
-def _read_distance(value: float | None) -> float:
-    if value is None:
-        return math.nan
-    return math.inf if value == _NOTHING else float(value)
+@dataclass(frozen=True)
+class Comparison:
+    """The differences of a metric at one threshold, or of its AUC."""
+
+    title: str
+    groups: tuple[Difference, ...]
+    means: tuple[Difference, ...]
+
+
+def compare(a: Report, b: Report, resamples: int) -> list[Comparison]:
+    """The differences at each threshold that both have, and of the AUCs. Joints that only one predicts do not count.
+
+    The resamples draw the same persons for both, so that persons who are hard for both do not blur the difference.
+    Raises UsageError if they have no metric in common, or are not on the same persons and ground truth.
+    """
+    names = [name for name in a.metrics if name in b.metrics]
+    used = {"joints", "ids", "keypoints", *(_MEASURED_BY[name] for name in names if name in _MEASURED_BY)}
+    hint = "Make both reports from the same data."
+    for key, what in (("name", "data set"), ("split", "split"), ("persons", "number of persons")):
+        if a.data[key] != b.data[key]:
+            told = f"{a.data[key]} in {a.path}, {b.data[key]} in {b.path}"
+            raise UsageError(f"The reports are not on the same data: the {what} is {told}.", hint)
+    if parts := [part for part in differing(a, b) if part in used]:
+        raise UsageError(f"The reports {a.path} and {b.path} differ in their {', '.join(parts)}.", hint)
+    if not names:
+        raise UsageError(f"The reports {a.path} and {b.path} have no metric in common: PCK or PCKh.")
+    compared = []
+    for one, other in ((a.metrics[name], b.metrics[name]) for name in names):
+        joints = tuple(joint for joint in one.joints if joint in other.joints)
+        if not joints:
+            raise UsageError(f"The reports {a.path} and {b.path} have no predicted joint in common.")
+        shared = np.isin(one.skeleton.joints, joints)
+        for threshold in (*(threshold for threshold in one.thresholds if threshold in other.thresholds), None):
+            values = [np.where(shared, metric.values(threshold), np.nan) for metric in (one, other)]
+            whole = [metrics.sums(value) for value in values]
+            drawn = [metrics.resampled(value, resamples) for value in values]
+            columns = (metrics.groups(one.skeleton), means(one.measure, one.skeleton, joints))
+            groups, averages = (tuple(_difference(average, whole, drawn) for average in column) for column in columns)
+            compared.append(Comparison(one.measure.at(threshold), groups, averages))
+    return compared
+
+
+def differing(a: Report, b: Report) -> list[str]:
+    """The parts of the fingerprints that differ."""
+    ours, theirs = a.data["sha256"], b.data["sha256"]
+    return [part for part in ours if part != "all" and ours[part] != theirs.get(part)]
+
+
+def _difference(average: Average, whole: list[JointScores], drawn: list[JointScores]) -> Difference:
+    before, after = (float(average.of(scores)) for scores in whole)
+    changes = average.of(drawn[1]) - average.of(drawn[0])
+    changes = changes[np.isfinite(changes)]
+    better = float((changes > 0).mean()) if len(changes) else float("nan")
+    return Difference(average.name, before, after, after - before, *metrics.interval(changes), better)
+
+
+def verdict(comparison: Comparison, resamples: int) -> str:
+    """A sentence on the main mean."""
+    main = comparison.means[0]
+    what = f"{comparison.title}, {main.name}"
+    if not np.isfinite(main.difference):
+        return f"Cannot compare {what}: it has no value."
+    if main.difference == main.low == main.high == 0:
+        return f"No difference: {what}, is the same in both."
+    by = f"{what}, is {abs(main.difference):.2f} points {'higher' if main.difference >= 0 else 'lower'} in B"
+    if not resamples:
+        return f"{by}; --bootstrap 0 does not test whether that is chance."
+    interval = f"95 % interval {main.low:+.2f} to {main.high:+.2f}"
+    if main.low > 0 or main.high < 0:
+        return f"{'B' if main.low > 0 else 'A'} is better: {by} ({interval})."
+    return f"No clear difference: {by}, which may be chance ({interval})."

@@ -1,4 +1,4 @@
-"""The curve of PCK over the threshold, and the sheet of those whom the network got most wrong."""
+"""The curve of PCK over the threshold, and the sheet of the persons with the largest error."""
 
 from __future__ import annotations
 
@@ -10,25 +10,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posehg import drawing, images
+from posehg import images
 from posehg.datasets import Dataset
-from posehg.errors import InputError, UsageError
-from posehg.evaluation import curve, scoring, worst
-from posehg.evaluation.prediction_formats.matching import Predictions
-from posehg.evaluation.scoring import Metric, Options
+from posehg.errors import UsageError
+from posehg.evaluation import plots, score
+from posehg.evaluation.predictions import Predictions
+from posehg.evaluation.score import Metric, Options
 from posehg.images import Image
-from posehg.poses import Person
 from posehg.skeletons import LSP
 from tests.evaluated import dataset, predictions
 
 CELL, GAP = 256, 4
 PAIRS = {"head": [9], "shoulder": [12, 13], "elbow": [11, 14], "wrist": [10, 15]}
 PAIRS |= {"hip": [2, 3], "knee": [1, 4], "ankle": [0, 5]}
-blank = np.zeros((9, 9, 3), dtype=np.uint8)
 
 
 def measured(data: Dataset, found: Predictions | None = None) -> tuple[Metric, ...]:
-    return scoring.score(data, found or predictions(data), Options(resamples=0)).metrics
+    return score.score(data, found or predictions(data), Options(resamples=0)).metrics
 
 
 def written(path: Path) -> list[dict[str, str]]:
@@ -36,13 +34,10 @@ def written(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-# ---- the curve ---------------------------------------------------------------------------------------------------
-
-
 def test_the_table_of_the_curve_has_the_figures_at_each_threshold(tmp_path: Path) -> None:
     """Counted by plain loops."""
     data, found = dataset(23), predictions(dataset(23))
-    curve.write(tmp_path / "c.csv", measured(data))
+    plots.write_curves(tmp_path / "c.csv", measured(data))
     rows = written(tmp_path / "c.csv")
     assert [row["metric"] for row in rows] == ["PCKh"] * 51 + ["PCK"] * 21
     assert [float(row["threshold"]) for row in rows[:51]] == [i / 100 for i in range(51)]
@@ -64,7 +59,7 @@ def test_the_table_of_the_curve_has_the_figures_at_each_threshold(tmp_path: Path
 
 def test_the_area_under_the_written_curve_is_the_auc(tmp_path: Path) -> None:
     data = dataset(23)
-    curve.write(tmp_path / "c.csv", measured(data))
+    plots.write_curves(tmp_path / "c.csv", measured(data))
     for name, limit in (("PCKh", 0.5), ("PCK", 0.2)):
         line = [
             (float(row["threshold"]), float(row["mean"]))
@@ -73,7 +68,7 @@ def test_the_area_under_the_written_curve_is_the_auc(tmp_path: Path) -> None:
         ]
         x, y = np.array(line).T
         auc = np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit
-        tables = scoring.score(data, predictions(data), Options(resamples=0)).tables
+        tables = score.score(data, predictions(data), Options(resamples=0)).tables
         (table,) = [table for table in tables if table.title == f"{name} AUC"]
         assert auc == pytest.approx(table.means[0].percent, abs=1e-3)
 
@@ -81,41 +76,28 @@ def test_the_area_under_the_written_curve_is_the_auc(tmp_path: Path) -> None:
 def test_columns_that_a_metric_does_not_have_are_empty(tmp_path: Path) -> None:
     body = dataset(5, LSP)
     tail = dataset(5, replace(LSP, joints=(*LSP.joints, "tail_l", "tail_r")))
-    curve.write(tmp_path / "c.csv", [measured(body)[0], measured(tail)[1]])
+    plots.write_curves(tmp_path / "c.csv", [measured(body)[0], measured(tail)[1]])
     rows = written(tmp_path / "c.csv")
     assert {row["tail"] for row in rows if row["metric"] == "PCKh"} == {""}
     assert "" not in {row["tail"] for row in rows if row["metric"] == "PCK"}
 
 
-def test_the_picture_of_the_curve_has_a_panel_a_metric(tmp_path: Path) -> None:
-    curve.write(tmp_path / "c.png", measured(dataset()))
-    assert images.read(tmp_path / "c.png").shape == (480, 1440, 3)
-    assert curve.chart(measured(dataset())[:1]).shape == (480, 720, 3)
-
-
-def test_every_line_of_the_curve_is_of_a_colour_of_its_own() -> None:
-    """Seven groups and the mean: eight colours beside black letters on white and grey lines."""
-    data = dataset(40)
-    truth = np.stack([np.nan_to_num(person.keypoints) for person in data.persons])
-    off = np.arange(40)[:, None] * np.linspace(0.2, 0.9, 16)  # each joint in another measure
-    chart = curve.chart(measured(data, Predictions(truth + off[..., None] * (1, 0), np.ones(off.shape)))[:1])
-    colours, counts = np.unique(chart[70:420, 80:690].reshape(-1, 3), axis=0, return_counts=True)
-    lines = [colour for colour, count in zip(colours.tolist(), counts, strict=True) if count > 300]
-    assert len([colour for colour in lines if len(set(colour)) > 1]) == 7
-    assert [0, 0, 0] in lines
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_image_of_the_curve_has_a_panel_for_each_metric(count: int, tmp_path: Path) -> None:
+    plots.write_curves(tmp_path / "c.png", measured(dataset())[:count])
+    page = images.read(tmp_path / "c.png")
+    assert page.shape == (500, 700 * count, 3)
+    assert len(np.unique(page.reshape(-1, 3), axis=0)) > 50  # lines of several colours
 
 
 def test_a_curve_is_not_written_over(tmp_path: Path) -> None:
     for name in ("c.csv", "c.png"):
         (tmp_path / name).write_text("mine")
-        with pytest.raises(UsageError, match="exists already"):
-            curve.write(tmp_path / name, measured(dataset()))
+        with pytest.raises(UsageError, match="already exists"):
+            plots.write_curves(tmp_path / name, measured(dataset()))
         assert (tmp_path / name).read_text() == "mine"
-        curve.write(tmp_path / name, measured(dataset()), overwrite=True)
+        plots.write_curves(tmp_path / name, measured(dataset()), overwrite=True)
         assert (tmp_path / name).read_bytes() != b"mine"
-
-
-# ---- the worst ---------------------------------------------------------------------------------------------------
 
 
 def off_by(data: Dataset, pixels: list[float]) -> Predictions:
@@ -135,9 +117,9 @@ def test_the_worst_come_first_and_no_others() -> None:
     data = dataset(7)
     found = off_by(data, [1, 20, 3, 40, 0, 9, 2])
     pckh = measured(data, found)[0]
-    np.testing.assert_allclose(worst.errors(pckh), np.array([1, 20, 3, 40, 0, 9, 2]) / 40)
-    assert shades(worst.sheet(data, found, pckh, 3), 3) == [50, 30, 70]
-    assert shades(worst.sheet(data, found, pckh, 7), 7) == [50, 30, 70, 40, 80, 20, 60]
+    np.testing.assert_allclose(plots.errors(pckh), np.array([1, 20, 3, 40, 0, 9, 2]) / 40)
+    assert shades(plots.worst_sheet(data, found, pckh, 3), 3) == [50, 30, 70]
+    assert shades(plots.worst_sheet(data, found, pckh, 7), 7) == [50, 30, 70, 40, 80, 20, 60]
 
 
 def test_who_is_not_predicted_comes_last_and_who_cannot_be_measured_is_left_out() -> None:
@@ -149,64 +131,17 @@ def test_who_is_not_predicted_comes_last_and_who_cannot_be_measured_is_left_out(
     keypoints[0, :3] = np.nan  # which alone makes nobody the worst
     found = Predictions(keypoints, found.scores)
     pckh = measured(data, found)[0]
-    np.testing.assert_allclose(worst.errors(pckh), np.array([1, np.nan, np.nan, 4, 5]) / 40)
-    page = worst.sheet(data, found, pckh, 99)
+    np.testing.assert_allclose(plots.errors(pckh), np.array([1, np.nan, np.nan, 4, 5]) / 40)
+    page = plots.worst_sheet(data, found, pckh, 99)
     assert page.shape[1] == 4 * (CELL + GAP) + GAP
     assert shades(page, 4) == [60, 50, 20, 30]
-
-
-def test_only_their_pictures_are_read() -> None:
-    read: list[str] = []
-
-    def reading(person: Person) -> Image:
-        read.append(person.id)
-        return np.zeros((131, 173, 3), dtype=np.uint8)
-
-    data = replace(dataset(7), read=reading)
-    found = off_by(data, [1, 20, 3, 40, 0, 9, 2])
-    worst.sheet(data, found, measured(data, found)[0], 2)
-    assert read == ["p3", "p1"]
 
 
 def test_truth_and_prediction_are_both_drawn() -> None:
     data = dataset(1)
     found = off_by(data, [30])
-    page = worst.sheet(data, found, measured(data, found)[0], 1)
+    page = plots.worst_sheet(data, found, measured(data, found)[0], 1)
     red, green, blue = page[GAP : GAP + CELL, GAP : GAP + CELL].astype(int).transpose(2, 0, 1)
     assert ((green > 200) & (red < 150) & (blue < 100)).sum() > 100  # the truth
     assert ((red > 180) & (blue < 40)).sum() > 100  # the person's right side
     assert ((blue > 180) & (red < 80)).sum() > 100  # and left
-
-
-def test_a_picture_that_is_missing_is_named() -> None:
-    def missing(person: Person) -> Image:
-        raise InputError(f"There is no file {person.image}.")
-
-    data = replace(dataset(3), read=missing)
-    with pytest.raises(InputError, match=r"no file 2\.png"):
-        worst.sheet(data, off_by(data, [1, 2, 3]), measured(data, off_by(data, [1, 2, 3]))[0], 1)
-
-
-def test_under_each_stand_its_name_its_picture_and_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
-
-    def sheet(cells: list[Image], columns: int, cell: int, captions: list[str]) -> Image:
-        told.extend(captions)
-        return np.zeros((1, 1, 3), dtype=np.uint8)
-
-    monkeypatch.setattr(drawing, "contact_sheet", sheet)
-    data = dataset(3)
-    data = replace(
-        data, persons=[data.persons[0], replace(data.persons[1], id=""), data.persons[2]], read=lambda _: blank
-    )
-    keypoints = off_by(data, [10, 30, 0]).keypoints.copy()
-    keypoints[2] = np.nan
-    keypoints[1, [1, 2, 3]] = np.nan  # of which two are labelled
-    keypoints[0, 6] = np.nan
-    found = Predictions(keypoints, np.ones(keypoints.shape[:2]))
-    worst.sheet(data, found, measured(data, found)[0], 3)
-    assert told == [
-        "1\n1.png\n0.75 heads, 2 joints are not predicted",
-        "p0\n0.png\n0.25 heads, a joint is not predicted",
-        "p2\n2.png\nnothing is predicted",
-    ]

@@ -7,19 +7,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from posehg.datasets import Dataset
-from posehg.distributed import World
 from posehg.errors import InputError, NotAvailable, UsageError
-from posehg.evaluation import estimate, scoring
-from posehg.evaluation.prediction_formats.matching import Predictions
-from posehg.evaluation.scoring import Options, Scores, Table
+from posehg.evaluation import predictions, score
+from posehg.evaluation.predictions import Predictions
+from posehg.evaluation.score import POSTURES, Options, Scores, Table
 from posehg.geometry import Box
 from posehg.images import Image
-from posehg.inference import persons
 from posehg.inference.estimator import View
 from posehg.poses import Person, Pose
-from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
+from posehg.skeletons import COCO, LSP, MPII, Skeleton
 from tests.launches import launch
 
 TORSO, HEAD = 100.0, 40.0
@@ -61,8 +61,8 @@ def truth(data: Dataset) -> list[np.ndarray]:
 
 def evaluate(data: Dataset, answers: Sequence[np.ndarray], model: Skeleton | None = None, **options: object) -> Scores:
     oracle = Oracle(model or data.skeleton, answers)
-    found = estimate.estimate(oracle, data, {})  # type: ignore[arg-type]
-    return scoring.score(data, found, Options(**{"resamples": 20, **options}))  # type: ignore[arg-type]
+    found = predictions.estimate(oracle, data, {})  # type: ignore[arg-type]
+    return score.score(data, found, Options(**{"resamples": 20, **options}))  # type: ignore[arg-type]
 
 
 def table(scores: Scores, title: str) -> Table:
@@ -139,10 +139,10 @@ def test_pelvis_and_thorax_do_not_matter_for_the_means_without_them() -> None:
     data = dataset()
     keypoints = np.stack(truth(data))
     keypoints[:, [MPII.index("pelvis"), MPII.index("thorax")]] = np.nan
-    scores = scoring.score(data, Predictions(keypoints, np.ones((5, 16))), Options(resamples=0))
+    scores = score.score(data, Predictions(keypoints, np.ones((5, 16))), Options(resamples=0))
     assert users(scores, "PCKh@0.5") == ["bearpaw, anibali", "HRNet, mmpose"]
     keypoints[:, MPII.index("thorax")] = 5.0
-    scores = scoring.score(data, Predictions(keypoints, np.ones((5, 16))), Options(resamples=0))
+    scores = score.score(data, Predictions(keypoints, np.ones((5, 16))), Options(resamples=0))
     assert users(scores, "PCKh@0.5") == ["bearpaw, anibali", "HRNet, mmpose", ""]
 
 
@@ -202,15 +202,12 @@ def test_a_person_without_a_torso_counts_for_pckh_only() -> None:
     assert [metric.persons for metric in scores.metrics] == [4, 3]
 
 
-# ---- what is not predicted ---------------------------------------------------------------------------------------
-
-
 def test_a_joint_predicted_for_some_is_not_found_in_the_others() -> None:
     data = dataset(persons=4)
     keypoints = np.stack(truth(data))
     keypoints[:3, MPII.index("left_knee"), 0] = np.nan
     keypoints[:, MPII.index("pelvis")] = np.nan
-    scores = scoring.score(data, Predictions(keypoints, np.full((4, 16), np.nan)))
+    scores = score.score(data, Predictions(keypoints, np.full((4, 16), np.nan)))
     for one in scores.tables:
         assert (labels(one, "left_knee"), percent(one, "left_knee")) == (4, pytest.approx(25))
         assert labels(one, "pelvis") == 0  # nobody's is predicted: the network does not have it
@@ -225,7 +222,7 @@ def test_who_can_be_measured_does_not_depend_on_what_is_predicted() -> None:
     data.persons[2].keypoints[MPII.index("head_top")] = np.nan
     keypoints = np.full((4, 16, 2), np.nan)
     keypoints[2:, MPII.index("head_top")] = 7.0
-    scores = scoring.score(data, Predictions(keypoints, np.ones((4, 16))))
+    scores = score.score(data, Predictions(keypoints, np.ones((4, 16))))
     assert [metric.persons for metric in scores.metrics] == [2, 3]
     assert scores.lost == 2
     assert labels(table(scores, "PCKh@0.5"), "head_top") == 1
@@ -233,30 +230,8 @@ def test_who_can_be_measured_does_not_depend_on_what_is_predicted() -> None:
 
 def test_where_nothing_is_predicted_there_is_nothing_to_score() -> None:
     data = dataset()
-    with pytest.raises(NotAvailable, match="No joint of anybody in made val is predicted"):
-        scoring.score(data, Predictions(np.full((5, 16, 2), np.nan), np.full((5, 16), np.nan)))
-
-
-def test_lsp_persons_are_matched_by_name_for_an_mpii_network() -> None:
-    data = dataset(LSP)
-    answers = []
-    for keypoints in truth(data):
-        answer = np.full((16, 2), 9999.0)
-        for joint in LSP.joints:
-            answer[MPII.index(joint)] = keypoints[LSP.index(joint)]
-        answers.append(answer)
-    scores = evaluate(data, answers, MPII)
-    assert scores.joints == LSP.joints
-    assert means(table(scores, "PCK@0.2")) == {"mean of the 12 limb joints": 100, "mean of all 14 joints": 100}
-
-
-def test_only_all_of_mpiis_joints_make_the_means_of_other_programs() -> None:
-    data = dataset(LSP)
-    assert list(means(table(evaluate(data, truth(data)), "PCKh@0.5"))) == [
-        "mean of 14 joints",
-        "mean of 14 joints, label-weighted",
-    ]
-    assert users(evaluate(data, truth(data)), "PCKh@0.5") == ["", ""]
+    with pytest.raises(NotAvailable, match="made val"):
+        score.score(data, Predictions(np.full((5, 16, 2), np.nan), np.full((5, 16), np.nan)))
 
 
 def test_joints_that_the_network_does_not_have_are_left_out() -> None:
@@ -270,22 +245,6 @@ def test_joints_that_the_network_does_not_have_are_left_out() -> None:
     assert means(pck) == {"mean of the 2 limb joints": 100}
 
 
-def test_without_a_limb_in_common_there_is_one_mean() -> None:
-    data = dataset(FLIC)
-    face = Skeleton("face", ("nose",), ())
-    answers = [person.keypoints[[FLIC.index("nose")]] for person in data.persons]
-    assert means(table(evaluate(data, answers, face), "PCK@0.2")) == {"mean of 1 joint": 100}
-
-
-def test_without_a_joint_in_common_nothing_can_be_said() -> None:
-    with pytest.raises(UsageError, match="none of the joints of made") as caught:
-        evaluate(dataset(), [], Skeleton("tail", ("tail_tip", "tail_root"), ()))
-    assert caught.value.hint == "The model has: tail_tip, tail_root."
-
-
-# ---- which metrics -----------------------------------------------------------------------------------------------
-
-
 def titles(data: Dataset, **options: object) -> list[str]:
     return [one.title for one in evaluate(data, truth(data), **options).tables]
 
@@ -293,16 +252,8 @@ def titles(data: Dataset, **options: object) -> list[str]:
 def test_without_head_sizes_there_is_no_pckh() -> None:
     data = dataset(head_size=None)
     assert titles(data) == ["PCK@0.2", "PCK AUC"]
-    with pytest.raises(UsageError, match="nobody in made has an annotated head"):
+    with pytest.raises(UsageError, match="made"):
         titles(data, metric="pckh")
-
-
-def test_with_some_head_sizes_pckh_counts_those_persons() -> None:
-    data = dataset(persons=4)
-    data = replace(data, persons=[replace(data.persons[0], head_size=None), *data.persons[1:]])
-    scores = evaluate(data, truth(data))
-    assert [metric.persons for metric in scores.metrics] == [3, 4]
-    assert labels(table(scores, "PCKh@0.5"), "left_ankle") == 3
 
 
 def test_thresholds_are_those_of_the_leading_metric() -> None:
@@ -329,7 +280,7 @@ def test_a_split_without_labels_cannot_be_scored() -> None:
     data = dataset()
     for person in data.persons:
         person.keypoints[:] = np.nan
-    with pytest.raises(UsageError, match="The split val of made has no labelled joints"):
+    with pytest.raises(UsageError, match="val of made"):
         evaluate(data, [np.zeros((16, 2))] * 5)
 
 
@@ -341,9 +292,6 @@ def test_oks_is_computed_where_it_is_asked_for() -> None:
     assert round(scores.oks.AP, 6) == 1
     assert scores.resamples == 0
     assert evaluate(data, truth(data)).oks is None
-
-
-# ---- intervals ---------------------------------------------------------------------------------------------------
 
 
 def test_without_resamples_there_are_no_intervals() -> None:
@@ -361,50 +309,16 @@ def test_the_interval_is_made_of_whole_persons() -> None:
     assert (figure.low, figure.high) == pytest.approx((50 - 13.9, 50 + 13.9), abs=2.1)  # 1.96 * 50 / root of 50
 
 
-# ---- the network's own words -------------------------------------------------------------------------------------
-
-
 def test_predictions_have_keypoints_scores_and_how_they_were_made() -> None:
     data = dataset(LSP, persons=3)
     few = Skeleton("few", ("left_knee", "tail", "right_elbow"), ())
     answers = list(np.random.default_rng(1).uniform(0, 300, (3, 3, 2)))
-    found = estimate.estimate(Oracle(few, answers), data, {"model": "m", "flip": True})  # type: ignore[arg-type]
+    found = predictions.estimate(Oracle(few, answers), data, {"model": "m", "flip": True})  # type: ignore[arg-type]
     assert found.about == {"model": "m", "flip": True}
     known = np.isin(LSP.joints, few.joints)
     np.testing.assert_array_equal(np.isfinite(found.scores), np.tile(known, (3, 1)))
     np.testing.assert_array_equal(found.keypoints[:, LSP.index("right_elbow")], np.array(answers)[:, 2])
     np.testing.assert_array_equal(found.scores[:, LSP.index("right_elbow")], 0.75)  # as Oracle has it
-
-
-def test_whoever_watches_sees_every_pose() -> None:
-    data = dataset(persons=3)
-    seen: list[Pose] = []
-
-    def watch(poses: Iterator[Pose]) -> Iterator[Pose]:
-        for pose in poses:
-            seen.append(pose)
-            yield pose
-
-    estimate.estimate(Oracle(MPII, truth(data)), data, {}, watch)  # type: ignore[arg-type]
-    assert len(seen) == 3
-
-
-# ---- poses on the data set's skeleton ----------------------------------------------------------------------------
-
-
-def test_keypoints_are_moved_to_the_data_sets_skeleton_by_name() -> None:
-    data = dataset(LSP, persons=3)
-    few = Skeleton("few", ("left_knee", "tail", "right_elbow"), ())
-    answers = list(np.random.default_rng(1).uniform(0, 300, (3, 3, 2)))
-    poses, keypoints = persons.predicted(Oracle(few, answers), data)  # type: ignore[arg-type]
-    assert [pose.skeleton for pose in poses] == [few] * 3
-    assert keypoints.shape == (3, 14, 2)
-    for channel, joint in enumerate(LSP.joints):
-        expected = np.array(answers)[:, few.index(joint)] if joint in SHARED else np.full((3, 2), np.nan)
-        np.testing.assert_array_equal(keypoints[:, channel], expected)
-
-
-# ---- several processes -------------------------------------------------------------------------------------------
 
 
 class Middle:
@@ -438,28 +352,69 @@ def crowd(persons: int, broken: int | None = None) -> Dataset:
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_several_processes_give_the_predictions_that_one_gives(count: int) -> None:
     data = crowd(count)
-    alone = estimate.estimate(Middle(), data, {})  # type: ignore[arg-type]
+    alone = predictions.estimate(Middle(), data, {})  # type: ignore[arg-type]
     assert len(alone.keypoints) == count
-    for found in launch(3, lambda world: estimate.estimate(Middle(), data, {})):  # type: ignore[arg-type]
+    for found in launch(3, lambda world: predictions.estimate(Middle(), data, {})):  # type: ignore[arg-type]
         np.testing.assert_array_equal(found.keypoints, alone.keypoints)
         np.testing.assert_array_equal(found.scores, alone.scores)
 
 
-def test_every_process_gets_all_poses_in_order_and_watches_its_own() -> None:
-    data = crowd(7)
-
-    def work(world: World) -> object:
-        seen: list[Pose] = []
-        poses, _ = persons.predicted(Middle(), data, lambda poses: (seen.append(pose) or pose for pose in poses))  # type: ignore[arg-type, func-returns-value]
-        return [pose.box.x for pose in poses], len(seen)
-
-    everybody = [30.0 * i for i in range(7)]
-    assert launch(3, work) == [(everybody, 3), (everybody, 2), (everybody, 2)]
-
-
 def test_a_picture_that_one_process_cannot_read_ends_all_with_its_name() -> None:
     data = crowd(7, broken=4)
-    answers = launch(3, lambda world: estimate.estimate(Middle(), data, {}))  # type: ignore[arg-type]
+    answers = launch(3, lambda world: predictions.estimate(Middle(), data, {}))  # type: ignore[arg-type]
     assert [(type(error), str(error), error.hint) for error in answers] == [
         (InputError, "There is no file 4.jpg.", "Look for it.")
     ] * 3
+
+
+def turned(degrees: float, skeleton: Skeleton) -> np.ndarray:
+    """(J, 2) keypoints of a person turned by so many degrees from upright."""
+    body = np.random.default_rng(3).normal(size=(len(skeleton.joints), 2)) + np.array([40, 60])
+    for part, y in (("shoulder", 20.0), ("hip", 50.0)):
+        for x, side in ((47.0, "left"), (33.0, "right")):
+            body[skeleton.index(f"{side}_{part}")] = x, y
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return (body - 37) @ turn.T + 37
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(-360, 360))
+def test_the_torso_decides_the_posture(degrees: float) -> None:
+    away = abs((degrees + 180) % 360 - 180)  # from upright
+    if min(abs(away - 45), abs(away - 135)) > 1e-3:
+        expected = "upright" if away < 45 else "level" if away < 135 else "upside down"
+        assert POSTURES[int(score.postures(turned(degrees, COCO)[None], COCO)[0])] == expected
+
+
+def test_without_a_labelled_torso_there_is_no_posture() -> None:
+    people = np.stack([turned(0, LSP), turned(0, LSP)])
+    people[1, LSP.index("left_hip")] = np.nan
+    assert np.isnan(score.postures(people, LSP)).tolist() == [False, True]
+    assert np.isnan(score.postures(np.zeros((3, 2, 2)), Skeleton("hand", ("wrist", "thumb"), ()))).all()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_breakdown_has_the_mean_of_each_posture_and_every_joint_in_the_bin_of_its_score(known: bool) -> None:
+    data = dataset(LSP, persons=5)
+    for person, angle in zip(data.persons, (0, 10, 90, 180, -90), strict=True):
+        person.keypoints[:] = turned(angle, LSP)
+    data.persons[4].keypoints[LSP.index("head_top")] = np.nan
+    keypoints = np.stack(truth(data))
+    keypoints[[0, 2, 3], LSP.index("left_knee")] += 500
+    keypoints[3, LSP.index("right_knee")] += 500
+    sure = np.random.default_rng(3).choice([0.0, 0.1, 0.25, 0.95, 1.0], (5, 14)) if known else np.full((5, 14), np.nan)
+    (apart,) = score.score(data, Predictions(keypoints, sure), Options("pck", resamples=0, breakdown=True)).breakdowns
+    assert (apart.title, apart.mean) == ("PCK@0.2", "mean of the 12 limb joints")
+    assert {part.name: (part.labels, part.percent) for part in apart.postures} == {
+        "upright": (24, pytest.approx(100 * 23 / 24)),
+        "level": (24, pytest.approx(100 * 23 / 24)),
+        "upside down": (12, pytest.approx(100 * 10 / 12)),
+        "level or upside down": (36, pytest.approx(100 * 33 / 36)),
+    }
+    assert sum(part.labels for part in apart.scores) == known * (5 * 14 - 1)
+    if known:
+        counted = ~np.isnan([person.keypoints[:, 0] for person in data.persons])
+        assert apart.scores[0].labels == (counted & (sure == 0)).sum()
+        assert apart.scores[9].labels == (counted & (sure > 0.9)).sum()
+        assert sum(part.labels * part.percent / 100 for part in apart.scores if part.labels) == pytest.approx(69 - 4)

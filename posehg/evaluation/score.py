@@ -1,0 +1,290 @@
+"""From predictions and a data set to figures: PCK, where heads are annotated PCKh, and OKS.
+
+Predictions + Dataset -> Metric: distances (N, J) in units of the persons -> Table: one a threshold, and one for AUC
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from posehg import metrics
+from posehg.datasets.dataset import Dataset
+from posehg.errors import NotAvailable, UsageError
+from posehg.evaluation import oks
+from posehg.evaluation.oks import OksScores
+from posehg.evaluation.predictions import Predictions, is_known
+from posehg.metrics import PCKH, Array, Average, Measure
+from posehg.skeletons import LIMB_JOINTS, MPII, Skeleton
+
+Choice = Literal["auto", "pckh", "pck", "oks"]
+
+POSTURES = ("upright", "level", "upside down")
+"""The torso is within 45 degrees of upright, in between, or within 45 degrees of upside down, on the image."""
+
+_BINS = 10  # of joint scores from 0 to 1, in the breakdown
+_NOT_IN_PCKH_MEAN = ("pelvis", "thorax")  # as in MPII's own evaluation
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """What to compute.
+
+    metric: auto computes PCKh, if heads are annotated, and PCK. thresholds: of the first metric, instead of the usual
+    ones. resamples: of the bootstrap; 0 = no intervals. breakdown: by posture and by score. OKS has none of these.
+    """
+
+    metric: Choice = "auto"
+    thresholds: tuple[float, ...] = ()
+    resamples: int = 1000
+    breakdown: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """A measure and what it measured.
+
+    joints: those that are predicted. distances: (N, J) over all joints of the skeleton, in units of each person, as
+    ``metrics.found`` takes them. persons: how many can be measured, whatever is predicted.
+    """
+
+    measure: Measure
+    skeleton: Skeleton
+    joints: tuple[str, ...]
+    distances: Array
+    thresholds: tuple[float, ...]
+    persons: int
+
+    def values(self, threshold: float | None) -> Array:
+        """(N, J) hits at a threshold; without one, areas under the curve."""
+        if threshold is None:
+            return metrics.areas(self.distances, self.measure.limit, self.measure.steps)
+        return metrics.hits(self.distances, threshold)
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """An average in percent, from ``labels`` labels; NaN if there are none.
+
+    low, high: the 95 % bootstrap interval; NaN without resamples.
+    """
+
+    average: Average
+    percent: float
+    low: float
+    high: float
+    labels: int
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A metric at one threshold or, if that is None, the area under its curve."""
+
+    measure: Measure
+    threshold: float | None
+    groups: tuple[Figure, ...]
+    means: tuple[Figure, ...]
+    joints: tuple[Figure, ...]
+
+    @property
+    def title(self) -> str:
+        return self.measure.at(self.threshold)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A row of a breakdown. percent: NaN if there are no labels."""
+
+    name: str
+    labels: int
+    percent: float
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """A metric at its first threshold, in parts.
+
+    postures: the mean called ``mean`` over the persons of each posture. scores: the share of joints found by joint
+    score, over all joints; empty if scores are unknown.
+    """
+
+    title: str
+    mean: str
+    postures: tuple[Part, ...]
+    scores: tuple[Part, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Everything that was computed.
+
+    joints: those that are predicted and that the data set has. lost: the number of persons without any prediction.
+    """
+
+    joints: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    tables: tuple[Table, ...]
+    resamples: int
+    oks: OksScores | None = None
+    lost: int = 0
+    breakdowns: tuple[Breakdown, ...] = ()
+
+    @property
+    def main(self) -> tuple[str, float]:
+        """The name and percentage of the main figure: AP, or the first mean of PCK, or else of PCKh."""
+        if self.oks is not None:
+            return "OKS AP in percent", 100 * self.oks.AP
+        table = next((table for table in self.tables if table.measure is not PCKH), self.tables[0])
+        return f"{table.title}, {table.means[0].average.name}", table.means[0].percent
+
+
+def score(data: Dataset, predictions: Predictions, options: Options | None = None) -> Scores:
+    """Scores predictions against the ground truth; joints are matched by name.
+
+    A joint that is predicted for nobody does not count; one that is predicted only for some is not found in the others.
+    Raises as ``measures`` does, and NotAvailable if nothing is predicted for anyone.
+    """
+    options = options or Options()
+    chosen = measures(data, options.metric)
+    joints = tuple(
+        joint
+        for joint, points in zip(data.skeleton.joints, predictions.keypoints.swapaxes(0, 1), strict=True)
+        if np.isfinite(points).any()
+    )
+    if not joints:
+        raise NotAvailable(f"Nothing is predicted for any person of {data.name} {data.split}.")
+    lost = int((~is_known(predictions.keypoints).any(axis=1)).sum())
+    if options.metric == "oks":
+        return Scores(joints, (), (), 0, oks.score(data, oks.of_persons(data, predictions)), lost)
+    measured = [_measure(data, predictions, joints, measure, measure.thresholds) for measure in chosen[1:]]
+    first = options.thresholds or chosen[0].thresholds
+    measured.insert(0, _measure(data, predictions, joints, chosen[0], first))
+    tables = [
+        _table(metric, threshold, options.resamples) for metric in measured for threshold in (*metric.thresholds, None)
+    ]
+    parts = [_breakdown(metric, data, predictions) for metric in measured] if options.breakdown else []
+    return Scores(joints, tuple(measured), tuple(tables), options.resamples, lost=lost, breakdowns=tuple(parts))
+
+
+def measures(data: Dataset, metric: Choice) -> list[Measure]:
+    """The measures to compute, the main one first; none for OKS. Needs no predictions.
+
+    Raises UsageError if the annotation does not allow them.
+    """
+    if not has_labels(data):
+        hint = "You can still write its predictions: --predictions, or --submission for MPII's test persons."
+        raise UsageError(f"The split {data.split} of {data.name} has no labelled joints to score by.", hint)
+    heads = bool(np.isfinite(_head_sizes(data)).any())
+    if metric == "pckh" and not heads:
+        hint = f"Leave out --metric to compute what the annotation allows. {data.note}".strip()
+        raise UsageError(f"PCKh needs annotated heads, and {data.name} has none.", hint)
+    pck = metrics.pck_measure(data.skeleton)
+    choices: dict[str, list[Measure]] = {"pckh": [PCKH], "pck": [pck], "oks": []}
+    return choices.get(metric, [PCKH, pck] if heads else [pck])
+
+
+def has_labels(data: Dataset) -> bool:
+    """Whether any joint is labelled; MPII's test split has no labels."""
+    return any(np.isfinite(person.keypoints).any() for person in data.persons)
+
+
+def means(measure: Measure, skeleton: Skeleton, joints: Sequence[str]) -> tuple[Average, ...]:
+    """The means that are in use for a measure, over these joints of the skeleton; the first is the main one.
+
+    Three means of PCKh are in use, and programs differ in which of them they call the mean. LSP's Total is over all
+    joints.
+    """
+    everything = tuple(channel for channel, joint in enumerate(skeleton.joints) if joint in joints)
+
+    def name(text: str, channels: Sequence[int]) -> str:
+        return "mean of " + (text.format(len(channels)) if len(channels) != 1 else "1 joint")
+
+    if measure is not PCKH:
+        limbs = tuple(metrics.limb_channels(skeleton, joints))
+        total = "LSP's Total" if metrics.is_lsp(skeleton) and len(joints) == len(skeleton.joints) else ""
+        of_limbs = Average(name("the {} limb joints", limbs), limbs)
+        of_all = Average(name("all {} joints", everything), everything, known_as=total)
+        if limbs != everything:
+            return of_limbs, of_all
+        are_limbs = all(skeleton.joints[channel] in LIMB_JOINTS for channel in limbs)
+        return (of_limbs,) if are_limbs else (of_all,)
+    counted = tuple(channel for channel in everything if skeleton.joints[channel] not in _NOT_IN_PCKH_MEAN)
+    users = ("bearpaw, anibali", "HRNet, mmpose", "princeton PyTorch" * (len(everything) == len(MPII.joints)))
+    if skeleton.joints != MPII.joints or len(counted) < len(MPII.joints) - len(_NOT_IN_PCKH_MEAN):
+        users = ("", "", "")
+    three = (
+        Average(name("{} joints", counted), counted, known_as=users[0]),
+        Average(name("{} joints", counted) + ", label-weighted", counted, True, users[1]),
+        Average(name("all {}", everything) + ", label-weighted", everything, True, users[2]),
+    )
+    return three[:2] if everything == counted else three
+
+
+def _measure(
+    data: Dataset, predictions: Predictions, joints: tuple[str, ...], measure: Measure, thresholds: tuple[float, ...]
+) -> Metric:
+    truth = np.stack([person.keypoints for person in data.persons])
+    if measure is PCKH:
+        units = _head_sizes(data)
+    else:
+        sides = np.array([max(person.box.w, person.box.h) for person in data.persons])
+        units = metrics.pck_units(truth, sides, data.skeleton)
+    known = np.isin(data.skeleton.joints, joints)
+    missed = known & ~is_known(predictions.keypoints)  # infinitely far: it counts and is not found
+    keypoints = np.where(missed[..., None], np.inf, predictions.keypoints)
+    distances = metrics.normalised_distances(keypoints, truth, units)
+    measurable = np.isfinite(metrics.normalised_distances(truth, truth, units)).any(axis=1)
+    return Metric(measure, data.skeleton, joints, distances, thresholds, int(measurable.sum()))
+
+
+def _head_sizes(data: Dataset) -> Array:
+    return np.array([np.nan if person.head_size is None else person.head_size for person in data.persons])
+
+
+def _table(metric: Metric, threshold: float | None, resamples: int) -> Table:
+    values = metric.values(threshold)
+    whole, drawn = metrics.sums(values), metrics.resampled(values, resamples)
+
+    def figures(averages: Sequence[Average]) -> tuple[Figure, ...]:
+        return tuple(
+            Figure(one, float(one.of(whole)), *metrics.interval(one.of(drawn)), one.labels(whole)) for one in averages
+        )
+
+    single = [Average(joint, (channel,)) for channel, joint in enumerate(metric.skeleton.joints)]
+    groups = figures(metrics.groups(metric.skeleton))
+    three = figures(means(metric.measure, metric.skeleton, metric.joints))
+    return Table(metric.measure, threshold, groups, three, figures(single))
+
+
+def _breakdown(metric: Metric, data: Dataset, predictions: Predictions) -> Breakdown:
+    mean = means(metric.measure, metric.skeleton, metric.joints)[0]
+    values = metric.values(metric.thresholds[0])
+    held = postures(np.stack([person.keypoints for person in data.persons]), data.skeleton)
+    rows = [(name, held == number) for number, name in enumerate(POSTURES)] + [("level or upside down", held > 0)]
+    by_posture = []
+    for name, chosen in rows:
+        whole = metrics.sums(values[chosen])
+        by_posture.append(Part(name, mean.labels(whole), float(mean.of(whole))))
+    counted = np.isfinite(values) & np.isfinite(predictions.scores)
+    hits, bins = values[counted], np.clip(predictions.scores[counted] * _BINS, 0, _BINS - 1).astype(int)
+    by_score = []
+    for number in range(_BINS if counted.any() else 0):
+        own = hits[bins == number]
+        name = f"{number / _BINS:g} to {(number + 1) / _BINS:g}"
+        by_score.append(Part(name, len(own), float(100 * own.mean()) if len(own) else float("nan")))
+    title = metric.measure.at(metric.thresholds[0])
+    return Breakdown(title, mean.name, tuple(by_posture), tuple(by_score))
+
+
+def postures(truth: Array, skeleton: Skeleton) -> Array:
+    """(N, J, 2) keypoints -> (N,) indices into POSTURES; NaN where hips or shoulders are not labelled."""
+    shoulders, hips = (tuple(f"{side}_{joint}" for side in ("left", "right")) for joint in ("shoulder", "hip"))
+    if not set(skeleton.joints) >= {*shoulders, *hips}:
+        return np.full(len(truth), np.nan)
+    above, below = (truth[:, [skeleton.index(joint) for joint in pair]].mean(axis=1) for pair in (shoulders, hips))
+    x, y = (above - below).T
+    angles = np.degrees(np.abs(np.arctan2(x, -y)))  # y points down: 0 is upright, 180 upside down
+    return np.where(np.isnan(angles), np.nan, np.digitize(angles, (45, 135), right=True))
