@@ -13,8 +13,8 @@ from posehg.images import Image
 from posehg.poses import Person
 from posehg.skeletons import Skeleton
 from posehg.training.config import TrainConfig
+from posehg.training.report import Validation
 from posehg.training.state import Progress
-from posehg.training.validation import Validation
 
 SKELETON = Skeleton(
     "toy", ("left_shoulder", "right_shoulder", "head", "left_hip", "right_hip"), (("left_shoulder", "left_hip"),)

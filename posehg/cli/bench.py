@@ -272,22 +272,20 @@ def bench_train(
 
     from posehg.inference import devices, machine
     from posehg.network import parameters
-    from posehg.training import session
-    from posehg.training.loop import Run
-    from posehg.training.pipeline import on_device, workers_of
-    from posehg.training.samples import unchanged
-    from posehg.training.step import precision_of
+    from posehg.training import builder
+    from posehg.training.data import warps_on, workers_of
+    from posehg.training.trainer import Trainer, precision_of
 
     if threads:
         devices.use_threads(threads)
     source = None
     if config.init:
-        config, source = session.from_model(config, given_names(context, TrainConfig))
+        config, source = builder.options_of_model(config, given_names(context, TrainConfig))
     device = devices.resolve(config.device)  # raises before the data are read
     listener: Any = SimpleNamespace(note=terminal.note)
-    persons = session.load_sets(config, data, listener).training
-    endless = replace(unchanged(config) if config.overfit else config, epochs=1_000_000_000)
-    run = Run(endless, persons, (), Path(), listener, None, source)
+    used, persons, _ = builder.load_data(config, data, listener)
+    endless = replace(used, epochs=1_000_000_000)
+    run = Trainer(endless, persons, (), Path(), listener, None, source)
     rates = _training_rates(run, endless, persons, seconds)
     memory = machine.peak_memory(device)  # before the matrices, which are not part of training
     terminal.note("Measuring matrix products")
@@ -301,7 +299,7 @@ def bench_train(
             **{"features": config.features, "input_size": config.input_size, "compile": config.compile},
             **{"parameters": parameters(run.model.network), "precision": precision, "torch": torch.__version__},
             **{"device": str(device), "hardware": machine.name_of(device), "threads": torch.get_num_threads()},
-            **{"warp": "device" if on_device(config, device) else "cpu", "workers": workers_of(config, device)},
+            **{"warp": "device" if warps_on(config, device) else "cpu", "workers": workers_of(config, device)},
             **{"seconds": seconds, "rounds": ROUNDS},
         },
         "images_per_second": {name: _spread(values) for name, values in rates.items()},
@@ -326,16 +324,14 @@ def _training_rates(run: Any, config: TrainConfig, persons: Dataset, seconds: fl
     from torch.utils.data import DataLoader
 
     from posehg.inference.machine import clocked
-    from posehg.training.pipeline import batches, on
-    from posehg.training.samples import ALONE, steps_per_epoch
-    from posehg.training.state import Progress
+    from posehg.training.data import batches, crops_on, steps_per_epoch
 
     device, numbers, steps = run.device, itertools.count(), steps_per_epoch(len(persons), config.batch)
-    loader: Any = batches(persons, config, device, Progress(), ALONE)
+    loader: Any = batches(persons, config, device)
     coming = iter(loader)
 
     def prepare() -> Any:
-        return on(device, next(coming), config.input_size)
+        return crops_on(device, next(coming), config.input_size)
 
     def learn(crops: Any) -> int:
         run.stepper(crops, 0.0, next(numbers))  # with a learning rate of 0 all numbers stay ordinary

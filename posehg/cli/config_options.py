@@ -1,4 +1,4 @@
-"""A command whose options are the fields of a dataclass, so that name, default and help stand in one place."""
+"""Command line options from the fields of a dataclass, so that name, default and help are written once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ import typer
 from posehg.errors import NotAvailable, UsageError
 
 _ENVIRONMENT = {"device": "POSEHG_DEVICE"}
+_METAVARS = {
+    **{"dataset": "NAMES", "background_from": "NAMES", "joints": "NAMES", "freeze": "PARTS", "skeleton": "NAME"},
+    **{"init": "MODEL", "stem": "A-B-C", "device": "DEVICE", "loss": "NAME", "schedule": "NAME", "precision": "NAME"},
+}
+"""Names of values that the help shows instead of their type; long lists of choices stand in the help text."""
 
 
 def takes(config: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The command's parameter ``config`` becomes an option for each field that has a help text.
+    """Replaces the command's parameter ``config`` by an option for each field with a help text.
 
     Bool fields become flags; a tuple of numbers is written with hyphens, as 64-128-128.
     """
@@ -49,8 +54,9 @@ def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
     name = "--" + field.name.replace("_", "-")
     option = typer.Option(
         f"{name}/--no-{name[2:]}" if kind is bool else name,
+        metavar=_METAVARS.get(field.name),
         help=field.metadata["help"],
-        show_default=field.metadata["shown"] or bool(default != "" and kind is not bool),
+        show_default=field.metadata["shown"] or bool(default and kind is not bool),
         rich_help_panel=field.metadata["panel"],
         envvar=_ENVIRONMENT.get(field.name),
     )
@@ -70,28 +76,31 @@ def _value(field: Field[Any], given: Any) -> Any:
 
 
 def given_names(context: typer.Context, config: type) -> set[str]:
-    """The fields whose option stands on the command line."""
-    names = [field.name for field in fields(config)]
-    sources = {name: context.get_parameter_source(name) for name in names}
+    """Returns the fields whose options were given on the command line."""
+    sources = {field.name: context.get_parameter_source(field.name) for field in fields(config)}
     return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
 def read_file(path: Path, config: type) -> dict[str, Any]:
-    """Options from a JSON file by the names of the fields, such as the config.json of a run. Some or all of them."""
+    """Reads some or all fields from a JSON file, such as the config.json of a run.
+
+    Options in ``config.REMOVED`` are ignored if they are off. Raises UsageError for unknown names and wrong types.
+    """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise NotAvailable(f"{path} cannot be read: {error.strerror or error}.") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not a file of options: it is no JSON ({error}).") from None
+        raise UsageError(f"{path} is not a file of options: it is not JSON ({error}).") from None
     if not isinstance(values, dict):
         raise UsageError(f"{path} is not a file of options.", 'Write it as {"dataset": "mpii", "stacks": 2}.')
     known = {field.name: field for field in fields(config)}
+    removed = getattr(config, "REMOVED", {})
+    values = {name: value for name, value in values.items() if name not in removed or value != removed[name]}
     for name, value in values.items():
         if name not in known:
             close = get_close_matches(name, known, n=1)
-            hint = f"Did you mean {close[0]}?" if close else ""
-            raise UsageError(f"{path} has an option {name!r} that does not exist.", hint)
+            raise UsageError(f"{path}: there is no option {name!r}.", f"Did you mean {close[0]}?" if close else "")
         if not _fits(value, known[name].default):
             raise UsageError(f"{path}: {name} cannot be {value!r}.", f"Write it as {json.dumps(known[name].default)}.")
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

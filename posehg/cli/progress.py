@@ -1,4 +1,4 @@
-"""A training run on the terminal: a bar, a line an epoch, and signals that end it after saving."""
+"""Progress of a training run on the terminal: a bar, a line per epoch, and a clean stop by Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from posehg.training.config import TrainConfig
+from posehg.training.report import Validation
 from posehg.training.state import Progress as RunProgress
-from posehg.training.validation import Validation
 
 
 class TrainingProgress:
-    """The Listener that ``posehg train`` uses; a context manager, as it borrows the terminal and two signals.
+    """The Listener of ``posehg train``; as a context manager it holds the terminal and handles two signals.
 
-    first: whether this is the one of several processes that talks.
+    first: whether this process prints.
     """
 
     def __init__(self, config: TrainConfig, first: bool = True) -> None:
@@ -50,12 +50,12 @@ class TrainingProgress:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         asked_twice = self._stopped and number == signal.SIGINT
         if asked_twice or self._place < 0:
-            raise KeyboardInterrupt  # leave at once: the last checkpoint is whole, or no step has been taken yet
+            raise KeyboardInterrupt  # at once: the last save is complete, or there was no step yet
         self._stopped = True
         self.note("Stopping after this step, then saving.")
 
     def note(self, text: str) -> None:
-        # As it stands: a log's lines are not wrapped, and brackets in a file's name are no markup.
+        # Verbatim: lines of a log are not wrapped, and brackets in file names are no markup.
         if self._first:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
@@ -63,7 +63,7 @@ class TrainingProgress:
         return self._stopped
 
     def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
-        # On a GPU it hears of every tenth step only; a resumed run begins anywhere.
+        # A GPU reports every tenth step only, and a resumed run starts anywhere.
         place = epoch * steps + step
         self._steps += place - self._place if self._place >= 0 else 1
         self._place = place

@@ -1,1 +1,1 @@
-"""Training: persons to samples, samples to steps, steps to checkpoints."""
+"""Training: samples, augmentation, losses, optimisation, the training loop and its report."""

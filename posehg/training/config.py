@@ -1,12 +1,13 @@
-"""Every choice of a training run, with its default (the paper's recipe, section 3.1) and what it means."""
+"""The options of a training run. The defaults are the recipe of the paper (section 3.1)."""
 
 # ruff: noqa: RUF009 (``_option`` is ``dataclasses.field`` with a name for what it holds)
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from posehg.errors import UsageError
 
@@ -18,7 +19,7 @@ Warp = Literal["auto", "cpu", "device"]
 
 _DATA, _NET, _RECIPE, _AUG, _RUN = "Data", "Network", "Recipe", "Augmentation", "Run"
 _CHOICES = {"loss": Loss, "optimizer": Optimizer, "schedule": Schedule, "precision": Precision, "warp": Warp}
-_ABOVE_ZERO = ("epochs", "batch", "accumulate", "sigma", "padding", "input_size")
+_POSITIVE = ("epochs", "batch", "accumulate", "sigma", "padding", "input_size")
 _SHARES = ("scale", "flip", "colour", "occlusion", "half_body", "background", "ema")
 _NOT_NEGATIVE = (
     *_SHARES,
@@ -29,11 +30,11 @@ _MOST_SCALE = 0.9
 _FREEZABLE = ("", "stem", "body", "norm")
 
 RATES: dict[Loss, float] = {"mse": 2.5e-4, "weighted-mse": 2.5e-4, "cross-entropy": 1e-3}
-"""The learning rate for each loss where none is given: the paper's, and one that a loss without a plateau can bear."""
+"""Default learning rate for each loss: the paper's for mse; cross-entropy has no plateau and bears a higher one."""
 
 
 def _option(default: Any, panel: str, help: str, shown: str = "") -> Any:
-    """A field that is an option of the command line. shown: the default in words."""
+    """Makes a field that is an option of the command line. shown: the default in words."""
     return field(default=default, metadata={"panel": panel, "help": help, "shown": shown})
 
 
@@ -41,77 +42,57 @@ def _option(default: Any, panel: str, help: str, shown: str = "") -> Any:
 class TrainConfig:
     """The options of ``posehg train``. Lengths are in crop pixels or heatmap cells, angles in degrees."""
 
+    REMOVED: ClassVar[Mapping[str, object]] = {"doubt_labels": False}
+    """Options of earlier versions, with the value that turned them off; with it, their files can still be read."""
+
     dataset: str = _option(
-        "mpii",
-        _DATA,
-        "mpii, flic, lsp, lspet, coco, synthetic, FILE.json, FILE.csv; joined by +, with :N to weigh: mpii:2+lspet.",
+        "mpii", _DATA, "mpii, flic, lsp, lspet, coco, synthetic, FILE.json or FILE.csv; weigh and join: mpii:2+lspet."
     )
-    skeleton: str = _option("", _DATA, "mpii, lsp, flic or coco.", "the data set's own")
-    joints: str = _option("", _DATA, "Only these joints, as left_wrist,right_wrist.", "all")
-    limit: int = _option(0, _DATA, "Train and validate on so many persons only (0: all).")
-    overfit: int = _option(
-        0, _DATA, "Try whether the network can learn: train on so many persons as they are, and validate on the same."
-    )
+    skeleton: str = _option("", _DATA, "Joints to learn: mpii, lsp, flic or coco.", "the data set's")
+    joints: str = _option("", _DATA, "Learn only these joints: left_wrist,right_wrist.", "all")
+    limit: int = _option(0, _DATA, "Use at most this many persons (0: all).")
+    overfit: int = _option(0, _DATA, "Check that the network learns: train on this many persons and validate on them.")
 
-    stacks: int = _option(2, _NET, "Hourglasses in a row.")
+    stacks: int = _option(2, _NET, "Number of hourglasses.")
     features: int = _option(256, _NET, "Channels in the hourglasses.")
-    depth: int = _option(4, _NET, "Halvings in an hourglass.")
-    blocks: int = _option(1, _NET, "Residuals at each position.")
-    stem: tuple[int, int, int] = _option((64, 128, 128), _NET, "Channels of the stem's first three layers.")
+    depth: int = _option(4, _NET, "Times an hourglass halves its resolution.")
+    blocks: int = _option(1, _NET, "Residual blocks at each position.")
+    stem: tuple[int, int, int] = _option((64, 128, 128), _NET, "Channels of the three layers of the stem.")
     input_size: int = _option(256, _NET, "Side of the crop in pixels, a multiple of 4 x 2^depth.")
-    padding: float = _option(1.25, _NET, "The crop's side as a multiple of the person's box.")
-    init: str = _option(
-        "", _NET, "Begin with this model's weights; heads of other joints begin anew.", "random weights"
-    )
-    freeze: str = _option(
-        "",
-        _NET,
-        "What does not learn, joined by comma: stem, body (all but the heatmaps), norm (BatchNorm statistics).",
-    )
+    padding: float = _option(1.25, _NET, "Side of the crop as a multiple of the person's bounding box.")
+    init: str = _option("", _NET, "Start from the weights of this model; new joints start at random.", "random")
+    freeze: str = _option("", _NET, "Keep fixed: stem, body (all but the heatmaps), norm (statistics).", "nothing")
 
-    loss: Loss = _option("mse", _RECIPE, "Distance to the target maps.")
-    sigma: float = _option(1.0, _RECIPE, "Of the Gaussians, in heatmap cells.")
+    loss: Loss = _option("mse", _RECIPE, "Loss: mse, weighted-mse or cross-entropy.")
+    sigma: float = _option(1.0, _RECIPE, "Standard deviation of the target Gaussians, in heatmap cells.")
     optimizer: Optimizer = _option("rmsprop", _RECIPE, "Optimizer.")
-    schedule: Schedule = _option(
-        "drop", _RECIPE, "Learning rate over the run; wsd is a warm-up, then constant until the decay."
-    )
-    decay: float = _option(
-        0.0, _RECIPE, "Epochs of final decay with wsd. Of a resumed run: starts at once, and ends it."
-    )
-    lr: float = _option(
-        0.0,
-        _RECIPE,
-        "Learning rate; of cosine and one-cycle its highest.",
-        ", ".join(f"{rate:g} with {loss}" for loss, rate in RATES.items()),
-    )
+    schedule: Schedule = _option("drop", _RECIPE, "Learning rate schedule: constant, drop, cosine, one-cycle or wsd.")
+    decay: float = _option(0.0, _RECIPE, "Final epochs of decay with wsd; with --resume it starts at once.")
+    lr: float = _option(0.0, _RECIPE, "Highest learning rate.", "2.5e-4; cross-entropy 1e-3")
     weight_decay: float = _option(0.0, _RECIPE, "Weight decay.")
-    epochs: int = _option(100, _RECIPE, "Times through the data.")
-    max_time: float = _option(0.0, _RECIPE, "Minutes, in which the schedule is run through (0: no limit).")
-    batch: int = _option(6, _RECIPE, "Crops a step, over all processes.")
-    accumulate: int = _option(1, _RECIPE, "Parts in which a step's crops go through the network, to save memory.")
-    clip: float = _option(0.0, _RECIPE, "Largest norm of the gradient (0: no limit).")
-    ema: float = _option(0.0, _RECIPE, "Validate and save a moving average of the weights, as 0.999 (0: do not).")
+    epochs: int = _option(100, _RECIPE, "Passes over the data.")
+    max_time: float = _option(0.0, _RECIPE, "Minutes to complete the schedule in (0: no limit).")
+    batch: int = _option(6, _RECIPE, "Crops in a step, over all processes.")
+    accumulate: int = _option(1, _RECIPE, "Parts to split a batch into, to save memory.")
+    clip: float = _option(0.0, _RECIPE, "Limit the norm of the gradient (0: no limit).")
+    ema: float = _option(0.0, _RECIPE, "Decay of a moving average of the weights to validate and save, such as 0.999.")
 
-    rotation: float = _option(30.0, _AUG, "Largest turn, in degrees either way.")
-    scale: float = _option(0.25, _AUG, "Largest zoom: 0.25 is 0.75 to 1.25.")
+    rotation: float = _option(30.0, _AUG, "Rotate by up to this many degrees.")
+    scale: float = _option(0.25, _AUG, "Zoom by up to this share: 0.25 is 0.75 to 1.25.")
     flip: float = _option(0.5, _AUG, "Share of mirrored crops.")
-    colour: float = _option(0.4, _AUG, "Largest change of a colour channel.")
-    translation: float = _option(0.0, _AUG, "Largest shift, as a share of the crop.")
-    occlusion: float = _option(0.0, _AUG, "Share of crops with something in front of the person.")
-    half_body: float = _option(0.0, _AUG, "Share of crops around the upper or the lower half of the person.")
-    background: float = _option(0.0, _AUG, "Share of crops beside the annotated people, with nobody to find.")
-    background_from: str = _option(
-        "", _AUG, "Take them only from these data sets, which annotate everybody: mpii+lspet.", "all"
-    )
+    colour: float = _option(0.4, _AUG, "Change each colour channel by up to this share.")
+    translation: float = _option(0.0, _AUG, "Shift by up to this share of the crop.")
+    occlusion: float = _option(0.0, _AUG, "Share of crops with an occluder.")
+    half_body: float = _option(0.0, _AUG, "Share of crops of the upper or lower half of the body.")
+    background: float = _option(0.0, _AUG, "Share of crops of the background, without people.")
+    background_from: str = _option("", _AUG, "Data sets for them, fully annotated ones: mpii+lspet.", "all")
 
     device: str = _option("auto", _RUN, "auto, cpu, cuda, cuda:N or mps.")
-    precision: Precision = _option(
-        "auto", _RUN, "Of the convolutions (auto: bf16 where the device multiplies it, else fp32)."
-    )
-    compile: bool = _option(False, _RUN, "Compile the network with torch.compile: slow to begin, then faster.")
-    warp: Warp = _option("auto", _RUN, "Where crops are cut, turned and coloured (auto: on a GPU if there is one).")
-    sync_bn: bool = _option(False, _RUN, "BatchNorm over the crops of all processes (GPUs only).")
-    workers: int = _option(-1, _RUN, "Processes that prepare crops (0: the training process).", "0; on a GPU the cores")
+    precision: Precision = _option("auto", _RUN, "Of convolutions: fp32, bf16, fp16 or auto (bf16 if it is fast).")
+    compile: bool = _option(False, _RUN, "Compile the network: a slow start, then faster steps.")
+    warp: Warp = _option("auto", _RUN, "Where crops are warped (auto: on the GPU if there is one).")
+    sync_bn: bool = _option(False, _RUN, "Share BatchNorm statistics between GPUs.")
+    workers: int = _option(-1, _RUN, "Processes that prepare crops.", "0; on a GPU one a core")
     seed: int = _option(0, _RUN, "Seed of weights, order and augmentation.")
     save_minutes: float = _option(5.0, _RUN, "Save at least this often, also within an epoch.")
 
@@ -119,29 +100,38 @@ class TrainConfig:
         for name, kind in _CHOICES.items():
             if getattr(self, name) not in get_args(kind):
                 raise UsageError(f"There is no {name} {getattr(self, name)!r}.", "Known: " + ", ".join(get_args(kind)))
-        for name in _ABOVE_ZERO:
+        for name in _POSITIVE:
             if not 0 < getattr(self, name) < math.inf:
-                raise UsageError(f"{name} must be a number above 0, not {getattr(self, name)}.")
+                raise UsageError(f"{_shown(name)} must be greater than 0, not {getattr(self, name)}.")
         for name in _NOT_NEGATIVE:
             if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"{name} must be 0 or a number above it, not {getattr(self, name)}.")
+                raise UsageError(f"{_shown(name)} must be 0 or greater, not {getattr(self, name)}.")
         for name in _SHARES:
             if getattr(self, name) > 1:
-                raise UsageError(f"{name} is a share between 0 and 1, not {getattr(self, name)}.")
+                raise UsageError(f"{_shown(name)} must be between 0 and 1, not {getattr(self, name)}.")
         if self.scale > _MOST_SCALE:
-            raise UsageError(f"scale is at most {_MOST_SCALE}, not {self.scale}: a crop would show next to nobody.")
+            raise UsageError(f"--scale must be at most {_MOST_SCALE}, not {self.scale}.")
         if self.half_body and self.padding < 1:
-            raise UsageError(f"Half-body crops need a padding of at least 1, not {self.padding}.")
+            raise UsageError(f"--half-body needs a --padding of at least 1, not {self.padding}.")
         if self.workers < -1:
-            raise UsageError(f"workers must be 0 or a number above it, not {self.workers}.")
+            raise UsageError(f"--workers must be 0 or greater, not {self.workers}.")
         if self.ema == 1:
-            raise UsageError("ema must be below 1: an average that takes up nothing never changes.")
-        strangers = set(self.frozen) - set(_FREEZABLE)
-        if strangers:
-            raise UsageError(f"There is no {min(strangers)!r} to freeze.", "Known: stem, body, norm")
+            raise UsageError("--ema must be below 1: with 1 the average never changes.")
+        unknown = set(self.frozen) - set(_FREEZABLE)
+        if unknown:
+            raise UsageError(f"--freeze does not know {min(unknown)!r}.", "Known: stem, body, norm")
         if self.lr == 0:
             object.__setattr__(self, "lr", RATES[self.loss])
 
     @property
     def frozen(self) -> tuple[str, ...]:
         return tuple(name.strip() for name in self.freeze.split(","))
+
+    @property
+    def background_sets(self) -> set[str]:
+        """The data sets that background crops may come from; empty for all of them."""
+        return {name.strip() for name in self.background_from.split("+") if name.strip()}
+
+
+def _shown(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -1,7 +1,7 @@
-"""The distance between the stacks' outputs and the joints. A joint that is not labelled never changes it.
+"""Losses between the stacks' outputs and the target heatmaps. Unlabelled joints never contribute.
 
-Shapes: outputs (B, J, h, w); points (B, J, 2) in heatmap cells, NaN = not labelled (masked). A labelled joint that lies
-off the map belongs nowhere: its target map is all zero.
+Shapes: outputs (B, J, h, w); points (B, J, 2) in heatmap cells, NaN = not labelled. The target of a labelled joint off
+the map is all zero.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ PerJoint = Callable[[Tensor, Tensor], Tensor]
 
 
 def squared_difference(output: Tensor, target: Tensor) -> Tensor:
-    """The paper's loss: (B, J, h, w) twice -> (B, J), each map's mean squared difference to its Gaussian."""
+    """The paper's loss, (B, J, h, w) twice -> (B, J): the mean squared difference of each map to its Gaussian."""
     return (output - target).square().mean(dim=(-2, -1))
 
 
 def weighted_squared_difference(output: Tensor, target: Tensor) -> Tensor:
-    """The same with the cells of the Gaussian weighing as much as all others together: (B, J, h, w) twice -> (B, J).
+    """Mean squared difference plus its mean under the Gaussian, (B, J, h, w) twice -> (B, J).
 
-    A Gaussian covers few of a map's cells, so an all-zero map is nearly right by the plain mean; not by this one.
+    A Gaussian covers few cells, so by the plain mean an all-zero map is nearly right; by this one it is not.
     """
     mass = target.sum(dim=(-2, -1), keepdim=True)
     weight = 1 + target * (target[0, 0].numel() / mass.clamp_min(1e-6)) * (mass > 0)
@@ -33,10 +33,10 @@ def weighted_squared_difference(output: Tensor, target: Tensor) -> Tensor:
 
 
 def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
-    """Spatial cross-entropy: (B, J, h, w) twice -> (B, J).
+    """Spatial cross-entropy, (B, J, h, w) twice -> (B, J).
 
-    The output is taken as logits over the cells and *nowhere* (heatmaps.probabilities); the target Gaussian is made
-    to sum to 1, and an all-zero map is all *nowhere*. That cell's logit is 0, so only the others appear in the sum.
+    The output is read as logits of the cells and of *nowhere* (see heatmaps.probabilities). The target Gaussian is
+    normalised to sum 1; an all-zero target is all *nowhere*, whose logit is 0 and therefore missing from the sum.
     """
     output, target = output.flatten(-2), target.flatten(-2)
     total = target.sum(dim=-1, keepdim=True)
@@ -52,29 +52,24 @@ LOSSES: dict[str, PerJoint] = {
 
 
 def labelled(points: Tensor) -> Tensor:
-    """(B, J, 2) points -> (B, J) float: 1 where there is a label."""
+    """(B, J, 2) points -> (B, J) float: 1 for a labelled joint, else 0."""
     return torch.isfinite(points).all(dim=-1).to(points.dtype)
 
 
 def supervised(
-    outputs: Sequence[Tensor],
-    points: Tensor,
-    sigma: float,
-    loss: PerJoint,
-    weights: Tensor | None = None,
-    total: Tensor | None = None,
+    outputs: Sequence[Tensor], points: Tensor, sigma: float, loss: PerJoint, total: Tensor | None = None
 ) -> Tensor:
-    """Intermediate supervision (section 3.3): the sum over the stacks of the mean over the labelled joints.
+    """Intermediate supervision (section 3.3): the sum over the stacks of the mean loss of the labelled joints.
 
-    weights: (B, J), how much each label counts; joints without one count nothing whatever it says.
-    total: what the mean divides by where these are some samples of a larger batch: the sum of all its weights.
+    total: number of labels to divide by. Give that of the whole batch if ``points`` is only a part of it: the results
+    of the parts then add up to that of the batch.
     """
     rows, columns = outputs[0].shape[-2:]
     target = heatmaps.encode(points, (rows, columns), sigma)
-    weights = labelled(points) if weights is None else weights * labelled(points)
+    weights = labelled(points)
     total = weights.sum() if total is None else total
-    # A masked map is replaced before the loss: were it infinite, 0 times its loss, or its gradient, would be NaN.
+    # An unlabelled map is replaced before the loss: if it were infinite, 0 times its loss or gradient would be NaN.
     counted = weights[..., None, None] > 0
-    seen = (torch.where(counted, output.float(), 0.0) for output in outputs)
-    per_stack = [(loss(output, target) * weights).sum() for output in seen]
+    shown = (torch.where(counted, output.float(), 0.0) for output in outputs)
+    per_stack = [(loss(output, target) * weights).sum() for output in shown]
     return torch.stack(per_stack).sum() / torch.where(total > 0, total, torch.ones_like(total))

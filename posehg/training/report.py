@@ -1,38 +1,76 @@
-"""What a run's folder says of the run: its options, its figures, its curves, and pictures of what it sees."""
+"""What a run reports: validation scores, and the files config.json, metrics.csv, curves.png and the sample sheets."""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
-from posehg import charts, drawing, images
+from posehg import drawing, images, metrics
 from posehg.config import STRIDE
 from posehg.datasets.dataset import Dataset
+from posehg.errors import UsageError
 from posehg.files import atomic
 from posehg.geometry import Affine, Box
 from posehg.images import Image
-from posehg.training.batches import Sample
-from posehg.training.board import Board
+from posehg.inference import persons
+from posehg.inference.estimator import Estimator
+from posehg.poses import Pose
 from posehg.training.config import TrainConfig
-from posehg.training.loop import Listener
-from posehg.training.samples import Samples
+from posehg.training.data import Sample, Samples
 from posehg.training.state import Progress
-from posehg.training.validation import Validation
+
+FILES = ("config.json", "metrics.csv", "curves.png", "samples.png")
+EVENTS = "events.out.tfevents.*"
+"""The files of TensorBoard."""
 
 _SHEET_PERSONS, _SHEET_COLUMNS, _SHEET_CELL = 24, 6, 256
 
 
-class Reporting:
-    """A Listener that also keeps the folder's report, and tells TensorBoard where that is asked for.
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """The poses that the network estimates on a validation set.
 
-    Of several processes the first one does all that; in the others it only hears of what is to end the run.
-    training: the set that the run learns from, some of which is shown as it goes in.
+    pck: of the limb joints, in percent; NaN if none can be measured. measure: its name, such as PCK@0.2.
+    """
+
+    data: Dataset
+    poses: Sequence[Pose]
+    pck: float
+    measure: str = "PCK@0.2"
+
+
+def validate(estimator: Estimator, data: Dataset) -> Validation:
+    """Computes the PCK of the limb joints that the network has, measured on the skeleton of ``data``."""
+    poses, predicted = persons.predicted(estimator, data)
+    truth = np.stack([person.keypoints for person in data.persons])
+    sides = np.array([max(person.box.w, person.box.h) for person in data.persons])
+    measure, units = metrics.pck_measure(data.skeleton), metrics.pck_units(truth, sides, data.skeleton)
+    scores = metrics.found(metrics.normalised_distances(predicted, truth, units), measure.threshold)
+    counted = metrics.limb_channels(data.skeleton, persons.joints_in_common(estimator, data))
+    return Validation(data, poses, scores.mean(counted), measure.at(measure.threshold))
+
+
+class Listener(Protocol):
+    """Receives the events of a run, and may stop it."""
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None: ...
+    def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None: ...
+    def stop(self) -> bool: ...
+    def note(self, text: str) -> None: ...
+
+
+class Report:
+    """A Listener that writes the report into the run's folder, tells TensorBoard, and passes every event on.
+
+    In processes other than the first it writes nothing. Raises UsageError if TensorBoard is wanted but not installed.
+    training: the training set, some samples of which are shown.
     """
 
     def __init__(
@@ -40,21 +78,37 @@ class Reporting:
     ) -> None:
         self._folder, self._listener, self._first = folder, listener, first
         self._training, self._config = training, config
-        self._board = Board(folder) if tensorboard and first else None
+        self._tensorboard = tensorboard and first
+        if tensorboard:
+            try:
+                import torch.utils.tensorboard  # noqa: F401
+            except ImportError:
+                hint = "Install it: pip install 'posehg[tensorboard]' (pipx inject posehg tensorboard)"
+                raise UsageError("TensorBoard is not installed.", hint) from None
+
+    @cached_property
+    def _writer(self) -> Any:
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(self._folder))  # creates the folder, so only at the first event
 
     def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
         if self._first:
             self._listener.step(epoch, step, steps, loss, rate)
-        if self._board is not None:
-            self._board.step(epoch * steps + step, loss, rate)
+        if self._tensorboard:
+            self._writer.add_scalar("loss", loss, epoch * steps + step)
+            self._writer.add_scalar("learning rate", rate, epoch * steps + step)
 
     def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
-        if self._first:
-            write(self._folder, progress, validations)
-            self.show_samples(progress.epoch)
-            self._listener.epoch(progress, validations)
-        if self._board is not None:
-            self._board.epoch(progress, validations)
+        if not self._first:
+            return
+        write(self._folder, progress, validations)
+        self.write_samples(progress.epoch)
+        self._listener.epoch(progress, validations)
+        if self._tensorboard:
+            for validation in validations:
+                self._writer.add_scalar(f"{validation.measure} {validation.data.name}", validation.pck, progress.epoch)
+            self._writer.flush()
 
     def stop(self) -> bool:
         return self._listener.stop()
@@ -62,66 +116,79 @@ class Reporting:
     def note(self, text: str) -> None:
         self._listener.note(text)
 
-    def show_samples(self, epoch: int) -> None:
-        """samples.png: some persons as the network is to learn from them in that epoch, with their labels."""
-        count = len(self._training)
-        chosen = sorted({i * count // _SHEET_PERSONS for i in range(_SHEET_PERSONS)})
-        cells = [_sample_cell(self._samples[epoch, i], self._config.input_size, self._training) for i in chosen]
-        page = drawing.contact_sheet(cells, _SHEET_COLUMNS, _SHEET_CELL)
-        images.write(self._folder / "samples.png", page, overwrite=True)
+    def write_start(self, progress: Progress) -> None:
+        """Writes the options and the samples, and the report of a resumed run, which a kill may have prevented."""
+        if progress.history:
+            write(self._folder, progress, ())
+        with atomic(self._folder / "config.json", overwrite=True) as temporary:
+            temporary.write_text(json.dumps(asdict(self._config), indent=2) + "\n", encoding="utf-8")
+        self.write_samples(progress.epoch)
+
+    def write_samples(self, epoch: int) -> None:
+        """Writes samples.png: crops as the network sees them in that epoch, with their labels."""
+        samples, skeleton, size = self._samples, self._training.skeleton, self._config.input_size
+
+        def cell(sample: Sample) -> Image:
+            points = Affine.shrink(STRIDE).inverse()(sample.points.astype(np.float64))
+            on_crop = np.where((np.abs(points - size / 2) < size).all(axis=1, keepdims=True), points, np.nan)
+            return drawing.draw_labels(sample.crop(size), skeleton, on_crop, Box(0, 0, size, size))
+
+        _write_sheet(self._folder / "samples.png", [cell(samples[epoch, i]) for i in _evenly(len(samples))])
 
     @cached_property
     def _samples(self) -> Samples:
         return Samples(self._training, self._config, keep=0)
 
 
-def write_config(folder: Path, config: TrainConfig) -> None:
-    with atomic(folder / "config.json", overwrite=True) as temporary:
-        temporary.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
-
-
 def write(folder: Path, progress: Progress, validations: Sequence[Validation]) -> None:
-    """metrics.csv, curves.png and one validation_NAME.png a validation set; each is replaced in one step."""
-    _write_csv(folder / "metrics.csv", progress)
-    measure = ", ".join(dict.fromkeys(validation.measure for validation in validations)) or "PCK"
-    images.write(folder / "curves.png", _curves(progress, measure), overwrite=True)
-    for validation in validations:
-        images.write(folder / f"validation_{validation.data.name}.png", sheet(validation), overwrite=True)
-
-
-def _write_csv(path: Path, progress: Progress) -> None:
+    """Writes metrics.csv, curves.png and a validation_NAME.png for each set, which shows evenly spread persons."""
     columns = list(dict.fromkeys(key for row in progress.history for key in row))
-    with atomic(path, overwrite=True) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with (
+        atomic(folder / "metrics.csv", overwrite=True) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         table = csv.DictWriter(file, columns)
         table.writeheader()
         table.writerows({key: f"{value:g}" for key, value in row.items()} for row in progress.history)
+    measure = ", ".join(dict.fromkeys(validation.measure for validation in validations)) or "PCK"
+    _write_curves(folder / "curves.png", progress, measure)
+    for validation in validations:
+        data, poses = validation.data, validation.poses
+        chosen = ((data.persons[i], poses[i]) for i in _evenly(len(data)))
+        cells = [
+            drawing.judged(data.read(person), pose, data.skeleton, person.keypoints, _SHEET_CELL)
+            for person, pose in chosen
+        ]
+        _write_sheet(folder / f"validation_{data.name}.png", cells)
 
 
-def _curves(progress: Progress, measure: str) -> Image:
-    def line(key: str) -> list[tuple[float, float]]:
-        return [(row["epoch"], row[key]) for row in progress.history if key in row]
+def _write_curves(path: Path, progress: Progress, measure: str) -> None:
+    """The training loss, and beside it the validation scores, over the epochs."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     scores = [key for key in progress.history[-1] if key.startswith("pck_")]
-    pck = {key.removeprefix("pck_"): line(key) for key in scores}
-    panels = [charts.line_chart("training loss", "epoch", {"loss": line("loss")})]
-    if pck:
-        panels.append(charts.line_chart(f"validation {measure}", "epoch", pck))
-    return np.concatenate(panels, axis=1)
+    panels = {"training loss": ["loss"], f"validation {measure}": scores}
+    figure = Figure(figsize=(12.8, 3.6), dpi=100, layout="constrained")
+    for axes, (title, keys) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for key in keys:
+            rows = [row for row in progress.history if key in row]
+            marker = "o" if len(rows) <= 40 else None  # more points would run together
+            line = ([row["epoch"] for row in rows], [row[key] for row in rows])
+            axes.plot(*line, marker=marker, label=key.removeprefix("pck_"))
+        axes.set(title=title, xlabel="epoch")
+        axes.grid(color="#dddddd")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if len(keys) > 1:
+            axes.legend()
+    with atomic(path, overwrite=True) as temporary:
+        figure.savefig(temporary, format="png")
 
 
-def _sample_cell(sample: Sample, size: int, data: Dataset) -> Image:
-    points = Affine.shrink(STRIDE).inverse()(sample.points.astype(np.float64))
-    on_crop = np.where((np.abs(points - size / 2) < size).all(axis=1, keepdims=True), points, np.nan)
-    return drawing.draw_labels(sample.crop(size), data.skeleton, on_crop, Box(0, 0, size, size))
+def _write_sheet(path: Path, cells: Sequence[Image]) -> None:
+    images.write(path, drawing.contact_sheet(cells, _SHEET_COLUMNS, _SHEET_CELL), overwrite=True)
 
 
-def sheet(validation: Validation) -> Image:
-    """Evenly spread persons, each cut out as the network saw it: the truth thin, the prediction in colour."""
-    count = len(validation.data)
-    chosen = sorted({i * count // _SHEET_PERSONS for i in range(_SHEET_PERSONS)})
-    return drawing.contact_sheet([_cell(validation, i) for i in chosen], _SHEET_COLUMNS, _SHEET_CELL)
-
-
-def _cell(validation: Validation, index: int) -> Image:
-    person, data = validation.data.persons[index], validation.data
-    return drawing.judged(data.read(person), validation.poses[index], data.skeleton, person.keypoints, _SHEET_CELL)
+def _evenly(count: int) -> list[int]:
+    """Indices of at most 24 of ``count`` persons, evenly spread."""
+    return sorted({i * count // _SHEET_PERSONS for i in range(_SHEET_PERSONS)})

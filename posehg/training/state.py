@@ -1,4 +1,4 @@
-"""A run at a moment: everything that it takes to go on exactly as if nothing had happened."""
+"""The file ``state.pt``: everything a run needs to continue exactly as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import pickle
 import struct
 import zipfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +16,39 @@ from torch import Tensor
 from posehg.errors import NotAvailable
 from posehg.files import atomic
 from posehg.training.config import TrainConfig
-from posehg.training.step import Stepper
 
 VERSION = 3
+STATE = "state.pt"
 _PARTS = ("network", "optimizer", "scaler", "average", "persons", "origin")
 
 _BROKEN = (
-    *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, struct.error),  # torch.load: it depends on where it ends
-    *(LookupError, TypeError, ValueError, AttributeError),  # it was read, but holds something else
+    *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, struct.error),  # torch.load, depending on where it fails
+    *(LookupError, TypeError, ValueError, AttributeError),  # readable, but something else
 )
 
 
 @dataclass(frozen=True)
 class Progress:
-    """epoch, step: what comes next (both count from 0; ``step`` within the epoch). loss_sum: over the epoch's steps.
+    """How far a run is.
 
-    seconds: of training so far, in a run that has a limit of them.
+    epoch, step: the next ones, counted from 0; ``step`` within the epoch. loss_sum: over the epoch's steps so far.
+    best: highest validation score. history: a row of figures per epoch. seconds: training time, if that is limited.
     """
 
     epoch: int = 0
     step: int = 0
     loss_sum: float = 0.0
     best: float = -1.0
-    history: tuple[dict[str, float], ...] = field(default=())
+    history: tuple[dict[str, float], ...] = ()
     seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """network, optimizer, scaler: their state_dicts. average: likewise, None where the run has none.
+    """A run at one moment.
 
-    persons: how many the run learns from. origin: what the model that it began with was trained on.
+    network, optimizer, scaler: state_dicts. average: that of the moving average, None without one. persons: how many
+    the run trains on. origin: what the initial weights were trained on.
     """
 
     config: TrainConfig
@@ -58,38 +60,9 @@ class State:
     persons: int
     origin: str
 
-    @classmethod
-    def of(
-        cls,
-        config: TrainConfig,
-        progress: Progress,
-        stepper: Stepper,
-        persons: int,
-        origin: str,
-    ) -> State:
-        average = stepper.average
-        return cls(
-            config,
-            progress,
-            network=stepper.network.state_dict(),
-            optimizer=stepper.optimizer.state_dict(),
-            scaler=stepper.scaler.state_dict(),
-            average=None if average is None else average.network.state_dict(),
-            persons=persons,
-            origin=origin,
-        )
-
-    def restore(self, stepper: Stepper) -> None:
-        """Bring what a run of ``config`` has just built to where this one was."""
-        stepper.network.load_state_dict(self.network)
-        stepper.optimizer.load_state_dict(self.optimizer)
-        stepper.scaler.load_state_dict(self.scaler)
-        if stepper.average is not None and self.average is not None:
-            stepper.average.network.load_state_dict(self.average)
-
 
 def save(path: Path, state: State) -> None:
-    """Replaces ``path`` in one step, so that a kill at any moment leaves the old state or the new one."""
+    """Replaces ``path`` atomically: a kill at any moment leaves the old state or the new one."""
     content = {
         "posehg": VERSION,
         "config": asdict(state.config),
@@ -97,31 +70,28 @@ def save(path: Path, state: State) -> None:
         **{name: getattr(state, name) for name in _PARTS},
     }
     buffer = io.BytesIO()
-    torch.save(content, buffer)  # to memory: torch hides what the disk says
+    torch.save(content, buffer)  # to memory first: torch hides the errors of the disk
     with atomic(path, overwrite=True) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 
 def load(path: Path) -> State:
-    """Raises NotAvailable for a file that is missing, cut short or not a run's state. No pickled code is executed."""
+    """Reads a state; executes no pickled code. Raises NotAvailable if the file is missing, cut short or something else.
+
+    Options of earlier versions are ignored if they were off.
+    """
     if not path.is_file():
-        raise NotAvailable(f"There is no run to resume: {path} is missing.", "Name its folder with --out.")
+        raise NotAvailable(f"There is no run to resume: {path} is missing.", "Give the folder of the run as --out.")
     try:
-        if not zipfile.is_zipfile(path):  # torch.load would try older formats, and some bytes make it fail in odd ways
+        if not zipfile.is_zipfile(path):  # torch.load would try older formats, and fails in odd ways on some bytes
             raise ValueError("It is not a file of torch.save.")
         content = torch.load(path, map_location="cpu", weights_only=True)
-        _check_version(path, content["posehg"])
-        values = dict(content["config"])
-        if values.pop("doubt_labels", False):  # removed since; without it the format is the same
-            raise ValueError("It was trained with --doubt-labels, which no longer exists.")
+        if content["posehg"] != VERSION:
+            hint = "Finish the run with that version, or start a new one with --init last.safetensors."
+            raise NotAvailable(f"{path} has format {content['posehg']}; this posehg reads {VERSION}.", hint)
+        values = {k: v for k, v in content["config"].items() if (k, v) not in TrainConfig.REMOVED.items()}
         progress = {**content["progress"], "history": tuple(content["progress"]["history"])}
         config = TrainConfig(**{**values, "stem": tuple(values["stem"])})
         return State(config, Progress(**progress), **{name: content[name] for name in _PARTS})
     except _BROKEN as error:
         raise NotAvailable(f"{path} is not the state of a training run, or is cut short.", str(error)[:200]) from None
-
-
-def _check_version(path: Path, version: object) -> None:
-    if version != VERSION:
-        hint = "Finish the run with that version; its models can be used with --model and --init."
-        raise NotAvailable(f"{path} was written by another posehg (format {version}, known: {VERSION}).", hint)

@@ -1,4 +1,4 @@
-"""Optimizers, learning-rate schedules, and the moving average of what they lead to."""
+"""Optimizers, learning rate schedules and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from copy import deepcopy
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from posehg.network import StackedHourglass
@@ -19,7 +19,7 @@ _WSD_WARM_UP = 0.1
 
 
 def optimizer(network: nn.Module, config: TrainConfig) -> Optimizer:
-    """The paper's RMSprop, or AdamW with weight decay on the convolutions alone; frozen weights are left out."""
+    """Returns the paper's RMSprop, or AdamW with weight decay on convolutions only; frozen weights are left out."""
     learning = [p for p in network.parameters() if p.requires_grad]
     if config.optimizer == "rmsprop":
         return torch.optim.RMSprop(learning, lr=config.lr, alpha=0.99, weight_decay=config.weight_decay)
@@ -29,13 +29,13 @@ def optimizer(network: nn.Module, config: TrainConfig) -> Optimizer:
 
 
 def learning_rate(config: TrainConfig, done: float) -> float:
-    """The rate when the share ``done`` of the run is over (0 .. 1), a function of nothing else.
+    """Returns the learning rate when the share ``done`` (0 .. 1) of the run is over.
 
-    drop: constant, and divided by 5 for the last fifth (the paper divides by 5 when the validation no longer improves).
-    cosine: up over the first fiftieth, down to a hundredth by half a cosine.
-    one-cycle: up over the first tenth, down to zero by half a cosine (Smith and Topin, 2018).
-    wsd: up over the first tenth of an epoch, constant, and over the last ``config.decay`` epochs down to zero as
-    1 - sqrt(x), which leaves a high rate soonest (Haegele et al., 2024).
+    drop: constant, then a fifth of it for the last fifth (the paper divides by 5 when validation stops improving).
+    cosine: rises over the first fiftieth, then falls to a hundredth along half a cosine.
+    one-cycle: rises over the first tenth, then falls to zero along half a cosine (Smith and Topin, 2018).
+    wsd: rises over the first tenth of an epoch, stays, and falls to zero over the last ``config.decay`` epochs as
+    1 - sqrt(x), which leaves the high rate fastest (Haegele et al., 2024).
     """
     if config.schedule == "constant":
         return config.lr
@@ -53,9 +53,9 @@ def learning_rate(config: TrainConfig, done: float) -> float:
 
 
 class Average:
-    """An exponential moving average of a network's weights and statistics.
+    """Exponential moving average of a network's weights and BatchNorm statistics.
 
-    It begins with a short memory, so that the random weights of the start are soon forgotten.
+    Its memory starts short, so that the random initial weights are soon forgotten.
     """
 
     def __init__(self, network: StackedHourglass, decay: float) -> None:
@@ -64,14 +64,11 @@ class Average:
 
     @torch.no_grad()
     def update(self, network: StackedHourglass, step: int) -> None:
-        """step: how many there were before, over the whole run."""
-        mine, its = list(self.network.state_dict().values()), list(network.state_dict().values())
-        floats = [i for i, value in enumerate(its) if value.is_floating_point()]
+        """Moves the average towards ``network``. step: number of steps before this one, over the whole run."""
+        pairs = list(zip(self.network.state_dict().values(), network.state_dict().values(), strict=True))
+        floats = [(mine, new) for mine, new in pairs if new.is_floating_point()]
         share = 1 - min(self._decay, (1 + step) / (10 + step))
-        _move([mine[i] for i in floats], [its[i] for i in floats], share)
-        for i in set(range(len(its))) - set(floats):
-            mine[i].copy_(its[i])
-
-
-def _move(values: list[Tensor], towards: list[Tensor], share: float) -> None:
-    torch._foreach_lerp_(values, towards, share)
+        torch._foreach_lerp_([mine for mine, _ in floats], [new for _, new in floats], share)
+        for mine, new in pairs:
+            if not new.is_floating_point():  # counters
+                mine.copy_(new)

@@ -1,0 +1,121 @@
+"""Augmentation: random crops of a person, half of a person or the background; colour changes; occlusion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from posehg.datasets.crops import CropRegion, region_of
+from posehg.geometry import Affine, Box
+from posehg.images import Image
+from posehg.poses import Person
+from posehg.skeletons import Skeleton
+from posehg.training.config import TrainConfig
+
+_HALF_ZOOM = 2.0
+"""A half-body crop shows at least 1/2 of the person's box, so it can need pixels twice as fine."""
+_HALF_MARGIN = 1.5
+_HALF_JOINTS = 3
+_BELOW_THE_WAIST = ("pelvis", "hip", "knee", "ankle", "heel", "toe", "foot")
+
+_OCCLUDER_SIDES = (0.1, 0.4)
+"""Shortest and longest side of an occluder, as a share of the crop's side."""
+
+
+def widest_region(config: TrainConfig) -> CropRegion:
+    """Returns how much of an image the random crops of this configuration can show, and how finely."""
+    zoom = _HALF_ZOOM if config.half_body else 1.0
+    return region_of(config.input_size, config.padding, config.scale, config.rotation, config.translation, zoom)
+
+
+def random_crop(person: Person, config: TrainConfig, rng: Generator) -> tuple[Affine, bool]:
+    """Draws a crop of the person: the map from image to crop pixels, and whether it mirrors.
+
+    Rotation, scale and shift are uniform within the configured limits (section 3.1 of the paper has the first two).
+    """
+    size = config.input_size
+    zoom = 1 + rng.uniform(-config.scale, config.scale)
+    rotation = rng.uniform(-config.rotation, config.rotation)
+    shift_x, shift_y = rng.uniform(-config.translation, config.translation, 2)
+    box = person.box.square(config.padding / zoom)
+    box = Box(box.x + shift_x * box.w, box.y + shift_y * box.h, box.w, box.h)
+    to_crop = Affine.crop(box, (size, size), rotation)
+    mirrored = bool(rng.random() < config.flip)
+    return (to_crop.then(Affine.mirror(size)) if mirrored else to_crop), mirrored
+
+
+def half_body(person: Person, skeleton: Skeleton, rng: Generator) -> Person:
+    """Returns the person with the box of the upper or the lower half of the body; all joints keep their labels.
+
+    The person is returned unchanged if fewer than three joints of that half are labelled.
+    """
+    below = _below_the_waist(skeleton)
+    half = below if rng.random() < 0.5 else ~below
+    joints = person.keypoints[half & np.isfinite(person.keypoints).all(axis=1)]
+    found = Box.bounding(joints)
+    if found is None or len(joints) < _HALF_JOINTS or not has_halves(skeleton):
+        return person
+    whole = max(person.box.w, person.box.h)
+    side = float(np.clip(_HALF_MARGIN * max(found.w, found.h), whole / _HALF_ZOOM, whole))
+    # The half stays within the square of the whole person: no crop may reach beyond the widest region.
+    middle, room = person.box.center, (whole - side) / 2
+    x, y = (m + float(np.clip(c - m, -room, room)) for c, m in zip(found.center, middle, strict=True))
+    return replace(person, box=Box.around((x, y), side))
+
+
+def has_halves(skeleton: Skeleton) -> bool:
+    """Whether the skeleton has joints both above and below the waist, judged by their names."""
+    return len(set(_below_the_waist(skeleton).tolist())) == 2
+
+
+def _below_the_waist(skeleton: Skeleton) -> NDArray[np.bool_]:
+    return np.array([any(word in joint.lower() for word in _BELOW_THE_WAIST) for joint in skeleton.joints])
+
+
+def background_box(people: Sequence[Box], image: Image, rng: Generator) -> Box | None:
+    """Draws a square of the image that hardly overlaps the people; None if eight attempts find no room."""
+    height, width = image.shape[:2]
+    near = [box.square(1.1) for box in people]
+    for _ in range(8):
+        side = rng.uniform(0.25, 0.9) * min(height, width)
+        box = Box(rng.uniform(0, width - side), rng.uniform(0, height - side), side, side)
+        if all(box.intersection(other) < 0.02 * side * side for other in near):
+            return box
+    return None
+
+
+def random_gains(config: TrainConfig, rng: Generator) -> np.ndarray:
+    """Draws the (3,) factors of the colour channels, uniform within 1 +- ``config.colour``."""
+    return rng.uniform(1 - config.colour, 1 + config.colour, 3)
+
+
+def multiply(image: Image, gains: np.ndarray) -> Image:
+    """Multiplies each colour channel by its factor, rounded and clipped to 0 .. 255."""
+    table = np.clip(np.rint(np.arange(256)[:, None] * gains[None]), 0, 255).astype(np.uint8)  # (256, 3)
+    return np.asarray(cv2.LUT(image, table[:, None, :]), dtype=np.uint8)
+
+
+def occlude(pixels: Image, to_crop: Affine, size: int, rng: Generator) -> Image:
+    """Covers a rectangle, half of the time by one colour, else by mirrored pixels from elsewhere; joints stay labelled.
+
+    pixels: what a crop is made of. to_crop: the map from them to the crop of ``size`` x ``size`` pixels.
+    """
+    height, width = pixels.shape[:2]
+    side = size / to_crop.scale
+    h, w = (max(1, int(side * rng.uniform(*_OCCLUDER_SIDES))) for _ in range(2))
+    h, w = min(h, height), min(w, width)
+    middle = to_crop.inverse()(rng.uniform(0.15, 0.85, 2) * size)
+    top = int(np.clip(middle[1] - h / 2, 0, height - h))
+    left = int(np.clip(middle[0] - w / 2, 0, width - w))
+    covered = pixels.copy()
+    if rng.random() < 0.5:
+        covered[top : top + h, left : left + w] = rng.integers(0, 256, 3, dtype=np.uint8)
+    else:
+        y, x = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
+        covered[top : top + h, left : left + w] = pixels[y : y + h, x : x + w][:, ::-1]
+    return covered

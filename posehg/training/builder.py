@@ -1,0 +1,169 @@
+"""What a run starts with: its options and data sets, its network, initial weights and frozen parts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from posehg import __version__, checkpoints, datasets
+from posehg.checkpoints import Checkpoint
+from posehg.checkpoints.transfer import transfer
+from posehg.config import HourglassConfig, ModelConfig
+from posehg.datasets import naming
+from posehg.datasets.dataset import Dataset
+from posehg.errors import NotAvailable, UsageError
+from posehg.network import StackedHourglass
+from posehg.skeletons import SKELETONS
+from posehg.training.augment import has_halves
+from posehg.training.config import Loss, TrainConfig
+from posehg.training.data import without_augmentation
+from posehg.training.report import Listener
+
+OUTPUTS: dict[Loss, Literal["heatmaps", "logits"]] = {
+    "mse": "heatmaps",
+    "weighted-mse": "heatmaps",
+    "cross-entropy": "logits",
+}
+"""What the last layer computes after training with each loss."""
+
+MAX_VALIDATION = 500
+"""Persons of each set that are validated after an epoch, evenly spread; ``posehg eval`` takes all of them."""
+
+_NOT_IN_PROVENANCE = {"dataset", "device", "workers", "save_minutes", "warp", "compile"}
+"""Options without influence on the weights, and the data set, which has an entry of its own."""
+
+
+# ---- options and data sets -------------------------------------------------------------------------------------------
+
+
+def options_of_model(config: TrainConfig, given: set[str]) -> tuple[TrainConfig, Checkpoint]:
+    """Loads the model that ``config.init`` names; options not in ``given`` become those of its network."""
+    source = checkpoints.load(checkpoints.find(config.init))
+    network, model = source.config.network, source.config
+    rows, columns = model.input_size
+    if rows != columns:
+        raise UsageError(f"--init {config.init} has crops of {columns} x {rows} pixels; training needs square ones.")
+    same_output = OUTPUTS[config.loss] == model.output
+    loss = config.loss if same_output else next(loss for loss, output in OUTPUTS.items() if output == model.output)
+    theirs = {
+        **{name: getattr(network, name) for name in ("stacks", "features", "depth", "blocks", "stem")},
+        **{"input_size": rows, "padding": model.padding, "sigma": model.sigma, "loss": loss},
+        "lr": 0.0,  # the default of the loss, which may have changed
+    }
+    return replace(config, **{name: value for name, value in theirs.items() if name not in given}), source
+
+
+def load_data(
+    config: TrainConfig, folder: Path | None, listener: Listener
+) -> tuple[TrainConfig, Dataset, list[Dataset]]:
+    """Loads the training set and the validation sets, limited as configured. folder: that of the data sets.
+
+    The configuration is returned too, without augmentation if the run is to overfit. Validation sets keep their own
+    skeletons; one without a val split is left out, with a note.
+    """
+    if config.skeleton and config.skeleton not in SKELETONS:
+        raise UsageError(f"There is no skeleton {config.skeleton!r}.", "Known: " + ", ".join(SKELETONS))
+    skeleton = SKELETONS[config.skeleton] if config.skeleton else None
+    training = whole = datasets.load(config.dataset, folder, "train", skeleton)
+    if config.limit or config.overfit:
+        training = whole = datasets.spread(whole, config.overfit or config.limit)
+    if config.joints:
+        joints = [name.strip() for name in config.joints.split(",")]
+        training = datasets.on_skeleton(whole, whole.skeleton.subset(joints))
+    names = [name for name, _ in datasets.parse(config.dataset)]
+    known = [naming.set_name(name) for name in names]
+    unknown = config.background_sets - set(known)
+    if unknown:
+        message = f"--background-from names {min(unknown)}, which is not in --dataset."
+        raise UsageError(message, f"The data sets of this run: {', '.join(known)}.")
+    if training.note:
+        listener.note(training.note)
+    if config.overfit:
+        return without_augmentation(config), training, [whole]
+    if config.half_body and not has_halves(training.skeleton):
+        listener.note("--half-body has no effect: the joints' names do not tell an upper and a lower half.")
+    validation = []
+    for name in names:
+        try:
+            val = datasets.load_one(name, folder, "val", joined=len(names) > 1)
+        except NotAvailable as error:
+            listener.note(f"{name} is not validated: {error}")
+        else:
+            validation.append(datasets.spread(val, config.limit or MAX_VALIDATION))
+    return config, training, validation
+
+
+# ---- the network -----------------------------------------------------------------------------------------------------
+
+
+def model_config(config: TrainConfig, data: Dataset, origin: str = "") -> ModelConfig:
+    """Returns the description of the run's model. origin: what its initial weights were trained on."""
+    network = HourglassConfig(
+        len(data.skeleton.joints), config.stacks, config.features, config.depth, config.blocks, config.stem
+    )
+    size = (config.input_size, config.input_size)
+    provenance = _provenance(config, origin)
+    output = OUTPUTS[config.loss]
+    return ModelConfig(network, data.skeleton, size, config.padding, config.sigma, output, provenance)
+
+
+def _provenance(config: TrainConfig, origin: str) -> dict[str, str]:
+    """Where a model comes from: its data and each option that is not the default. No paths: model files are shared."""
+    options = asdict(config)
+    if config.init and Path(config.init).exists():
+        options["init"] = Path(config.init).name
+    default = asdict(TrainConfig(loss=config.loss)) | {"loss": TrainConfig.loss}  # the learning rate follows the loss
+    chosen = [name for name in options if name not in _NOT_IN_PROVENANCE and options[name] != default[name]]
+    trained_on = datasets.set_names(config.dataset)
+    return {
+        "made_by": f"posehg {__version__}",
+        "trained_on": f"{trained_on}, after {origin}" if origin else trained_on,
+        "options": ", ".join(f"{name} {options[name]}" for name in chosen),
+    }
+
+
+def origin_of(source: Checkpoint | None) -> str:
+    """Returns what the initial weights were trained on; an empty string for random weights."""
+    return "" if source is None else source.config.provenance.get("trained_on", "unknown data")
+
+
+def initial_network(config: TrainConfig, model: ModelConfig, source: Checkpoint | None) -> tuple[StackedHourglass, str]:
+    """Returns the network with random weights by ``config.seed`` or those of ``source``, and what was kept of it."""
+    torch.manual_seed(config.seed)
+    network = StackedHourglass(model.network)
+    if source is None:
+        return network, ""
+    initial, kept = transfer(source, Checkpoint(model, network.state_dict()))
+    network.load_state_dict(dict(initial.state))
+    return network, str(kept)
+
+
+def freeze(network: StackedHourglass, config: TrainConfig) -> None:
+    """Excludes the weights of the frozen parts from training."""
+    for module in _frozen(network, config):
+        module.requires_grad_(False)
+
+
+def set_training(network: StackedHourglass, config: TrainConfig) -> None:
+    """Sets training mode, except where BatchNorm statistics are frozen."""
+    network.train()
+    for module in _frozen(network, config):
+        module.eval()
+    if "norm" in config.frozen:
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
+def _frozen(network: StackedHourglass, config: TrainConfig) -> list[nn.Module]:
+    body = "body" in config.frozen
+    frozen: list[nn.Module] = [network.stem] if body or "stem" in config.frozen else []
+    if body:
+        for stack in network.stacks:
+            frozen += [stack.hourglass, stack.residuals, stack.linear]  # type: ignore[list-item]
+        frozen += [reinjection.features for reinjection in network.reinjections]  # type: ignore[misc]
+    return frozen

@@ -1,0 +1,328 @@
+"""From annotated persons to batches of crops on the device. A sample follows from seed, epoch and person alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator, default_rng
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Dataset as TorchDataset
+
+from posehg import images
+from posehg.config import STRIDE
+from posehg.datasets.crops import crop_region
+from posehg.datasets.dataset import Dataset, image_key, people_by_image
+from posehg.distributed import ALONE, World
+from posehg.errors import PosehgError
+from posehg.geometry import Affine, Points
+from posehg.images import Image
+from posehg.poses import Person
+from posehg.training.augment import background_box, half_body, multiply, occlude, random_crop, random_gains, widest_region
+from posehg.training.config import TrainConfig
+
+NOWHERE = -1e4
+"""Coordinate of the joints of a background crop: labelled, and off every map."""
+
+MOST_WORKERS = 16
+MEMORY_SHARE = 0.25
+"""Share of the memory that decoded parts may fill, over all processes. Workers keep none: each would keep all."""
+
+CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Files with the memory limit of a container: cgroup v2 and v1."""
+
+
+# ---- samples ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One sample before its warp.
+
+    pixels: (h, w, 3) uint8, what the crop is made of. to_crop: the map from them to the crop. gains: (3,) factors of
+    the colour channels. points: (J, 2) float32 in heatmap cells, NaN = not labelled.
+    """
+
+    pixels: Image
+    to_crop: Affine
+    gains: np.ndarray
+    points: np.ndarray
+
+    def crop(self, size: int) -> Image:
+        """Returns the finished crop, (size, size, 3) uint8."""
+        return multiply(images.interpolate(self.pixels, self.to_crop, (size, size)), self.gains)
+
+
+class Samples(TorchDataset[Sample]):
+    """Augmented samples of a data set; ``samples[epoch, index]`` is the same in every process.
+
+    keep: share of the memory that may hold decoded parts of images.
+    """
+
+    def __init__(self, data: Dataset, config: TrainConfig, keep: float = MEMORY_SHARE) -> None:
+        self._data, self._config = data, config
+        self._parts = PartCache(data, config, limit=int(keep * memory()))
+        self._flip, self._unpaired = list(data.skeleton.flip), list(data.skeleton.unpaired)
+        self._people = people_by_image(data) if config.background else {}
+        self._background_sets = config.background_sets
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        epoch, index = key
+        config, rng = self._config, default_rng((self._config.seed, epoch, index))
+        person = self._data.persons[index]
+        if self._may_show_background(person) and rng.random() < config.background:
+            sample = self._background(person, rng)
+            if sample is not None:
+                return sample
+        part, to_part = self._parts(person)
+        if config.half_body and rng.random() < config.half_body:
+            person = half_body(person, self._data.skeleton, rng)
+        image_to_crop, mirrored = random_crop(person, config, rng)
+        gains = random_gains(config, rng)
+        size = (config.input_size, config.input_size)
+        pixels, to_crop = images.shown(part, to_part.inverse().then(image_to_crop), size)
+        if config.occlusion and pixels.size and rng.random() < config.occlusion:
+            pixels = occlude(pixels, to_crop, config.input_size, rng)
+        return Sample(pixels, to_crop, gains, self._points(person.keypoints, image_to_crop, mirrored))
+
+    def _points(self, keypoints: Points, to_crop: Affine, mirrored: bool) -> np.ndarray:
+        points = to_crop.then(Affine.shrink(STRIDE))(keypoints)
+        if mirrored:
+            points = points[self._flip]
+            points[self._unpaired] = np.nan  # the mirror image of, say, a right ear is a left ear: no such joint here
+        return points.astype(np.float32)
+
+    def _may_show_background(self, person: Person) -> bool:
+        """Background crops may only come from sets that annotate every person of an image."""
+        sets = self._background_sets
+        return self._config.background > 0 and (not sets or (person.source or self._data.name) in sets)
+
+    def _background(self, person: Person, rng: Generator) -> Sample | None:
+        config = self._config
+        image = self._data.read(person)
+        box = background_box([box for _, box in self._people[image_key(person)]], image, rng)
+        if box is None:
+            return None
+        size = (config.input_size, config.input_size)
+        to_crop = Affine.crop(box, size, rng.uniform(-config.rotation, config.rotation))
+        pixels, to_crop = images.shown(image, to_crop, size)
+        nowhere = np.full((len(self._flip), 2), NOWHERE, dtype=np.float32)
+        return Sample(pixels, to_crop, random_gains(config, rng), nowhere)
+
+
+class PartCache:
+    """Keeps the part of the image that any crop of a person can show, at the finest scale that a crop needs.
+
+    Decoding a 1280 x 720 image takes longer than all else that happens to a sample, so it is done once. Beyond
+    ``limit`` bytes, further persons are decoded each time.
+    """
+
+    def __init__(self, data: Dataset, config: TrainConfig, limit: int) -> None:
+        self._data, self._free = data, limit
+        self._region = widest_region(config)
+        self._kept: dict[tuple[object, ...], tuple[Image, Affine]] = {}
+
+    def __call__(self, person: Person) -> tuple[Image, Affine]:
+        """Returns the part and the map from image pixels to it."""
+        key = (person.source, person.image, person.id, person.box)  # a set that is repeated is kept once
+        if key in self._kept:
+            return self._kept[key]
+        entry = crop_region(self._data.read(person), person.box, self._region)
+        if entry[0].nbytes <= self._free:
+            self._free -= entry[0].nbytes
+            self._kept[key] = entry
+        return entry
+
+
+def memory() -> int:
+    """Returns the bytes of memory of the machine or, if less, of the container; 8 GB if the system does not say."""
+    try:
+        limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        limit = 8_000_000_000
+    for path in CGROUP_LIMITS:
+        with suppress(OSError, ValueError):  # no such file, or "max": no limit
+            limit = min(limit, int(path.read_text()))
+    return limit
+
+
+# ---- order -----------------------------------------------------------------------------------------------------------
+
+
+class Order(Sampler[list[tuple[int, int]]]):
+    """The remaining batches of a run as lists of (epoch, index), each epoch shuffled by seed and epoch.
+
+    Each person comes once an epoch. Batches differ in size by at most one, so that no small batch gives its samples
+    more weight in BatchNorm. Of several processes, each gets its share of every batch.
+    """
+
+    def __init__(self, count: int, config: TrainConfig, epoch: int = 0, done: int = 0, world: World = ALONE) -> None:
+        self._count, self._config, self._world = count, config, world
+        self._epoch, self._done = epoch, done
+
+    def __len__(self) -> int:
+        return (self._config.epochs - self._epoch) * steps_per_epoch(self._count, self._config.batch) - self._done
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        steps = steps_per_epoch(self._count, self._config.batch)
+        for epoch in range(self._epoch, self._config.epochs):
+            order = default_rng((self._config.seed, epoch)).permutation(self._count)
+            for batch in np.array_split(order, steps)[self._done if epoch == self._epoch else 0 :]:
+                yield [(epoch, int(index)) for index in batch[self._world.rank :: self._world.size]]
+
+
+def steps_per_epoch(count: int, batch: int) -> int:
+    return max(1, -(-count // batch))
+
+
+def smallest_share(count: int, config: TrainConfig, world: World = ALONE) -> int:
+    """Returns the fewest samples that any process sends through the network at once."""
+    return count // steps_per_epoch(count, config.batch) // world.size // config.accumulate
+
+
+# ---- batches ---------------------------------------------------------------------------------------------------------
+
+
+class Crops(NamedTuple):
+    """B samples as the network takes them.
+
+    images: (B, 3, S, S) uint8. points: (B, J, 2) float32 in heatmap cells, NaN = not labelled.
+    """
+
+    images: Tensor
+    points: Tensor
+
+
+class Parts(NamedTuple):
+    """B samples before their warp, for a device that warps them itself.
+
+    pixels: (B, P, Q, 3) uint8, each sample in the top left corner, black beyond it. from_crop: (B, 2, 3) float32, maps
+    crop pixels to these. gains: (B, 3) factors of the colour channels. points: as in Crops.
+    """
+
+    pixels: Tensor
+    from_crop: Tensor
+    gains: Tensor
+    points: Tensor
+
+
+def collate(samples: Sequence[Sample], size: int, on_device: bool) -> Crops | Parts:
+    """Makes a batch: Parts if the device warps, else finished Crops of ``size`` pixels."""
+    points = torch.from_numpy(np.stack([sample.points for sample in samples]))
+    if not on_device:
+        crops = np.stack([sample.crop(size) for sample in samples])
+        return Crops(torch.from_numpy(crops).permute(0, 3, 1, 2), points)
+    rows, columns = (max(2, *(sample.pixels.shape[axis] for sample in samples)) for axis in (0, 1))
+    pixels = np.zeros((len(samples), rows, columns, 3), dtype=np.uint8)
+    for place, sample in zip(pixels, samples, strict=True):
+        height, width = sample.pixels.shape[:2]
+        place[:height, :width] = sample.pixels
+    from_crop = np.stack([sample.to_crop.inverse().matrix[:2] for sample in samples]).astype(np.float32)
+    gains = np.stack([sample.gains for sample in samples]).astype(np.float32)
+    return Parts(torch.from_numpy(pixels), torch.from_numpy(from_crop), torch.from_numpy(gains), points)
+
+
+def warp(batch: Parts, size: int) -> Crops:
+    """Makes the crops on the device that holds the parts; within one grey level of ``Sample.crop``."""
+    rows, columns = batch.pixels.shape[1:3]
+    steps = torch.arange(size, device=batch.pixels.device, dtype=torch.float32)
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    # Not a matrix product: TF32 would round it, and half a pixel matters.
+    of_x, of_y, offset = (column[:, None, None] for column in batch.from_crop.unbind(dim=-1))  # (B, 1, 1, 2)
+    points = x[..., None] * of_x + y[..., None] * of_y + offset  # (B, S, S, 2), pixels of the part
+    # Two scalar factors: a tensor of them would make a GPU wait for its copy.
+    grid = torch.stack((points[..., 0] * (2 / (columns - 1)), points[..., 1] * (2 / (rows - 1))), dim=-1) - 1
+    pixels = batch.pixels.permute(0, 3, 1, 2).float()
+    values = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    crops = (values * batch.gains[:, :, None, None]).clamp_(0, 255).round_().to(torch.uint8)
+    return Crops(crops, batch.points)
+
+
+def crops_on(device: torch.device, batch: Crops | Parts | PosehgError, size: int) -> Crops:
+    """Returns the batch's crops on the device, warped there if need be. Raises the error that a worker met."""
+    if isinstance(batch, PosehgError):
+        raise batch
+    there = type(batch)(*(tensor.to(device, non_blocking=True) for tensor in batch))
+    return warp(there, size) if isinstance(there, Parts) else there
+
+
+# ---- the loader ------------------------------------------------------------------------------------------------------
+
+
+class _Batches(TorchDataset[Any]):
+    """Fetches whole batches. A PosehgError is returned: raised in a worker, it would lose its hint."""
+
+    def __init__(self, samples: Samples, size: int, on_device: bool) -> None:
+        self._samples, self._size, self._on_device = samples, size, on_device
+
+    def __getitems__(self, keys: list[tuple[int, int]]) -> Crops | Parts | PosehgError:
+        try:
+            return collate([self._samples[key] for key in keys], self._size, self._on_device)
+        except PosehgError as error:
+            return error
+
+
+def batches(
+    data: Dataset, config: TrainConfig, device: torch.device, epoch: int = 0, done: int = 0, world: World = ALONE
+) -> DataLoader[Any]:
+    """Loads this process's share of the remaining batches, from step ``done`` of ``epoch`` on, for ``crops_on``.
+
+    One loader serves all epochs, so that no epoch starts with idle workers.
+    """
+    workers = workers_of(config, device)
+    if workers:
+        # Workers start as copies of this process without its threads, and would wait forever for those of OpenCV.
+        cv2.setNumThreads(1)
+    samples = Samples(data, config, keep=0 if workers else MEMORY_SHARE / world.size)
+    return DataLoader(
+        _Batches(samples, config.input_size, warps_on(config, device)),
+        batch_sampler=Order(len(data), config, epoch, done, world),
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        worker_init_fn=_start_worker,
+        pin_memory=device.type == "cuda",
+    )
+
+
+def workers_of(config: TrainConfig, device: torch.device) -> int:
+    """Returns how many processes prepare batches: as configured, else none on a CPU, and a share of the cores a GPU."""
+    if config.workers >= 0:
+        return config.workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 0 if device.type == "cpu" else min(MOST_WORKERS, max(1, cores // max(1, torch.cuda.device_count())))
+
+
+def warps_on(config: TrainConfig, device: torch.device) -> bool:
+    """Whether the device warps the crops."""
+    return config.warp == "device" or (config.warp == "auto" and device.type != "cpu")
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _start_worker(worker: int) -> None:
+    # Ctrl-C reaches every process of the terminal, and torchrun ends whole process groups. Only the training process
+    # answers signals; it ends its workers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
+    cv2.setNumThreads(1)  # where workers are started afresh
+
+
+def without_augmentation(config: TrainConfig) -> TrainConfig:
+    """Returns the configuration with every augmentation off: crops are those of prediction."""
+    return replace(config, rotation=0, scale=0, flip=0, colour=0, translation=0, occlusion=0, half_body=0, background=0)

@@ -1,0 +1,288 @@
+"""Random crops of people, of halves of people and of the background; colours and occluders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.random import default_rng
+
+from posehg import images
+from posehg.datasets.crops import crop_region
+from posehg.geometry import Affine, Box
+from posehg.images import Image
+from posehg.poses import Person
+from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
+from posehg.training.augment import background_box, half_body, multiply, occlude, random_crop, random_gains, widest_region
+from posehg.training.config import TrainConfig
+from tests.random_views import BOXES, COLUMNS, ROWS, SIZE, WAVES, assert_alike
+
+PATIENT = settings(max_examples=60, deadline=None)
+SEEDS = st.integers(0, 10**6)
+BOX = Box(101.5, 60.5, 149, 197)
+LOWER = {
+    skeleton.name: [i for i, joint in enumerate(skeleton.joints) if joint.split("_")[-1] in names]
+    for skeleton in (MPII, LSP, COCO)
+    for names in [("pelvis", "hip", "knee", "ankle")]
+}
+
+
+def person(box: Box, keypoints: np.ndarray) -> Person:
+    return Person(Path("photo.png"), box, keypoints, np.isfinite(keypoints).all(axis=1))
+
+
+def random_person(box: Box, seed: int, beyond: float = 0.0, labelled: float = 0.8) -> Person:
+    """Joints in the square around the box, or beyond it by a share of its side; some are not labelled."""
+    rng, square = default_rng(seed), box.square(1 + 2 * beyond)
+    keypoints = np.array([square.x, square.y]) - 0.5 + rng.random((len(MPII.joints), 2)) * square.w
+    # In some seeds the joints lie close together, so that a half is smaller than the whole.
+    keypoints = square.center + (keypoints - square.center) * rng.uniform(0.2, 1, (1, 2))
+    keypoints[rng.random(len(keypoints)) > labelled] = np.nan
+    return person(box, keypoints)
+
+
+def contains(outer: Box, inner: Box, slack: float = 1e-6) -> bool:
+    return (
+        outer.x <= inner.x + slack
+        and outer.y <= inner.y + slack
+        and inner.x + inner.w <= outer.x + outer.w + slack
+        and inner.y + inner.h <= outer.y + outer.h + slack
+    )
+
+
+# ---- crops of the whole person -----------------------------------------------------------------------------------
+
+
+def test_zoom_rotation_and_shift_reach_their_limits_independently() -> None:
+    config = TrainConfig(input_size=128, rotation=40, scale=0.3, translation=0.1, flip=0)
+    figures = []
+    for seed in range(1000):
+        to_crop, _ = random_crop(random_person(BOX, 0), config, default_rng(seed))
+        side = 128 / to_crop.scale
+        rotation = np.degrees(np.arctan2(-to_crop.matrix[1, 0], to_crop.matrix[0, 0]))
+        shift = (to_crop.inverse()([63.5, 63.5]) - BOX.center) / side
+        figures.append((1.25 * BOX.h / side - 1, rotation, *shift))
+    values, limits = np.array(figures), np.array([0.3, 40, 0.1, 0.1])
+    assert (-limits - 1e-9 <= values.min(axis=0)).all()
+    assert (values.max(axis=0) <= limits + 1e-9).all()
+    assert (np.abs([values.min(axis=0), values.max(axis=0)]) > 0.95 * limits).all()
+    assert np.abs(np.corrcoef(values.T)[np.triu_indices(4, 1)]).max() < 0.15
+
+
+@PATIENT
+@given(BOXES, SEEDS)
+def test_a_mirrored_crop_shows_the_same_from_right_to_left(box: Box, seed: int) -> None:
+    config = TrainConfig(input_size=SIZE, translation=0.2)
+    (straight, no), (mirrored, yes) = (
+        random_crop(random_person(box, seed), replace(config, flip=flip), default_rng(seed)) for flip in (0, 1)
+    )
+    assert (no, yes) == (False, True)
+    expected = straight(np.arange(14).reshape(7, 2)) * [-1, 1] + [SIZE - 1, 0]
+    np.testing.assert_allclose(mirrored(np.arange(14).reshape(7, 2)), expected, atol=1e-6)
+
+
+CONFIGS = st.builds(
+    lambda padding, scale, rotation, translation, half_body: TrainConfig(
+        **{"input_size": SIZE, "padding": padding, "scale": scale, "rotation": rotation},
+        **{"translation": translation, "half_body": half_body, "flip": 0.5},
+    ),
+    *(st.sampled_from([1.0, 1.25]), st.floats(0, 0.5), st.sampled_from([0.0, 30.0, 180.0])),
+    *(st.floats(0, 0.3), st.sampled_from([0.0, 1.0])),
+)
+
+
+def any_crop(whole: Person, config: TrainConfig, rng: np.random.Generator) -> Affine:
+    return random_crop(half_body(whole, MPII, rng) if config.half_body else whole, config, rng)[0]
+
+
+@PATIENT
+@given(CONFIGS, BOXES, SEEDS)
+def test_every_crop_of_the_widest_region_is_the_crop_of_the_image(config: TrainConfig, box: Box, seed: int) -> None:
+    rng, whole = default_rng(seed), random_person(box, seed)
+    part, to_part = crop_region(WAVES, whole.box, widest_region(config))
+    for _ in range(5):
+        to_crop = any_crop(whole, config, rng)
+        crop = images.warp(part, to_part.inverse().then(to_crop), (SIZE, SIZE))
+        assert_alike(crop, images.warp(WAVES, to_crop, (SIZE, SIZE)), to_crop)
+
+
+@PATIENT
+@given(CONFIGS, BOXES, SEEDS)
+def test_no_crop_shows_more_or_needs_finer_pixels_than_the_widest_region(config: TrainConfig, box: Box, seed: int) -> None:
+    rng, reached = default_rng(seed), widest_region(config)
+    square, ends = box.square(reached.padding), (-0.5, SIZE - 0.5)
+    for _ in range(5):
+        to_crop = any_crop(random_person(box, int(rng.integers(10**6)), beyond=0.3), config, rng)
+        corners = to_crop.inverse()([(x, y) for x in ends for y in ends])
+        assert np.abs(corners - square.center).max() <= square.w / 2 + 1e-6
+        assert to_crop.scale <= reached.size / square.w + 1e-9
+
+
+# ---- half of a person --------------------------------------------------------------------------------------------
+
+
+@PATIENT
+@given(BOXES, SEEDS, st.sampled_from([0.0, 0.5]))
+def test_a_half_lies_within_the_square_of_the_person_and_is_at_least_half_as_large(
+    box: Box, seed: int, beyond: float
+) -> None:
+    half = half_body(random_person(box, seed, beyond=beyond), MPII, default_rng(seed))
+    assert contains(box.square(), half.box.square())
+    assert max(half.box.w, half.box.h) >= max(box.w, box.h) / 2 - 1e-6
+
+
+@PATIENT
+@given(BOXES, SEEDS)
+def test_a_half_contains_the_joints_of_one_half_and_keeps_every_label(box: Box, seed: int) -> None:
+    whole = random_person(box, seed)
+    half = half_body(whole, MPII, default_rng(seed))
+    np.testing.assert_array_equal(half.keypoints, whole.keypoints)
+    np.testing.assert_array_equal(half.visible, whole.visible)
+    assume(half is not whole)
+    lower = np.isin(np.arange(len(MPII.joints)), LOWER["mpii"])
+    sides = [whole.keypoints[side & whole.visible] + 0.5 for side in (lower, ~lower)]
+    tight = [Box(*side.min(axis=0), *np.ptp(side, axis=0)) for side in sides if len(side)]
+    assert any(contains(half.box, box) for box in tight)
+
+
+@pytest.mark.parametrize("skeleton", [MPII, LSP, COCO], ids=lambda skeleton: skeleton.name)
+def test_the_halves_divide_at_the_waist_and_are_equally_frequent(skeleton: Skeleton) -> None:
+    rng, box = default_rng(0), Box(20, 30, 100, 200)
+    keypoints = np.column_stack([rng.uniform(50, 90, len(skeleton.joints)), rng.uniform(40, 80, len(skeleton.joints))])
+    keypoints[LOWER[skeleton.name], 1] += 130  # above and below the middle, y = 129.5
+    halves = [half_body(person(box, keypoints), skeleton, default_rng(seed)).box for seed in range(100)]
+    tops = [round(half.y) for half in halves]
+    assert {(round(half.y), round(half.h)) for half in halves} == {(30, 100), (130, 100)}
+    assert 30 < tops.count(30) < 70
+
+
+@pytest.mark.parametrize(("count", "boxes"), [(1, 1), (2, 1), (3, 2)])
+def test_a_half_needs_three_labels(count: int, boxes: int) -> None:
+    keypoints = np.full((len(MPII.joints), 2), np.nan)
+    keypoints[LOWER["mpii"][:count]] = [(150, 150), (160, 170), (170, 160)][:count]
+    found = {half_body(person(BOX, keypoints), MPII, default_rng(seed)).box for seed in range(20)}
+    assert len(found) == boxes
+    assert BOX in found
+
+
+@pytest.mark.parametrize(
+    "skeleton", [FLIC.subset([joint for joint in FLIC.joints if not joint.endswith("hip")]), LSP.subset(LSP.joints[:6])]
+)
+def test_a_skeleton_with_one_half_only_is_left_whole(skeleton: Skeleton) -> None:
+    whole = person(BOX, default_rng(2).uniform(130, 180, (len(skeleton.joints), 2)))
+    assert all(half_body(whole, skeleton, default_rng(seed)).box == BOX for seed in range(20))
+
+
+# ---- background --------------------------------------------------------------------------------------------------
+
+
+@PATIENT
+@given(st.lists(BOXES, max_size=3), SEEDS)
+def test_a_background_box_is_a_square_of_the_image_beside_the_people(people: list[Box], seed: int) -> None:
+    box = background_box(people, WAVES, default_rng(seed))
+    assume(box is not None)
+    assert box is not None
+    assert box.w == box.h
+    assert contains(Box(0, 0, COLUMNS, ROWS), box)
+    assert all(box.intersection(other) < 0.02 * box.w**2 for other in people)
+
+
+def test_background_boxes_cover_an_image_without_people_and_do_not_exist_on_one_full_of_them() -> None:
+    boxes = [background_box([], WAVES, default_rng(seed)) for seed in range(300)]
+    covered = np.zeros((ROWS, COLUMNS), dtype=bool)
+    for box in boxes:
+        assert box is not None
+        covered[int(box.y) : int(box.y + box.h), int(box.x) : int(box.x + box.w)] = True
+    assert covered.mean() > 0.98
+    people = [Box(0, 0, 201, 307), Box(200, 0, 201, 307)]
+    assert all(background_box(people, WAVES, default_rng(seed)) is None for seed in range(20))
+
+
+# ---- colours -----------------------------------------------------------------------------------------------------
+
+
+def test_gains_use_their_limits() -> None:
+    gains = np.array([random_gains(TrainConfig(colour=0.3), default_rng(seed)) for seed in range(500)])
+    assert gains.shape == (500, 3)
+    assert 0.7 <= gains.min() < 0.71
+    assert 1.29 < gains.max() <= 1.3
+
+
+def test_each_channel_is_multiplied_by_its_own_factor_and_clipped() -> None:
+    values, factors = np.arange(256), np.array([0.3, 1.0, 1.75])
+    result = multiply(values.astype(np.uint8)[None, :, None].repeat(3, axis=2), factors)
+    np.testing.assert_array_equal(result[0], np.minimum(np.rint(values[:, None] * factors), 255))
+
+
+# ---- occluders ---------------------------------------------------------------------------------------------------
+
+
+def noise(rows: int, columns: int, seed: int = 0) -> Image:
+    return default_rng(seed).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
+
+
+NOISE = noise(ROWS, COLUMNS)
+VIEW = Box(100, 60, 173, 173)
+
+
+def changed(before: Image, after: Image) -> tuple[slice, slice]:
+    """The smallest rectangle outside which nothing changed."""
+    rows, columns = np.nonzero((before != after).any(axis=-1))
+    return slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+
+
+@PATIENT
+@given(SEEDS, st.floats(-180, 180), st.booleans())
+def test_a_rectangle_on_the_crop_is_covered_whose_sides_are_a_share_of_the_crops(
+    seed: int, rotation: float, mirrored: bool
+) -> None:
+    to_crop = Affine.crop(VIEW, (SIZE, SIZE), rotation)
+    to_crop = to_crop.then(Affine.mirror(SIZE)) if mirrored else to_crop
+    pixels = NOISE.copy()
+    result = occlude(pixels, to_crop, SIZE, default_rng(seed))
+    np.testing.assert_array_equal(pixels, NOISE)
+    rows, columns = changed(NOISE, result)
+    for side in result[rows, columns].shape[:2]:
+        assert 0.1 * VIEW.w - 3 <= side <= 0.4 * VIEW.w  # the occluder may look alike at its edge
+    assert (result[rows, columns] != NOISE[rows, columns]).mean() > 0.98
+    middle = to_crop([(columns.start + columns.stop - 1) / 2, (rows.start + rows.stop - 1) / 2])
+    assert (middle > 0.13 * SIZE).all()
+    assert (middle < 0.87 * SIZE).all()
+
+
+def test_every_place_in_the_middle_may_be_covered_and_on_average_a_sixteenth_is() -> None:
+    pixels, to_crop = NOISE[:, :ROWS], Affine.crop(Box(0, 0, ROWS, ROWS), (SIZE, SIZE))
+    results = [occlude(pixels, to_crop, SIZE, default_rng(seed)) for seed in range(300)]
+    times = np.sum([(result != pixels).any(axis=-1) for result in results], axis=0)
+    fifth = ROWS // 5
+    assert times[fifth:-fifth, fifth:-fifth].min() > 3
+    assert times.mean() / 300 == pytest.approx(1 / 16, rel=0.15)
+
+
+def test_half_of_the_occluders_have_one_colour_and_the_others_are_mirrored_pixels() -> None:
+    pixels, to_crop = noise(41, 53), Affine.crop(Box(0, 0, 47, 47), (SIZE, SIZE))
+    results = [occlude(pixels, to_crop, SIZE, default_rng(seed)) for seed in range(100)]
+    patches = [result[changed(pixels, result)] for result in results]
+    patches = [patch[:, ::-1] for patch in patches if not (patch == patch[0, 0]).all()]
+    assert 30 < len(patches) < 70
+    for patch in patches[:10]:
+        found = np.lib.stride_tricks.sliding_window_view(pixels, patch.shape)[:, :, 0]
+        assert (found == patch).all(axis=(2, 3, 4)).any()
+
+
+@PATIENT
+@given(st.integers(1, 7), st.integers(1, 7), st.floats(0.01, 100), st.floats(-50, 50), SEEDS)
+def test_any_pixels_may_be_covered_however_few(rows: int, columns: int, side: float, at: float, seed: int) -> None:
+    pixels = noise(rows, columns, seed)
+    result = occlude(pixels, Affine.crop(Box(at, 3, side, side), (SIZE, SIZE), at), SIZE, default_rng(seed))
+    assert (result.shape, result.dtype) == (pixels.shape, np.uint8)
+
+
+@pytest.mark.parametrize("at", [-150, 380])
+def test_a_crop_half_beside_the_image_is_covered_on_the_image(at: int) -> None:
+    to_crop = Affine.crop(Box(at, 60, 173, 173), (SIZE, SIZE))
+    assert all((occlude(NOISE, to_crop, SIZE, default_rng(seed)) != NOISE).any() for seed in range(20))

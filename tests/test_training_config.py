@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from posehg.errors import UsageError
+from posehg.training.builder import OUTPUTS
+from posehg.training.config import RATES, TrainConfig
+
+SHARES = ("scale", "flip", "colour", "occlusion", "half_body", "background", "ema")
+
+
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        *((name, ("other",)) for name in ("loss", "optimizer", "schedule", "precision", "warp")),
+        ("freeze", ("stem,head",)),
+        *((name, (0,)) for name in ("epochs", "batch", "accumulate", "sigma", "padding", "input_size")),
+        *((name, (-0.1, 1.1, float("nan"))) for name in SHARES),
+        *((name, (-1, float("inf"))) for name in ("rotation", "lr", "clip", "max_time", "translation", "decay")),
+        *((name, (-1,)) for name in ("weight_decay", "limit", "overfit", "seed", "save_minutes")),
+        ("ema", (1.0,)),
+        ("scale", (0.95,)),
+        ("workers", (-2,)),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_the_name_of_its_option(option: str, values: tuple[Any, ...]) -> None:
+    for value in values:
+        with pytest.raises(UsageError) as caught:
+            TrainConfig(**{option: value})
+        assert option.replace("_", "-") in str(caught.value)
+        if isinstance(value, str):
+            assert caught.value.hint.startswith("Known: ")
+
+
+def test_half_body_crops_need_the_whole_box() -> None:
+    with pytest.raises(UsageError, match="--half-body"):
+        TrainConfig(half_body=0.5, padding=0.9)
+
+
+def test_the_learning_rate_follows_from_the_loss_if_none_is_given() -> None:
+    assert {loss: TrainConfig(loss=loss).lr for loss in RATES} == RATES
+    assert RATES["mse"] == 2.5e-4  # the paper's
+    assert TrainConfig(loss="cross-entropy", lr=3e-4).lr == 3e-4
+    assert RATES.keys() == OUTPUTS.keys()
+
+
+def test_lists_may_be_written_with_spaces() -> None:
+    config = TrainConfig(freeze="stem, norm", background_from=" mpii + lspet")
+    assert config.frozen == ("stem", "norm")
+    assert config.background_sets == {"mpii", "lspet"}
+    assert TrainConfig().background_sets == set()
+
+
+def test_the_defaults_can_be_replaced_by_themselves() -> None:
+    assert replace(TrainConfig()) == TrainConfig()

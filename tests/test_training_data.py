@@ -1,0 +1,512 @@
+"""From persons to batches: samples, what is kept of images, the order, and crops made by a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.random import default_rng
+
+from posehg import images
+from posehg.datasets import Dataset
+from posehg.distributed import World
+from posehg.errors import InputError
+from posehg.geometry import Affine, Box
+from posehg.images import Image
+from posehg.poses import Person
+from posehg.skeletons import Skeleton
+from posehg.training import data as training_data
+from posehg.training.augment import occlude, random_crop
+from posehg.training.config import TrainConfig
+from posehg.training.data import (
+    Crops,
+    Order,
+    PartCache,
+    Sample,
+    Samples,
+    batches,
+    collate,
+    crops_on,
+    memory,
+    smallest_share,
+    steps_per_epoch,
+    without_augmentation,
+)
+from tests import toy
+from tests.random_views import WAVES
+
+PATIENT = settings(max_examples=30, deadline=None)
+CPU = torch.device("cpu")
+SIZE = 128
+ROWS, COLUMNS = 307, 401
+BOX, SMALL = Box(101.5, 60.5, 149, 197), Box(30, 40, 60, 80)
+SKELETON = Skeleton("toy", ("left_hand", "head", "right_hand", "tail", "right_foot"), ())
+LEFT, HEAD, RIGHT, TAIL, FOOT = range(5)
+KEYPOINTS = np.array([(140.25, 190.5), (181.0, 121.75), (213.5, 170.25), (np.nan, np.nan), (190.0, 200.0)])
+WILD = TrainConfig(input_size=SIZE, rotation=40, scale=0.3, translation=0.1, colour=0, flip=0.5, seed=5)
+CALM = replace(WILD, rotation=0, scale=0, translation=0, flip=0)
+
+
+def dataset(image: Image, keypoints: np.ndarray = KEYPOINTS, count: int = 1, box: Box = BOX) -> Dataset:
+    visible = np.isfinite(keypoints).all(axis=1)
+    persons = [Person(Path("photo.png"), box, keypoints, visible, id=str(i)) for i in range(count)]
+    return Dataset("toy", "train", SKELETON, persons, read=lambda person: image)
+
+
+def dots() -> Image:
+    """A black image with a soft dot at three of the joints: the left hand red, the head green, the right hand blue."""
+    y, x = np.mgrid[:ROWS, :COLUMNS]
+    image = np.zeros((ROWS, COLUMNS, 3))
+    for colour, joint in enumerate((LEFT, HEAD, RIGHT)):
+        cx, cy = KEYPOINTS[joint]
+        image[..., colour] = 250 * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * 4.0**2))
+    return image.round().astype(np.uint8)
+
+
+DOTS = dots()
+
+
+def crop_of(sample: Sample) -> np.ndarray:
+    """(S, S, 3) as integers, which can be subtracted from each other."""
+    return sample.crop(SIZE).astype(int)
+
+
+def centroids(sample: Sample) -> np.ndarray:
+    """(3, 2): where the crop shows the red, the green and the blue dot."""
+    values = np.moveaxis(sample.crop(SIZE).astype(float), -1, 0)
+    values[values < 3] = 0
+    y, x = np.mgrid[:SIZE, :SIZE]
+    mass = values.sum(axis=(1, 2))
+    return np.stack([(values * x).sum(axis=(1, 2)) / mass, (values * y).sum(axis=(1, 2)) / mass], axis=-1)
+
+
+def is_mirrored(sample: Sample) -> bool:
+    """Whether left hand, head and right hand turn the other way than in the image."""
+
+    def turn(p: np.ndarray) -> float:
+        (ax, ay), (bx, by) = p[1] - p[0], p[2] - p[0]
+        return float(ax * by - ay * bx)
+
+    return turn(centroids(sample)) * turn(KEYPOINTS[[LEFT, HEAD, RIGHT]]) < 0
+
+
+def is_background(sample: Sample) -> bool:
+    return bool((sample.points < -1000).all())
+
+
+# ---- points and pixels -------------------------------------------------------------------------------------------
+
+
+@PATIENT
+@given(st.sampled_from([WILD, replace(WILD, scale=0, translation=0, half_body=1)]), st.integers(0, 10**6))
+def test_points_lie_where_the_crop_shows_them(config: TrainConfig, epoch: int) -> None:
+    sample = Samples(dataset(DOTS), config)[epoch, 0]
+    left, right = (RIGHT, LEFT) if is_mirrored(sample) else (LEFT, RIGHT)
+    assert (sample.points[[left, HEAD, right]] * 4 + 1.5) == pytest.approx(centroids(sample), abs=0.3)
+
+
+def test_a_mirrored_crop_is_the_crop_from_right_to_left_with_the_sides_exchanged() -> None:
+    straight, mirrored = (Samples(dataset(WAVES), replace(CALM, flip=flip))[0, 0] for flip in (0, 1))
+    assert np.abs(crop_of(straight)[:, ::-1] - crop_of(mirrored)).max() <= 1
+    expected = straight.points[list(SKELETON.flip)].copy()
+    expected[:, 0] = SIZE / 4 - 1 - expected[:, 0]
+    expected[FOOT] = np.nan  # now a left foot, which the skeleton does not have
+    np.testing.assert_allclose(mirrored.points, expected, rtol=1e-5)
+
+
+@PATIENT
+@given(st.integers(0, 10**6))
+def test_an_unlabelled_joint_stays_so_on_its_own_side(epoch: int) -> None:
+    keypoints = KEYPOINTS.copy()
+    keypoints[LEFT] = np.nan
+    complete, partial = (Samples(dataset(DOTS, k), WILD)[epoch, 0] for k in (KEYPOINTS, keypoints))
+    gone, always = (RIGHT, [TAIL, FOOT]) if is_mirrored(complete) else (LEFT, [TAIL])
+    missing = [np.flatnonzero(np.isnan(sample.points).all(axis=1)).tolist() for sample in (complete, partial)]
+    assert missing == [always, sorted([gone, *always])]
+
+
+def test_without_augmentation_the_crop_is_that_of_prediction_every_time() -> None:
+    config = without_augmentation(replace(WILD, colour=0.4, occlusion=1, half_body=1, background=1))
+    samples = Samples(dataset(DOTS), config)
+    x, y = (KEYPOINTS[HEAD] - BOX.center) * SIZE / (1.25 * max(BOX.w, BOX.h)) + (SIZE - 1) / 2
+    for epoch in range(5):
+        assert samples[epoch, 0].points[HEAD].tolist() == pytest.approx([(x - 1.5) / 4, (y - 1.5) / 4])
+        assert centroids(samples[epoch, 0])[1] == pytest.approx([x, y], abs=0.2)
+        np.testing.assert_array_equal(crop_of(samples[epoch, 0]), crop_of(samples[0, 0]))
+
+
+def test_colours_change_independently_and_points_do_not() -> None:
+    grey = np.full((ROWS, COLUMNS, 3), 100, dtype=np.uint8)
+    calm, colourful = (Samples(dataset(grey, box=Box(150, 100, 60, 60)), c) for c in (CALM, replace(CALM, colour=0.4)))
+    means = np.array([colourful[epoch, 0].crop(SIZE).mean(axis=(0, 1)) for epoch in range(200)])
+    assert 60 <= means.min() < 65
+    assert 135 < means.max() <= 140
+    assert np.abs(np.corrcoef(means.T)[np.triu_indices(3, 1)]).max() < 0.3
+    np.testing.assert_array_equal(colourful[0, 0].points, calm[0, 0].points)
+
+
+# ---- repeatable and different ------------------------------------------------------------------------------------
+
+
+def test_a_sample_is_the_same_in_any_order_and_whatever_is_kept() -> None:
+    config = replace(WILD, colour=0.4, background=0.3, occlusion=0.3, half_body=0.3)
+    one, other = Samples(dataset(WAVES, count=5), config), Samples(dataset(WAVES, count=5), config, keep=0)
+    first = {(epoch, index): one[epoch, index] for epoch in range(3) for index in range(5)}
+    for key in reversed(first):
+        np.testing.assert_array_equal(other[key].crop(SIZE), first[key].crop(SIZE))
+        np.testing.assert_array_equal(other[key].points, first[key].points)
+
+
+@pytest.mark.parametrize(("seed", "epoch", "index"), [(6, 2, 3), (5, 1, 3), (5, 2, 4)])
+def test_samples_differ_between_seeds_epochs_and_persons(seed: int, epoch: int, index: int) -> None:
+    data = dataset(WAVES, count=5)
+    sample, other = Samples(data, WILD)[2, 3], Samples(data, replace(WILD, seed=seed))[epoch, index]
+    assert np.abs(crop_of(sample) - crop_of(other)).mean() > 5
+
+
+@pytest.mark.parametrize("size", [64, 256])  # kept at a coarser scale than the image's, and unchanged
+def test_a_kept_part_gives_the_same_crop_as_the_image(size: int) -> None:
+    config, data = replace(WILD, input_size=size), dataset(WAVES)
+    samples = Samples(data, config)
+    for epoch in range(10):
+        to_crop, _ = random_crop(data.persons[0], config, default_rng((config.seed, epoch, 0)))
+        difference = np.abs(samples[epoch, 0].crop(size).astype(int) - images.warp(WAVES, to_crop, (size, size)))
+        assert difference.mean() < 2
+        assert np.percentile(difference, 95) < 6  # the rest is the edge of the image, where black starts
+
+
+# ---- what is kept in memory --------------------------------------------------------------------------------------
+
+
+def counting(count: int) -> tuple[Dataset, list[str]]:
+    """A data set, and a list of the persons whose images it reads."""
+    reads: list[str] = []
+    return replace(dataset(WAVES, count=count), read=lambda person: reads.append(person.id) or WAVES), reads
+
+
+@pytest.mark.parametrize(("keep", "expected"), [(0.25, ["0", "1"]), (0, ["0", "1"] * 3)])
+def test_an_image_is_read_once_for_all_epochs_if_anything_is_kept(keep: float, expected: list[str]) -> None:
+    data, reads = counting(2)
+    samples = Samples(data, WILD, keep)
+    for epoch in range(3):
+        assert [samples[epoch, index].points.shape for index in range(2)] == [(5, 2)] * 2
+    assert reads == expected
+
+
+def test_when_memory_is_full_further_images_are_read_each_time() -> None:
+    data, reads = counting(3)
+    needed = PartCache(data, WILD, limit=0)(data.persons[0])[0].nbytes
+    reads.clear()
+    cache = PartCache(data, WILD, limit=2 * needed + 1)
+    for _ in range(3):
+        for person in data.persons:
+            cache(person)
+    assert reads == ["0", "1", "2", "2", "2"]
+
+
+def test_a_person_that_a_joined_set_has_twice_is_kept_once() -> None:
+    data, reads = counting(2)
+    samples = Samples(replace(data, persons=[*data.persons, *map(replace, data.persons)]), WILD)
+    assert [len(samples[0, index].points) for index in range(4)] == [5] * 4
+    assert reads == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"memory.max": "3000000\n"}, 3_000_000),
+        ({"limit_in_bytes": "5000000\n"}, 5_000_000),
+        ({"memory.max": "max\n"}, None),
+        ({"limit_in_bytes": "9223372036854771712\n"}, None),  # no limit by cgroup v1
+        ({}, None),
+    ],
+)
+def test_memory_is_that_of_the_container(
+    files: dict[str, str], expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(training_data, "CGROUP_LIMITS", (tmp_path / "memory.max", tmp_path / "limit_in_bytes"))
+    monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 7_000_000, "SC_PAGE_SIZE": 4096}.__getitem__)
+    assert memory() == (expected or 7_000_000 * 4096)
+
+
+def test_parts_fill_a_share_of_the_containers_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, reads = counting(3)
+    needed = PartCache(data, WILD, limit=0)(data.persons[0])[0].nbytes
+    reads.clear()
+    monkeypatch.setattr(training_data, "memory", lambda: 4 * (needed + 1))  # room for one part in a quarter of it
+    samples = Samples(data, WILD)
+    assert [len(samples[epoch, index].points) for epoch in range(2) for index in range(3)] == [5] * 6
+    assert reads == ["0", "1", "2", "1", "2"]
+
+
+# ---- occlusion, half bodies, background --------------------------------------------------------------------------
+
+
+def test_occlusion_is_as_frequent_as_configured_and_leaves_every_label() -> None:
+    plain, occluded = (Samples(dataset(WAVES), replace(WILD, occlusion=share)) for share in (0, 0.3))
+    pairs = [(plain[epoch, 0], occluded[epoch, 0]) for epoch in range(200)]
+    assert 40 < sum(bool((crop_of(one) != crop_of(other)).any()) for one, other in pairs) < 80
+    for one, other in pairs:
+        np.testing.assert_array_equal(one.points, other.points)
+
+
+def test_an_occluder_does_not_stay_in_the_kept_part() -> None:
+    samples = Samples(dataset(DOTS), replace(CALM, occlusion=1))
+    crops = np.stack([crop_of(samples[epoch, 0]) for epoch in range(40)])
+    np.testing.assert_array_equal(np.median(crops, axis=0), crop_of(Samples(dataset(DOTS), CALM)[0, 0]))
+
+
+def test_half_body_crops_are_as_frequent_as_configured() -> None:
+    skeleton = Skeleton("walker", ("head", "neck", "chest", "pelvis", "knee", "foot"), ())
+    keypoints = np.column_stack([np.linspace(150, 200, 6), np.linspace(70, 240, 6)])
+    data = replace(dataset(WAVES, keypoints), skeleton=skeleton)
+    whole, samples = Samples(data, CALM)[0, 0].points, Samples(data, replace(CALM, half_body=0.3))
+    assert 60 < sum(not np.array_equal(samples[epoch, 0].points, whole) for epoch in range(300)) < 120
+
+
+@pytest.mark.parametrize("where", ["itself", "another person"])
+def test_a_background_crop_avoids_every_annotated_person(where: str) -> None:
+    image = np.full((ROWS, COLUMNS, 3), 40, dtype=np.uint8)
+    image[40:120, 30:90] = 255
+    data = dataset(image, KEYPOINTS / 4, box=SMALL if where == "itself" else Box(0, 0, 8, 8))
+    (person,) = data.persons
+    persons = {
+        "itself": [person],
+        "another person": [person, replace(person, box=SMALL, id="other")],
+    }[where]
+    samples = Samples(replace(data, persons=persons), replace(WILD, background=1))
+    found = [sample for sample in (samples[epoch, 0] for epoch in range(20)) if is_background(sample)]
+    assert found
+    assert all((crop_of(sample) > 200).mean() < 0.03 for sample in found)
+    assert {sample.points.shape for sample in found} == {KEYPOINTS.shape}
+
+
+def test_a_person_who_fills_the_image_has_no_background_crop() -> None:
+    samples = Samples(dataset(WAVES, box=Box(0, 0, COLUMNS, ROWS)), replace(CALM, background=1))
+    assert (samples[0, 0].points[HEAD] > 0).all()
+
+
+def test_background_crops_are_as_frequent_as_configured() -> None:
+    data = dataset(DOTS, KEYPOINTS / 4, box=SMALL)
+    samples = Samples(data, replace(WILD, background=0.2, input_size=16))
+    assert 35 < sum(is_background(samples[epoch, 0]) for epoch in range(300)) < 90
+
+
+@pytest.mark.parametrize(("sets", "expected"), [("", True), ("all", True), ("all+more", True), ("more", False)])
+def test_background_crops_come_only_from_the_named_sets(sets: str, expected: bool) -> None:
+    data = dataset(DOTS, KEYPOINTS / 4, box=Box(30, 30, 30, 40))
+    data = replace(data, persons=[replace(person, source="all") for person in data.persons])
+    assert is_background(Samples(data, replace(WILD, background=1, background_from=sets))[0, 0]) is expected
+
+
+# ---- order -------------------------------------------------------------------------------------------------------
+
+EPOCHS = 3
+ORDERS = st.builds(
+    lambda count, batch, seed: (count, TrainConfig(batch=batch, seed=seed, epochs=EPOCHS)),
+    *(st.integers(1, 53), st.integers(1, 11), st.integers(0, 99)),
+)
+
+
+@PATIENT
+@given(ORDERS)
+def test_every_sample_comes_once_an_epoch_in_batches_of_nearly_one_size(run: tuple[int, TrainConfig]) -> None:
+    count, config = run
+    whole, steps = list(Order(count, config)), steps_per_epoch(count, config.batch)
+    assert (steps - 1) * config.batch < count <= steps * config.batch
+    assert len(whole) == EPOCHS * steps
+    for epoch in range(EPOCHS):
+        order = whole[epoch * steps : (epoch + 1) * steps]
+        assert sorted(key for batch in order for key in batch) == [(epoch, index) for index in range(count)]
+        sizes = [len(batch) for batch in order]
+        assert max(sizes) <= config.batch
+        assert max(sizes) - min(sizes) <= 1
+
+
+@PATIENT
+@given(ORDERS, st.sampled_from([1, 2, 3]), st.data())
+def test_a_process_of_a_resumed_run_continues_with_the_rest_of_its_share(
+    run: tuple[int, TrainConfig], size: int, data: st.DataObject
+) -> None:
+    count, config = run
+    steps = steps_per_epoch(count, config.batch)
+    epoch, done = data.draw(st.integers(0, EPOCHS - 1)), data.draw(st.integers(0, steps))
+    world = World(size - 1, size)
+    rest, whole = Order(count, config, epoch, done, world), list(Order(count, config, world=world))
+    assert list(rest) == list(rest) == whole[epoch * steps + done :]
+    assert len(rest) == len(list(rest))
+    assert list(Order(count, config, EPOCHS)) == []
+
+
+@PATIENT
+@given(ORDERS, st.sampled_from([1, 2, 3]), st.integers(1, 4))
+def test_the_shares_of_the_processes_make_up_the_batch(
+    run: tuple[int, TrainConfig], size: int, accumulate: int
+) -> None:
+    shares = [list(Order(*run, world=World(rank, size))) for rank in range(size)]
+    fewest = run[0]
+    for batch, *parts in zip(list(Order(*run)), *shares, strict=True):
+        assert sorted(key for part in parts for key in part) == sorted(batch)
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+        fewest = min(fewest, *(len(one) for part in parts for one in np.array_split(np.arange(len(part)), accumulate)))
+    assert smallest_share(run[0], replace(run[1], accumulate=accumulate), World(0, size)) == fewest
+
+
+def test_the_order_differs_between_epochs_and_seeds() -> None:
+    found = set()
+    for seed in range(3):
+        order = list(Order(53, TrainConfig(batch=1, seed=seed, epochs=EPOCHS)))
+        found |= {tuple(index for batch in order for e, index in batch if e == epoch) for epoch in range(EPOCHS)}
+    assert len(found) == 9
+    assert tuple(range(53)) not in found
+
+
+# ---- crops made by a device --------------------------------------------------------------------------------------
+
+SIDE = 23
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")),
+]
+# Older versions of OpenCV interpolate at 32nds of a pixel: between black and white up to 4 of 256 levels off.
+_RAMP = np.array([[0, 255]], dtype=np.uint8).repeat(3, axis=0)
+TOLERANCE = 1 if cv2.warpAffine(_RAMP, np.array([[1, 0, -1 / 64], [0, 1, 0]]), (1, 1))[0, 0] == 4 else 14
+
+
+def noise(rows: int, columns: int, seed: int = 0) -> Image:
+    return default_rng(seed).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
+
+
+def sample_of(pixels: Image, to_crop: Affine, seed: int = 0, gains: tuple[float, float, float] | None = None) -> Sample:
+    rng = default_rng(seed)
+    points = rng.uniform(-5, 30, (5, 2)).astype(np.float32)
+    points[rng.random(5) < 0.3] = np.nan
+    return Sample(pixels, to_crop, rng.uniform(0.4, 1.6, 3) if gains is None else np.array(gains), points)
+
+
+@st.composite
+def views(draw: st.DrawFn) -> Sample:
+    """A crop of a small image, from far within it to far beside it, enlarged or reduced, perhaps occluded."""
+    seeds = st.integers(0, 10**6)
+    image = noise(draw(st.integers(1, 61)), draw(st.integers(1, 71)), draw(seeds))
+    box = Box.around((draw(st.floats(-20, 90)), draw(st.floats(-20, 80))), draw(st.floats(0.5, 120)))
+    to_crop = Affine.crop(box, (SIDE, SIDE), draw(st.floats(-180, 180)))
+    if draw(st.booleans()):
+        to_crop = to_crop.then(Affine.mirror(SIDE))
+    pixels, to_crop = images.shown(image, to_crop, (SIDE, SIDE))
+    if draw(st.booleans()) and pixels.size:
+        pixels = occlude(pixels, to_crop, SIDE, default_rng(draw(seeds)))
+    return sample_of(pixels, to_crop, draw(seeds))
+
+
+def by_device(samples: list[Sample], size: int = SIDE, device: str = "cpu") -> Crops:
+    return crops_on(torch.device(device), collate(samples, size, on_device=True), size)
+
+
+def by_cpu(samples: list[Sample], size: int = SIDE) -> Crops:
+    return crops_on(CPU, collate(samples, size, on_device=False), size)
+
+
+def assert_alike(samples: list[Sample], size: int = SIDE, device: str = "cpu") -> None:
+    ours, theirs = by_device(samples, size, device).images.cpu(), by_cpu(samples, size).images
+    assert ours.dtype == theirs.dtype == torch.uint8
+    assert ours.shape == theirs.shape == (len(samples), 3, size, size)
+    assert (ours.int() - theirs.int()).abs().max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@settings(max_examples=60, deadline=None)
+@given(samples=st.lists(views(), min_size=1, max_size=3))
+def test_a_device_makes_the_crops_that_opencv_makes(device: str, samples: list[Sample]) -> None:
+    assert_alike(samples, device=device)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_device_makes_the_crops_of_whole_batches_and_of_large_parts(device: str) -> None:
+    augmented = {"half_body": 0.3, "occlusion": 0.5, "background": 0.3, "translation": 0.2, "scale": 0.5}
+    samples = Samples(toy.dataset(), replace(toy.TINY, input_size=64, **augmented))  # type: ignore[arg-type]
+    for epoch in range(5):
+        assert_alike([samples[epoch, index] for index in range(7)], 64, device)
+    to_crop = Affine.crop(Box(1200, 300, 60, 60), (SIDE, SIDE), 17)
+    assert_alike([sample_of(noise(401, 1511), to_crop), sample_of(noise(13, 11), to_crop)], device=device)
+
+
+def test_the_warp_is_as_exact_under_autocast() -> None:
+    samples = [sample_of(noise(307, 401), Affine.crop(Box(100, 60, 200, 200), (SIDE, SIDE), 20))]
+    expected = by_device(samples).images
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(by_device(samples).images, expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1)])
+@pytest.mark.parametrize("side", [0.3, 3.0, 17.0])
+def test_parts_of_a_single_row_or_column_become_the_same_crop(shape: tuple[int, int], side: float) -> None:
+    part = sample_of(noise(*shape, 3), Affine.crop(Box.around((0.2, 0.1), side), (SIDE, SIDE), 30))
+    assert by_cpu([part]).images.any()
+    assert_alike([part])
+
+
+def test_a_small_part_is_not_mixed_with_a_large_one_in_the_batch() -> None:
+    to_crop = Affine.crop(Box(0, 0, 46, 46), (SIDE, SIDE))
+    white = [np.full((*shape, 3), 255, dtype=np.uint8) for shape in ((61, 71), (5, 7))]
+    crop = by_device([sample_of(pixels, to_crop, gains=(1, 1, 1)) for pixels in white]).images[1]
+    assert not crop[:, 4:].any()
+    assert not crop[:, :, 5:].any()
+    assert crop[:, :2, :3].all()
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 7), (5, 0)])
+@pytest.mark.parametrize("make", [by_cpu, by_device])
+def test_a_crop_outside_the_image_is_black(shape: tuple[int, int], make: Callable[..., Crops]) -> None:
+    nothing = sample_of(np.zeros((*shape, 3), dtype=np.uint8), Affine.crop(Box(-90, 0, 20, 20), (SIDE, SIDE)))
+    for samples in ([nothing], [nothing, sample_of(noise(11, 13), Affine.identity())]):
+        crops = make(samples)
+        assert crops.images.shape == (len(samples), 3, SIDE, SIDE)
+        assert not crops.images[0].any()
+
+
+@pytest.mark.parametrize("make", [by_cpu, by_device])
+def test_gains_are_clipped_and_points_pass_unchanged(make: Callable[..., Crops]) -> None:
+    part = sample_of(np.full((31, 37, 3), 100, dtype=np.uint8), Affine.identity(), gains=(0.5, 1.5, 3.0))
+    crops = make([part, sample_of(noise(11, 13), Affine.identity(), seed=1)])
+    inner = crops.images[0, :, 3:-3, 3:-3].int()
+    assert (inner - torch.tensor([50, 150, 255])[:, None, None]).abs().max() <= 1
+    assert crops.points.dtype == torch.float32
+    np.testing.assert_array_equal(crops.points[0], part.points)
+
+
+# ---- the loader --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unreadable_image_raises_its_own_error_in_any_process(workers: int) -> None:
+    def read(person: Person) -> Image:
+        raise InputError(f"{person.image} is broken.", "Copy it again.")
+
+    config = replace(toy.TINY, workers=workers)
+    loader = iter(batches(replace(toy.dataset(), read=read), config, CPU))
+    with pytest.raises(InputError) as caught:
+        crops_on(CPU, next(loader), config.input_size)
+    assert str(caught.value).removeprefix(str(caught.value)[0]) == ".png is broken."
+    assert caught.value.hint == "Copy it again."
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_opencv_has_no_threads_if_the_process_is_copied(workers: int) -> None:
+    """A copied process would wait forever for the threads that it does not have."""
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(3)
+        batches(toy.dataset(), replace(toy.TINY, workers=workers), CPU)
+        assert cv2.getNumThreads() == (1 if workers else 3)
+    finally:
+        cv2.setNumThreads(before)

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from posehg.heatmaps import encode, probabilities
+from posehg.training.losses import (
+    LOSSES,
+    PerJoint,
+    cross_entropy,
+    squared_difference,
+    supervised,
+    weighted_squared_difference,
+)
+
+B, J, H, W = 3, 5, 7, 11
+SIGMA = 1.1
+MASKED = [(0, 1), (2, 4)]
+PATIENT = settings(max_examples=50, deadline=None)
+
+each_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+
+
+def noise(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def joints(seed: int = 3) -> Tensor:
+    """(B, J, 2): on the map, except one that is not labelled, one half labelled and one that is off the map."""
+    points = torch.rand(B, J, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    points *= torch.tensor([W - 1, H - 1])
+    points[0, 1] = torch.nan
+    points[2, 4, 0] = torch.nan
+    points[1, 2] = torch.tensor([-50.0, 3.0])
+    return points
+
+
+def value_and_gradient(output: Tensor, points: Tensor, loss: PerJoint) -> tuple[Tensor, Tensor]:
+    output = output.clone().requires_grad_()
+    value = supervised([output], points, SIGMA, loss)
+    value.backward()
+    assert output.grad is not None
+    return value.detach(), output.grad
+
+
+def plain(loss: str, output: np.ndarray, x: float, y: float) -> float:
+    """The loss of one map (H, W) to a joint, in loops."""
+    target = np.zeros((H, W))
+    if -0.5 <= x < W - 0.5 and -0.5 <= y < H - 0.5:
+        for row, column in np.ndindex(H, W):
+            target[row, column] = np.exp(-((column - x) ** 2 + (row - y) ** 2) / (2 * SIGMA**2))
+    if loss == "mse":
+        return float(((output - target) ** 2).sum() / (H * W))
+    if loss == "weighted-mse":
+        share = target / target.sum() if target.any() else target  # of the Gaussian
+        return float(((1 / (H * W) + share) * (output - target) ** 2).sum())
+    weights = [np.exp(value) for value in output.ravel()] + [1.0]
+    wanted = [value / target.sum() for value in target.ravel()] + [0.0] if target.any() else [0.0] * (H * W) + [1.0]
+    return -sum(q * np.log(w / sum(weights)) for q, w in zip(wanted, weights, strict=True))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_loss_equals_one_in_plain_loops(loss: str) -> None:
+    outputs, points = [noise(seed, B, J, H, W) for seed in (1, 2)], joints()
+    expected = 0.0
+    for output in outputs:
+        places = [place for place in np.ndindex(B, J) if place not in MASKED]
+        values = [plain(loss, output[b, j].numpy(), *points[b, j].tolist()) for b, j in places]
+        expected += sum(values) / len(values)
+    found = supervised(outputs, points, SIGMA, LOSSES[loss])
+    assert float(found) == pytest.approx(expected, rel=1e-5)  # outputs are compared in single precision
+
+
+@each_loss
+def test_each_joint_has_its_own_loss(loss: PerJoint) -> None:
+    output, target = noise(1, B, J, H, W), encode(joints(), (H, W), SIGMA)
+    before = loss(output, target)
+    output[2, 3, 5, 7] += 1
+    assert before.shape == (B, J)
+    assert (loss(output, target) != before).nonzero().tolist() == [[2, 3]]
+
+
+@each_loss
+@pytest.mark.parametrize("value", [0.0, -3.0, 1e18, 1e38, torch.inf, -torch.inf, torch.nan])
+def test_an_unlabelled_joint_changes_neither_value_nor_gradient(loss: PerJoint, value: float) -> None:
+    output, points = noise(1, B, J, H, W).float(), joints().float()
+    other = output.clone()
+    for b, j in MASKED:
+        other[b, j] = value
+    one, two = value_and_gradient(output, points, loss), value_and_gradient(other, points, loss)
+    assert one[0].isfinite()
+    assert torch.equal(one[0], two[0])
+    assert torch.equal(one[1], two[1])
+    assert all((two[1][b, j] == 0).all() for b, j in MASKED)
+
+
+@each_loss
+def test_every_labelled_joint_changes_value_and_gradient(loss: PerJoint) -> None:
+    output, points = noise(1, B, J, H, W), joints()
+    value, gradient = value_and_gradient(output, points, loss)
+    assert (gradient.abs().amax(dim=(-2, -1)) > 0).sum() == B * J - len(MASKED)
+    for b, j in set(np.ndindex(B, J)) - set(MASKED):
+        other = output.clone()
+        other[b, j, 2, 3] += 2
+        assert supervised([other], points, SIGMA, loss) != value
+
+
+@each_loss
+@pytest.mark.parametrize("total", [None, torch.tensor(7.0)])
+def test_a_batch_without_labels_teaches_nothing(loss: PerJoint, total: Tensor | None) -> None:
+    output = noise(1, B, J, H, W).requires_grad_()
+    value = supervised([output], torch.full((B, J, 2), torch.nan), SIGMA, loss, total)
+    value.backward()
+    assert value == 0
+    assert output.grad is not None
+    assert not output.grad.any()
+
+
+@each_loss
+def test_a_joint_off_the_map_is_supervised_to_be_nowhere(loss: PerJoint) -> None:
+    output = noise(1, 1, 1, H, W).clamp_min(0.1)
+    _, gradient = value_and_gradient(output, torch.full((1, 1, 2), -50.0), loss)
+    assert (gradient > 0).all()  # less everywhere is better
+
+
+@each_loss
+def test_the_loss_is_summed_over_the_stacks(loss: PerJoint) -> None:
+    outputs, points = [noise(seed, B, J, H, W) for seed in (1, 2, 3)], joints()
+    each = [supervised([output], points, SIGMA, loss) for output in outputs]
+    torch.testing.assert_close(supervised(outputs, points, SIGMA, loss), sum(each[1:], each[0]))
+
+
+@each_loss
+def test_outputs_in_half_precision_are_compared_in_full(loss: PerJoint) -> None:
+    output, points = noise(1, B, J, H, W).bfloat16(), joints().float()
+    assert supervised([output], points, SIGMA, loss) == supervised([output.float()], points, SIGMA, loss)
+
+
+@each_loss
+@PATIENT
+@given(cut=st.integers(1, B - 1), seed=st.integers(0, 99))
+def test_parts_of_a_batch_add_up_to_the_whole_in_value_and_gradient(loss: PerJoint, cut: int, seed: int) -> None:
+    outputs = [noise(seed + stack, B, J, H, W).requires_grad_() for stack in (0, 1)]
+    points = joints(seed)
+    whole, total = supervised(outputs, points, SIGMA, loss), torch.tensor(B * J - len(MASKED))
+    parts = sum(
+        supervised([output[some] for output in outputs], points[some], SIGMA, loss, total)
+        for some in (slice(None, cut), slice(cut, None))
+    )
+    assert isinstance(parts, Tensor)
+    torch.testing.assert_close(parts, whole)
+    gradients = [torch.autograd.grad(value, outputs, retain_graph=True) for value in (parts, whole)]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+# ---- each loss by itself -----------------------------------------------------------------------------------------
+
+
+def test_missing_a_joint_costs_a_third_on_small_and_large_maps_if_weighted() -> None:
+    # The mean of a Gaussian's square, weighted by the Gaussian: 1/3. Unweighted it is lost among the other cells.
+    for rows, columns in ((31, 37), (61, 67), (127, 131)):
+        target = encode(torch.tensor([[[columns / 2, rows / 2]]], dtype=torch.float64), (rows, columns), SIGMA)
+        weighted, plain = (
+            float(loss(torch.zeros_like(target), target)) for loss in (weighted_squared_difference, squared_difference)
+        )
+        assert weighted == pytest.approx(1 / 3, abs=5e-3)
+        assert plain == pytest.approx(np.pi * SIGMA**2 / (rows * columns), rel=1e-3)
+
+
+@PATIENT
+@given(st.floats(-0.49, W - 0.51), st.floats(-0.49, H - 0.51))
+def test_the_gaussian_weighs_as_much_as_the_map_wherever_it_lies(x: float, y: float) -> None:
+    target = encode(torch.tensor([[[x, y]]], dtype=torch.float64), (H, W), SIGMA)
+    weighted, plain = (loss(target + 0.3, target) for loss in (weighted_squared_difference, squared_difference))
+    torch.testing.assert_close(plain, torch.full_like(plain, 0.09))
+    torch.testing.assert_close(weighted, 2 * plain)
+
+
+def test_without_a_gaussian_the_weighted_difference_is_the_plain_one() -> None:
+    output, nothing = noise(1, B, J, H, W), torch.zeros(B, J, H, W, dtype=torch.float64)
+    assert torch.equal(weighted_squared_difference(output, nothing), squared_difference(output, nothing))
+
+
+@each_loss
+@pytest.mark.parametrize("sigma", [1e-3, 0.03, 0.1])
+def test_a_gaussian_that_falls_between_the_cells_has_a_finite_loss(loss: PerJoint, sigma: float) -> None:
+    output = noise(1, 1, 1, H, W).float().requires_grad_()
+    value = supervised([output], torch.tensor([[[4.5, 2.5]]]), sigma, loss)
+    value.backward()
+    assert output.grad is not None
+    assert value.isfinite()
+    assert output.grad.isfinite().all()
+
+
+@PATIENT
+@given(st.integers(0, 2**32 - 1))
+def test_cross_entropy_equals_torchs_own(seed: int) -> None:
+    output, target = 3 * noise(seed, B, J, H, W), encode(joints(seed), (H, W), SIGMA)
+    flat = target.flatten(-2)
+    nowhere = (flat.sum(dim=-1, keepdim=True) == 0).double()
+    wanted = torch.cat((flat / (flat.sum(dim=-1, keepdim=True) + nowhere), nowhere), dim=-1)
+    logits = torch.cat((output.flatten(-2), torch.zeros(B, J, 1)), dim=-1)
+    expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(0, 1), reduction="none")
+    torch.testing.assert_close(cross_entropy(output, target), expected.view(B, J))
+
+
+def test_descending_cross_entropy_ends_at_the_target_and_at_nowhere() -> None:
+    points = torch.tensor([[[4.3, 2.8], [-50.0, 0.0]]])
+    output = torch.zeros(1, 2, H, W, requires_grad=True)
+    optimizer = torch.optim.Adam([output], lr=0.3)
+    for _ in range(300):
+        optimizer.zero_grad()
+        supervised([output], points, SIGMA, cross_entropy).backward()
+        optimizer.step()
+    first, second = probabilities(output.detach())[0]
+    target = encode(points, (H, W), SIGMA)[0, 0]
+    torch.testing.assert_close(first, target / target.sum(), atol=0.02, rtol=0)
+    assert second.sum() < 0.02

@@ -1,0 +1,344 @@
+"""A whole run in its folder, or a dry one: its data sets, its report, and what it leaves alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from posehg import checkpoints, datasets, images
+from posehg.errors import InputError, NotAvailable, UsageError
+from posehg.geometry import Box
+from posehg.network import parameters
+from posehg.poses import Person
+from posehg.training import dry_run, report, trainer
+from posehg.training import state as states
+from posehg.training.builder import load_data, model_config
+from posehg.training.config import TrainConfig
+from posehg.training.data import without_augmentation
+from posehg.training.state import STATE, Progress
+from posehg.training.trainer import BEST, LAST
+from tests.stubs import DOTS, dots_estimator, dots_photo, tiny
+from tests.toy import SKELETON, TINY, Watcher, dataset
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(root: Path, split: str) -> datasets.Dataset:
+        if root.name == "unvalidated" and split == "val":
+            raise NotAvailable("no val")
+        return dataset(7 if split == "train" else 3, root.name, split)
+
+    for name in ("toy", "unvalidated"):
+        monkeypatch.setitem(datasets.LOADERS, name, load)
+    monkeypatch.setattr(datasets, "RENDERED", {"toy", "unvalidated"})
+
+
+TOY = replace(TINY, dataset="toy")
+
+
+def go(config: TrainConfig, folder: Path, stop_after: int | None = None, **options: Any) -> Watcher:
+    watcher = Watcher(stop_after)
+    finished = trainer.run(config, folder, None, watcher, **options)
+    assert finished == (stop_after is None)
+    return watcher
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+# ---- the report --------------------------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_models_options_figures_and_sheets(tmp_path: Path) -> None:
+    watcher = go(TOY, tmp_path / "new/run")
+    folder = tmp_path / "new/run"
+    assert set(snapshot(folder)) == {STATE, LAST, BEST, *report.FILES, "validation_toy.png"}
+    assert json.loads((folder / "config.json").read_text()) == {**asdict(TOY), "stem": [2, 4, 4]}
+    with open(folder / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    for row, known in zip(rows, watcher.epochs[-1].history, strict=True):
+        assert {key: float(value) for key, value in row.items()} == pytest.approx(known, rel=1e-5)
+    cell, gap = 256, 4
+    sheet = images.read(folder / "validation_toy.png")
+    assert sheet.shape == (cell + 2 * gap, 6 * (cell + gap) + gap, 3)
+    used = [sheet[gap:-gap, gap + i * (cell + gap) :][:, :cell].std() > 1 for i in range(6)]
+    assert used == [True] * 3 + [False] * 3  # each of three persons once
+
+
+def test_figures_of_epochs_with_different_columns_fit_one_table_and_one_chart(tmp_path: Path) -> None:
+    first = {"epoch": 1.0, "loss": 0.5, "pck_a": 3.0}
+    for last in ({"epoch": 2.0, "loss": 0.25, "pck_a": float("nan"), "pck_b": 7.0}, {"epoch": 2.0, "loss": 0.25}):
+        report.write(tmp_path, Progress(epoch=2, history=(first, last)), ())
+        chart = images.read(tmp_path / "curves.png")
+        assert chart.shape == (360, 1280, 3)
+        assert (np.ptp(chart.astype(int), axis=-1) > 60).sum() > 100  # coloured lines
+        lines = (tmp_path / "metrics.csv").read_text().split()
+        assert lines == [
+            ",".join({**first, **last}),
+            "1,0.5,3," if "pck_b" in last else "1,0.5,3",
+            "2,0.25,nan,7" if "pck_b" in last else "2,0.25,",
+        ]
+
+
+def test_the_samples_are_those_of_the_coming_epoch(tmp_path: Path) -> None:
+    reporting = report.Report(tmp_path, Watcher(), True, dataset(), TOY, tensorboard=False)
+    sheets = []
+    for epoch in (0, 2):
+        reporting.write_samples(epoch)
+        sheets.append((tmp_path / "samples.png").read_bytes())
+    assert sheets[0] != sheets[1]
+    go(TOY, tmp_path / "run", stop_after=1)
+    assert (tmp_path / "run/samples.png").read_bytes() == sheets[0]
+    go(TOY, tmp_path / "run", resumed=states.load(tmp_path / "run" / STATE))
+    assert (tmp_path / "run/samples.png").read_bytes() == sheets[1]
+
+
+def test_a_report_that_a_kill_prevented_is_written_when_resuming(tmp_path: Path) -> None:
+    go(TOY, tmp_path)
+    before = (tmp_path / "metrics.csv").read_bytes()
+    for name in ("metrics.csv", "curves.png"):
+        (tmp_path / name).unlink()
+    go(TOY, tmp_path, resumed=states.load(tmp_path / STATE))
+    assert (tmp_path / "metrics.csv").read_bytes() == before
+    assert (tmp_path / "curves.png").exists()
+
+
+# ---- what is left alone ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [STATE, LAST, BEST, *report.FILES])
+def test_files_of_a_run_are_not_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"precious")
+    with pytest.raises(UsageError, match=str(tmp_path)) as caught:
+        go(TOY, tmp_path)
+    assert "--overwrite" in f"{caught.value} {caught.value.hint}"
+    assert snapshot(tmp_path) == {name: b"precious"}
+
+
+def test_overwriting_starts_a_new_run(tmp_path: Path) -> None:
+    go(TOY, tmp_path)
+    before = (tmp_path / LAST).read_bytes()
+    (tmp_path / "events.out.tfevents.1700000000.here").write_text("old")
+    go(replace(TOY, seed=4), tmp_path, overwrite=True, stop_after=1)
+    assert not (tmp_path / BEST).exists()
+    assert not (tmp_path / "events.out.tfevents.1700000000.here").exists()
+    assert (tmp_path / LAST).read_bytes() != before
+    assert states.load(tmp_path / STATE).config.seed == 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"input_size": 24}, "24"),
+        ({"device": "abacus"}, "abacus"),
+        ({"dataset": "toys"}, "toys"),
+        ({"skeleton": "x"}, "x"),
+        ({"joints": "head,left_hipp"}, "left_hipp"),
+        ({"background_from": "coco"}, "coco"),
+        ({"batch": 2, "accumulate": 2}, "2 parts"),
+    ],
+)
+def test_a_mistake_costs_no_run_and_leaves_no_folder(tmp_path: Path, wrong: dict[str, Any], named: str) -> None:
+    go(TOY, tmp_path / "run", stop_after=1)
+    before = snapshot(tmp_path / "run")
+    for folder in ("run", "new"):
+        with pytest.raises(UsageError) as caught:
+            go(replace(TOY, **wrong), tmp_path / folder, overwrite=True)
+        assert named in f"{caught.value} {caught.value.hint}"
+    assert snapshot(tmp_path / "run") == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file/run"):
+        go(TOY, tmp_path / "file/run")
+
+
+# ---- which persons, which joints ---------------------------------------------------------------------------------
+
+
+def test_a_set_without_a_validation_split_is_noted_and_trained_on(tmp_path: Path) -> None:
+    watcher = go(replace(TOY, dataset="toy:2+unvalidated"), tmp_path)
+    assert ["unvalidated" in note for note in watcher.notes] == [True]
+    assert set(watcher.epochs[-1].history[-1]) == {"epoch", "loss", "pck_toy"}
+    assert max(step for _, step in watcher.places) == math.ceil((2 * 7 + 7) / 2)
+
+
+def test_a_limit_applies_to_training_and_validation() -> None:
+    _, training, validation = load_data(replace(TOY, limit=2), None, Watcher())
+    assert [len(training), *map(len, validation)] == [2, 2]
+
+
+def test_a_network_of_some_joints_is_validated_by_the_torso_of_the_whole_set(tmp_path: Path) -> None:
+    config = replace(TOY, joints="head, left_hip")
+    watcher = go(config, tmp_path)
+    assert checkpoints.load(tmp_path / LAST).config.skeleton.joints == ("head", "left_hip")
+    assert math.isfinite(watcher.epochs[-1].history[-1]["pck_toy"])
+    _, training, validation = load_data(config, None, Watcher())
+    assert training.persons[6].keypoints.shape == (2, 2)
+    assert [part.skeleton for part in validation] == [SKELETON]
+
+
+@pytest.mark.parametrize("joints", ["", "left_hip,right_hip"])
+def test_overfitting_trains_on_some_persons_without_augmentation_and_validates_on_them(
+    tmp_path: Path, joints: str
+) -> None:
+    asked = replace(TOY, overfit=3, joints=joints, limit=5)
+    watcher = go(asked, tmp_path)
+    assert watcher.places == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    config, training, (validation,) = load_data(asked, None, Watcher())
+    assert [[person.id for person in part.persons] for part in (training, validation)] == [["0", "2", "4"]] * 2
+    assert math.isfinite(watcher.epochs[-1].history[-1]["pck_toy"])
+    assert states.load(tmp_path / STATE).config == config == without_augmentation(asked)
+
+
+def test_overfitting_lowers_the_loss(tmp_path: Path) -> None:
+    wide = replace(TOY, features=16, stem=(8, 8, 16), epochs=12)
+    watcher = go(replace(wide, overfit=2, lr=1e-2, optimizer="adamw", schedule="constant"), tmp_path)
+    assert watcher.losses[-1] < 0.3 * watcher.losses[0]
+
+
+# ---- validation --------------------------------------------------------------------------------------------------
+
+POINTS, WIDE = np.array([[200.0, 150], [140, 110], [259, 191]]), Box(100, 60, 200, 180)
+TORSO = float(np.hypot(*(POINTS[0] - POINTS[2])))
+
+
+@pytest.mark.parametrize(
+    ("offsets", "with_torso", "measure", "counted"),
+    [
+        ((0, 0.15 * TORSO, 0.25 * TORSO), True, "PCK@0.2", 2 / 3),
+        ((0, 0.03 * WIDE.w, 0.07 * WIDE.w), False, "PCK@0.05 of the box", 2 / 3),
+        ((9.5,), False, "PCK@0.05 of the box", 1),  # between the shorter and the longer side's
+        ((0, math.nan), True, "PCK@0.2", 1),  # NaN: the second person has no labelled torso
+    ],
+)
+def test_pck_is_measured_by_the_torso_or_by_the_longer_side_of_the_box(
+    offsets: tuple[float, ...], with_torso: bool, measure: str, counted: float
+) -> None:
+    people = []
+    for number, offset in enumerate(offsets):
+        shift = [[0, 0], [99 if math.isnan(offset) else offset, 0], [offset * 0, 0]]
+        people.append(Person(Path(f"{number}.png"), WIDE, POINTS + np.array(shift), np.ones(3, dtype=bool)))
+    skeleton = DOTS if with_torso else replace(DOTS, torso=("left_shoulder", "right_hip"))
+    data = datasets.Dataset("dots", "val", skeleton, people, lambda person: dots_photo(POINTS))
+    result = report.validate(dots_estimator(), data)
+    assert result.measure == measure
+    assert result.pck == pytest.approx(100 * (2 + counted) / 3)
+
+
+# ---- TensorBoard -------------------------------------------------------------------------------------------------
+
+
+class FakeWriter:
+    def __init__(self, folder: str) -> None:
+        self.folder, self.flushed = folder, 0
+        self.figures: list[tuple[str, float, int]] = []
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        self.figures.append((name, value, step))
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+
+@pytest.fixture
+def writers(monkeypatch: pytest.MonkeyPatch) -> list[FakeWriter]:
+    """Those that are made."""
+    module, made = ModuleType("torch.utils.tensorboard"), []
+    module.SummaryWriter = lambda folder: made.append(FakeWriter(folder)) or made[-1]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    return made
+
+
+def test_tensorboard_gets_losses_rates_and_scores(tmp_path: Path, writers: list[FakeWriter]) -> None:
+    watcher = go(TOY, tmp_path, tensorboard=True)
+    [writer] = writers
+    assert (writer.folder, writer.flushed) == (str(tmp_path), 2)
+    figures = {name: [(value, step) for n, value, step in writer.figures if n == name] for name, _, _ in writer.figures}
+    scores = [row["pck_toy"] for row in watcher.epochs[-1].history]
+    assert figures == {
+        "loss": list(zip(watcher.losses, range(1, 9), strict=True)),
+        "learning rate": list(zip(watcher.rates, range(1, 9), strict=True)),
+        "PCK@0.2 toy": list(zip(scores, (1, 2), strict=True)),
+    }
+
+
+def test_tensorboard_gets_nothing_unasked_or_after_a_mistake(tmp_path: Path, writers: list[FakeWriter]) -> None:
+    go(TOY, tmp_path / "run")
+    with pytest.raises(UsageError):
+        go(replace(TOY, input_size=24), tmp_path / "wrong", tensorboard=True)
+    assert writers == []
+
+
+# ---- a dry run ---------------------------------------------------------------------------------------------------
+
+LONG = replace(TOY, epochs=100)
+WORDS = ["data", "joints", "network", "device", "step", "epoch", "run"]
+
+
+def tried(config: TrainConfig, persons: int = 7, validated: int = 3) -> dict[str, str]:
+    """The lines by their first word."""
+    validation = [dataset(validated, split="val")] if validated else []
+    lines = dry_run.measure(config, dataset(persons), validation, Watcher(), None)
+    return dict(line.split(maxsplit=1) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("changes", "persons", "steps", "crops"),
+    [
+        ({}, 7, 7, 2),
+        ({"batch": 100}, 1, 7, 1),  # a set smaller than a batch
+        ({"batch": 100, "epochs": 1}, 7, 1, 7),  # a run of a single step
+        ({"batch": 3, "accumulate": 2, "ema": 0.9, "max_time": 45, "workers": 1}, 7, 7, 3),
+    ],
+)
+def test_a_dry_run_takes_some_steps_and_says_what_the_run_takes(
+    changes: dict[str, Any], persons: int, steps: int, crops: int
+) -> None:
+    config = replace(LONG, **changes)
+    lines = tried(config, persons)
+    assert list(lines) == WORDS
+    assert lines["joints"] == ", ".join(SKELETON.joints)
+    assert lines["network"].startswith(f"{parameters(model_config(config, dataset()).network):,} ")
+    assert f" {steps} steps" in lines["network"]
+    assert lines["device"].startswith(f"cpu, {max(0, config.workers)} ")
+    assert f" {crops} crops:" in lines["step"]
+    assert lines["run"].startswith(f"{config.epochs} epochs")
+    assert ("--max-time" in lines["run"]) == ("max_time" in changes)
+
+
+def test_a_dry_run_needs_no_validation_and_refuses_what_the_run_would() -> None:
+    assert " 0 to validate" in tried(LONG, validated=0)["data"]
+    with pytest.raises(UsageError, match="3 parts"):
+        tried(replace(LONG, batch=2, accumulate=3))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (89, "89 s"), (91, "2 min"), (5399, "90 min"), (5401, "1.5 h"), (360_000, "100.0 h")],
+)
+def test_a_duration_has_a_suitable_unit(seconds: float, text: str) -> None:
+    assert dry_run.duration(seconds) == text
+
+
+def test_a_dry_run_by_name_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config, watcher = replace(LONG, features=8, stem=(4, 4, 8), input_size=64, overfit=2, joints="head"), Watcher()
+    lines = dry_run.run(config, None, watcher, tiny(SKELETON))
+    assert lines[0].endswith(" 2 persons to train on, 2 to validate")
+    assert lines[1].split() == ["joints", "head"]
+    assert len(watcher.notes) == 1  # what is kept of the model
+    assert list(tmp_path.rglob("*")) == []

@@ -1,0 +1,150 @@
+"""The file state.pt: it comes back as it was, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from posehg.errors import NotAvailable
+from posehg.training import state as states
+from posehg.training.state import STATE, VERSION, Progress, State
+from tests.toy import TINY
+
+PATIENT = settings(max_examples=50, deadline=None)
+
+
+def some_state(average: dict[str, Tensor] | None = None) -> State:
+    progress = Progress(3, 5, 0.25, 61.5, ({"epoch": 1.0, "loss": 0.5}, {"epoch": 2.0, "loss": 0.1 + 0.2}), 17.25)
+    return State(
+        replace(TINY, dataset="a+b", freeze="stem", joints="head_top"),
+        progress,
+        network={"x": torch.rand(5, 7)},
+        optimizer={"state": {0: {"step": torch.tensor(7.0), "square_avg": torch.rand(2, 3)}}, "param_groups": []},
+        scaler={"scale": 65536.0, "_growth_tracker": 11},
+        average=average,
+        persons=11,
+        origin="mpii",
+    )
+
+
+@pytest.mark.parametrize("average", [None, {"x": torch.rand(5, 7)}])
+def test_a_state_comes_back_as_it_was_saved(tmp_path: Path, average: dict[str, Tensor] | None) -> None:
+    state = some_state(average)
+    states.save(tmp_path / STATE, state)
+    loaded = states.load(tmp_path / STATE)
+    assert (loaded.config, loaded.progress, loaded.scaler) == (state.config, state.progress, state.scaler)
+    assert (loaded.persons, loaded.origin) == (11, "mpii")
+    assert torch.equal(loaded.network["x"], state.network["x"])
+    assert torch.equal(loaded.optimizer["state"][0]["square_avg"], state.optimizer["state"][0]["square_avg"])
+    assert (loaded.average is None) == (average is None)
+    if average is not None and loaded.average is not None:
+        assert torch.equal(loaded.average["x"], average["x"])
+
+
+def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    states.save(path, some_state())
+    content = torch.load(path, weights_only=True)
+    change(content)
+    torch.save(content, path)
+
+
+def test_a_state_with_fields_of_an_earlier_version_that_are_empty_is_read(tmp_path: Path) -> None:
+    assert VERSION == 3
+    rewritten(
+        tmp_path / STATE, lambda content: content.update(doubts=None) or content["config"].update(doubt_labels=False)
+    )
+    assert states.load(tmp_path / STATE).config == some_state().config
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content["config"].update(doubt_labels=True),
+        lambda content: content["config"].update(colors=1),
+        lambda content: content.update(posehg=1),
+        lambda content: content.pop("optimizer"),
+        lambda content: content.pop("config"),
+    ],
+)
+def test_a_state_that_cannot_be_continued_is_not_available(tmp_path: Path, change: Any) -> None:
+    rewritten(tmp_path / STATE, change)
+    with pytest.raises(NotAvailable, match=STATE):
+        states.load(tmp_path / STATE)
+
+
+def test_a_state_of_another_version_is_named_by_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states, "VERSION", 1)
+    states.save(tmp_path / STATE, some_state())
+    monkeypatch.undo()
+    with pytest.raises(NotAvailable, match="format 1"):
+        states.load(tmp_path / STATE)
+
+
+def test_a_failed_save_leaves_the_old_state_and_no_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states.save(tmp_path / STATE, some_state())
+    before = (tmp_path / STATE).read_bytes()
+
+    def dies(content: Any, buffer: io.BytesIO) -> None:
+        buffer.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", dies)
+    with pytest.raises(KeyboardInterrupt):
+        states.save(tmp_path / STATE, some_state())
+    assert [path.name for path in tmp_path.iterdir()] == [STATE]
+    assert (tmp_path / STATE).read_bytes() == before
+
+
+@PATIENT
+@given(share=st.floats(0, 0.999), content=st.binary(max_size=200))
+def test_a_state_cut_short_or_any_bytes_are_not_available(
+    share: float, content: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("cut") / STATE
+    states.save(path, some_state())
+    for broken in (path.read_bytes()[: int(share * path.stat().st_size)], content):
+        path.write_bytes(broken)
+        with pytest.raises(NotAvailable, match=STATE):
+            states.load(path)
+
+
+@pytest.mark.parametrize("content", [{}, {"config": 3}, [1, 2], torch.zeros(3), "text"], ids=repr)
+def test_a_file_with_something_else_is_not_available(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / STATE)
+    with pytest.raises(NotAvailable, match=STATE):
+        states.load(tmp_path / STATE)
+
+
+class Bomb:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+def test_code_in_a_state_is_not_executed(tmp_path: Path, save: Callable[[Any, Path], Any]) -> None:
+    save({"config": Bomb(tmp_path / "made")}, tmp_path / STATE)
+    with pytest.raises(NotAvailable):
+        states.load(tmp_path / STATE)
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
+    with pytest.raises(NotAvailable, match=STATE) as caught:
+        states.load(tmp_path / STATE)
+    assert "--out" in caught.value.hint

@@ -1,0 +1,462 @@
+"""Trainer: what it saves, and that a stopped run continues as if it had never stopped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from posehg import checkpoints, datasets
+from posehg.datasets import Dataset, on_skeleton
+from posehg.distributed import World
+from posehg.errors import CheckFailed, UsageError
+from posehg.heatmaps import encode
+from posehg.inference.estimator import Estimator
+from posehg.training import state as states
+from posehg.training import trainer as training
+from posehg.training.config import TrainConfig
+from posehg.training.data import Samples
+from posehg.training.optim import learning_rate
+from posehg.training.report import Validation, validate
+from posehg.training.state import STATE, Progress
+from posehg.training.trainer import BEST, LAST, Trainer, check_batch
+from tests.toy import SKELETON, TINY, Watcher, dataset
+
+RECIPES = {
+    "paper": TINY,
+    "modern": replace(TINY, loss="cross-entropy", optimizer="adamw", schedule="one-cycle", lr=3e-3, weight_decay=0.01),
+    "everything": replace(
+        TINY,
+        **{"loss": "weighted-mse", "optimizer": "adamw", "schedule": "cosine", "lr": 3e-3, "batch": 4, "accumulate": 2},
+        **{"ema": 0.9, "clip": 1.0, "freeze": "stem", "translation": 0.1},
+        **{"occlusion": 0.5, "half_body": 0.5, "background": 0.3, "epochs": 4},
+    ),
+}
+STEPS = 4
+"""Steps an epoch of TINY; eight in all, as in every recipe."""
+
+
+def train(
+    config: TrainConfig, folder: Path, stop_after: int | None = None, resume: bool = False, data: Dataset | None = None
+) -> tuple[bool, Watcher]:
+    folder.mkdir(exist_ok=True)
+    watcher = Watcher(stop_after)
+    resumed = states.load(folder / STATE) if resume else None
+    validation = [dataset(3, split="val")]
+    return Trainer(config, data or dataset(), validation, folder, watcher, resumed).go(), watcher
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def undisturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, Path]:
+    config, folder = RECIPES[request.param], tmp_path_factory.mktemp(request.param)
+    assert train(config, folder)[0]
+    return config, folder
+
+
+def weights(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in (LAST, BEST)}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether state_dicts are the same to the last bit."""
+    assert one.keys() == other.keys()
+    return all(torch.equal(value, other[key]) for key, value in one.items())
+
+
+# ---- stopping and continuing -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4, 5, 8])
+def test_a_stopped_run_continues_to_the_same_weights_bit_for_bit(
+    undisturbed: tuple[TrainConfig, Path], tmp_path: Path, stop_after: int
+) -> None:
+    config, whole = undisturbed
+    stopped, before = train(config, tmp_path, stop_after)
+    finished, after = train(config, tmp_path, resume=True)
+    assert (stopped, finished) == (False, True)
+    steps = 8 // config.epochs
+    assert before.places + after.places == [(i // steps, i % steps + 1) for i in range(8)]
+    assert before.rates + after.rates == [learning_rate(config, (step + 0.5) / 8) for step in range(8)]
+    assert weights(tmp_path) == weights(whole)
+    one, other = (states.load(folder / STATE).progress for folder in (tmp_path, whole))
+    assert one == other
+
+
+def test_a_run_stopped_at_every_step_continues_to_the_same_weights(
+    undisturbed: tuple[TrainConfig, Path], tmp_path: Path
+) -> None:
+    config, whole = undisturbed
+    finished, _ = train(config, tmp_path, stop_after=1)
+    while not finished:
+        finished, _ = train(config, tmp_path, stop_after=1, resume=True)
+    assert weights(tmp_path) == weights(whole)
+
+
+@pytest.mark.parametrize("between_files", [False, True])
+def test_a_killed_run_continues_from_its_last_save_to_the_same_weights(
+    undisturbed: tuple[TrainConfig, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, between_files: bool
+) -> None:
+    """The model is written before the state, and may be ahead of it."""
+    config, whole = undisturbed
+    save, saved = states.save, []
+
+    def dies(path: Path, state: states.State) -> None:
+        if len(saved) == 5 and between_files:
+            raise KeyboardInterrupt
+        saved.append(state.progress)
+        save(path, state)
+        if len(saved) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(states, "save", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(config, save_minutes=0), tmp_path)
+    monkeypatch.undo()
+    assert states.load(tmp_path / STATE).progress == saved[-1]
+    assert files(tmp_path).keys() <= {LAST, BEST, STATE}
+    train(config, tmp_path, resume=True)
+    assert weights(tmp_path) == weights(whole)
+
+
+def test_a_run_in_half_precision_continues_with_the_same_scale(tmp_path: Path) -> None:
+    config = replace(TINY, precision="fp16")
+    one, other = tmp_path / "one", tmp_path / "other"
+    train(config, one)
+    train(config, other, stop_after=3)
+    scale = states.load(other / STATE).scaler
+    train(config, other, resume=True)
+    assert weights(one) == weights(other)
+    assert states.load(one / STATE).scaler == states.load(other / STATE).scaler != scale
+
+
+def test_resuming_a_finished_run_changes_nothing(undisturbed: tuple[TrainConfig, Path]) -> None:
+    config, folder = undisturbed
+    before = files(folder)
+    finished, watcher = train(config, folder, resume=True)
+    assert (finished, watcher.losses) == (True, [])
+    assert files(folder) == before
+
+
+def test_a_run_is_not_resumed_on_a_set_of_another_size(tmp_path: Path) -> None:
+    train(TINY, tmp_path, stop_after=1)
+    before = files(tmp_path)
+    with pytest.raises(UsageError, match=r"7 .* 9") as caught:
+        train(TINY, tmp_path, resume=True, data=dataset(9))
+    assert "--data" in caught.value.hint
+    assert files(tmp_path) == before
+
+
+def test_workers_change_nothing_and_another_seed_does(undisturbed: tuple[TrainConfig, Path], tmp_path: Path) -> None:
+    config, whole = undisturbed
+    train(replace(config, workers=2), tmp_path / "workers")
+    assert weights(tmp_path / "workers") == weights(whole)
+    train(replace(config, seed=config.seed + 1), tmp_path / "seed")
+    assert weights(tmp_path / "seed")[LAST] != weights(whole)[LAST]
+
+
+# ---- what is saved -----------------------------------------------------------------------------------------------
+
+
+def test_a_folder_holds_the_state_and_two_models(undisturbed: tuple[TrainConfig, Path]) -> None:
+    config, folder = undisturbed
+    assert files(folder).keys() == {LAST, BEST, STATE}
+    model, state = checkpoints.load(folder / LAST), states.load(folder / STATE)
+    assert model.config.output == ("logits" if config.loss == "cross-entropy" else "heatmaps")
+    assert same(model.state, state.average if config.ema else state.network)
+    assert same(model.state, state.network) == (not config.ema)
+    model.network()
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_the_validated_network_is_the_saved_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ema: float) -> None:
+    validated: list[dict[str, Tensor]] = []
+
+    def keep(estimator: Estimator, data: Dataset) -> Validation:
+        validated.append({key: value.clone() for key, value in estimator.engine.network.state_dict().items()})
+        return validate(estimator, data)
+
+    monkeypatch.setattr(training, "validate", keep)
+    train(replace(TINY, ema=ema), tmp_path)
+    assert len(validated) == 2
+    assert same(checkpoints.load(tmp_path / LAST).state, validated[1])
+    assert not same(validated[0], validated[1])
+
+
+@pytest.mark.parametrize("measurable", [False, None])
+def test_without_a_score_the_best_model_is_the_last(tmp_path: Path, measurable: bool | None) -> None:
+    """Without a validation set, or with one in which nothing can be measured."""
+    validation = dataset(3, split="val")
+    persons = [
+        replace(p, keypoints=np.where(np.arange(5)[:, None] == 0, np.nan, p.keypoints)) for p in validation.persons
+    ]
+    watcher = Watcher()
+    some = [] if measurable is None else [replace(validation, persons=persons)]
+    assert Trainer(TINY, dataset(), some, tmp_path, watcher).go()
+    assert all(math.isnan(row.get("pck_toy", math.nan)) for row in watcher.epochs[-1].history)
+    assert (tmp_path / BEST).read_bytes() == (tmp_path / LAST).read_bytes()
+
+
+def test_the_best_model_is_that_of_the_best_epoch_by_the_first_sets_measure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([(30.0, "torso"), (90.0, "box"), (70.0, "torso"), (10.0, "box"), (50.0, "torso"), (95.0, "box")])
+    kept: list[dict[str, Tensor]] = []
+
+    def scripted(estimator: Estimator, data: Dataset) -> Validation:
+        kept.append({key: value.clone() for key, value in estimator.engine.network.state_dict().items()})
+        return Validation(data, (), *next(scores))
+
+    monkeypatch.setattr(training, "validate", scripted)
+    sets = [dataset(2, "a", "val"), dataset(2, "b", "val")]
+    Trainer(replace(TINY, epochs=3), dataset(), sets, tmp_path, Watcher()).go()
+    best = checkpoints.load(tmp_path / BEST).state
+    assert [same(best, some) for some in kept[::2]] == [False, True, False]
+    assert states.load(tmp_path / STATE).progress.best == 70
+
+
+def test_validation_does_not_change_what_is_learned(tmp_path: Path) -> None:
+    train(TINY, tmp_path / "with")
+    (tmp_path / "without").mkdir()
+    Trainer(TINY, dataset(), [], tmp_path / "without", Watcher()).go()
+    assert (tmp_path / "with" / LAST).read_bytes() == (tmp_path / "without" / LAST).read_bytes()
+
+
+def test_an_epochs_loss_is_the_mean_of_its_steps(tmp_path: Path) -> None:
+    _, watcher = train(TINY, tmp_path)
+    history = watcher.epochs[-1].history
+    assert [row["epoch"] for row in history] == [1, 2]
+    assert [row["loss"] for row in history] == pytest.approx([np.mean(watcher.losses[i : i + 4]) for i in (0, 4)])
+
+
+def test_a_validation_set_keeps_its_own_skeleton(tmp_path: Path) -> None:
+    """The torso by which it is measured need not be among the joints that the network learns."""
+    two = ("head", "left_hip")
+    learned, validation = on_skeleton(dataset(), SKELETON.subset(two)), dataset(3, split="val")
+    heard: list[Validation] = []
+
+    class Hearing(Watcher):
+        def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
+            heard.extend(validations)
+
+    assert Trainer(replace(TINY, epochs=1), learned, [validation], tmp_path, Hearing()).go()
+    assert checkpoints.load(tmp_path / LAST).config.skeleton.joints == two
+    assert [pose.skeleton.joints for pose in heard[0].poses] == [two] * 3
+    truth = np.stack([person.keypoints for person in validation.persons])
+    unit = np.linalg.norm(truth[:, 0] - truth[:, 4], axis=-1)  # left shoulder to right hip
+    away = np.linalg.norm(np.stack([pose.keypoints[1] for pose in heard[0].poses]) - truth[:, 3], axis=-1)
+    assert heard[0].pck == pytest.approx(100 * (away <= 0.2 * unit).mean())  # the left hip is its only limb joint
+
+
+@pytest.mark.parametrize("freeze", ["", "stem"])
+def test_frozen_random_weights_are_noted_once(tmp_path: Path, freeze: str) -> None:
+    _, watcher = train(replace(TINY, freeze=freeze), tmp_path, stop_after=1)
+    assert ["--freeze" in note for note in watcher.notes] == [True] * bool(freeze)
+    _, watcher = train(replace(TINY, freeze=freeze), tmp_path, resume=True)
+    assert watcher.notes == []
+
+
+# ---- learning ----------------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_leaves_the_last_state(tmp_path: Path) -> None:
+    with pytest.raises(CheckFailed, match="step 2") as caught:
+        train(replace(TINY, lr=1e25, save_minutes=0), tmp_path)
+    assert "--lr" in caught.value.hint
+    state = states.load(tmp_path / STATE)
+    assert (state.progress.epoch, state.progress.step) == (0, 1)
+    assert files(tmp_path).keys() == {LAST, STATE}
+
+
+@pytest.mark.slow
+def test_the_papers_recipe_learns_four_rendered_persons(tmp_path: Path) -> None:
+    rendered = datasets.spread(datasets.load("synthetic", None, "train"), 4)
+    persons = [rendered.persons[i] for i in range(4)]
+    pixels = {person.id: rendered.read(person) for person in persons}
+    four = replace(rendered, persons=persons, read=lambda person: pixels[person.id])
+    config = TrainConfig(
+        **{"stacks": 1, "features": 32, "depth": 2, "stem": (8, 16, 16), "input_size": 64, "device": "cpu"},
+        **{"epochs": 1, "batch": 4, "lr": 5e-3, "rotation": 0, "scale": 0, "flip": 0, "colour": 0},
+    )
+    watcher = Watcher()
+    Trainer(config, replace(four, persons=persons * 200), [four], tmp_path, watcher).go()
+    points = torch.stack([torch.from_numpy(Samples(four, config)[0, index].points) for index in range(4)])
+    empty_maps = encode(points, (16, 16), config.sigma).square().mean()
+    assert watcher.losses[-1] < 0.8 * empty_maps  # this loss first learns to answer "nowhere" for every joint
+    assert watcher.epochs[-1].history[-1]["pck_synthetic"] > 40  # an untrained network: a few percent
+
+
+def test_a_device_that_makes_the_crops_teaches_the_same(tmp_path: Path) -> None:
+    losses = {
+        warp: train(replace(TINY, precision="fp32", warp=warp), tmp_path / warp)[1].losses  # type: ignore[arg-type]
+        for warp in ("cpu", "device")
+    }
+    assert losses["device"] != losses["cpu"]
+    assert losses["device"] == pytest.approx(losses["cpu"], rel=0.02)
+
+
+# ---- batches -----------------------------------------------------------------------------------------------------
+
+
+def test_each_step_has_its_batch_and_its_number_in_the_run(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def spied(trainer: Trainer) -> Trainer:
+        stepper = trainer.stepper
+
+        class Spy:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(stepper, name)
+
+            def __call__(self, crops: Any, rate: float, number: int) -> Tensor:
+                seen.append((len(crops.images), number))
+                return stepper(crops, rate, number)
+
+        trainer.stepper = Spy()  # type: ignore[assignment]
+        return trainer
+
+    spied(Trainer(TINY, dataset(), [], tmp_path, Watcher(stop_after=5))).go()
+    spied(Trainer(TINY, dataset(), [], tmp_path, Watcher(), states.load(tmp_path / STATE))).go()
+    assert seen == [*zip([2, 2, 2, 1] * 2, range(8), strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "count", "numbers", "hint"),
+    [
+        ({"batch": 3, "accumulate": 3}, 7, ("2", "3"), "--accumulate"),
+        ({"batch": 5, "accumulate": 4}, 3, ("3", "4"), "--accumulate"),
+        ({"batch": 1, "input_size": 16}, 7, (), "--input-size"),
+        ({"batch": 4, "input_size": 16}, 1, (), "--batch"),
+        ({"batch": 2, "input_size": 16}, 7, (), "--batch"),
+        ({"batch": 3, "input_size": 16, "accumulate": 2}, 6, (), "--batch"),
+    ],
+)
+def test_a_batch_with_too_few_crops_is_refused(
+    tmp_path: Path, changes: dict[str, Any], count: int, numbers: tuple[str, ...], hint: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        Trainer(replace(TINY, **changes), dataset(count), [], tmp_path, Watcher())
+    assert all(f" {number} " in str(caught.value) for number in numbers)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({"batch": 1}, 7),  # the smallest map has more than one cell
+        ({"batch": 1, "input_size": 16, "freeze": "norm"}, 7),
+        ({"batch": 2, "input_size": 16}, 6),
+        ({"batch": 4, "accumulate": 2}, 7),
+        ({"batch": 100, "accumulate": 7}, 7),
+    ],
+)
+def test_a_batch_with_enough_crops_is_trained_on(tmp_path: Path, changes: dict[str, Any], count: int) -> None:
+    assert Trainer(replace(TINY, epochs=1, **changes), dataset(count), [], tmp_path, Watcher()).go()
+
+
+def test_a_batch_must_suffice_for_all_processes_and_parts() -> None:
+    config = replace(TINY, batch=6, accumulate=2)
+    check_batch(config, 18, World(0, 3, 0))
+    with pytest.raises(UsageError, match="4 processes"):
+        check_batch(config, 18, World(0, 4, 0))
+
+
+# ---- a time limit ------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    """Stands still except for ten seconds a step and five a validation."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.validation = 1000.0, 5.0
+        self.done: list[float] = []
+        monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(training, "learning_rate", self._step)
+        monkeypatch.setattr(training, "validate", self._validate)
+
+    def _step(self, config: TrainConfig, done: float) -> float:
+        self.now += 10
+        self.done.append(done)
+        return learning_rate(config, done)
+
+    def _validate(self, estimator: Estimator, data: Dataset) -> Validation:
+        self.now += self.validation
+        return validate(estimator, data)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+MINUTE = replace(TINY, epochs=100, max_time=1.0)
+SHARES = [0.5 / 400, *(seconds / 60 for seconds in (10, 20, 30, 45, 55))]
+"""How much of MINUTE is over at each of its steps: an epoch of four, a validation, and two more."""
+
+
+def test_the_schedule_is_completed_in_the_time_and_ends_with_a_validation(clock: Clock, tmp_path: Path) -> None:
+    finished, watcher = train(MINUTE, tmp_path)
+    assert finished
+    assert watcher.places == [(0, 1), (0, 2), (0, 3), (0, 4), (1, 1), (1, 2)]
+    assert clock.done == pytest.approx(SHARES)
+    assert watcher.rates == [learning_rate(MINUTE, done) for done in clock.done]
+    assert watcher.rates[-1] == MINUTE.lr / 5 < watcher.rates[-2]  # the paper's drop, after four fifths of the time
+    history = watcher.epochs[-1].history
+    assert [row["loss"] for row in history] == pytest.approx([np.mean(watcher.losses[:4]), np.mean(watcher.losses[4:])])
+    assert "pck_toy" in history[-1]
+    assert files(tmp_path).keys() == {LAST, BEST, STATE}
+    assert states.load(tmp_path / STATE).progress == watcher.epochs[-1]
+
+
+def test_a_validation_that_takes_the_rest_of_the_time_is_the_last(clock: Clock, tmp_path: Path) -> None:
+    clock.validation = 25.0
+    finished, watcher = train(MINUTE, tmp_path)
+    assert (finished, len(watcher.losses), len(watcher.epochs)) == (True, 4, 1)
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 4, 5])
+def test_a_resumed_run_continues_to_count_the_seconds(clock: Clock, tmp_path: Path, stop_after: int) -> None:
+    train(MINUTE, tmp_path, stop_after)
+    assert states.load(tmp_path / STATE).progress.seconds == 10 * stop_after + 5 * (stop_after > 4)
+    clock.now += 5000  # between the two
+    finished, watcher = train(MINUTE, tmp_path, resume=True)
+    assert (finished, len(watcher.losses)) == (True, 6 - stop_after)
+    assert clock.done == pytest.approx(SHARES)
+
+
+@pytest.mark.parametrize(
+    ("before", "minutes", "places", "epochs"),
+    [
+        (None, 1.0, [], 2),  # over: nothing changes
+        (None, 1.5, [(2, 1), (2, 2)], 3),
+        (2, 0.1, [], 1),  # less than it has had: validated at once
+    ],
+)
+def test_a_run_may_be_resumed_with_another_limit(
+    clock: Clock, tmp_path: Path, before: int | None, minutes: float, places: list[tuple[int, int]], epochs: int
+) -> None:
+    train(MINUTE, tmp_path, before)
+    saved = files(tmp_path)
+    finished, watcher = train(replace(MINUTE, max_time=minutes), tmp_path, resume=True)
+    assert (finished, watcher.places) == (True, places)
+    assert len(states.load(tmp_path / STATE).progress.history) == epochs
+    assert (files(tmp_path) == saved) == (minutes == 1.0)
+
+
+def test_a_run_with_more_time_than_steps_or_without_a_limit_takes_them_all(clock: Clock, tmp_path: Path) -> None:
+    for name, limit in (("hour", 60), ("none", 0)):
+        finished, watcher = train(replace(TINY, max_time=limit), tmp_path / name)
+        assert (finished, len(watcher.losses)) == (True, 8)
+    assert clock.done == pytest.approx([(step + 0.5) / 8 for step in range(8)] * 2)
+    assert states.load(tmp_path / "none" / STATE).progress.seconds == 0  # equal runs have equal states
