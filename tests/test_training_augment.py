@@ -17,7 +17,15 @@ from posehg.geometry import Affine, Box
 from posehg.images import Image
 from posehg.poses import Person
 from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
-from posehg.training.augment import background_box, half_body, multiply, occlude, random_crop, random_gains, widest_region
+from posehg.training.augment import (
+    background_box,
+    half_body,
+    multiply,
+    occlude,
+    random_crop,
+    random_gains,
+    widest_region,
+)
 from posehg.training.config import TrainConfig
 from tests.random_views import BOXES, COLUMNS, ROWS, SIZE, WAVES, assert_alike
 
@@ -112,7 +120,9 @@ def test_every_crop_of_the_widest_region_is_the_crop_of_the_image(config: TrainC
 
 @PATIENT
 @given(CONFIGS, BOXES, SEEDS)
-def test_no_crop_shows_more_or_needs_finer_pixels_than_the_widest_region(config: TrainConfig, box: Box, seed: int) -> None:
+def test_no_crop_shows_more_or_needs_finer_pixels_than_the_widest_region(
+    config: TrainConfig, box: Box, seed: int
+) -> None:
     rng, reached = default_rng(seed), widest_region(config)
     square, ends = box.square(reached.padding), (-0.5, SIZE - 0.5)
     for _ in range(5):

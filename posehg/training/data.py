@@ -28,7 +28,15 @@ from posehg.errors import PosehgError
 from posehg.geometry import Affine, Points
 from posehg.images import Image
 from posehg.poses import Person
-from posehg.training.augment import background_box, half_body, multiply, occlude, random_crop, random_gains, widest_region
+from posehg.training.augment import (
+    background_box,
+    half_body,
+    multiply,
+    occlude,
+    random_crop,
+    random_gains,
+    widest_region,
+)
 from posehg.training.config import TrainConfig
 
 NOWHERE = -1e4
