@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -16,11 +16,19 @@ SIZE = (48, 64)
 
 CODECS = {".avi": "MJPG", ".mp4": "mp4v", ".webm": "VP80"}
 
-QUARTERS = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
-"""The first numbers of an MP4's matrix, by the angle that the picture is to be turned clockwise when it is shown."""
+TURNS: dict[tuple[int, int, int, int], Callable[[Image], Image]] = {
+    (1, 0, 0, 1): lambda image: image,
+    (0, 1, -1, 0): lambda image: np.rot90(image, -1),
+    (-1, 0, 0, -1): lambda image: np.rot90(image, 2),
+    (0, -1, 1, 0): lambda image: np.rot90(image, 1),
+    (-1, 0, 0, 1): np.fliplr,
+    (1, 0, 0, -1): np.flipud,
+    (0, 1, 1, 0): lambda image: image.swapaxes(0, 1),
+}
+"""The first numbers a, b, c, d of an MP4's matrix, and what it does: shown x = a x + c y, shown y = b x + d y."""
 
 
-def picture(number: int, size: tuple[int, int] = SIZE) -> Image:
+def image_of(number: int, size: tuple[int, int] = SIZE) -> Image:
     """RGB: the top left quarter white, the rest dark red, and the lighter the later."""
     rows, columns = size
     image = np.zeros((rows, columns, 3), dtype=np.uint8)
@@ -30,21 +38,20 @@ def picture(number: int, size: tuple[int, int] = SIZE) -> Image:
 
 
 def write(path: Path, count: int, fps: float = 7, size: tuple[int, int] = SIZE) -> Path:
-    """A video of ``picture(0)`` and so on; its suffix is one of CODECS."""
+    """A video of ``image_of(0)`` and so on; its suffix is one of CODECS."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*CODECS[path.suffix]), fps, size[::-1])
     assert writer.isOpened()
     for number in range(count):
-        writer.write(picture(number, size)[..., ::-1])
+        writer.write(image_of(number, size)[..., ::-1])
     writer.release()
     return path
 
 
-def turn(path: Path, degrees: int) -> None:
-    """Make an MP4 say, as phones do, that its picture is to be turned clockwise."""
+def turn(path: Path, matrix: tuple[int, int, int, int]) -> None:
+    """Make an MP4 say, as phones do, that its frames are to be turned or mirrored."""
     content = bytearray(path.read_bytes())
-    matrix = content.index(b"tkhd") + 4 + 24 + 16
-    a, b, c, d = (number * 0x10000 for number in QUARTERS[degrees])
-    struct.pack_into(">9i", content, matrix, a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    a, b, c, d = (number * 0x10000 for number in matrix)
+    struct.pack_into(">9i", content, content.index(b"tkhd") + 4 + 24 + 16, a, b, 0, c, d, 0, 0, 0, 0x40000000)
     path.write_bytes(content)
 
 

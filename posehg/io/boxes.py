@@ -7,9 +7,9 @@
 
 The content decides the format, not the suffix. Coordinates are zero-based pixels of the upright image and boxes are
 measured at pixel edges. People are COCO's category 1 or, where the file lists its categories, the one named person, or
-the only one; a box without a category is a person, and crowds are left out. The columns of a table may be separated by
-comma, semicolon or tab; with the latter two 1,5 is a number. Its first column may also be called source, file or
-file_name; frame and score are optional.
+the only one; a box without a category is a person. Crowds and boxes without an area are left out. The columns of a
+table may be separated by comma, semicolon or tab; with the latter two 1,5 is a number. Its first column may also be
+called source, file or file_name; frame and score are optional.
 
 An image is found by its name as given, by its folders as far as both sides have some that tell images apart, by its
 file name with or without the suffix, or by COCO's number: 785 for 000000000785.jpg and COCO_val2014_000000000785.jpg. A
@@ -280,7 +280,7 @@ def _annotation_rows(data: Record) -> tuple[list[_Row], set[str]]:
         _check(id in names, place, "image_id", id)
         rows.append(_box_row(place, names[id], record))
     categories = [record for _, record in _records("category", data.get("categories", []))]
-    people = [record for record in categories if record.get("name") == "person"] or categories
+    people = [record for record in categories if str(record.get("name")).lower() in ("person", "people")] or categories
     if len(people) > 1 and people is categories:
         found = ", ".join(_shown(record.get("name")) for record in categories[:5])
         raise ValueError(f"none of its categories is named person, but {found}")
@@ -349,13 +349,14 @@ def _entries(rows: Sequence[_Row], people: set[str], min_score: float) -> list[E
     return entries
 
 
-def _box(place: str, bbox: Any) -> Box:
+def _box(place: str, bbox: Any) -> Box | None:
+    """None for a box without an area, as some tools write them where there is nothing."""
     _check(isinstance(bbox, list) and len(bbox) == 4, place, "bbox", bbox)
     for number in bbox:
         _check(_is_number(number) and abs(number) <= FARTHEST, place, "x, y, w or h", number)  # NaN is not
     x, y, w, h = map(float, bbox)
-    _check(w >= SMALLEST and h >= SMALLEST, place, "width and height", f"{w:g}, {h:g}")
-    return Box(x, y, w, h)
+    _check(w >= 0 and h >= 0, place, "width and height", f"{w:g}, {h:g}")
+    return Box(x, y, w, h) if min(w, h) >= SMALLEST else None
 
 
 def _name(place: str, what: str, value: Any) -> str:

@@ -6,13 +6,16 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from posehg.errors import InputError
-from posehg.images import unreadable
+from posehg.images import Image, unreadable
 from posehg.io.sources import Frame
 
 _DEFAULT_RATE = 25.0
@@ -29,8 +32,8 @@ def frames(path: str, name: str) -> Iterator[Frame]:
     """The frames of a video file, upright, one in memory at a time; sound is ignored. ``name`` is what errors call it.
 
     Frame times start at 0 and increase; where the file states none, or one that does not increase, the frame rate
-    fills in. Raises InputError where the file cannot be read or has no frames, and CutShort at its end where that
-    comes too early.
+    fills in. Damaged frames are left out, but counted by ``Frame.index``. Raises InputError where the file cannot be
+    read or has no frames; at its end CutShort where that comes too early, InputError where frames were damaged.
     """
     import av
 
@@ -59,48 +62,64 @@ def _decoded(container: Any, name: str) -> Iterator[Frame]:
         raise InputError(f"{name} is in a format that cannot be decoded here.", "Convert it to H.264 or AV1.")
     stream.thread_type = "AUTO"
     fps = float(stream.average_rate or 0) or None
-    if stream.frames and fps:
-        duration = stream.frames / fps
-    elif stream.duration:
-        duration = float(stream.duration * stream.time_base)
-    else:
-        duration = (container.duration or 0) / av.time_base
+    duration = stream.frames / fps if stream.frames and fps else (container.duration or 0) / av.time_base
     start = float((stream.start_time or 0) * stream.time_base)
     step = 1 / (fps or _DEFAULT_RATE)
-    index, shown = 0, -step
-    for frame in _readable_frames(container, stream):
-        stated = -1.0 if frame.time is None else frame.time - start
-        shown = stated if stated > shown else shown + step
-        image = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)  # phones store them turned
-        yield Frame(np.ascontiguousarray(image), index, shown, fps, duration or None)
-        index += 1
+    index, damaged, is_damaged, shown, end = 0, 0, False, -step, 0.0
+    waiting: list[int] = []  # when the frames of the packets so far are due, in the stream's ticks
+    for packet in _until_unreadable(container.demux()):
+        if packet.pts is not None:
+            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        if packet.stream is not stream:
+            continue  # sound and subtitles only tell how long the video lasts
+        if packet.pts is not None:
+            heappush(waiting, packet.pts)
+        try:
+            decoded = packet.decode()
+        except av.FFmpegError:
+            is_damaged = True
+            continue
+        for frame in decoded:
+            lost = 0
+            while frame.pts is not None and waiting and heappop(waiting) < frame.pts:
+                lost += 1
+            if is_damaged and lost:  # otherwise the packets had no frame to show, as some of VP8 have none
+                index, damaged, is_damaged = index + lost, damaged + lost, False
+            stated = -1.0 if frame.time is None else frame.time - start
+            shown = stated if stated > shown else shown + step
+            yield Frame(_upright(frame, stream.sample_aspect_ratio), index, shown, fps, duration or None)
+            index += 1
     if not index:
-        raise InputError(f"{name} has no frames.", _HINT)
-    # A smaller difference is normal: some containers state the length of the sound, which may be longer.
-    if duration - (shown + step) > max(1.0, duration / 20):
+        raise InputError(f"{name} has no frames that can be read.", _HINT)
+    if duration - max(end, start + shown + step) > max(1.0, duration / 20):  # containers round their duration
         raise CutShort(
             f"{name} ends after {shown + step:.1f} of {duration:.1f} seconds: it was cut short.",
             "The part that is there is done. Copy or download it again for the rest.",
         )
+    if damaged:
+        raise InputError(f"{name} has {damaged} damaged frames, which are left out.", _HINT)
 
 
-def _readable_frames(container: Any, stream: Any) -> Iterator[Any]:
-    """PyAV's frames of a stream; damaged packets are skipped, and what follows an unreadable place is left out."""
+def _until_unreadable(packets: Iterator[Any]) -> Iterator[Any]:
     import av
 
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:
-            return
-        if packet is None:
-            return
-        try:
-            decoded = packet.decode()
-        except av.FFmpegError:
-            continue
-        yield from decoded
+    with suppress(av.FFmpegError):
+        yield from packets
+
+
+def _upright(frame: Any, pixel_aspect: Fraction | None) -> Image:
+    """PyAV's frame as RGB uint8 (H, W, 3), with square pixels, turned and mirrored as its display matrix says."""
+    from av.sidedata.sidedata import Type
+
+    width = max(1, round(frame.width * (pixel_aspect or 1)))
+    image = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    if matrix is not None:
+        a, b, _, c, d = np.frombuffer(matrix, dtype=np.int32)[:5]  # shown x = a x + c y, shown y = b x + d y
+        if a == d == 0:
+            image, a, d = image.swapaxes(0, 1), c, b
+        image = image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return np.ascontiguousarray(image)
 
 
 def camera(number: int) -> Iterator[Frame]:
