@@ -1,12 +1,12 @@
-"""What ``import posehg`` gives: a model that is called with pictures and answers with poses.
+"""posehg as a library: a model that is called with images and returns poses.
 
     model = posehg.load()
-    poses = model("photo.jpg")            # the most prominent person; [] where nobody is found
-    x, y = poses[0]["left_wrist"]         # pixels of the upright picture, pixel centres being integers
-    picture = posehg.draw("photo.jpg", poses)
+    poses = model("photo.jpg")            # the most prominent person; [] if nobody is found
+    x, y = poses[0]["left_wrist"]         # pixels of the upright image; pixel centres are integers
+    image = posehg.draw("photo.jpg", poses)
 
-A picture is a file's path, a Pillow image of any mode, or a numpy array of uint8: RGB (H, W, 3), gray (H, W) or RGBA
-(H, W, 4). EXIF turns it upright, and transparency is laid on white. (OpenCV has BGR: give ``image[..., ::-1]``.)
+An image is a file's path, a Pillow image of any mode, or a numpy array of uint8: RGB (H, W, 3), gray (H, W) or RGBA
+(H, W, 4). EXIF orientation is applied, and transparency is laid on white. (OpenCV uses BGR: give ``image[..., ::-1]``.)
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from posehg.heatmaps import DECODERS, Decoder
 from posehg.images import Image
 from posehg.inference.engines import PRECISIONS, Precision, Run
 from posehg.inference.estimator import Estimator, opened
-from posehg.inference.finding import How, People, find, heatmaps_of
-from posehg.inference.likeness import THRESHOLD
+from posehg.inference.oks import THRESHOLD
+from posehg.inference.person_search import How, People, find
 from posehg.poses import Heatmaps, Pose
 from posehg.skeletons import Skeleton
 
-Picture = str | os.PathLike[str] | PillowImage.Image | NDArray[np.uint8]
-"""What is taken for a picture."""
+ImageLike = str | os.PathLike[str] | PillowImage.Image | NDArray[np.uint8]
+"""Everything that is accepted as an image."""
 
 BoxLike = Box | Sequence[float] | NDArray[np.generic]
-"""A Box, or x, y, width and height in photo pixels."""
+"""A Box, or x, y, width and height in image pixels."""
 
-_TAKEN = "a path, a Pillow image, or a numpy array of uint8: RGB (H, W, 3), gray (H, W) or RGBA (H, W, 4)"
+_EXPECTED = "a path, a Pillow image, or a numpy array of uint8: RGB (H, W, 3), gray (H, W) or RGBA (H, W, 4)"
 
 
 def load(
@@ -51,30 +51,31 @@ def load(
     batch: int = 0,
     offline: bool = False,
 ) -> Model:
-    """A trained network, ready to be asked any number of times.
+    """Loads a trained network, downloading it first if needed.
 
-    model: ``bundled``, the weights that come with posehg, or ``small``, which do too and are quicker; a model's folder
-    or file; ``user/repo[@revision]`` of the Hub, an address with a hash, or a name that ``posehg models list`` shows.
-    What was not fetched before is fetched, unless offline.
-    device: auto, cpu, cuda, cuda:N or mps. precision: of the network's numbers, ``fp32``, ``bf16`` or ``fp16``; a model
-    that was exported keeps its own. threads: of the CPU; 0: as many as suit.
-    flip: average with the mirrored picture: better, half as fast. decoder: how a joint is read off its heatmap:
-    ``subpixel`` or ``quarter``. batch: crops in one call of the network; 0: what suits the device.
-    Raises NotAvailable where the model is not there or broken, DeviceError for a device that is not there.
+    model: ``bundled``, the weights that come with posehg; ``small``, which also do and are faster; a model's folder or
+    file; ``user/repo[@revision]`` on the Hub; a URL with a hash; or a name from ``posehg models list``.
+    device: auto, cpu, cuda, cuda:N or mps.
+    precision: of the network's products, ``fp32``, ``bf16`` or ``fp16``; an exported model keeps its own.
+    threads: CPU threads during calls of this model; 0: automatic. Other uses of torch in the process are not affected.
+    flip: average with the mirrored image: more accurate, half the speed.
+    decoder: how keypoints are read from heatmaps, ``subpixel`` or ``quarter``.
+    batch: crops in one call of the network; 0: automatic.
+    offline: never download anything.
+    Raises NotAvailable for a missing or broken model, DeviceError for a device that is not available.
     """
     if decoder not in DECODERS:
-        raise ValueError(f"decoder is one of {', '.join(DECODERS)}, not {decoder!r}")
+        raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, not {decoder!r}")
     if precision not in PRECISIONS:
-        raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, not {precision!r}")
-    if threads < 0:
-        raise ValueError(f"threads is a number of threads, or 0, not {threads}")
-    if batch < 0:
-        raise ValueError(f"batch is a number of crops, or 0, not {batch}")
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    for name, number in (("threads", threads), ("batch", batch)):
+        if number < 0:
+            raise ValueError(f"{name} must be at least 0, not {number}")
     return Model(opened(os.fspath(model), Run(device, threads, precision), flip, decoder, batch, offline))
 
 
 class Model:
-    """A network that finds people on pictures and says where their joints are. Threads may share it."""
+    """A loaded network that finds people on images and estimates their poses. Threads may share it."""
 
     def __init__(self, estimator: Estimator) -> None:
         self._estimator = estimator
@@ -85,7 +86,7 @@ class Model:
 
     @property
     def joints(self) -> tuple[str, ...]:
-        """The J names, in the order of every pose's keypoints."""
+        """The J joint names, in the order of every pose's keypoints."""
         return self.skeleton.joints
 
     def __repr__(self) -> str:
@@ -93,80 +94,73 @@ class Model:
 
     def __call__(
         self,
-        image: Picture,
+        image: ImageLike,
         boxes: BoxLike | Iterable[BoxLike] | None = None,
         people: People = "one",
         whole: bool = False,
     ) -> list[Pose]:
-        """The poses of people on a picture, in its pixels; [] where nobody is found.
+        """The poses of people on an image, in its pixels; [] if nobody is found.
 
-        boxes: where they are, each a Box or (x, y, w, h) without any padding: nobody is looked for, and each has its
-            pose, in their order; [] says that nobody is there.
-        people: ``one``, the most prominent, or ``all``, the most prominent first.
-        whole: somebody fills the picture: do not look, take all of it.
-        Raises InputError for a file that cannot be read and a box outside the picture, TypeError and ValueError for
-        what is no picture or box, UsageError for options that do not go together.
+        boxes: the people's bounding boxes, each a Box or (x, y, w, h) without padding; returns one pose a box, in their
+            order. [] means that there are no people.
+        people: without boxes, search for ``one``, the most prominent person, or ``all``, the most prominent first.
+        whole: one person fills the image, so do not search.
+        Raises InputError for a file that cannot be read or a box outside the image, TypeError and ValueError for
+        anything that is not an image or box, UsageError for options that exclude each other.
         """
         how = How(people, None if boxes is None else _boxes(boxes), whole)
         return find(self._estimator, _image(image), how)
 
-    def heatmaps(self, image: Picture, pose: Pose) -> Heatmaps:
-        """What the network sees where a pose was found on a picture.
+    def heatmaps(self, image: ImageLike, pose: Pose) -> Heatmaps:
+        """The network's heatmaps where a pose was found on an image.
 
         Its ``maps`` are (J, h, w), 0 .. 1, in the order of ``joints``; its ``to_image`` maps their (column, row) to
-        photo pixels.
+        image pixels.
         """
-        [heatmaps] = heatmaps_of(self._estimator, _image(image), [pose])
+        [heatmaps] = self._estimator.heatmaps_of(_image(image), [pose])
         return heatmaps
 
 
-def draw(image: Picture, poses: Pose | Sequence[Pose], threshold: float = THRESHOLD) -> Image:
-    """The picture with skeletons on it: RGB uint8 (H, W, 3), a new array.
+def draw(image: ImageLike, poses: Pose | Sequence[Pose], threshold: float = THRESHOLD) -> Image:
+    """The image with skeletons drawn on it: RGB uint8 (H, W, 3), a new array.
 
-    threshold: joints with a lower score, 0 .. 1, are left out, and the limbs that end there.
-    Raises as a Model does for what is no picture.
+    threshold: joints with a lower score, 0 .. 1, and their limbs are left out.
+    Raises InputError, TypeError and ValueError as a Model does for anything that is not an image.
     """
     return drawing.draw(_image(image), [poses] if isinstance(poses, Pose) else poses, threshold)
 
 
-# ---- what users give ---------------------------------------------------------------------------------------------
+# ---- checked input -------------------------------------------------------------------------------------------------
 
 
-def _image(picture: Picture) -> Image:
-    """RGB uint8 (H, W, 3), upright; an array's memory is its own where it is that already."""
-    if isinstance(picture, str | os.PathLike):
-        return images.read(Path(picture))
-    if isinstance(picture, PillowImage.Image):
-        _check_sides(picture.size)
-        return images.from_pillow(picture)
-    if not isinstance(picture, np.ndarray):
-        raise TypeError(f"A picture is {_TAKEN}, not {type(picture).__name__}.")
-    return _from_array(picture)
-
-
-def _from_array(array: NDArray[np.generic]) -> Image:
-    if array.dtype != np.uint8:
-        raise TypeError(f"A picture is {_TAKEN}, not an array of {array.dtype}.")
-    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in (3, 4)):
-        raise ValueError(f"A picture is {_TAKEN}, not an array of shape {array.shape}.")
-    _check_sides(array.shape)
-    pixels = np.ascontiguousarray(array, dtype=np.uint8)
-    if pixels.ndim == 3 and pixels.shape[2] == 3:
-        return pixels
-    return images.from_pillow(PillowImage.fromarray(pixels))
-
-
-def _check_sides(sides: Sequence[int]) -> None:
+def _image(given: ImageLike) -> Image:
+    """RGB uint8 (H, W, 3), upright; an array that is RGB already is not copied."""
+    if isinstance(given, str | os.PathLike):
+        return images.read(Path(given))
+    if isinstance(given, PillowImage.Image):
+        sides: Sequence[int] = given.size
+    elif not isinstance(given, np.ndarray):
+        raise TypeError(f"An image is {_EXPECTED}, not {type(given).__name__}.")
+    elif given.dtype != np.uint8:
+        raise TypeError(f"An image is {_EXPECTED}, not an array of {given.dtype}.")
+    elif given.ndim != 2 and (given.ndim != 3 or given.shape[2] not in (3, 4)):
+        raise ValueError(f"An image is {_EXPECTED}, not an array of shape {given.shape}.")
+    else:
+        sides = given.shape
     if 0 in sides:
-        raise ValueError(f"The picture is empty: {' x '.join(map(str, sides))} pixels.")
+        raise ValueError(f"The image is empty: {' x '.join(map(str, sides))} pixels.")
+    if isinstance(given, PillowImage.Image):
+        return images.from_pillow(given)
+    pixels = np.ascontiguousarray(given, dtype=np.uint8)
+    return pixels if pixels.shape[2:] == (3,) else images.from_pillow(PillowImage.fromarray(pixels))
 
 
 def _boxes(given: BoxLike | Iterable[BoxLike]) -> list[Box]:
-    """Of one box, or of any number of them."""
+    """The boxes from one box or several."""
     if isinstance(given, Box):
         return [_box(given)]
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
-        raise TypeError(f"Boxes are Box or (x, y, w, h), one or several of them, not {given!r}.")
+        raise TypeError(f"boxes must be one or several Box or (x, y, w, h), not {given!r}.")
     several = list(given)
     if several and isinstance(several[0], Real):
         return [_box(several)]
@@ -183,5 +177,5 @@ def _box(given: object) -> Box:
     box = Box(*numbers)
     if not box.can_be:
         where = f"{box.x:g},{box.y:g},{box.w:g},{box.h:g}"
-        raise ValueError(f"{where} is no box in a photo: its numbers are pixels, width and height above 0.")
+        raise ValueError(f"{where} is not a box: it needs finite pixels, and a width and height above 0.")
     return box

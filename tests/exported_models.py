@@ -65,7 +65,7 @@ def expected(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[np.ndarray, 
 def refused(path: Path, *words: str) -> None:
     """The model there cannot be run, and the sentence names it and has the words."""
     with pytest.raises(NotAvailable) as caught:
-        engines.at(path, Run("cpu"))(crops(2))
+        engines.open_engine(path, Run("cpu"))(crops(2))
     message = str(caught.value)
     assert str(path) in message
     assert "\n" not in message
@@ -88,7 +88,7 @@ from pathlib import Path
 from posehg.inference import engines
 folder, *files = map(Path, arguments)
 for number, file in enumerate(files):
-    engine = engines.at(file, engines.Run("cpu", threads=1))
+    engine = engines.open_engine(file, engines.Run("cpu", threads=1))
     for crops in sorted(folder.glob("crops-*.npy")):
         np.save(folder / f"maps-{number}-{crops.stem}.npy", np.asarray(engine(np.load(crops))))
 """

@@ -10,7 +10,8 @@ from posehg import heatmaps
 from posehg.checkpoints import Checkpoint
 from posehg.config import HourglassConfig, ModelConfig
 from posehg.images import Image
-from posehg.inference.engines import Run, pytorch
+from posehg.inference.engines import Run
+from posehg.inference.engines.torch import TorchEngine, from_checkpoint
 from posehg.inference.estimator import Estimator
 from posehg.network import StackedHourglass
 from posehg.skeletons import MPII, Skeleton
@@ -87,7 +88,10 @@ def tiny(skeleton: Skeleton, size: tuple[int, int] = (64, 64), output: str = "he
 
 def estimator(checkpoint: Checkpoint, network: nn.Module | None = None, **options: object) -> Estimator:
     """network: instead of the checkpoint's own."""
-    engine = pytorch.of(checkpoint, Run("cpu")) if network is None else pytorch.Torch(checkpoint.config, network, "cpu")
+    if network is None:
+        engine = from_checkpoint(checkpoint, Run("cpu"))
+    else:
+        engine = TorchEngine(checkpoint.config, network, "cpu")
     return Estimator(engine, **options)  # type: ignore[arg-type]
 
 

@@ -14,7 +14,7 @@ from posehg.datasets import Dataset
 from posehg.errors import DeviceError, UsageError
 from posehg.geometry import Affine, Box
 from posehg.inference import devices, persons
-from posehg.inference.estimator import Estimator, View
+from posehg.inference.estimator import Estimator, Region
 from posehg.poses import Person
 from posehg.skeletons import Skeleton
 from tests import stubs
@@ -25,7 +25,7 @@ PHOTO = dots_photo(POINTS)
 BOX = Box(60.5, 10, 280, 270)
 
 
-def allowed(view: View, size: tuple[int, int], crop_pixels: float = 0.5) -> float:
+def allowed(view: Region, size: tuple[int, int], crop_pixels: float = 0.5) -> float:
     """Crop pixels in photo pixels."""
     return crop_pixels / Affine.crop(view.box, size, view.rotation).scale
 
@@ -48,14 +48,14 @@ def assert_found(keypoints: np.ndarray, points: np.ndarray, tolerance: float) ->
 def test_a_dot_is_found_where_it_is(
     center: tuple[float, float], sides: tuple[float, float], rotation: float, size: tuple[int, int], flip: bool
 ) -> None:
-    view = View(PHOTO, Box.around(center, *sides), rotation)
+    view = Region(PHOTO, Box.around(center, *sides), rotation)
     [pose] = dots_estimator(size, flip=flip)([view])
     assert_found(pose.keypoints, POINTS, allowed(view, size))
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])
 def test_a_quarter_turn_is_turned_back(rotation: float) -> None:
-    view = View(PHOTO, BOX, rotation)
+    view = Region(PHOTO, BOX, rotation)
     [pose] = dots_estimator(flip=False)([view])
     # The stub calls left and right what is so on the crop, which is upside down at 180 degrees.
     expected = POINTS[[0, 2, 1]] if rotation >= 180 else POINTS
@@ -63,13 +63,13 @@ def test_a_quarter_turn_is_turned_back(rotation: float) -> None:
 
 
 def test_a_box_that_reaches_out_of_the_photo_is_no_different() -> None:
-    view = View(PHOTO, Box(-150, -80, 460, 460))
+    view = Region(PHOTO, Box(-150, -80, 460, 460))
     [pose] = dots_estimator()([view])
     assert_found(pose.keypoints, POINTS, allowed(view, (64, 64)))
 
 
 def test_the_quarter_decoder_is_within_its_quarter_of_a_cell() -> None:
-    view = View(PHOTO, BOX)
+    view = Region(PHOTO, BOX)
     [pose] = dots_estimator(decoder="quarter")([view])
     assert_found(pose.keypoints, POINTS, allowed(view, (64, 64), crop_pixels=0.5 + 4 * 0.25 * 2**0.5))
 
@@ -85,7 +85,7 @@ def test_a_network_whose_peaks_lie_beside_its_joints_finds_them_where_they_are(f
     checkpoint = stubs.tiny(DOTS)
     checkpoint = replace(checkpoint, config=replace(checkpoint.config, offset=-0.375))
     estimator = stubs.estimator(checkpoint, flip=flip, network=moved)
-    view = View(PHOTO, BOX, rotation)
+    view = Region(PHOTO, BOX, rotation)
     [pose] = estimator([view])
     assert_found(pose.keypoints, POINTS, allowed(view, (64, 64)))
     careless = stubs.estimator(stubs.tiny(DOTS), flip=flip, network=moved)
@@ -96,7 +96,7 @@ def test_a_network_whose_peaks_lie_beside_its_joints_finds_them_where_they_are(f
 
 
 def test_a_pose_tells_its_skeleton_its_box_and_its_scores() -> None:
-    [pose] = dots_estimator()([View(PHOTO, BOX)])
+    [pose] = dots_estimator()([Region(PHOTO, BOX)])
     assert (pose.skeleton, pose.box) == (DOTS, BOX)
     assert pose.scores == pytest.approx([1, 1, 1], abs=0.15)  # a Gaussian between cells has its peak between cells
     assert pose.score == pytest.approx(pose.scores.mean())
@@ -105,20 +105,20 @@ def test_a_pose_tells_its_skeleton_its_box_and_its_scores() -> None:
 def test_a_joint_that_is_not_there_has_no_score_but_a_place() -> None:
     photo = PHOTO.copy()
     photo[..., 0] = 0
-    [pose] = dots_estimator()([View(photo, BOX)])
+    [pose] = dots_estimator()([Region(photo, BOX)])
     assert pose.scores[0] == 0
     assert np.isfinite(pose.keypoints).all()
 
 
 def test_logits_give_the_joints_that_heatmaps_give() -> None:
-    [from_maps] = dots_estimator()([View(PHOTO, BOX)])
-    [from_logits] = dots_estimator(output="logits")([View(PHOTO, BOX)])
+    [from_maps] = dots_estimator()([Region(PHOTO, BOX)])
+    [from_logits] = dots_estimator(output="logits")([Region(PHOTO, BOX)])
     np.testing.assert_allclose(from_logits.keypoints, from_maps.keypoints, atol=0.2)
     np.testing.assert_allclose(from_logits.scores, 1, atol=0.1)
 
 
 def test_heatmaps_lie_where_the_estimator_says() -> None:
-    estimator, view = dots_estimator(), View(PHOTO, BOX, 20)
+    estimator, view = dots_estimator(), Region(PHOTO, BOX, 20)
     [maps] = estimator.heatmaps([view])
     cells = estimator.to_heatmap(view)(POINTS)
     assert maps.shape == (3, 16, 16)
@@ -134,7 +134,7 @@ def test_the_box_of_a_person_is_enlarged_as_in_training() -> None:
 
 
 def test_averaging_with_the_mirror_changes_nothing_for_a_symmetric_network() -> None:
-    view = View(PHOTO, BOX)
+    view = Region(PHOTO, BOX)
     [straight], [flipped] = (list(dots_estimator(flip=flip).heatmaps([view])) for flip in (False, True))
     np.testing.assert_allclose(straight, flipped, atol=1e-3)
 
@@ -149,15 +149,15 @@ class Lopsided(nn.Module):
 
 def test_left_and_right_change_places_in_the_mirror() -> None:
     estimator = stubs.estimator(stubs.tiny(DOTS), network=Lopsided())
-    [pose] = estimator([View(PHOTO, BOX)])
+    [pose] = estimator([Region(PHOTO, BOX)])
     _, right, left = pose.scores
     assert right == pytest.approx(left, abs=0.02)
-    assert_found(pose.keypoints[1:], POINTS[[0, 0]], allowed(View(PHOTO, BOX), (64, 64)))
+    assert_found(pose.keypoints[1:], POINTS[[0, 0]], allowed(Region(PHOTO, BOX), (64, 64)))
 
 
 def test_without_the_mirror_one_side_is_found_alone() -> None:
     estimator = stubs.estimator(stubs.tiny(DOTS), flip=False, network=Lopsided())
-    [pose] = estimator([View(PHOTO, BOX)])
+    [pose] = estimator([Region(PHOTO, BOX)])
     assert pose.scores[1] == 0
     assert pose.scores[2] > 0.8
 
@@ -168,7 +168,7 @@ def test_without_the_mirror_one_side_is_found_alone() -> None:
 @pytest.mark.parametrize("batch", [1, 2, 3, 7, 100])
 def test_poses_come_in_the_order_of_their_views(batch: int) -> None:
     boxes = [Box(60 + 3 * i, 10, 280, 270) for i in range(7)]
-    views = [View(np.roll(PHOTO, 5 * i, axis=1), box) for i, box in enumerate(boxes)]
+    views = [Region(np.roll(PHOTO, 5 * i, axis=1), box) for i, box in enumerate(boxes)]
     poses = list(dots_estimator(batch=batch)(views))
     assert [pose.box for pose in poses] == boxes
     for i, pose in enumerate(poses):
@@ -185,7 +185,7 @@ def test_views_are_taken_only_as_poses_are_asked_for() -> None:
     def views() -> object:
         for number in range(6):
             taken.append(number)
-            yield View(PHOTO, BOX)
+            yield Region(PHOTO, BOX)
 
     poses = dots_estimator(batch=2)(views())  # type: ignore[arg-type]
     next(poses)
@@ -199,7 +199,7 @@ def real_estimator(**options: object) -> Estimator:
 def test_a_joint_without_a_twin_is_found_on_the_crop_itself() -> None:
     checkpoint = stubs.tiny(Skeleton("odd", ("nose", "left_hand"), ()))
     noise = np.random.default_rng(0).integers(0, 255, PHOTO.shape, dtype=np.uint8)
-    both, straight = (next(stubs.estimator(checkpoint, flip=f).heatmaps([View(noise, BOX)])) for f in (True, False))
+    both, straight = (next(stubs.estimator(checkpoint, flip=f).heatmaps([Region(noise, BOX)])) for f in (True, False))
     np.testing.assert_allclose(both[1], straight[1])
     assert np.abs(both[0] - straight[0]).max() > 1e-3
 
@@ -207,14 +207,16 @@ def test_a_joint_without_a_twin_is_found_on_the_crop_itself() -> None:
 def test_estimating_does_not_change_the_statistics_of_a_network_in_training() -> None:
     checkpoint = stubs.tiny(DOTS)
     network = checkpoint.network().train()  # as the training loop hands it over
-    list(stubs.estimator(checkpoint, network)([View(PHOTO, BOX)]))
+    list(stubs.estimator(checkpoint, network)([Region(PHOTO, BOX)]))
     assert all(torch.equal(value, checkpoint.state[key]) for key, value in network.state_dict().items())
 
 
 def test_a_view_does_not_depend_on_its_neighbours_in_the_batch() -> None:
     noise = np.random.default_rng(0).integers(0, 255, PHOTO.shape, dtype=np.uint8)
-    [alone] = real_estimator(batch=3).heatmaps([View(PHOTO, BOX)])
-    among = next(real_estimator(batch=3).heatmaps([View(PHOTO, BOX), View(noise, BOX), View(noise, Box(9, 9, 20, 20))]))
+    [alone] = real_estimator(batch=3).heatmaps([Region(PHOTO, BOX)])
+    among = next(
+        real_estimator(batch=3).heatmaps([Region(PHOTO, BOX), Region(noise, BOX), Region(noise, Box(9, 9, 20, 20))])
+    )
     np.testing.assert_allclose(alone, among, atol=1e-4)
 
 
@@ -240,7 +242,7 @@ def test_neighbouring_persons_share_one_reading_of_their_picture() -> None:
     assert len(poses) == 4
     for pose in poses:
         assert pose.box == Box(100, 50, 200, 180).square(1.25)
-        assert_found(pose.keypoints, POINTS, allowed(View(PHOTO, pose.box), (64, 64)))
+        assert_found(pose.keypoints, POINTS, allowed(Region(PHOTO, pose.box), (64, 64)))
 
 
 # ---- devices -----------------------------------------------------------------------------------------------------
@@ -306,7 +308,7 @@ def hungry(estimator: Estimator, most: int, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_where_memory_runs_out_smaller_batches_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     image = stubs.dots_photo(np.array([[200.0, 150], [140, 110], [259, 191]]))
-    views = [View(image, Box(100 + 3 * number, 60, 200, 200)) for number in range(17)]
+    views = [Region(image, Box(100 + 3 * number, 60, 200, 200)) for number in range(17)]
     estimator = stubs.dots_estimator(batch=11)
     expected = [pose.keypoints for pose in estimator(views)]
     asked = hungry(estimator, 3, monkeypatch)
@@ -321,7 +323,7 @@ def test_where_memory_runs_out_smaller_batches_give_the_same(monkeypatch: pytest
 @settings(max_examples=20, deadline=None)
 def test_a_cpu_sees_few_sizes_of_batches_and_every_view(count: int, batch: int) -> None:
     image = stubs.dots_photo(POINTS)
-    views = [View(image, Box(60.5 + number, 10, 280, 270)) for number in range(count)]
+    views = [Region(image, Box(60.5 + number, 10, 280, 270)) for number in range(count)]
     with pytest.MonkeyPatch.context() as patch:
         asked = hungry(estimator := stubs.dots_estimator(batch=batch), 99, patch)
         boxes = [pose.box for pose in estimator(views)]
@@ -334,7 +336,7 @@ def test_a_cpu_sees_few_sizes_of_batches_and_every_view(count: int, batch: int) 
 def test_a_network_that_never_fits_is_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:
     estimator = stubs.dots_estimator(batch=5)
     hungry(estimator, 0, monkeypatch)
-    views = [View(np.zeros((31, 37, 3), dtype=np.uint8), Box(0, 0, 31, 31))] * 3
+    views = [Region(np.zeros((31, 37, 3), dtype=np.uint8), Box(0, 0, 31, 31))] * 3
     with pytest.raises(DeviceError, match="cpu has too little memory for the network"):
         list(estimator(views))
 
@@ -345,4 +347,4 @@ def test_another_mistake_is_not_taken_for_a_lack_of_memory(monkeypatch: pytest.M
 
     monkeypatch.setattr(Estimator, "ask", ask)
     with pytest.raises(RuntimeError, match="shapes"):
-        list(stubs.dots_estimator()([View(np.zeros((31, 37, 3), dtype=np.uint8), Box(0, 0, 31, 31))]))
+        list(stubs.dots_estimator()([Region(np.zeros((31, 37, 3), dtype=np.uint8), Box(0, 0, 31, 31))]))

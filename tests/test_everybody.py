@@ -14,17 +14,15 @@ from torch import Tensor, nn
 from posehg import images
 from posehg.geometry import Box
 from posehg.images import Image
-from posehg.inference import engines
 from posehg.inference.engines import Run
-from posehg.inference.estimator import Estimator
-from posehg.inference.everybody import Scan, clearness, everybody
-from posehg.inference.likeness import similarity
-from posehg.inference.people import windows_of
+from posehg.inference.estimator import Estimator, opened
+from posehg.inference.oks import oks
+from posehg.inference.person_search import AllSearch, clearness, find_all, windows_of
 from tests import stubs
 from tests.stubs import SQUARE, Square, square_photo, tiny
 
 SIZES = st.one_of(st.tuples(st.integers(1, 700), st.integers(1, 700)), st.sampled_from([(1, 1), (60, 640), (640, 60)]))
-APART = Scan(scales=(0.19,), overlap=0.75)
+APART = AllSearch(scales=(0.19,), overlap=0.75)
 """No window of a row of four photos shows two whole squares, which the stub would take for one."""
 
 
@@ -57,7 +55,7 @@ def row(*sides: int) -> Image:
 @settings(max_examples=6, deadline=None)
 @given(sides=st.lists(st.integers(80, 170), min_size=4, max_size=4))
 def test_everybody_is_found_once_where_they_are(sides: list[int]) -> None:
-    poses = everybody(square_estimator(), row(*sides), APART)
+    poses = find_all(square_estimator(), row(*sides), APART)
     assert len(poses) == len(sides)
     poses.sort(key=lambda pose: pose.keypoints[0, 0])
     for number, (pose, side) in enumerate(zip(poses, sides, strict=True)):
@@ -68,7 +66,7 @@ def test_everybody_is_found_once_where_they_are(sides: list[int]) -> None:
 
 def test_the_most_prominent_comes_first() -> None:
     photo = row(90, 170, 120, 100)
-    poses = everybody(square_estimator(), photo, APART)
+    poses = find_all(square_estimator(), photo, APART)
     assert [int(pose.keypoints[0, 0] // 320) for pose in poses] == [1, 2, 3, 0]
     ranks = [clearness(pose, photo, APART.size) for pose in poses]
     assert ranks == sorted(ranks, reverse=True)
@@ -76,30 +74,30 @@ def test_the_most_prominent_comes_first() -> None:
 
 def test_a_higher_threshold_leaves_out_the_least_prominent() -> None:
     photo = row(90, 170, 120, 100)
-    everyone = everybody(square_estimator(), photo, APART)
+    everyone = find_all(square_estimator(), photo, APART)
     ranks = [clearness(pose, photo, APART.size) for pose in everyone]
     for count, (above, below) in enumerate(pairwise(ranks), start=1):
         search = replace(APART, min_clearness=(above + below) / 2)
-        found = everybody(square_estimator(), photo, search)
+        found = find_all(square_estimator(), photo, search)
         assert [pose.box for pose in found] == [pose.box for pose in everyone[:count]]
 
 
 def test_somebody_at_the_border_is_found() -> None:
     photo = np.zeros((480, 640, 3), dtype=np.uint8)
     photo[200:330, :130] = photo[340:, 500:] = 255
-    poses = everybody(square_estimator(), photo, Scan(scales=(0.4, 0.3), overlap=0.75))
+    poses = find_all(square_estimator(), photo, AllSearch(scales=(0.4, 0.3), overlap=0.75))
     assert sorted(int(pose.keypoints[0, 0]) // 320 for pose in poses) == [0, 1]
 
 
 def test_a_box_that_is_too_small_is_enlarged() -> None:
     search = replace(APART, zooms=(0.7, 1.0))
-    pose = everybody(square_estimator(), row(150, 90, 90, 90), search)[0]
+    pose = find_all(square_estimator(), row(150, 90, 90, 90), search)[0]
     assert pose.box.w == pytest.approx(150 * 1.25, rel=0.1)  # in a box of 0.7 of that the square is cut off
 
 
-@pytest.mark.parametrize("search", [Scan(), replace(APART, min_clearness=0.0)])
-def test_nobody_is_found_on_an_empty_picture(search: Scan) -> None:
-    assert everybody(square_estimator(), blank(240, 320), search) == []
+@pytest.mark.parametrize("search", [AllSearch(), replace(APART, min_clearness=0.0)])
+def test_nobody_is_found_on_an_empty_picture(search: AllSearch) -> None:
+    assert find_all(square_estimator(), blank(240, 320), search) == []
 
 
 # ---- networks that are wrong -------------------------------------------------------------------------------------
@@ -120,7 +118,7 @@ class Constant(nn.Module):
 @pytest.mark.parametrize("size", [(240, 320), (1, 1), (60, 640)])
 def test_nobody_is_found_by_a_network_that_is_never_sure(score: float, size: tuple[int, int]) -> None:
     estimator = stubs.estimator(tiny(SQUARE), network=Constant(score))
-    assert everybody(estimator, blank(*size), replace(Scan(), hint=0.0, min_clearness=0.0)) == []
+    assert find_all(estimator, blank(*size), replace(AllSearch(), hint=0.0, min_clearness=0.0)) == []
 
 
 class Guesses(nn.Module):
@@ -142,13 +140,13 @@ def test_whatever_the_network_says_the_work_is_bounded_and_nobody_is_there_twice
 ) -> None:
     network, photo = Guesses(seed), blank(*size)
     estimator = stubs.estimator(tiny(SQUARE), flip=True, network=network)
-    search = Scan(scales=(1.4, 1.0, 0.5), candidates=candidates, min_clearness=0.0)
-    poses = everybody(estimator, photo, search)
+    search = AllSearch(scales=(1.4, 1.0, 0.5), candidates=candidates, min_clearness=0.0)
+    poses = find_all(estimator, photo, search)
     windows = len(list(windows_of(photo, search.scales, search.overlap)))
     # Windows and boxes are looked at as they are, the people that remain with the mirrored crop, too.
     assert network.asked <= windows + candidates * (len(search.zooms) + 2)
     assert len(poses) <= candidates
-    assert all(similarity(a, b) < search.repeat for a in poses for b in poses if a is not b)
+    assert all(oks(a, b) < search.repeat for a in poses for b in poses if a is not b)
     assert all(np.isfinite(pose.keypoints).all() for pose in poses)
 
 
@@ -165,9 +163,9 @@ def test_an_answer_off_the_middle_of_its_window_is_not_followed_up() -> None:
                 maps[:, joint, y, x] = 1.0
             return [maps]
 
-    network, search = Corner(), Scan(scales=(1.0,))
+    network, search = Corner(), AllSearch(scales=(1.0,))
     estimator = stubs.estimator(tiny(SQUARE), flip=False, network=network)
-    assert everybody(estimator, blank(240, 320), search) == []
+    assert find_all(estimator, blank(240, 320), search) == []
     assert network.asked == len(list(windows_of(blank(240, 320), search.scales, search.overlap)))
 
 
@@ -176,7 +174,7 @@ def test_an_answer_off_the_middle_of_its_window_is_not_followed_up() -> None:
 
 @pytest.fixture(scope="module")
 def bundled() -> Estimator:
-    return Estimator(engines.opened("bundled", Run("cpu")))
+    return opened("bundled", Run("cpu"))
 
 
 @pytest.mark.shared
@@ -184,12 +182,12 @@ def bundled() -> Estimator:
     "name", ["skimage_chelsea.png", "skimage_coffee.png", "supervision_1.jpg", "supervision_5.jpg"]
 )
 def test_nobody_is_found_on_a_picture_without_people(name: str, shared: Path, bundled: Estimator) -> None:
-    assert everybody(bundled, images.read(shared / "photos" / "free" / name)) == []
+    assert find_all(bundled, images.read(shared / "photos" / "free" / name)) == []
 
 
 @pytest.mark.shared
 def test_one_person_is_found_once(shared: Path, bundled: Estimator) -> None:
-    (pose,) = everybody(bundled, images.read(shared / "photos" / "free" / "tfjs_pose.jpg"))
+    (pose,) = find_all(bundled, images.read(shared / "photos" / "free" / "tfjs_pose.jpg"))
     body = Box.bounding(pose.keypoints)
     assert body is not None
     assert body.iou(Box(318, 200, 385, 430)) > 0.6
@@ -197,4 +195,4 @@ def test_one_person_is_found_once(shared: Path, bundled: Estimator) -> None:
 
 @pytest.mark.shared
 def test_three_people_of_whom_the_upper_half_is_seen_are_found(shared: Path, bundled: Estimator) -> None:
-    assert len(everybody(bundled, images.read(shared / "photos" / "free" / "tfjs_three_people.jpg"))) == 3
+    assert len(find_all(bundled, images.read(shared / "photos" / "free" / "tfjs_three_people.jpg"))) == 3

@@ -53,7 +53,7 @@ def outputs(format: str, file: Path, images: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():
             found = program(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
         return [value.numpy() for value in (found if isinstance(found, tuple) else (found,))]
-    return list(engines.at(file, Run("cpu")).outputs(images))  # type: ignore[attr-defined]
+    return list(engines.open_engine(file, Run("cpu")).outputs(images))  # type: ignore[attr-defined]
 
 
 # ---- what the files give -------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def test_the_config_comes_back(format: str, tmp_path: Path) -> None:
     if format in ("torchscript", "pt2"):
         config = ModelConfig.from_json(EXPORTERS[format].code().load(file)[1])
     else:
-        config = engines.at(file, Run("cpu")).config
+        config = engines.open_engine(file, Run("cpu")).config
     assert config == one_stack().config
 
 
@@ -279,7 +279,7 @@ def test_other_files_in_the_folder_stay(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     write(two_stacks(), EXPORTERS["safetensors"], tmp_path, ExportOptions(), check=False)
     assert (tmp_path / "notes.txt").read_text() == "mine"
-    assert engines.at(tmp_path, Run("cpu")).config == two_stacks().config
+    assert engines.open_engine(tmp_path, Run("cpu")).config == two_stacks().config
 
 
 def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:

@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from posehg import heatmaps
 from posehg.geometry import Affine, Box
 from posehg.images import Image
-from posehg.inference.estimator import Estimator, View
-from posehg.inference.likeness import THRESHOLD
-from posehg.inference.track import Motion, Track, matched
-from posehg.inference.tracking import Following, Tracker
+from posehg.inference.estimator import Estimator, Region
+from posehg.inference.oks import THRESHOLD
+from posehg.inference.tracking import Following, Motion, Track, Tracker, matched
 from posehg.poses import Pose
 from posehg.skeletons import MPII
 from tests import stubs
@@ -57,9 +56,9 @@ class Watched(Estimator):
 
     def __init__(self) -> None:
         super().__init__(stubs.estimator(tiny(SQUARE), Colours()).engine, flip=False)
-        self.asked: list[list[View]] = []
+        self.asked: list[list[Region]] = []
 
-    def __call__(self, views: Iterable[View]) -> Iterator[Pose]:
+    def __call__(self, views: Iterable[Region]) -> Iterator[Pose]:
         self.asked.append(list(views))
         return super().__call__(self.asked[-1])
 
@@ -75,7 +74,7 @@ class Finder:
         self.searches += 1
         boxes = [Box.bounding(np.argwhere(image[..., channel] > 127)[:, ::-1]) for channel in range(3)]
         squares = [self._estimator.person_box(box) for box in boxes if box is not None]
-        views = [View(image, box, self.rotation) for box in squares]
+        views = [Region(image, box, self.rotation) for box in squares]
         return [pose for pose in self._estimator(views) if pose.score >= THRESHOLD]
 
 
@@ -322,7 +321,7 @@ def test_whatever_the_network_says_every_id_is_there_once(
 
     def find(image: Image) -> list[Pose]:
         boxes = [Box.around(tuple(rng.uniform(0, 300, 2)), 97.0) for _ in range(5)]  # type: ignore[arg-type]
-        return list(estimator(View(image, box) for box in boxes))
+        return list(estimator(Region(image, box) for box in boxes))
 
     follow = Tracker(estimator, find, Following(every=2, pause=1, min_score=0.0), most)
     for number, time in enumerate(np.cumsum(gaps)):
@@ -455,7 +454,7 @@ def test_people_and_poses_are_paired_as_well_as_can_be(seed: int, people: int, p
     assert all(0 <= pair.trust <= 1 for pair in pairs)
 
     def worth(track: int, pose: int) -> float:
-        return max(0.0, tracks[track].likeness(found[pose], STEP, motion) - least)
+        return max(0.0, tracks[track].similarity(found[pose], STEP, motion) - least)
 
     assert all(worth(pair.track, pair.pose) > 0 for pair in pairs)
     every = range(max(people, poses))
@@ -479,7 +478,7 @@ def test_a_pose_that_is_like_two_people_is_not_trusted() -> None:
 def test_likeness_does_not_depend_on_the_size_of_the_picture() -> None:
     larger, motion = Affine([[5, 0, 30], [0, 5, -7], [0, 0, 1]]), Motion()
     one, other = body(0, 1, size=400), body(30, 1, size=400)
-    small = Track.begin(1, one, 0.0).likeness(other, 0.3, motion)
-    large = Track.begin(1, one.moved(larger), 0.0).likeness(other.moved(larger), 0.3, motion)
+    small = Track.begin(1, one, 0.0).similarity(other, 0.3, motion)
+    large = Track.begin(1, one.moved(larger), 0.0).similarity(other.moved(larger), 0.3, motion)
     assert 0.2 < small < 0.95
     assert large == pytest.approx(small, abs=0.02)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from posehg.datasets import Dataset
     from posehg.images import Image
     from posehg.inference.engines import Run
-    from posehg.inference.estimator import Estimator, View
+    from posehg.inference.estimator import Estimator, Region
 
 ROUNDS = 5
 """Alternatives are measured in turn, this many times, so that whatever disturbs the machine affects all of them."""
@@ -91,13 +91,15 @@ def bench(
 
     from posehg import checkpoints, images
     from posehg.datasets import synthetic
-    from posehg.inference import engines, machine
+    from posehg.inference import devices, engines, machine
     from posehg.inference.estimator import Estimator
     from posehg.network import parameters
 
+    if threads:
+        devices.use_threads(threads)
     run = engines.Run(device, threads, precision)
     place = checkpoints.find(model, offline, terminal.note)
-    estimator = Estimator(engines.at(place, run, terminal.note), flip, decoder)
+    estimator = Estimator(engines.open_engine(place, run, terminal.note), flip, decoder)
     config, engine = estimator.config, estimator.engine
     with TemporaryDirectory(prefix="posehg-") as name:
         folder = Path(name)
@@ -140,11 +142,11 @@ def bench(
     _print(record | ({"engine_milliseconds_per_crop": compared} if compared else {}), as_json, as_markdown)
 
 
-def _whole(image: Image) -> View:
+def _whole(image: Image) -> Region:
     from posehg.geometry import Box
-    from posehg.inference.estimator import View
+    from posehg.inference.estimator import Region
 
-    return View(image, Box(0, 0, image.shape[1], image.shape[0]).square())
+    return Region(image, Box(0, 0, image.shape[1], image.shape[0]).square())
 
 
 def _time_steps(estimator: Estimator, photo: Path, folder: Path, seconds: float) -> dict[str, list[float]]:
@@ -187,7 +189,7 @@ def _time_steps(estimator: Estimator, photo: Path, folder: Path, seconds: float)
 
 
 def _compare(
-    checkpoint: Checkpoint, view: View, run: Run, batch: int, folder: Path, seconds: float
+    checkpoint: Checkpoint, view: Region, run: Run, batch: int, folder: Path, seconds: float
 ) -> dict[str, dict[str, Any]]:
     """Milliseconds per crop of every installed engine, and how many times as fast as the first one it is.
 
@@ -199,10 +201,10 @@ def _compare(
     from posehg.exporters import EXPORTERS, ExportOptions, common
     from posehg.inference import engines
     from posehg.inference.devices import wait
-    from posehg.inference.engines import pytorch
+    from posehg.inference.engines.torch import from_checkpoint
     from posehg.inference.estimator import Estimator
 
-    ours = pytorch.of(checkpoint, run)
+    ours = from_checkpoint(checkpoint, run)
     device, network = torch.device(ours.device), checkpoint.network().eval().to(ours.device)
 
     @torch.inference_mode()
@@ -219,7 +221,7 @@ def _compare(
             continue
         out = folder / f"{format}{EXPORTERS[format].suffix}"
         common.write(checkpoint, EXPORTERS[format], out, ExportOptions(), check=False)
-        engine = engines.at(out, run)
+        engine = engines.open_engine(out, run)
         asked[engine.name] = engine, Estimator(engine, flip=False)
     crops = np.repeat(Estimator(ours, flip=False).crops([view]), batch or ours.batch, axis=0)
     terminal.note(f"Measuring {len(asked)} engines in {ROUNDS} rounds")

@@ -40,8 +40,8 @@ def demo(
     from posehg.datasets import synthetic
     from posehg.inference.engines import Run
     from posehg.inference.estimator import opened
-    from posehg.inference.finding import find
-    from posehg.inference.likeness import THRESHOLD
+    from posehg.inference.oks import THRESHOLD
+    from posehg.inference.person_search import find
 
     if out.suffix.lower() not in images.SUFFIXES:
         raise UsageError(f"--out {out}: its name has to end in {' or '.join(images.SUFFIXES)}.")

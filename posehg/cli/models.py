@@ -176,7 +176,7 @@ def _facts(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         found = metadata.read(path)
         config, count, storage = found.config, found.parameters, list(found.storage)
     elif exported := _exported(path):
-        file, config, storage = exported.numbers, exported.config, [exported.form]
+        file, config, storage = exported.weights, exported.config, [exported.form]
         count = exported.parameters or _parameters(config)
     else:
         config, origin, storage = checkpoints.load(path).config, "read from", []
@@ -200,7 +200,7 @@ def _facts(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 def _exported(path: Path) -> Any:
     from posehg.inference import engines
 
-    return engines.described(path)
+    return engines.describe(path)
 
 
 def _parameters(config: ModelConfig) -> int:

@@ -246,7 +246,7 @@ def _draw_options(options: PredictOptions) -> DrawOptions:
 def _people(options: PredictOptions, file: BoxFile | None) -> Callable[[Estimator, Source], Finder]:
     """How people are found, as a function that makes the finder for one source, which is called with its frames."""
     from posehg.inference import detector as detectors
-    from posehg.inference.finding import How, find
+    from posehg.inference.person_search import How, find
     from posehg.inference.smoothing import OneEuro
     from posehg.inference.tracking import Following, Tracker
     from posehg.io.sources import Frame
@@ -364,7 +364,7 @@ def _results(
     need_heatmaps: bool,
 ) -> Iterator[tuple[Source, Result | None]]:
     """The result of each frame; None at the end of a source."""
-    from posehg.inference.finding import heatmaps_of
+    from posehg.inference.person_search import 
     from posehg.poses import Result
 
     find: Finder | None = None

@@ -35,10 +35,11 @@ from posehg.geometry import Affine, Box
 from posehg.heatmaps import Decoder
 from posehg.images import Image
 from posehg.inference import engines
-from posehg.inference.engines import Run, pytorch
+from posehg.inference.engines import Run
 from posehg.inference.engines.folding import Folded
-from posehg.inference.estimator import Estimator, View
-from posehg.inference.finding import find
+from posehg.inference.engines.torch import from_checkpoint
+from posehg.inference.estimator import Estimator, Region
+from posehg.inference.person_search import find
 from posehg.io import Source
 from posehg.network import parameters
 
@@ -242,7 +243,7 @@ def check_parity(checkpoint: Checkpoint, exporter: Exporter, file: Path, options
 
     Raises CheckFailed with the differences if they exceed LIMITS, and whatever opening or running the file raises.
     """
-    exact = Estimator(pytorch.of(checkpoint, Run("cpu")), flip=False)
+    exact = Estimator(from_checkpoint(checkpoint, Run("cpu")), flip=False)
     run = _opened(checkpoint, exporter, file, options)
     limit, worst = LIMITS[options.precision], Parity(0, 0, 0)
     for crops in _test_crops(checkpoint.config, options.dynamic_size):
@@ -326,7 +327,7 @@ def _opened(
             return [output.numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
         return run_program
-    engine: Any = engines.at(file, Run("cpu"))
+    engine: Any = engines.open_engine(file, Run("cpu"))
     estimator = Estimator(engine, flip=False)
 
     def run_engine(crops: Crops) -> Sequence[Any]:
@@ -365,13 +366,13 @@ def calibration_crops(
     if not sources:
         raise InputError(f"There are no images in {folder}.", "Give --calibration a folder with photos of people.")
     chosen = np.linspace(0, len(sources) - 1, min(len(sources), ENOUGH)).astype(int)
-    estimator, crops = Estimator(pytorch.of(checkpoint)), []
+    estimator, crops = Estimator(from_checkpoint(checkpoint)), []
     for source in progress([sources[index] for index in chosen], "Looking at people", len(chosen)):
         [frame] = inputs.frames(source)
         height, width = frame.image.shape[:2]
         poses = find(estimator, frame.image)
         box, rotation = (poses[0].box, poses[0].rotation) if poses else (Box(0, 0, width, height).square(), 0.0)
-        crops.append(estimator.crops([View(frame.image, box, rotation)])[0])
+        crops.append(estimator.crops([Region(frame.image, box, rotation)])[0])
     return crops
 
 

@@ -1,24 +1,15 @@
-"""People found by a detector network from an ONNX file, which posehg does not come with.
+"""Person boxes from a detector in an ONNX file that the user provides, run by onnxruntime on the CPU.
 
-What the network is, is told by the shapes and names of its inputs and outputs. N boxes, C classes, cells: those of the
-grids of strides 8, 16 and 32 on the input; of YOLOv5 and v8 also of 64.
+The shape of the output tells the layout. C: classes; cells: those of the grids of strides 8, 16 and 32 (YOLOv8: also
+64) on the input.
 
-    network              outputs                                                   the picture on its input
-    YOLOX                (1, cells, 5 + C), decoded or not                         scaled, top left    BGR, 0..255
-    YOLOv5, v7           (1, 3 cells, 5 + C), decoded                              scaled, middle      RGB, 0..1
-    YOLOv8, v9, 11       (1, 4 + C, cells) or (1, cells, 84)                       scaled, middle      RGB, 0..1
-    YOLOv10, end-to-end  (1, N, 6): corners, score, class                          scaled, middle      RGB, 0..1
-    TensorFlow           boxes (1, N, 4) as y, x, y, x; scores, classes (1, N)     stretched           RGB, 0..255
-    torchvision, SSD     boxes (N, 4) or (1, N, 4) as x, y, x, y; scores, classes  stretched           RGB, 0..1
+    network                    output                                     image on the input
+    YOLOX                      (1, cells, 5 + C), decoded or not          scaled, top left, BGR, 0 .. 255
+    YOLOv8, 9, 11, 12          (1, 4 + C, cells) or (1, cells, 84)        scaled, centred, RGB, 0 .. 1
+    YOLOv10, 26, end-to-end    (1, N, 6): corners, score, class           scaled, centred, RGB, 0 .. 1
 
-An input is (1, 3, rows, columns), (3, rows, columns) or (1, rows, columns, 3). What is beside a scaled picture is grey
-(114). TensorFlow's networks are known by an input with the colours last, or by outputs called detection_..; a fourth
-output with the count of boxes may be there. Boxes of the last three may be pixels of the input or shares of its sides.
-An undecoded YOLOX is known by its places: all are small. A network of the last two rows whose input's size varies gets
-the picture in its own shape, scaled to ``size``. An input of bytes is 0..255 whatever the network.
-
-People are class 0 (of COCO's 80), of the last two 1 (0 is the background), or where the file says that person is: YOLOs
-of Ultralytics note the names of their classes.
+The input is float32 or float16, (1, 3, rows, columns). A scaled image is padded with grey (114). People are class 0, as
+in COCO, or the class that the file's metadata names: Ultralytics' exports contain their class names.
 """
 
 from __future__ import annotations
@@ -27,218 +18,174 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posehg import images
-from posehg.errors import NotAvailable, UsageError
+from posehg.errors import NotAvailable, reason
 from posehg.geometry import Affine, Box
 from posehg.images import Image
-from posehg.inference import detector_engine, detector_graph
-from posehg.inference.detector_engine import Array, Engine
-from posehg.inference.detector_graph import FLOAT, FLOAT16, UINT8, Graph, Tensor
-from posehg.inference.detector_layouts import Layout, Outputs, Size, recognise
+from posehg.inference.engines import onnxruntime
+
+Array = NDArray[Any]
+Size = tuple[int, int]
+"""Of the input: rows, columns."""
+Layout = Literal["yolox", "yolox-raw", "yolov8", "yolov8-rows", "end-to-end"]
+"""yolox-raw is not decoded: its places are shares of a cell, its sides logarithms. yolov8-rows: (1, cells, 84)."""
 
 _GREY = 114
-_SIDE = 640
-"""Of an input whose size varies: what most detectors were trained with."""
-
-_TYPES = {FLOAT: np.float32, UINT8: np.uint8, FLOAT16: np.float16}
-_UNDERSTOOD = "posehg understands YOLOX, YOLOv5 to 11, and SSD, TensorFlow or torchvision with boxes, scores, classes."
+_STRIDES = (8, 16, 32)
+_SUPPORTED = "posehg supports YOLOX, and YOLOv8 and its successors; for other detectors give their boxes by --boxes."
+_PERSON = ("person", "people", "human", "pedestrian")
 
 
 @dataclass(frozen=True)
 class Detection:
-    """How people are chosen from what the network says.
+    """How to choose people from a detector's output.
 
-    threshold: the least score of somebody, 0 .. 1.
-    overlap: of two boxes that overlap more (intersection over union) only the surer one is kept.
-    size: rows and columns of the input, for a network that leaves them open; None for 640 x 640.
-    person: the number of the class of people; None for the usual one, see above.
-    people: at most so many.
+    threshold: the lowest score, 0 .. 1. overlap: of two boxes with a larger IoU only the one with the higher score is
+    kept. size: rows and columns of the input, if the network allows any. people: the largest number of boxes.
     """
 
     threshold: float = 0.4
     overlap: float = 0.6
-    size: Size | None = None
-    person: int | None = None
+    size: Size = (640, 640)
     people: int = 300
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.threshold <= 1 and 0 <= self.overlap <= 1):
-            raise UsageError(f"Threshold and overlap are 0 to 1, not {self.threshold} and {self.overlap}.")
-        if self.size is not None and any(side < 32 or side % 32 for side in self.size):
-            raise UsageError(f"The sides of a detector's input are multiples of 32, not {self.size}.")
-
-
-@dataclass(frozen=True)
-class _Input:
-    """size: rows and columns, fixed by the file or not. channels_last, batch: what its array is like."""
-
-    name: str
-    type: Any
-    size: Size
-    fixed: bool
-    channels_last: bool
-    batch: bool
-
-    def array(self, image: Image, bgr: bool = False, range: float = 1) -> Array:
-        """A picture of the input's size, RGB, as the network takes it. bgr, range: as in Layout."""
-        image = image[..., ::-1] if bgr else image
-        array: Array = image if self.type is np.uint8 else (image * np.float32(range / 255)).astype(self.type)
-        array = array if self.channels_last else array.transpose(2, 0, 1)
-        return np.ascontiguousarray(array[None] if self.batch else array)
 
 
 class Detector:
-    """Called with a picture it gives the people's boxes on it, the surest first, in photo pixels, within the photo."""
+    """Called with an image, it returns the people's boxes in image pixels, clipped to it, the highest score first."""
 
-    def __init__(self, name: str, engine: Engine, input: _Input, layout: Layout, options: Detection) -> None:
-        self._name, self._engine, self._input, self._layout, self._options = name, engine, input, layout, options
+    def __init__(self, path: str | Path, options: Detection = Detection()) -> None:
+        """Raises NotAvailable for a file that cannot be read, run or understood, and without onnxruntime."""
+        self.path, self.options = Path(path), options
+        if not self.path.is_file():
+            raise NotAvailable(f"There is no file {path}.", "posehg has no detector of its own; give an .onnx file.")
+        try:
+            self._session = onnxruntime.session(self.path)
+        except NotAvailable:
+            raise
+        except Exception as error:  # onnxruntime's errors have no other class in common
+            raise NotAvailable(f"{path} is not an ONNX file that onnxruntime can run ({reason(error)}).") from None
+        self._input, self.size = self._checked_input()
+        self.person = self._person_class()
+        blank = np.full((*self.size, 3), _GREY, dtype=np.uint8)
+        self.layout = self._recognised(self._run(blank, bgr=False))
 
     def __call__(self, image: Image) -> list[Box]:
-        """image: RGB uint8 (H, W, 3). Raises NotAvailable where the network cannot be run on it."""
-        size = self._size(image)
-        to_input = _fit(image.shape[:2], size, self._layout)
-        shown = images.warp(image, to_input, size, fill=_GREY)
-        outputs = self._engine(self._input.array(shown, self._layout.bgr, self._layout.range))
-        try:
-            candidates = self._layout.candidates(outputs, size)
-        except (ValueError, IndexError):
-            raise _not_understood(self._name, _shapes(outputs)) from None
-        return _people(candidates, to_input, image.shape[:2], self._options)
+        """image: RGB uint8 (H, W, 3). Raises NotAvailable if the network fails on it."""
+        is_yolox = self.layout.startswith("yolox")
+        to_input = _fit(image.shape[:2], self.size, centred=not is_yolox)
+        output = self._run(images.warp(image, to_input, self.size, fill=_GREY), bgr=is_yolox)
+        candidates = _candidates(output, self.layout, self.size, self.person)
+        return _people(candidates, to_input, image.shape[:2], self.options)
 
-    def _size(self, image: Image) -> Size:
-        if self._input.fixed or self._layout.fit != "stretch":
-            return self._input.size
-        rows, columns = image.shape[:2]
-        scale = min(self._input.size[0] / rows, self._input.size[1] / columns)
-        return max(1, round(rows * scale)), max(1, round(columns * scale))
+    def _run(self, scaled: Image, bgr: bool) -> Array:
+        """The output for an image of the input's size, without its batch axis."""
+        array = (scaled[..., ::-1] if bgr else scaled).astype(np.float32) * np.float32(1 if bgr else 1 / 255)
+        dtype = np.float16 if "float16" in self._input.type else np.float32
+        array = np.ascontiguousarray(array.transpose(2, 0, 1)[None], dtype=dtype)
+        try:
+            outputs = self._session.run(None, {self._input.name: array})
+        except Exception as error:  # onnxruntime's errors have no other class in common
+            raise NotAvailable(f"{self.path} cannot be run ({reason(error)}).", "Export the network again.") from None
+        if len(outputs) != 1 or outputs[0].ndim != 3 or len(outputs[0]) != 1:
+            raise self._unsupported("outputs", [output.shape for output in outputs])
+        output: Array = outputs[0][0].astype(np.float64)
+        return output
+
+    def _checked_input(self) -> tuple[Any, Size]:
+        """The network's input, and the rows and columns to use for it."""
+        inputs = self._session.get_inputs()
+        shape = [side if isinstance(side, int) else None for side in inputs[0].shape]
+        is_image = len(inputs) == 1 and len(shape) == 4 and shape[0] in (1, None) and shape[1] in (3, None)
+        if not is_image or inputs[0].type not in ("tensor(float)", "tensor(float16)"):
+            raise self._unsupported("inputs", [f"{one.name} {one.shape} {one.type}" for one in inputs])
+        return inputs[0], (shape[2] or self.options.size[0], shape[3] or self.options.size[1])
+
+    def _person_class(self) -> int:
+        """The index of the class of people: as the file's metadata names it, else 0."""
+        names = self._session.get_modelmeta().custom_metadata_map.get("names", "")
+        try:
+            classes = {int(number): str(name) for number, name in dict(ast.literal_eval(names)).items()}
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            return 0
+        people = [number for number, name in classes.items() if name.lower() in _PERSON]
+        if not people:
+            some = ", ".join(list(classes.values())[:5])
+            raise NotAvailable(f"{self.path} detects no people; its classes are {some}.", "Give a detector of people.")
+        return people[0]
+
+    def _recognised(self, rows: Array) -> Layout:
+        """The layout of an output without its batch axis."""
+        count, values = rows.shape
+        rows_and_columns = np.array(self.size)
+        cells = [int((rows_and_columns // stride).prod()) for stride in (*_STRIDES, 64)]
+        layout: Layout
+        if count == sum(cells[:3]) and values == 84:  # 4 + COCO's 80 classes
+            layout, classes = "yolov8-rows", values - 4
+        elif count == sum(cells[:3]) and values > 5:
+            # All places of an undecoded output are small.
+            layout, classes = "yolox-raw" if np.nanmax(rows[:, 0]) < self.size[1] / 2 else "yolox", values - 5
+        elif values in (sum(cells[:3]), sum(cells)) and count > 4:
+            layout, classes = "yolov8", count - 4
+        elif values == 6:
+            return "end-to-end"
+        else:
+            raise self._unsupported("output", rows.shape)
+        if self.person >= classes:
+            raise self._unsupported(f"{classes} classes, but no class", self.person)
+        return layout
+
+    def _unsupported(self, what: str, found: object) -> NotAvailable:
+        return NotAvailable(f"{self.path} is not a supported detector: it has the {what} {found}.", _SUPPORTED)
 
 
 def load(path: str | Path, options: Detection = Detection()) -> Detector:
-    """The detector in an ONNX file. Raises NotAvailable for what cannot be read, run or understood."""
-    path, name = Path(path), str(path)
-    content = _content(path)
-    try:
-        graph = detector_graph.read(content)
-    except ValueError as error:
-        hint = "Export the network to ONNX, or copy the file again."
-        raise NotAvailable(f"{name} is not an ONNX file, or was cut short ({error}).", hint) from None
-    input = _input(name, graph, options)
-    person = _person(name, graph, options)
-    engine = detector_engine.load(content, name, input.name, [tensor.name for tensor in graph.outputs])
-    blank = np.full((*input.size, 3), _GREY, dtype=np.uint8)
-    outputs = engine(input.array(blank))
-    try:
-        layout = recognise(outputs, graph.outputs, input.size, input.channels_last, person)
-    except ValueError as error:
-        raise _not_understood(name, _shapes(outputs), str(error)) from None
-    return Detector(name, engine, input, layout, options)
+    """The detector in an ONNX file. Raises NotAvailable if it cannot be read, run or understood."""
+    return Detector(path, options)
 
 
-# ---- the file ----------------------------------------------------------------------------------------------------
+def _candidates(output: Array, layout: Layout, size: Size, person: int) -> NDArray[np.float64]:
+    """(N, 5): left, top, right and bottom edge in input pixels, and the score of a person; perhaps not finite."""
+    if layout == "end-to-end":
+        return output[np.rint(output[:, 5]) == person][:, :5]
+    rows = output.T if layout == "yolov8" else output
+    centers, sides = rows[:, :2], rows[:, 2:4]
+    scores = rows[:, 4 + person] if layout.startswith("yolov8") else rows[:, 4] * rows[:, 5 + person]
+    if layout == "yolox-raw":
+        grids = [np.mgrid[: size[0] // stride, : size[1] // stride].reshape(2, -1).T for stride in _STRIDES]
+        strides = np.repeat(_STRIDES, [len(grid) for grid in grids])[:, None]
+        centers = (centers + np.concatenate(grids)[:, ::-1]) * strides
+        with np.errstate(over="ignore"):
+            sides = np.exp(sides) * strides
+    return np.concatenate((centers - sides / 2, centers + sides / 2, scores[:, None]), axis=1)
 
 
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise NotAvailable(
-            f"There is no file {path}.", "posehg comes without a detector; give an .onnx file."
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise NotAvailable(f"{path} cannot be read: {reason}.") from None
+def _fit(image: Sequence[int], size: Size, centred: bool) -> Affine:
+    """From an image of (rows, columns) to an input of ``size``, keeping the aspect ratio."""
+    scale = min(size[0] / image[0], size[1] / image[1])
+    left = (size[1] - image[1] * scale) / 2 if centred else 0.0
+    top = (size[0] - image[0] * scale) / 2 if centred else 0.0
+    # Pixel edges are mapped to pixel edges; the centres are half a pixel farther.
+    return Affine([[scale, 0, left + (scale - 1) / 2], [0, scale, top + (scale - 1) / 2], [0, 0, 1.0]])
 
 
-def _input(name: str, graph: Graph, options: Detection) -> _Input:
-    """Raises NotAvailable where it is none for a single picture."""
-    told = ", ".join(map(str, graph.inputs))
-    if len(graph.inputs) > 1:
-        raise _not_understood(name, f"the inputs {told}", "a detector has one input, the picture")
-    (tensor,) = graph.inputs
-    shape = tensor.shape
-    if tensor.type not in _TYPES or len(shape) not in (3, 4) or (len(shape) == 4 and shape[0] not in (None, 1)):
-        raise _not_understood(name, f"the input {told}", "a detector's input is one picture")
-    picture = shape[-3:]
-    if 3 not in (picture[0], picture[2]) and None not in (picture[0], picture[2]):
-        raise _not_understood(name, f"the input {told}", "a picture has three colours")
-    channels_last = _channels_last(tensor)
-    sides = picture[:2] if channels_last else picture[1:]
-    given = options.size or (_SIDE, _SIDE)
-    size = sides[0] or given[0], sides[1] or given[1]
-    fixed = None not in sides
-    if fixed and options.size not in (None, size):
-        hint = "Leave the size out: this network has one of its own."
-        raise UsageError(f"{name} takes pictures of {size[1]} x {size[0]} pixels only.", hint)
-    return _Input(tensor.name, _TYPES[tensor.type], size, fixed, channels_last, len(shape) == 4)
-
-
-def _channels_last(tensor: Tensor) -> bool:
-    """Where no side says it: networks that take bytes are TensorFlow's, which has the colours last."""
-    first, _, last = tensor.shape[-3:]
-    if 3 in (first, last):
-        return first != 3
-    return tensor.type == UINT8
-
-
-def _person(name: str, graph: Graph, options: Detection) -> int | None:
-    """The class of people: as asked for or as the file notes it; None for the network's usual one."""
-    if options.person is not None or "names" not in graph.notes:
-        return options.person
-    try:
-        names = ast.literal_eval(graph.notes["names"])
-        classes = {int(number): str(word) for number, word in dict(names).items()}
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return None
-    people = [number for number, word in classes.items() if word.lower() in ("person", "people", "human", "pedestrian")]
-    if not people:
-        some = ", ".join(list(classes.values())[:5])
-        raise NotAvailable(f"{name} finds no people; its classes are {some}.", "Give a detector of people.")
-    return people[0]
-
-
-def _shapes(outputs: Outputs) -> str:
-    told = ", ".join(f"{name} {tuple(array.shape)}" for name, array in outputs.items())
-    return f"the outputs {told}" if len(outputs) > 1 else f"the output {told}"
-
-
-def _not_understood(name: str, found: str, why: str = "") -> NotAvailable:
-    return NotAvailable(
-        f"{name} is no detector that posehg understands: it has {found}{'; ' * bool(why)}{why}.", _UNDERSTOOD
-    )
-
-
-# ---- geometry ----------------------------------------------------------------------------------------------------
-
-
-def _fit(photo: Sequence[int], size: Size, layout: Layout) -> Affine:
-    """From the photo, of rows and columns ``photo``, to the input."""
-    across, down = size[1] / photo[1], size[0] / photo[0]
-    if layout.fit != "stretch":
-        across = down = min(across, down)
-    left = (size[1] - photo[1] * across) / 2 if layout.fit == "middle" else 0.0
-    top = (size[0] - photo[0] * down) / 2 if layout.fit == "middle" else 0.0
-    # Edges of pixels fall on edges: their centres are half a pixel further.
-    return Affine([[across, 0, left + (across - 1) / 2], [0, down, top + (down - 1) / 2], [0, 0, 1.0]])
-
-
-def _people(candidates: NDArray[np.float64], to_input: Affine, photo: Sequence[int], options: Detection) -> list[Box]:
-    """The boxes of people in the photo, the surest first and none twice. candidates: (N, 5), see detector_layouts."""
+def _people(candidates: NDArray[np.float64], to_input: Affine, image: Sequence[int], options: Detection) -> list[Box]:
+    """The boxes above the threshold in image pixels, without duplicates (non-maximum suppression)."""
     with np.errstate(invalid="ignore"):
-        sure = np.isfinite(candidates).all(axis=1) & (candidates[:, 4] >= options.threshold)
-    candidates = candidates[sure]
+        kept = np.isfinite(candidates).all(axis=1) & (candidates[:, 4] >= options.threshold)
+    candidates = candidates[kept]
     candidates = candidates[np.argsort(-candidates[:, 4], kind="stable")]
     corners = to_input.inverse()(candidates[:, :4].reshape(-1, 2, 2) - 0.5) + 0.5  # edges are half a pixel off centres
-    corners = np.clip(corners, 0, (photo[1], photo[0]))
-    boxes = [Box(x0, y0, x1 - x0, y1 - y0) for (x0, y0), (x1, y1) in corners.tolist()]
-    kept: list[Box] = []
-    for box in boxes:
-        if box.w >= 1 and box.h >= 1 and all(box.iou(other) <= options.overlap for other in kept):
-            kept.append(box)
-            if len(kept) == options.people:
+    corners = np.clip(corners, 0, (image[1], image[0]))
+    boxes: list[Box] = []
+    for (x0, y0), (x1, y1) in corners.tolist():
+        box = Box(x0, y0, x1 - x0, y1 - y0)
+        if box.w >= 1 and box.h >= 1 and all(box.iou(other) <= options.overlap for other in boxes):
+            boxes.append(box)
+            if len(boxes) == options.people:
                 break
-    return kept
+    return boxes

@@ -1,6 +1,9 @@
-"""Which device computes."""
+"""Which device computes, and with how many CPU threads."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -11,13 +14,14 @@ _NO_MEMORY = (
     *("can't allocate memory", "not enough memory", "out of memory"),
     *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
 )
-"""Words of torch, and of the libraries below it."""
+"""Phrases in errors of torch and of the libraries that it uses."""
 
 
 def resolve(name: str) -> torch.device:
-    """``auto`` is CUDA, then Apple's MPS, then the CPU. Raises DeviceError for a device that is not there.
+    """The device called ``name``; ``auto`` is CUDA, else Apple's MPS, else the CPU.
 
-    Of several processes each gets a GPU of its own, unless one is named.
+    Each of several processes gets its own GPU, unless one is named. Raises DeviceError for a device that is not
+    available, UsageError for an unknown kind.
     """
     device = _best() if name == "auto" else _named(name)
     here = distributed.world()
@@ -25,12 +29,29 @@ def resolve(name: str) -> torch.device:
 
 
 def use_threads(count: int) -> None:
-    """So many threads compute on the CPU."""
+    """Sets the number of CPU threads for the whole process: for commands, which own it."""
     torch.set_num_threads(count)
 
 
+@contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Inside the block torch computes with ``count`` CPU threads (0: no change), afterwards with as many as before.
+
+    torch keeps this number for each thread of the process, so blocks in several threads do not disturb one another.
+    """
+    before = torch.get_num_threads()
+    if count in (0, before):
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def wait(device: torch.device) -> None:
-    """Until the device has done all that it was given."""
+    """Blocks until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -38,7 +59,7 @@ def wait(device: torch.device) -> None:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether torch had no memory left, on a GPU or on the CPU, for which it has no exception of its own."""
+    """Whether torch ran out of memory: on a GPU, or on the CPU, for which it has no exception class."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
@@ -56,25 +77,25 @@ def _named(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda", "mps"):
         raise UsageError(f"posehg does not compute on {name!r}.", "Known: auto, cpu, cuda, cuda:N, mps.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"The device {name} was asked for, but torch finds {_cuda_devices()}.", "Try --device cpu.")
+        raise DeviceError(f"The device {name} is not available: torch finds {_cuda_devices()}.", "Try --device cpu.")
     if device.type == "mps" and not _has_mps():
-        raise DeviceError("The device mps was asked for, but this is not a Mac with Metal.", "Try --device cpu.")
+        raise DeviceError("The device mps is not available: this is not a Mac with Metal.", "Try --device cpu.")
     return device
 
 
 def _own_gpu(number: int) -> torch.device:
     count = torch.cuda.device_count()
     if number >= count:
-        hint = f"Start no more than one process a GPU: --nproc-per-node {count}."
+        hint = f"Start at most one process a GPU: --nproc-per-node {count}."
         raise DeviceError(f"Process {number + 1} of this machine has no GPU: torch finds {_cuda_devices()}.", hint)
     return torch.device("cuda", number)
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """Whether the device has units that multiply bfloat16 matrices, so that it is faster there than float32."""
+    """Whether the device multiplies bfloat16 matrices in hardware, so that they are faster than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    # AMX, in Intel's server processors since 2023. torch asks the processor, but has no public name for the answer.
+    # AMX is in Intel's server processors since 2023; torch has no public function that tells.
     amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return device.type == "cpu" and amx is not None and bool(amx())
 

@@ -1,4 +1,4 @@
-"""Crops of pictures to poses: crop -> network -> last stack's heatmaps -> joints -> back to the photo."""
+"""Regions of images to poses: crop -> network -> the last stack's heatmaps -> keypoints -> back to the image."""
 
 from __future__ import annotations
 
@@ -12,25 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg import heatmaps, images
-from posehg.checkpoints import Note
 from posehg.config import STRIDE
 from posehg.errors import DeviceError
 from posehg.geometry import Affine, Box
 from posehg.heatmaps import Decoder
+from posehg.hub import Tell, find
 from posehg.images import Image
-from posehg.inference import engines
-from posehg.inference.engines import AS_IT_SUITS, Engine, Run
-from posehg.poses import Pose
-
-_SMALLER = "Close other programs, or take a smaller model or another --device."
+from posehg.inference.engines import AUTOMATIC, Engine, Run, open_engine
+from posehg.poses import Heatmaps, Pose
 
 Maps = Any
-"""Float32 (B, J, h, w): an array of numpy or a tensor of torch, on the device of the engine that it is from."""
+"""Float32 (B, J, h, w): a numpy array, or a torch tensor on the engine's device."""
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """What the network is to look at: all of ``box`` (photo pixels) on ``image``, turned by ``rotation`` degrees."""
+class Region:
+    """What the network sees as one crop: all of ``box`` (image pixels), its content turned by ``rotation`` degrees
+    anticlockwise."""
 
     image: Image
     box: Box
@@ -38,94 +36,59 @@ class View:
 
 
 @dataclass
-class _Most:
-    """Crops in one call of the network: state that copies of an estimator share, as they share the memory."""
+class _Limit:
+    """The largest number of crops in one call. Copies of an estimator share it, as they share the memory."""
 
     crops: int
 
 
 class Estimator:
-    """A network ready to be asked. Called with views it gives one Pose a view, in their order.
+    """Estimates one Pose a region, in their order.
 
-    flip: average the heatmaps with those of the mirrored crop. batch: views in one call of the network, each with its
-    mirrored crop, if any; 0: as many as suit the engine. It is halved where memory runs out, and DeviceError raised
-    where there is none for a single view.
+    flip: the flip test, which averages the heatmaps with those of the mirrored crop. batch: regions in one call of the
+    network, each with its mirrored crop; 0: as many as suit the engine. The batch is halved when memory runs out;
+    DeviceError is raised if a single region does not fit.
     """
 
     def __init__(self, engine: Engine, flip: bool = True, decoder: Decoder = "subpixel", batch: int = 0) -> None:
         self.engine, self.config, self.device = engine, engine.config, engine.device
         self.flip, self.decoder = flip, decoder
-        self._most = _Most(batch * self._crops_a_view or engine.batch)
+        self._limit = _Limit(batch * self._crops_per_region or engine.batch)
 
-    @property
-    def batch(self) -> int:
-        return max(1, self._most.crops // self._crops_a_view)
+    def __call__(self, regions: Iterable[Region]) -> Iterator[Pose]:
+        for batch in self._batches(regions):
+            with self.engine.thread_limit():
+                poses = list(self.poses(batch, self._maps(batch)))
+            yield from poses
 
-    @property
-    def _crops_a_view(self) -> int:
-        return 2 if self.flip else 1
+    def heatmaps(self, regions: Iterable[Region]) -> Iterator[NDArray[np.float32]]:
+        """Each region's heatmaps (J, h, w) in 0 .. 1."""
+        for batch in self._batches(regions):
+            with self.engine.thread_limit():
+                maps = as_array(self._maps(batch))
+            yield from maps
 
-    def unflipped(self) -> Estimator:
-        """The same network, asked without the mirrored crop: half the work, where looking for somebody is all."""
-        other = copy(self)
-        other.flip = False
-        return other
+    def heatmaps_of(self, image: Image, poses: Sequence[Pose]) -> list[Heatmaps]:
+        """The heatmaps of the regions in which the poses were found on the image."""
+        regions = [Region(image, pose.box, pose.rotation) for pose in poses]
+        places = [self.to_heatmap(region).inverse() for region in regions]
+        return [Heatmaps(maps, to_image) for maps, to_image in zip(self.heatmaps(regions), places, strict=True)]
 
-    def person_box(self, box: Box) -> Box:
-        """The square that the network should see of somebody in ``box``."""
-        return box.square(self.config.padding)
+    # ---- the steps from regions to poses -------------------------------------------------------------------------
 
-    def __call__(self, views: Iterable[View]) -> Iterator[Pose]:
-        for some in self._batches(views):
-            yield from self.poses(some, self._heatmaps(some))
-
-    def heatmaps(self, views: Iterable[View]) -> Iterator[NDArray[np.float32]]:
-        """Each view's heatmaps (J, h, w) in 0 .. 1."""
-        for some in self._batches(views):
-            yield from as_array(self._heatmaps(some))
-
-    def to_heatmap(self, view: View) -> Affine:
-        """From the view's photo to the cells of its heatmaps: a joint goes to its peak."""
-        # A peak beside its joint lies as far on the other side of it in the mirrored crop: their mean's lies on it.
-        across = 0.0 if self.flip else self.config.offset
-        return self._to_crop(view).then(Affine.shrink(STRIDE)).then(Affine.translation(-across, -self.config.offset))
-
-    def _batches(self, views: Iterable[View]) -> Iterator[tuple[View, ...]]:
-        views = iter(views)
-        while some := tuple(islice(views, self.batch)):
-            if self.engine.on_cpu:
-                yield from _powers(some)
-            else:
-                yield some
-
-    def _heatmaps(self, views: tuple[View, ...]) -> Maps:
-        try:
-            return self.maps(self.ask(self.crops(views)))
-        except Exception as error:
-            if not self.engine.ran_out(error):
-                raise
-            if len(views) == 1:
-                raise DeviceError(f"{self.device} has too little memory for the network.", _SMALLER) from error
-        # Only here, where the error no longer holds what did not fit.
-        half = len(views) // 2
-        self._most.crops = min(self._most.crops, half * self._crops_a_view)
-        return np.concatenate([as_array(self._heatmaps(some)) for some in (views[:half], views[half:])])
-
-    def _to_crop(self, view: View) -> Affine:
-        return Affine.crop(view.box, self.config.input_size, view.rotation)
-
-    # ---- the way from views to poses, step by step ----
-
-    def crops(self, views: Sequence[View]) -> NDArray[np.uint8]:
-        """What the network is shown of each view: RGB (B, H, W, 3)."""
-        return np.stack([images.warp(view.image, self._to_crop(view), self.config.input_size) for view in views])
+    def crops(self, regions: Sequence[Region]) -> NDArray[np.uint8]:
+        """The network's input for each region: RGB (B, H, W, 3)."""
+        size = self.config.input_size
+        return np.stack(
+            [images.warp(region.image, Affine.crop(region.box, size, region.rotation), size) for region in regions]
+        )
 
     def ask(self, crops: NDArray[np.uint8]) -> Maps:
-        """What the last stack says of crops: (B, J, h, w), or (2 B, J, h, w) with the mirrored ones behind."""
+        """The network's output (B, J, h, w) for crops; with the flip test (2 B, J, h, w), mirrored crops last."""
         return self.engine(np.concatenate((crops, crops[:, :, ::-1])) if self.flip else crops)
 
     def maps(self, output: Maps) -> Maps:
-        """The heatmaps (B, J, h, w) in 0 .. 1 that are in what ``ask`` gives."""
+        """The heatmaps (B, J, h, w) in 0 .. 1 from the output of ``ask``."""
         if self.config.output == "logits":
             output = heatmaps.from_logits(output, self.config.sigma)
         if self.flip:
@@ -133,42 +96,97 @@ class Estimator:
             output = heatmaps.with_mirrored(output[:half], output[half:], skeleton.flip, skeleton.unpaired)
         return output
 
-    def poses(self, views: Sequence[View], maps: Maps) -> Iterator[Pose]:
-        """The joints of each view, read off its heatmaps (J, h, w) of ``maps``."""
+    def poses(self, regions: Sequence[Region], maps: Maps) -> Iterator[Pose]:
+        """The pose of each region, decoded from its heatmaps."""
+        skeleton, offset = self.config.skeleton, self.config.offset
         points, scores = (as_array(part) for part in heatmaps.decode(maps, self.decoder))
-        for view, cells, score in zip(views, points, scores.astype(np.float64), strict=True):
-            keypoints = self.to_heatmap(view).inverse()(cells)
-            yield Pose(self.config.skeleton, keypoints, score, view.box, float(score.mean()), rotation=view.rotation)
+        for region, cells, score in zip(regions, points, scores.astype(np.float64), strict=True):
+            shifted = cells.astype(np.float64)
+            if self.flip:
+                # Only the crop itself gives these joints, so no mirrored peak cancels their horizontal offset.
+                shifted[list(skeleton.unpaired), 0] += offset
+            keypoints = self.to_heatmap(region).inverse()(shifted)
+            yield Pose(skeleton, keypoints, score, region.box, float(score.mean()), rotation=region.rotation)
+
+    # ---- geometry ------------------------------------------------------------------------------------------------
+
+    def person_box(self, box: Box) -> Box:
+        """The square that the network should see of the person in ``box``."""
+        return box.square(self.config.padding)
+
+    def to_heatmap(self, region: Region) -> Affine:
+        """Maps image pixels to heatmap cells, so that a joint is mapped to its peak.
+
+        With the flip test this holds for joints with a left/right partner: in the mirrored crop a peak lies on the
+        other side of its joint, so the mean of both has no horizontal offset.
+        """
+        to_crop = Affine.crop(region.box, self.config.input_size, region.rotation)
+        across = 0.0 if self.flip else self.config.offset
+        return to_crop.then(Affine.shrink(STRIDE)).then(Affine.translation(-across, -self.config.offset))
+
+    # ---- batches -------------------------------------------------------------------------------------------------
+
+    @property
+    def batch(self) -> int:
+        """Regions in one call of the network."""
+        return max(1, self._limit.crops // self._crops_per_region)
+
+    @property
+    def _crops_per_region(self) -> int:
+        return 2 if self.flip else 1
+
+    def unflipped(self) -> Estimator:
+        """The same network without the flip test: half the work, good enough to search for people."""
+        other = copy(self)
+        other.flip = False
+        return other
+
+    def _batches(self, regions: Iterable[Region]) -> Iterator[tuple[Region, ...]]:
+        regions = iter(regions)
+        while batch := tuple(islice(regions, self.batch)):
+            # On a CPU in parts of 1, 2, 4 .. regions, the largest first: torch keeps some 20 MB of prepared weights for
+            # each batch size that it meets, which for 32 sizes is as much as everything else.
+            while batch and self.engine.on_cpu:
+                size = 1 << (len(batch).bit_length() - 1)
+                yield batch[:size]
+                batch = batch[size:]
+            if batch:
+                yield batch
+
+    def _maps(self, regions: tuple[Region, ...]) -> Maps:
+        """Crop, network and heatmaps of one batch, or of its halves if memory runs out."""
+        try:
+            return self.maps(self.ask(self.crops(regions)))
+        except Exception as error:
+            if not self.engine.ran_out(error):
+                raise
+            if len(regions) == 1:
+                hint = "Close other programs, or take a smaller model or another --device."
+                raise DeviceError(f"{self.device} has too little memory for the network.", hint) from error
+        # Outside the except block, where the error no longer keeps the batch in memory.
+        half = len(regions) // 2
+        self._limit.crops = min(self._limit.crops, half * self._crops_per_region)
+        return np.concatenate([as_array(self._maps(part)) for part in (regions[:half], regions[half:])])
 
 
 def as_array(maps: Maps) -> NDArray[np.float32]:
-    """What an engine gives, as an array of numpy."""
+    """A numpy array of an engine's output."""
     array: NDArray[np.float32] = maps if isinstance(maps, np.ndarray) else maps.cpu().numpy()
     return array
 
 
 def opened(
     model: str,
-    run: Run = AS_IT_SUITS,
+    run: Run = AUTOMATIC,
     flip: bool = True,
     decoder: Decoder = "subpixel",
     batch: int = 0,
     offline: bool = False,
-    tell: Note | None = None,
+    tell: Tell | None = None,
 ) -> Estimator:
-    """The estimator of a model that a user named, which is fetched where it has to be: see checkpoints.find.
+    """The estimator of a model by name, folder or file, downloaded if needed.
 
-    Raises NotAvailable where it is not there or broken, DeviceError for a device that is not there.
+    offline: download nothing. tell: receives sentences for the user, for example about a download.
+    Raises NotAvailable for a missing or broken model, DeviceError for a device that is not available.
     """
-    return Estimator(engines.opened(model, run, offline, tell), flip, decoder, batch)
-
-
-def _powers(views: tuple[View, ...]) -> Iterator[tuple[View, ...]]:
-    """The views in parts of 1, 2, 4 .. of them, the largest first.
-
-    For each size of batch that a CPU sees torch keeps some 20 MB of prepared weights: of 32 sizes as much as all else.
-    """
-    while views:
-        size = 1 << (len(views).bit_length() - 1)
-        yield views[:size]
-        views = views[size:]
+    return Estimator(open_engine(find(model, offline, tell), run, tell), flip, decoder, batch)

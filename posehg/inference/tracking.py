@@ -1,43 +1,58 @@
-"""Follows people through a video: where each was, and how they moved, says where to look for them next.
+"""Follows people through a video: where each person was, and how they moved, tells where to look for them next.
 
-A frame costs one look at each person. The whole picture is searched now and then, and when somebody is lost. Who is
-out of sight, behind somebody else perhaps, is thought to move on, and is looked for there until they are forgotten.
+A frame costs one region a person. The whole image is searched only now and then, and when a person is lost. A person
+out of sight, perhaps behind another one, is assumed to move on and is looked for there until forgotten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from posehg.geometry import Box
+import numpy as np
+
+from posehg.geometry import Affine, Box, Points
 from posehg.images import Image
-from posehg.inference.estimator import Estimator, View
-from posehg.inference.likeness import THRESHOLD, distinct, extent
-from posehg.inference.track import Motion, Track, matched
+from posehg.inference.estimator import Estimator, Region
+from posehg.inference.oks import THRESHOLD, distinct, extent, oks
+from posehg.inference.person_search import is_central
 from posehg.poses import Pose
 
-__all__ = ["Following", "Motion", "Tracker"]
 
-Find = Callable[[Image], Sequence[Pose]]
+@dataclass(frozen=True)
+class Motion:
+    """How people move, and how certain that is. Times are seconds; lengths are shares of the person's longer side.
+
+    settling: the velocity is the mean over about this last time, which evens out the network's errors.
+    coasting: the velocity of a person out of sight fades; in the long run they move as far as in this time.
+    holding: joints that are not found are assumed to move with the others; in this time their scores fade to a third.
+    reach, spread: the expected distance from the predicted place, and its growth for each second out of sight.
+    """
+
+    settling: float = 0.4
+    coasting: float = 2.0
+    holding: float = 1.0
+    reach: float = 0.15
+    spread: float = 0.3
 
 
 @dataclass(frozen=True)
 class Following:
     """How people are followed.
 
-    every: frames from one search of the whole picture to the next. On a processor a search takes about as long as 30
-        frames of two people, so it is a quarter of the work.
-    patience: frames that somebody is lost before the picture is searched for them. Nobody being seen does not wait.
-    pause: frames between two searches, at least.
-    memory: seconds after which somebody who is not seen is forgotten, and has a new id if they return.
-    grace: the same for somebody who was just found. Nobody is missed for longer than they were there and this.
-    likeness: from which on, 0 .. 1, a pose is that of somebody followed: see track.Track.likeness.
-    repeat: how similar (OKS) poses of one person are.
-    min_joints, min_score: with fewer confident joints, or a lower mean score, there is nobody.
-    widening: by how much the box grows where all joints are missing, and by a share of that where some are: in a box
-        that is too small the outer ones are not found.
-    off_middle: how far from the middle of the box the body may be, as a share of the box's side.
-    motion: how people move.
+    every: frames from one search of the whole image to the next. On a CPU a search takes about as long as 30 frames of
+    two people, so by default it is a quarter of the work.
+    patience: frames that a person is lost before the image is searched for them. pause: frames between two searches, at
+    least. If nobody is seen, the image is searched at each pause.
+    memory: seconds after which a person out of sight is forgotten, and gets a new id on return. grace: the same for a
+    person who was just found: nobody is remembered for longer than they were seen, plus this.
+    similarity: the lowest ``Track.similarity``, 0 .. 1, at which a pose continues a track.
+    repeat: the OKS at which two poses show the same person.
+    min_joints, min_score: with fewer confident joints or a lower mean score there is no person.
+    widening: how much a region grows if all joints were missing, and by a share of that if some were: in a region that
+    is too small the outer joints are not found.
+    off_middle: how far from the middle of its region a body may be, as a share of the region's side.
     """
 
     every: int = 90
@@ -45,7 +60,7 @@ class Following:
     pause: int = 30
     memory: float = 3.0
     grace: float = 0.5
-    likeness: float = 0.3
+    similarity: float = 0.3
     repeat: float = 0.5
     min_joints: int = 4
     min_score: float = 0.2
@@ -55,130 +70,209 @@ class Following:
 
 
 @dataclass(frozen=True, eq=False)
-class _Sighting:
-    """A pose of somebody who is followed, its place among those of the frame, and how sure it is that it is theirs."""
+class Track:
+    """A followed person.
 
-    place: int
+    id: from 1 on. pose: the last one, seen at ``time`` (seconds). velocity: (2,) image pixels a second.
+    body: that pose, with missing joints where they are assumed to be, so that a half-hidden body is looked for whole.
+    begun: when the person was first seen. sightings: in how many frames. missed: frames since the last one.
+    """
+
+    id: int
     pose: Pose
+    time: float
+    velocity: Points
+    body: Pose
+    begun: float
+    sightings: int = 1
+    missed: int = 0
+
+    @classmethod
+    def begin(cls, id: int, pose: Pose, time: float) -> Track:
+        pose = replace(pose, id=id)
+        return cls(id, pose, time, np.zeros(2), pose, time)
+
+    def expected(self, time: float, motion: Motion) -> Pose:
+        """The body, moved on to where the person should be by then."""
+        coasted = -motion.coasting * math.expm1(-self._since(time) / motion.coasting)  # seconds at full velocity
+        return self.body.moved(Affine.translation(*self.velocity * coasted))
+
+    def seen(self, pose: Pose, time: float, motion: Motion, trust: float = 1.0) -> Track:
+        """The track after another sighting.
+
+        trust: 0 .. 1, how certain it is that the pose belongs to this person. At 0 the motion goes on unchanged.
+        """
+        since = self._since(time)
+        expected = self.expected(time, motion)
+        velocity = self.velocity
+        if since > 0:
+            # At first the mean of all sightings and of standing still, later the mean of the last ``settling`` seconds.
+            gain = max(1 / (self.sightings + 1), -math.expm1(-since / motion.settling))
+            velocity = velocity + trust * gain * (_shift(self.body, pose) / since - velocity)
+        found = pose.scores >= THRESHOLD
+        assumed = expected.keypoints + _shift(expected, pose)
+        body = replace(
+            pose,
+            keypoints=np.where(found[:, None], pose.keypoints, assumed),
+            scores=np.where(found, pose.scores, math.exp(-since / motion.holding) * expected.scores),
+        )
+        body = body.moved(Affine.translation(*(1 - trust) * _shift(pose, expected)))
+        return Track(self.id, replace(pose, id=self.id), time, velocity, body, self.begun, self.sightings + 1)
+
+    def similarity(self, pose: Pose, time: float, motion: Motion) -> float:
+        """0 .. 1: the mean of the OKS with the expected pose and of how near the two middles are."""
+        expected = self.expected(time, motion)
+        box, other = extent(expected), extent(pose)
+        if box is None or other is None:
+            return 0.0
+        reach = max(box.w, box.h) * (motion.reach + motion.spread * self._since(time))
+        near = math.exp(-(math.dist(box.center, other.center) ** 2) / (2 * reach**2))
+        return (oks(expected, pose) + near) / 2
+
+    def _since(self, time: float) -> float:
+        return max(0.0, time - self.time)
+
+
+def _shift(before: Pose, after: Pose) -> Points:
+    """(2,) how far the body moved: the median over the joints found in both, so that a wrong one has no effect."""
+    both = (before.scores >= THRESHOLD) & (after.scores >= THRESHOLD)
+    if both.any():
+        return np.asarray(np.median((after.keypoints - before.keypoints)[both], axis=0))
+    return np.subtract((extent(after) or after.box).center, (extent(before) or before.box).center)
+
+
+@dataclass(frozen=True)
+class Match:
+    """The indices of a track and of the pose that continues it. trust: 1, or less if another track is similar too."""
+
+    track: int
+    pose: int
     trust: float
 
 
+def matched(tracks: Sequence[Track], poses: Sequence[Pose], time: float, motion: Motion, least: float) -> list[Match]:
+    """Assigns poses to tracks, one to one, maximising the total similarity above ``least``."""
+    from scipy.optimize import linear_sum_assignment
+
+    similarity = np.array([[track.similarity(pose, time, motion) for pose in poses] for track in tracks])
+    similarity = similarity.reshape(len(tracks), len(poses))
+    matches = []
+    for row, column in zip(*linear_sum_assignment(np.maximum(similarity - least, 0), maximize=True), strict=True):
+        if similarity[row, column] > least:
+            rivals = np.delete(similarity[:, column], row)
+            trust = np.clip(1 - rivals.max(initial=0.0) / similarity[row, column], 0, 1)
+            matches.append(Match(int(row), int(column), float(trust)))
+    return matches
+
+
 class Tracker:
-    """Called with the frames of one video in turn, and their times in seconds, it gives the poses of each with ids.
+    """Called with a video's frames in turn, and their times in seconds, it returns the poses of each, with ids.
 
-    find: finds people on a picture from nothing. most: people that are followed at once; None for everybody.
-
-    The ids count from 1 in the order in which people appear. Who is out of sight has no pose. Times may be irregular;
-    it remembers no frame, and nobody for longer than ``options.memory``.
+    search: finds people on an image without any knowledge. most: people followed at once; None: all.
+    Ids count from 1 in the order in which people appear. A person out of sight has no pose. Times may be irregular. The
+    tracker keeps no frame, and no person for longer than ``options.memory``.
     """
 
     def __init__(
-        self, estimator: Estimator, find: Find, options: Following = Following(), most: int | None = None
+        self,
+        estimator: Estimator,
+        search: Callable[[Image], Sequence[Pose]],
+        options: Following = Following(),
+        most: int | None = None,
     ) -> None:
-        self._estimator, self._find = estimator, find
+        self._estimator, self._search = estimator, search
         self.options, self.most = options, most
-        self._tracks: tuple[Track, ...] = ()
+        self._tracks: list[Track] = []
         self._ids = 0
         self._frame = 0
-        self._searched: int | None = None
-        """The last frame of which the whole picture was searched."""
+        self._searched: int | None = None  # the last frame of which the whole image was searched
 
     def __call__(self, image: Image, time: float) -> list[Pose]:
         self._frame += 1
         tracks = self._remembered(time)
-        answers = self._answers(tracks, image, time)
-        seen = self._recognised(tracks, answers, time)
+        poses = self._estimated(tracks, image, time)
+        matches = self._matches(tracks, poses, time)
+        seen = {tracks[match.track].id: (poses[match.pose], match.trust) for match in matches}
         new: list[Pose] = []
         if self._search_is_due(tracks, seen):
             self._searched = self._frame
-            followed = [sighting.pose for sighting in seen.values()]
-            others = distinct([*followed, *self._find(image)], self.options.repeat)[len(followed) :]
-            back = self._recognised([track for track in tracks if track.id not in seen], others, time)
-            seen |= back
-            new = _without(others, back)
-        self._tracks = self._most(self._moved_on(tracks, seen, new, time))
+            followed = [pose for pose, _ in seen.values()]
+            others = distinct([*followed, *self._search(image)], self.options.repeat)[len(followed) :]
+            lost = [track for track in tracks if track.id not in seen]
+            returned = self._matches(lost, others, time)
+            seen |= {lost[match.track].id: (others[match.pose], match.trust) for match in returned}
+            new = _rest(others, returned)
+        tracks = self._moved_on(tracks, seen, new, time)
+        # Only ``most`` are kept: visible people before lost ones, then those seen most often.
+        ranked = sorted(tracks, key=lambda track: (track.missed, -track.sightings))[: self.most]
+        self._tracks = [track for track in tracks if track in ranked]
         return [track.pose for track in self._tracks if not track.missed]
 
     def identify(self, poses: Sequence[Pose], time: float) -> list[Pose]:
-        """The same poses, found otherwise on the next frame, in their order, each with an id."""
+        """The poses of the next frame, which were found by other means, in their order, each with an id."""
         tracks = self._remembered(time)
-        seen = self._recognised(tracks, poses, time)
-        new = _without(poses, seen)
-        self._tracks = self._moved_on(tracks, seen, new, time)
-        numbers = {sighting.place: person for person, sighting in seen.items()}
+        matches = self._matches(tracks, poses, time)
+        seen = {tracks[match.track].id: (poses[match.pose], match.trust) for match in matches}
+        self._tracks = self._moved_on(tracks, seen, _rest(poses, matches), time)
+        known = {match.pose: tracks[match.track].id for match in matches}
         begun = iter(self._tracks[len(tracks) :])
-        return [replace(pose, id=numbers[n] if n in numbers else next(begun).id) for n, pose in enumerate(poses)]
-
-    # ---- who was there before ----------------------------------------------------------------------------------
+        return [replace(pose, id=known[n] if n in known else next(begun).id) for n, pose in enumerate(poses)]
 
     def _remembered(self, time: float) -> list[Track]:
         memory, grace = self.options.memory, self.options.grace
         return [t for t in self._tracks if abs(time - t.time) <= min(memory, abs(t.time - t.begun) + grace)]
 
-    def _recognised(self, tracks: Sequence[Track], poses: Sequence[Pose], time: float) -> dict[int, _Sighting]:
-        """A person's id -> how they were seen; those alone who were."""
-        matches = matched(tracks, poses, time, self.options.motion, self.options.likeness)
-        return {tracks[match.track].id: _Sighting(match.pose, poses[match.pose], match.trust) for match in matches}
+    def _estimated(self, tracks: Iterable[Track], image: Image, time: float) -> list[Pose]:
+        """Poses where the tracks are expected on the image, without duplicates, the highest score first."""
+        options = self.options
+        rows, columns = image.shape[:2]
+        regions = []
+        for track in tracks:
+            expected = extent(track.expected(time, options.motion))
+            if expected is not None and expected.intersection(Box(0, 0, columns, rows)) > 0:
+                box = self._estimator.person_box(expected)
+                missing = float((track.pose.scores < THRESHOLD).mean())
+                wide = Box.around(box.center, box.w * (1 + options.widening * missing))
+                regions.append(Region(image, wide, track.pose.rotation))
+        poses = [
+            pose
+            for pose in self._estimator(regions)
+            if pose.score >= options.min_score and is_central(pose, options.min_joints, options.off_middle)
+        ]
+        return distinct(sorted(poses, key=lambda pose: -pose.score), options.repeat)
+
+    def _matches(self, tracks: Sequence[Track], poses: Sequence[Pose], time: float) -> list[Match]:
+        return matched(tracks, poses, time, self.options.motion, self.options.similarity)
 
     def _moved_on(
-        self, tracks: Sequence[Track], seen: dict[int, _Sighting], new: Iterable[Pose], time: float
-    ) -> tuple[Track, ...]:
-        """The tracks after a frame, in their order; those of new people are last."""
-        motion = self.options.motion
-        old = [
-            track.seen(seen[track.id].pose, time, motion, seen[track.id].trust) if track.id in seen else track.unseen()
-            for track in tracks
-        ]
-        return (*old, *(Track.begin(self._new_id(), pose, time) for pose in new))
-
-    def _new_id(self) -> int:
-        self._ids += 1
-        return self._ids
-
-    def _most(self, tracks: tuple[Track, ...]) -> tuple[Track, ...]:
-        """Only as many as may be followed: those who are seen before those who are not, then those seen most often."""
-        ranked = sorted(tracks, key=lambda track: (track.missed, -track.sightings))
-        kept = ranked[: self.most]
-        return tuple(track for track in tracks if track in kept)
-
-    # ---- where they are now --------------------------------------------------------------------------------------
-
-    def _answers(self, tracks: Iterable[Track], image: Image, time: float) -> list[Pose]:
-        """What the network says of where everybody is expected; of who was expected in several places, the surest."""
-        views = [View(image, box, track.pose.rotation) for track, box in self._boxes(tracks, image, time)]
-        answers = [pose for pose in self._estimator(views) if self._is_somebody(pose)]
-        return distinct(sorted(answers, key=lambda pose: -pose.score), self.options.repeat)
-
-    def _boxes(self, tracks: Iterable[Track], image: Image, time: float) -> Iterable[tuple[Track, Box]]:
-        """Nobody is looked for beyond the picture."""
-        rows, columns = image.shape[:2]
+        self, tracks: Sequence[Track], seen: dict[int, tuple[Pose, float]], new: Iterable[Pose], time: float
+    ) -> list[Track]:
+        """The tracks after a frame, in their order, followed by new ones. seen: id -> pose and trust."""
+        moved = []
         for track in tracks:
-            found = extent(track.expected(time, self.options.motion))
-            if found is not None and found.intersection(Box(0, 0, columns, rows)) > 0:
-                box = self._estimator.person_box(found)
-                missing = float((track.pose.scores < THRESHOLD).mean())
-                yield track, Box.around(box.center, box.w * (1 + self.options.widening * missing))
+            if track.id in seen:
+                pose, trust = seen[track.id]
+                moved.append(track.seen(pose, time, self.options.motion, trust))
+            else:
+                moved.append(replace(track, missed=track.missed + 1))
+        for pose in new:
+            self._ids += 1
+            moved.append(Track.begin(self._ids, pose, time))
+        return moved
 
-    def _is_somebody(self, pose: Pose) -> bool:
-        found, options = extent(pose), self.options
-        if found is None or (pose.scores >= THRESHOLD).sum() < options.min_joints or pose.score < options.min_score:
-            return False
-        off = (abs(a - b) for a, b in zip(found.center, pose.box.center, strict=True))
-        return max(off) <= options.off_middle * pose.box.w
-
-    def _search_is_due(self, tracks: Iterable[Track], seen: Collection[int]) -> bool:
+    def _search_is_due(self, tracks: Iterable[Track], seen: dict[int, tuple[Pose, float]]) -> bool:
         options = self.options
         if self._searched is None:
             return True
         if self.most is not None and len(seen) >= self.most:
             return False
         since = self._frame - self._searched
-        missing = [track.missed for track in tracks if track.id not in seen]  # in frames before this one
-        lost = any(options.patience <= missed + 1 <= since for missed in missing)
+        missing = [track.missed + 1 for track in tracks if track.id not in seen]  # frames, with this one
+        lost = any(options.patience <= missed <= since for missed in missing)
         return since >= options.every or (since >= options.pause and (lost or not seen))
 
 
-def _without(poses: Iterable[Pose], seen: dict[int, _Sighting]) -> list[Pose]:
-    """Those that are not of anybody who is followed."""
-    places = {sighting.place for sighting in seen.values()}
-    return [pose for place, pose in enumerate(poses) if place not in places]
+def _rest(poses: Sequence[Pose], matches: Iterable[Match]) -> list[Pose]:
+    """The poses that continue no track."""
+    used = {match.pose for match in matches}
+    return [pose for index, pose in enumerate(poses) if index not in used]

@@ -131,7 +131,7 @@ def _hits(model: Path, name: str, data: Path) -> Hits:
     from posehg.inference.engines import Run
     from posehg.inference.estimator import Estimator
 
-    estimator = Estimator(engines.at(model, Run("cpu")), flip=False)
+    estimator = Estimator(engines.open_engine(model, Run("cpu")), flip=False)
     annotated = datasets.load(name, data, "val")
     poses, predicted = persons.predicted(estimator, annotated)
     truth = np.stack([person.keypoints for person in annotated.persons])
@@ -146,7 +146,7 @@ def _hits(model: Path, name: str, data: Path) -> Hits:
 
 def _backgrounds(annotated: object) -> Iterator[object]:
     """A square beside the annotated people of each picture that has room for one; the same for every network."""
-    from posehg.inference.estimator import View
+    from posehg.inference.estimator import Region
     from posehg.training.views import background_box
 
     together: dict[Path, list[object]] = {}
@@ -156,7 +156,7 @@ def _backgrounds(annotated: object) -> Iterator[object]:
         image = annotated.read(people[0])  # type: ignore[attr-defined]
         box = background_box([p.box for p in people], image, np.random.default_rng(number))  # type: ignore[attr-defined]
         if box is not None:
-            yield View(image, box)
+            yield Region(image, box)
 
 
 def _pck(found: Floats, labelled: Floats) -> float:

@@ -26,10 +26,9 @@ import torch
 from posehg import datasets, images
 from posehg.errors import NotAvailable
 from posehg.geometry import Box
-from posehg.inference import engines
 from posehg.inference.engines import Run
-from posehg.inference.estimator import Estimator
-from posehg.inference.everybody import Scan, clearness, everybody
+from posehg.inference.estimator import Estimator, opened
+from posehg.inference.person_search import AllSearch, clearness, find_all
 from posehg.poses import Person, Pose
 from posehg.skeletons import Skeleton
 
@@ -51,7 +50,7 @@ def main() -> None:
     parser.add_argument("--tune-only", action="store_true", help="leave the half of the report alone")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    estimator = Estimator(engines.opened(given.model, Run("cpu")))
+    estimator = opened(given.model, Run("cpu"))
     halves = {name: halved(frames(name, given.data)[: given.limit or None]) for name in given.sets}
     tuned = {name: measured(estimator, tune) for name, (tune, _) in halves.items()}
     for name, tally in _with_all(tuned).items():
@@ -146,11 +145,11 @@ class Tally:
 
 def measured(estimator: Estimator, some: Iterable[Frame]) -> Tally:
     total = Tally()
-    search = replace(Scan(), min_clearness=0.0)
+    search = replace(AllSearch(), min_clearness=0.0)
     for frame in some:
         image = images.read(frame.image)
         start = time.perf_counter()
-        poses = everybody(estimator, image, search)
+        poses = find_all(estimator, image, search)
         seconds = time.perf_counter() - start
         scores = [clearness(pose, image, search.size) for pose in poses]
         right, people = matched(poses, scores, frame, estimator.config.skeleton.joints)
@@ -244,7 +243,7 @@ def _report(tallies: dict[str, Tally], threshold: float) -> None:
     print("\nthe other half")
     print(f"{'':8} {'pictures':>8} {'people':>7} {'threshold':>10} {'recall':>7} {'precision':>10} {'s/picture':>10}")
     for name, tally in _with_all(tallies).items():
-        for at in (threshold, Scan().min_clearness):
+        for at in (threshold, AllSearch().min_clearness):
             recall, precision = tally.at(at)
             figures = f"{at:>10.3f} {recall:>7.1%} {precision:>10.1%} {tally.seconds / max(tally.pictures, 1):>10.2f}"
             print(f"{name:8} {tally.pictures:>8} {tally.people:>7} {figures}")

@@ -19,10 +19,9 @@ import torch
 from walkers import FPS, Street, Walker
 
 from posehg.geometry import Box
-from posehg.inference import engines
 from posehg.inference.engines import Run
-from posehg.inference.estimator import Estimator, View
-from posehg.inference.likeness import THRESHOLD
+from posehg.inference.estimator import Estimator, Region, opened
+from posehg.inference.oks import THRESHOLD
 from posehg.inference.smoothing import OneEuro
 from posehg.poses import Pose
 
@@ -49,7 +48,7 @@ def main() -> None:
     parser.add_argument("--model", default="bundled")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    estimator = Estimator(engines.opened(given.model, Run("cpu")))
+    estimator = opened(given.model, Run("cpu"))
     still = [shot(estimator, seed, given.frames, still=True) for seed in given.seeds]
     walking = [shot(estimator, seed, given.frames, still=False) for seed in given.seeds]
     print(f"{'min_cutoff':>10} {'beta':>6} {'jitter %':>9} {'error %':>8} {'lag ms':>7}")
@@ -71,7 +70,7 @@ def shot(estimator: Estimator, seed: int, frames: int, still: bool) -> Shot:
     return Shot(poses, walker.height, walker.joints)
 
 
-def _views(estimator: Estimator, street: Street, frames: int, still: bool) -> Iterator[View]:
+def _views(estimator: Estimator, street: Street, frames: int, still: bool) -> Iterator[Region]:
     rng = np.random.default_rng(street.seed)
     for number in range(frames):
         moment = street.moment(_STANDING if still else number / FPS, number)
@@ -79,7 +78,7 @@ def _views(estimator: Estimator, street: Street, frames: int, still: bool) -> It
         assert box is not None
         box = estimator.person_box(box)
         x, y = box.center + rng.normal(0, 0.01 * box.w, 2)
-        yield View(moment.image, Box.around((x, y), box.w))
+        yield Region(moment.image, Box.around((x, y), box.w))
 
 
 def _points(each: Shot, smooth: tuple[float, float] | None) -> np.ndarray:

@@ -23,11 +23,10 @@ import torch
 from walkers import Moment, Street
 
 from posehg.geometry import Box
-from posehg.inference import engines
 from posehg.inference.engines import Run
-from posehg.inference.estimator import Estimator
-from posehg.inference.everybody import everybody
-from posehg.inference.likeness import similarity
+from posehg.inference.estimator import Estimator, opened
+from posehg.inference.oks import oks
+from posehg.inference.person_search import find_all
 from posehg.inference.tracking import Following, Tracker
 from posehg.poses import Pose
 
@@ -45,13 +44,13 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true", help="a line for each change of an id")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    estimator = Estimator(engines.opened(given.model, Run("cpu")), given.flip)
+    estimator = opened(given.model, Run("cpu"), given.flip)
     for seed in given.seed:
         measure(estimator, Street(seed), given.frames, replace(Following(), every=given.every), given.verbose)
 
 
 def measure(estimator: Estimator, street: Street, frames: int, options: Following, verbose: bool) -> None:
-    tracker = Tracker(estimator, lambda image: everybody(estimator, image), options)
+    tracker = Tracker(estimator, lambda image: find_all(estimator, image), options)
     count, seconds, early, together = Count(verbose), 0.0, 0.0, 0
     for number in range(frames):
         moment = street[number]
@@ -134,7 +133,7 @@ def _id(pose: Pose) -> int:
 
 def _oks(pose: Pose, joints: np.ndarray) -> float:
     truth = Pose(pose.skeleton, joints, np.ones(len(joints)), Box.bounding(joints) or pose.box, 1.0)
-    return similarity(replace(pose, scores=np.ones(len(joints))), truth)
+    return oks(replace(pose, scores=np.ones(len(joints))), truth)
 
 
 def resident() -> float:

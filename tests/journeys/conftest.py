@@ -19,7 +19,7 @@ from torch import nn
 from posehg import checkpoints, images
 from posehg.checkpoints import Checkpoint
 from posehg.cli import app
-from posehg.inference.engines import pytorch
+from posehg.inference.engines import torch as torch_engine
 from posehg.network import StackedHourglass
 from tests import stubs
 
@@ -118,12 +118,12 @@ def seeing(saved_stubs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> dic
         return stub() if stub else real(checkpoint)
 
     monkeypatch.setattr(Checkpoint, "network", network)
-    fold = pytorch.Folded
+    fold = torch_engine.Folded
 
     def folded(net: nn.Module, kind: torch.dtype) -> nn.Module:
         return fold(net, kind) if isinstance(net, StackedHourglass) else net
 
-    monkeypatch.setattr(pytorch, "Folded", folded)
+    monkeypatch.setattr(torch_engine, "Folded", folded)
     return saved_stubs
 
 

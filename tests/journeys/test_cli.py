@@ -8,7 +8,7 @@ import pytest
 
 from posehg import __version__, images
 from posehg.cli.predict import predict
-from posehg.inference import people
+from posehg.inference import oks
 from tests.journeys.conftest import Posehg
 
 COMMANDS = ("predict", "train", "eval", "export", "bench", "demo")
@@ -143,4 +143,4 @@ def test_options_may_come_from_the_environment(
 
 def test_joints_are_drawn_from_the_score_on_that_counts_as_found() -> None:
     """The default stands twice, as importing the search would load torch for --help."""
-    assert inspect.signature(predict).parameters["threshold"].default == people.THRESHOLD
+    assert inspect.signature(predict).parameters["threshold"].default == oks.THRESHOLD

@@ -1,6 +1,265 @@
-"""What runs a network: torch, or another program where the network was exported to a file of that program's."""
+"""Engines run a network: torch, or the library of the program that it was exported to.
 
-from posehg.inference.engines.engine import AS_IT_SUITS, PRECISIONS, Engine, Precision, Run
-from posehg.inference.engines.opening import at, described, is_exported, opened
+The model's file decides (``open_engine``):
 
-__all__ = ["AS_IT_SUITS", "PRECISIONS", "Engine", "Precision", "Run", "at", "described", "is_exported", "opened"]
+    model.safetensors, or another project's checkpoint   torch, or onnxruntime from the cache of exported networks
+    a file that ends in .onnx                            onnxruntime
+    model.xml with model.bin beside it, or their folder  OpenVINO
+
+This file imports no torch, so that a network that onnxruntime runs does not wait seconds for that import.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posehg.config import STRIDE, ModelConfig
+from posehg.errors import NotAvailable, UsageError, reason
+from posehg.files import sha256
+from posehg.hub import configs
+from posehg.hub.downloads import home
+from posehg.hub.files import WEIGHTS, weights_file
+
+Precision = Literal["fp32", "bf16", "fp16"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+
+EXPORT_AGAIN = "Export the model again: posehg export MODEL"
+
+
+@dataclass(frozen=True)
+class Run:
+    """How to run a network.
+
+    device: auto, cpu, cuda, cuda:N or mps. threads: CPU threads; 0: as many as the engine chooses. precision: of the
+    network's products in torch; an exported network keeps its own.
+    """
+
+    device: str = "auto"
+    threads: int = 0
+    precision: Precision = "fp32"
+
+
+AUTOMATIC = Run()
+
+
+class Engine(ABC):
+    """A network that can be called. What its output means is in ``config.output``.
+
+    device: where it computes, such as cpu or cuda:0. name: the library that computes, with its version.
+    """
+
+    config: ModelConfig
+    device: str
+    name: str
+
+    @property
+    def on_cpu(self) -> bool:
+        return self.device == "cpu"
+
+    @property
+    def batch(self) -> int:
+        """The number of crops at which one call is most efficient."""
+        if not self.on_cpu:
+            return 64
+        # Small crops are faster together (at 128 x 128 twice as fast as one by one), large ones hardly: two crops of
+        # 256 x 256 or as many smaller ones as have that area, rounded down to a power of two.
+        rows, columns = self.config.input_size
+        return 1 << (max(1, 2**17 // (rows * columns)).bit_length() - 1)
+
+    @abstractmethod
+    def __call__(self, crops: NDArray[np.uint8]) -> Any:
+        """RGB crops (B, H, W, 3) -> the last stack's output, float32 (B, J, h, w): numpy, or torch on its device."""
+
+    def thread_limit(self) -> AbstractContextManager[None]:
+        """A context in which this engine, and the decoding of its output, use no more threads than was asked for."""
+        return nullcontext()
+
+    def ran_out(self, error: Exception) -> bool:
+        """Whether an error means that so many crops at once need more memory than there is."""
+        return False
+
+
+class ExportedEngine(Engine):
+    """The engine of a file that ``posehg export`` wrote. Its first output is heatmaps."""
+
+    file: Path
+
+    @abstractmethod
+    def outputs(self, crops: NDArray[np.uint8]) -> Sequence[Any]:
+        """All outputs of the file for crops (B, H, W, 3). Raises what the library raises."""
+
+    def explain(self, error: Exception) -> str:
+        """The library's error as one line."""
+        return reason(error)
+
+    def __call__(self, crops: NDArray[np.uint8]) -> Any:
+        try:
+            maps = self.outputs(crops)[0]
+        except Exception as error:  # the libraries' errors have no other class in common
+            if self.ran_out(error):
+                raise
+            raise cannot_run(self.file, self.explain(error)) from None
+        rows, columns = (side // STRIDE for side in crops.shape[1:3])
+        expected = (len(crops), self.config.network.joints, rows, columns)
+        if tuple(maps.shape) != expected:
+            what = f"heatmaps of shape {tuple(maps.shape)}, but its config describes {expected}"
+            raise NotAvailable(f"The network in {self.file} gives {what}.", EXPORT_AGAIN)
+        return maps
+
+
+@dataclass(frozen=True)
+class Description:
+    """What an exported file says about itself.
+
+    weights: the file that holds the weights. form: how they are stored. parameters: their number, 0 if unknown.
+    """
+
+    weights: Path
+    config: ModelConfig
+    form: str
+    parameters: int = 0
+
+
+EXPORTED = {".onnx": "onnxruntime", ".xml": "openvino"}
+"""The suffix of an exported file -> the module of this folder that runs it, by its ``describe`` and ``open_file``."""
+
+
+def open_engine(place: Path, run: Run = AUTOMATIC, tell: Callable[[str], None] | None = None) -> Engine:
+    """The engine of the model in a folder or file.
+
+    tell: receives one sentence if the model's cached ONNX file runs instead of the model.
+    Raises NotAvailable for a missing, broken or foreign file, UsageError for a TorchScript or torch.export program, and
+    DeviceError for a device that is not available.
+    """
+    if (cached := _faster_copy(place, run)) is not None:
+        engine: Engine = import_module(f"{__name__}.onnxruntime").open_file(cached, run)
+        if tell is not None:
+            tell(f"Run by {engine.name}, from the cache that posehg export --cache wrote.")
+        return engine
+    if (module := _module(place)) is not None:
+        exported: Engine = module.open_file(place, run)
+        return exported
+    from posehg import checkpoints
+    from posehg.inference.engines.torch import from_checkpoint
+
+    return from_checkpoint(checkpoints.load(place), run)
+
+
+def is_exported(place: Path) -> bool:
+    """Whether a folder or file is an exported network: only its own library runs it, and it cannot be trained."""
+    return _module(place) is not None
+
+
+def describe(place: Path) -> Description | None:
+    """What an exported network says about itself; None for any other file or folder.
+
+    Raises NotAvailable if posehg did not export it, or it is broken.
+    """
+    module = _module(place)
+    return None if module is None else module.describe(place)
+
+
+def config_of(file: Path, text: str | None) -> ModelConfig:
+    """The config that ``posehg export`` wrote into a file. Raises NotAvailable if there is none or it is not valid."""
+    if text is None:
+        raise NotAvailable(f"{file} was not exported by posehg: its joints are unknown.", EXPORT_AGAIN)
+    return configs.of(file, text)
+
+
+def cannot_run(file: Path, why: str) -> NotAvailable:
+    """The error for a file that its library cannot read or run."""
+    return NotAvailable(f"{file} cannot be run ({why}).", EXPORT_AGAIN)
+
+
+def _module(place: Path) -> Any:
+    """The module that runs an exported folder or file; None for other files, and if there is no such file."""
+    if place.is_dir():
+        openvino_only = (place / "model.xml").is_file() and not (place / WEIGHTS).exists()
+        return import_module(f"{__name__}.openvino") if openvino_only else None
+    if not place.is_file():
+        return None
+    if name := EXPORTED.get(place.suffix.lower()):
+        return import_module(f"{__name__}.{name}")
+    _refuse_torch_program(place)
+    return None
+
+
+def _refuse_torch_program(file: Path) -> None:
+    """Raises UsageError for TorchScript and torch.export files: loading one would run code from the file."""
+    names: set[str] = set()
+    if zipfile.is_zipfile(file):
+        try:
+            with zipfile.ZipFile(file) as archive:
+                names = {name.rpartition("/")[2] for name in archive.namelist()}
+        except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+            names = set()
+    # torch.save's archives, which are checkpoints, have none of these.
+    programs = {"constants.pkl", "model.json", "serialized_exported_program.json"}
+    if names & programs or file.suffix.lower() in (".torchscript", ".pt2"):
+        hint = "Use the model's .safetensors file, or posehg export MODEL --format onnx."
+        raise UsageError(f"{file} is a TorchScript or torch.export program, which posehg does not run.", hint)
+
+
+# ---- the cache of exported networks --------------------------------------------------------------------------------
+
+
+def onnx_cache(model: Path) -> Path:
+    """Where ``posehg export --cache`` keeps the ONNX file of the model in a folder or file: by its weights' sha256."""
+    return _cache_folder() / f"{sha256(weights_file(model))}.onnx"
+
+
+def _cache_folder() -> Path:
+    return home() / "onnx"
+
+
+def _faster_copy(model: Path, run: Run) -> Path | None:
+    """The model's cached ONNX file if there is one and onnxruntime is the faster engine: on a CPU, in fp32."""
+    if run.precision != "fp32" or find_spec("onnxruntime") is None or not model.exists():
+        return None
+    if run.device != "cpu" and (run.device != "auto" or may_have_gpu()):
+        return None
+    if not _cache_folder().is_dir():  # hashing a large file takes a while
+        return None
+    cached = onnx_cache(model)
+    return cached if cached.is_file() else None
+
+
+_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
+"""Files of the GPU drivers that torch computes with on Linux: NVIDIA's, WSL's and AMD's."""
+
+
+def may_have_gpu() -> bool:
+    """Whether torch may find a device better than the CPU; answered without importing torch.
+
+    False only if there certainly is none: no driver, or a build of torch without CUDA and ROCm.
+    """
+    if sys.platform == "darwin":
+        return True  # nearly all have Metal
+    if sys.platform == "linux" and not any(driver.exists() for driver in _DRIVERS):
+        return False
+    return torch_supports_gpu()
+
+
+def torch_supports_gpu() -> bool:
+    """Whether the installed torch was built for CUDA or ROCm, according to its version file."""
+    found = find_spec("torch")
+    if found is None or found.origin is None:
+        return False
+    try:
+        text = Path(found.origin).with_name("version.py").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return True
+    return re.search(r"^(?:cuda|hip)\b.*=\s*['\"]", text, re.MULTILINE) is not None

@@ -1,4 +1,4 @@
-"""A network as it is quickest where nothing is learned any more: less work, and fewer passes over the features."""
+"""Makes a trained network faster for inference: less work, and fewer passes over the features."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from posehg.network import Residual, Stack, StackedHourglass
 
 
 class Folded(nn.Module):
-    """Says of pictures what the network says but for rounding, as a list of the last stack's heatmaps alone.
+    """The same network up to rounding, returning a list of the last stack's heatmaps only.
 
-    BatchNorms that follow a convolution are folded into it; a residual's first one follows a sum, and stays. The other
-    stacks' heatmaps are asked for by nobody but the convolution that brings them back (section 3.2): that one, the one
-    that makes them and the one beside it are linear in the stack's features, and here they are one. kind: of all
-    products; what brings pictures to the network's mean stays exact.
+    A BatchNorm that follows a convolution is folded into it; a residual's first one follows a sum, and stays. The
+    heatmaps of the other stacks only feed the convolution that brings them back (section 3.2): that one, the one that
+    makes them and the one beside it are linear in the stack's features, and are merged into one.
+    dtype: of all products; the normalisation of the images stays in float32.
     """
 
-    def __init__(self, network: StackedHourglass, kind: torch.dtype = torch.float32) -> None:
+    def __init__(self, network: StackedHourglass, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         network = deepcopy(network).eval()
         _fold_norms(network)
@@ -32,7 +32,7 @@ class Folded(nn.Module):
         for stack in network.stacks:
             del stack.heatmaps
         for part in (self.stem, self.stacks, self.reinjections, self.heatmaps):
-            part.to(kind)
+            part.to(dtype)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         x = self.stem(self.normalise(images).to(next(self.stem.parameters()).dtype))
@@ -57,12 +57,11 @@ def _folded(convolution: nn.Module, norm: nn.Module) -> tuple[Any, Any]:
 
 
 Weights = tuple[Tensor, Tensor]
-"""What a value is multiplied by, and what is added, in double precision. Of a 1x1 convolution (outputs, inputs) and
-(outputs,)."""
+"""Factor and summand in double precision; of a 1x1 convolution of shapes (outputs, inputs) and (outputs,)."""
 
 
 def _joined(stack: Any, back: Any) -> nn.Conv2d:
-    """What brings a stack's features and heatmaps back, made of the features alone."""
+    """The convolutions that bring a stack's features and heatmaps back, merged into one of the features."""
     (weight, bias), (outer, outer_bias), (inner, inner_bias) = (
         _weights(one) for one in (back.features, back.heatmaps, stack.heatmaps)
     )
@@ -79,7 +78,7 @@ def _weights(convolution: nn.Conv2d) -> Weights:
 
 
 def clamped(network: Folded) -> Folded:
-    """Itself, with residuals that go over their features once less. It takes all digits of single precision."""
+    """The network itself, its residuals changed to pass over their features once less. Needs float32."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, Residual):
@@ -88,10 +87,10 @@ def clamped(network: Folded) -> Folded:
 
 
 class _Clamped(nn.Module):
-    """A residual whose first BatchNorm and ReLU are one operation.
+    """A residual whose first BatchNorm and ReLU are one clamp.
 
-    relu(a x + b) is a max(x, -b / a) + b where a > 0, and a min(x, -b / a) + b where a < 0. What is done to the maximum
-    or minimum is linear, and a 1x1 convolution follows, which does it too.
+    relu(a x + b) is a max(x, -b / a) + b for a > 0, and a min(x, -b / a) + b for a < 0. What is left is linear, and is
+    folded into the 1x1 convolution that follows.
     """
 
     def __init__(self, residual: Residual) -> None:
@@ -115,7 +114,7 @@ class _Clamped(nn.Module):
 
 
 _LARGEST = 1e20
-"""Larger features are not expected: what a norm with a smaller factor gives is its shift."""
+"""Features are smaller. A BatchNorm whose factor is so small that even these vanish beside its shift is constant."""
 
 
 def _affine(norm: Any) -> Weights:

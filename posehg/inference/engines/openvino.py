@@ -1,4 +1,4 @@
-"""Networks that Intel's OpenVINO runs, on the CPU: model.xml with its numbers beside it in model.bin."""
+"""Networks of ``posehg export --format openvino``, run by Intel's OpenVINO on the CPU: model.xml with model.bin."""
 
 from __future__ import annotations
 
@@ -14,117 +14,103 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.checkpoints.metadata import WEIGHTS
 from posehg.config import KEY, ModelConfig
 from posehg.errors import DeviceError, NotAvailable, reason
-from posehg.inference.engines import exported
-from posehg.inference.engines.engine import AS_IT_SUITS, Engine, Run
-from posehg.inference.engines.exported import Described, Exported
+from posehg.inference.engines import AUTOMATIC, Description, ExportedEngine, Run, cannot_run, config_of
 
-FILE = "model.xml"
 _TELEMETRY = "openvino_telemetry"
 
 
-class OpenVino(Exported):
+class OpenVinoEngine(ExportedEngine):
+    device = "cpu"
+
     def __init__(self, file: Path, config: ModelConfig, compiled: Any, version: str) -> None:
-        self.config, self.device, self.name = config, "cpu", f"openvino {version}"
-        self.file, self._compiled = file, compiled
+        self.file, self.config, self.name = file, config, f"openvino {version}"
+        self._compiled = compiled
 
     def outputs(self, crops: NDArray[np.uint8]) -> Sequence[NDArray[np.float32]]:
         images = np.divide(crops.transpose(0, 3, 1, 2), np.float32(255), dtype=np.float32, order="C")
-        found = self._compiled(images)
-        return [found[index] for index in range(len(self._compiled.outputs))]
+        outputs = self._compiled(images)
+        return [outputs[index] for index in range(len(self._compiled.outputs))]
 
-    def told(self, error: Exception) -> str:
-        return _reason(error)
+    def explain(self, error: Exception) -> str:
+        return _explained(error)
 
     def ran_out(self, error: Exception) -> bool:
         return isinstance(error, MemoryError) or "bad_alloc" in str(error)
 
 
 def library() -> ModuleType:
-    """The package openvino. Raises NotAvailable where it is not installed.
+    """The package openvino. Raises NotAvailable if it is not installed.
 
-    It tells its maker of every import and conversion, by the package openvino-telemetry and without having asked. It
-    does without where that is missing, and so it is made to believe.
+    Through the package openvino-telemetry it reports each import and conversion to its maker, without having asked. It
+    works without that package, which is therefore hidden during the import.
     """
-    there = sys.modules.pop(_TELEMETRY, None)
-    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # what Python takes for "not installed"
+    installed = sys.modules.pop(_TELEMETRY, None)
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # Python's mark of a package that is not installed
     try:
         return import_module("openvino")
     except ImportError:
         hint = "Install it: pipx inject posehg openvino, or pip install 'posehg[openvino]'"
-        raise NotAvailable("Models in OpenVINO's form need openvino.", hint) from None
+        raise NotAvailable("OpenVINO models need openvino, which is not installed.", hint) from None
     finally:
         del sys.modules[_TELEMETRY]
-        if there is not None:
-            sys.modules[_TELEMETRY] = there
+        if installed is not None:
+            sys.modules[_TELEMETRY] = installed
 
 
-def recognises(file: Path) -> bool:
-    """Whether it is a description of a network as OpenVINO writes them, or a folder that has one and no other model."""
-    if file.is_dir() and (file / WEIGHTS).exists():
-        return False
-    try:
-        with _description(file).open("rb") as content:
-            start = content.read(4096)
-    except OSError:
-        return False
-    return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<?xml") and b"<net " in start
-
-
-def described(file: Path) -> Described:
-    """Raises NotAvailable for files that posehg did not export; without openvino."""
-    file = _description(file)
+def describe(place: Path) -> Description:
+    """Reads model.xml without openvino. Raises NotAvailable for files that posehg did not export."""
+    file, weights = _files(place)
     try:
         found = ElementTree.parse(file).find(f"./rt_info/{KEY}")
     except (OSError, ElementTree.ParseError) as error:
-        raise exported.failed(file, reason(error)) from None
+        raise cannot_run(file, reason(error)) from None
     text = None if found is None else found.get("value")
-    return Described(_numbers(file), exported.config_of(file, text), "OpenVINO")
+    return Description(weights, config_of(file, text), "OpenVINO")
 
 
-def open(file: Path, run: Run = AS_IT_SUITS) -> Engine:
+def open_file(place: Path, run: Run = AUTOMATIC) -> OpenVinoEngine:
     """Raises NotAvailable for files that posehg did not export, DeviceError for a device other than the CPU."""
     if run.device not in ("auto", "cpu"):
-        raise DeviceError(f"A model in OpenVINO's form is run on the CPU, not on {run.device}.", "Give --device cpu.")
-    file, openvino = _description(file), library()
-    _numbers(file)
-    # A processor that multiplies bfloat16 faster would be given it, and joints would move by pixels.
+        raise DeviceError(f"OpenVINO models run on the CPU, not on {run.device}.", "Give --device cpu.")
+    file, _ = _files(place)
+    openvino = library()
+    # On a processor with fast bfloat16, OpenVINO would use it by default, which moves joints by pixels.
     properties = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     if run.threads:
         properties["INFERENCE_NUM_THREADS"] = str(run.threads)
     try:
-        core = _core()
-        model = core.read_model(file)
+        model = _core().read_model(file)
         text = model.get_rt_info([KEY]).astype(str) if model.has_rt_info([KEY]) else None
-        config = exported.config_of(file, text)
-        compiled = core.compile_model(model, "CPU", properties)
+        config = config_of(file, text)
+        compiled = _core().compile_model(model, "CPU", properties)
     except (RuntimeError, ValueError, TypeError) as error:
-        raise exported.failed(file, _reason(error)) from None
-    return OpenVino(file, config, compiled, openvino.__version__.partition("-")[0])
+        raise cannot_run(file, _explained(error)) from None
+    return OpenVinoEngine(file, config, compiled, openvino.__version__.partition("-")[0])
 
 
 @cache
 def _core() -> Any:
-    """One for the process. Each that loads the CPU's plugin replaces the stack on which its thread takes signals, and
-    puts back what it found when it ends: of two that end in the order they began, the second puts back freed memory.
+    """OpenVINO's core, one for the process.
+
+    Each core that loads the CPU plugin replaces the thread's signal stack and restores the previous one when it ends:
+    of two cores that end in the order in which they began, the second restores freed memory.
     """
     return library().Core()
 
 
-def _description(place: Path) -> Path:
-    return place / FILE if place.is_dir() else place
+def _files(place: Path) -> tuple[Path, Path]:
+    """The description and the weights, .xml and .bin, of the model in a folder or of an .xml file."""
+    file = place / "model.xml" if place.is_dir() else place
+    weights = file.with_suffix(".bin")
+    if not weights.is_file():
+        raise NotAvailable(f"{file} has no {weights.name} beside it.", "The two files belong together: copy both.")
+    return file, weights
 
 
-def _numbers(file: Path) -> Path:
-    if not (numbers := file.with_suffix(".bin")).is_file():
-        raise NotAvailable(f"{file} has no {numbers.name} beside it.", "The two files belong together: copy both.")
-    return numbers
-
-
-def _reason(error: Exception) -> str:
-    """OpenVINO's errors begin with the lines of its sources that they come through."""
+def _explained(error: Exception) -> str:
+    """OpenVINO's errors begin with lines about its source files; the first other line says what is wrong."""
     lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line and not line.startswith("Exception from ")]
-    return reason(RuntimeError(told[0] if told else str(error)))
+    useful = [line for line in lines if line and not line.startswith("Exception from ")]
+    return reason(RuntimeError(useful[0] if useful else str(error)))

@@ -1,4 +1,4 @@
-"""Files of OpenVINO's, and that nobody is told of them."""
+"""OpenVINO files, and that using them reports nothing to anyone."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable
 from posehg.exporters import ExportOptions
 from posehg.inference import engines
-from posehg.inference.engines import Run, openvino
-from tests.exported_models import crops, expected, in_a_new_process, one_stack, refused
+from posehg.inference.engines import Run
+from tests.exported_models import crops, expected, in_a_new_process, one_stack
 
 # Not by importing it: that is what tells its maker.
 pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
@@ -37,10 +37,10 @@ def copy(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / "model"))
 
 
-def test_a_folder_and_the_file_in_it_are_the_same_model(folder: Path) -> None:
+def test_a_folder_and_the_file_in_it_are_one_model(folder: Path) -> None:
     maps = expected(one_stack(), crops(3))[0]
     for place in (folder, folder / "model.xml"):
-        engine = engines.at(place, Run("cpu", threads=1))
+        engine = engines.open_engine(place, Run("cpu", threads=1))
         found = engine(crops(3))
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, maps, atol=1e-5 * float(np.abs(maps).max()))
@@ -48,77 +48,64 @@ def test_a_folder_and_the_file_in_it_are_the_same_model(folder: Path) -> None:
         assert engine.device == "cpu"
 
 
-def test_an_answer_stays_what_it_was_when_the_next_is_given(folder: Path) -> None:
-    engine = engines.at(folder, Run("cpu"))
+def test_an_output_survives_the_next_call(folder: Path) -> None:
+    engine = engines.open_engine(folder, Run("cpu"))
     first = engine(crops(2))
     kept = first.copy()
     engine(255 - crops(2))
     np.testing.assert_array_equal(first, kept)
 
 
-def test_a_folder_with_a_model_of_posehgs_own_is_that(copy: Path) -> None:
-    assert openvino.recognises(copy)
-    (copy / "model.safetensors").touch()
-    assert not openvino.recognises(copy)
-
-
-@pytest.mark.parametrize("content", [b"", b"<?xml", b"<?xml version='1.0'?><html/>", b"\xff\xfe<\0?\0", bytes(100)])
-def test_odd_files_are_not_recognised(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "model.xml").write_bytes(content)
-    assert not openvino.recognises(tmp_path)
-    assert not openvino.recognises(tmp_path / "model.xml")
-    assert not openvino.recognises(tmp_path / "none")
-
-
-def test_a_file_without_its_numbers_is_told(copy: Path) -> None:
-    (copy / "model.bin").unlink()
-    refused(copy / "model.xml", "no model.bin beside it")
-
-
-def test_a_file_that_is_cut_short_is_told(copy: Path) -> None:
-    whole = (copy / "model.xml").read_bytes()
-    (copy / "model.xml").write_bytes(whole[: len(whole) // 2])
-    refused(copy / "model.xml", "cannot be run")
-
-
-def test_numbers_that_are_cut_short_are_told(copy: Path) -> None:
-    whole = (copy / "model.bin").read_bytes()
-    (copy / "model.bin").write_bytes(whole[:100])
-    refused(copy / "model.xml", "cannot be run")
-
-
-def rewritten(folder: Path, old: str, new: str) -> Path:
-    file = folder / "model.xml"
-    text = file.read_text("utf-8")
-    assert old in text
-    file.write_text(text.replace(old, new), "utf-8")
-    return file
-
-
-def test_a_file_of_somebody_elses_is_told(copy: Path) -> None:
-    refused(rewritten(copy, f"<{KEY} ", "<other "), "not exported by posehg")
-
-
-def test_a_newer_config_or_another_networks_is_told(copy: Path, folder: Path, tmp_path: Path) -> None:
-    refused(rewritten(copy, f"&quot;{KEY}&quot;: 1", f"&quot;{KEY}&quot;: 99"), "newer posehg")
-
-
-def test_only_the_cpu_is_used(folder: Path) -> None:
-    with pytest.raises(DeviceError, match="on the CPU"):
-        engines.at(folder, Run("cuda"))
-
-
-def test_a_size_that_it_was_not_exported_for_is_told(folder: Path) -> None:
-    engine = engines.at(folder, Run("cpu"))
-    with pytest.raises(NotAvailable, match="cannot be run"):
-        engine(crops(1, (16, 16)))
-
-
-def test_a_missing_package_is_told_with_how_to_get_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_describes_itself_without_openvino(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(NotAvailable, match="need openvino") as caught:
-        engines.at(folder, Run("cpu"))
+    found = engines.describe(folder)
+    assert found is not None
+    assert found.weights == folder / "model.bin"
+    assert found.config.skeleton == one_stack().config.skeleton
+    with pytest.raises(NotAvailable, match="openvino") as caught:
+        engines.open_engine(folder, Run("cpu"))
     assert "posehg[openvino]" in caught.value.hint
+
+
+def test_a_folder_with_a_checkpoint_is_that(copy: Path) -> None:
+    assert engines.is_exported(copy)
+    (copy / "model.safetensors").touch()
+    assert not engines.is_exported(copy)
+
+
+@pytest.mark.parametrize(
+    "change", ["no weights", "short weights", "short", "empty", "html", "utf-16", "foreign", "newer"]
+)
+def test_broken_and_foreign_files_are_refused_by_name(copy: Path, change: str) -> None:
+    file, weights = copy / "model.xml", copy / "model.bin"
+    text = file.read_text("utf-8")
+    contents = {
+        "short": text[: len(text) // 2],
+        "empty": "",
+        "html": "<?xml version='1.0'?><html/>",
+        "foreign": text.replace(f"<{KEY} ", "<other "),
+        "newer": text.replace(f"&quot;{KEY}&quot;: 1", f"&quot;{KEY}&quot;: 99"),
+    }
+    if change in contents:
+        assert contents[change] != text
+        file.write_text(contents[change], "utf-8")
+    elif change == "utf-16":
+        file.write_bytes(b"\xff\xfe<\0?\0")
+    elif change == "no weights":
+        weights.unlink()
+    else:
+        weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(NotAvailable) as caught:
+        engines.open_engine(copy, Run("cpu"))
+    assert "\n" not in str(caught.value).partition("\nHint")[0]
+    assert str(file) in str(caught.value) or change == "newer"
+
+
+def test_other_devices_and_sizes_are_refused(folder: Path) -> None:
+    with pytest.raises(DeviceError, match="cuda"):
+        engines.open_engine(folder, Run("cuda"))
+    with pytest.raises(NotAvailable, match=r"model\.xml"):
+        engines.open_engine(folder, Run("cpu"))(crops(1, (16, 16)))
 
 
 QUIET = """
@@ -133,7 +120,7 @@ socket.getaddrinfo = socket.socket.connect = no
 
 
 @pytest.mark.parametrize("telemetry", ["not imported", "already imported"])
-def test_a_run_needs_no_torch_and_tells_nobody(folder: Path, telemetry: str, tmp_path: Path) -> None:
+def test_a_run_needs_no_torch_and_reports_nothing(folder: Path, telemetry: str, tmp_path: Path) -> None:
     np.save(tmp_path / "crops.npy", crops(2))
     run = in_a_new_process(
         QUIET
@@ -143,9 +130,9 @@ from importlib.util import find_spec
 if arguments[2] == "already imported" and find_spec("openvino_telemetry"):
     import openvino_telemetry
 from posehg.inference.engines import openvino
-engine = openvino.open(Path(arguments[0]))
+engine = openvino.open_file(Path(arguments[0]))
 maps = engine(np.load(arguments[1]))
-import time; time.sleep(1)  # telemetry is sent by threads
+import time; time.sleep(1)  # threads send telemetry
 names = {name.partition(".")[0] for name in sys.modules}
 print(json.dumps([maps.shape, "torch" in names, tried]))
 """,
@@ -160,7 +147,7 @@ print(json.dumps([maps.shape, "torch" in names, tried]))
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="there are no such signals here")
-def test_signals_are_taken_after_models_have_come_and_gone(folder: Path, tmp_path: Path) -> None:
+def test_signals_still_work_after_models_are_deleted(folder: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "crops.npy", crops(1))
     run = in_a_new_process(
         """
@@ -170,7 +157,7 @@ import numpy as np
 from posehg.inference.engines import openvino
 faulthandler.enable()  # a stack for signals, of which the libraries make others
 signal.signal(signal.SIGCHLD, lambda *_: print("taken"))
-first, second = (openvino.open(Path(arguments[0])) for _ in range(2))
+first, second = (openvino.open_file(Path(arguments[0])) for _ in range(2))
 for engine in (first, second):
     engine(np.load(arguments[1]))
 del engine, first
@@ -184,7 +171,7 @@ signal.raise_signal(signal.SIGCHLD)
     assert (run.returncode, run.stdout) == (0, "taken\n"), run.stderr
 
 
-def test_an_export_tells_nobody(tmp_path: Path) -> None:
+def test_an_export_reports_nothing(tmp_path: Path) -> None:
     run = in_a_new_process(
         QUIET
         + """

@@ -1,0 +1,98 @@
+"""ONNX files of ``posehg export --format onnx``, run by onnxruntime; without torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posehg import distributed
+from posehg.config import KEY
+from posehg.errors import DeviceError, NotAvailable, UsageError, reason
+from posehg.inference.engines import AUTOMATIC, Description, ExportedEngine, Run, cannot_run, config_of
+
+_CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+_NO_MEMORY = ("Failed to allocate memory", "bad allocation", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+class OnnxEngine(ExportedEngine):
+    def __init__(self, file: Path, session: Any, device: str) -> None:
+        self.file, self.session, self.device = file, session, device
+        self.config = config_of(file, session.get_modelmeta().custom_metadata_map.get(KEY))
+        self.name = f"onnxruntime {library().__version__}"
+
+    def outputs(self, crops: NDArray[np.uint8]) -> Sequence[NDArray[np.float32]]:
+        images = np.divide(crops.transpose(0, 3, 1, 2), np.float32(255), dtype=np.float32, order="C")
+        outputs: Sequence[NDArray[np.float32]] = self.session.run(None, {self.session.get_inputs()[0].name: images})
+        return outputs
+
+    def ran_out(self, error: Exception) -> bool:
+        return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
+
+
+def library() -> Any:
+    """The package onnxruntime. Raises NotAvailable if it is not installed."""
+    if find_spec("onnxruntime") is None:
+        hint = "Install it: pipx inject posehg onnxruntime, or pip install 'posehg[onnx]'"
+        raise NotAvailable("ONNX files need onnxruntime, which is not installed.", hint)
+    return import_module("onnxruntime")
+
+
+def session(file: Path, threads: int = 0, providers: Sequence[Any] = (_CPU,), optimize: bool = True) -> Any:
+    """An InferenceSession that logs nothing. Raises what onnxruntime raises for a file that it cannot load."""
+    runtime = library()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # its errors are raised, and reported by posehg
+    if not optimize:
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return runtime.InferenceSession(str(file), options, providers=list(providers))
+
+
+def describe(file: Path) -> Description:
+    """Raises NotAvailable for a file that is broken or not posehg's, and without onnxruntime."""
+    library()
+    try:
+        metadata = session(file, optimize=False).get_modelmeta().custom_metadata_map
+    except Exception as error:  # onnxruntime's errors have no other class in common
+        raise cannot_run(file, reason(error)) from None
+    count = metadata.get("parameters", "")
+    parameters = int(count) if count.isascii() and count.isdigit() else 0
+    form = f"ONNX, {metadata.get('precision', 'fp32')}"
+    return Description(file, config_of(file, metadata.get(KEY)), form, parameters)
+
+
+def open_file(file: Path, run: Run = AUTOMATIC) -> OnnxEngine:
+    """Raises NotAvailable for a file that is broken or not posehg's, and without onnxruntime; DeviceError."""
+    device = _device(run.device, library().get_available_providers())
+    providers = [_CPU] if device == "cpu" else [(_CUDA, {"device_id": int(device.partition(":")[2])}), _CPU]
+    try:
+        opened = session(file, run.threads, providers)
+    except Exception as error:  # onnxruntime's errors have no other class in common
+        raise cannot_run(file, reason(error)) from None
+    if device != "cpu" and opened.get_providers()[0] != _CUDA:
+        if run.device != "auto":
+            raise DeviceError(f"onnxruntime cannot use {device}: its CUDA libraries do not fit.", "Try --device cpu.")
+        device = "cpu"
+    return OnnxEngine(file, opened, device)
+
+
+def _device(asked: str, providers: Sequence[str]) -> str:
+    """cpu or cuda:N. Each of several processes gets its own GPU, unless one is named."""
+    has_cuda = _CUDA in providers
+    if asked == "cpu" or (asked == "auto" and not has_cuda):
+        return "cpu"
+    if asked == "mps":
+        raise DeviceError("onnxruntime does not compute on mps.", "Try --device cpu.")
+    if asked not in ("auto", "cuda") and not re.fullmatch(r"cuda:\d{1,4}", asked):
+        raise UsageError(f"There is no kind of device {asked!r}.", "Known: auto, cpu, cuda, cuda:N, mps.")
+    if not has_cuda:
+        hint = "Install onnxruntime-gpu in its place, or try --device cpu."
+        raise DeviceError(f"This onnxruntime has no CUDA, so the device {asked} is not available.", hint)
+    return asked if ":" in asked else f"cuda:{distributed.world().local_rank}"

@@ -1,0 +1,53 @@
+"""OKS between found poses: how similar two of them are, and which of several show different people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from posehg.geometry import Box
+from posehg.poses import Pose
+
+THRESHOLD = 0.3
+"""Joints with a lower score are neither drawn nor counted as found."""
+
+_AREA = 1 / 3
+"""OKS measures in the person's area: that of a standing person, as a share of the square of the longer side."""
+
+
+def extent(pose: Pose) -> Box | None:
+    """The bounding box of the found joints; None if no joint was found."""
+    return Box.bounding(pose.keypoints[pose.scores >= THRESHOLD])
+
+
+def oks(one: Pose, other: Pose) -> float:
+    """Object keypoint similarity of two poses of one skeleton, 0 .. 1; 0 if either pose has no found joint.
+
+    Each joint is weighted by the product of its two scores, so half a body can match the whole. A pose with left and
+    right swapped is as similar. The scale is the area of the smaller person.
+    """
+    boxes = extent(one), extent(other)
+    if boxes[0] is None or boxes[1] is None:
+        return 0.0
+    area = _AREA * min(max(box.w, box.h) for box in boxes if box) ** 2
+    reach = 2 * np.array(one.skeleton.oks_sigmas)
+    mirrored = list(one.skeleton.flip)
+    values = []
+    for points, scores in (
+        (other.keypoints, other.scores),
+        (other.keypoints[mirrored], other.scores[mirrored]),
+    ):
+        near = np.exp(-((one.keypoints - points) ** 2).sum(axis=1) / (2 * reach**2 * area))
+        weights = one.scores * scores
+        values.append(float((weights * near).sum() / max(weights.sum(), 1e-12)))
+    return max(values)
+
+
+def distinct(poses: Iterable[Pose], limit: float) -> list[Pose]:
+    """The poses in their order, without those whose OKS with an earlier kept one reaches ``limit``."""
+    kept: list[Pose] = []
+    for pose in poses:
+        if all(oks(pose, earlier) < limit for earlier in kept):
+            kept.append(pose)
+    return kept

@@ -1,0 +1,256 @@
+"""Finds the people on an image without a detector: the network itself shows where a person is.
+
+The network answers for the person in the middle of its crop, with low scores if there is none. So it is run on windows
+of several sizes all over the image. Around the confident joints of the best answers boxes are drawn, and the network is
+run on those again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, get_args
+
+import numpy as np
+
+from posehg.errors import InputError, UsageError
+from posehg.geometry import Box
+from posehg.images import Image
+from posehg.inference.estimator import Estimator, Region
+from posehg.inference.oks import THRESHOLD, distinct, extent
+from posehg.poses import Pose
+
+People = Literal["one", "all"]
+
+
+@dataclass(frozen=True)
+class How:
+    """Which people to estimate. At most one of ``boxes`` and ``whole`` is given; without them, people are searched for.
+
+    people: ``one``, the most prominent person, or ``all``.
+    boxes: the people's bounding boxes in image pixels, without padding; () for an image without people.
+    whole: one person fills the image.
+    """
+
+    people: People = "one"
+    boxes: Sequence[Box] | None = None
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        if self.people not in get_args(People):
+            raise UsageError(f"people must be {' or '.join(get_args(People))}, not {self.people!r}.")
+        if self.boxes is not None and self.whole:
+            raise UsageError("boxes and whole exclude each other.", "Give one of them.")
+
+
+def find(estimator: Estimator, image: Image, how: How = How(), name: str = "the image") -> list[Pose]:
+    """The poses on an image, in image pixels: one a box in their order, else the most prominent person first.
+
+    name: the image's name in errors. Raises InputError for a box outside the image.
+    """
+    height, width = image.shape[:2]
+    frame = Box(0, 0, width, height)
+    if how.boxes is not None:
+        for box in how.boxes:
+            if box.intersection(frame) <= 0:
+                where = f"{box.x:g},{box.y:g},{box.w:g},{box.h:g}"
+                raise InputError(f"The box {where} lies outside {name}.", f"The image is {width} x {height} pixels.")
+        return list(estimator(Region(image, estimator.person_box(box)) for box in how.boxes))
+    if how.whole:
+        return list(estimator([Region(image, frame.square())]))
+    if how.people == "all":
+        return find_all(estimator, image)
+    pose = find_one(estimator, image)
+    return [] if pose is None else [pose]
+
+
+def windows_of(image: Image, scales: Sequence[float], overlap: float) -> Iterator[Box]:
+    """Square windows that cover the image at every scale and reach beyond its borders by up to a quarter.
+
+    scales: their sides, as shares of the image's longer side. overlap: of neighbours, as a share of the side.
+    A person at the border is in the middle of a window only if the window reaches beyond it.
+    """
+    height, width = image.shape[:2]
+    for scale in scales:
+        side = max(height, width) * scale
+        for y in _starts(height, side, overlap):
+            for x in _starts(width, side, overlap):
+                yield Box(x, y, side, side)
+
+
+def _starts(length: float, side: float, overlap: float) -> list[float]:
+    """Where the windows begin along one axis of the image; a window twice as wide as the image is centred on it."""
+    first = min(length / 2, side / 4)  # the middle of the first window
+    count = int(np.ceil((length - 2 * first) / (side * (1 - overlap)))) + 1
+    return [middle - side / 2 for middle in np.linspace(first, length - first, count)]
+
+
+# ---- the most prominent person -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OneSearch:
+    """How ``find_one`` searches.
+
+    scales, overlap: see ``windows_of``. candidates: windows that are followed up. apart: candidates whose boxes overlap
+    more than this (IoU) show the same person.
+    rounds: how often, at most, a box is redrawn. settled: the IoU of the old and the new box at which it stays.
+    zoom_out, zoom_margin: a redrawn box is also tried this many times as large, and its score must be better by this
+    margin: a person whose legs are cut off by the image's border is recognised only in the box of the whole body.
+    turn_margin, min_turned: a candidate is also tried turned by quarters; its score must be better by this margin, and
+    reach this minimum, because most people are upright and more tries find more false people.
+    min_joints, min_score: with fewer confident joints or a lower mean score there is no person.
+    """
+
+    scales: tuple[float, ...] = (1.4, 1.0, 0.7, 0.5, 0.35)
+    overlap: float = 0.5
+    candidates: int = 3
+    apart: float = 0.6
+    rounds: int = 3
+    settled: float = 0.8
+    zoom_out: float = 1.5
+    zoom_margin: float = 0.08
+    turn_margin: float = 0.04
+    min_turned: float = 0.4
+    min_joints: int = 4
+    min_score: float = 0.3
+
+    def is_person(self, pose: Pose) -> bool:
+        return int((pose.scores >= THRESHOLD).sum()) >= self.min_joints and pose.score >= self.min_score
+
+    def is_upright_or_sure(self, pose: Pose) -> bool:
+        return not pose.rotation or pose.score >= self.min_turned
+
+
+def find_one(estimator: Estimator, image: Image, search: OneSearch = OneSearch()) -> Pose | None:
+    """The pose of the clearest and largest person, in image pixels; None if there is none."""
+    windows = [Region(image, box) for box in windows_of(image, search.scales, search.overlap)]
+    answers = [pose for pose in estimator.unflipped()(windows) if search.is_person(pose)]
+    candidates: list[Pose] = []
+    for pose in sorted(answers, key=lambda pose: -prominence(pose, image)):
+        if len(candidates) < search.candidates and all(_iou(pose, other) < search.apart for other in candidates):
+            candidates.append(pose)
+    settled = [pose for pose in (_settle(estimator, image, pose, search) for pose in candidates) if pose is not None]
+    return max(settled, key=lambda pose: prominence(pose, image), default=None)
+
+
+def prominence(pose: Pose, image: Image) -> float:
+    """The score, weighted by the person's relative size: at half the size it loses three tenths."""
+    box = extent(pose)
+    if box is None:
+        return 0.0
+    return pose.score * (max(box.w, box.h) / max(image.shape[:2])) ** 0.5
+
+
+def _iou(one: Pose, other: Pose) -> float:
+    a, b = extent(one), extent(other)
+    return 1.0 if a is None or b is None else a.iou(b)
+
+
+def _settle(estimator: Estimator, image: Image, pose: Pose, search: OneSearch) -> Pose | None:
+    """Redraws the box around the confident joints until it stays; None if the person turns out to be none."""
+    rotation = 0.0
+    for number in range(search.rounds):
+        found = extent(pose)
+        if found is None:
+            return None
+        tight = estimator.person_box(found)
+        loose = Box.around(tight.center, tight.w * search.zoom_out)
+        if number and any(box.iou(pose.box) > search.settled for box in (tight, loose)):
+            break
+        turns = (rotation,) if number else (0.0, 90.0, 180.0, 270.0)
+        regions = [Region(image, box, turn) for box in (tight, loose) for turn in turns]
+        answers = list(estimator.unflipped()(regions))
+        merits = [
+            answer.score
+            - search.zoom_margin * (region.box is loose)
+            - search.turn_margin * (region.rotation != rotation)
+            if search.is_upright_or_sure(answer)
+            else -1.0
+            for answer, region in zip(answers, regions, strict=True)
+        ]
+        best = int(np.argmax(merits))
+        pose, rotation = answers[best], regions[best].rotation
+    pose = next(estimator([Region(image, pose.box, rotation)]))
+    return pose if search.is_person(pose) and search.is_upright_or_sure(pose) else None
+
+
+# ---- all people ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AllSearch:
+    """How ``find_all`` searches. To trade precision for recall, change ``min_clearness``.
+
+    scales, overlap: see ``windows_of``. People much smaller than the smallest window are missed; half of all windows
+    have that size.
+    hint: the score from which on a window is followed up. candidates: how many are, at most.
+    off_middle: how far from the middle of its region a body may be, as a share of the region's side.
+    repeat: the OKS at which two poses show the same person.
+    zooms: sizes of a candidate's box, where 1 fits the confident joints, which are too few if the body is cut off or
+    hidden.
+    min_joints: with fewer confident joints there is no person.
+    size: the power of the relative size by which ``clearness`` is weighted; small apparent people often are none.
+    min_clearness: the threshold. The default gives a precision of 70 % with the bundled weights on half of COCO's
+    images; tests/benchmarks/everybody.py measures it for other weights and precisions.
+    """
+
+    scales: tuple[float, ...] = (1.4, 1.0, 0.7, 0.5, 0.35, 0.25)
+    overlap: float = 0.5
+    hint: float = 0.2
+    candidates: int = 40
+    off_middle: float = 0.25
+    repeat: float = 0.35
+    zooms: tuple[float, ...] = (1.0, 1.3, 1.6)
+    min_joints: int = 4
+    size: float = 0.3
+    min_clearness: float = 0.365
+
+
+def find_all(estimator: Estimator, image: Image, search: AllSearch = AllSearch()) -> list[Pose]:
+    """The poses of all people, in image pixels, the most prominent first; [] if there are none."""
+
+    def people(poses: Iterator[Pose] | list[Pose]) -> list[Pose]:
+        return [pose for pose in poses if is_central(pose, search.min_joints, search.off_middle)]
+
+    def surest_first(poses: list[Pose]) -> list[Pose]:
+        return distinct(sorted(poses, key=lambda pose: -pose.score), search.repeat)
+
+    quick = estimator.unflipped()
+    windows = quick(Region(image, box) for box in windows_of(image, search.scales, search.overlap))
+    candidates = surest_first([pose for pose in people(windows) if pose.score >= search.hint])
+    closer = []
+    for pose in islice(candidates, search.candidates):
+        box = estimator.person_box(extent(pose) or pose.box)
+        zoomed = quick(Region(image, Box.around(box.center, box.w * zoom)) for zoom in search.zooms)
+        closer.append(max(zoomed, key=lambda answer: answer.score))
+    remaining = surest_first(people(closer))
+    poses = people(estimator(Region(image, pose.box) for pose in remaining))
+    ranked = sorted(((clearness(pose, image, search.size), pose) for pose in poses), key=lambda pair: -pair[0])
+    clear = [pose for value, pose in ranked if value >= search.min_clearness]
+    return distinct(clear, search.repeat)
+
+
+def is_central(pose: Pose, min_joints: int, off_middle: float) -> bool:
+    """Whether enough joints are found, and the body that they form is about in the middle of the pose's region.
+
+    off_middle: how far off it may be, as a share of the region's side. A body farther off belongs to another region.
+    """
+    found = extent(pose)
+    if found is None or (pose.scores >= THRESHOLD).sum() < min_joints:
+        return False
+    away = max(abs(a - b) for a, b in zip(found.center, pose.box.center, strict=True))
+    return away <= off_middle * pose.box.w
+
+
+def clearness(pose: Pose, image: Image, power: float) -> float:
+    """How clearly a person is visible: the mean score of the found joints, times relative size to ``power``.
+
+    Joints that are hidden or outside the image do not lower it.
+    """
+    box = extent(pose)
+    if box is None:
+        return 0.0
+    found = pose.scores[pose.scores >= THRESHOLD]
+    return float(found.mean()) * (max(box.w, box.h) / max(image.shape[:2])) ** power

@@ -1,0 +1,251 @@
+"""Engines: which one runs a file, and that torch's is the network itself."""
+
+from __future__ import annotations
+
+import io
+import sys
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from posehg import checkpoints
+from posehg.checkpoints import Checkpoint
+from posehg.config import HourglassConfig, ModelConfig
+from posehg.errors import DeviceError, NotAvailable, UsageError
+from posehg.inference import engines
+from posehg.inference.engines import Run, is_exported, onnx_cache, open_engine
+from posehg.inference.engines.folding import Folded
+from posehg.inference.engines.torch import TorchEngine, from_checkpoint
+from posehg.network import Residual, StackedHourglass
+from posehg.skeletons import FLIC
+
+B, H, W = 3, 32, 48
+
+
+def trained(seed: int, blocks: int = 1, stacks: int = 2) -> Checkpoint:
+    """With statistics and weights such as a network has after training, none of them 0 or 1."""
+    random = torch.Generator().manual_seed(seed)
+    config = HourglassConfig(len(FLIC.joints), stacks=stacks, features=14, depth=2, blocks=blocks, stem=(6, 10, 12))
+    network = StackedHourglass(config)
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.copy_(torch.rand(value.shape, generator=random) - (0 if "var" in name else 0.5) + 0.05)
+    return Checkpoint(ModelConfig(config, FLIC, (H, W)), network.state_dict())
+
+
+def crops(seed: int, count: int = B) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, H, W, 3), dtype=np.uint8)
+
+
+# ---- torch and folding -------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31), blocks=st.integers(1, 2), stacks=st.integers(1, 3))
+def test_folding_keeps_the_output(seed: int, blocks: int, stacks: int) -> None:
+    network = trained(seed, blocks, stacks).network()
+    images = torch.rand(B, 3, H, W, generator=torch.Generator().manual_seed(seed))
+    with torch.inference_mode():
+        expected, [found] = network(images)[-1], Folded(network)(images)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_folding_leaves_fewer_layers_and_the_original_unchanged() -> None:
+    network = trained(3, stacks=3).network()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    modules = list(Folded(network).modules())
+    residuals = sum(isinstance(module, Residual) for module in modules)
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in modules) == residuals
+    joints = network.config.joints
+    assert sum(getattr(module, "out_channels", 0) == joints for module in modules) == 1
+    assert not any(getattr(module, "in_channels", 0) == joints for module in modules)
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_batch_norms_with_tiny_factors_keep_their_shift() -> None:
+    checkpoint = trained(11)
+    for name, value in checkpoint.state.items():
+        if name.endswith("bn1.weight"):
+            value[:4] = torch.tensor([0.0, 0.0, 1e-30, -1e-30])
+        if name.endswith("bn1.bias"):
+            value[:4] = torch.tensor([0.7, -0.7, 0.7, 0.7])
+    with torch.inference_mode():
+        expected = checkpoint.network()(torch.from_numpy(crops(2)).permute(0, 3, 1, 2) / 255)[-1]
+    found = from_checkpoint(checkpoint, Run("cpu"))(crops(2))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_torch_receives_rgb_in_0_to_1() -> None:
+    seen: list[torch.Tensor] = []
+
+    class Keep(nn.Module):
+        def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+            seen.append(images)
+            return [images[:, :, ::4, ::4] * 0, images[:, :, ::4, ::4]]
+
+    some = crops(5)
+    output = TorchEngine(trained(0).config, Keep(), "cpu")(some)
+    np.testing.assert_allclose(seen[0].numpy(), some.transpose(0, 3, 1, 2) / 255, rtol=1e-6)
+    np.testing.assert_allclose(output.numpy(), some.transpose(0, 3, 1, 2)[:, :, ::4, ::4] / 255, rtol=1e-6)
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_is_close(precision: str) -> None:
+    checkpoint = trained(7)
+    exact = from_checkpoint(checkpoint, Run("cpu"))(crops(1))
+    rough = from_checkpoint(checkpoint, Run("cpu", precision=precision))(crops(1))  # type: ignore[arg-type]
+    assert rough.dtype == torch.float32
+    assert 0 < float((rough - exact).abs().max()) < 0.1 * float(exact.abs().max())
+
+
+def test_a_missing_device_is_refused() -> None:
+    with pytest.raises(DeviceError):
+        from_checkpoint(trained(0), Run("cuda:7"))
+
+
+# ---- which engine runs a file ------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_runs_in_torch_and_is_not_exported(tmp_path: Path) -> None:
+    checkpoints.save_folder(tmp_path, trained(1))
+    assert not is_exported(tmp_path)
+    assert engines.describe(tmp_path) is None
+    assert isinstance(open_engine(tmp_path, Run("cpu")), TorchEngine)
+    with pytest.raises(NotAvailable):
+        open_engine(tmp_path / "nothing.onnx")
+
+
+class Doubled(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return 2 * images
+
+
+@pytest.mark.parametrize("name", ["model.torchscript", "model.pt2", "scripted.pt", "exported.pt", "cut_short.pt2"])
+def test_programs_of_torch_are_refused_with_what_to_use(name: str, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    if "script" in name:
+        torch.jit.save(torch.jit.script(Doubled()), buffer)
+    else:
+        torch.export.save(torch.export.export(Doubled(), (torch.zeros(1, 3, 8, 8),)), buffer)
+    (tmp_path / name).write_bytes(buffer.getvalue()[: 99 if "cut" in name else None])
+    for use in (open_engine, is_exported, engines.describe):
+        with pytest.raises(UsageError, match=name) as caught:
+            use(tmp_path / name)  # type: ignore[operator]
+        assert "safetensors" in caught.value.hint
+        assert "onnx" in caught.value.hint
+
+
+def test_other_archives_are_no_programs(tmp_path: Path) -> None:
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "theirs.pt")
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("a.jpg", b"")
+    assert not is_exported(tmp_path / "theirs.pt")
+    assert not is_exported(tmp_path / "photos.zip")
+
+
+# ---- the cache of ONNX files -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with weights, of which an ONNX file is cached, on a machine with onnxruntime and no GPU."""
+    monkeypatch.setenv("POSEHG_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(engines, "find_spec", lambda name: SimpleNamespace(origin=None))
+    monkeypatch.setattr(engines, "may_have_gpu", lambda: False)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"weights")
+    cached = onnx_cache(tmp_path / "model")
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"cached")
+    return tmp_path / "model"
+
+
+def chosen(place: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path | None:
+    """The ONNX file that runs in the model's place; None if it is the model itself."""
+    opened: list[Path] = []
+
+    def open_file(file: Path, run: Run) -> SimpleNamespace:
+        opened.append(file)
+        return SimpleNamespace(name="onnxruntime")
+
+    monkeypatch.setattr("posehg.inference.engines.onnxruntime.open_file", open_file)
+    monkeypatch.setattr(checkpoints, "load", lambda path: trained(0))
+    monkeypatch.setattr("posehg.inference.engines.torch.from_checkpoint", lambda checkpoint, run: None)
+    said: list[str] = []
+    open_engine(place, run, said.append)
+    assert len(said) == len(opened)
+    return opened[0] if opened else None
+
+
+@pytest.mark.parametrize("run", [Run(), Run("cpu"), Run("cpu", threads=3)])
+def test_the_cached_file_runs_on_the_cpu(model: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen(model, run, monkeypatch) == onnx_cache(model)
+    assert chosen(model / "model.safetensors", run, monkeypatch) == onnx_cache(model)
+
+
+@pytest.mark.parametrize("run", [Run("cuda"), Run("cuda:1"), Run("mps"), Run("cpu", precision="bf16")])
+def test_torch_runs_what_it_alone_can(model: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen(model, run, monkeypatch) is None
+
+
+def test_a_gpu_is_preferred_unless_the_cpu_is_asked_for(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "may_have_gpu", lambda: True)
+    assert chosen(model, Run("auto"), monkeypatch) is None
+    assert chosen(model, Run("cpu"), monkeypatch) == onnx_cache(model)
+
+
+@pytest.mark.parametrize("change", ["no onnxruntime", "other weights", "no cache"])
+def test_without_a_fitting_cached_file_torch_runs(model: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if change == "no onnxruntime":
+        monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    elif change == "other weights":
+        (model / "model.safetensors").write_bytes(b"other weights")
+    else:
+        monkeypatch.setenv("POSEHG_HOME", str(model / "empty"))
+    assert chosen(model, Run(), monkeypatch) is None
+
+
+@pytest.mark.parametrize(
+    ("system", "drivers", "built", "may"),
+    [
+        ("darwin", False, False, True),
+        ("linux", False, True, False),
+        ("linux", True, False, False),
+        ("linux", True, True, True),
+        ("win32", False, True, True),
+    ],
+)
+def test_a_gpu_needs_a_driver_and_a_torch_built_for_it(
+    system: str, drivers: bool, built: bool, may: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(engines, "_DRIVERS", (tmp_path if drivers else tmp_path / "nothing",))
+    monkeypatch.setattr(engines, "torch_supports_gpu", lambda: built)
+    assert engines.may_have_gpu() is may
+
+
+@pytest.mark.parametrize(
+    ("text", "built"),
+    [
+        ("cuda: Optional[str] = '12.4'\nhip: Optional[str] = None\n", True),
+        ("cuda: Optional[str] = None\nhip: Optional[str] = '6.2.4'\n", True),
+        ("cuda: Optional[str] = None\nhip: Optional[str] = None\n__version__ = '2.13.0+cpu'\n", False),
+        (None, True),  # unreadable: better ask torch
+    ],
+)
+def test_the_version_file_of_torch_tells_what_it_was_built_for(
+    text: str | None, built: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert engines.torch_supports_gpu() is bool(torch.version.cuda or torch.version.hip)
+    if text is not None:
+        (tmp_path / "version.py").write_text(text)
+    monkeypatch.setattr(engines, "find_spec", lambda name: SimpleNamespace(origin=str(tmp_path / "__init__.py")))
+    assert engines.torch_supports_gpu() is built
