@@ -153,7 +153,7 @@ def test_who_is_gone_is_forgotten() -> None:
     smoother = OneEuro()
     for number in range(200):
         smoother([pose(number, id=number)], number * 0.04)
-    assert len(smoother._people) <= 0.5 / 0.04 + 1
+    assert len(smoother._tracks) <= 0.5 / 0.04 + 1
 
 
 # ---- odd times ---------------------------------------------------------------------------------------------------

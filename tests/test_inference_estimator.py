@@ -1,0 +1,358 @@
+"""From regions of images to keypoints, the flip test, batches, memory, threads and devices."""
+
+from __future__ import annotations
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from posehg.datasets import Dataset
+from posehg.errors import DeviceError, UsageError
+from posehg.geometry import Affine, Box
+from posehg.inference import devices, persons
+from posehg.inference.engines import Run
+from posehg.inference.engines.torch import TorchEngine, from_checkpoint
+from posehg.inference.estimator import Estimator, Region
+from posehg.poses import Person
+from posehg.skeletons import Skeleton
+from tests import stubs
+from tests.stubs import DOTS, dots_estimator, dots_photo
+
+POINTS = np.array([[200.3, 150.75], [140.2, 110.0], [258.9, 191.5]])
+PHOTO = dots_photo(POINTS)
+BOX = Box(60.5, 10, 280, 270)
+NOISE = np.random.default_rng(0).integers(0, 255, PHOTO.shape, dtype=np.uint8)
+
+
+def assert_found(keypoints: np.ndarray, region: Region, size: tuple[int, int] = (64, 64), within: float = 0.5) -> None:
+    """The keypoints are those of PHOTO, within a number of crop pixels."""
+    scale = Affine.crop(region.box, size, region.rotation).scale
+    assert scale * np.linalg.norm(keypoints - POINTS, axis=1).max() < within
+
+
+# ---- keypoints ---------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    center=st.tuples(st.floats(180, 220), st.floats(130, 170)),
+    sides=st.tuples(st.floats(260, 420), st.floats(260, 420)),
+    rotation=st.floats(-35, 35),
+    size=st.sampled_from([(64, 64), (64, 96), (128, 64)]),
+    flip=st.booleans(),
+)
+def test_a_dot_is_found_where_it_is(
+    center: tuple[float, float], sides: tuple[float, float], rotation: float, size: tuple[int, int], flip: bool
+) -> None:
+    region = Region(PHOTO, Box.around(center, *sides), rotation)
+    [pose] = dots_estimator(size, flip=flip)([region])
+    assert_found(pose.keypoints, region, size)
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_quarter_turns_are_undone(rotation: float) -> None:
+    region = Region(PHOTO, BOX, rotation)
+    [pose] = dots_estimator(flip=False)([region])
+    # The stub names left and right by the crop, which is upside down from 180 degrees on.
+    assert_found(pose.keypoints[[0, 2, 1]] if rotation >= 180 else pose.keypoints, region)
+
+
+def test_a_box_may_reach_beyond_the_image() -> None:
+    region = Region(PHOTO, Box(-150, -80, 460, 460))
+    [pose] = dots_estimator()([region])
+    assert_found(pose.keypoints, region)
+
+
+def test_the_quarter_decoder_is_within_a_quarter_of_a_cell() -> None:
+    region = Region(PHOTO, BOX)
+    [pose] = dots_estimator(decoder="quarter")([region])
+    assert_found(pose.keypoints, region, within=0.5 + 4 * 0.25 * 2**0.5)
+
+
+def shifted_estimator(flip: bool, offset: float, skeleton: Skeleton = DOTS) -> Estimator:
+    """Its peaks lie 3/8 of a cell right of the joints and below, as if crop pixel 4 i were the centre of cell i."""
+    checkpoint = stubs.tiny(skeleton)
+    checkpoint = replace(checkpoint, config=replace(checkpoint.config, offset=offset))
+    return stubs.estimator(checkpoint, flip=flip, network=stubs.Dots(shift=0.375))
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("rotation", [0, 25])
+def test_the_offset_of_a_foreign_network_is_corrected(flip: bool, rotation: float) -> None:
+    region = Region(PHOTO, BOX, rotation)
+    [pose] = shifted_estimator(flip, -0.375)([region])
+    assert_found(pose.keypoints, region)
+    [uncorrected] = shifted_estimator(flip, 0.0)([region])
+    assert_found(uncorrected.keypoints, region, within=3)
+    with pytest.raises(AssertionError):
+        assert_found(uncorrected.keypoints, region, within=1)
+
+
+@pytest.mark.parametrize("rotation", [0, 25])
+def test_the_offset_is_corrected_for_joints_without_a_partner(rotation: float) -> None:
+    """The flip test takes them from the crop alone, so nothing cancels their horizontal offset."""
+    unpaired = Skeleton("unpaired", ("nose", "right_hand", "left_foot"), ())
+    assert unpaired.unpaired == (1, 2)
+    region = Region(PHOTO, BOX, rotation)
+    [pose] = shifted_estimator(True, -0.375, unpaired)([region])
+    assert_found(pose.keypoints, region)
+
+
+def test_a_pose_has_its_skeleton_box_and_scores() -> None:
+    [pose] = dots_estimator()([Region(PHOTO, BOX)])
+    assert (pose.skeleton, pose.box) == (DOTS, BOX)
+    assert pose.scores == pytest.approx([1, 1, 1], abs=0.15)  # a Gaussian between cells peaks between cells
+    assert pose.score == pytest.approx(pose.scores.mean())
+
+
+def test_a_missing_joint_has_score_0_and_finite_keypoints() -> None:
+    photo = PHOTO.copy()
+    photo[..., 0] = 0
+    [pose] = dots_estimator()([Region(photo, BOX)])
+    assert pose.scores[0] == 0
+    assert np.isfinite(pose.keypoints).all()
+
+
+def test_logits_give_the_same_joints_as_heatmaps() -> None:
+    [from_maps] = dots_estimator()([Region(PHOTO, BOX)])
+    [from_logits] = dots_estimator(output="logits")([Region(PHOTO, BOX)])
+    np.testing.assert_allclose(from_logits.keypoints, from_maps.keypoints, atol=0.2)
+    np.testing.assert_allclose(from_logits.scores, 1, atol=0.1)
+
+
+def test_heatmaps_peak_where_to_heatmap_says() -> None:
+    estimator, region = dots_estimator(), Region(PHOTO, BOX, 20)
+    [maps] = estimator.heatmaps([region])
+    cells = estimator.to_heatmap(region)(POINTS)
+    assert maps.shape == (3, 16, 16)
+    for channel, (x, y) in zip(maps, np.rint(cells).astype(int), strict=True):
+        assert channel[y, x] == channel.max()
+
+
+def test_a_person_box_is_padded_as_in_training() -> None:
+    assert dots_estimator().person_box(Box(10, 20, 40, 80)) == Box(10, 20, 40, 80).square(1.25)
+
+
+# ---- the flip test -----------------------------------------------------------------------------------------------
+
+
+def test_the_flip_test_changes_nothing_for_a_symmetric_network() -> None:
+    [straight], [flipped] = (list(dots_estimator(flip=flip).heatmaps([Region(PHOTO, BOX)])) for flip in (False, True))
+    np.testing.assert_allclose(straight, flipped, atol=1e-3)
+
+
+class Lopsided(nn.Module):
+    """Takes what is red for the left hand, which is wrong in the mirror."""
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        red = stubs.Dots()(images)[-1][:, 0]
+        return [torch.stack([red * 0, red * 0, red], dim=1)]
+
+
+def test_left_and_right_swap_in_the_mirrored_crop() -> None:
+    region = Region(PHOTO, BOX)
+    [pose] = stubs.estimator(stubs.tiny(DOTS), network=Lopsided())([region])
+    assert pose.scores[1] == pytest.approx(pose.scores[2], abs=0.02)
+    np.testing.assert_allclose(pose.keypoints[1:], POINTS[[0, 0]], atol=2)
+    [pose] = stubs.estimator(stubs.tiny(DOTS), flip=False, network=Lopsided())([region])
+    assert pose.scores[1] == 0
+    assert pose.scores[2] > 0.8
+
+
+def test_joints_without_a_partner_ignore_the_mirrored_crop() -> None:
+    checkpoint = stubs.tiny(Skeleton("odd", ("nose", "left_hand"), ()))
+    both, straight = (next(stubs.estimator(checkpoint, flip=f).heatmaps([Region(NOISE, BOX)])) for f in (True, False))
+    np.testing.assert_allclose(both[1], straight[1])
+    assert np.abs(both[0] - straight[0]).max() > 1e-3
+
+
+# ---- batches and memory ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 7, 100])
+def test_poses_come_in_the_order_of_their_regions(batch: int) -> None:
+    boxes = [Box(60 + 3 * i, 10, 280, 270) for i in range(7)]
+    regions = [Region(np.roll(PHOTO, 5 * i, axis=1), box) for i, box in enumerate(boxes)]
+    poses = list(dots_estimator(batch=batch)(regions))
+    assert [pose.box for pose in poses] == boxes
+    for i, pose in enumerate(poses):
+        assert_found(pose.keypoints - np.array([5 * i, 0]), regions[i])
+    assert list(dots_estimator()([])) == []
+
+
+def test_regions_are_consumed_batch_by_batch() -> None:
+    taken = []
+
+    def regions() -> object:
+        for number in range(6):
+            taken.append(number)
+            yield Region(PHOTO, BOX)
+
+    next(dots_estimator(batch=2)(regions()))  # type: ignore[arg-type]
+    assert len(taken) == 2
+
+
+def test_a_region_does_not_depend_on_its_neighbours_in_the_batch() -> None:
+    estimator = stubs.estimator(stubs.tiny(DOTS), batch=3)
+    [alone] = estimator.heatmaps([Region(PHOTO, BOX)])
+    among = next(estimator.heatmaps([Region(PHOTO, BOX), Region(NOISE, BOX), Region(NOISE, Box(9, 9, 20, 20))]))
+    np.testing.assert_allclose(alone, among, atol=1e-4)
+
+
+def test_a_network_in_training_keeps_its_statistics() -> None:
+    checkpoint = stubs.tiny(DOTS)
+    network = checkpoint.network().train()
+    list(stubs.estimator(checkpoint, network)([Region(PHOTO, BOX)]))
+    assert all(torch.equal(value, checkpoint.state[key]) for key, value in network.state_dict().items())
+
+
+def hungry(most: int, patch: pytest.MonkeyPatch) -> list[int]:
+    """From now on there is memory for ``most`` regions in one call; returns the list of the calls' sizes."""
+    asked: list[int] = []
+    real = Estimator.ask
+
+    def ask(self: Estimator, crops: np.ndarray) -> torch.Tensor:
+        asked.append(len(crops))
+        if len(crops) > most:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 7 bytes.")
+        return real(self, crops)
+
+    patch.setattr(Estimator, "ask", ask)
+    return asked
+
+
+def test_smaller_batches_give_the_same_when_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    regions = [Region(PHOTO, Box(100 + 3 * number, 60, 200, 200)) for number in range(17)]
+    estimator = dots_estimator(batch=11)
+    expected = [pose.keypoints for pose in estimator(regions)]
+    asked = hungry(3, monkeypatch)
+    found = [pose.keypoints for pose in estimator(regions)]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert estimator.batch <= 3
+    assert estimator.unflipped().batch == 2 * estimator.batch  # as many crops
+    assert max(asked[-4:]) <= 3  # it does not try the larger batch again
+
+
+@given(st.integers(0, 23), st.integers(1, 11))
+@settings(max_examples=20, deadline=None)
+def test_a_cpu_meets_few_batch_sizes_and_every_region(count: int, batch: int) -> None:
+    regions = [Region(PHOTO, Box(60.5 + number, 10, 280, 270)) for number in range(count)]
+    with pytest.MonkeyPatch.context() as patch:
+        asked = hungry(99, patch)
+        boxes = [pose.box for pose in dots_estimator(batch=batch)(regions)]
+    assert boxes == [region.box for region in regions]
+    assert sum(asked) == count
+    assert set(asked) <= {1, 2, 4, 8}
+    assert max(asked, default=0) <= batch
+
+
+def test_too_little_memory_for_one_region_is_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    hungry(0, monkeypatch)
+    with pytest.raises(DeviceError, match="cpu"):
+        list(dots_estimator(batch=5)([Region(PHOTO, BOX)] * 3))
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(self: Estimator, crops: np.ndarray) -> torch.Tensor:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(Estimator, "ask", ask)
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(dots_estimator()([Region(PHOTO, BOX)]))
+
+
+# ---- the process of the user -------------------------------------------------------------------------------------
+
+
+class Threads(stubs.Dots):
+    """Notes how many threads torch uses during each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        self.seen.append(torch.get_num_threads())
+        return super().forward(images)
+
+
+def test_threads_are_limited_only_during_calls() -> None:
+    before = torch.get_num_threads()
+    network, wanted = Threads(), before + 2
+    estimator = Estimator(TorchEngine(stubs.tiny(DOTS).config, network, "cpu", threads=wanted))
+    poses = estimator([Region(PHOTO, BOX)] * 9)
+    next(poses)  # the rest of the batches is still to come
+    assert torch.get_num_threads() == before
+    list(poses)
+    next(estimator.heatmaps([Region(PHOTO, BOX)]))
+    from_checkpoint(stubs.tiny(DOTS), Run("cpu", threads=wanted))
+    assert set(network.seen) == {wanted}
+    assert torch.get_num_threads() == before
+
+
+def test_calls_in_several_threads_leave_the_process_as_it_was() -> None:
+    before, filters = torch.get_num_threads(), list(warnings.filters)
+    estimator = Estimator(TorchEngine(stubs.tiny(DOTS).config, Threads(), "cpu", threads=before + 2))
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: next(estimator([Region(PHOTO, BOX)])), range(30)))
+    assert torch.get_num_threads() == before
+    assert warnings.filters == filters
+
+
+# ---- data sets ---------------------------------------------------------------------------------------------------
+
+
+def test_consecutive_persons_share_one_reading_of_their_image() -> None:
+    read: list[str] = []
+
+    def reader(person: Person) -> np.ndarray:
+        read.append(person.image.name)
+        return PHOTO
+
+    visible = np.ones(3, dtype=bool)
+    people = [Person(Path(name), Box(100, 50, 200, 180), POINTS, visible) for name in ("a", "a", "b", "a")]
+    poses = list(persons.estimate(dots_estimator(), Dataset("dots", "val", DOTS, people, reader)))
+    assert read == ["a", "b", "a"]
+    assert len(poses) == 4
+    for pose in poses:
+        assert pose.box == Box(100, 50, 200, 180).square(1.25)
+        assert_found(pose.keypoints, Region(PHOTO, pose.box))
+
+
+# ---- devices -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"),
+    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_auto_takes_the_fastest_device(cuda: bool, mps: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert devices.resolve("auto").type == expected
+    assert devices.resolve("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("name", "count"), [("cuda", 0), ("cuda:1", 1), ("cuda:2", 2), ("mps", 0)])
+def test_a_missing_gpu_is_refused_with_advice(name: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match=name) as caught:
+        devices.resolve(name)
+    assert caught.value.exit_code == 6
+    assert "--device cpu" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "CPU", "cuda:x", "cuda:-1", "meta", "xpu"])
+def test_an_unknown_device_is_a_usage_error(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        devices.resolve(name)
+    assert "cuda:N" in caught.value.hint
