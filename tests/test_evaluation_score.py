@@ -17,7 +17,7 @@ from posehg.evaluation.predictions import Predictions
 from posehg.evaluation.score import POSTURES, Options, Scores, Table
 from posehg.geometry import Box
 from posehg.images import Image
-from posehg.inference.estimator import View
+from posehg.inference.estimator import Region
 from posehg.poses import Person, Pose
 from posehg.skeletons import COCO, LSP, MPII, Skeleton
 from tests.launches import launch
@@ -36,7 +36,7 @@ class Oracle:
     def person_box(self, box: Box) -> Box:
         return box.square(1.25)
 
-    def __call__(self, views: Iterable[View]) -> Iterator[Pose]:
+    def __call__(self, views: Iterable[Region]) -> Iterator[Pose]:
         scores = np.linspace(0.25, 0.75, len(self.config.skeleton.joints))
         for view, keypoints in zip(views, self.answers, strict=True):
             yield Pose(self.config.skeleton, keypoints, scores, view.box, 0.5)
@@ -329,7 +329,7 @@ class Middle:
     def person_box(self, box: Box) -> Box:
         return box
 
-    def __call__(self, views: Iterable[View]) -> Iterator[Pose]:
+    def __call__(self, views: Iterable[Region]) -> Iterator[Pose]:
         for view in views:
             yield Pose(MPII, np.tile(view.box.center, (16, 1)), np.ones(16), view.box, 1.0)
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from posehg import checkpoints
-from posehg.checkpoints import Checkpoint
+from posehg.checkpoints import Checkpoint, cache
 from posehg.config import HourglassConfig, ModelConfig
 from posehg.errors import DeviceError, NotAvailable, UsageError
 from posehg.inference import engines
-from posehg.inference.engines import Run, is_exported, onnx_cache, open_engine
+from posehg.inference.engines import Run, is_exported, open_engine
 from posehg.inference.engines.folding import Folded
 from posehg.inference.engines.torch import TorchEngine, from_checkpoint
 from posehg.network import Residual, StackedHourglass
@@ -162,7 +162,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(engines, "may_have_gpu", lambda: False)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.safetensors").write_bytes(b"weights")
-    cached = onnx_cache(tmp_path / "model")
+    cached = cache.onnx_file(tmp_path / "model")
     cached.parent.mkdir(parents=True)
     cached.write_bytes(b"cached")
     return tmp_path / "model"
@@ -187,8 +187,8 @@ def chosen(place: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path | Non
 
 @pytest.mark.parametrize("run", [Run(), Run("cpu"), Run("cpu", threads=3)])
 def test_the_cached_file_runs_on_the_cpu(model: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chosen(model, run, monkeypatch) == onnx_cache(model)
-    assert chosen(model / "model.safetensors", run, monkeypatch) == onnx_cache(model)
+    assert chosen(model, run, monkeypatch) == cache.onnx_file(model)
+    assert chosen(model / "model.safetensors", run, monkeypatch) == cache.onnx_file(model)
 
 
 @pytest.mark.parametrize("run", [Run("cuda"), Run("cuda:1"), Run("mps"), Run("cpu", precision="bf16")])
@@ -199,7 +199,7 @@ def test_torch_runs_what_it_alone_can(model: Path, run: Run, monkeypatch: pytest
 def test_a_gpu_is_preferred_unless_the_cpu_is_asked_for(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "may_have_gpu", lambda: True)
     assert chosen(model, Run("auto"), monkeypatch) is None
-    assert chosen(model, Run("cpu"), monkeypatch) == onnx_cache(model)
+    assert chosen(model, Run("cpu"), monkeypatch) == cache.onnx_file(model)
 
 
 @pytest.mark.parametrize("change", ["no onnxruntime", "other weights", "no cache"])

@@ -241,7 +241,7 @@ def _score_network(
     from posehg.inference.estimator import Estimator
 
     place = checkpoints.find(model, offline, terminal.note)
-    estimator = Estimator(engines.at(place, run), flip, decoder)
+    estimator = Estimator(engines.open_engine(place, run), flip, decoder)
     whole = _load(request)
     data = spread(whole, request.limit) if request.limit else whole
     template = _template(request, data)
@@ -254,10 +254,10 @@ def _score_network(
     if not persons.joints_in_common(estimator, data):
         hint = f"The model has: {', '.join(estimator.config.skeleton.joints)}."
         raise UsageError(f"The model has none of the joints of {data.name}.", hint)
-    exported = engines.described(place)
+    exported = engines.describe(place)
     about = {
         "model": shown(model),
-        "weights_sha256": files.sha256(checkpoints.weights_file(place) if exported is None else exported.numbers),
+        "weights_sha256": files.sha256(checkpoints.weights_file(place) if exported is None else exported.weights),
         "flip": flip,
         "decoder": decoder,
         "precision": run.precision,

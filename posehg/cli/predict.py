@@ -364,7 +364,6 @@ def _results(
     need_heatmaps: bool,
 ) -> Iterator[tuple[Source, Result | None]]:
     """The result of each frame; None at the end of a source."""
-    from posehg.inference.person_search import 
     from posehg.poses import Result
 
     find: Finder | None = None
@@ -380,7 +379,7 @@ def _results(
             find = find or finder_of(estimator, source)
             try:
                 poses = find(frame)
-                heatmaps = heatmaps_of(estimator, frame.image, poses) if need_heatmaps else ()
+                heatmaps = estimator.heatmaps_of(frame.image, poses) if need_heatmaps else ()
             except (InputError, MemoryError) as error:
                 yield source, replace(result, error=run.fail(source, error))
                 continue

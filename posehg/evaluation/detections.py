@@ -29,7 +29,7 @@ from posehg.datasets.reading import opened, unreadable
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation.predictions import Predictions, numbers, on_skeleton
 from posehg.geometry import Box
-from posehg.inference.likeness import THRESHOLD
+from posehg.inference.oks import THRESHOLD
 from posehg.io.sources import coco_number
 from posehg.metrics import Array
 

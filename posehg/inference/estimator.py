@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg import heatmaps, images
+from posehg.checkpoints import Note, find
 from posehg.config import STRIDE
 from posehg.errors import DeviceError
 from posehg.geometry import Affine, Box
 from posehg.heatmaps import Decoder
-from posehg.hub import Tell, find
 from posehg.images import Image
 from posehg.inference.engines import AUTOMATIC, Engine, Run, open_engine
 from posehg.poses import Heatmaps, Pose
@@ -182,7 +182,7 @@ def opened(
     decoder: Decoder = "subpixel",
     batch: int = 0,
     offline: bool = False,
-    tell: Tell | None = None,
+    tell: Note | None = None,
 ) -> Estimator:
     """The estimator of a model by name, folder or file, downloaded if needed.
 

@@ -22,7 +22,7 @@ from posehg.distributed import ALONE, World
 from posehg.errors import CheckFailed, DeviceError, UsageError
 from posehg.files import make_folder
 from posehg.inference import devices
-from posehg.inference.engines.pytorch import Torch
+from posehg.inference.engines.torch import TorchEngine
 from posehg.inference.estimator import Estimator
 from posehg.inference.machine import batches_ahead
 from posehg.network import StackedHourglass
@@ -259,7 +259,7 @@ class Trainer:
         return float(passed)
 
     def validate(self, data: Dataset) -> Validation:
-        engine = Torch(self.model, self.stepper.result, self._config.device)
+        engine = TorchEngine(self.model, self.stepper.result, self._config.device)
         return validate(Estimator(engine, flip=False), data)
 
     def checkpoint(self) -> Checkpoint:

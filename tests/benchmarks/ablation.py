@@ -146,8 +146,9 @@ def _hits(model: Path, name: str, data: Path) -> Hits:
 
 def _backgrounds(annotated: object) -> Iterator[object]:
     """A square beside the annotated people of each picture that has room for one; the same for every network."""
-    from posehg.inference.estimator import Region
     from posehg.training.views import background_box
+
+    from posehg.inference.estimator import Region
 
     together: dict[Path, list[object]] = {}
     for person in annotated.persons:  # type: ignore[attr-defined]

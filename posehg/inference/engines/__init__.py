@@ -26,12 +26,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.checkpoints import cache, metadata
+from posehg.checkpoints.metadata import WEIGHTS
 from posehg.config import STRIDE, ModelConfig
 from posehg.errors import NotAvailable, UsageError, reason
-from posehg.files import sha256
-from posehg.hub import configs
-from posehg.hub.downloads import home
-from posehg.hub.files import WEIGHTS, weights_file
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
@@ -147,7 +145,7 @@ def open_engine(place: Path, run: Run = AUTOMATIC, tell: Callable[[str], None] |
     if (cached := _faster_copy(place, run)) is not None:
         engine: Engine = import_module(f"{__name__}.onnxruntime").open_file(cached, run)
         if tell is not None:
-            tell(f"Run by {engine.name}, from the cache that posehg export --cache wrote.")
+            tell(f"Run by {engine.name}, from the copy that posehg export --cache keeps.")
         return engine
     if (module := _module(place)) is not None:
         exported: Engine = module.open_file(place, run)
@@ -176,7 +174,7 @@ def config_of(file: Path, text: str | None) -> ModelConfig:
     """The config that ``posehg export`` wrote into a file. Raises NotAvailable if there is none or it is not valid."""
     if text is None:
         raise NotAvailable(f"{file} was not exported by posehg: its joints are unknown.", EXPORT_AGAIN)
-    return configs.of(file, text)
+    return metadata.parse_config(file, text)
 
 
 def cannot_run(file: Path, why: str) -> NotAvailable:
@@ -213,28 +211,19 @@ def _refuse_torch_program(file: Path) -> None:
         raise UsageError(f"{file} is a TorchScript or torch.export program, which posehg does not run.", hint)
 
 
-# ---- the cache of exported networks --------------------------------------------------------------------------------
-
-
-def onnx_cache(model: Path) -> Path:
-    """Where ``posehg export --cache`` keeps the ONNX file of the model in a folder or file: by its weights' sha256."""
-    return _cache_folder() / f"{sha256(weights_file(model))}.onnx"
-
-
-def _cache_folder() -> Path:
-    return home() / "onnx"
+# ---- cached ONNX copies --------------------------------------------------------------------------------------------
 
 
 def _faster_copy(model: Path, run: Run) -> Path | None:
-    """The model's cached ONNX file if there is one and onnxruntime is the faster engine: on a CPU, in fp32."""
+    """The ONNX copy that ``posehg export --cache`` kept of a model, if onnxruntime is faster: on a CPU, in fp32."""
     if run.precision != "fp32" or find_spec("onnxruntime") is None or not model.exists():
         return None
     if run.device != "cpu" and (run.device != "auto" or may_have_gpu()):
         return None
-    if not _cache_folder().is_dir():  # hashing a large file takes a while
+    if not (cache.home() / "onnx").is_dir():  # hashing a large file takes a while
         return None
-    cached = onnx_cache(model)
-    return cached if cached.is_file() else None
+    copy = cache.onnx_file(model)
+    return copy if copy.is_file() else None
 
 
 _DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
