@@ -248,25 +248,23 @@ def _listing(folder: str, hidden: bool = False) -> tuple[list[str], list[str]]:
 
 
 def _tree(top: str) -> Iterator[str | InputError]:
-    """A folder and all below it, each before its subfolders; errors for those that cannot be read.
+    """A folder and all below it, each once and before its subfolders; errors for those that cannot be read.
 
-    A link is followed once, and only if it leads out of the tree: otherwise links could form circles.
+    Links come last, and one to a folder around the tree is not followed: circles end, and nothing is found twice.
     """
-    within, followed, waiting = Path(os.path.realpath(top)), set[Path](), [top]
+    within, seen, waiting = Path(os.path.realpath(top)), set[str](), [top]
     while waiting:
         folder = waiting.pop()
-        below = []
+        real = os.path.realpath(folder)
+        if real in seen or (folder != top and within.is_relative_to(real)):
+            continue
+        seen.add(real)
         try:
-            for path in (os.path.join(folder, name) for name in _listing(folder)[1]):
-                real = Path(os.path.realpath(path)) if os.path.islink(path) else None
-                if real is None:
-                    below.append(path)
-                elif real not in followed and not (real.is_relative_to(within) or within.is_relative_to(real)):
-                    followed.add(real)
-                    below.append(path)
-            yield folder
+            below = sorted((os.path.join(folder, name) for name in _listing(folder)[1]), key=os.path.islink)
         except InputError as error:
             yield error
+            continue
+        yield folder
         waiting += reversed(below)
 
 

@@ -45,12 +45,6 @@ _MIN_STEP = _TICKS // 1000  # between two frames: .webm counts milliseconds
 _BT709 = 1  # FFmpeg's code of the colour space that players assume for HD
 
 
-def check(path: Path) -> None:
-    """Raises UsageError for a suffix that is not one of ``SUFFIXES``."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{path}: videos are written as {' or '.join(SUFFIXES)}.")
-
-
 @contextmanager
 def create(path: Path, rate: float, overwrite: bool = False, sound_of: Path | None = None) -> Iterator[AddFrame]:
     """A new video file, as a function that adds a frame to it.
@@ -60,7 +54,8 @@ def create(path: Path, rate: float, overwrite: bool = False, sound_of: Path | No
     Raises UsageError for another suffix and as files.atomic does, InputError where the file cannot be written, where no
     frame was added, and for a rate outside 0.1 .. 1000.
     """
-    check(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{path}: videos are written as {' or '.join(SUFFIXES)}.")
     if not _RATES[0] <= rate <= _RATES[1]:  # nor NaN
         raise InputError(f"{path} cannot be written: {rate:g} is not a frame rate.")
     with atomic(path, overwrite) as temporary:
