@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,7 +129,7 @@ def test_standard_input_that_is_no_image_or_too_large_is_an_input_error(
     monkeypatch.setattr(sources, "MAX_IMAGE", 2 << 20)
     monkeypatch.setattr(content, "CHUNK", 4096)
     with standard_input(monkeypatch, sent):
-        assert ("larger than 2 MiB" in failure("-")) == (len(sent) > 2 << 20)
+        assert ("2 MiB" in failure("-")) == (len(sent) > 2 << 20)
 
 
 def test_a_terminal_or_nothing_as_standard_input_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +239,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
-        self.agents: list[str | None] = []
+        self.agents: list[str] = []
         super().__init__(("127.0.0.1", 0), Handler)
 
     def put(self, path: str, answer: Answer) -> str:
@@ -271,6 +272,10 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+def moved(place: str) -> Answer:
+    return Answer(code=302, headers={"Location": place})
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("no_proxy", "*")
@@ -282,28 +287,17 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread.join()
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {},
-        {"headers": {"Content-Type": "nonsense"}},
-        {"length": None},
-    ],
-)
-def test_an_image_is_downloaded_once(server: Server, tmp_path: Path, answer: dict[str, object]) -> None:
-    address = server.put("/a.png", Answer(png(tmp_path, noise()), **answer))  # type: ignore[arg-type]
+@pytest.mark.parametrize("answer", [{}, {"headers": {"Content-Type": "nonsense"}}, {"length": None}])
+def test_an_image_is_downloaded_once_and_redirections_are_followed(
+    server: Server, tmp_path: Path, answer: dict[str, Any]
+) -> None:
+    there = server.put("/there.png", Answer(png(tmp_path, noise()), **answer))
+    server.put("/and/here", moved(there))
+    address = server.put("/a.png", moved("/and/here"))
     for source in expand([address, address]):
         np.testing.assert_array_equal(next(frames(source)).image, noise())
-    (agent,) = server.agents
-    assert agent is not None
-    assert agent.startswith("posehg/")  # some servers refuse clients that do not introduce themselves
-
-
-def test_redirections_are_followed(server: Server, tmp_path: Path) -> None:
-    there = server.put("/there.png", Answer(png(tmp_path, noise())))
-    server.put("/and/here", Answer(code=301, headers={"Location": there}))
-    address = server.put("/a.png", Answer(code=302, headers={"Location": "/and/here"}))
-    np.testing.assert_array_equal(only(address).image, noise())
+    assert len(server.agents) == 3
+    assert all(agent.startswith("posehg/") for agent in server.agents)  # some servers refuse unknown clients
 
 
 @pytest.mark.parametrize(
@@ -318,10 +312,6 @@ def test_redirections_are_followed(server: Server, tmp_path: Path) -> None:
 def test_an_address_may_have_letters_of_any_kind(server: Server, tmp_path: Path, path: str, sent: str) -> None:
     server.put(sent, Answer(png(tmp_path, noise())))
     np.testing.assert_array_equal(only(server.address(path)).image, noise())
-
-
-def moved(place: str) -> Answer:
-    return Answer(code=302, headers={"Location": place})
 
 
 CHUNKED = {"Transfer-Encoding": "chunked"}
@@ -365,7 +355,7 @@ def test_a_server_that_cannot_be_reached_is_reported(server: Server, monkeypatch
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    assert "Name or service not known" in failure("https://no.such.host/a.png")
+    assert "not known" in failure("https://no.such.host/a.png")
 
 
 @pytest.mark.parametrize("address", ["http://", "http:///a.png", "http://host:port/a", "http://a\n b/"])
@@ -400,4 +390,4 @@ def test_a_video_that_does_not_fit_on_the_disk_is_an_input_error(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(content, "open", full, raising=False)
-    assert "No space left" in failure(server.put("/a.avi", Answer(b"anything")))
+    assert "space" in failure(server.put("/a.avi", Answer(b"anything")))

@@ -273,7 +273,7 @@ def test_an_argument_tells_the_kind_of_source(argument: str, name: str, kind: st
         (["-", "d/x/1.jpg", "webcam"], ["stdin", "1.jpg", "webcam-0"]),
         (["d/x/1.jpg", "missing/d/x/2.jpg"], ["1.jpg", "missing/d/x/2.jpg"]),
         (["https://host/a/b.jpg", "https://host/c/b.jpg"], ["a/b.jpg", "c/b.jpg"]),
-        (["https://host/b.jpg", "http://other/b.jpg"], ["host/b.jpg", "other/b.jpg"]),
+        (["https://me:secret@host/b.jpg", "http://other/b.jpg"], ["host/b.jpg", "other/b.jpg"]),
         (["https://host"], ["index"]),
         (["https://host/%D1%8B.jpg"], ["ы.jpg"]),
         (["https://host/..%2F..%2Fetc", "https://host/../x"], ["__.._etc", "_/x"]),

@@ -19,7 +19,7 @@ import pytest
 from posehg.errors import InputError
 from posehg.io import CutShort, Frame, expand, frames
 from tests import video_files
-from tests.video_files import image_of as picture
+from tests.video_files import image_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,7 +39,7 @@ def test_every_frame_comes_in_rgb_with_its_index_and_time(tmp_path: Path, suffix
     for number, frame in enumerate(found):
         assert (frame.image.dtype, frame.image.shape) == (np.uint8, (48, 64, 3))
         assert frame.image.flags.c_contiguous
-        assert np.abs(frame.image.astype(int) - picture(number)).mean() < 8
+        assert np.abs(frame.image.astype(int) - image_of(number)).mean() < 8
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libsvtav1", "libvpx-vp9"])
@@ -63,7 +63,7 @@ def test_codecs_of_today_are_read_and_the_colours_of_hd_are_kept(tmp_path: Path,
 def test_a_video_of_a_turned_phone_is_upright(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
     path = video_files.write(tmp_path / "a.mp4", count=2)
     video_files.turn(path, matrix)
-    upright, image = video_files.TURNS[matrix](picture(0)), shown(path)[0].image
+    upright, image = video_files.TURNS[matrix](image_of(0)), shown(path)[0].image
     assert image.shape == upright.shape
     assert image.flags.c_contiguous
     assert np.abs(image.astype(int) - upright).mean() < 8
@@ -76,7 +76,7 @@ def h264(path: Path, count: int, aspect: int = 1) -> Path:
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.sample_aspect_ratio = Fraction(aspect)
         for number in range(count):
-            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24").reformat(format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(image_of(number), format="rgb24").reformat(format="yuv420p")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
@@ -126,7 +126,7 @@ class Frame_:  # noqa: N801
         self.time = time
 
     def to_ndarray(self, **options: object) -> np.ndarray:
-        return picture(0)
+        return image_of(0)
 
 
 class Container:
@@ -294,7 +294,7 @@ class Capture:
 
     def read(self) -> tuple[bool, np.ndarray | None]:
         self.left -= 1
-        return self.left >= 0, picture(0)[..., ::-1] if self.left >= 0 else None
+        return self.left >= 0, image_of(0)[..., ::-1] if self.left >= 0 else None
 
     isOpened = set = lambda *arguments: True  # noqa: N815
     get = lambda *arguments: 30.0  # noqa: E731
@@ -314,4 +314,4 @@ def test_a_camera_gives_frames_until_it_stops(monkeypatch: pytest.MonkeyPatch) -
     assert capture.released
     assert [(frame.index, frame.fps, frame.duration) for frame in seen] == [(i, 30, None) for i in range(3)]
     assert all(one.time < other.time for one, other in itertools.pairwise(seen))  # type: ignore[operator]
-    np.testing.assert_array_equal(seen[0].image, picture(0))
+    np.testing.assert_array_equal(seen[0].image, image_of(0))

@@ -328,7 +328,8 @@ def _url_path(url: str) -> str:
         digest = hashlib.sha256(address.query.encode("utf-8", "surrogateescape")).hexdigest()[:8]
         parts[-1] = f"{name.stem[:40]}-{digest}{name.suffix}"
     # 50 letters of up to four bytes: file systems allow 255 bytes, and endings follow.
-    safe = [re.sub(r"[^\w.+=@,() -]", "_", part)[:50].strip(" ").rstrip(".") for part in (address.netloc, *parts)]
+    host = address.netloc.rpartition("@")[2]  # a password must not become a folder's name
+    safe = [re.sub(r"[^\w.+=@,() -]", "_", part)[:50].strip(" ").rstrip(".") for part in (host, *parts)]
     return "/" + "/".join(re.sub(r"^\.+", "_", part) or "_" for part in safe)
 
 
