@@ -199,7 +199,7 @@ def test_a_image_that_is_there_twice_is_told(sources: Sequence[str], tmp_path: P
 
 
 def precision(data: Dataset, people: Sequence[Detection]) -> float:
-    return oks.score(data, people).AP
+    return oks.score(data, people)["AP"]
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)

@@ -49,9 +49,9 @@ def test_every_figure_of_every_table_is_in_the_report(tmp_path: Path) -> None:
     for table in scores.tables:
         for part in ("groups", "means", "joints"):
             for row, figure in zip(tables[table.title][part], getattr(table, part), strict=True):
-                expected = [figure.average.name, figure.percent, figure.low, figure.high, figure.labels]
+                expected = [figure.name, figure.percent, figure.low, figure.high, figure.labels]
                 assert [row[key] for key in ("name", "percent", "low", "high", "labels")] == expected
-                assert row["joints"] == [MPII.joints[channel] for channel in figure.average.channels]
+                assert row["joints"] == list(figure.joints)
     without = written(tmp_path / "b.json", data, predictions(data), resamples=0)
     assert without["metrics"][0]["tables"][0]["means"][0]["low"] is None
 
@@ -141,7 +141,7 @@ def test_differences_are_those_of_the_tables(tmp_path: Path) -> None:
     for comparison, before, after in zip(compared, *tables, strict=True):
         for part in ("groups", "means"):
             for difference, a, b in zip(*(getattr(t, part) for t in (comparison, before, after)), strict=True):
-                assert (difference.name, difference.a, difference.b) == (a.average.name, a.percent, b.percent)
+                assert (difference.name, difference.a, difference.b) == (a.name, a.percent, b.percent)
                 assert difference.difference == b.percent - a.percent
 
 

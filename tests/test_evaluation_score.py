@@ -71,17 +71,17 @@ def table(scores: Scores, title: str) -> Table:
 
 
 def percent(table: Table, joint: str) -> float:
-    (figure,) = [figure for figure in table.joints if figure.average.name == joint]
+    (figure,) = [figure for figure in table.joints if figure.name == joint]
     return figure.percent
 
 
 def labels(table: Table, joint: str) -> int:
-    (figure,) = [figure for figure in table.joints if figure.average.name == joint]
+    (figure,) = [figure for figure in table.joints if figure.name == joint]
     return figure.labels
 
 
 def means(table: Table) -> dict[str, float]:
-    return {figure.average.name: figure.percent for figure in table.means}
+    return {figure.name: figure.percent for figure in table.means}
 
 
 def test_perfect_predictions_score_100_everywhere() -> None:
@@ -132,7 +132,7 @@ def test_the_means_are_those_of_their_names() -> None:
 
 
 def users(scores: Scores, title: str) -> list[str]:
-    return [figure.average.known_as for figure in table(scores, title).means]
+    return [figure.known_as for figure in table(scores, title).means]
 
 
 def test_pelvis_and_thorax_do_not_matter_for_the_means_without_them() -> None:
@@ -162,8 +162,8 @@ def test_lsp_is_scored_as_the_papers_score_it() -> None:
     pairs |= {"hip": (2, 3), "knee": (1, 4), "ankle": (0, 5)}
     pck = table(evaluate(data, answers), "PCK@0.2")
     expected = {name: 100 * (right[a] + right[b]) / 46 for name, (a, b) in pairs.items()}
-    assert {figure.average.name: figure.percent for figure in pck.groups} == pytest.approx(expected)
-    (total,) = [figure.percent for figure in pck.means if figure.average.known_as == "LSP's Total"]
+    assert {figure.name: figure.percent for figure in pck.groups} == pytest.approx(expected)
+    (total,) = [figure.percent for figure in pck.means if figure.known_as == "LSP's Total"]
     assert total == pytest.approx(100 * sum(right) / (14 * 23))
     assert len(set(right)) > 5
 
@@ -176,7 +176,7 @@ def test_groups_are_the_mean_of_their_sides_however_many_labels_each_has() -> No
         person.keypoints[left] = np.nan
     answers[0][left] += 500
     answers[3][right] += 500
-    groups = {figure.average.name: figure for figure in table(evaluate(data, answers), "PCKh@0.5").groups}
+    groups = {figure.name: figure for figure in table(evaluate(data, answers), "PCKh@0.5").groups}
     assert groups["wrist"].percent == pytest.approx((0 + 75) / 2)
     assert groups["wrist"].labels == 5
 
@@ -289,7 +289,7 @@ def test_oks_is_computed_where_it_is_asked_for() -> None:
     scores = evaluate(data, truth(data), metric="oks")
     assert (scores.tables, scores.metrics) == ((), ())
     assert scores.oks is not None
-    assert round(scores.oks.AP, 6) == 1
+    assert round(scores.oks["AP"], 6) == 1
     assert scores.resamples == 0
     assert evaluate(data, truth(data)).oks is None
 

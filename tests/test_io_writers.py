@@ -350,7 +350,7 @@ def test_results_are_scored_as_cocos(tmp_path: Path) -> None:
     np.testing.assert_allclose([detection.keypoints for detection in detections], truth)
     assert {(detection.score, *detection.scores) for detection in detections} == {(0.8, *[0.75] * 17)}
     pytest.importorskip("pycocotools")
-    assert pytest.approx(1) == oks.score(data, detections).AP
+    assert pytest.approx(1) == oks.score(data, detections)["AP"]
     other = write(CocoWriter, tmp_path / "other.json", result("000000000007.jpg"))
     with pytest.raises(NotAvailable):
         read_coco_results(other, data)

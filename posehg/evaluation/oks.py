@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,27 +22,8 @@ from posehg.geometry import Box
 from posehg.metrics import Array
 from posehg.poses import Person
 
+FIGURES = ("AP", "AP50", "AP75", "AP_medium", "AP_large", "AR", "AR50", "AR75", "AR_medium", "AR_large")
 _NOWHERE = 1e9  # where a joint that is not predicted is put: its similarity is 0
-
-
-@dataclass(frozen=True)
-class OksScores:
-    """COCO's ten figures, each in 0 .. 1; NaN if nothing of that kind is annotated.
-
-    AP, AR: over the OKS thresholds 0.50, 0.55 .. 0.95; AP50 .. AR75: at one. Medium persons have an area of 32^2 to
-    96^2 pixels, large ones more.
-    """
-
-    AP: float
-    AP50: float
-    AP75: float
-    AP_medium: float
-    AP_large: float
-    AR: float
-    AR50: float
-    AR75: float
-    AR_medium: float
-    AR_large: float
 
 
 def of_persons(data: Dataset, predictions: Predictions) -> list[Detection]:
@@ -60,8 +40,11 @@ def of_persons(data: Dataset, predictions: Predictions) -> list[Detection]:
     return detections
 
 
-def score(data: Dataset, detections: Sequence[Detection], sigmas: Array | None = None) -> OksScores:
-    """COCO's ten figures; as there, the twenty detections of an image with the highest scores count.
+def score(data: Dataset, detections: Sequence[Detection], sigmas: Array | None = None) -> dict[str, float]:
+    """COCO's ten ``FIGURES``, each in 0 .. 1, NaN if nothing of that kind is annotated.
+
+    AP, AR: over the OKS thresholds 0.50, 0.55 .. 0.95. Medium persons have an area of 32^2 to 96^2 pixels, large ones
+    more. The twenty detections of an image with the highest scores count.
 
     A person without an annotated area is as large as the extent of its labelled joints, because bounding boxes have
     more or less room around the person. Ignored people are neither missed nor wrongly found.
@@ -90,7 +73,8 @@ def score(data: Dataset, detections: Sequence[Detection], sigmas: Array | None =
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return OksScores(*(float(figure) if figure >= 0 else float("nan") for figure in evaluation.stats))
+    values = (float(figure) if figure >= 0 else float("nan") for figure in evaluation.stats)
+    return dict(zip(FIGURES, values, strict=True))
 
 
 def _indexed(coco: Any, images: list[Path], records: list[tuple[Path, dict[str, Any]]]) -> Any:

@@ -274,7 +274,10 @@ def _matched(
         )
     joints = data.skeleton.joints if joints is None else joints
     rows = range(len(data)) if people is None else _rows(path, names(data), people)
-    if keypoints.shape != (len(people or rows), len(joints), 2) or scores.shape != keypoints.shape[:2]:
+    if (
+        keypoints.shape != (len(rows) if people is None else len(people), len(joints), 2)
+        or scores.shape != keypoints.shape[:2]
+    ):
         raise ValueError(f"keypoints of shape {keypoints.shape} with scores of shape {scores.shape}")
     if np.isinf(keypoints).any() or np.isinf(scores).any():
         raise ValueError("a number is infinite")
@@ -283,16 +286,15 @@ def _matched(
     return Predictions(values[..., :2], values[..., 2], about)
 
 
-def _rows(path: Path, wanted: Sequence[str], people: Sequence[str]) -> list[int]:
+def _rows(path: Path, wanted: Sequence[str], people: Sequence[str]) -> Sequence[int]:
     """For each wanted name, its row in the file."""
     rows = {name: row for row, name in enumerate(people)}
-    problems = {
-        f"of {len(wanted):,} missing": [name for name in wanted if name not in rows],
-        f"of {len(rows):,} unknown": sorted(rows.keys() - set(wanted)),
-        "more than once": [name for name, times in Counter(people).items() if times > 1],
-    }
-    parts = [f"{len(found):,} {problem}, such as {found[0]}" for problem, found in problems.items() if found]
-    if parts:
-        hint = "Score predictions on exactly the persons that they were made for."
-        raise NotAvailable(f"The people in {path} are not those of the data set: {'; '.join(parts)}.", hint)
+    missing = [name for name in wanted if name not in rows]
+    if missing or len(people) != len(wanted):
+        such = f", such as {missing[0]}" if missing else ""
+        raise NotAvailable(
+            f"{path} does not hold the persons of the data set: {len(missing):,} of {len(wanted):,} are missing{such}, "
+            f"and it holds {len(people):,}.",
+            "Score predictions on exactly the persons that they were made for.",
+        )
     return [rows[name] for name in wanted]

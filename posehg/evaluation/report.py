@@ -25,7 +25,7 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def write(
         "bootstrap": {"resamples": scores.resamples, "interval": 95},
         "metrics": [_metric(metric, scores.tables) for metric in scores.metrics],
         "breakdowns": [asdict(breakdown) for breakdown in scores.breakdowns],
-        "oks": None if scores.oks is None else asdict(scores.oks),
+        "oks": scores.oks,
         "versions": versions(),
     }
     lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(_plain(value))}" for key, value in content.items())
@@ -77,34 +77,14 @@ def write(
         temporary.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
 
 
-def _metric(metric: Metric, tables: tuple[Table, ...]) -> dict[str, Any]:
-    own = [table for table in tables if table.measure is metric.measure]
+def _metric(metric: Metric, tables: Sequence[Table]) -> dict[str, Any]:
     return {
         "name": metric.measure.name,
         "persons": metric.persons,
         "auc": {"from": 0, "to": metric.measure.limit, "steps": metric.measure.steps},
-        "tables": [_table(table, metric.skeleton) for table in own],
+        "tables": [asdict(table) for table in tables if table.metric == metric.measure.name],
         "distances": np.where(np.isinf(metric.distances), -1, metric.distances).tolist(),
     }
-
-
-def _table(table: Table, skeleton: Skeleton) -> dict[str, Any]:
-    content: dict[str, Any] = {"title": table.title, "threshold": table.threshold}
-    for part in ("groups", "means", "joints"):
-        content[part] = [
-            {
-                "name": figure.average.name,
-                "joints": [skeleton.joints[channel] for channel in figure.average.channels],
-                "by_labels": figure.average.by_labels,
-                "known_as": figure.average.known_as,
-                "percent": figure.percent,
-                "low": figure.low,
-                "high": figure.high,
-                "labels": figure.labels,
-            }
-            for figure in getattr(table, part)
-        ]
-    return content
 
 
 def _plain(value: Any) -> Any:

@@ -5,8 +5,9 @@ Predictions + Dataset -> Metric: distances (N, J) in units of the persons -> Tab
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,9 +16,8 @@ from posehg import metrics
 from posehg.datasets.dataset import Dataset
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation import oks
-from posehg.evaluation.oks import OksScores
 from posehg.evaluation.predictions import Predictions, is_known
-from posehg.metrics import PCKH, Array, Average, Measure
+from posehg.metrics import PCKH, Array, Average, JointScores, Measure
 from posehg.skeletons import LIMB_JOINTS, MPII, Skeleton
 
 Choice = Literal["auto", "pckh", "pck", "oks"]
@@ -65,56 +65,43 @@ class Metric:
         return metrics.hits(self.distances, threshold)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Figure:
-    """An average in percent, from ``labels`` labels; NaN if there are none.
+    """A percentage over ``labels`` labels of some joints, NaN if there are none, with its 95 % interval.
 
-    low, high: the 95 % bootstrap interval; NaN without resamples.
+    by_labels, known_as: as of ``metrics.Average``. low, high: NaN without resamples.
     """
 
-    average: Average
+    name: str
+    joints: tuple[str, ...]
     percent: float
-    low: float
-    high: float
     labels: int
+    low: float = math.nan
+    high: float = math.nan
+    by_labels: bool = False
+    known_as: str = ""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Table:
     """A metric at one threshold or, if that is None, the area under its curve."""
 
-    measure: Measure
+    metric: str
+    title: str
     threshold: float | None
     groups: tuple[Figure, ...]
     means: tuple[Figure, ...]
     joints: tuple[Figure, ...]
 
-    @property
-    def title(self) -> str:
-        return self.measure.at(self.threshold)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A row of a breakdown. percent: NaN if there are no labels."""
-
-    name: str
-    labels: int
-    percent: float
-
 
 @dataclass(frozen=True)
 class Breakdown:
-    """A metric at its first threshold, in parts.
-
-    postures: the mean called ``mean`` over the persons of each posture. scores: the share of joints found by joint
-    score, over all joints; empty if scores are unknown.
-    """
+    """A metric at its first threshold: the main mean by posture, and all joints by joint score, if scores are known."""
 
     title: str
     mean: str
-    postures: tuple[Part, ...]
-    scores: tuple[Part, ...]
+    postures: tuple[Figure, ...]
+    scores: tuple[Figure, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +115,7 @@ class Scores:
     metrics: tuple[Metric, ...]
     tables: tuple[Table, ...]
     resamples: int
-    oks: OksScores | None = None
+    oks: dict[str, float] | None = None
     lost: int = 0
     breakdowns: tuple[Breakdown, ...] = ()
 
@@ -136,9 +123,9 @@ class Scores:
     def main(self) -> tuple[str, float]:
         """The name and percentage of the main figure: AP, or the first mean of PCK, or else of PCKh."""
         if self.oks is not None:
-            return "OKS AP in percent", 100 * self.oks.AP
-        table = next((table for table in self.tables if table.measure is not PCKH), self.tables[0])
-        return f"{table.title}, {table.means[0].average.name}", table.means[0].percent
+            return "OKS AP in percent", 100 * self.oks["AP"]
+        table = next((table for table in self.tables if table.metric != PCKH.name), self.tables[0])
+        return f"{table.title}, {table.means[0].name}", table.means[0].percent
 
 
 def score(data: Dataset, predictions: Predictions, options: Options | None = None) -> Scores:
@@ -245,18 +232,23 @@ def _head_sizes(data: Dataset) -> Array:
 
 
 def _table(metric: Metric, threshold: float | None, resamples: int) -> Table:
-    values = metric.values(threshold)
+    values, skeleton = metric.values(threshold), metric.skeleton
     whole, drawn = metrics.sums(values), metrics.resampled(values, resamples)
 
     def figures(averages: Sequence[Average]) -> tuple[Figure, ...]:
-        return tuple(
-            Figure(one, float(one.of(whole)), *metrics.interval(one.of(drawn)), one.labels(whole)) for one in averages
-        )
+        return tuple(_figure(one, skeleton, whole, *metrics.interval(one.of(drawn))) for one in averages)
 
-    single = [Average(joint, (channel,)) for channel, joint in enumerate(metric.skeleton.joints)]
-    groups = figures(metrics.groups(metric.skeleton))
-    three = figures(means(metric.measure, metric.skeleton, metric.joints))
-    return Table(metric.measure, threshold, groups, three, figures(single))
+    single = [Average(joint, (channel,)) for channel, joint in enumerate(skeleton.joints)]
+    columns = (metrics.groups(skeleton), means(metric.measure, skeleton, metric.joints), single)
+    return Table(metric.measure.name, metric.measure.at(threshold), threshold, *map(figures, columns))
+
+
+def _figure(
+    average: Average, skeleton: Skeleton, scores: JointScores, low: float = math.nan, high: float = math.nan
+) -> Figure:
+    joints = tuple(skeleton.joints[channel] for channel in average.channels)
+    percent, labels = float(average.of(scores)), average.labels(scores)
+    return Figure(average.name, joints, percent, labels, low, high, average.by_labels, average.known_as)
 
 
 def _breakdown(metric: Metric, data: Dataset, predictions: Predictions) -> Breakdown:
@@ -264,17 +256,16 @@ def _breakdown(metric: Metric, data: Dataset, predictions: Predictions) -> Break
     values = metric.values(metric.thresholds[0])
     held = postures(np.stack([person.keypoints for person in data.persons]), data.skeleton)
     rows = [(name, held == number) for number, name in enumerate(POSTURES)] + [("level or upside down", held > 0)]
-    by_posture = []
-    for name, chosen in rows:
-        whole = metrics.sums(values[chosen])
-        by_posture.append(Part(name, mean.labels(whole), float(mean.of(whole))))
+    by_posture = [
+        _figure(replace(mean, name=name), data.skeleton, metrics.sums(values[chosen])) for name, chosen in rows
+    ]
     counted = np.isfinite(values) & np.isfinite(predictions.scores)
     hits, bins = values[counted], np.clip(predictions.scores[counted] * _BINS, 0, _BINS - 1).astype(int)
     by_score = []
     for number in range(_BINS if counted.any() else 0):
         own = hits[bins == number]
         name = f"{number / _BINS:g} to {(number + 1) / _BINS:g}"
-        by_score.append(Part(name, len(own), float(100 * own.mean()) if len(own) else float("nan")))
+        by_score.append(Figure(name, metric.joints, 100 * float(own.mean()) if len(own) else math.nan, len(own)))
     title = metric.measure.at(metric.thresholds[0])
     return Breakdown(title, mean.name, tuple(by_posture), tuple(by_score))
 

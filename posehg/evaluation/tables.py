@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from rich.table import Table
 
 from posehg.datasets import TESTED, Dataset
 from posehg.evaluation import score
-from posehg.evaluation.oks import OksScores
 from posehg.evaluation.report import Comparison
 from posehg.evaluation.score import Figure, Metric, Scores
 
@@ -58,7 +56,7 @@ def made(about: Mapping[str, Any]) -> str:
 def printed(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableType]:
     """Everything that is printed, in order. joints: also a table of all joints at each threshold."""
     for metric in scores.metrics:
-        own = [table for table in scores.tables if table.measure is metric.measure]
+        own = [table for table in scores.tables if table.metric == metric.measure.name]
         yield _caption(metric, own[0], len(data))
         yield from _groups(own)
         yield _means(own)
@@ -86,10 +84,10 @@ def _caption(metric: Metric, table: score.Table, persons: int) -> str:
         f"{metric.persons:,} of {persons:,} persons can be measured.",
         f"AUC: the area under the curve over thresholds from 0 to {measure.limit:g}, in {measure.steps} steps.",
     ]
-    for group in (figure.average for figure in table.groups):
-        if group.name == "head" and len(group.channels) > 1:
-            lines.append(f"Head: the mean of {' and '.join(_plain(skeleton.joints[c]) for c in group.channels)}.")
-    return "\n".join([*lines, f"Mean: {table.means[0].average.name.removeprefix('mean ')}.\n"])
+    for group in table.groups:
+        if group.name == "head" and len(group.joints) > 1:
+            lines.append(f"Head: the mean of {' and '.join(map(_plain, group.joints))}.")
+    return "\n".join([*lines, f"Mean: {table.means[0].name.removeprefix('mean ')}.\n"])
 
 
 def _groups(own: list[score.Table]) -> Iterator[RenderableType]:
@@ -97,7 +95,7 @@ def _groups(own: list[score.Table]) -> Iterator[RenderableType]:
 
     The main mean is in the first.
     """
-    names = [_plain(figure.average.name).capitalize() for figure in own[0].groups]
+    names = [_plain(figure.name).capitalize() for figure in own[0].groups]
     room = _WIDTH - max(len(table.title) for table in own) - _column("Mean")
     blocks: list[list[int]] = [[]]
     for number in (number for number, figure in enumerate(own[0].groups) if figure.labels):
@@ -123,9 +121,9 @@ def _means(own: list[score.Table]) -> Table:
     rows = _table("", "mean of", percent="percent", interval="95 % interval")
     for table in own:
         for number, figure in enumerate(table.means):
-            name = figure.average.name.removeprefix("mean of ")
-            if figure.average.known_as and table.threshold is not None:
-                name = f"{name} ({figure.average.known_as})"
+            name = figure.name.removeprefix("mean of ")
+            if figure.known_as and table.threshold is not None:
+                name = f"{name} ({figure.known_as})"
             rows.add_row("" if number else table.title, name, percent(figure.percent), _interval(figure))
     return rows
 
@@ -134,14 +132,14 @@ def _joints(table: score.Table) -> Table:
     rows = _table(table.title, percent="percent", interval="95 % interval", labels="labels")
     for part in (table.groups, table.joints):
         for figure in part:
-            name = _plain(figure.average.name)
+            name = _plain(figure.name)
             name = name.capitalize() if part is table.groups else name
             rows.add_row(name, percent(figure.percent), _interval(figure), f"{figure.labels:,}")
         rows.add_section()
     return rows
 
 
-def _oks(scores: OksScores, data: Dataset, of_boxes: bool) -> Iterator[RenderableType]:
+def _oks(scores: Mapping[str, float], data: Dataset, of_boxes: bool) -> Iterator[RenderableType]:
     yield "OKS: COCO's average precision (AP) and recall (AR), at thresholds."
     if of_boxes:
         yield "The annotated boxes were given, which scores higher than finding people."
@@ -149,7 +147,7 @@ def _oks(scores: OksScores, data: Dataset, of_boxes: bool) -> Iterator[Renderabl
         yield f"{without:,} of {len(data):,} persons have no annotated area and are as large as their labelled joints"
         yield "extend: such an AP cannot be compared with others."
     yield ""
-    values = {name: "-" if math.isnan(value) else f"{value:.3f}" for name, value in asdict(scores).items()}
+    values = {name: "-" if math.isnan(value) else f"{value:.3f}" for name, value in scores.items()}
     rows = _table("", all="0.50 to 0.95", at_50="0.50", at_75="0.75", medium="medium", large="large")
     for name in ("AP", "AR"):
         rows.add_row(name, *(values[f"{name}{kind}"] for kind in ("", "50", "75", "_medium", "_large")))
