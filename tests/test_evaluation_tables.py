@@ -104,11 +104,11 @@ def test_brackets_in_names_are_printed_as_they_are() -> None:
     keypoints = exact(data).keypoints.copy()
     keypoints[:, 0], keypoints[3] = np.nan, np.nan
     scores = score.score(data, Predictions(keypoints, exact(data).scores), Options(resamples=0))
-    heading = tables.heading(data, "m", scores)
-    assert heading.startswith("made val: 5 persons; m\nA note.\n")
+    heading = tables.heading(data, {"file": "f"}, scores)
+    assert heading.startswith("made val: 5 persons; predictions f\nA note.\n")
     assert "[red]tip" in heading
     assert "1 of 5 persons" in heading
-    assert "official" in tables.heading(dataset(5, LSP, "lsp"), "m")
+    assert "official" in tables.heading(dataset(5, LSP, "lsp"), {})
 
 
 def test_oks_of_what_nobody_is_is_a_dash() -> None:

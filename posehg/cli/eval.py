@@ -236,7 +236,7 @@ def _score_network(
     from posehg import __version__, checkpoints, distributed
     from posehg.checkpoints.cache import shown
     from posehg.datasets import spread
-    from posehg.evaluation import oks, predictions, score, tables
+    from posehg.evaluation import oks, predictions, score, submission
     from posehg.inference import engines, persons
     from posehg.inference.estimator import Estimator
 
@@ -244,7 +244,7 @@ def _score_network(
     estimator = Estimator(engines.open_engine(place, run), flip, decoder)
     whole = _load(request)
     data = spread(whole, request.limit) if request.limit else whole
-    template = _template(request, data)
+    template = None if request.submission is None else submission.prepare(data)
     if request.predictions is not None:
         predictions.check(request.predictions, data)
     if _is_scored(request, data):
@@ -265,18 +265,13 @@ def _score_network(
     }
     with distributed.joined(estimator.device) as world, terminal.fail_together(world):
         share = len(distributed.share(range(len(data)), world))
-        found = predictions.estimate(
-            estimator,
-            data,
-            about,
-            lambda poses: terminal.progress(poses, "Estimating", share) if world.first else poses,
-        )
+        watch = partial(terminal.progress, what="Estimating", total=share) if world.first else iter
+        found = predictions.estimate(estimator, data, about, watch)
 
         def finish() -> None:
             if world.first:
                 scores = score.score(data, found, request.options) if _is_scored(request, data) else None
-                made = {**about, "device": str(estimator.device)}
-                _finish(request, data, tables.made(about), made, scores, found, template)
+                _finish(request, data, {**about, "device": str(estimator.device)}, scores, found, template)
 
         distributed.alike(finish)
 
@@ -286,7 +281,7 @@ def _score_file(request: Request, source: Path) -> None:
     from posehg import datasets
     from posehg.datasets import spread
     from posehg.datasets.dataset import evenly
-    from posehg.evaluation import detections, oks, predictions, score, tables
+    from posehg.evaluation import detections, oks, predictions, score, submission
 
     data, people = _load(request), None
     file = {"file": str(source), "sha256": files.sha256(source)}
@@ -298,7 +293,7 @@ def _score_file(request: Request, source: Path) -> None:
         people, said = detections.read(source, data)
     if people is not None:
         scores = score.Scores((), (), (), 0, oks.score(data, people))
-        _finish(request, data, tables.of_file(source, said), {**said, **file}, scores)
+        _finish(request, data, {**said, **file}, scores)
         return
 
     read = detections.predictions if is_records else predictions.read
@@ -311,8 +306,8 @@ def _score_file(request: Request, source: Path) -> None:
         except NotAvailable:
             raise error from None
     scored = score.score(some, found, request.options) if _is_scored(request, some) else None
-    what, about = tables.of_file(source, found.about), {**found.about, **file}
-    _finish(request, some, what, about, scored, found, _template(request, some))
+    template = None if request.submission is None else submission.prepare(some)
+    _finish(request, some, {**found.about, **file}, scored, found, template)
 
 
 def _load(request: Request) -> Dataset:
@@ -320,12 +315,6 @@ def _load(request: Request) -> Dataset:
 
     need_images = request.source is None or bool(request.worst)
     return datasets.load_one(request.dataset, request.data, request.split, need_images=need_images)
-
-
-def _template(request: Request, data: Dataset) -> Template | None:
-    from posehg.evaluation import submission
-
-    return None if request.submission is None else submission.prepare(data)
 
 
 def _is_scored(request: Request, data: Dataset) -> bool:
@@ -338,7 +327,6 @@ def _is_scored(request: Request, data: Dataset) -> bool:
 def _finish(
     request: Request,
     data: Dataset,
-    what: str,
     about: Mapping[str, Any],
     scores: Scores | None,
     found: Predictions | None = None,
@@ -346,7 +334,7 @@ def _finish(
 ) -> None:
     """Writes the files, then prints the tables, even if writing failed; a closed pipe loses no file. --min comes last.
 
-    what: whose predictions they are, for the heading. about: the same for the report.
+    about: how the predictions were made.
     """
     from posehg.evaluation import tables
 
@@ -354,7 +342,7 @@ def _finish(
         _write(request, data, about, scores, found, template)
     finally:
         with terminal.ignore_closed_stdout():
-            print(tables.heading(data, what, scores))
+            print(tables.heading(data, about, scores))
             for part in tables.printed(scores, data, request.joints) if scores is not None else ():
                 terminal.show(part)
     if scores is not None and request.minimum is not None:
@@ -402,8 +390,7 @@ def _compare(a: Path, b: Path, resamples: int) -> None:
     first, second = report.read(a), report.read(b)
     compared = report.compare(first, second, resamples)
     for letter, one in (("A", first), ("B", second)):
-        said = f"predictions {one.predictions['file']}" if "file" in one.predictions else ""
-        print(", ".join(filter(None, (f"{letter}: {one.path}", said, tables.made(one.predictions)))))
+        print(", ".join(filter(None, (f"{letter}: {one.path}", tables.made(one.predictions)))))
     print(f"{first.data['name']} {first.data['split']}: {first.data['persons']:,} persons")
     if others := report.differing(first, second):
         print(f"The reports differ in their {' and '.join(others)}, which these metrics do not use.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -20,10 +19,10 @@ from posehg.evaluation.score import Figure, Metric, Scores
 _WIDTH = 80
 
 
-def heading(data: Dataset, what: str, scores: Scores | None = None) -> str:
-    """What was evaluated, and what to know about the figures."""
+def heading(data: Dataset, about: Mapping[str, Any], scores: Scores | None = None) -> str:
+    """What was evaluated, and what to know about the figures. about: how the predictions were made."""
     official = " (the official test split)" if data.name in TESTED and data.split == "val" else ""
-    lines = [f"{data.name} {data.split}{official}: {len(data):,} persons; {what}", data.note]
+    lines = [f"{data.name} {data.split}{official}: {len(data):,} persons; {made(about)}", data.note]
     if scores is not None and scores.joints:
         absent = [joint.replace("_", " ") for joint in data.skeleton.joints if joint not in scores.joints]
         how = "count as wrong in OKS" if scores.oks is not None else "are left out"
@@ -33,19 +32,13 @@ def heading(data: Dataset, what: str, scores: Scores | None = None) -> str:
     return "\n".join(filter(None, lines)) + "\n"
 
 
-def of_file(source: Path, about: Mapping[str, Any]) -> str:
-    return "\n".join(filter(None, (f"predictions {source}", made(about))))
-
-
 def made(about: Mapping[str, Any]) -> str:
     """How predictions were made, as far as it is known: model M, with flip test, subpixel decoding."""
-    parts = [f"model {about['model']}"] if "model" in about else []
-    if "flip" in about:
-        parts.append("with flip test" if about["flip"] else "without flip test")
-    if "decoder" in about:
-        parts.append(f"{about['decoder']} decoding")
-    if about.get("precision", "fp32") != "fp32":
-        parts.append(f"computed in {about['precision']}")
+    parts = [f"predictions {about['file']}"] if "file" in about else []
+    parts += [f"model {about['model']}"] if "model" in about else []
+    parts += ["with flip test" if about["flip"] else "without flip test"] if "flip" in about else []
+    parts += [f"{about['decoder']} decoding"] if "decoder" in about else []
+    parts += [f"computed in {about['precision']}"] if about.get("precision", "fp32") != "fp32" else []
     if "people_matched" in about:
         parts.append(f"{about['people_matched']:,} of {about['people']:,} people found match annotated persons")
     if about.get("images_left_out"):

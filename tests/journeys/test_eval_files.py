@@ -168,7 +168,7 @@ def test_what_predict_found_is_scored(
             writer.add(Result(source, "dots", stubs.DOTS, [pose], size=(300, 420)))
     run = posehg("eval", "--dataset", people, "--from", name, "--min", 100, "--worst", 2)
     assert run.code == 0, run.err
-    said = run.out.splitlines()[1]
+    said = run.out.splitlines()[0]
     assert f"{COUNT} of {COUNT} people" in said
     assert "1 images" in said
     assert posehg("eval", "--dataset", people, "--from", name, "--limit", 3, "--min", 100).code == 0
