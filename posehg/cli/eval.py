@@ -233,24 +233,23 @@ def _score_network(
     request: Request, model: str, offline: bool, flip: bool, decoder: Literal["quarter", "subpixel"], run: Any
 ) -> None:
     """Estimates everyone, after a check of all that could fail afterwards."""
-    from posehg import __version__, checkpoints, distributed
+    from posehg import __version__, checkpoints, datasets, distributed
     from posehg.checkpoints.cache import shown
-    from posehg.datasets import spread
     from posehg.evaluation import oks, predictions, score, submission
     from posehg.inference import engines, persons
     from posehg.inference.estimator import Estimator
 
     place = checkpoints.find(model, offline, terminal.note)
     estimator = Estimator(engines.open_engine(place, run), flip, decoder)
-    whole = _load(request)
-    data = spread(whole, request.limit) if request.limit else whole
+    whole = datasets.load_one(request.dataset, request.data, request.split, need_images=True)
+    data = datasets.spread(whole, request.limit) if request.limit else whole
     template = None if request.submission is None else submission.prepare(data)
     if request.predictions is not None:
         predictions.check(request.predictions, data)
     if _is_scored(request, data):
         score.measures(data, request.options.metric)
         if request.options.metric == "oks":
-            oks.score(spread(data, 1), [])
+            oks.score(datasets.spread(data, 1), [])
     if not persons.joints_in_common(estimator, data):
         hint = f"The model has: {', '.join(estimator.config.skeleton.joints)}."
         raise UsageError(f"The model has none of the joints of {data.name}.", hint)
@@ -279,11 +278,11 @@ def _score_network(
 def _score_file(request: Request, source: Path) -> None:
     """Scores predictions without torch."""
     from posehg import datasets
-    from posehg.datasets import spread
     from posehg.datasets.dataset import evenly
     from posehg.evaluation import detections, oks, predictions, score, submission
 
-    data, people = _load(request), None
+    data = datasets.load_one(request.dataset, request.data, request.split, need_images=bool(request.worst))
+    people = None
     file = {"file": str(source), "sha256": files.sha256(source)}
     is_records = detections.is_records(source)
     if detections.is_coco_results(source):
@@ -297,10 +296,12 @@ def _score_file(request: Request, source: Path) -> None:
         return
 
     read = detections.predictions if is_records else predictions.read
-    some = spread(data, request.limit) if request.limit else data
+    some = datasets.spread(data, request.limit) if request.limit else data
     try:
         found = read(source, data).subset(evenly(len(data), request.limit or len(data)))
     except NotAvailable as error:
+        if some is data:
+            raise
         try:
             found = read(source, some)  # the file may hold predictions of these persons alone
         except NotAvailable:
@@ -308,13 +309,6 @@ def _score_file(request: Request, source: Path) -> None:
     scored = score.score(some, found, request.options) if _is_scored(request, some) else None
     template = None if request.submission is None else submission.prepare(some)
     _finish(request, some, {**found.about, **file}, scored, found, template)
-
-
-def _load(request: Request) -> Dataset:
-    from posehg import datasets
-
-    need_images = request.source is None or bool(request.worst)
-    return datasets.load_one(request.dataset, request.data, request.split, need_images=need_images)
 
 
 def _is_scored(request: Request, data: Dataset) -> bool:

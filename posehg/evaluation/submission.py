@@ -26,13 +26,10 @@ from posehg.files import atomic
 from posehg.metrics import Array
 from posehg.skeletons import MPII
 
-FILE = "pred_keypoints_mpii.mat"
-"""The name that the benchmark asks for."""
+FILE = "pred_keypoints_mpii.mat"  # the name that the benchmark asks for
 
-Structs = NDArray[np.void]
-"""A MATLAB struct array whose fields are objects."""
-Key = tuple[str, int]
-"""An image's name without its suffix, and the one-based index of a person in its annorect."""
+Structs = NDArray[np.void]  # a MATLAB struct array whose fields are objects
+Key = tuple[str, int]  # an image's name without its suffix, and the one-based index of a person in its annorect
 
 _EXPECTED = f"MPII's {mpii.MAT} with the struct 'RELEASE'"
 _WHOLE = "A submission needs the whole test split of MPII."
@@ -60,7 +57,13 @@ def prepare(data: Dataset, official: Path | None = None) -> Template:
         if not stem or not place.isdecimal():
             raise UsageError(f"{data.name} {data.split} has a person {person.id!r}, who is not MPII's.", _WHOLE)
         people.append((stem, int(place)))
-    images, scored = _test_images(official or _beside(data))
+    root = data.persons[0].image.parent.parent
+    paths = [official] if official else [root / mpii.MAT, root / "annot" / mpii.MAT]
+    found = next((path for path in paths if path.is_file()), None)
+    if found is None:
+        hint = f"Get it from {mpii.INFO['mpii'].url}: other annotations do not list the test images."
+        raise NotAvailable(f"A submission needs MPII's own file, but there is no {paths[0]}.", hint)
+    images, scored = _test_images(found)
     strangers, missing = sorted(set(people) - _with_objpos(images)), sorted(scored - set(people))
     for wrong, what in ((strangers, "not on MPII's test images"), (missing, "not predicted, but scored")):
         if wrong:
@@ -81,16 +84,6 @@ def write(path: Path, template: Template, predictions: Predictions, overwrite: b
             filled["annorect"][number] = _with_points(rects, points)
     with atomic(path, overwrite) as temporary:
         savemat(temporary, {"pred": filled[np.newaxis]}, appendmat=False, do_compression=True)
-
-
-def _beside(data: Dataset) -> Path:
-    """The official file, beside the folder of images or in ``annot`` there."""
-    root = data.persons[0].image.parent.parent
-    for path in (root / mpii.MAT, root / "annot" / mpii.MAT):
-        if path.is_file():
-            return path
-    hint = f"Get it from {mpii.INFO['mpii'].url}: other annotations do not list the test images."
-    raise NotAvailable(f"A submission needs MPII's own file, but there is no {root / mpii.MAT}.", hint)
 
 
 def _test_images(path: Path) -> tuple[Structs, set[Key]]:
