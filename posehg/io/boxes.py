@@ -44,7 +44,7 @@ _HINT = (
     "image, x, y, w, h, where x, y is the top left corner."
 )
 _IMAGE_COLUMNS = ("image", "source", "file", "file_name")
-_PERSON = "1"  # COCO's category
+_PERSON, _PERSON_NAMES = "1", ("person", "Person", "people", "People")  # COCO's category, and what others call it
 _FRAME_NAME = re.compile(r"(.+)_([0-9]{12})", re.ASCII | re.DOTALL)  # of a frame in COCO results, without its suffix
 _NAME, _STEM, _NUMBER = 3, 2, 1  # what two file names share; more is closer
 
@@ -179,8 +179,9 @@ class _Names:
         parts = _parts(unquote(urlsplit(source.name).path) if url else os.path.abspath(source.name))
         below = parts[-len(source.relative.parts) :]
         same = [table[below] for table in (self._whole, self._below) if below in table]
+        forms = _forms(parts[-1])
         for depth in range(len(parts) - 1, -1, -1):
-            for kind, form in _forms(parts[-1]).items():
+            for kind, form in forms.items():
                 found = self._index.get((parts[len(parts) - 1 - depth : -1], kind, form), [])
                 found = [name for name in found if depth + 1 >= min(self._depth[name], len(below))]
                 if found and same:
@@ -246,8 +247,9 @@ def _json_rows(text: str) -> tuple[list[_Row], set[str]]:
 
 
 def _box_row(place: str, image: Any, record: Record, frame: Any = None) -> _Row:
-    bbox = None if record.get("iscrowd") else record.get("bbox", "missing")
-    _check(bbox is not None or record.get("iscrowd"), place, "bbox", bbox)
+    is_crowd = record.get("iscrowd") in (1, "1")
+    bbox = None if is_crowd else record.get("bbox", "missing")
+    _check(bbox is not None or is_crowd, place, "bbox", bbox)
     return _Row(place, image, frame, bbox, record.get("score"), record.get("category_id"))
 
 
@@ -265,14 +267,12 @@ def _record_rows(place: str, line: str) -> list[_Row]:
 def _annotation_rows(data: Record) -> tuple[list[_Row], set[str]]:
     names: dict[str, str] = {}
     rows = []
-    taken: set[str] = set()
     for place, record in _records("image", data["images"]):
         id = _name(place, "id", record.get("id"))
         name = _name(place, "file_name", record.get("file_name", id))
-        if id in names or name in taken:
-            raise ValueError(f"{place}: another image has {f'the id {id}' if id in names else f'the name {name}'}")
+        if id in names:
+            raise ValueError(f"{place}: another image has the id {id}")
         names[id] = name
-        taken.add(name)
         # An image without annotations has no boxes, rather than those of another image with a similar name.
         rows.append(_Row(place, name))
     for place, record in _records("annotation", data["annotations"]):
@@ -280,7 +280,7 @@ def _annotation_rows(data: Record) -> tuple[list[_Row], set[str]]:
         _check(id in names, place, "image_id", id)
         rows.append(_box_row(place, names[id], record))
     categories = [record for _, record in _records("category", data.get("categories", []))]
-    people = [record for record in categories if str(record.get("name")).lower() in ("person", "people")] or categories
+    people = [record for record in categories if record.get("name") in _PERSON_NAMES] or categories
     if len(people) > 1 and people is categories:
         found = ", ".join(_shown(record.get("name")) for record in categories[:5])
         raise ValueError(f"none of its categories is named person, but {found}")
