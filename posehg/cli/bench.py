@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -109,24 +110,24 @@ def bench(
         steps = _time_steps(estimator, photo, folder, seconds)
         compared = {}
         if compare and not engines.is_exported(place):
-            compared = _compare(checkpoints.load(place), _whole(images.read(photo)), run, batch, folder, seconds)
+            compared = _compare(checkpoints.load(place), photo, run, batch, folder, seconds)
     terminal.note("Measuring matrix products")
     products = machine.product_rate(torch.device(engine.device), precision, seconds)
     flop = machine.forward_flop(config.network, config.input_size)
     limit = (2 if flip else 1) * 1000 * flop / products
     for row in compared.values():
-        row["to_limit"] = row["median"] * products / (1000 * flop)
+        row["to_limit"] = row["median_ms"] * products / (1000 * flop)
     record: Record = {
         "setting": {
             **{"image": "rendered" if image is None else str(image), "model": model, "flip": flip, "decoder": decoder},
             **{"parameters": parameters(config.network), "input_size": config.input_size, "precision": precision},
             **{"device": engine.device, "hardware": machine.name_of(torch.device(engine.device))},
             **{"engine": engine.name, "threads": threads or torch.get_num_threads()},
-            **{"seconds": seconds, "repeats_of_steps": len(steps["together"]), "rounds_of_engines": ROUNDS},
+            **{"seconds": seconds, "repeats": len(steps["together"]), "rounds": ROUNDS},
         },
-        "milliseconds": {
+        "steps": {
             name: {
-                "median": statistics.median(values),
+                "median_ms": statistics.median(values),
                 "p95": sorted(values)[math.ceil(0.95 * len(values)) - 1],
                 "share_percent": 100 * statistics.median(values) / statistics.median(steps["together"]),
             }
@@ -135,11 +136,11 @@ def bench(
         "limit": {
             "network_gflop": (2 if flip else 1) * flop / 1e9,
             "matrix_products_gflop_per_second": products / 1e9,
-            "network_limit_milliseconds": limit,
+            "network_milliseconds_at_least": limit,
             "network_to_limit": statistics.median(steps["network"]) / limit,
         },
     }
-    _print(record | ({"engine_milliseconds_per_crop": compared} if compared else {}), as_json, as_markdown)
+    _print(record | ({"engines_per_crop": compared} if compared else {}), as_json, as_markdown)
 
 
 def _whole(image: Image) -> Region:
@@ -189,20 +190,21 @@ def _time_steps(estimator: Estimator, photo: Path, folder: Path, seconds: float)
 
 
 def _compare(
-    checkpoint: Checkpoint, view: Region, run: Run, batch: int, folder: Path, seconds: float
+    checkpoint: Checkpoint, photo: Path, run: Run, batch: int, folder: Path, seconds: float
 ) -> dict[str, dict[str, Any]]:
-    """Milliseconds per crop of every installed engine, and how many times as fast as the first one it is.
+    """Milliseconds per crop of every installed engine, and its speedup over the first, plain torch.
 
-    ``joints_differ_pixels`` is the largest distance of a visible joint from the first engine's, in crop pixels.
+    Exported files pass the parity check first, so all engines give the same joints.
     """
     import numpy as np
     import torch
 
+    from posehg import images
     from posehg.exporters import EXPORTERS, ExportOptions, common
     from posehg.inference import engines
-    from posehg.inference.devices import wait
     from posehg.inference.engines.torch import from_checkpoint
     from posehg.inference.estimator import Estimator
+    from posehg.inference.machine import clocked
 
     ours = from_checkpoint(checkpoint, run)
     device, network = torch.device(ours.device), checkpoint.network().eval().to(ours.device)
@@ -211,43 +213,37 @@ def _compare(
     def plain(crops: Any) -> Any:
         return network(torch.from_numpy(crops.transpose(0, 3, 1, 2).copy()).to(device).float() / 255)[-1].float()
 
-    asked: dict[str, tuple[Callable[[Any], Any], Estimator]] = {
-        f"{ours.name}, plain": (plain, Estimator(ours, flip=False)),
-        ours.name: (ours, Estimator(ours, flip=False)),
-    }
+    compared: dict[str, Callable[[Any], Any]] = {f"{ours.name}, plain": plain, ours.name: ours}
     for format, package in (("onnx", "onnxruntime"), ("openvino", "openvino")) if ours.on_cpu else ():
         if find_spec(package) is None:
             terminal.note(f"{package} is not installed, so it is not measured.")
             continue
         out = folder / f"{format}{EXPORTERS[format].suffix}"
-        common.write(checkpoint, EXPORTERS[format], out, ExportOptions(), check=False)
+        common.write(checkpoint, EXPORTERS[format], out, ExportOptions())
         engine = engines.open_engine(out, run)
-        asked[engine.name] = engine, Estimator(engine, flip=False)
-    crops = np.repeat(Estimator(ours, flip=False).crops([view]), batch or ours.batch, axis=0)
-    terminal.note(f"Measuring {len(asked)} engines in {ROUNDS} rounds")
-    taken: dict[str, list[float]] = {name: [] for name in asked}
+        compared[engine.name] = engine
+    terminal.note(f"Measuring {len(compared)} engines in {ROUNDS} rounds")
+    crop = Estimator(ours, flip=False).crops([_whole(images.read(photo))])
+    crops = np.repeat(crop, batch or ours.batch, axis=0)
+    taken: dict[str, list[float]] = {name: [] for name in compared}
     for _ in range(ROUNDS):
-        for name, (ask, _) in asked.items():
-            ask(crops)  # another engine has used the caches
-            calls: list[float] = []
-            end = time.perf_counter() + seconds / ROUNDS
-            while not calls or time.perf_counter() < end:
-                began = time.perf_counter()
-                ask(crops)
-                wait(device)
-                calls.append(1000 * (time.perf_counter() - began) / len(crops))
-            taken[name].append(statistics.median(calls))
-    poses = {name: next(iter(own.poses([view], own.maps(ask(crops[:1]))))) for name, (ask, own) in asked.items()}
-    first, compared = next(iter(asked)), {}
-    for name, pose in poses.items():
-        off = np.linalg.norm(pose.keypoints - poses[first].keypoints, axis=-1)[poses[first].scores >= 0.1]
-        compared[name] = {
-            **_spread(taken[name]),
-            "crops_per_call": len(crops),
-            "times_as_fast": statistics.median(a / b for a, b in zip(taken[first], taken[name], strict=True)),
-            "joints_differ_pixels": float(off.max(initial=0)) * checkpoint.config.input_size[0] / view.box.h,
+        for name, engine in compared.items():
+            engine(crops)  # another engine has used the caches
+            _, count, passed = clocked(device, partial(_count, engine, crops), seconds / ROUNDS)
+            taken[name].append(1000 * passed / count)
+    first = next(iter(taken.values()))
+    return {
+        name: {
+            **_spread(values, "_ms"),
+            "batch": len(crops),
+            "speedup": statistics.median(a / b for a, b in zip(first, values, strict=True)),
         }
-    return compared
+        for name, values in taken.items()
+    }
+
+
+def _count(engine: Callable[[Any], Any], crops: Any) -> int:
+    return len(engine(crops))
 
 
 # ---- training ------------------------------------------------------------------------------------------------------
@@ -336,29 +332,32 @@ def _training_rates(run: Any, config: TrainConfig, persons: Dataset, seconds: fl
         return crops_on(device, next(coming), config.input_size)
 
     def learn(crops: Any) -> int:
-        run.stepper(crops, 0.0, next(numbers))  # with a learning rate of 0 all numbers stay ordinary
+        run.stepper(crops, 0.0, next(numbers))  # with a learning rate of 0 the weights stay ordinary
         return len(crops.images)
 
-    terminal.note("Warming up: a first pass through the data")
-    fixed = prepare()
+    terminal.note("Warming up")
+    alone = batches(persons, replace(config, workers=0), device)
+    fixed = crops_on(device, next(iter(alone)), config.input_size)
     smaller = type(fixed)(*(tensor[:-1] for tensor in fixed))
     for crops in [fixed, smaller] * 3 if len(persons) % steps else [fixed] * 3:
         learn(crops)  # allocates buffers, and compiles the network for each size of batch
-    count, images, passed = clocked(device, lambda: len(prepare().images), seconds, most=max(1, steps - 1))
-    rates: dict[str, list[float]] = {"pipeline_first_pass": [images / passed], "pipeline": [], "both": [], "step": []}
-    ready = loader.num_workers * (loader.prefetch_factor or 0) + 1 if loader.num_workers else 0
+    parts: dict[str, Callable[[], int]] = {
+        "pipeline": lambda: len(prepare().images),
+        "both": lambda: learn(prepare()),
+        "step": lambda: learn(fixed),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in parts}
     if not loader.num_workers:  # then later passes find the decoded images in memory
-        seen = list(itertools.islice(loader.batch_sampler, 1 + count))
+        count, images, passed = clocked(device, parts["pipeline"], seconds, most=steps)
+        rates["pipeline_first_pass"] = [images / passed]
+        seen = list(itertools.islice(loader.batch_sampler, count))
         later = ([(epoch, index) for _, index in batch] for epoch in itertools.count(1) for batch in seen)
         coming = iter(DataLoader(loader.dataset, batch_sampler=later, collate_fn=loader.collate_fn))
+    ready = loader.num_workers * (loader.prefetch_factor or 0) + 1 if loader.num_workers else 0
     terminal.note(f"Measuring pipeline, both and step in {ROUNDS} rounds")
     for _ in range(ROUNDS):
-        clocked(device, lambda: len(prepare().images), math.inf, most=ready)  # made while the clock did not run
-        for name, part in (
-            ("pipeline", lambda: len(prepare().images)),
-            ("both", lambda: learn(prepare())),
-            ("step", lambda: learn(fixed)),
-        ):
+        clocked(device, parts["pipeline"], math.inf, most=ready)  # made while the clock did not run
+        for name, part in parts.items():
             if name == "step":  # wait until the workers have nothing to do
                 clocked(device, part, ready * config.batch / rates["pipeline"][-1])
             _, images, passed = clocked(device, part, seconds / ROUNDS)
@@ -380,8 +379,8 @@ def _check(seconds: float, as_json: bool, as_markdown: bool) -> None:
         raise UsageError("posehg bench measures one process.", "Start it without torchrun.")
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "lowest": min(values), "highest": max(values)}
+def _spread(values: Sequence[float], unit: str = "") -> dict[str, float]:
+    return {f"median{unit}": statistics.median(values), "lowest": min(values), "highest": max(values)}
 
 
 def _print(record: Record, as_json: bool, as_markdown: bool) -> None:
@@ -394,17 +393,16 @@ def _print(record: Record, as_json: bool, as_markdown: bool) -> None:
 
     for title, section in record.items():
         rows = {name: values if isinstance(values, dict) else {"": values} for name, values in section.items()}
-        columns = list(next(iter(rows.values())))
-        cells = [[name, *(_text(values[column]) for column in columns)] for name, values in rows.items()]
-        lines = [[text.replace("_", " ") for text in line] for line in ([title, *columns], *cells)]
+        headings = [text.replace("_", " ") for text in (title, *next(iter(rows.values())))]
+        lines = [[name.replace("_", " "), *map(_text, values.values())] for name, values in rows.items()]
         if as_markdown:
-            lines.insert(1, ["---", *["--:"] * len(columns)])
+            lines = [headings, ["---", *["--:"] * (len(headings) - 1)], *lines]
             print("\n".join(f"| {' | '.join(text.replace('|', '/') for text in line)} |" for line in lines), end="\n\n")
             continue
-        table = Table(lines[0][0], box=box.SIMPLE_HEAD)
-        for heading in lines[0][1:]:
-            table.add_column(heading, justify="right")
-        for line in lines[1:]:
+        table = Table(box=box.SIMPLE_HEAD)
+        for number, heading in enumerate(headings):
+            table.add_column(heading, justify="right" if number else "left")
+        for line in lines:
             table.add_row(*line)
         terminal.show(table)
 

@@ -35,7 +35,11 @@ def export(
     ] = None,
     format: Annotated[
         Literal["safetensors", "onnx", "torchscript", "pt2", "openvino"] | None,
-        typer.Option(help="Default: the suffix of --out decides.", show_default=False),
+        typer.Option(
+            metavar="FORMAT",
+            help="safetensors, onnx, torchscript, pt2 or openvino (default: by the suffix of --out).",
+            show_default=False,
+        ),
     ] = None,
     precision: Annotated[
         Literal["fp32", "fp16", "int8"],
@@ -81,7 +85,7 @@ def export(
     """Export a model for other programs, as a folder of its own, or to the Hub.
 
         posehg export runs/posehg/best.safetensors --out model.onnx --decode
-        posehg export bundled --out model-openvino --format openvino --precision fp16
+        posehg export bundled --out openvino-model --format openvino
         posehg export runs/posehg/best.safetensors --push user/name
 
     The result is run beside the network, on people and on noise. It is written only if heatmaps and joints match.
