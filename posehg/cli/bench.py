@@ -220,8 +220,8 @@ def _compare(
             continue
         out = folder / f"{format}{EXPORTERS[format].suffix}"
         common.write(checkpoint, EXPORTERS[format], out, ExportOptions())
-        engine = engines.open_engine(out, run)
-        compared[engine.name] = engine
+        opened = engines.open_engine(out, run)
+        compared[opened.name] = opened
     terminal.note(f"Measuring {len(compared)} engines in {ROUNDS} rounds")
     crop = Estimator(ours, flip=False).crops([_whole(images.read(photo))])
     crops = np.repeat(crop, batch or ours.batch, axis=0)

@@ -22,11 +22,12 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.export import Dim
 
 from posehg import __version__, checkpoints, heatmaps, images
 from posehg import io as inputs
 from posehg.checkpoints import Checkpoint
-from posehg.config import KEY, STRIDE, ModelConfig
+from posehg.config import KEY, LONGEST_SIDE, STRIDE, ModelConfig
 from posehg.datasets import synthetic
 from posehg.errors import CheckFailed, InputError, UsageError
 from posehg.exporters import Exporter, ExportOptions, Precision
@@ -105,6 +106,16 @@ def graph_of(checkpoint: Checkpoint, options: ExportOptions) -> Graph:
                 if isinstance(child, nn.Conv2d):
                     setattr(module, name, _HalfStored(child))
     return graph
+
+
+def dynamic_shapes(config: ModelConfig, options: ExportOptions) -> dict[str, dict[int, Any]]:
+    """Which dimensions of the graph's input may vary, as torch.export describes it: the batch, and maybe the size."""
+    multiple = config.network.multiple
+    axes: dict[int, Any] = {0: Dim("batch", min=1)}
+    if options.dynamic_size:
+        for axis, name in ((2, "rows"), (3, "columns")):
+            axes[axis] = multiple * Dim(name, min=1, max=LONGEST_SIDE // multiple)
+    return {INPUT: axes}
 
 
 def config_of(checkpoint: Checkpoint) -> ModelConfig:
@@ -269,22 +280,17 @@ def difference(exact: Maps, found: Maps, limit: Limit) -> Parity:
     A joint counts only if rounding cannot explain that it moved: it is visible; its highest cell leads the next by more
     than the two maps differ; and its peak is so sharp that the difference moves it by less than half the limit.
     """
-    if not np.isfinite(found).all():
+    if found.shape != exact.shape or not np.isfinite(found).all():
         return Parity(np.inf, np.inf, 0)
     scale = max(1.0, float(abs(exact).max()))
     apart = abs(found - exact).max(axis=(-2, -1))  # (B, J)
     points, scores = heatmaps.decode(exact, "subpixel")
     others, _ = heatmaps.decode(found, "subpixel")
-    sure = (scores >= _VISIBLE) & (_lead(exact) > 2 * apart) & (_sharpness(exact) * limit.joints > 4 * STRIDE * apart)
+    highest = np.partition(exact.reshape(*exact.shape[:2], -1), -2)
+    leads = highest[..., -1] - highest[..., -2] > 2 * apart
+    sure = (scores >= _VISIBLE) & leads & (_sharpness(exact) * limit.joints > 4 * STRIDE * apart)
     distances = STRIDE * np.linalg.norm(others - points, axis=-1)
     return Parity(float(apart.max()) / scale, float(distances[sure].max(initial=0)), int(sure.sum()))
-
-
-def _lead(maps: Maps) -> Maps:
-    """(B, J, h, w) -> (B, J): how much higher the highest cell is than the second highest."""
-    highest = np.partition(maps.reshape(*maps.shape[:2], -1), -2)
-    lead: Maps = highest[..., -1] - highest[..., -2]
-    return lead
 
 
 def _sharpness(maps: Maps) -> Maps:

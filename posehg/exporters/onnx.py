@@ -11,13 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.export import Dim
 
 from posehg.checkpoints import Checkpoint
-from posehg.config import LONGEST_SIDE
 from posehg.errors import NotAvailable, UsageError, reason
 from posehg.exporters import ExportOptions
-from posehg.exporters.common import INPUT, Graph, metadata, suppress_output
+from posehg.exporters.common import INPUT, Graph, dynamic_shapes, metadata, suppress_output
 from posehg.images import Image
 
 OPSET = 18
@@ -56,11 +54,7 @@ def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
 def _exported(checkpoint: Checkpoint, options: ExportOptions) -> Any:
     """The network as a model of the package onnx."""
     graph = Graph(checkpoint, options.decoder, half=options.precision == "fp16")
-    opset, multiple = options.opset or OPSET, checkpoint.config.network.multiple
-    shapes: dict[int, Any] = {0: Dim("batch")}
-    if options.dynamic_size:
-        rows, columns = (Dim(name, min=1, max=LONGEST_SIDE // multiple) for name in ("rows", "columns"))
-        shapes |= {2: multiple * rows, 3: multiple * columns}
+    opset = options.opset or OPSET
     try:
         program = torch.onnx.export(
             graph,
@@ -70,7 +64,7 @@ def _exported(checkpoint: Checkpoint, options: ExportOptions) -> Any:
             opset_version=opset,
             input_names=[INPUT],
             output_names=graph.outputs,
-            dynamic_shapes={INPUT: shapes},
+            dynamic_shapes=dynamic_shapes(checkpoint.config, options),
         )
         model = program.model_proto  # type: ignore[union-attr]
     except Exception as error:  # errors of torch's exporter have no common class

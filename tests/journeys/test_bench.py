@@ -57,7 +57,9 @@ def test_the_steps_add_up_and_the_limit_is_the_arithmetic_at_the_machines_rate(
     times, limit = found["steps"], found["limit"]
     assert tuple(times) == STEPS
     assert all(0 < time["median_ms"] <= time["p95"] for time in times.values())
-    assert sum(times[name]["median_ms"] for name in STEPS[:-1]) == pytest.approx(times["together"]["median_ms"], rel=0.3)
+    assert sum(times[name]["median_ms"] for name in STEPS[:-1]) == pytest.approx(
+        times["together"]["median_ms"], rel=0.3
+    )
     expected = 1000 * limit["network_gflop"] / limit["matrix_products_gflop_per_second"]
     assert limit["network_milliseconds_at_least"] == pytest.approx(expected)
     assert limit["network_to_limit"] == pytest.approx(times["network"]["median_ms"] / expected)
