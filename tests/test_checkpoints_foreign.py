@@ -16,7 +16,6 @@ from torch import Tensor
 from posehg import checkpoints, heatmaps
 from posehg.checkpoints import Checkpoint, foreign, format
 from posehg.checkpoints.foreign import FAMILIES
-from posehg.checkpoints.foreign import bearpaw as bearpaw_family
 from posehg.config import HourglassConfig
 from posehg.errors import NotAvailable, UsageError
 from posehg.geometry import Affine, Box
@@ -53,7 +52,7 @@ def difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
 
 
 def assert_refused(file: Path, *words: str) -> NotAvailable:
-    """In one sentence that names the file."""
+    """The error, one sentence that names the file."""
     with pytest.raises(NotAvailable) as caught:
         checkpoints.load(file)
     message = str(caught.value)
@@ -112,34 +111,33 @@ def test_a_familys_names_are_of_every_module_and_each_of_one_only(family: str, s
         assert sum(key.startswith(f"{module}.") for module in named) == 1, key
 
 
-def test_a_whole_bearpaw_of_eight_stacks_comes_in(tmp_path: Path) -> None:
+def test_networks_of_the_published_size_are_read_whole(tmp_path: Path) -> None:
     sizes = replace(WHOLE, stacks=8, stem=(64, 128, 256))
-    state = bearpaw(sizes)
-    torch.save({"epoch": 3, "arch": "hg", "state_dict": wrapped(state, "module.")}, tmp_path / "model_best.pth.tar")
-    checkpoint = checkpoints.load(tmp_path / "model_best.pth.tar")
+    checkpoint = imported({"epoch": 3, "arch": "hg", "state_dict": wrapped(bearpaw(sizes), "module.")}, tmp_path)
     assert parameters(checkpoint.config.network) == 25_594_624
-    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    expected = ANSWERS["bearpaw"](state, sizes, images)
-    assert len(expected) == 8
-    assert difference(answers(checkpoint, images), expected) <= 1e-5 * float(expected[-1].abs().max())
-
-
-def test_princetons_unused_weights_are_left_behind(tmp_path: Path) -> None:
     state = princeton(WHOLE)
     assert len(state) == 742
     learned = {name: value for name, value in state.items() if "running_" not in name and "num_batches" not in name}
     assert sum(value.numel() for value in learned.values()) == 8_429_088
     checkpoint = imported(wrapped(state, "model.module."), tmp_path)
-    assert parameters(checkpoint.config.network) == 6_570_400
+    assert parameters(checkpoint.config.network) == 6_570_400  # without the skips that the network does not use
     checkpoint.network()
 
 
 # ---- the container ---------------------------------------------------------------------------------------------------
 
 
-@family
-@pytest.mark.parametrize("wrapper", ["", "module.", "model.module.", "_orig_mod.module."])
-@pytest.mark.parametrize("container", ["flat", "state_dict", "model", "with a score", "legacy", "safetensors"])
+@pytest.mark.parametrize(
+    ("family", "wrapper", "container"),
+    [
+        ("bearpaw", "", "flat"),
+        ("princeton", "model.module.", "state_dict"),
+        ("bearpaw", "_orig_mod.module.", "model"),
+        ("bearpaw", "module.", "with a score"),
+        ("princeton", "", "legacy"),
+        ("princeton", "module.", "safetensors"),
+    ],
+)
 def test_it_is_read_from_any_container(tmp_path: Path, family: str, wrapper: str, container: str) -> None:
     state = MAKERS[family](SIZES, 1)
     names = wrapped(state, wrapper)
@@ -161,10 +159,9 @@ def test_it_is_read_from_any_container(tmp_path: Path, family: str, wrapper: str
 
 
 @family
-def test_what_counts_batches_may_be_absent(tmp_path: Path, family: str) -> None:
+def test_the_counts_of_batches_may_be_missing(tmp_path: Path, family: str) -> None:
     state = MAKERS[family](SIZES, 1)
     old = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
-    assert len(old) < len(state)
     images = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     assert difference(answers(imported(old, tmp_path), images), ANSWERS[family](state, SIZES, images)) < 1e-4
 
@@ -173,20 +170,16 @@ def test_what_counts_batches_may_be_absent(tmp_path: Path, family: str) -> None:
 def test_other_precisions_become_float32(tmp_path: Path, dtype: torch.dtype) -> None:
     state = bearpaw(SIZES)
     stored = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
-    loaded = imported(stored, tmp_path).state
-    assert loaded["stem.0.weight"].dtype == torch.float32
-    assert torch.equal(loaded["stem.0.weight"], stored["conv1.weight"].float())
+    loaded = imported(stored, tmp_path)
+    assert loaded.state["stem.0.weight"].dtype == torch.float32
+    assert torch.equal(loaded.state["stem.0.weight"], stored["conv1.weight"].float())
+    assert loaded.config.provenance == {"family": "bearpaw/pytorch-pose", "converted_from": "theirs.pth"}
 
 
-def test_a_config_of_something_else_beside_it_is_not_heeded(tmp_path: Path) -> None:
+def test_another_programs_config_beside_it_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"architectures": ["SomethingElse"]}')
     save_tensors(bearpaw(SIZES), tmp_path / "model.safetensors")
     assert checkpoints.load(tmp_path).config.network.stacks == 3
-
-
-def test_it_says_where_it_comes_from(tmp_path: Path) -> None:
-    provenance = imported(bearpaw(SIZES), tmp_path).config.provenance
-    assert provenance == {"family": "bearpaw/pytorch-pose", "converted_from": "theirs.pth"}
 
 
 # ---- files that cannot be used ---------------------------------------------------------------------------------------
@@ -195,39 +188,35 @@ Change = Callable[[State], object]
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "named"),
     [
-        (lambda state: state.pop("res.1.0.bn2.weight"), "lacks res.1.0.bn2.weight."),
-        (lambda state: [state.pop(f"fc.2.1.{part}") for part in ("weight", "bias")], "lacks fc.2.1.weight and 1 more."),
-        (lambda state: state.pop("score.0.weight"), "lacks score.0.weight."),
-        (lambda state: state.pop("fc_.0.bias"), "lacks fc_.0.bias."),
-        (
-            lambda state: state.update({"fc.1.0.bias": torch.zeros(7)}),
-            "shape for fc.1.0.bias.",
-        ),
-        (lambda state: state.update({"score.0.weight": torch.zeros(5)}), "score.0.weight: (5,)"),
+        (lambda state: state.pop("res.1.0.bn2.weight"), "res.1.0.bn2.weight."),
+        (lambda state: [state.pop(f"fc.2.1.{part}") for part in ("weight", "bias")], "fc.2.1.bias and 1 more."),
+        (lambda state: state.pop("score.0.weight"), "score.0.weight"),
+        (lambda state: state.update({"fc.1.0.bias": torch.zeros(7)}), "shape for fc.1.0.bias."),
+        (lambda state: state.update({"score.0.weight": torch.zeros(5)}), "score.0.weight"),
         (lambda state: state.update({"extra.weight": torch.zeros(5)}), "extra.weight."),
-        (lambda state: state.update({"score.0.weight": torch.zeros(5, 7, 1, 1)}), "impossible"),
+        (lambda state: state.update({"score.0.weight": torch.zeros(5, 7, 1, 1)}), "7"),
         (lambda state: state.update({"conv1.bias": torch.zeros(4).to_sparse()}), "conv1.bias."),
         (lambda state: state.update({"conv1.bias": torch.zeros(4, dtype=torch.cfloat)}), "conv1.bias."),
         (lambda state: state.update({"conv1.bias": torch.zeros(4, device="meta")}), "conv1.bias."),
+        (lambda state: [state.pop(name) for name in list(state) if name.startswith("hg.1.")], "hg.1.hg."),
+        (lambda state: state.update({f"hg.0.hg.{n}.0.0.bn1.weight": torch.zeros(6) for n in range(1500)}), "depth"),
+        (lambda state: state.update({f"hg.{n}.hg.0.0.0.bn1.weight": torch.zeros(6) for n in range(1500)}), "stacks"),
+        (lambda state: state.update({"\x1b[2Jevil\n": torch.zeros(3)}), "?[2Jevil?"),
+        (lambda state: [state.clear(), state.update({"\x1b[2Jevil\n": torch.zeros(3)})], "?[2Jevil?"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, change: Change, words: str) -> None:
+def test_what_is_wrong_is_named(tmp_path: Path, change: Change, named: str) -> None:
     state = bearpaw(SIZES)
     change(state)
-    assert_refused(saved(state, tmp_path / "poor.pth"), words)
+    assert_refused(saved(state, tmp_path / "poor.pth"), named)
 
 
-def test_a_stack_that_is_only_begun_is_missed(tmp_path: Path) -> None:
-    state = {name: value for name, value in bearpaw(SIZES).items() if not name.startswith("hg.1.")}
-    assert_refused(saved(state, tmp_path / "poor.pth"), "lacks hg.1.hg.1.0.0.bn1.weight and ", " more.")
-
-
-def test_numbers_that_are_none_are_named(tmp_path: Path) -> None:
+def test_a_number_that_is_not_finite_is_named(tmp_path: Path) -> None:
     state = bearpaw(SIZES)
     state["conv1.bias"][2] = float("nan")
-    with pytest.raises(NotAvailable, match=r"finite .*stem\.0\.bias"):
+    with pytest.raises(NotAvailable, match=r"stem\.0\.bias"):
         imported(state, tmp_path).network()
 
 
@@ -236,23 +225,14 @@ def test_a_tensor_that_claims_more_than_its_file_holds_is_refused_before_it_take
     sizes = replace(SIZES, features=8192)
     with torch.device("meta"):
         network = StackedHourglass(HourglassConfig(**vars(sizes))).state_dict()
-    modules = bearpaw_family.FAMILY.names(HourglassConfig(**vars(sizes)))
+    family = FAMILIES["bearpaw"]
+    modules = family.names(HourglassConfig(**vars(sizes)))
     state = {
-        foreign._their_name(bearpaw_family.FAMILY, modules, key): torch.zeros(()).expand(value.shape)
-        for key, value in network.items()
+        foreign.their_name(family, modules, key): torch.zeros(()).expand(value.shape) for key, value in network.items()
     }
     file = saved(state, tmp_path / "bomb.pth")
     assert file.stat().st_size < 1e6
     assert_refused(file, "claims", "MB")
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [("hg.0.hg.{}.0.0.bn1.weight", "depth from 1 to 9, not 15"), ("hg.{}.hg.0.0.0.bn1.weight", "stacks from 1 to 64")],
-)
-def test_names_of_a_thousand_parts_are_refused(tmp_path: Path, name: str, words: str) -> None:
-    state = bearpaw(SIZES) | {name.format(number): torch.zeros(6) for number in range(1500)}
-    assert_refused(saved(state, tmp_path / "deep.pth"), words)
 
 
 def test_a_few_names_that_claim_a_large_network_are_refused_before_it_is_built(
@@ -269,22 +249,16 @@ def no_network(config: HourglassConfig) -> StackedHourglass:
     raise AssertionError("It is built.")
 
 
-def test_another_network_is_of_no_known_family(tmp_path: Path) -> None:
-    resnet = {"conv1.weight": torch.zeros(64, 3, 7, 7), "layer1.0.conv1.weight": torch.zeros(64, 64, 1, 1)}
-    error = assert_refused(saved(resnet, tmp_path / "resnet50.pth"), "conv1.weight")
-    assert "bearpaw/pytorch-pose" in error.hint
-    save_tensors(resnet, tmp_path / "resnet50.safetensors")
-    assert_refused(tmp_path / "resnet50.safetensors", "stacked hourglass")
-
-
-def test_a_checkpoint_of_posehgs_without_its_config_says_so(tmp_path: Path) -> None:
-    file = saved({"network": {"stacks.0.hourglass.up.0.bn1.weight": torch.zeros(3)}}, tmp_path / "state.pt")
-    assert_refused(file, "without its config")
-
-
-def test_mmposes_hourglass_is_known_to_be_another_one(tmp_path: Path) -> None:
-    state = {"backbone.hourglass_modules.0.up1.0.conv1.weight": torch.zeros(2, 2, 3, 3)}
-    assert_refused(saved({"meta": {}, "state_dict": state}, tmp_path / "mm.pth"), "mmpose's hourglass52")
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["conv1.weight", "layer1.0.conv1.weight"], "conv1.weight"),
+        (["stacks.0.hourglass.up.0.bn1.weight"], "config"),
+        (["backbone.hourglass_modules.0.up1.0.conv1.weight"], "mmpose"),
+    ],
+)
+def test_another_network_is_of_no_known_family(tmp_path: Path, names: list[str], words: str) -> None:
+    assert_refused(saved({"state_dict": {name: torch.zeros(3) for name in names}}, tmp_path / "other.pth"), words)
 
 
 @family
@@ -305,11 +279,6 @@ def test_whatever_is_missing_or_odd_it_is_one_sentence(
     if odd is not None:
         state[name] = odd
     assert_refused(saved(state, tmp_path_factory.mktemp("odd") / "odd.pth"))
-
-
-def test_a_name_that_would_command_the_terminal_is_shown_as_text(tmp_path: Path) -> None:
-    for state in ({"\x1b[2Jevil\n": torch.zeros(3)}, bearpaw(SIZES) | {"\x1b[2Jevil\n": torch.zeros(3)}):
-        assert_refused(saved(state, tmp_path / "odd.pth"), "?[2Jevil?")
 
 
 @pytest.mark.parametrize("content", [3, [torch.zeros(3)], {}, {"state_dict": {}}, {"a": 1}, torch.zeros(3)])
@@ -334,7 +303,7 @@ def test_joints_are_known_by_their_number(tmp_path: Path, family: str, skeleton:
     assert imported(MAKERS[family](replace(SIZES, joints=count), 0), tmp_path).config.skeleton == skeleton
 
 
-def test_joints_that_nobody_knows_are_numbered_and_not_averaged_with_the_mirrored_picture() -> None:
+def test_unknown_joints_are_numbered_and_left_out_of_the_flip_test() -> None:
     skeleton = foreign.guess_skeleton(5)
     assert skeleton.joints == ("joint_0", "joint_1", "joint_2", "joint_3", "joint_4")
     assert skeleton.unpaired == (0, 1, 2, 3, 4)
@@ -342,23 +311,16 @@ def test_joints_that_nobody_knows_are_numbered_and_not_averaged_with_the_mirrore
     assert foreign.is_named(foreign.guess_skeleton(16))
 
 
-def test_a_user_may_say_which_joints_they_are() -> None:
+def test_a_user_may_name_the_joints(tmp_path: Path) -> None:
     assert foreign.parse_skeleton("flic") == FLIC
     wings = foreign.parse_skeleton("beak, left_wing,right_wing")
     assert (wings.joints, wings.flip) == (("beak", "left_wing", "right_wing"), (0, 2, 1))
     assert foreign.parse_skeleton("left_hip,right_hip").limbs == (("left_hip", "right_hip"),)
-
-
-def test_a_skeleton_that_is_none_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match="no skeleton 'mpi'") as caught:
+    with pytest.raises(UsageError, match="'mpi'") as caught:
         foreign.parse_skeleton("mpi")
-    assert caught.value.hint == "Did you mean mpii?"
-
-
-def test_a_skeleton_of_another_number_of_joints_is_refused(tmp_path: Path) -> None:
-    file = saved(bearpaw(SIZES), tmp_path / "a.pth")
-    with pytest.raises(UsageError, match=r"a\.pth has 5 joints, and the skeleton 'lsp' has 14"):
-        foreign.read(file, LSP)
+    assert "mpii" in caught.value.hint
+    with pytest.raises(UsageError, match=r"a\.pth has 5 joints.* 14"):
+        foreign.read(saved(bearpaw(SIZES), tmp_path / "a.pth"), LSP)
 
 
 @pytest.mark.parametrize(("depth", "size"), [(4, 256), (2, 256), (7, 512)])
@@ -367,10 +329,10 @@ def test_its_crop_is_256_pixels_or_as_small_as_it_takes(tmp_path: Path, depth: i
     assert config.input_size == (size, size)
 
 
-def test_another_size_may_be_given_if_the_network_takes_it(tmp_path: Path) -> None:
+def test_another_size_may_be_given_if_the_network_accepts_it(tmp_path: Path) -> None:
     file = saved(bearpaw(SIZES), tmp_path / "a.pth")
     assert foreign.read(file, input_size=48).config.input_size == (48, 48)
-    with pytest.raises(UsageError, match="input of 40 x 40 pixels"):
+    with pytest.raises(UsageError, match="40 x 40"):
         foreign.read(file, input_size=40)
 
 
@@ -432,26 +394,6 @@ def test_the_heatmaps_are_those_that_its_own_program_gave(shared: Path, picture:
     checkpoint = checkpoints.load(shared / "fixtures" / f"{name}{RECORDED[name]}")
     assert checkpoint.config.network.blocks == (2 if "b2" in name else 1)
     assert_recorded(checkpoint, picture, shared, name)
-
-
-@pytest.mark.shared
-@recorded
-@pytest.mark.parametrize("suffix", [".pth.tar", ".pth", ".pt", ".safetensors"])
-def test_and_so_they_are_from_every_container(
-    shared: Path, picture: Tensor, tmp_path: Path, name: str, suffix: str
-) -> None:
-    tensors = dict(foreign._tensors(shared / "fixtures" / f"{name}{RECORDED[name]}"))
-    path = tmp_path / f"theirs{suffix}"
-    match suffix:
-        case ".pth.tar":
-            saved({"epoch": 1, "state_dict": wrapped(tensors, "module.")}, path, _use_new_zipfile_serialization=False)
-        case ".pth":
-            saved(tensors, path)
-        case ".pt":
-            saved({"state_dict": wrapped(tensors, "model.module."), "epoch": 1}, path)
-        case _:
-            save_tensors(tensors, path)
-    assert_recorded(checkpoints.load(path), picture, shared, name)
 
 
 @pytest.mark.shared

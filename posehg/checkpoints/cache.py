@@ -19,10 +19,9 @@ _ADDRESS = re.compile(
     r"(#sha256=(?P<digest>[\da-fA-F]{64}))?"
 )
 _DIGEST_IN_NAME = re.compile(r"-([\da-f]{8,64})\.[A-Za-z\d.]+$")
-_WHOLE = 64
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
-_TIMEOUT = 30.0
-"""Seconds without a byte from the server."""
+_WHOLE = 64
+"""Digits of a whole hash."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def download(address: Address) -> Path:
     file = address.file
     known = f"sha256:{address.digest}" if len(address.digest) == _WHOLE else None
     pooch.get_logger().setLevel("ERROR")  # its notes show the query of an address
-    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=_TIMEOUT)
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30)
     try:
         file.unlink(missing_ok=True)
         pooch.retrieve(address.url, known, file.name, file.parent, downloader=downloader)
@@ -118,13 +117,9 @@ def download(address: Address) -> Path:
         sentence = f"{address} cannot be stored in {file.parent}: {error.strerror or printable(str(error))}."
         raise NotAvailable(sentence, "Free some space, or set POSEHG_HOME to another folder.") from None
     except ValueError:  # pooch found another hash
-        raise _wrong_hash(address) from None
+        pass
     if not address.is_verified():
-        file.unlink()
-        raise _wrong_hash(address)
+        file.unlink(missing_ok=True)
+        hint = "The file on the server has changed, or it was damaged on the way."
+        raise NotAvailable(f"{address} was not kept: its SHA-256 is not {address.digest}.", hint)
     return file
-
-
-def _wrong_hash(address: Address) -> NotAvailable:
-    hint = "The file on the server has changed, or it was damaged on the way."
-    return NotAvailable(f"{address} was not kept: its SHA-256 is not {address.digest}.", hint)

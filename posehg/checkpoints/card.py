@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 
 from posehg.checkpoints import metadata
@@ -14,17 +13,15 @@ from posehg.config import ModelConfig
 from posehg.errors import printable
 from posehg.files import atomic, sha256
 
-_LICENCES = (
-    *("mit", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "cc0-1.0"),
-    *("cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"),
-)
+_LICENCES = ["mit", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "cc0-1.0"]
+_LICENCES += ["cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"]
 """The Hub's identifiers of the licences that weights are likely to have."""
 
 _CARD = """---
 library_name: posehg
 pipeline_tag: keypoint-detection
 license: {licence}
-{lists}tags: [human-pose-estimation, stacked-hourglass]
+tags: [human-pose-estimation, stacked-hourglass]
 ---
 
 # {title}
@@ -32,24 +29,17 @@ license: {licence}
 A stacked hourglass network that finds the joints of a person in an image, for
 [posehg](https://pypi.org/project/posehg/).
 
-```sh
-posehg predict photo.jpg --model {argument} --out skeleton.png
-```
+    posehg predict photo.jpg --model {argument} --out skeleton.png
 
-```python
-import posehg
+In Python:
 
-model = posehg.load({literal})
-poses = model("photo.jpg")
-```
+    import posehg
+    model = posehg.load({literal})
+    poses = model("photo.jpg")
 
-## What it is
-
-{facts}
-
-## Where it comes from
-
-{origin}
+| | |
+|---|---|
+{rows}
 
 sha256 of {weights}: `{digest}`
 """
@@ -59,28 +49,18 @@ def write(folder: Path, name: str) -> None:
     """Write README.md to a model's folder, unless there is one. name: what the model is called, such as user/repo."""
     if (folder / CARD).exists():
         return
-    found, file = metadata.read(folder), weights_file(folder)
-    provenance = found.config.provenance
-    sets = data_sets(provenance.get("trained_on", ""))
-    text = " ".join(f"{key} {value}" for key, value in provenance.items()).lower()
-    metrics = [one for one in ("pckh", "pck", "oks") if re.search(rf"\b{one}(\b|[_@])", text)]
-    lists = {key: values for key, values in (("datasets", sets), ("metrics", metrics)) if values}
-    facts = {
-        **describe(found.config),
-        "parameters": f"{found.parameters:,}",
-        "stored as": ", ".join(found.storage),
-    }
-    name = _line(name)
+    found = metadata.read(folder)
+    counts = {"parameters": f"{found.parameters:,}", "stored as": ", ".join(found.storage)}
+    provenance = {key.replace("_", " "): str(text) for key, text in found.config.provenance.items()}
+    rows = {**describe(found.config), **counts, **provenance}
     card = _CARD.format(
-        licence=licence(provenance),
-        lists="".join(f"{key}: [{', '.join(values)}]\n" for key, values in lists.items()),
+        licence=licence(provenance.get("licence", "")),
         title=_cell(name),
-        argument=shlex.quote(name),
-        literal=json.dumps(name, ensure_ascii=False),
-        facts=_table(facts),
-        origin=_table({key.replace("_", " "): text for key, text in provenance.items()}) or "The file does not say.",
+        argument=shlex.quote(_line(name)),
+        literal=json.dumps(_line(name), ensure_ascii=False),
+        rows="\n".join(f"| {_cell(heading)} | {_cell(text)} |" for heading, text in rows.items()),
         weights=WEIGHTS,
-        digest=sha256(file),
+        digest=sha256(weights_file(folder)),
     )
     with atomic(folder / CARD) as temporary:
         temporary.write_text(card, encoding="utf-8")
@@ -99,22 +79,10 @@ def describe(config: ModelConfig) -> dict[str, str]:
     }
 
 
-def licence(provenance: Mapping[str, str]) -> str:
-    """The Hub's identifier of the licence with which the text begins, otherwise ``other``."""
-    text = re.sub(r"\s+", "-", (provenance.get("licence") or provenance.get("license") or "").strip().lower())
+def licence(text: str) -> str:
+    """The Hub's identifier of the licence with which a text begins, otherwise ``other``."""
+    text = re.sub(r"\s+", "-", text.strip().lower())
     return next((one for one in _LICENCES if re.match(rf"{re.escape(one)}(?![\w.])", text)), "other")
-
-
-def data_sets(trained_on: str) -> list[str]:
-    """The data sets in a text such as ``mpii:3+coco+synthetic:0.2, after lspet``, without their weights."""
-    parts = re.split(r"\+|, after ", trained_on)
-    names = (re.fullmatch(r"([a-z][a-z0-9_-]*)(?::[\d.]+)?", part.strip()) for part in parts)
-    return list(dict.fromkeys(name[1] for name in names if name))
-
-
-def _table(rows: Mapping[str, str]) -> str:
-    lines = [f"| {_cell(heading)} | {_cell(str(text))} |" for heading, text in rows.items() if text]
-    return "\n".join(["| | |", "|---|---|", *lines]) if lines else ""
 
 
 def _cell(text: str) -> str:

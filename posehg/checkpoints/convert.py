@@ -18,7 +18,7 @@ _TOLERANCE = 1e-5
 """Share of the highest value. The same weights in the same network differ by the order of additions at most."""
 
 
-def read(model: Path, skeleton: Skeleton | None = None, input_size: int | None = None, licence: str = "") -> Checkpoint:
+def read(model: Path, skeleton: Skeleton | None = None, input_size: int = 0, licence: str = "") -> Checkpoint:
     """As ``foreign.read``, with ``source_sha256`` and the licence, if it is known, in the provenance.
 
     Raises UsageError if the model is posehg's already.

@@ -6,7 +6,7 @@ that the file can travel alone. Nothing in a file is ever executed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,20 +38,12 @@ class Checkpoint:
 
         Raises NotAvailable if the tensors do not match the config or are not finite.
         """
-        expected = expected_state(self.config.network, len(self.state))
-        wrong = {
-            "lacks": expected.keys() - self.state.keys(),
-            "has the wrong shape for": {
-                key for key in expected.keys() & self.state.keys() if self.state[key].shape != expected[key].shape
-            },
-            "has the unknown": self.state.keys() - expected.keys(),
-            "is not finite in": {key for key, value in self.state.items() if not value.isfinite().all()},
-        }
-        for what, keys in wrong.items():
-            if keys:
-                more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-                sentence = f"The weights do not match their config: the file {what} {printable(min(keys))}{more}."
-                raise NotAvailable(sentence)
+        expected, found = expected_state(self.config.network, len(self.state)), self.state
+        both = expected.keys() & found.keys()
+        refuse("The file", "lacks", expected.keys() - found.keys())
+        refuse("The file", "has the wrong shape for", {key for key in both if found[key].shape != expected[key].shape})
+        refuse("The file", "has the unused", found.keys() - expected.keys())
+        refuse("The file", "is not finite in", {key for key, value in found.items() if not value.isfinite().all()})
         network = StackedHourglass(self.config.network)
         network.load_state_dict(dict(self.state))
         return network.eval()
@@ -72,6 +64,14 @@ def expected_state(network: HourglassConfig, count: int, file: Path | str = "The
         raise NotAvailable(f"{file} describes an impossible network ({reason(error)}).") from None
 
 
+def refuse(file: Path | str, what: str, names: Set[str]) -> None:
+    """Raises NotAvailable for the tensors of these names, if there are any: ``file`` ``what`` name and N more."""
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        hint = "It is a part of a network, or of another network than its config or its names say."
+        raise NotAvailable(f"{file} {what} {printable(min(names))}{more}.", hint)
+
+
 def load(model: Path) -> Checkpoint:
     """Read a model folder, a safetensors file or another project's checkpoint; weights become float32.
 
@@ -82,11 +82,9 @@ def load(model: Path) -> Checkpoint:
         from posehg.checkpoints import foreign
 
         return foreign.read(file)
-    with metadata.opened(file, "pt") as content:
-        text = (content.metadata() or {}).get(KEY)
-        state = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (not a dict)
-    state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
-    return Checkpoint(metadata.parse_config(file, text), state)
+    tensors = metadata.read_tensors(file)
+    state = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
+    return Checkpoint(metadata.read(file).config, state)
 
 
 def save_file(path: Path, checkpoint: Checkpoint, overwrite: bool = False, verify: Verify | None = None) -> None:

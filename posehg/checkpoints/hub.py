@@ -77,18 +77,18 @@ def parse(name: str) -> Path | Repo | Address:
         return Path(name)
     if name in ALIASES:
         return Address.parse(ALIASES[name].address)
-    if "://" in name and not name.startswith(HUB):
+    on_hub = name.startswith(HUB)
+    if "://" in name and not on_hub:
         return Address.parse(name)
     repo = _REPO.fullmatch(name.removeprefix(HUB))
-    if repo is None and name.startswith(HUB):
+    if repo and (on_hub or not (_FILE.search(name) or Path(name).parent.is_dir())):
+        return Repo(*repo.groups())
+    if on_hub:
         raise UsageError(f"{name} is not a repository of the Hub.", f"Write {HUB}user/repo@revision.")
-    if repo is None or (_FILE.search(name) and not name.startswith(HUB)):
-        close = difflib.get_close_matches(name, [*NAMES, *ALIASES], n=1)
-        hint = f"Did you mean {close[0]}?" if close else "Give a file, a folder, user/repo, or see posehg models list."
-        raise NotAvailable(f"There is no model at {name}.", hint)
-    if Path(name).parent.is_dir() and not name.startswith(HUB):  # more likely a typing error in a path
-        raise NotAvailable(f"There is no model at {name}.", f"If you mean the Hub, write {HUB}{name}")
-    return Repo(*repo.groups())
+    close = difflib.get_close_matches(name, [*NAMES, *ALIASES], n=1)
+    hint = f"Did you mean {close[0]}?" if close else "Give a file, a folder, user/repo, or see posehg models list."
+    hint = f"If you mean the Hub, write {HUB}{name}" if repo else hint  # the folder exists: it may be a typing error
+    raise NotAvailable(f"There is no model at {name}.", hint)
 
 
 def find(name: str, offline: bool = False, note: Note | None = None, update: bool = False) -> Path:
@@ -178,14 +178,14 @@ def _download(repo: Repo) -> Path:
     with hub_errors(repo):
         info = HfApi(library_name="posehg").model_info(repo.id, revision=repo.revision, files_metadata=True)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-        candidates = [WEIGHTS] if WEIGHTS in sizes else [name for name in sizes if _LONE.fullmatch(name)]
-        if len(candidates) != 1:
+        weights = [WEIGHTS] if WEIGHTS in sizes else [name for name in sizes if _LONE.fullmatch(name)]
+        if len(weights) != 1:
             hint = "posehg loads no pickles from the Hub: download the file and see posehg models convert --help"
-            sentence = f"{repo} is not a posehg model: it has {len(candidates)} safetensors files, not one."
-            raise NotAvailable(sentence, "" if candidates else hint)
-        if sizes[candidates[0]] > _LARGEST:
-            raise NotAvailable(f"{repo} is too large for an hourglass: {sizes[candidates[0]] / 1e9:.1f} GB.")
-        wanted = [*candidates, CONFIG, CARD]
+            sentence = f"{repo} is not a posehg model: it has {len(weights)} safetensors files, not one."
+            raise NotAvailable(sentence, hint)
+        if sizes[weights[0]] > _LARGEST:
+            raise NotAvailable(f"{repo} is too large for an hourglass: {sizes[weights[0]] / 1e9:.1f} GB.")
+        wanted = [*weights, CONFIG, CARD]
         folder = snapshot_download(repo.id, revision=repo.revision, allow_patterns=wanted, library_name="posehg")
     found = _verified(_model_in(Path(folder)))
     if found is None:

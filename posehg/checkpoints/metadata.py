@@ -44,7 +44,7 @@ def read(model: Path) -> Metadata:
     """
     file = weights_file(model)
     parameters, storage = 0, Counter[str]()
-    with opened(file) as content:
+    with _opened(file) as content:
         text = (content.metadata() or {}).get(KEY)
         for name in content.keys():  # noqa: SIM118 (not a dict)
             tensor = content.get_slice(name)
@@ -65,7 +65,7 @@ def is_ours(model: Path) -> bool:
         raise NotAvailable(f"There is no model at {model}.", hint)
     if not is_safetensors(file):
         return False
-    with opened(file) as content:
+    with _opened(file) as content:
         return KEY in (content.metadata() or {}) or any(map(_OURS.match, content.keys()))
 
 
@@ -84,9 +84,14 @@ def is_safetensors(file: Path) -> bool:
     return start[8:9] == b"{" or (file.suffix == ".safetensors" and not start.startswith((b"PK", b"\x80")))
 
 
+def read_tensors(file: Path) -> dict[str, Any]:
+    """torch's tensors in a safetensors file, by name. Raises NotAvailable, naming the file, if it is cut short."""
+    with _opened(file, "pt") as content:
+        return {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (not a dict)
+
+
 @contextmanager
-def opened(file: Path, framework: str = "np") -> Iterator[Any]:
-    """A safetensors file, open in the block. Raises NotAvailable, naming it, if it is cut short or something else."""
+def _opened(file: Path, framework: str = "np") -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -6,14 +6,12 @@ containers of them, and nothing else; a file that asks for more is refused.
 
 from __future__ import annotations
 
-import argparse
 import re
 import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from posehg.errors import NotAvailable, printable, reason
@@ -21,53 +19,28 @@ from posehg.errors import NotAvailable, printable, reason
 LIMIT = 4 * 2**30
 """Bytes. The largest published checkpoint of an hourglass, with its optimizer's state, has a quarter of it."""
 
-_AGAIN = "Download or copy it again."
 _TRUST = "If you trust the file, load it with the program that wrote it and torch.save its state_dict alone."
-_KINDS = ("b1", "i4", "i8", "f2", "f4", "f8")
-"""numpy's number types that a file may hold beside its weights, as pickles name them."""
 
 
 class _Refused(Exception):
     """The end of a sentence that begins with the file's name."""
 
 
-class _Kind:
-    """Stands for numpy's dtype in a file. numpy's own takes flags from the file, and with them reads any memory."""
+class _Ignored:
+    """Stands for what training programs store beside the weights: scores as numpy's numbers, and their options.
 
-    __slots__ = ("name", "order")  # so that no other object can turn into one of these
+    No network needs them, and numpy's own types would read any memory that a file tells them to.
+    """
 
-    def __init__(self, name: object, *_: object) -> None:
-        if not isinstance(name, str) or name not in _KINDS:
-            raise _Refused(f"holds a number of an unknown type, {printable(repr(name), 40)}")
-        self.name, self.order = name, "<"
+    def __init__(self, *_: object) -> None:
+        pass
 
-    def __setstate__(self, state: object) -> None:
-        """Of a dtype's state only the byte order is used."""
-        if isinstance(state, tuple) and len(state) > 1 and state[1] == ">":
-            self.order = ">"
-
-    def __repr__(self) -> str:
-        return "a dtype"
+    def __setstate__(self, _: object) -> None:
+        pass
 
 
-def _scalar(kind: object, data: object) -> np.generic:
-    """Stands for numpy's function that makes a number of a dtype and bytes."""
-    if not isinstance(kind, _Kind) or not isinstance(data, bytes):
-        raise _Refused("holds a number without a type or bytes")
-    dtype: np.dtype[np.generic] = np.dtype(f"{kind.order}{kind.name}")
-    if len(data) != dtype.itemsize:
-        raise _Refused(f"holds a number of {len(data)} bytes, not {dtype.itemsize}")
-    number: np.generic = np.frombuffer(data, dtype)[0]
-    return number
-
-
-_HARMLESS: list[Any] = [
-    (_scalar, "numpy.core.multiarray.scalar"),  # its name in numpy 1
-    (_scalar, "numpy._core.multiarray.scalar"),  # its name in numpy 2
-    (_Kind, "numpy.dtype"),
-    argparse.Namespace,
-]
-"""What training programs store beside the weights and torch does not allow by itself: numpy's numbers and options."""
+_NUMPY = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype")  # numpy 1, numpy 2, both
+_HARMLESS: list[Any] = [(_Ignored, name) for name in (*_NUMPY, "argparse.Namespace")]
 
 
 def is_pickled(start: bytes) -> bool:
@@ -81,18 +54,26 @@ def read(file: Path) -> object:
     if size > LIMIT:
         raise NotAvailable(f"{file} has {size / 1e9:.1f} GB; a checkpoint has at most {LIMIT / 1e9:.1f}.")
     try:
-        with file.open("rb") as content:
+        # Given a name instead of an open file, torch takes the suffix .safetensors at its word.
+        with file.open("rb") as content, warnings.catch_warnings(), torch.serialization.safe_globals(_HARMLESS):
             if content.read(2) == b"PK":
                 _check_zip(content, size)
-        with (
-            warnings.catch_warnings(),
-            torch.serialization.safe_globals(_HARMLESS),
-            file.open("rb") as content,  # given a name, torch takes the suffix .safetensors at its word
-        ):
+            content.seek(0)
             warnings.simplefilter("ignore")  # about the age of the format
             return torch.load(content, map_location="cpu", weights_only=True)
     except Exception as error:  # a pickle that is broken on purpose can raise anything
-        raise _explained(file, error) from None
+        what = reason(error)
+        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if isinstance(error, _Refused):
+            raise NotAvailable(f"{file} {error}.", _TRUST) from None
+        if wanted:
+            name = printable(wanted[1], 80)
+            raise NotAvailable(f"{file} asks to run {name}, and posehg runs no code from a file.", _TRUST) from None
+        if re.search("weights.only", what, re.IGNORECASE):  # torch's advice is to switch the protection off
+            sentence = f"{file} is damaged or holds more than weights, and posehg runs no code from a file."
+            raise NotAvailable(sentence, _TRUST) from None
+        sentence = f"{file} is cut short or damaged ({what.removesuffix('.')})."
+        raise NotAvailable(sentence, "Download or copy it again.") from None
 
 
 def _check_zip(content: Any, size: int) -> None:
@@ -104,23 +85,5 @@ def _check_zip(content: Any, size: int) -> None:
         raise _Refused("is a TorchScript program, which posehg does not run")
     if "data.pkl" not in names:
         raise _Refused("is a zip archive, but not a checkpoint of torch")
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise _Refused("is compressed, which torch never does")
-    if sum(entry.file_size for entry in entries) > size:
-        raise _Refused("would unpack to more bytes than it has")
-
-
-def _explained(file: Path, error: Exception) -> NotAvailable:
-    what = reason(error)
-    wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
-    if isinstance(error, _Refused):
-        return NotAvailable(f"{file} {error}.", _TRUST)
-    if wanted:
-        name = printable(wanted[1], 80)
-        return NotAvailable(f"{file} asks to run {name}, and posehg runs no code from a file.", _TRUST)
-    if isinstance(error, MemoryError):
-        return NotAvailable(f"{file} asks for more memory than there is.")
-    if re.search("weights.only", what, re.IGNORECASE):  # torch's advice is to switch the protection off
-        sentence = f"{file} is damaged or holds more than weights, and posehg runs no code from a file."
-        return NotAvailable(sentence, _TRUST)
-    return NotAvailable(f"{file} is cut short or damaged ({what.removesuffix('.')}).", _AGAIN)
+    if any(one.compress_type != zipfile.ZIP_STORED for one in entries) or sum(one.file_size for one in entries) > size:
+        raise _Refused("would unpack to more bytes than it has, which torch's own files never do")

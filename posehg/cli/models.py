@@ -265,7 +265,7 @@ def convert(
     from posehg.checkpoints import find, foreign, hub
 
     named = foreign.parse_skeleton(skeleton) if skeleton else None
-    checkpoint = converting.read(find(file, offline, terminal.note), named, input_size, hub.licence(file))
+    checkpoint = converting.read(find(file, offline, terminal.note), named, input_size or 0, hub.licence(file))
     config = checkpoint.config
     network, joints = config.network, config.skeleton.joints
     counts = [_count(network.stacks, "stack"), _count(network.features, "feature"), f"depth {network.depth}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from posehg.checkpoints import metadata, pickles
 from posehg.checkpoints.foreign import bearpaw, princeton
-from posehg.checkpoints.foreign.family import Family, Weights
-from posehg.checkpoints.format import Checkpoint, expected_state
+from posehg.checkpoints.foreign.family import Family
+from posehg.checkpoints.format import Checkpoint, expected_state, refuse
 from posehg.config import ModelConfig
 from posehg.errors import NotAvailable, UsageError, printable
 from posehg.skeletons import SKELETONS, Skeleton, of_joints
@@ -23,8 +23,8 @@ FAMILIES: dict[str, Family] = {"bearpaw": bearpaw.FAMILY, "princeton": princeton
 """By name. A new family is one file with a FAMILY, and one line here."""
 
 _REFUSED = {
-    r"backbone\.(hourglass_modules|inters|conv1x1s|out_convs|stem\.1\.0)\.": "is mmpose's hourglass52, another "
-    "network than the paper's, which posehg does not build.",
+    r"backbone\.(hourglass_modules|inters|conv1x1s|out_convs|stem\.1\.0)\.": "is mmpose's hourglass52, which is "
+    "another network than the paper's.",
     r"stacks\.\d+\.hourglass\.": "holds the weights of a posehg network without its config.",
 }
 """Networks that are recognised and not read, by how the name of a tensor begins."""
@@ -35,40 +35,33 @@ _CONTAINERS = ("state_dict", "model_state_dict", "model", "network", "net")
 _WRAPPERS = ("module.", "model.", "_orig_mod.")
 """What DataParallel, princeton's training program and torch.compile put before every name."""
 
-_SIZE = 256
-"""Side in pixels of the crops that all of them were trained on."""
-
 _UNNAMED = "unnamed-"
 
 
-def read(file: Path, skeleton: Skeleton | None = None, input_size: int | None = None) -> Checkpoint:
+def read(file: Path, skeleton: Skeleton | None = None, input_size: int = 0) -> Checkpoint:
     """A checkpoint of a known family; everything but the names of its joints is read from the file.
 
-    skeleton: of its joints; None guesses it from their number. input_size: side of the crop in pixels. The provenance
-    holds ``family``, the project, and ``converted_from``, the file's name.
+    skeleton: of its joints; None guesses it from their number. input_size: side of the training crops in pixels; 0 is
+    256, as in all these projects. The provenance holds ``family``, the project, and ``converted_from``, the file.
     Raises NotAvailable, naming the file, if it is broken or of no known family; UsageError if the skeleton has another
     number of joints, and for a size that the network cannot take.
     """
-    weights = Weights(file, _tensors(file))
-    family = _family_of(weights)
+    tensors = _tensors(file)
+    family = _family_of(file, tensors)
     try:
-        network = family.network(weights)
+        network = family.network({name: tuple(value.shape) for name, value in tensors.items()})
     except UsageError as error:
-        raise weights.error(f"describes an impossible network: {error}") from None
-    state = _state(family, weights, expected_state(network, len(weights.tensors), file), family.names(network))
+        raise NotAvailable(f"{file} does not hold a whole network: {printable(str(error))}") from None
+    expected = expected_state(network, len(tensors), file)
+    state = _state(file, tensors, family, expected, family.names(network))
     skeleton = skeleton or guess_skeleton(network.joints)
     if len(skeleton.joints) != network.joints:
         count = len(skeleton.joints)
         raise UsageError(f"{file} has {network.joints} joints, and the skeleton {skeleton.name!r} has {count}.")
-    side = input_size or -(-_SIZE // network.multiple) * network.multiple
-    config = ModelConfig(
-        replace(network, mean=family.means.get(skeleton.name, family.mean)),
-        skeleton,
-        (side, side),
-        offset=family.offset,
-        provenance={"family": family.project, "converted_from": file.name},
-    )
-    return Checkpoint(config, state)
+    side = input_size or -(-256 // network.multiple) * network.multiple
+    network = replace(network, mean=family.means.get(skeleton.name, family.mean))
+    provenance = {"family": family.project, "converted_from": file.name}
+    return Checkpoint(ModelConfig(network, skeleton, (side, side), offset=family.offset, provenance=provenance), state)
 
 
 def guess_skeleton(count: int) -> Skeleton:
@@ -83,6 +76,11 @@ def guess_skeleton(count: int) -> Skeleton:
     return known or Skeleton(f"{_UNNAMED}{count}", names, (), flip_pairs=pairs)
 
 
+def is_named(skeleton: Skeleton) -> bool:
+    """Whether the joints have real names, not those that ``guess_skeleton`` invents."""
+    return not skeleton.name.startswith(_UNNAMED)
+
+
 def parse_skeleton(text: str) -> Skeleton:
     """The skeleton that a user names: mpii, lsp, flic or coco, or the names of the joints separated by commas."""
     if "," in text:
@@ -94,69 +92,66 @@ def parse_skeleton(text: str) -> Skeleton:
     return SKELETONS[text]
 
 
-def is_named(skeleton: Skeleton) -> bool:
-    """Whether the joints have real names, not those that ``guess_skeleton`` invents."""
-    return not skeleton.name.startswith(_UNNAMED)
-
-
 def _tensors(file: Path) -> dict[str, Tensor]:
     """The named tensors in a file, without what all their names are wrapped in."""
     if metadata.is_safetensors(file):
-        with metadata.opened(file, "pt") as content:
-            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (not a dict)
+        tensors = metadata.read_tensors(file)
     elif pickles.is_pickled(start := metadata.first_bytes(file)):
         content = pickles.read(file)
         inner = [content.get(name) for name in _CONTAINERS] if isinstance(content, Mapping) else []
         holders = [holder for holder in (*inner, content) if isinstance(holder, Mapping)]
         named = ({str(key): one for key, one in holder.items() if isinstance(one, Tensor)} for holder in holders)
         tensors = next((found for found in named if found), {})
-        if not tensors:
-            raise NotAvailable(f"{file} holds no named weights.", "A checkpoint is, or contains, a state_dict.")
     else:
         what = "is neither a safetensors file nor a checkpoint of torch" if start else "is empty"
         raise NotAvailable(f"{file} {what}.")
-    while wrapper := next((w for w in _WRAPPERS if tensors and all(name.startswith(w) for name in tensors)), None):
+    if not tensors:
+        raise NotAvailable(f"{file} holds no named weights.", "A checkpoint is, or contains, a state_dict.")
+    while wrapper := next((w for w in _WRAPPERS if all(name.startswith(w) for name in tensors)), None):
         tensors = {name.removeprefix(wrapper): value for name, value in tensors.items()}
     return tensors
 
 
-def _family_of(weights: Weights) -> Family:
-    def begin_with(mark: str) -> bool:
-        return any(re.match(mark, name) for name in weights.tensors)
+def _family_of(file: Path, tensors: Mapping[str, Tensor]) -> Family:
+    def begins(mark: str) -> bool:
+        return any(re.match(mark, name) for name in tensors)
 
     for family in FAMILIES.values():
-        if begin_with(family.mark):
+        if begins(family.mark):
             return family
     for mark, sentence in _REFUSED.items():
-        if begin_with(mark):
-            raise NotAvailable(f"{weights.file} {sentence}")
-    first = printable(next(iter(weights.tensors), "nothing"))
+        if begins(mark):
+            raise NotAvailable(f"{file} {sentence}")
     known = " and ".join(family.project for family in FAMILIES.values())
-    raise NotAvailable(f"{weights.file} is not a known stacked hourglass: it begins with {first}.", f"Known: {known}.")
+    sentence = f"{file} is not a known stacked hourglass: it begins with {printable(next(iter(tensors)))}."
+    raise NotAvailable(sentence, f"Known: {known}.")
 
 
 def _state(
-    family: Family, weights: Weights, expected: Mapping[str, Tensor], modules: Mapping[str, str]
+    file: Path,
+    tensors: Mapping[str, Tensor],
+    family: Family,
+    expected: Mapping[str, Tensor],
+    modules: Mapping[str, str],
 ) -> dict[str, Tensor]:
     """The file's tensors in float32 by our names, all of which are ``expected``."""
-    theirs = weights.tensors
-    names = {ours: _their_name(family, modules, ours) for ours in expected}
+    names = {ours: their_name(family, modules, ours) for ours in expected}
     # torch counts batches since 0.4.1 only, and nothing depends on the count.
-    counts = {ours for ours in names if ours.endswith("num_batches_tracked") and names[ours] not in theirs}
-    needed = {ours: name for ours, name in names.items() if ours not in counts}
-    spare = {name for name in theirs.keys() - set(names.values()) if not re.fullmatch(family.unused, name)}
-    _refuse(weights, "lacks", [name for name in needed.values() if name not in theirs])
-    _refuse(weights, "has the wrong shape for", [n for o, n in needed.items() if theirs[n].shape != expected[o].shape])
-    _refuse(weights, "has the unused", sorted(spare))
-    used = {name: theirs[name] for name in needed.values()}
-    odd = [name for name, value in used.items() if not _is_plain(value)]
-    _refuse(weights, "holds no plain numbers in", odd)
+    needed = {ours: name for ours, name in names.items() if name in tensors or "num_batches" not in ours}
+    spare = {name for name in tensors.keys() - set(names.values()) if not re.fullmatch(family.unused, name)}
+    refuse(file, "lacks", set(needed.values()) - tensors.keys())
+    refuse(file, "has the wrong shape for", {n for o, n in needed.items() if tensors[n].shape != expected[o].shape})
+    refuse(file, "has the unused", spare)
+    used = {name: tensors[name] for name in needed.values()}
+    refuse(file, "holds no plain numbers in", {name for name, value in used.items() if not _is_plain(value)})
     # A tensor can claim more numbers than its file holds, as many as its maker likes, by reading some repeatedly.
     claimed = sum(value.numel() * value.element_size() for value in used.values())
-    if claimed > weights.file.stat().st_size:
-        raise weights.error(f"claims to hold {claimed / 1e6:.0f} MB of weights, more than its size.")
-    state = {ours: theirs[name].detach().to(expected[ours].dtype) for ours, name in needed.items()}
-    return {ours: state[ours] if ours in state else torch.zeros((), dtype=torch.long) for ours in expected}
+    if claimed > file.stat().st_size:
+        raise NotAvailable(f"{file} claims to hold {claimed / 1e6:.0f} MB of weights, more than its size.")
+    return {
+        ours: tensors[needed[ours]].detach().to(value.dtype) if ours in needed else torch.zeros((), dtype=torch.long)
+        for ours, value in expected.items()
+    }
 
 
 def _is_plain(value: Tensor) -> bool:
@@ -164,16 +159,9 @@ def _is_plain(value: Tensor) -> bool:
     return on_cpu and not value.is_complex() and not value.is_quantized
 
 
-def _their_name(family: Family, modules: Mapping[str, str], ours: str) -> str:
+def their_name(family: Family, modules: Mapping[str, str], ours: str) -> str:
     """Of a tensor, as stacks.0.linear.0.weight; ``modules`` has the names of the modules that they are in."""
     parts = ours.split(".")
     end = next(end for end in range(len(parts), 0, -1) if ".".join(parts[:end]) in modules)
     first, *rest = parts[end:]
     return ".".join([modules[".".join(parts[:end])], family.inside.get(first, first), *rest])
-
-
-def _refuse(weights: Weights, what: str, names: Iterable[str]) -> None:
-    names = list(names)
-    if names:
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        raise weights.error(f"{what} {printable(names[0])}{more}.")

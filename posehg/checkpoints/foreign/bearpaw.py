@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from posehg.checkpoints.foreign.family import Family, Weights, hourglass
+from posehg.checkpoints.foreign.family import Family, Shapes, count, hourglass, width
 from posehg.config import HourglassConfig
 from posehg.skeletons import COCO, LSP
 
 
-def _network(weights: Weights) -> HourglassConfig:
+def _network(shapes: Shapes) -> HourglassConfig:
     return HourglassConfig(
-        joints=weights.width("score.0.weight"),
-        stacks=weights.count(r"(?:hg|res|fc|score)\.(\d+)\."),
-        features=weights.width("score.0.weight", axis=1),
-        depth=weights.count(r"hg\.0\.hg\.(\d+)\."),
-        blocks=weights.count(r"hg\.0\.hg\.\d+\.0\.(\d+)\."),
+        joints=width(shapes, "score.0.weight"),
+        stacks=count(shapes, r"(?:hg|res|fc|score)\.(\d+)\."),
+        features=width(shapes, "score.0.weight", axis=1),
+        depth=count(shapes, r"hg\.0\.hg\.(\d+)\."),
+        blocks=count(shapes, r"hg\.0\.hg\.\d+\.0\.(\d+)\."),
         stem=(
-            weights.width("conv1.weight"),
-            weights.width("layer1.0.conv3.weight"),
-            weights.width("layer2.0.conv3.weight"),
+            width(shapes, "conv1.weight"),
+            width(shapes, "layer1.0.conv3.weight"),
+            width(shapes, "layer2.0.conv3.weight"),
         ),
     )
 
 
 def _names(network: HourglassConfig) -> dict[str, str]:
-    named = {
-        "stem.0": "conv1",
-        "stem.1": "bn1",
-        "stem.3": "layer1.0",
-        "stem.5": "layer2.0",
-        "stem.6": "layer3.0",
-    }
+    named = {"stem.0": "conv1", "stem.1": "bn1", "stem.3": "layer1.0", "stem.5": "layer2.0", "stem.6": "layer3.0"}
     for s in range(network.stacks):
         for b in range(network.blocks):
             for d in range(network.depth):

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from posehg.checkpoints.foreign.family import Family, Weights, hourglass
+from posehg.checkpoints.foreign.family import Family, Shapes, count, hourglass, width
 from posehg.config import HourglassConfig
 
 
-def _network(weights: Weights) -> HourglassConfig:
+def _network(shapes: Shapes) -> HourglassConfig:
     return HourglassConfig(
-        joints=weights.width("outs.0.conv.weight"),
-        stacks=weights.count(r"(?:hgs|features|outs)\.(\d+)\."),
-        features=weights.width("outs.0.conv.weight", axis=1),
-        depth=weights.count(r"hgs\.0\.0\.((?:low2\.)*)up1\."),
+        joints=width(shapes, "outs.0.conv.weight"),
+        stacks=count(shapes, r"(?:hgs|features|outs)\.(\d+)\."),
+        features=width(shapes, "outs.0.conv.weight", axis=1),
+        depth=count(shapes, r"hgs\.0\.0\.((?:low2\.)*)up1\."),
         blocks=1,
         stem=(
-            weights.width("pre.0.conv.weight"),
-            weights.width("pre.1.conv3.conv.weight"),
-            weights.width("pre.3.conv3.conv.weight"),
+            width(shapes, "pre.0.conv.weight"),
+            width(shapes, "pre.1.conv3.conv.weight"),
+            width(shapes, "pre.3.conv3.conv.weight"),
         ),
     )
 
 
 def _names(network: HourglassConfig) -> dict[str, str]:
-    named = {
-        "stem.0": "pre.0.conv",
-        "stem.1": "pre.0.bn",
-        "stem.3": "pre.1",
-        "stem.5": "pre.3",
-        "stem.6": "pre.4",
-    }
+    named = {"stem.0": "pre.0.conv", "stem.1": "pre.0.bn", "stem.3": "pre.1", "stem.5": "pre.3", "stem.6": "pre.4"}
     for s in range(network.stacks):
         for d in range(network.depth):
             level = f"hgs.{s}.0." + "low2." * d
