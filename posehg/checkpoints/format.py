@@ -68,8 +68,7 @@ def refuse(file: Path | str, what: str, names: Set[str]) -> None:
     """Raises NotAvailable for the tensors of these names, if there are any: ``file`` ``what`` name and N more."""
     if names:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        hint = "It is a part of a network, or of another network than its config or its names say."
-        raise NotAvailable(f"{file} {what} {printable(min(names))}{more}.", hint)
+        raise NotAvailable(f"{file} {what} {printable(min(names))}{more}.")
 
 
 def load(model: Path) -> Checkpoint:
