@@ -1,75 +1,64 @@
-"""posehg demo: what posehg does, shown without a picture of one's own."""
+"""posehg demo: render a person, find the pose, and draw it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from posehg.cli import options, terminal
 from posehg.errors import UsageError
 
-if TYPE_CHECKING:
-    from posehg.poses import Person, Pose
-
 SEED = 3
-"""Somebody who stands with raised arms."""
+"""A standing person with raised arms."""
 
 _SIZE = 480
-"""The side of the rendered picture in pixels."""
+"""Side of the rendered image in pixels."""
 _NEAR = 0.2
-"""How far off a found joint may be, in torsos: as in PCK@0.2."""
+"""How far a joint may be off, in torso lengths, as in PCK@0.2."""
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write: .png, .jpg or .webp.")] = Path(
-        "posehg-demo.png"
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Image to write: .png, .jpg or .webp.")] = (
+        Path("posehg-demo.png")
     ),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
-    seed: Annotated[int, typer.Option(metavar="NUMBER", min=0, help="Another number renders somebody else.")] = SEED,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Another number renders another person.")] = SEED,
     model: options.Model = "bundled",
     offline: options.Offline = False,
     device: options.Device = "auto",
 ) -> None:
-    """Render somebody who does not exist, find their pose, and write both as a picture.
+    """Render a person, find the pose, and write both as an image. It needs no input and no download."""
+    import numpy as np
 
-    Nothing is needed and nothing is downloaded.
-    """
-    from posehg import drawing, files, images
+    from posehg import drawing, files, images, metrics
     from posehg.datasets import synthetic
     from posehg.inference.engines import Run
     from posehg.inference.estimator import opened
-    from posehg.inference.oks import THRESHOLD
     from posehg.inference.person_search import find
 
     if out.suffix.lower() not in images.SUFFIXES:
-        raise UsageError(f"--out {out}: its name has to end in {' or '.join(images.SUFFIXES)}.")
+        raise UsageError(f"--out {out}: its suffix must be one of {', '.join(images.SUFFIXES)}.")
     files.check(out, overwrite)
     estimator = opened(model, Run(device), offline=offline, tell=terminal.note)
     image, person = synthetic.render(seed, _SIZE)
     poses = find(estimator, image)
-    drawn = drawing.draw(image, poses, THRESHOLD)
+    drawn = drawing.draw(image, poses, drawing.DrawOptions().threshold)
     images.write(out, drawing.side_by_side(image, drawn), overwrite)
     terminal.note(f"Wrote {out}")
-    print(_judged(poses[0], person) if poses else "Nobody was found.")
-    print("Next, with a photo of your own: posehg predict photo.jpg --out skeleton.png")
-
-
-def _judged(pose: Pose, person: Person) -> str:
-    """How many joints are where they were rendered, as a sentence. Joints are matched by name."""
-    import numpy as np
-
-    from posehg import metrics
-    from posehg.datasets import synthetic
 
     rendered = synthetic.INFO["synthetic"].skeleton
-    joints = [joint for joint in rendered.joints if joint in pose.skeleton.joints]
-    if not joints:
-        return f"The model has none of the {len(rendered.joints)} joints that are rendered, so it cannot be judged."
-    found = np.array([[pose[joint] for joint in joints]])
-    truth = person.keypoints[None]  # (1, J, 2)
-    wanted = truth[:, [rendered.index(joint) for joint in joints]]
-    distances = metrics.normalised_distances(found, wanted, metrics.torso_sizes(truth, rendered))
-    near = int(metrics.found(distances, _NEAR).correct.sum())
-    return f"{near} of {len(joints)} joints are within {_NEAR:g} of the torso's length of where they were rendered."
+    joints = [joint for joint in rendered.joints if joint in estimator.config.skeleton.joints]
+    if not poses:
+        print("Nobody was found.")
+    elif not joints:
+        print(f"The model has none of the {len(rendered.joints)} rendered joints, so it cannot be judged.")
+    else:
+        found = np.array([[poses[0][joint] for joint in joints]])
+        truth = person.keypoints[None]  # (1, J, 2)
+        wanted = truth[:, [rendered.index(joint) for joint in joints]]
+        distances = metrics.normalised_distances(found, wanted, metrics.torso_sizes(truth, rendered))
+        near = int(metrics.found(distances, _NEAR).correct.sum())
+        print(f"{near} of {len(joints)} joints are within {_NEAR:g} torso lengths of where they were rendered.")
+    print("Next, with a photo of your own: posehg predict photo.jpg --out skeleton.png")

@@ -11,7 +11,6 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +25,7 @@ from posehg.errors import InputError, UsageError
 from posehg.files import naming
 
 if TYPE_CHECKING:
-    from posehg.cli.outputs import Run
+    from posehg.cli.predict_run import Run
     from posehg.drawing import DrawOptions
     from posehg.geometry import Box
     from posehg.images import Image
@@ -152,7 +151,8 @@ def predict(options: PredictOptions) -> None:
     Several processes share the images: torchrun --nproc-per-node N -m posehg predict ...
     """
     from posehg import distributed
-    from posehg.cli.outputs import Run, plan
+    from posehg.cli.outputs import plan
+    from posehg.cli.predict_run import Run
     from posehg.inference.engines import Run as EngineOptions
     from posehg.inference.estimator import opened
     from posehg.io import boxes as box_files
@@ -172,10 +172,9 @@ def predict(options: PredictOptions) -> None:
             outputs.check(sources, options.overwrite or options.skip_existing)
             todo = outputs.missing(sources) if options.skip_existing else sources
         run = Run(options, outputs, draw, sources, todo)
-        if not todo:
-            run.finish(first=distributed.world().first)
-            return
         world = distributed.world()
+        if not todo:
+            return run.summarise(world.first)
         mine = distributed.share(todo if world.size == 1 else [_for_one_of_several(source) for source in todo], world)
         # A camera shows what it sees now, and a pipe or a server may never answer: only files are read ahead.
         ahead = AHEAD if all(source.kind != "camera" and Path(source.name).is_file() for source in mine) else 0
@@ -191,23 +190,16 @@ def predict(options: PredictOptions) -> None:
         )
         for joint in draw.heatmaps:
             estimator.config.skeleton.index(joint)  # raises an error for an unknown joint, before any work
-        # No process passes this line before all have checked that their files do not exist.
-        world = stack.enter_context(distributed.joined(estimator.device))
-        stack.enter_context(terminal.fail_together(world))
         stack.enter_context(_ctrl_c_ends_cameras(mine, run.abandoned))
         results = _results(options, run, estimator, frames, finder_of, outputs.need_heatmaps)
-        try:
-            distributed.alike(partial(run.open, world.first))
-            if world.size == 1:
-                run.alone(results)
-            else:
+        if boxes and world.first:
+            stack.callback(_note_unused, boxes, sources)
+        stack.push(run.__exit__)
+        if world.size == 1:
+            run.alone(results)
+        else:  # no process starts before all have checked that their files do not exist
+            with distributed.joined(estimator.device), terminal.fail_together(world):
                 run.together(results, world)
-            if boxes and world.first:
-                _note_unused(boxes, sources)
-            run.finish(world.first)
-        except BaseException:
-            run.discard()
-            raise
 
 
 # ---- what the options mean -----------------------------------------------------------------------------------------

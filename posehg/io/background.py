@@ -56,9 +56,17 @@ def write_behind(limit: int = AHEAD) -> Iterator[Callable[[Callable[[], None]], 
     """
     with ThreadPoolExecutor(1, "write-behind") as pool:
         pending: deque[Future[None]] = deque()
+        failed = False
+
+        def run(work: Callable[[], None]) -> None:
+            nonlocal failed
+            if not failed:
+                failed = True  # until the work has succeeded
+                work()
+                failed = False
 
         def later(work: Callable[[], None]) -> None:
-            pending.append(pool.submit(work))
+            pending.append(pool.submit(run, work))
             while len(pending) > limit or (pending and pending[0].done()):
                 pending.popleft().result()
 

@@ -1,0 +1,52 @@
+"""How long the way of an image through posehg predict is: the files and functions that a reader has to open."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from posehg import images
+from posehg.cli import app
+from posehg.synthetic import renderer  # noqa: F401
+from tests import stubs
+
+PACKAGE = str(Path(app.__file__).parents[1])
+MAX_FILES, MAX_FUNCTIONS = 20, 90
+
+
+@pytest.mark.slow
+def test_an_image_passes_few_files_and_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images.write(tmp_path / "photo.jpg", stubs.square_photo(110, 60, 100))
+
+    def predict(out: str) -> None:
+        arguments = ["posehg", "predict", str(tmp_path / "photo.jpg"), "--whole", "--out", str(tmp_path / out)]
+        monkeypatch.setattr(sys, "argv", arguments)
+        with pytest.raises(SystemExit) as stop:
+            app.main()
+        assert not stop.value.code
+
+    predict("first.png")  # imports everything
+    called: set[tuple[str, str]] = set()
+
+    def watch(frame: FrameType, event: str, argument: object) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(PACKAGE) and code.co_name != "<module>":
+            called.add((code.co_filename, code.co_qualname))
+
+    threading.setprofile_all_threads(watch) if sys.version_info >= (3, 12) else threading.setprofile(watch)
+    sys.setprofile(watch)
+    try:
+        predict("second.png")
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    # A comprehension or lambda is part of the function around it.
+    functions = {(file, name) for file, name in called if not name.endswith((">",))}
+    files = {file for file, _ in functions}
+    listed = "\n".join(sorted(f"{file.removeprefix(PACKAGE)} {name}" for file, name in functions))
+    assert len(files) <= MAX_FILES, listed
+    assert len(functions) <= MAX_FUNCTIONS, listed
