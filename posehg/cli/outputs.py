@@ -116,10 +116,10 @@ class Outputs:
 
     def without_results(self, sources: Sequence[Source], inputs: Sequence[str]) -> Sequence[Source]:
         """Leaves out sources in the folder of the results if that lies in a folder given as an input."""
-        if self.folder is None or not self.folder.is_dir():
-            return sources
-        folder = self.folder.absolute()
-        if not any(Path(text).is_dir() and Path(text).absolute() in folder.parents for text in inputs):
+        folder = self.folder.absolute() if self.folder else Path()
+        if not folder.is_dir() or not any(
+            Path(text).is_dir() and Path(text).absolute() in folder.parents for text in inputs
+        ):
             return sources
         left = [source for source in sources if source.problem or folder not in Path(source.name).absolute().parents]
         if len(left) < len(sources):
@@ -128,9 +128,9 @@ class Outputs:
 
     def check(self, sources: Sequence[Source], may_exist: bool) -> None:
         """Raises UsageError for a file that exists, unless it may, and for one that is an input."""
-        originals = {identity for source in sources if (identity := _identity(source.name))}
         files = [*self.run, *(file for source in sources for file in self.of(source))]
         existing = [path for file in files if (path := file.existing())]
+        originals = {identity for source in sources if existing and (identity := _identity(source.name))}
         for path in existing:
             if _identity(path) in originals:
                 raise UsageError(f"{path} is an input, which is never replaced.", "Write to another folder.")

@@ -168,7 +168,8 @@ def predict(options: PredictOptions) -> None:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="posehg-")))
         with naming(options.out or scratch):  # a name may be too long even to look for it
             outputs = plan(options, draw, sources, scratch)
-            sources = outputs.without_results(sources, options.inputs)
+            if outputs.folder is not None:
+                sources = outputs.without_results(sources, options.inputs)
             outputs.check(sources, options.overwrite or options.skip_existing)
             todo = outputs.missing(sources) if options.skip_existing else sources
         run = Run(options, outputs, draw, sources, todo)
@@ -190,7 +191,8 @@ def predict(options: PredictOptions) -> None:
         )
         for joint in draw.heatmaps:
             estimator.config.skeleton.index(joint)  # raises an error for an unknown joint, before any work
-        stack.enter_context(_ctrl_c_ends_cameras(mine, run.abandoned))
+        if any(source.kind == "camera" for source in mine):
+            stack.enter_context(_ctrl_c_ends_cameras(mine, run.abandoned))
         results = _results(options, run, estimator, frames, finder_of, outputs.need_heatmaps)
         if boxes and world.first:
             stack.callback(_note_unused, boxes, sources)
@@ -339,12 +341,11 @@ def _ctrl_c_ends_cameras(sources: Sequence[Source], abandoned: set[str]) -> Iter
             raise KeyboardInterrupt
         abandoned.update(cameras)
 
-    before = signal.signal(signal.SIGINT, stop) if cameras else None
+    before = signal.signal(signal.SIGINT, stop)
     try:
         yield
     finally:
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, before)
 
 
 def _results(
