@@ -204,10 +204,10 @@ def _check_files(request: Request) -> None:
     from posehg import images
     from posehg.evaluation import detections, plots, predictions
 
-    readable = dict.fromkeys((*predictions.READERS, *detections.SUFFIXES))
+    readable = dict.fromkeys((*predictions.SUFFIXES, *detections.SUFFIXES))
     wanted: list[tuple[str, Path | None, Collection[str]]] = [
         ("--from", request.source, readable),
-        ("--predictions", request.predictions, predictions.WRITERS),
+        ("--predictions", request.predictions, predictions.WRITTEN),
         ("--submission", request.submission, (".mat",)),
         ("--report", request.report, (".json",)),
         ("--sheet", request.sheet, images.SUFFIXES),
@@ -235,6 +235,7 @@ def _score_network(
     """Estimates everyone, after a check of all that could fail afterwards."""
     from posehg import __version__, checkpoints, datasets, distributed
     from posehg.checkpoints.cache import shown
+    from posehg.datasets.reading import h5_library
     from posehg.evaluation import oks, predictions, score, submission
     from posehg.inference import engines, persons
     from posehg.inference.estimator import Estimator
@@ -244,8 +245,8 @@ def _score_network(
     whole = datasets.load_one(request.dataset, request.data, request.split, need_images=True)
     data = datasets.spread(whole, request.limit) if request.limit else whole
     template = None if request.submission is None else submission.prepare(data)
-    if request.predictions is not None:
-        predictions.check(request.predictions, data)
+    if request.predictions is not None and request.predictions.suffix.lower() == ".h5":
+        h5_library("Writing")
     if _is_scored(request, data):
         score.measures(data, request.options.metric)
         if request.options.metric == "oks":

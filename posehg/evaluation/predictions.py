@@ -1,23 +1,18 @@
-"""Predictions of a data set's persons, and the files that hold one row for each of them.
+"""Predictions of a data set's persons, and the files that hold a row for each of them, in the order of the data set.
 
-.json   posehg's own; people and joints have names:
-        {"posehg_predictions": 1, "dataset": .., "split": .., "about": {..}, "joints": [..],
-         "people": [{"id": .., "keypoints": [[x, y, score], ..]}, ..]}
-        A joint that is not predicted, an unknown score and the keypoints of a person without any are null.
-.npz    posehg's own: keypoints (N, J, 2), scores (N, J), ids, joints, dataset, split, about (JSON text). Files of
-        others with ``keypoints`` or ``preds`` alone are read too.
-.h5     as the hourglass authors publish it: preds (N, J, 2). posehg adds scores and about.
-.mat    preds (N, J, 2), or pos_pred_src (16, 2, N) as published with MPII's validation split. Read only.
+    keypoints   (N, J, 2) image pixels counted from 0; or preds, in the data set's own pixel numbering
+    scores      (N, J), unknown without it
+    ids, joints the names of rows and columns, which are checked
+    about       how they were made, with the data set and the split, as a JSON object
 
-Keypoints are image pixels counted from 0, ``preds`` are in the data set's own numbering. Rows without names are the
-persons of the data set in its order.
+posehg writes all of them to .json (null is NaN) and .npz, and to .h5 as the hourglass authors do: preds, scores, about.
+It reads files with keypoints or preds alone too, and .mat files with preds, or with pos_pred_src (16, 2, N) as
+published with MPII's validation split.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -38,9 +33,10 @@ from posehg.skeletons import MPII
 if TYPE_CHECKING:
     from posehg.inference.estimator import Estimator
 
-VERSION = 1  # of the .json format; grows when a reader of older files could misread a new one
-_JSON, _NPZ = "a file of predictions that posehg wrote", "a .npz file with 'keypoints' or 'preds'"
-_H5, _MAT = "an HDF5 file with the array 'preds'", "a MATLAB file with the array 'pos_pred_src' or 'preds'"
+SUFFIXES = (".json", ".npz", ".h5", ".mat")
+WRITTEN = (".json", ".npz", ".h5")
+
+_EXPECTED = "a file of predictions with 'keypoints' or 'preds'"
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,142 +70,104 @@ def estimate(
     return Predictions(keypoints, persons.scores(poses, data.skeleton), about)
 
 
+def write(path: Path, data: Dataset, predictions: Predictions, overwrite: bool = False) -> None:
+    """Writes the file atomically. Raises NotAvailable for .h5 without h5py, and as ``files.atomic`` does."""
+    suffix, keypoints, scores = path.suffix.lower(), predictions.keypoints, predictions.scores
+    about = {**predictions.about, "dataset": data.name, "split": data.split}
+    text = json.dumps(about, allow_nan=False)
+    names: dict[str, Any] = {
+        "ids": [name_of(*both) for both in enumerate(data.persons)],
+        "joints": data.skeleton.joints,
+    }
+    content = BytesIO()  # h5py's own errors for a full disk or a forbidden folder are not OSErrors
+    if suffix == ".json":
+        nullable = {"keypoints": keypoints.astype(object), "scores": scores.astype(object)}
+        for array in nullable.values():
+            array[np.isnan(array.astype(np.float64))] = None
+        lists = {name: array.tolist() for name, array in nullable.items()}
+        content.write(json.dumps({**lists, **names, "about": about}, allow_nan=False).encode())
+    elif suffix == ".npz":
+        arrays: dict[str, Any] = {name: np.array(some, dtype=np.str_) for name, some in names.items()}
+        np.savez_compressed(content, keypoints=keypoints, scores=scores, about=np.array(text), **arrays)
+    else:
+        with h5_library("Writing").File(content, "w") as file:
+            file["preds"], file["scores"] = keypoints + data.origin, scores
+            file["about"] = np.bytes_(text)  # of fixed length: h5py can hang on a damaged text of variable length
+    with atomic(path, overwrite) as temporary:
+        temporary.write_bytes(content.getvalue())
+
+
 def read(path: Path, data: Dataset) -> Predictions:
     """The predictions that a file holds for the persons of a data set.
 
-    Raises UsageError for an unknown suffix; NotAvailable for a file that cannot be read, is damaged, or holds
-    predictions of other people or of only some of them.
+    Raises UsageError for a report; NotAvailable for a file that cannot be read, is damaged, or holds predictions of
+    other people, of only some of them, or of other joints.
     """
-    if path.suffix.lower() not in READERS:
-        raise UsageError(f"{path}: predictions are read from {', '.join(READERS)} files.")
-    return READERS[path.suffix.lower()](path, data)
+    arrays = _arrays(path)
+    with expecting(path, _EXPECTED):
+        about = arrays.get("about", {})
+        about = dict(about if isinstance(about, dict) else json.loads(np.asarray(about).item()))
+        made_for = about.pop("dataset", data.name), about.pop("split", data.split)
+        if made_for != (data.name, data.split):
+            told = f"{path} holds predictions of {' '.join(made_for)}, not of {data.name} {data.split}."
+            raise NotAvailable(told, "Give the --dataset and --split that they were made for.")
+        keypoints, scores = _keypoints(path, data, arrays), arrays.get("scores")
+        scores = np.full(keypoints.shape[:-1], np.nan) if scores is None else numbers(scores)
+        wanted = (len(data), len(data.skeleton.joints), 2)
+        if keypoints.shape != wanted:
+            raise NotAvailable(
+                f"{path} holds predictions of shape {' x '.join(map(str, keypoints.shape))}, "
+                f"but {data.name} {data.split} has {wanted[0]} persons x {wanted[1]} joints x 2.",
+                "The rows must be all persons of the split, in its order.",
+            )
+        ids = [name_of(*both) for both in enumerate(data.persons)]
+        for key, names in (("ids", ids), ("joints", data.skeleton.joints)):
+            there = map(str, arrays.get(key, names))
+            different = [(name, other) for name, other in zip(there, names, strict=True) if name != other]
+            if different:
+                told = f"{path} has other {key} than {data.name} {data.split}, such as {' for '.join(different[0])}."
+                raise NotAvailable(told, "Score predictions on exactly the persons and joints that they were made for.")
+        if scores.shape != wanted[:2] or np.isinf(keypoints).any() or np.isinf(scores).any():
+            raise ValueError("scores of another shape, or an infinite number")
+        known = is_known(keypoints)  # a joint with only one coordinate is not predicted
+        keypoints, scores = np.where(known[..., None], keypoints, np.nan), np.where(known, scores, np.nan)
+        return Predictions(keypoints, scores, about)
 
 
-def write(path: Path, data: Dataset, predictions: Predictions, overwrite: bool = False) -> None:
-    """Writes the file atomically. Raises UsageError for an unknown suffix, and as ``files.atomic`` does."""
-    if path.suffix.lower() not in WRITERS:
-        raise UsageError(f"{path}: predictions are written to {', '.join(WRITERS)} files.")
-    with atomic(path, overwrite) as temporary:
-        WRITERS[path.suffix.lower()](temporary, data, predictions)
-
-
-def check(path: Path, data: Dataset) -> None:
-    """Raises, before long work, what ``write`` would raise after it: without h5py, or for persons with one name."""
-    if path.suffix.lower() == ".h5":
-        h5_library("Writing")
-    else:
-        names(data)
-
-
-def _read_json(path: Path, data: Dataset) -> Predictions:
-    with opened(path, _JSON) as file:
+def _arrays(path: Path) -> Mapping[str, Any]:
+    """What the file holds by name."""
+    suffix = path.suffix.lower()
+    if suffix == ".h5":
+        return read_h5(path, ["preds"], _EXPECTED, optional=["scores", "about"])
+    if suffix == ".mat":
+        return read_matlab(path, ("pos_pred_src", "preds"), _EXPECTED)
+    with opened(path, _EXPECTED) as file:
+        if suffix == ".npz":
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
         content = json.load(file)
         if "posehg_report" in content:
             raise UsageError(f"{path} is a report, not predictions.", "--compare compares two reports.")
-        if (version := content["posehg_predictions"]) != VERSION:
-            raise NotAvailable(f"{path} has version {version} of its format; posehg reads {VERSION}.", "Update posehg.")
-        _check_split(path, data, content["dataset"], content["split"])
-        joints, people = list(content["joints"]), content["people"]
-        rows = [
-            [[math.nan] * 3 if joint is None else joint for joint in person["keypoints"] or [None] * len(joints)]
-            for person in people
-        ]
-        values = np.array(rows, dtype=np.float64).reshape(len(people), len(joints), 3)  # null becomes NaN
-        names = [str(person["id"]) for person in people]
-        return _matched(path, data, values[..., :2], values[..., 2], dict(content["about"]), names, joints)
+        if "posehg_predictions" in content:
+            raise NotAvailable(f"{path} was written by an older posehg.", "Write the predictions again.")
+        arrays = {name: np.array(content[name], dtype=np.float64) for name in ("keypoints", "scores")}  # null: NaN
+        return {**content, **arrays}
 
 
-def _write_json(path: Path, data: Dataset, predictions: Predictions) -> None:
-    people: list[dict[str, Any]] = []
-    for name, keypoints, scores in zip(names(data), predictions.keypoints, predictions.scores, strict=True):
-        joints = [
-            [x, y, None if math.isnan(score) else score] if math.isfinite(x) and math.isfinite(y) else None
-            for (x, y), score in zip(keypoints.tolist(), scores.tolist(), strict=True)
-        ]
-        people.append({"id": name, "keypoints": joints if any(joints) else None})
-    head = {"posehg_predictions": VERSION, "dataset": data.name, "split": data.split, "about": dict(predictions.about)}
-    content = {**head, "joints": list(data.skeleton.joints), "people": people}
-    path.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _read_npz(path: Path, data: Dataset) -> Predictions:
-    with opened(path, _NPZ) as file, np.load(file, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-        if "dataset" in arrays:
-            _check_split(path, data, str(arrays["dataset"]), str(arrays["split"]))
-        about = dict(json.loads(str(arrays["about"]))) if "about" in arrays else {}
-        keypoints = arrays["keypoints"] if "keypoints" in arrays else numbers(arrays["preds"]) - data.origin
-        ids, joints = ([str(name) for name in arrays[key]] if key in arrays else None for key in ("ids", "joints"))
-        return _matched(path, data, keypoints, arrays.get("scores"), about, ids, joints)
-
-
-def _write_npz(path: Path, data: Dataset, predictions: Predictions) -> None:
-    with open(path, "wb") as file:  # given a name that ends in .NPZ, savez would append another suffix
-        np.savez_compressed(
-            file,
-            keypoints=predictions.keypoints,
-            scores=predictions.scores,
-            ids=np.array(names(data), dtype=np.str_),
-            joints=np.array(data.skeleton.joints, dtype=np.str_),
-            dataset=np.array(data.name),
-            split=np.array(data.split),
-            about=np.array(json.dumps(dict(predictions.about), allow_nan=False)),
-        )
-
-
-def _read_h5(path: Path, data: Dataset) -> Predictions:
-    arrays = read_h5(path, ["preds"], _H5, optional=["scores", "about"])
-    with expecting(path, _H5):
-        about = dict(json.loads(arrays["about"].item())) if "about" in arrays else {}
-        if "dataset" in about:
-            _check_split(path, data, about.pop("dataset"), about.pop("split"))
-        return _matched(path, data, numbers(arrays["preds"]) - data.origin, arrays.get("scores"), about)
-
-
-def _write_h5(path: Path, data: Dataset, predictions: Predictions) -> None:
-    h5py = h5_library("Writing")
-    about = {**predictions.about, "dataset": data.name, "split": data.split}
-    content = BytesIO()  # h5py's own errors for a full disk or a forbidden folder are not OSErrors
-    with h5py.File(content, "w") as file:
-        file["preds"] = predictions.keypoints + data.origin
-        file["scores"] = predictions.scores
-        # Of fixed length: h5py can hang on a damaged text of variable length.
-        file["about"] = np.bytes_(json.dumps(about, allow_nan=False))
-    path.write_bytes(content.getvalue())
-
-
-def _read_mat(path: Path, data: Dataset) -> Predictions:
-    content = read_matlab(path, ("pos_pred_src", "preds"), _MAT)
-    with expecting(path, _MAT):
-        if "pos_pred_src" not in content:
-            return _matched(path, data, numbers(content["preds"]) - data.origin, None, {})
-        if data.skeleton.joints != MPII.joints:
-            raise NotAvailable(f"{path} holds predictions of MPII's 16 joints, but {data.name} has others.")
-        keypoints = np.transpose(numbers(content["pos_pred_src"]), (2, 0, 1)) - 1
-        keypoints[:, [MPII.index("pelvis"), MPII.index("thorax")]] = np.nan  # placeholders in the file
-        return _matched(path, data, keypoints, None, {})
-
-
-READERS = {".json": _read_json, ".npz": _read_npz, ".h5": _read_h5, ".mat": _read_mat}
-WRITERS = {".json": _write_json, ".npz": _write_npz, ".h5": _write_h5}
+def _keypoints(path: Path, data: Dataset, arrays: Mapping[str, Any]) -> Array:
+    if "pos_pred_src" not in arrays:
+        return numbers(arrays["keypoints"]) if "keypoints" in arrays else numbers(arrays["preds"]) - data.origin
+    if data.skeleton.joints != MPII.joints:
+        raise NotAvailable(f"{path} holds predictions of MPII's 16 joints, but {data.name} has others.")
+    keypoints = np.transpose(numbers(arrays["pos_pred_src"]), (2, 0, 1)) - 1
+    keypoints[:, [MPII.index("pelvis"), MPII.index("thorax")]] = np.nan  # placeholders in the file
+    return keypoints
 
 
 def name_of(index: int, person: Person) -> str:
     """The name of a person in files: its id, or else its index; in joined data sets after the name of its own."""
     name = person.id or str(index)
     return f"{person.source}/{name}" if person.source else name
-
-
-def names(data: Dataset) -> list[str]:
-    """The names of all persons, in order. Raises UsageError if two persons have the same name."""
-    found = [name_of(*both) for both in enumerate(data.persons)]
-    twice = [name for name, times in Counter(found).items() if times > 1]
-    if twice:
-        raise UsageError(
-            f"{len(twice):,} persons of {data.name} {data.split} occur more than once, such as {twice[0]}.",
-            "Predictions are matched by the names of the persons: use each person once.",
-        )
-    return found
 
 
 def on_skeleton(path: Path, data: Dataset, joints: Sequence[str], values: Array) -> Array:
@@ -240,61 +198,3 @@ def numbers(values: Any) -> Array:
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{array.dtype} is not a number")
     return array.astype(np.float64)
-
-
-def _check_split(path: Path, data: Dataset, dataset: str, split: str) -> None:
-    if (dataset, split) != (data.name, data.split):
-        raise NotAvailable(
-            f"{path} holds predictions of {dataset} {split}, not of {data.name} {data.split}.",
-            "Give --dataset and --split that they were made for.",
-        )
-
-
-def _matched(
-    path: Path,
-    data: Dataset,
-    keypoints: Any,
-    scores: Any,
-    about: Mapping[str, Any],
-    people: Sequence[str] | None = None,
-    joints: Sequence[str] | None = None,
-) -> Predictions:
-    """Predictions for the persons of the data set from a file's arrays (M, K, 2) and (M, K).
-
-    people, joints: the names of rows and columns; if None, these are the data set's persons and joints, in its order.
-    """
-    keypoints = numbers(keypoints)
-    scores = np.full(keypoints.shape[:-1], np.nan) if scores is None else numbers(scores)
-    wanted = (len(data), len(data.skeleton.joints), 2)
-    if people is None and keypoints.shape != wanted:
-        raise NotAvailable(
-            f"{path} holds predictions of shape {' x '.join(map(str, keypoints.shape))}, "
-            f"but {data.name} {data.split} has {wanted[0]} persons x {wanted[1]} joints x 2.",
-            "Rows without names must be all persons of the split, in its order.",
-        )
-    joints = data.skeleton.joints if joints is None else joints
-    rows = range(len(data)) if people is None else _rows(path, names(data), people)
-    if (
-        keypoints.shape != (len(rows) if people is None else len(people), len(joints), 2)
-        or scores.shape != keypoints.shape[:2]
-    ):
-        raise ValueError(f"keypoints of shape {keypoints.shape} with scores of shape {scores.shape}")
-    if np.isinf(keypoints).any() or np.isinf(scores).any():
-        raise ValueError("a number is infinite")
-    values = on_skeleton(path, data, joints, np.dstack([keypoints, scores]))[list(rows)]
-    values[~is_known(values[..., :2])] = np.nan  # a joint with only one coordinate is not predicted
-    return Predictions(values[..., :2], values[..., 2], about)
-
-
-def _rows(path: Path, wanted: Sequence[str], people: Sequence[str]) -> Sequence[int]:
-    """For each wanted name, its row in the file."""
-    rows = {name: row for row, name in enumerate(people)}
-    missing = [name for name in wanted if name not in rows]
-    if missing or len(people) != len(wanted):
-        such = f", such as {missing[0]}" if missing else ""
-        raise NotAvailable(
-            f"{path} does not hold the persons of the data set: {len(missing):,} of {len(wanted):,} are missing{such}, "
-            f"and it holds {len(people):,}.",
-            "Score predictions on exactly the persons that they were made for.",
-        )
-    return [rows[name] for name in wanted]
