@@ -324,7 +324,7 @@ def test_coco_results_are_read_in_their_order(tmp_path: Path) -> None:
         (lambda records: records[1].pop("image_id"), "image_id"),
         (lambda records: records[1].update(category_id=[]), "results"),
         (lambda records: records[1].update(keypoints=None), "results"),
-        (lambda records: records[1].update(score=float("nan")), "result 2"),
+        (lambda records: records[1].update(score=float("nan")), "finite"),
         (lambda records: records[1].update(keypoints=["7"] * 15), "results"),
     ],
 )

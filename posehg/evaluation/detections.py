@@ -10,10 +10,9 @@ from __future__ import annotations
 import codecs
 import csv
 import json
-import math
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO, StringIO
@@ -57,16 +56,15 @@ class Detection:
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """What ``posehg predict`` wrote.
+    """What a file says. images: the names of its images and frames; every_image: including those without people.
 
-    images: the names of the images and frames; every_image: including those without people.
     people: the image, (K, 3) x, y and score of each joint, and the person's score.
     """
 
     joints: tuple[str, ...]
     images: list[str]
     people: list[tuple[str, Any, float]]
-    every_image: bool
+    every_image: bool = True
     model: str = ""
 
 
@@ -99,22 +97,26 @@ def read(path: Path, data: Dataset) -> tuple[list[Detection], dict[str, Any]]:
     """
     with opened(path, _RECORDS) as file:
         run = {".csv": _read_csv, ".npz": _read_npz}.get(path.suffix.lower(), _read_json)(file)
-        triples = numbers([triples for _, triples, _ in run.people] or np.empty((0, len(run.joints), 3)))
-        scores = numbers([score for *_, score in run.people] or np.empty(0))
-        if triples.shape != (*scores.shape, len(run.joints), 3):
-            raise ValueError("a person lacks x, y and score of each joint")
-        if not np.isfinite(triples).all() or not np.isfinite(scores).all():
-            raise ValueError("a number is not finite")
         images = locate(data, set(run.images))
         _check_images(path, data, run, images)
-        moved = on_skeleton(path, data, run.joints, triples)
-    found = []
+        found = _detections(path, data, run, images)
+    about = {"model": run.model} if run.model else {}
+    return found, {**about, "people": len(found), "images_left_out": len(run.images) - len(images)}
+
+
+def _detections(path: Path, data: Dataset, run: _Run, images: Mapping[str, Path]) -> list[Detection]:
+    triples = numbers([triples for _, triples, _ in run.people] or np.empty((0, len(run.joints), 3)))
+    scores = numbers([score for *_, score in run.people] or np.empty(0))
+    if triples.shape != (*scores.shape, len(run.joints), 3):
+        raise ValueError("a person lacks x, y and score of each joint")
+    if not np.isfinite(triples).all() or not np.isfinite(scores).all():
+        raise ValueError("a number is not finite")
+    found, moved = [], on_skeleton(path, data, run.joints, triples)
     for (name, *_), own, values, score in zip(run.people, triples, moved, scores, strict=True):
         if name in images:
             extent = Box.bounding(own[own[:, 2] >= THRESHOLD, :2]) or Box.bounding(own[:, :2])
             found.append(Detection(images[name], values[:, :2], values[:, 2], float(score), extent))
-    about = {"model": run.model} if run.model else {}
-    return found, {**about, "people": len(found), "images_left_out": len(run.images) - len(images)}
+    return found
 
 
 def _read_json(file: BytesIO) -> _Run:
@@ -133,7 +135,7 @@ def _read_json(file: BytesIO) -> _Run:
         for person in record["people"]
     ]
     models = sorted({str(record["model"]) for record in records})
-    return _Run(joints.pop(), images, people, every_image=True, model=", ".join(models))
+    return _Run(joints.pop(), images, people, model=", ".join(models))
 
 
 def _read_csv(file: BytesIO) -> _Run:
@@ -165,7 +167,7 @@ def _read_npz(file: BytesIO) -> _Run:
         places = arrays["images"] if "images" in arrays else arrays["pictures"]  # its older name
         people = list(zip([images[place] for place in places], triples, arrays["person_scores"], strict=True))
         joints = tuple(str(joint) for joint in arrays["joints"])
-        return _Run(joints, images, people, every_image=True, model=str(arrays["model"]))
+        return _Run(joints, images, people, model=str(arrays["model"]))
 
 
 def _image_name(source: Any, frame: Any) -> str:
@@ -189,26 +191,23 @@ def read_coco_results(path: Path, data: Dataset, category: int | None = None) ->
         if len(categories) > 1 or (category is not None and categories - {category}):
             told = f"{path} holds results of category {', '.join(map(str, sorted(categories)))}"
             raise NotAvailable(f"{told}; the data set has persons of one category, {category or PERSON}.")
-        ids = {str(record["image_id"]) for record in records}
+        ids, joints = [str(record["image_id"]) for record in records], data.skeleton.joints
+        people = []
+        for number, (id, record) in enumerate(zip(ids, records, strict=True), start=1):
+            if len(record["keypoints"]) != 3 * len(joints):
+                size, wanted = len(record["keypoints"]), 3 * len(joints)
+                told = f"Result {number:,} in {path} has {size} numbers, but {len(joints)} joints have {wanted}."
+                raise NotAvailable(told, "Score results on a data set with the same joints.")
+            people.append((id, numbers(record["keypoints"]).reshape(-1, 3), float(record["score"])))
         images = {id: data.images[id] for id in ids if id in data.images}
-        if len(images) < len(ids):
-            images = max(images, locate(data, ids), key=len)
-        if unknown := sorted(ids - images.keys()):
+        if len(images) < len(set(ids)):
+            images = max(images, locate(data, set(ids)), key=len)
+        if unknown := sorted(set(ids) - images.keys()):
             raise NotAvailable(
                 f"{len(unknown):,} images in {path} are not in {data.name} {data.split}, such as {unknown[0]}.",
                 "Score results on the split that they were made for.",
             )
-        found, joints = [], len(data.skeleton.joints)
-        for number, record in enumerate(records, start=1):
-            values, score = numbers(record["keypoints"]), float(record["score"])
-            if values.shape != (3 * joints,):
-                told = f"Result {number:,} in {path} has {values.size} numbers, but {joints} joints have {3 * joints}."
-                raise NotAvailable(told, "Score results on a data set with the same joints.")
-            if not np.isfinite(values).all() or not math.isfinite(score):
-                raise ValueError(f"a number of result {number} is not finite")
-            values = values.reshape(joints, 3)
-            found.append(Detection(images[str(record["image_id"])], values[:, :2], values[:, 2], score))
-        return found
+        return _detections(path, data, _Run(joints, ids, people), images)
 
 
 def locate(data: Dataset, names: Collection[str]) -> dict[str, Path]:

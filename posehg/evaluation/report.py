@@ -2,20 +2,18 @@
 
     posehg_report   1; grows when a reader of older reports could misread a new one
     command         the command line
-    predictions     what was scored: the model with the SHA-256 of its weights, flip test, decoder and device; or the
-                    file with its SHA-256, and what it says of how it was made
+    predictions     what was scored: the model with the SHA-256 of its weights and its options, or the file with its own
     data            name, split, note, persons (how many), ids, sha256 (see ``fingerprint``)
     skeleton        name, joints, limbs and torso; joints: those that are predicted
     bootstrap       resamples, interval (95)
     metrics         name, persons (how many can be measured), auc (the range and its steps), tables, distances
-    breakdowns      with --breakdown: a metric at its first threshold by posture and by score
+    breakdowns      with --breakdown: a metric at its first threshold by posture and by joint score
     oks             AP, AP50, .. in 0 .. 1, or null
     versions        of posehg, Python and libraries
 
-A table is a metric at a ``threshold`` (null: the area under its curve) with groups, means and joints: each has a name,
-joints, by_labels (a joint weighs as much as it has labels), known_as (who uses this mean), percent, low, high and
-labels (how many). Unknown values are null. ``distances`` has a row for each person and in it a number for each joint,
-in units of the person: null does not count; -1 counts as not found, because nothing was predicted.
+A table is a metric at a ``threshold`` (null: the area under its curve); see ``score.Figure`` for its groups, means and
+joints. ``distances`` has a row for each person and in it a number for each joint, in units of the person: null does not
+count; -1 counts as not found, because nothing was predicted. Unknown values are null.
 """
 
 from __future__ import annotations
