@@ -14,9 +14,9 @@ from posehg.errors import UsageError
 from posehg.geometry import Box
 from posehg.skeletons import MPII
 from posehg.synthetic import body as bodies
+from posehg.synthetic.body import LIMITS, Posture, random_posture
 from posehg.synthetic.clothing import random_outfit
 from posehg.synthetic.figure import dress
-from posehg.synthetic.postures import LIMITS, Posture, random_posture
 from posehg.synthetic.renderer import Camera, Light, facing, render
 from posehg.synthetic.scene import hidden_by_body, random_scene
 

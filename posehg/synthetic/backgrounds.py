@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.synthetic.body import Rng
 from posehg.synthetic.clothing import Colour, random_colour
 from posehg.synthetic.noise import patch, shaded
-from posehg.synthetic.postures import Rng
 
 Canvas = NDArray[np.float32]
 """(H, W, 3) float32 RGB, 0 .. 1."""

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.synthetic.body import Rng
 from posehg.synthetic.noise import patch
-from posehg.synthetic.postures import Rng
 
 Texture = NDArray[np.float32]
 Colour = NDArray[np.float32]

@@ -13,10 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.synthetic.body import rotations
+from posehg.synthetic.body import Rng, rotations
 from posehg.synthetic.clothing import TILE, Texture
 from posehg.synthetic.figure import SEGMENTS, Mesh
-from posehg.synthetic.postures import Rng
 
 Floats = NDArray[np.float32]
 

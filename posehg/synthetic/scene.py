@@ -15,10 +15,10 @@ from posehg.images import Image
 from posehg.poses import Person
 from posehg.synthetic import body as bodies
 from posehg.synthetic.backgrounds import random_background
+from posehg.synthetic.body import Rng
 from posehg.synthetic.clothing import Outfit, paint, random_colour, random_outfit
 from posehg.synthetic.figure import Mesh, dress
 from posehg.synthetic.noise import grain, patch, shaded
-from posehg.synthetic.postures import Rng, random_posture
 from posehg.synthetic.renderer import Camera, random_camera, random_light, render
 
 Floats = NDArray[np.float64]
@@ -44,7 +44,7 @@ def _random_figure(rng: Rng) -> tuple[bodies.Body, Outfit, Mesh]:
     """A person in a random posture that does not run through itself, as far as a few tries can tell."""
     proportions = bodies.random_proportions(rng)
     for _ in range(8):
-        body = bodies.build(proportions, random_posture(rng))
+        body = bodies.build(proportions, bodies.random_posture(rng))
         if not bodies.collides(body):
             break
     outfit = random_outfit(rng, body.proportions.feminine)

@@ -17,9 +17,9 @@ from posehg.geometry import Points
 from posehg.images import Image
 from posehg.synthetic import body as bodies
 from posehg.synthetic.backgrounds import random_background
+from posehg.synthetic.body import Posture, Rng
 from posehg.synthetic.clothing import Outfit, Texture, paint, random_outfit
 from posehg.synthetic.figure import dress
-from posehg.synthetic.postures import Posture, Rng
 from posehg.synthetic.renderer import Camera, Layer, Light, facing, random_light, render
 
 SIZE = (360, 640)
