@@ -52,18 +52,15 @@ def world() -> World:
     given = {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)}
     if not given.keys() & {"RANK", "WORLD_SIZE"} or given.get("WORLD_SIZE") == "1":
         return ALONE
-    numbers = {}
     for name in _VARIABLES:
         if name not in given:
             raise UsageError(f"This is one of several processes, but {name} is not set.", _START)
-        if name != "MASTER_ADDR":
-            if not (given[name].isascii() and given[name].isdigit()):
-                raise UsageError(f"{name}={given[name]} is not a number.", _START)
-            numbers[name] = int(given[name])
-    rank, size = numbers["RANK"], numbers["WORLD_SIZE"]
+        if name != "MASTER_ADDR" and not (given[name].isascii() and given[name].isdigit()):
+            raise UsageError(f"{name}={given[name]} is not a number.", _START)
+    rank, size, local_rank = (int(given[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     if rank >= size:
         raise UsageError(f"RANK={rank} must be below WORLD_SIZE={size}.", _START)
-    return World(rank, size, numbers["LOCAL_RANK"])
+    return World(rank, size, local_rank)
 
 
 @contextmanager
@@ -115,18 +112,17 @@ def share(items: Sequence[T], world: World) -> Sequence[T]:
 
 def interleaved(parts: Sequence[Sequence[T]]) -> list[T]:
     """Restores the order of all items from the parts that ``share`` gave to the processes."""
-    longest = max(map(len, parts), default=0)
-    return [part[place] for place in range(longest) for part in parts if place < len(part)]
+    rounds = range(max(map(len, parts), default=0))
+    return [part[place] for place in rounds for part in parts if place < len(part)]
 
 
 def gather(value: T) -> list[T]:
     """Returns the values of all processes, by rank, in every process."""
-    size = world().size
-    if size == 1:
+    if world().size == 1:
         return [value]
     import torch.distributed as dist
 
-    values = [value] * size
+    values = [value] * world().size
     with watched():
         dist.all_gather_object(values, value)
     return values
@@ -159,10 +155,9 @@ def total(tensor: Tensor) -> Tensor:
     """Returns the sum over all processes, a new tensor; in a single process, the tensor itself."""
     if world().size == 1:
         return tensor
-    import torch
     import torch.distributed as dist
 
-    result = tensor.detach().clone(memory_format=torch.contiguous_format)
+    result = tensor.detach().contiguous().clone()
     with watched():
         dist.all_reduce(result)
     return result
@@ -185,10 +180,7 @@ def wait() -> None:
 
 @contextmanager
 def watched(hint: str = "") -> Iterator[None]:
-    """Raises ProcessLost, with this hint, if another process is lost during the block.
-
-    For code that communicates by itself, such as a backward pass, and for a better hint.
-    """
+    """Raises ProcessLost, with this hint, if another process is lost during the block, as in a backward pass."""
     try:
         yield
     except ProcessLost as error:

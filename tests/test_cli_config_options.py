@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -93,17 +93,6 @@ def test_a_list_of_numbers_that_cannot_be_read_is_answered_with_an_example(bake:
     assert "20-30" in caught.value.hint
 
 
-def test_the_help_has_each_option_with_its_default(bake: Bake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    text = CliRunner().invoke(bake.app, ["--help"]).output  # type: ignore[attr-defined]
-    lines = {words[0]: " ".join(words) for words in map(str.split, text.splitlines()) if words}
-    defaults = {"--layers": "3", "--oven-heat": "180.5", "--glaze": "sugar", "--name": "nobody", "--tin": "20-30"}
-    for name, default in defaults.items():
-        assert f"[default: {default}]" in lines[name]
-    assert "[default" not in lines["--candles/--no-candles"]
-    assert "secret" not in text
-
-
 def written(tmp_path: Path, content: str | bytes) -> Path:
     path = tmp_path / "cake.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -166,9 +155,3 @@ def test_a_file_that_cannot_be_read_is_not_available(tmp_path: Path, name: str) 
         read_file(tmp_path / name, Cake)
     assert isinstance(caught.value, PosehgError)
     assert str(tmp_path / name) in str(caught.value)
-
-
-def test_every_option_of_a_training_has_a_sentence_of_help() -> None:
-    for described in fields(TrainConfig):
-        assert described.metadata["help"].endswith(".")
-        assert described.metadata["panel"] in {"Data", "Network", "Recipe", "Augmentation", "Run"}

@@ -15,7 +15,7 @@ from posehg import __version__, checkpoints
 from posehg.checkpoints import Checkpoint
 from posehg.datasets import on_skeleton
 from posehg.errors import NotAvailable, UsageError
-from posehg.skeletons import LSP, MPII, Skeleton
+from posehg.skeletons import MPII, Skeleton
 from posehg.training.builder import (
     OUTPUTS,
     freeze,
@@ -135,13 +135,6 @@ def test_a_model_that_is_missing_or_has_crops_that_are_not_square_is_refused(tmp
         options_of_model(TrainConfig(init=str(tmp_path / "tall.safetensors")), set())
     with pytest.raises(NotAvailable):
         options_of_model(TrainConfig(init=str(tmp_path / "none")), set())
-
-
-def test_a_run_can_start_with_the_bundled_model() -> None:
-    config, source = options_of_model(TrainConfig(init="bundled"), set())
-    network, kept = initial_network(config, model_config(config, on_skeleton(dataset(), LSP)), source)
-    assert network.config.features == source.config.network.features
-    assert "14 joints" in kept
 
 
 # ---- freezing ----------------------------------------------------------------------------------------------------

@@ -142,16 +142,6 @@ def test_without_augmentation_the_crop_is_that_of_prediction_every_time() -> Non
         np.testing.assert_array_equal(crop_of(samples[epoch, 0]), crop_of(samples[0, 0]))
 
 
-def test_colours_change_independently_and_points_do_not() -> None:
-    grey = np.full((ROWS, COLUMNS, 3), 100, dtype=np.uint8)
-    calm, colourful = (Samples(dataset(grey, box=Box(150, 100, 60, 60)), c) for c in (CALM, replace(CALM, colour=0.4)))
-    means = np.array([colourful[epoch, 0].crop(SIZE).mean(axis=(0, 1)) for epoch in range(200)])
-    assert 60 <= means.min() < 65
-    assert 135 < means.max() <= 140
-    assert np.abs(np.corrcoef(means.T)[np.triu_indices(3, 1)]).max() < 0.3
-    np.testing.assert_array_equal(colourful[0, 0].points, calm[0, 0].points)
-
-
 # ---- repeatable and different ------------------------------------------------------------------------------------
 
 
@@ -265,14 +255,6 @@ def test_an_occluder_does_not_stay_in_the_kept_part() -> None:
     np.testing.assert_array_equal(np.median(crops, axis=0), crop_of(Samples(dataset(DOTS), CALM)[0, 0]))
 
 
-def test_half_body_crops_are_as_frequent_as_configured() -> None:
-    skeleton = Skeleton("walker", ("head", "neck", "chest", "pelvis", "knee", "foot"), ())
-    keypoints = np.column_stack([np.linspace(150, 200, 6), np.linspace(70, 240, 6)])
-    data = replace(dataset(WAVES, keypoints), skeleton=skeleton)
-    whole, samples = Samples(data, CALM)[0, 0].points, Samples(data, replace(CALM, half_body=0.3))
-    assert 60 < sum(not np.array_equal(samples[epoch, 0].points, whole) for epoch in range(300)) < 120
-
-
 @pytest.mark.parametrize("where", ["itself", "another person"])
 def test_a_background_crop_avoids_every_annotated_person(where: str) -> None:
     image = np.full((ROWS, COLUMNS, 3), 40, dtype=np.uint8)
@@ -288,17 +270,6 @@ def test_a_background_crop_avoids_every_annotated_person(where: str) -> None:
     assert found
     assert all((crop_of(sample) > 200).mean() < 0.03 for sample in found)
     assert {sample.points.shape for sample in found} == {KEYPOINTS.shape}
-
-
-def test_a_person_who_fills_the_image_has_no_background_crop() -> None:
-    samples = Samples(dataset(WAVES, box=Box(0, 0, COLUMNS, ROWS)), replace(CALM, background=1))
-    assert (samples[0, 0].points[HEAD] > 0).all()
-
-
-def test_background_crops_are_as_frequent_as_configured() -> None:
-    data = dataset(DOTS, KEYPOINTS / 4, box=SMALL)
-    samples = Samples(data, replace(WILD, background=0.2, input_size=16))
-    assert 35 < sum(is_background(samples[epoch, 0]) for epoch in range(300)) < 90
 
 
 @pytest.mark.parametrize(("sets", "expected"), [("", True), ("all", True), ("all+more", True), ("more", False)])
@@ -438,13 +409,6 @@ def test_a_device_makes_the_crops_of_whole_batches_and_of_large_parts(device: st
         assert_alike([samples[epoch, index] for index in range(7)], 64, device)
     to_crop = Affine.crop(Box(1200, 300, 60, 60), (SIDE, SIDE), 17)
     assert_alike([sample_of(noise(401, 1511), to_crop), sample_of(noise(13, 11), to_crop)], device=device)
-
-
-def test_the_warp_is_as_exact_under_autocast() -> None:
-    samples = [sample_of(noise(307, 401), Affine.crop(Box(100, 60, 200, 200), (SIDE, SIDE), 20))]
-    expected = by_device(samples).images
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(by_device(samples).images, expected)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1)])

@@ -62,12 +62,6 @@ def test_wsd_warms_up_stays_and_decays_over_its_last_epochs() -> None:
     assert 0 < found[-1] < 0.002
 
 
-def test_wsd_without_a_decay_does_not_depend_on_the_length_of_the_run() -> None:
-    short, long = (TrainConfig(schedule="wsd", lr=0.5, epochs=epochs) for epochs in (4, 400))
-    assert np.allclose(rates(short, 400), rates(long, 40_000)[:400])
-    assert rates(long, 40_000)[-1] == 0.5
-
-
 @each_curve
 @PATIENT
 @given(steps=st.integers(100, 5000))
@@ -141,15 +135,6 @@ def test_an_average_starts_as_a_copy_of_the_network_that_does_not_learn() -> Non
     assert torch.equal(floats(average.network), before)
 
 
-def test_after_many_steps_at_the_same_weights_the_average_has_them() -> None:
-    average, goal = Average(filled(0), 0.9), network(seed=3)
-    before = floats(goal)
-    for step in range(300):
-        average.update(goal, step)
-    torch.testing.assert_close(floats(average.network), before)
-    assert torch.equal(floats(goal), before)
-
-
 @pytest.mark.parametrize("decay", [0.0, 0.9, 0.999])
 def test_the_memory_grows_from_a_tenth_to_the_decay(decay: float) -> None:
     left = []
@@ -168,13 +153,3 @@ def test_counters_are_copied() -> None:
     average.update(filled(7), 1000)
     counters = {int(value) for value in average.network.state_dict().values() if not value.is_floating_point()}
     assert counters == {7}
-
-
-def test_an_average_follows_a_network_in_the_layout_of_training() -> None:
-    hourglass = network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average, plain = Average(hourglass, 0.9), Average(network(), 0.9)
-    for step in range(3):
-        goal = network(seed=step)
-        plain.update(goal, step)
-        average.update(goal.to(memory_format=torch.channels_last), step)  # type: ignore[call-overload]
-    torch.testing.assert_close(floats(average.network), floats(plain.network))

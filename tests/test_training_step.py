@@ -107,14 +107,6 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole_batch(parts: int, loss: 
     assert_near(gradient(parted), gradient(whole))
 
 
-@pytest.mark.parametrize("optimizer", ["rmsprop", "adamw"])
-def test_batches_in_parts_lead_to_the_same_weights(optimizer: Any) -> None:
-    config = replace(FP32, freeze="norm", optimizer=optimizer)
-    (whole, losses), (parted, its_losses) = trained(config, 5), trained(replace(config, accumulate=3), 5)
-    assert its_losses == pytest.approx(losses, rel=1e-4)
-    assert difference(state(whole), state(parted)) < 1e-3 * difference(state(stepper(config)), state(whole))
-
-
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_the_norm_of_the_gradient_is_limited(precision: Any) -> None:
     free, bound, loose = (stepper(replace(FP32, precision=precision, clip=clip)) for clip in (0.0, 0.01, 1e6))
@@ -139,17 +131,6 @@ def test_the_result_is_the_moving_average_if_there_is_one() -> None:
     assert difference(averaging.result.state_dict(), state(averaging)) > 0
 
 
-def test_the_moving_average_soon_forgets_the_initial_weights() -> None:
-    shares = []
-    for number in (0, 100_000):
-        made, layer = stepper(replace(FP32, ema=0.999)), "stem.0.weight"
-        before = state(made)[layer]
-        made(crops(), 1e-3, number)
-        average, now = made.result.state_dict()[layer], state(made)[layer]
-        shares.append(float((average - now).norm() / (before - now).norm()))
-    assert shares == pytest.approx([0.1, 0.999], rel=1e-3)
-
-
 # ---- precision and compilation -----------------------------------------------------------------------------------
 
 
@@ -162,16 +143,6 @@ def test_convolutions_have_the_configured_precision_and_weights_stay_float32(pre
     made(crops(), 1e-3, 0)
     assert kinds == {kind}
     assert {p.dtype for p in made.network.parameters()} == {torch.float32}
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_precision_ends_near_full_precision(precision: Any, loss: Any) -> None:
-    config = replace(FP32, loss=loss, optimizer="adamw")
-    (full, losses), (half, its_losses) = trained(config, 8), trained(replace(config, precision=precision), 8)
-    assert its_losses == pytest.approx(losses, rel=0.05)
-    assert losses[-1] < losses[0]
-    assert difference(state(full), state(half)) < 0.5 * difference(state(stepper(config)), state(full))
 
 
 def test_a_gradient_too_large_for_half_precision_changes_only_the_scale() -> None:

@@ -48,10 +48,9 @@ def takes(config: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 
 def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
-    default = field.default
+    default, name = field.default, "--" + field.name.replace("_", "-")
     if isinstance(default, tuple):
         kind, default = str, "-".join(map(str, default))
-    name = "--" + field.name.replace("_", "-")
     option = typer.Option(
         f"{name}/--no-{name[2:]}" if kind is bool else name,
         metavar=_METAVARS.get(field.name),
@@ -60,9 +59,8 @@ def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
         rich_help_panel=field.metadata["panel"],
         envvar=_ENVIRONMENT.get(field.name),
     )
-    return inspect.Parameter(
-        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
-    )
+    annotation = Annotated[kind, option]
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _value(field: Field[Any], given: Any) -> Any:

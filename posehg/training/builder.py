@@ -23,11 +23,8 @@ from posehg.training.config import Loss, TrainConfig
 from posehg.training.data import without_augmentation
 from posehg.training.report import Listener
 
-OUTPUTS: dict[Loss, Literal["heatmaps", "logits"]] = {
-    "mse": "heatmaps",
-    "weighted-mse": "heatmaps",
-    "cross-entropy": "logits",
-}
+Output = Literal["heatmaps", "logits"]
+OUTPUTS: dict[Loss, Output] = {"mse": "heatmaps", "weighted-mse": "heatmaps", "cross-entropy": "logits"}
 """What the last layer computes after training with each loss."""
 
 MAX_VALIDATION = 500
@@ -105,25 +102,20 @@ def model_config(config: TrainConfig, data: Dataset, origin: str = "") -> ModelC
     network = HourglassConfig(
         len(data.skeleton.joints), config.stacks, config.features, config.depth, config.blocks, config.stem
     )
-    size = (config.input_size, config.input_size)
-    provenance = _provenance(config, origin)
-    output = OUTPUTS[config.loss]
-    return ModelConfig(network, data.skeleton, size, config.padding, config.sigma, output, provenance)
-
-
-def _provenance(config: TrainConfig, origin: str) -> dict[str, str]:
-    """Where a model comes from: its data and each option that is not the default. No paths: model files are shared."""
+    # The provenance lists each option that is not the default. It has no paths, because model files are shared.
     options = asdict(config)
     if config.init and Path(config.init).exists():
         options["init"] = Path(config.init).name
     default = asdict(TrainConfig(loss=config.loss)) | {"loss": TrainConfig.loss}  # the learning rate follows the loss
     chosen = [name for name in options if name not in _NOT_IN_PROVENANCE and options[name] != default[name]]
-    trained_on = datasets.set_names(config.dataset)
-    return {
+    provenance = {
         "made_by": f"posehg {__version__}",
-        "trained_on": f"{trained_on}, after {origin}" if origin else trained_on,
+        "trained_on": datasets.set_names(config.dataset) + (f", after {origin}" if origin else ""),
         "options": ", ".join(f"{name} {options[name]}" for name in chosen),
     }
+    size = (config.input_size, config.input_size)
+    output = OUTPUTS[config.loss]
+    return ModelConfig(network, data.skeleton, size, config.padding, config.sigma, output, provenance)
 
 
 def origin_of(source: Checkpoint | None) -> str:

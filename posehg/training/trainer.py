@@ -51,21 +51,16 @@ class Stepper:
         self.optimizer = optimizer(network, config)
         self.average = Average(network, config.ema) if config.ema else None
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
-        self._parallel = self._in_parallel() if world.size > 1 else None
+        gpu = device.type == "cuda"
+        if config.sync_bn and world.size > 1 and not gpu:
+            raise DeviceError("--sync-bn needs GPUs.", "On CPUs each process has its own BatchNorm statistics.")
+        self._parallel: DistributedDataParallel | None = None
+        if world.size > 1:
+            synced = nn.SyncBatchNorm.convert_sync_batchnorm(network) if config.sync_bn else network
+            self._parallel = DistributedDataParallel(synced, device_ids=[device] if gpu else None)
         called: nn.Module = self._parallel or network
         # Batches of an epoch have two sizes: kernels for each are faster than those for any, which DDP dislikes, too.
-        self._called: Callable[[Tensor], list[Tensor]] = (
-            torch.compile(called, dynamic=False) if config.compile else called
-        )
-
-    def _in_parallel(self) -> DistributedDataParallel:
-        network: nn.Module = self.network
-        gpu = self._device.type == "cuda"
-        if self._config.sync_bn:
-            if not gpu:
-                raise DeviceError("--sync-bn needs GPUs.", "On CPUs each process has its own BatchNorm statistics.")
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        return DistributedDataParallel(network, device_ids=[self._device] if gpu else None)
+        self._called: Callable[..., list[Tensor]] = torch.compile(called, dynamic=False) if config.compile else called
 
     def __call__(self, crops: Crops, rate: float, number: int) -> Tensor:
         """Takes a step on this process's share of a batch; returns its share of the loss.
@@ -244,19 +239,16 @@ class Trainer:
         score = float(np.mean(scores)) if scores else -1.0
         row = {"epoch": done.epoch + 1.0, "loss": done.loss_sum / max(1, done.step)}
         row |= {f"pck_{v.data.name}": v.pck for v in validations}
-        seconds = done.seconds + self._seconds_since_look() if self._config.max_time else 0.0
+        seconds = 0.0
+        if self._config.max_time:
+            now = time.monotonic()
+            passed = torch.tensor([(now - self._looked) * self._world.first])  # by the clock of the first process
+            seconds, self._looked = done.seconds + float(distributed.total(passed)), now
         self._progress = Progress(done.epoch + 1, 0, 0.0, max(score, done.best), (*done.history, row), seconds)
         if self._world.first and (not scores or score > done.best):
             checkpoints.save_file(self._folder / BEST, self.checkpoint(), overwrite=True)
         self._save()
         self._listener.epoch(self._progress, validations)
-
-    def _seconds_since_look(self) -> float:
-        """By the clock of the first process."""
-        now = time.monotonic()
-        passed = distributed.total(torch.tensor([(now - self._looked) * self._world.first]))
-        self._looked = now
-        return float(passed)
 
     def validate(self, data: Dataset) -> Validation:
         engine = TorchEngine(self.model, self.stepper.result, self._config.device)
@@ -271,16 +263,9 @@ class Trainer:
             return
         checkpoints.save_file(self._folder / LAST, self.checkpoint(), overwrite=True)
         stepper = self.stepper
-        state = State(
-            self._config,
-            self._progress,
-            network=stepper.network.state_dict(),
-            optimizer=stepper.optimizer.state_dict(),
-            scaler=stepper.scaler.state_dict(),
-            average=None if stepper.average is None else stepper.average.network.state_dict(),
-            persons=len(self._data),
-            origin=self._origin,
-        )
+        average = None if stepper.average is None else stepper.average.network.state_dict()
+        learned = (stepper.network.state_dict(), stepper.optimizer.state_dict(), stepper.scaler.state_dict(), average)
+        state = State(self._config, self._progress, *learned, persons=len(self._data), origin=self._origin)
         states.save(self._folder / STATE, state)  # last: it alone decides how a resumed run continues
 
 

@@ -161,14 +161,6 @@ def test_a_model_that_is_missing_is_named(posehg: Posehg, tmp_path: Path, named:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_dry_run_says_what_is_kept_of_the_model(posehg: Posehg, model: Path, tmp_path: Path) -> None:
-    run = posehg("train", "--init", model, *SYNTHETIC, "--joints", FIVE, "--dry-run", "--out", tmp_path / "run")
-    assert run.code == 0, run.err
-    assert "5 joints" in run.err
-    assert FIVE.replace(",", ", ") in run.out
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.slow
 def test_the_bundled_model_can_be_trained_further(posehg: Posehg, tmp_path: Path) -> None:
     few = ("--dataset", "synthetic", "--limit", 2, "--epochs", 1, "--batch", 2, "--device", "cpu")

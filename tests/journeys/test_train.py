@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -247,18 +246,6 @@ def test_an_option_with_a_mistake_is_named(
     assert code == 4 or not out.exists()
 
 
-def test_a_run_may_be_saved_after_every_step(posehg: Posehg, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    saved, save = [], states.save
-
-    def spy(path: Path, state: states.State) -> None:
-        saved.append((state.progress.epoch, state.progress.step))
-        save(path, state)
-
-    monkeypatch.setattr(states, "save", spy)
-    assert posehg("train", *OPTIONS, "--save-minutes", 0, "--out", out).code == 0
-    assert saved == [*((0, step) for step in (1, 2, 3, 4)), *((1, step) for step in (0, 1, 2, 3, 4)), (2, 0)]
-
-
 def test_a_stopped_run_names_the_command_to_continue_with_the_same_data(
     posehg: Posehg, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,27 +301,6 @@ def test_a_rate_that_is_not_given_follows_from_the_loss(
     assert options_of(out).lr == rate
 
 
-@pytest.mark.parametrize(
-    ("text", "code", "named"),
-    [
-        ('{"stack": 2}', 2, "'stack'"),
-        ('{"stacks": "2"}', 2, "stacks"),
-        ('{"loss": "l1"}', 2, "'l1'"),
-        ('{"lr": NaN}', 2, "--lr"),
-        ("stacks = 2", 2, "options.json"),
-        (None, 5, "options.json"),
-    ],
-)
-def test_a_mistake_in_a_file_of_options_is_named(
-    posehg: Posehg, out: Path, tmp_path: Path, text: str | None, code: int, named: str
-) -> None:
-    file = tmp_path / "options.json"
-    if text is not None:
-        file.write_text(text)
-    posehg("train", "--dataset", "toy", "--config", file, "--out", out).assert_failed(code, named)
-    assert not out.exists()
-
-
 # ---- the rest ----------------------------------------------------------------------------------------------------
 
 
@@ -348,16 +314,6 @@ def test_a_dry_run_says_what_the_run_takes_and_changes_nothing(posehg: Posehg, o
     (out / "state.pt").write_text("mine")
     assert posehg("train", *OPTIONS, "--dry-run", "--limit", 3, "--batch", 50, "--out", out).code == 0
     assert snapshot(out) == {"state.pt": b"mine"}
-
-
-def test_without_tensorboard_the_command_that_installs_it_is_named(
-    posehg: Posehg, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # an import of it fails
-    run = posehg("train", *OPTIONS, "--tensorboard", "--out", out)
-    run.assert_failed(2, "TensorBoard")
-    assert "pip install 'posehg[tensorboard]'" in run.err
-    assert not out.exists()
 
 
 @pytest.mark.parametrize("every", [1, 10])
