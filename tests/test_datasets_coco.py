@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posehg.datasets import coco, coco_json, load
+from posehg.datasets import coco, load
 from posehg.datasets.annotated import Annotated
 from posehg.errors import NotAvailable, UsageError
 from posehg.geometry import Box
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def read(path: Path, content: Any, category: str = "") -> Annotated:
-    return coco_json.read(write(path, content, pictures=False), category)
+    return coco.read(write(path, content, pictures=False), category)
 
 
 def changed(**changes: Any) -> dict[str, Any]:

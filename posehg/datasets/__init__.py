@@ -14,7 +14,7 @@ from pathlib import Path
 from posehg.datasets import own, reading
 from posehg.datasets.concat import concat, on_skeleton
 from posehg.datasets.dataset import Dataset, DatasetInfo, read_image, spread
-from posehg.datasets.naming import KNOWN, is_file, parse, set_names
+from posehg.datasets.naming import KNOWN, SUFFIXES, is_file, parse, set_names
 from posehg.datasets.reading import TESTED
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import MPII, Skeleton
@@ -34,6 +34,7 @@ __all__ = [
     "on_skeleton",
     "parse",
     "read_image",
+    "recognise",
     "set_names",
     "spread",
 ]
@@ -106,6 +107,41 @@ def load_one(name: str, data: Path | None, split: str, joined: bool = False, nee
     if need_images and not is_file(name):
         reading.check_images(name, dataset.persons)
     return dataset
+
+
+def recognise(folder: Path) -> str:
+    """The name of the data set in a folder: the folder's own name if that set can be read, else the one that can.
+
+    Raises UsageError if several can be read, NotAvailable if none can.
+    """
+    names = [name for name in LOADERS if name not in RENDERED]
+    called = folder.resolve().name.lower()
+
+    def is_read(name: str) -> bool:
+        for split in info(name).splits:
+            try:
+                if len(LOADERS[name](folder, split)):
+                    return True
+            except (NotAvailable, UsageError):
+                continue
+        return False
+
+    if called in names and is_read(called):
+        return called
+    readable = [name for name in names if is_read(name)]
+    if len(readable) > 1:
+        hint = f"Say which of them it is: --dataset {readable[0]}"
+        raise UsageError(f"{folder} may be {' or '.join(readable)}.", hint)
+    if readable or called in names:
+        return readable[0] if readable else called  # the reader of that name explains best what is wrong
+    inside = [name for name in names if (folder / name).is_dir()]
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    hint = "See posehg data list for what posehg knows and how it is laid out."
+    if inside:
+        hint = f"It holds {', '.join(inside)}: check one of them, as posehg data check {folder / inside[0]}"
+    elif files:
+        hint = f"For a file of your own: posehg data check {files[0]}"
+    raise NotAvailable(f"{folder} holds no data set that posehg knows.", hint)
 
 
 def load(names: str, data: Path | None, split: str, skeleton: Skeleton | None = None) -> Dataset:

@@ -61,6 +61,11 @@ def region_of(
     return CropRegion(widest, math.ceil(input_size * widest / closest))
 
 
+def training_region(size: int) -> CropRegion:
+    """The region of training views with default options, with crops of at most ``size`` pixels a side."""
+    return CropRegion(region_of(256, padding=1.25, scale=0.25, rotation=30, translation=0).padding, size)
+
+
 def crop_region(image: Image, box: Box, region: CropRegion) -> tuple[Image, Affine]:
     """The crop around the person in ``box``, and the map from the image to it. Pixels are never enlarged.
 
@@ -95,7 +100,7 @@ def write(
 ) -> Path:
     """Writes a crop of each person to FOLDER/images and their annotation to FOLDER/people-SPLIT.json.
 
-    The json is in COCO's format as ``coco_json`` reads it. Everyone else who is visible on a crop is in it as a person
+    The json is in COCO's format as ``coco`` reads it. Everyone else who is visible on a crop is in it as a person
     without keypoints, so that background crops avoid them. quality: of the JPEGs, whose colours have full resolution.
     Returns the path of the json. Raises UsageError if it exists and ``overwrite`` is False, InputError for an image
     that cannot be read.
@@ -163,7 +168,7 @@ def _annotation(person: Person, to_crop: Affine) -> dict[str, Any]:
 
 
 def _category(skeleton: Skeleton) -> dict[str, Any]:
-    """COCO's category of a skeleton, with what else ``coco_json`` reads."""
+    """COCO's category of a skeleton, with what else ``coco`` reads."""
     category: dict[str, Any] = {
         **{"id": 1, "name": skeleton.name, "supercategory": "person", "keypoints": list(skeleton.joints)},
         "skeleton": [[a + 1, b + 1] for a, b in skeleton.limb_indices],

@@ -1,6 +1,6 @@
 """Data sets of your own: annotation files, given by their path in place of a data set's name.
 
-    FILE.json           COCO's format with any joints, see coco_json; FILE.json#CATEGORY for one of several categories
+    FILE.json           COCO's format with any joints, see coco; FILE.json#CATEGORY for one of several categories
     FILE.csv            a table, see csv
     people-{split}.json a file for each split: {split} becomes train, or val (valid, validation)
 
@@ -18,7 +18,7 @@ from hashlib import sha256
 from os.path import isfile
 from pathlib import Path
 
-from posehg.datasets import coco_json, csv
+from posehg.datasets import coco, csv
 from posehg.datasets.annotated import Annotated
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.naming import SPLIT, file_and_category, set_name
@@ -50,7 +50,7 @@ def load(name: str, data: Path | None, split: str, need_images: bool = True) -> 
         raise NotAvailable(f"There is no file {looked}.", "A data set is a known name or a .json or .csv file.")
     match path.suffix.lower():
         case ".json":
-            annotated = coco_json.read(path, category)
+            annotated = coco.read(path, category)
         case ".csv":
             annotated = csv.read(path, set_name(name))
         case _:
