@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posehg import images
-from posehg.datasets.crops import CropRegion, crop_region, moved, region_of
+from posehg.datasets import Dataset, load, load_one
+from posehg.datasets.crops import CropRegion, crop_region, moved, region_of, training_region, write
+from posehg.datasets.dataset import people_by_image
 from posehg.geometry import Affine, Box
+from posehg.poses import Person
+from posehg.skeletons import MPII, Skeleton
+from posehg.training.config import TrainConfig
+from posehg.training.data import Samples
 from tests.random_views import BOXES, LIMITS, SIZE, WAVES, Limits, assert_alike, view
 
 PATIENT = settings(max_examples=50, deadline=None)  # another process may have the cores
@@ -84,3 +94,52 @@ def test_a_moved_box_has_its_corners_where_the_map_puts_them() -> None:
     to_part = Affine.crop(Box(10, 20, 300, 300), (100, 100))
     box = moved(Box(40, 50, 30, 60), to_part)
     assert box.as_tuple() == pytest.approx((10, 10, 10, 20))
+
+
+# ---- a folder of crops ---------------------------------------------------------------------------------------------
+
+
+def cropped(folder: Path, data: Dataset, size: int = 2000, quality: int = 95) -> Dataset:
+    path = write(folder, data, training_region(size), quality, True, lambda items, what, total: items)
+    return load_one(str(path), None, "all")
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_training_crops_from_the_folder_are_those_of_the_images_within_jpeg_error(split: str, tmp_path: Path) -> None:
+    data = load("synthetic", None, split)
+    data = replace(data, persons=data.persons[:6])
+    stored = cropped(tmp_path, data)
+    assert stored.skeleton is MPII
+    config = TrainConfig(seed=7)
+    before, after = Samples(data, config), Samples(stored, config)
+    for key in ((0, 0), (1, 2), (2, 5)):
+        one, other = before[key], after[key]
+        np.testing.assert_allclose(other.points, one.points, atol=0.01)
+        crops = [images.interpolate(sample.pixels, sample.to_crop, (256, 256)).astype(int) for sample in (one, other)]
+        assert np.abs(crops[0] - crops[1]).mean() < 2
+
+
+def test_everything_known_of_a_person_survives_cropping_and_shrinks_with_the_crop(tmp_path: Path) -> None:
+    skeleton = Skeleton(
+        "toy", ("a", "b", "c"), (("a", "b"),), torso=("a", "c"), flip_pairs=(("b", "c"),), sigmas=(0.1, 0.2, 0.3)
+    )
+    keypoints = np.array([(70.25, 60.5), (np.nan, np.nan), (101.0, 119.75)])
+    one = Person(Path("p.png"), Box(60.5, 41, 50, 80), keypoints, np.array([True, False, False]), 12.5, "x", area=900)
+    crowd = replace(one, box=Box(100, 50, 30, 40), crowd=True)
+    far = replace(one, id="far", box=Box(-4000, 41, 50, 80))
+    data = Dataset("toy", "train", skeleton, [one, far], lambda person: WAVES, ignored=[crowd], note="From behind.")
+    stored = cropped(tmp_path, data, size=94)  # 2.36 times 80 pixels are 188
+    assert stored.skeleton == skeleton
+    first, beside = stored.persons
+    assert (first.box.w, first.box.h, first.head_size, first.area) == pytest.approx((25, 40, 6.25, 225), rel=0.01)
+    assert (np.isnan(first.keypoints[1]).all(), first.visible.tolist()) == (True, [True, False, False])
+    scale = first.box.w / one.box.w
+    np.testing.assert_allclose(
+        first.keypoints[2] - first.keypoints[0], scale * (keypoints[2] - keypoints[0]), atol=1e-3
+    )
+    assert not stored.read(beside).any()
+    others = [box for index, box in people_by_image(stored)["", first.image] if index == -1]
+    assert [(box.w, box.h) for box in others] == [pytest.approx((30 * scale, 40 * scale))]
+    content = json.loads((tmp_path / "people-train.json").read_text())
+    assert content["annotations"][0]["source_id"] == "x"
+    assert "From behind." in content["info"]["description"]

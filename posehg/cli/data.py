@@ -55,7 +55,8 @@ def list_sets(
     from posehg.datasets import reading
 
     if name is not None and datasets.is_file(name):
-        raise UsageError(f"{name} is a data set of your own.", f"See its content: posehg data check {shlex.quote(name)}")
+        hint = f"Look into it: posehg data check {shlex.quote(name)}"
+        raise UsageError(f"{name} is a data set of your own.", hint)
     if name is not None:
         datasets.check_name(name)
     home = reading.home(data)
@@ -104,7 +105,8 @@ def _print_details(entry: dict[str, Any], home: Path, folder: str) -> None:
     from rich.text import Text
 
     joints = ", ".join(joint.replace("_", " ") for joint in entry["joints"])
-    lines = [(entry["name"], entry["title"]), ("paper", entry["paper"]), ("joints", f"{len(entry['joints'])}: {joints}")]
+    lines = [(entry["name"], entry["title"]), ("paper", entry["paper"])]
+    lines.append(("joints", f"{len(entry['joints'])}: {joints}"))
     lines += [("splits", f"{split}: {who}") for split, who in entry["splits"].items()]
     lines.append(("terms", entry["terms"]))
     if entry["url"] is None:
@@ -136,7 +138,7 @@ def check(
     data: options.Data = None,
     split: Annotated[str, typer.Option(help="both (train and val), or one split.")] = "both",
     examples: Annotated[
-        int, typer.Option("-n", "--examples", metavar="N", min=0, help="Examples of each finding.", rich_help_panel="Output")
+        int, typer.Option("-n", "--examples", metavar="N", min=0, help="Examples a finding.", rich_help_panel="Output")
     ] = 5,
     everything: Annotated[bool, typer.Option("--all", help="Print all examples.", rich_help_panel="Output")] = False,
     as_json: Annotated[
@@ -162,7 +164,7 @@ def check(
         posehg data check people.json --data photos --sheet suspects.png
         posehg data check --dataset mpii --split val --strict --json
     """
-    from posehg import datasets, files, images
+    from posehg import datasets, images
     from posehg.datasets.check import check as find
     from posehg.datasets.sheet import suspects
 
@@ -187,7 +189,7 @@ def check(
         raise UsageError(f"--dataset {name}: one data set is checked at a time.")
     if name in datasets.RENDERED:
         raise UsageError(f"{name} has no files to check: posehg renders it.")
-    splits = _splits(name, home, split, need_images=False)
+    splits = _splits(name, home, split)
     found = find(splits, terminal.progress)
     counts = {part.split: (len(part), len({person.image for person in part.persons})) for part in splits}
     if as_json:
@@ -212,14 +214,14 @@ def check(
         raise CheckFailed(f"{splits[0].name} did not pass: {listed}.")
 
 
-def _splits(name: str, data: Path | None, split: str, need_images: bool, joined: bool = False) -> list[Dataset]:
+def _splits(name: str, data: Path | None, split: str) -> list[Dataset]:
     """The split of a set, or train and val for ``both``; one of these may be missing, which is reported."""
     from posehg import datasets
 
     found, missing = [], []
     for one in ("train", "val") if split == "both" else (split,):
         try:
-            found.append(datasets.load_one(name, data, one, joined, need_images))
+            found.append(datasets.load_one(name, data, one, need_images=False))
         except NotAvailable as error:
             missing.append((one, error))
     if not found:
@@ -303,7 +305,7 @@ def sheet(
         int, typer.Option("-n", "--number", metavar="N", min=1, help="Number of persons.", rich_help_panel="Persons")
     ] = 24,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Draw random persons instead of evenly spread ones.", rich_help_panel="Persons")
+        int | None, typer.Option(min=0, help="Draw random persons, not evenly spread ones.", rich_help_panel="Persons")
     ] = None,
     ids: Annotated[
         str | None, typer.Option(metavar="ID,ID,..", help="Draw these persons.", rich_help_panel="Persons")
@@ -358,18 +360,18 @@ def crop(
     split: Annotated[str, typer.Option(help="both (train and val), or one split.")] = "both",
     data: options.Data = None,
     limit: Annotated[int, typer.Option(metavar="N", min=0, help="Crop only N persons, evenly spread (0: all).")] = 0,
-    size: Annotated[int, typer.Option(min=32, help="Longest side of a crop, in pixels. Crops are never enlarged.")] = 600,
+    size: Annotated[int, typer.Option(min=32, help="Longest side of a crop in pixels; none is enlarged.")] = 600,
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = 90,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
 ) -> None:
     """Crop every person once, so that training reads small images.
 
-    Writes FOLDER/images and FOLDER/people-{split}.json in COCO's format, which posehg and other tools train from. A crop
-    is as wide as the views of training with default options, and 600 pixels are as fine as views of 256 pixels need.
+    Writes FOLDER/images and FOLDER/people-{split}.json in COCO's format, from which posehg and other tools train. A
+    crop shows all that training with default options can show, and 600 pixels are as fine as 256-pixel views need.
 
         posehg data crop --dataset mpii+lspet --data /data --out crops
         posehg train --dataset 'crops/people-{split}.json'
-        posehg data crop --dataset people.json --split train --size 400 --quality 80 --out small
+        posehg data crop --dataset people.json --size 400 --quality 80 --out small
     """
     from posehg import datasets
     from posehg.datasets import crops
@@ -391,14 +393,7 @@ def crop(
     region = crops.training_region(size)
     for part in found:
         some = datasets.spread(part, limit) if limit else part
-        path = crops.write(
-            out,
-            some,
-            region,
-            quality,
-            overwrite,
-            lambda persons, total=len(some): terminal.progress(persons, "Cropping", total),
-        )
+        path = crops.write(out, some, region, quality, overwrite, terminal.progress)
         terminal.note(f"Wrote {path}: {len(some):,} persons of {part.name} {part.split}.")
     use = shlex.join(["posehg", "train", "--dataset", str(out / "people-{split}.json")])
     terminal.note(f"Train on it: {use}")

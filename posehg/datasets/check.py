@@ -203,8 +203,8 @@ def check(splits: Sequence[Dataset], progress: Progress) -> list[Finding]:
 
     keypoints = np.stack([place.person.keypoints for place in people])
     skeleton = splits[0].skeleton
-    has_torso, no_torso = metrics.has_torso(skeleton), metrics.torso_sizes(keypoints, skeleton) == 0
-    unlabelled = ~np.isfinite(keypoints[:, :, 0]).any(axis=1)
+    has_torso, no_torso = metrics.has_torso(skeleton), np.asarray(metrics.torso_sizes(keypoints, skeleton) == 0)
+    unlabelled = np.asarray(~np.isfinite(keypoints[:, :, 0]).any(axis=1))
     tiny = [place for place in people if max(place.person.box.w, place.person.box.h) < TINY]
     tiny.sort(key=lambda place: max(place.person.box.w, place.person.box.h))
     sizes = {path: size for split in splits for path, size in split.sizes.items()}

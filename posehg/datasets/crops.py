@@ -31,7 +31,8 @@ _MARGIN = 4
 _DECIMALS = 4
 """Of pixel coordinates in a file: 0.0001 px."""
 
-Progress = Callable[[Iterable[Person]], Iterable[Person]]
+Progress = Callable[[Iterable[Person], str, int], Iterable[Person]]
+"""(persons, description, total) -> the same persons, while a progress bar is shown."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def moved(box: Box, to_crop: Affine) -> Box:
 
 
 def write(
-    folder: Path, dataset: Dataset, region: CropRegion, quality: int, overwrite: bool, progress: Progress = iter
+    folder: Path, dataset: Dataset, region: CropRegion, quality: int, overwrite: bool, progress: Progress
 ) -> Path:
     """Writes a crop of each person to FOLDER/images and their annotation to FOLDER/people-SPLIT.json.
 
@@ -112,7 +113,7 @@ def write(
     path = folder / f"people-{dataset.split}.json"
     with atomic(path, overwrite) as temporary:
         key, image = None, None
-        for index, person in enumerate(progress(dataset.persons)):
+        for index, person in enumerate(progress(dataset.persons, "Cropping", len(dataset))):
             if image is None or image_key(person) != key:  # neighbours are often on one image
                 key, image = image_key(person), dataset.read(person)
             crop, to_crop = crop_region(image, person.box, region)

@@ -1,0 +1,305 @@
+"""posehg data list, check, sheet and crop."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from posehg import datasets, images
+from posehg.datasets import LOADERS, synthetic
+from tests import coco_files
+from tests.coco_files import make_coco
+from tests.journeys.conftest import Posehg
+from tests.lsp_files import make_lspet
+
+
+def own_set(folder: Path, count: int = 5, **image: Any) -> Path:
+    """A file of animals on images of rendered people, with the splits that it marks; the last two are val."""
+    content = coco_files.animals(count)
+    for number, entry in enumerate(content["images"]):
+        entry |= {"split": "train" if number < count - 2 else "val", "width": 120, "height": 120, **image}
+        images.write(folder / f"a{number + 1}.jpg", synthetic.render(number, 120)[0])
+    return coco_files.write(folder / "animals.json", content, pictures=False)
+
+
+@pytest.fixture
+def animals(tmp_path: Path) -> Path:
+    return own_set(tmp_path)
+
+
+def counts(posehg: Posehg, *options: object) -> dict[str, Any]:
+    """Kind of finding -> how many were found."""
+    content = json.loads(posehg("data", "check", *options, "--json").out)
+    return {finding["name"]: finding["count"] for finding in content["findings"]}
+
+
+def changed(animals: Path, change: Any) -> Path:
+    content = json.loads(animals.read_text())
+    change(content)
+    animals.write_text(json.dumps(content))
+    return animals
+
+
+# ---- list ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_known_set_is_listed_with_whether_it_is_there(posehg: Posehg, tmp_path: Path) -> None:
+    (tmp_path / "lsp").mkdir()
+    (tmp_path / "flic").mkdir()
+    run = posehg("data", "list", "--data", tmp_path)
+    assert (run.code, run.err) == (0, "")
+    lines = {line.split()[0]: line.split() for line in run.out.splitlines() if line.strip()}
+    there = {"flic": "folder", "flic-pc": "folder", "lsp": "folder", "synthetic": "always"}
+    assert {name: lines[name][-1] for name in LOADERS} == dict.fromkeys(LOADERS, "-") | there
+    assert lines["mpii"][:4] == ["mpii", "16", "train", "22,246"]
+
+
+@pytest.mark.parametrize("name", [None, *LOADERS])
+def test_lists_fit_into_80_columns(
+    posehg: Posehg, name: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    run = posehg("data", "list", *([name] if name else []))
+    assert run.code == 0
+    assert max(map(len, run.out.splitlines())) <= 80
+
+
+def test_one_set_is_shown_with_everything_known_and_all_as_json(posehg: Posehg, tmp_path: Path) -> None:
+    (tmp_path / "lspet").mkdir()
+    flat = " ".join(posehg("data", "list", "mpii", "--data", tmp_path).out.split())
+    for part in ("MPII Human Pose", "right ankle, right knee", "2,958", "http://human-pose.mpi-inf.mpg.de", "images/"):
+        assert part in flat
+    content = {entry["name"]: entry for entry in json.loads(posehg("data", "list", "--json", "--data", tmp_path).out)}
+    assert list(content) == list(LOADERS)
+    assert content["lspet"]["folder"] == str(tmp_path / "lspet")
+    assert (content["lspet"]["layout"], len(content["lspet"]["joints"])) == (["joints.mat", "images/"], 14)
+    assert (content["synthetic"]["url"], content["mpii"]["folder"]) == (None, None)
+
+
+def test_an_unknown_set_and_a_file_are_not_in_the_list(posehg: Posehg, tmp_path: Path) -> None:
+    run = posehg("data", "list", "mpi")
+    run.assert_failed(2, "'mpi'")
+    assert "mpii" in run.err
+    run = posehg("data", "list", tmp_path / "pets.csv")
+    run.assert_failed(2, "pets.csv")
+    assert f"posehg data check {tmp_path / 'pets.csv'}" in run.err
+
+
+# ---- check ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_sound_set_passes(posehg: Posehg, animals: Path) -> None:
+    run = posehg("data", "check", animals, "--strict")
+    assert run.code == 0, run.err
+    assert run.out.startswith("animals train: 3 persons on 3 images\nanimals val: 2 persons on 2 images\n")
+    found = counts(posehg, animals)
+    assert len(found) == 15
+    assert found.pop("torso_zero") is None  # animals have none
+    assert set(found.values()) == {0}
+
+
+def test_broken_and_missing_images_end_with_4_after_everything_is_printed(posehg: Posehg, animals: Path) -> None:
+    folder = animals.parent
+    content = (folder / "a1.jpg").read_bytes()
+    (folder / "a1.jpg").write_bytes(content[: len(content) // 2])
+    (folder / "a5.jpg").unlink()
+    run = posehg("data", "check", animals)
+    assert run.code == 4
+    assert "  val a5.jpg\n" in run.out
+    assert re.search(r"  train a1\.jpg: .*a1\.jpg", run.out)
+    assert "Error: animals" in run.err
+    found = counts(posehg, animals)
+    assert (found["missing_images"], found["broken_images"]) == (1, 1)
+
+
+def test_a_photo_in_both_splits_is_suspect_and_fails_a_strict_check(posehg: Posehg, animals: Path) -> None:
+    again = images.read(animals.parent / "a2.jpg")
+    PillowImage.fromarray(again).save(animals.parent / "a4.jpg", quality=70)
+    run, strict = posehg("data", "check", animals), posehg("data", "check", animals, "--strict")
+    assert (run.code, strict.code, strict.out) == (0, 4, run.out)
+    assert "  train a2.jpg, val a4.jpg: " in run.out
+    assert counts(posehg, animals)["leaks"] == 1
+
+
+def test_notes_do_not_fail_a_strict_check(posehg: Posehg, animals: Path) -> None:
+    def outside(content: Any) -> None:
+        content["annotations"][0]["keypoints"][:2] = [-3, 20]
+
+    run = posehg("data", "check", changed(animals, outside), "--strict")
+    assert run.code == 0, run.err
+    assert "  train 101: 1 joint, up to 2.5 pixels\n" in run.out
+
+
+def test_images_that_were_scaled_after_annotation_are_found(posehg: Posehg, tmp_path: Path) -> None:
+    assert counts(posehg, own_set(tmp_path, width=240))["other_sizes"] == 5
+
+
+def test_as_many_examples_are_shown_as_asked_for_and_all_in_json(posehg: Posehg, animals: Path) -> None:
+    for path in animals.parent.glob("*.jpg"):
+        path.unlink()
+    shown = {}
+    for options in ((), ("-n", "2"), ("-n", "0"), ("--all",)):
+        out = posehg("data", "check", animals, *options).out
+        shown[options] = len(re.findall(r"^  (?:train|val) a", out, re.MULTILINE))
+    assert shown == {(): 5, ("-n", "2"): 2, ("-n", "0"): 0, ("--all",): 5}
+    run = posehg("data", "check", animals, "--json", "--split", "train", "-n", "1")
+    content = json.loads(run.out)
+    assert (run.code, content["dataset"]) == (4, "animals")
+    assert content["splits"] == {"train": {"persons": 3, "images": 3}}
+    (missing,) = (finding for finding in content["findings"] if finding["name"] == "missing_images")
+    assert (missing["level"], missing["count"]) == ("broken", 3)
+    assert missing["cases"][0]["subjects"] == [{"split": "train", "image": "a1.jpg", "person": None}]
+
+
+def test_a_missing_split_is_left_out_and_a_folder_is_recognised(posehg: Posehg, tmp_path: Path) -> None:
+    make_coco(tmp_path / "people")
+    run = posehg("data", "check", tmp_path / "people")
+    assert run.out.startswith("coco train: 2 persons on 1 image\n")
+    assert "val" in run.err.splitlines()[0]
+    make_lspet(tmp_path / "lspet")
+    mat = tmp_path / "lspet" / "joints.mat"
+    mat.write_bytes(mat.read_bytes()[:200])
+    posehg("data", "check", tmp_path / "lspet").assert_failed(5, "joints.mat")
+
+
+def test_suspects_are_drawn_if_asked_for(posehg: Posehg, animals: Path, tmp_path: Path) -> None:
+    page = tmp_path / "sheet.png"
+    run = posehg("data", "check", animals, "--sheet", page)
+    assert (run.code, page.exists()) == (0, False)
+    images.write(animals.parent / "a4.jpg", images.read(animals.parent / "a2.jpg"), overwrite=True)
+    assert posehg("data", "check", animals, "--sheet", page).code == 0
+    assert images.read(page).shape[1] > 2 * 256
+    posehg("data", "check", animals, "--sheet", page).assert_failed(2, "sheet.png")
+    assert posehg("data", "check", animals, "--sheet", page, "--overwrite").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "named"),
+    [
+        ((), 2, "data set"),
+        (("nowhere",), 5, "nowhere"),
+        (("lspet",), 5, "lspet"),
+        (("nowhere.json",), 5, "nowhere.json"),
+        (("--dataset", "synthetic"), 2, "synthetic"),
+        (("--dataset", "mpii+lspet"), 2, "mpii+lspet"),
+        (("--dataset", "mpi"), 2, "'mpi'"),
+        (("--dataset", "mpii", "--data", "."), 5, "mpii_annotations.json"),
+        ((".",), 5, "."),
+        ((".", "--data", "."), 2, "--data"),
+        ((".", "--sheet", "a.gif"), 2, "a.gif"),
+        ((".", "--sheet", "no/a.png"), 2, "no"),
+    ],
+)
+def test_a_mistake_in_what_to_check_is_explained(
+    posehg: Posehg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], code: int, named: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = posehg("data", "check", *options)
+    run.assert_failed(code, named)
+    if options == ("lspet",):
+        assert "--dataset lspet" in run.err
+
+
+# ---- sheet ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_sheet_is_drawn_of_spread_random_or_named_persons(posehg: Posehg, tmp_path: Path) -> None:
+    shown = []
+    choices = (("-n", "3"), ("-n", "3", "--seed", "1"), ("-n", "3", "--seed", "2"))
+    for number, options in enumerate((*choices, ("--ids", "val/00000007, val/00000011"))):
+        out = tmp_path / f"{number}.png"
+        run = posehg("data", "sheet", "--dataset", "synthetic", "--split", "val", "--out", out, *options)
+        assert (run.code, run.out) == (0, ""), run.err
+        shown.append(images.read(out))
+    assert [page.shape[1] for page in shown] == [4 + 260 * count for count in (3, 3, 3, 2)]
+    assert not np.array_equal(shown[0], shown[1])
+    assert not np.array_equal(shown[1], shown[2])
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "named"),
+    [
+        (("--out", "a.gif"), 2, "a.gif"),
+        (("--out", "no/a.png"), 2, "no"),
+        (("--out", "there.png"), 2, "there.png"),
+        (("--out", "a.png", "--ids", "x"), 2, "'x'"),
+        (("--out", "a.png", "--ids", "x", "--seed", "1"), 2, "--ids"),
+        (("--out", "a.png", "-n", "0"), 2, "-n"),
+        ((), 2, "--out"),
+    ],
+)
+def test_a_mistake_in_what_to_draw_is_explained(
+    posehg: Posehg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], code: int, named: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("there.png").write_bytes(b"what was there")
+    posehg("data", "sheet", "--dataset", "synthetic", "--split", "val", *options).assert_failed(code, named)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"what was there"]
+
+
+# ---- crop ----------------------------------------------------------------------------------------------------------
+
+
+def test_several_sets_are_cropped_and_evaluated_from_the_crops(posehg: Posehg, model: Path, tmp_path: Path) -> None:
+    make_lspet(tmp_path / "lspet")
+    out = tmp_path / "crops"
+    names = "synthetic:0.001+lspet:3+synthetic"  # weights are for training
+    options = ("data", "crop", "--dataset", names, "--data", tmp_path, "--out", out, "--limit", "30")
+    run = posehg(*options)
+    assert (run.code, run.out) == (0, ""), run.err
+    assert "lspet" in run.err  # it has no persons to validate on
+    assert [path.name for path in out.glob("*.json")] == ["people-train.json"]
+    assert len(list((out / "images").iterdir())) == 30
+    data = datasets.load(str(out / "people-{split}.json"), None, "train")
+    assert (len(data), data.skeleton.name) == (30, "mpii")
+    posehg(*options).assert_failed(2, "people-train.json")
+    val = ("--dataset", "synthetic", "--split", "val", "--limit", "3", "--size", "200", "--overwrite")
+    assert posehg("data", "crop", *val, "--out", out).code == 0
+    assert max(images.read(path).shape[0] for path in (out / "images").glob("val-*")) <= 208
+    scored = posehg("eval", "--dataset", out / "people-{split}.json", "--model", model)
+    assert scored.code == 0, scored.err
+    assert "3 persons" in scored.out
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "named"),
+    [
+        (("--dataset", "synthetik"), 2, "'synthetik'"),
+        (("--dataset", "mpii", "--data", "nowhere"), 5, "nowhere"),
+        (("--dataset", "synthetic", "--quality", "0"), 2, "--quality"),
+        (("--dataset", "synthetic", "--size", "0"), 2, "--size"),
+    ],
+)
+def test_a_mistake_in_what_to_crop_is_explained_and_writes_nothing(
+    posehg: Posehg, tmp_path: Path, options: tuple[str, ...], code: int, named: str
+) -> None:
+    posehg("data", "crop", *options, "--out", tmp_path / "crops").assert_failed(code, named)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_no_folder_for_crops(posehg: Posehg, tmp_path: Path) -> None:
+    (tmp_path / "crops").touch()
+    posehg("data", "crop", "--dataset", "synthetic", "--limit", "2", "--out", tmp_path / "crops").assert_failed(
+        3, "crops"
+    )
+
+
+# ---- help ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["list", "check", "sheet", "crop"])
+def test_help_fits_into_80_columns_and_has_examples(
+    posehg: Posehg, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert f" {command} " in posehg("data").out
+    out = posehg("data", command, "--help").out
+    assert max(map(len, out.splitlines())) <= 80
+    assert out.count(f"    posehg data {command}") >= 2

@@ -1,0 +1,446 @@
+"""Findings in made-up sets, and duplicates and exchanged sides in real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image as PillowImage
+
+from posehg import drawing, images
+from posehg.datasets import Dataset, load_one, sheet, sides, synthetic
+from posehg.datasets.check import KINDS, Case, Finding, Subject, check
+from posehg.errors import UsageError
+from posehg.geometry import Affine, Box, Points
+from posehg.images import Image
+from posehg.poses import Person
+from posehg.skeletons import COCO, LSP, MPII, SKELETONS, Skeleton
+from tests import toy
+
+ROWS, COLUMNS = 90, 120
+STANDING = np.array([(30.0, 20), (60, 21), (45, 10), (33, 70), (58, 71)])
+"""Of toy's joints."""
+
+
+def found(*splits: Dataset) -> dict[str, Finding]:
+    return {finding.kind.name: finding for finding in check(splits, lambda items, what, total: items)}
+
+
+def who(cases: Iterable[Case]) -> list[tuple[str, ...]]:
+    return [tuple(f"{one.split} {one.person or one.image}" for one in case.subjects) for case in cases]
+
+
+def write(path: Path, seed: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    images.write(path, noise.repeat(10, axis=0).repeat(10, axis=1))
+    return path
+
+
+BOX = Box(20, 5, 50, 60)
+
+
+def person(image: Path, id: str = "", keypoints: Points = STANDING, box: Box = BOX) -> Person:
+    return Person(image, box, keypoints, np.isfinite(keypoints).all(axis=1), id=id)
+
+
+def a_set(persons: Sequence[Person], split: str = "train", skeleton: Skeleton = toy.SKELETON, **more: Any) -> Dataset:
+    return Dataset("made", split, skeleton, persons, **more)
+
+
+# ---- images and annotation -----------------------------------------------------------------------------------------
+
+
+def test_a_sound_set_has_every_kind_of_finding_and_none_of_them(tmp_path: Path) -> None:
+    people = [person(write(tmp_path / f"{i}.png", i), str(i)) for i in range(3)]
+    findings = found(a_set(people))
+    assert list(findings) == [kind.name for kind in KINDS]
+    assert not any(finding.count for finding in findings.values())
+    assert {name for name, finding in findings.items() if not finding.known} == {"other_sizes", "leaks", "alike_leaks"}
+
+
+def test_missing_and_broken_images_are_named_from_the_folder_that_all_share(tmp_path: Path) -> None:
+    sound = write(tmp_path / "set/train/x/1.png")
+    broken = write(tmp_path / "set/train/x/2.png", 2)
+    broken.write_bytes(broken.read_bytes()[:200])
+    val = a_set([person(tmp_path / "set/val/1.png", "c")], "val")
+    findings = found(a_set([person(sound, "a"), person(broken, "b")]), val)
+    assert [case.subjects for case in findings["missing_images"].cases] == [(Subject("val", "val/1.png", "", 0),)]
+    (case,) = findings["broken_images"].cases
+    assert case.subjects == (Subject("train", "train/x/2.png", "", 1),)
+    assert "2.png" in case.detail
+
+
+def test_images_of_another_size_than_annotated_are_found(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{i}.png", i) for i in range(3)]
+    sizes = {paths[0]: (COLUMNS, ROWS), paths[1]: (ROWS, COLUMNS)}
+    finding = found(a_set([person(path, str(i)) for i, path in enumerate(paths)], sizes=sizes))["other_sizes"]
+    (case,) = finding.cases
+    assert (case.subjects[0].image, finding.known) == ("1.png", True)
+    assert "120 x 90" in case.detail
+
+
+def test_joints_and_persons_outside_their_image_are_found(tmp_path: Path) -> None:
+    image = write(tmp_path / "a.png")
+    edge = STANDING.copy()
+    edge[:2] = (COLUMNS - 0.5, ROWS - 0.5), (-0.5, -0.5)
+    near, far, two = edge.copy(), edge.copy(), edge.copy()
+    near[0, 0] += 0.25
+    far[1, 1] -= 31
+    two[0, 1], two[1, 0], two[2] = ROWS + 2.5, -2, np.nan
+    people = [person(image, name, points) for name, points in zip("enft", (edge, near, far, two), strict=True)]
+    people += [person(image, "in", box=Box(-40, 0, 41, 50)), person(image, "left", box=Box(-40, 0, 40, 50))]
+    findings = found(a_set(people))
+    finding = findings["joints_outside"]
+    assert (who(finding.cases), finding.count) == ([("train f",), ("train t",), ("train n",)], 4)
+    assert [case.detail.split()[-2] for case in finding.cases] == ["31", "3", "0.25"]
+    assert who(findings["persons_outside"].cases) == [("train left",)]
+
+
+def test_repeated_ids_and_persons_annotated_twice_are_found(tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a.png", 1), write(tmp_path / "b.png", 2)
+    partly, two_joints = STANDING + 1.2, STANDING.copy()
+    partly[[1, 3]] = np.nan
+    two_joints[:3] = np.nan
+    people = [
+        person(a, "one"),
+        person(a, "same", partly),  # 1.7 pixels apart, of 60
+        person(a, "near", STANDING + 5),
+        person(a, "too few joints", two_joints),
+        person(b, "one", STANDING + 30),
+        person(b),
+        person(b, box=Box(1, 1, 2, 2)),
+    ]
+    val = a_set([person(write(tmp_path / "c.png", 3), "near")], "val")
+    findings = found(a_set(people), val)
+    (case,) = findings["duplicate_ids"].cases
+    assert [subject.image for subject in case.subjects] == ["a.png", "b.png"]
+    assert who(findings["duplicate_persons"].cases)[0] == ("train one", "train same")
+    assert who(findings["small_persons"].cases) == [("train number 6",)]
+
+
+def test_tiny_boxes_flat_torsos_and_unlabelled_persons_are_found(tmp_path: Path) -> None:
+    image = write(tmp_path / "a.png")
+    flat, unknown = STANDING.copy(), STANDING.copy()
+    flat[4] = flat[0]
+    unknown[4] = np.nan
+    people = [
+        person(image, "thin", box=Box(20, 20, 3, 16)),
+        person(image, "small", STANDING + 20, Box(20, 20, 15.5, 12)),
+        person(image, "nothing", STANDING - 20, Box(20, 20, 0, 0)),
+        person(image, "flat", flat + 40),
+        person(image, "unknown", unknown + 60),
+        person(image, "none", np.full((5, 2), np.nan)),
+    ]
+    findings = found(a_set(people))
+    assert who(findings["small_persons"].cases) == [("train nothing",), ("train small",)]
+    assert who(findings["torso_zero"].cases) == [("train flat",)]
+    assert who(findings["unlabelled_persons"].cases) == [("train none",)]
+    tree = Skeleton("tree", tuple("abcde"), ())
+    assert not found(a_set(people, skeleton=tree))["torso_zero"].known
+
+
+# ---- duplicates ----------------------------------------------------------------------------------------------------
+
+
+def photos(*pictures: tuple[str, str, Image, Box]) -> list[Dataset]:
+    """A data set of rendered images: (split, name, image, box of the person on it)."""
+    shown = {name: image for _, name, image, _ in pictures}
+    joints = np.full((16, 2), np.nan)
+
+    def split(name: str) -> Dataset:
+        people = [
+            Person(Path("/nowhere") / image, box, joints, np.zeros(16, bool), id=image)
+            for of, image, _, box in pictures
+            if of == name
+        ]
+        return Dataset("made", name, MPII, people, lambda person: shown[person.image.name])
+
+    return [split(name) for name in dict.fromkeys(of for of, _, _, _ in pictures)]
+
+
+def rendered(seed: int, size: int = 200) -> tuple[Image, Box]:
+    image, person = synthetic.render(seed, size)
+    return image, person.box
+
+
+def changed(how: str, image: Image, box: Box) -> tuple[Image, Box]:
+    pillow = PillowImage.fromarray(image)
+    if how == "compressed":
+        buffer = BytesIO()
+        pillow.save(buffer, "JPEG", quality=40)
+        return np.array(PillowImage.open(buffer)), box
+    if how == "smaller":
+        half = np.array(pillow.resize((100, 100), PillowImage.Resampling.LANCZOS))
+        return half, Box(box.x / 2, box.y / 2, box.w / 2, box.h / 2)
+    if how == "brighter":
+        return np.clip(image * 0.7 + 60, 0, 255).astype(np.uint8), box
+    return image[10:, 14:], Box(box.x - 14, box.y - 10, box.w, box.h)  # cropped
+
+
+@pytest.fixture
+def all_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("posehg.datasets.check.missing_images", lambda persons: [])
+
+
+@pytest.mark.usefixtures("all_there")
+@pytest.mark.parametrize("how", ["compressed", "smaller", "brighter", "cropped"])
+def test_a_changed_copy_of_a_photo_is_found(how: str) -> None:
+    others = [("train", f"{seed}.png", *rendered(seed)) for seed in range(8)]
+    copy = changed(how, *rendered(3))
+    within = found(*photos(*others, ("train", "copy.png", *copy)))
+    assert who(within["duplicate_images"].cases) == [("train 3.png", "train copy.png")]
+    across = found(*photos(*others, ("val", "copy.png", *copy)))
+    assert who(across["leaks"].cases) == [("train 3.png", "val copy.png")]
+    assert across["duplicate_images"].count == within["leaks"].count == 0
+
+
+@pytest.mark.usefixtures("all_there")
+def test_different_photos_and_plain_ones_are_no_duplicates_and_three_copies_are_one_case() -> None:
+    image, box = rendered(1)
+    plain = np.full_like(image, 90)
+    different = [("train", f"{seed}.png", *rendered(seed)) for seed in range(30)]
+    several = found(*photos(*different, ("train", "p.png", plain, box), ("train", "q.png", plain, box)))
+    names = ("leaks", "alike_leaks", "duplicate_images", "alike_images")
+    assert [who(several[name].cases) for name in names] == [[]] * 4
+    three = found(*photos(*different, ("train", "a.png", image, box), ("train", "b.png", image, box)))
+    assert who(three["duplicate_images"].cases) == [("train 1.png", "train a.png", "train b.png")]
+    assert three["alike_images"].count == 0
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_most_photos_that_lspet_has_twice_are_found(shared: Path) -> None:
+    """10 pairs in two splits and 27 within one were found by local features (SIFT) and looked at one by one."""
+    splits = [load_one("lspet", shared / "data", split, need_images=False) for split in ("train", "val")]
+    findings = found(*splits)
+    leaks = {tuple(int(s.image[2:-4]) for s in case.subjects) for case in findings["leaks"].cases}
+    true = {(457, 9410), (1479, 9099), (2423, 9082), (3286, 9263), (4433, 9130)}
+    true |= {(5488, 9054), (6988, 9081), (7818, 9195), (8155, 9345), (8720, 9419)}
+    assert len(leaks & true) >= 7
+    assert len(leaks - true) <= 1
+    assert 20 <= findings["duplicate_images"].count <= 30
+    assert findings["missing_images"].count == findings["broken_images"].count == 0
+
+
+# ---- left and right ------------------------------------------------------------------------------------------------
+
+UPRIGHT = np.array(
+    [
+        *((62, 195), (58, 150), (60, 105), (85, 105), (88, 150), (86, 195)),
+        *((72, 105), (72, 50), (72, 42), (72, 10)),
+        *((25, 100), (35, 75), (50, 52), (95, 52), (110, 75), (120, 100)),
+    ],
+    dtype=np.float64,
+)
+"""The MPII joints of a person who stands and faces us: the right side is on our left."""
+SWAPS = {
+    "arms": ("shoulder", "elbow", "wrist"),
+    "legs": ("hip", "knee", "ankle"),
+    "lower arms": ("elbow", "wrist"),
+    "lower legs": ("knee", "ankle"),
+    **{f"{joint}s": (joint,) for joint in ("shoulder", "hip", "elbow", "knee", "wrist", "ankle")},
+}
+
+
+def exchanged(keypoints: Points, *joints: str) -> Points:
+    changed = keypoints.copy()
+    for joint in joints:
+        pair = [MPII.index(f"{side}_{joint}") for side in ("left", "right")]
+        changed[pair] = changed[pair[::-1]]
+    return changed
+
+
+def placed(**places: tuple[float, float]) -> Points:
+    changed = UPRIGHT.copy()
+    for joint, place in places.items():
+        changed[MPII.index(joint)] = place
+    return changed
+
+
+def crowd(count: int = 40) -> Points:
+    """(N, J, 2) people who stand, of whom nobody is suspect."""
+    rng = np.random.default_rng(0)
+    people = UPRIGHT + rng.normal(0, 2, (count, *UPRIGHT.shape))
+    return people * rng.uniform(0.4, 3, (count, 1, 1)) + rng.uniform(0, 500, (count, 1, 2))
+
+
+def suspects(keypoints: Points, skeleton: Skeleton = MPII) -> dict[int, str]:
+    return {int(index): sign for index, _, sign in sides.exchanged(keypoints, skeleton)}
+
+
+def test_standing_people_and_people_who_turned_around_are_not_suspect() -> None:
+    assert suspects(crowd()) == {}
+    assert suspects(UPRIGHT[list(MPII.flip)][None]) == {}
+
+
+@pytest.mark.parametrize("joints", [SWAPS["arms"], SWAPS["legs"], ("shoulder",), ("hip",)])
+def test_shoulders_that_contradict_the_hips_are_found_in_a_single_person(joints: tuple[str, ...]) -> None:
+    assert suspects(exchanged(UPRIGHT, *joints)[None])[0].startswith("shoulders and hips")
+
+
+@pytest.mark.parametrize(
+    ("joints", "limb"),
+    [
+        (("wrist",), "elbow to wrist"),
+        (("elbow", "wrist"), "shoulder to elbow"),
+        (("ankle",), "knee to ankle"),
+        (("knee", "ankle"), "hip to knee"),
+    ],
+)
+def test_limbs_that_are_too_long_and_crossed_are_suspect(joints: tuple[str, ...], limb: str) -> None:
+    people = crowd()
+    people[7] = exchanged(placed(right_knee=(40, 150), right_ankle=(15, 195), left_ankle=(135, 195)), *joints)
+    assert suspects(people) == {7: f"crossed: {limb}"}
+
+
+@pytest.mark.parametrize(("reach", "suspect"), [(22, False), (44, True)])
+def test_crossed_arms_are_suspect_only_if_they_are_too_long(reach: float, suspect: bool) -> None:
+    """A usual forearm is 27 pixels long here."""
+    wrists = {"right_wrist": (60 + reach, 84), "left_wrist": (85 - reach, 84)}
+    people = crowd()
+    people[7] = placed(right_elbow=(60, 80), left_elbow=(85, 80), **wrists)
+    assert set(suspects(people)) == ({7} if suspect else set())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(list(SWAPS)), st.floats(0, 360), st.floats(0.05, 20), st.booleans())
+def test_size_place_rotation_and_mirror_change_nothing(kind: str, turn: float, size: float, mirror: bool) -> None:
+    people = crowd(25)
+    people[3] = exchanged(people[3], *SWAPS[kind])
+    angle = np.radians(turn)
+    cos, sin = size * np.cos(angle), size * np.sin(angle)
+    moved = Affine([[cos, sin, -31], [-sin, cos, 17], [0, 0, 1]])(people) * (-1 if mirror else 1, 1)
+    if mirror:
+        moved = moved[:, list(MPII.flip)]
+    before, after = sides.exchanged(people, MPII), sides.exchanged(moved, MPII)
+    assert [index for index, _, _ in before] == [index for index, _, _ in after]
+    for (_, strength, _), (_, other, _) in zip(before, after, strict=True):
+        assert strength == pytest.approx(other, rel=1e-6)
+
+
+def test_people_with_few_joints_and_skeletons_without_sides_are_passed_over() -> None:
+    few = exchanged(UPRIGHT, *SWAPS["arms"])
+    few[[i for i, joint in enumerate(MPII.joints) if not joint.endswith(("shoulder", "hip"))]] = np.nan
+    assert suspects(np.stack([few, np.full_like(few, np.nan), np.zeros_like(few)])) == {}
+    tree = Skeleton("tree", ("root", "trunk", "top"), (("root", "trunk"), ("trunk", "top")))
+    assert suspects(np.random.default_rng(0).random((30, 3, 2)), tree) == {}
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
+def test_mirrored_limbs_are_pairs_on_both_sides(skeleton: Skeleton) -> None:
+    limbs = sides.mirrored_limbs(skeleton)
+    assert limbs
+    for a, b, mirrored_a, mirrored_b in limbs:
+        assert (skeleton.flip[a], skeleton.flip[b]) == (mirrored_a, mirrored_b)
+        assert len({a, b, mirrored_a, mirrored_b}) == 4
+    both = {frozenset((frozenset((a, b)), frozenset((c, d)))) for a, b, c, d in limbs}
+    assert len(both) == len(limbs) == (5 if skeleton is LSP else len(limbs))
+
+
+@pytest.mark.shared
+def test_most_swaps_planted_into_mpii_are_found_and_few_others(shared: Path) -> None:
+    """About 80 of 100 on average; 2 in 100 of the others, some of them rightly."""
+    data = load_one("mpii", shared / "data", "train", need_images=False)
+    people = np.stack([person.keypoints for person in data.persons])
+    before = set(suspects(people))
+    assert len(before) < 0.02 * len(people)
+    rng = np.random.default_rng(0)
+    planted: set[int] = set()
+    for index in rng.permutation(len(people)):
+        swapped = exchanged(people[index], *SWAPS[str(rng.choice(list(SWAPS)))])
+        size = np.sqrt(np.nanmean(((people[index] - np.nanmean(people[index], axis=0)) ** 2).sum(axis=1)))
+        visible = np.nanmax(np.linalg.norm(swapped - people[index], axis=1)) > 0.3 * size
+        if visible and int(index) not in before and len(planted) < 100:
+            people[index] = swapped
+            planted.add(int(index))
+    after = set(suspects(people))
+    assert len(after & planted) >= 75
+    assert len(after - planted) < 0.02 * len(people)
+
+
+@pytest.mark.shared
+def test_lspet_is_as_doubtful_as_it_is_known_to_be_and_coco_is_not(shared: Path) -> None:
+    share = {}
+    for name in ("lspet", "coco"):
+        data = load_one(name, shared / "data", "train", need_images=False)
+        share[name] = len(suspects(np.stack([person.keypoints for person in data.persons]), data.skeleton)) / len(data)
+    assert 0.03 < share["lspet"] < 0.05
+    assert share["coco"] < 0.01
+    assert data.skeleton == COCO
+
+
+# ---- sheets --------------------------------------------------------------------------------------------------------
+
+
+def shape(cells: int, columns: int, lines: int) -> tuple[int, ...]:
+    blank = np.zeros((1, 1, 3), dtype=np.uint8)
+    return drawing.contact_sheet([blank] * cells, columns, sheet.CELL, captions=["\n" * (lines - 1)] * cells).shape
+
+
+def test_a_seed_draws_the_same_persons_again_and_each_once() -> None:
+    data = synthetic.load("synthetic", None, "train")
+    first = sheet.random(data, 11, seed=5)
+    assert first == sheet.random(data, 11, seed=5) == sorted(set(first))
+    assert len(first) == 11
+    assert first != sheet.random(data, 11, seed=6)
+
+
+def test_persons_are_named_by_their_ids_in_any_order() -> None:
+    assert sheet.named(toy.dataset(7), ["5", "0", "5"]) == [5, 0, 5]
+    with pytest.raises(UsageError, match="'x'"):
+        sheet.named(toy.dataset(7), ["5", "x"])
+
+
+def test_a_cell_shows_labels_and_hidden_joints_as_rings() -> None:
+    points, head = np.array([[60.0, 60], [140, 60], [100, 40], [70, 140], [130, 140]]), toy.SKELETON.index("head")
+
+    def cell(keypoints: Points, shown: bool) -> Image:
+        visible = np.array([True, True, shown, True, True])
+        gray = np.full((200, 200, 3), 128, dtype=np.uint8)
+        one = Person(Path("a.png"), Box(20, 20, 160, 160), keypoints, visible, id="one")
+        return sheet.cell(Dataset("one", "train", toy.SKELETON, [one], read=lambda person: gray), 0)
+
+    x, y = (points[head] * sheet.CELL / 200).round().astype(int)  # 1.25 times the box is the whole image
+    around = np.s_[y - 8 : y + 9, x - 8 : x + 9]
+    unlabelled = points.copy()
+    unlabelled[head] = np.nan
+    visible, hidden, absent = cell(points, True), cell(points, False), cell(unlabelled, False)
+    assert (absent[around] == 128).all()
+    assert hidden[y, x].max() < 40 < 200 < visible[y, x].max()
+    right, left = (
+        (points[toy.SKELETON.index(joint)] * sheet.CELL / 200).round().astype(int)
+        for joint in ("right_hip", "left_hip")
+    )
+    assert visible[right[1], right[0], 0] > visible[right[1], right[0], 2]
+    assert visible[left[1], left[0], 0] < visible[left[1], left[0], 2]
+
+
+def test_sheets_have_rows_of_six_and_suspects_of_every_kind_but_no_notes(tmp_path: Path) -> None:
+    kinds = {kind.name: kind for kind in KINDS}
+    splits = [toy.dataset(20), toy.dataset(3, split="val")]
+
+    def subject(split: str, index: int) -> Subject:
+        return Subject(split, f"{index}.png", str(index), index)
+
+    findings = [
+        Finding(kinds["leaks"], (Case((subject("train", 4), subject("val", 2)), "agreement 0.97"),)),
+        Finding(kinds["swapped_sides"], tuple(Case((subject("train", i),)) for i in range(20))),
+        Finding(kinds["joints_outside"], (Case((subject("train", 9),)),)),
+    ]
+    page = sheet.suspects(splits, findings)
+    assert page is not None
+    assert page.shape == shape(2 + 12, columns=6, lines=2)  # 12 of 20
+    assert sheet.suspects(splits, findings[2:]) is None
+    assert sheet.sheet(splits[0], range(7)).shape == shape(7, columns=6, lines=1)
+    broken = a_set([person(write(tmp_path / "0.png")), person(tmp_path / "gone.png")])
+    both = Finding(kinds["swapped_sides"], (Case((subject("train", 0), subject("train", 1))),))
+    page = sheet.suspects([broken], [both])
+    assert page is not None
+    assert page.shape == shape(1, columns=1, lines=2)
