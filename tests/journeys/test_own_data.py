@@ -106,42 +106,29 @@ def test_it_is_joined_with_rendered_people(posehg: Posehg, rendered: Path, tmp_p
     assert (config.skeleton, config.provenance["trained_on"]) == (MPII, "people:2+synthetic:0.0005")
 
 
-def test_its_packs_travel_alone(posehg: Posehg, legs: Path, trained: Path, tmp_path: Path) -> None:
-    packs = tmp_path / "packs"
-    options = ("--input-size", 64)
-    run = posehg("data", "pack", "--dataset", legs, *options, "--out", packs)
+def test_crops_of_it_travel_alone(posehg: Posehg, legs: Path, trained: Path, tmp_path: Path) -> None:
+    run = posehg("data", "crop", "--dataset", legs, "--out", tmp_path / "crops")
     assert run.code == 0, run.err
-    assert f"posehg train --dataset legs --data {packs}" in run.err
-    assert sorted(path.name for path in packs.iterdir()) == ["legs-train.zip", "legs-val.zip"]
-    again = posehg("train", "--dataset", "legs", "--data", packs, *TINY, "--out", tmp_path / "again")
+    crops = tmp_path / "crops" / "people-{split}.json"
+    again = posehg("train", "--dataset", crops, *TINY, "--out", tmp_path / "again")
     assert again.code == 0, again.err
-    assert checkpoints.load(tmp_path / "again/last.safetensors").config.skeleton.flip == (2, 3, 0, 1, 4)
-    assert posehg("eval", "--dataset", "legs", "--data", packs, "--model", trained / "last.safetensors").code == 0
+    config = checkpoints.load(tmp_path / "again/last.safetensors").config
+    assert (config.skeleton.flip, config.skeleton.oks_sigmas) == ((2, 3, 0, 1, 4), (0.1,) * 5)
+    assert posehg("eval", "--dataset", crops, "--model", trained / "last.safetensors").code == 0
 
 
-def test_two_files_of_one_name_are_told_apart_before_anything_is_written(
+def test_two_files_of_one_name_are_refused_before_anything_is_written(
     posehg: Posehg, rendered: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "people.json").write_text((rendered / "legs.json").read_text())
     names = f"{tmp_path / 'people.json'}+{rendered / 'people.csv'}"
-    for options in (
-        ("data", "pack", "--dataset", names, "--data", rendered, "--out", tmp_path / "packs"),
-        (
-            "train",
-            "--dataset",
-            names,
-            "--data",
-            rendered,
-            *TINY,
-            "--out",
-            tmp_path / "r",
-        ),
-    ):
-        posehg(*options).assert_failed(2, "The data set people is named twice: by ")
+    options = ("--dataset", names, "--data", rendered, "--out", tmp_path / "out")
+    for command in (("data", "crop"), ("train", *TINY)):
+        posehg(*command, *options).assert_failed(2, "people.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["people.json"]
 
 
-def test_what_a_run_should_know_of_the_file_is_told(posehg: Posehg, rendered: Path, tmp_path: Path) -> None:
+def test_notes_about_the_file_are_printed(posehg: Posehg, rendered: Path, tmp_path: Path) -> None:
     content = json.loads((rendered / "legs.json").read_text())
     del content["categories"][0]["flip_pairs"]
     content["categories"][0]["keypoints"] = list("abcde")
@@ -154,32 +141,32 @@ def test_what_a_run_should_know_of_the_file_is_told(posehg: Posehg, rendered: Pa
     assert run.code == 0, run.err
     assert own.NO_SPLITS in run.err
     assert own.NO_SIDES in run.err
-    assert "--half-body changes nothing" in run.err
+    assert "--half-body" in run.err
     told = posehg("train", "--dataset", rendered / "legs.json", *TINY, *options).err
     assert "--half-body" not in told  # knees and ankles
     assert own.NO_SIDES not in told
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "sentence"),
+    ("name", "code", "named"),
     [
-        ("gone.json", 5, "There is no file gone.json."),
-        ("legs-{split}.json", 5, "There is no file legs-train.json or legs-training.json."),
-        ("odd.csv", 5, "odd.csv: it has no column image."),
-        ("odd.json", 5, "odd.json is not a COCO keypoints file"),
-        ("notes/odd.txt", 2, "notes/odd.txt is neither a .json nor a .csv file."),
-        ("odds", 2, "There is no data set 'odds'."),
+        ("gone.json", 5, "gone.json"),
+        ("legs-{split}.json", 5, "legs-train.json"),
+        ("odd.csv", 5, "odd.csv"),
+        ("odd.json", 5, "odd.json"),
+        ("notes/odd.txt", 2, "notes/odd.txt"),
+        ("odds", 2, "'odds'"),
     ],
 )
-def test_a_file_that_cannot_be_used_gets_a_sentence(
-    posehg: Posehg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int, sentence: str
+def test_a_file_that_cannot_be_used_is_named(
+    posehg: Posehg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int, named: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes").mkdir()
     for file in ("odd.csv", "odd.json", "notes/odd.txt"):
         Path(file).write_text("nose;tail\n1;2\n")
     run = posehg("train", "--dataset", name, *TINY, "--out", "run")
-    run.assert_failed(code, sentence)
+    run.assert_failed(code, named)
     assert "Hint: " in run.err
 
 
