@@ -71,6 +71,7 @@ def test_an_image_is_one_frame_whatever_its_name(tmp_path: Path, name: str) -> N
 def test_what_cannot_be_read_is_named(tmp_path: Path, make: Callable[[Path], None], what: str) -> None:
     make(tmp_path / "holiday.jpg")
     assert what in failure(tmp_path / "holiday.jpg")
+    assert failure(tmp_path / f"{'x' * 300}.jpg")  # longer than file systems allow
 
 
 def test_a_problem_and_a_lack_of_memory_are_raised_when_the_source_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,6 @@ import hashlib
 import math
 import os
 import re
-import stat
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -399,11 +398,10 @@ def _read_image(name: str, is_url: bool) -> Image:
         return images.read_bytes(content.read_standard_input(MAX_IMAGE), "Standard input")
     if is_url:
         return images.read_bytes(b"".join(content.download(name, MAX_IMAGE)), name)
+    if not os.path.exists(name) or os.path.isfile(name) or os.path.isdir(name):
+        return images.read(name)  # which also explains what is wrong with it
     try:
-        mode = os.stat(name).st_mode
-        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
-            return images.read(name)
         with open(name, "rb", buffering=0) as pipe:  # as in posehg predict <(curl ..): Pillow cannot seek in it
             return images.read_bytes(content.read_all(pipe, name, MAX_IMAGE), name)
-    except (OSError, ValueError):
-        return images.read(name)  # it explains what is wrong
+    except OSError as error:
+        raise images.unreadable(Path(name), error) from None

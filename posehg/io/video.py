@@ -43,6 +43,8 @@ def frames(path: str, name: str) -> Iterator[Frame]:
         file = open(path, "rb")  # noqa: SIM115  # FFmpeg itself would take some names for protocols or patterns
     except OSError as error:
         raise unreadable(Path(name), error) from None
+    except ValueError:  # a NUL in its name
+        raise InputError(f"There is no file {name!r}.") from None
     with file:
         try:
             container = av.open(file, metadata_errors="ignore")
