@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from posehg.datasets import Dataset
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation import detections, oks, score
+from posehg.evaluation import detections, oks
 from posehg.evaluation.detections import Detection
-from posehg.evaluation.score import Options
 from posehg.geometry import Box
 from posehg.io.writers import RUN_FILES
 from posehg.io.writers.coco import CocoWriter
@@ -74,38 +73,6 @@ TWO = birds(person("a.jpg", 1), person("a.jpg", 2, (200, 0)), person("b.jpg", 3)
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
-def test_people_are_taken_for_those_where_they_were_found(suffix: str, tmp_path: Path) -> None:
-    """In any order, and with somebody more whom nobody annotated."""
-    elsewhere = pose(points(9, (300, 200)))
-    on_a = found("x/a.jpg", elsewhere, pose(points(2, (201, 3))), pose(points(1, (-2, 0))))
-    path = written(tmp_path / f"run{suffix}", found("x/b.jpg", pose(points(3))), on_a)
-    read = detections.predictions(path, TWO)
-    np.testing.assert_allclose(read.keypoints, [points(1, (-2, 0)), points(2, (201, 3)), points(3)], atol=0.005)
-    np.testing.assert_allclose(read.scores, np.tile(pose(points(1)).scores, (3, 1)))
-    assert read.about["people"] == 4
-    assert read.about["people_matched"] == 3
-    assert read.about["images_left_out"] == 0
-
-
-def test_what_predict_prints_into_a_json_file_is_read(tmp_path: Path) -> None:
-    lines = written(tmp_path / "run.jsonl", found("a.jpg", pose(points(1))), found("b.jpg", pose(points(3))))
-    lines.rename(tmp_path / "run.json")
-    read = detections.predictions(tmp_path / "run.json", TWO)
-    np.testing.assert_allclose(read.keypoints[[0, 2]], [points(1), points(3)], atol=0.005)
-    assert np.isnan(read.keypoints[1]).all()
-    assert read.about["model"] == "m"
-
-
-@pytest.mark.parametrize("indent", [None, 2])
-def test_the_record_of_one_image_is_read(indent: int | None, tmp_path: Path) -> None:
-    record = record_of(found("b.jpg", pose(points(3))))
-    (tmp_path / "b.json").write_text(json.dumps(record, indent=indent))
-    assert detections.is_records(tmp_path / "b.json")
-    read = detections.predictions(tmp_path / "b.json", birds(person("b.jpg", 3)))
-    np.testing.assert_allclose(read.keypoints, [points(3)], atol=0.005)
-
-
-@pytest.mark.parametrize("suffix", WRITTEN)
 def test_joints_are_matched_by_name(suffix: str, tmp_path: Path) -> None:
     truth = points(3)
     seen = pose(np.stack([truth[4], truth[1], truth[0]]), skeleton=NETWORKS)
@@ -146,26 +113,6 @@ def test_neither_order_decides_who_is_whom(
     np.testing.assert_allclose(detections.predictions(path, data).keypoints, wanted, atol=0.005)
 
 
-def test_the_joints_are_not_looked_at_to_tell_who_is_whom(tmp_path: Path) -> None:
-    """Of two in one place the better box wins, though every joint of the other is right."""
-    truth = person("a.jpg", 1)
-    corners = np.array([(0, 0), (59, 0), (0, 89), (59, 89), (30, 30)], dtype=float)
-    framed = replace(truth, box=Box(0, 0, 60, 90))
-    path = written(tmp_path / "run.jsonl", found("a.jpg", pose(truth.keypoints), pose(corners)))
-    np.testing.assert_allclose(detections.predictions(path, birds(framed)).keypoints[0], corners, atol=0.005)
-
-
-def test_the_longest_common_end_of_paths_decides(tmp_path: Path) -> None:
-    data = birds(person("/data/x/1/a.jpg", 1), person("/data/y/1/a.jpg", 2))
-    sources = ("photos/y/1/a.jpg", "photos/x/1/a.jpg")
-    path = written(tmp_path / "run.jsonl", *(found(source, pose(points(1))) for source in sources))
-    assert np.isfinite(detections.predictions(path, data).keypoints).any(axis=(1, 2)).tolist() == [True, True]
-    assert detections.locate(data, sources) == {
-        "photos/y/1/a.jpg": Path("/data/y/1/a.jpg"),
-        "photos/x/1/a.jpg": Path("/data/x/1/a.jpg"),
-    }
-
-
 def test_a_bare_name_is_the_image_that_the_others_leave() -> None:
     data = birds(person("/data/a.jpg", 1), person("/data/x/a.jpg", 2))
     assert detections.locate(data, ["a.jpg", "x/a.jpg"])["a.jpg"] == Path("/data/a.jpg")
@@ -182,13 +129,6 @@ def test_a_image_that_was_not_predicted_is_told(tmp_path: Path) -> None:
     for suffix in WRITTEN:
         with pytest.raises(NotAvailable, match="2 of 2"):
             detections.predictions(written(tmp_path / f"other{suffix}", found("z.jpg", pose(points(1)))), TWO)
-
-
-def test_a_image_that_could_not_be_read_counts_as_nobody_found(tmp_path: Path) -> None:
-    broken = found("b.jpg", size=None, error="b.jpg is broken.")
-    read = detections.predictions(written(tmp_path / "run.jsonl", found("a.jpg", pose(points(1))), broken), TWO)
-    assert np.isnan(read.keypoints[2]).all()
-    assert score.score(TWO, read, Options("pck", resamples=0)).lost == 2
 
 
 @pytest.mark.parametrize("sources", [("a.jpg", "a.jpg"), ("x/a.jpg", "y/a.jpg")])
@@ -333,13 +273,6 @@ def test_damaged_and_other_coco_results_are_refused(
 ) -> None:
     with pytest.raises(NotAvailable, match=named):
         detections.read_coco_results(coco_results(tmp_path / "results.json", edit), NUMBERED, category=1)
-
-
-@pytest.mark.parametrize("content", [b"", b"[", b"{}", b"[{]", b"\xff\xfe\xfa", b"null"])
-def test_other_files_are_not_coco_results(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "results.json").write_bytes(content)
-    with pytest.raises(NotAvailable, match=r"results\.json"):
-        detections.read_coco_results(tmp_path / "results.json", TWO)
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,10 @@ import pytest
 
 from posehg import images
 from posehg.datasets import Dataset
-from posehg.errors import UsageError
 from posehg.evaluation import plots, score
 from posehg.evaluation.predictions import Predictions
 from posehg.evaluation.score import Metric, Options
 from posehg.images import Image
-from posehg.skeletons import LSP
 from tests.evaluated import dataset, predictions
 
 CELL, GAP = 256, 4
@@ -57,47 +55,12 @@ def test_the_table_of_the_curve_has_the_figures_at_each_threshold(tmp_path: Path
     assert len({row["head"] for row in rows[:51]}) > 10
 
 
-def test_the_area_under_the_written_curve_is_the_auc(tmp_path: Path) -> None:
-    data = dataset(23)
-    plots.write_curves(tmp_path / "c.csv", measured(data))
-    for name, limit in (("PCKh", 0.5), ("PCK", 0.2)):
-        line = [
-            (float(row["threshold"]), float(row["mean"]))
-            for row in written(tmp_path / "c.csv")
-            if row["metric"] == name
-        ]
-        x, y = np.array(line).T
-        auc = np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit
-        tables = score.score(data, predictions(data), Options(resamples=0)).tables
-        (table,) = [table for table in tables if table.title == f"{name} AUC"]
-        assert auc == pytest.approx(table.means[0].percent, abs=1e-3)
-
-
-def test_columns_that_a_metric_does_not_have_are_empty(tmp_path: Path) -> None:
-    body = dataset(5, LSP)
-    tail = dataset(5, replace(LSP, joints=(*LSP.joints, "tail_l", "tail_r")))
-    plots.write_curves(tmp_path / "c.csv", [measured(body)[0], measured(tail)[1]])
-    rows = written(tmp_path / "c.csv")
-    assert {row["tail"] for row in rows if row["metric"] == "PCKh"} == {""}
-    assert "" not in {row["tail"] for row in rows if row["metric"] == "PCK"}
-
-
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_image_of_the_curve_has_a_panel_for_each_metric(count: int, tmp_path: Path) -> None:
     plots.write_curves(tmp_path / "c.png", measured(dataset())[:count])
     page = images.read(tmp_path / "c.png")
     assert page.shape == (500, 700 * count, 3)
     assert len(np.unique(page.reshape(-1, 3), axis=0)) > 50  # lines of several colours
-
-
-def test_a_curve_is_not_written_over(tmp_path: Path) -> None:
-    for name in ("c.csv", "c.png"):
-        (tmp_path / name).write_text("mine")
-        with pytest.raises(UsageError, match="already exists"):
-            plots.write_curves(tmp_path / name, measured(dataset()))
-        assert (tmp_path / name).read_text() == "mine"
-        plots.write_curves(tmp_path / name, measured(dataset()), overwrite=True)
-        assert (tmp_path / name).read_bytes() != b"mine"
 
 
 def off_by(data: Dataset, pixels: list[float]) -> Predictions:
@@ -135,13 +98,3 @@ def test_who_is_not_predicted_comes_last_and_who_cannot_be_measured_is_left_out(
     page = plots.worst_sheet(data, found, pckh, 99)
     assert page.shape[1] == 4 * (CELL + GAP) + GAP
     assert shades(page, 4) == [60, 50, 20, 30]
-
-
-def test_truth_and_prediction_are_both_drawn() -> None:
-    data = dataset(1)
-    found = off_by(data, [30])
-    page = plots.worst_sheet(data, found, measured(data, found)[0], 1)
-    red, green, blue = page[GAP : GAP + CELL, GAP : GAP + CELL].astype(int).transpose(2, 0, 1)
-    assert ((green > 200) & (red < 150) & (blue < 100)).sum() > 100  # the truth
-    assert ((red > 180) & (blue < 40)).sum() > 100  # the person's right side
-    assert ((blue > 180) & (red < 80)).sum() > 100  # and left

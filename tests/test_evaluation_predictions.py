@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -104,19 +103,6 @@ def test_predictions_come_back_as_they_were(
     assert_same(predictions.read(path, data), wanted, tolerance=1e-9 if suffix == ".h5" else 0)
 
 
-@pytest.mark.parametrize("suffix", WRITTEN)
-def test_the_suffix_is_known_in_capitals(suffix: str, tmp_path: Path) -> None:
-    path = written(tmp_path, suffix.upper())
-    assert_same(predictions.read(path, dataset()), predicted())
-    assert os.listdir(tmp_path) == [path.name]
-
-
-def test_h5_is_written_in_the_pixel_numbering_of_the_set(tmp_path: Path) -> None:
-    path = written(tmp_path, ".h5", dataset(origin=1))
-    with h5py.File(path) as file:
-        np.testing.assert_allclose(file["preds"][()], predicted().keypoints + 1)
-
-
 def others(folder: Path, suffix: str, array: np.ndarray) -> Path:
     """A file with ``preds``, as other projects write it."""
     path = folder / f"theirs{suffix}"
@@ -187,15 +173,6 @@ def test_a_file_that_was_cut_short_is_told(suffix: str, share: float, tmp_path: 
     assert len(str(caught.value)) < 500
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("content", [b"", b"\0" * 700, b"hello there", bytes(range(256)) * 9, b"{}", b"null", b"[[[["])
-def test_a_file_of_another_kind_is_told(suffix: str, content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / f"other{suffix}"
-    path.write_bytes(content)
-    with pytest.raises(NotAvailable, match="other"):
-        predictions.read(path, dataset())
-
-
 @pytest.mark.parametrize("suffix", WRITTEN)  # scipy itself crashes on some broken .mat files
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
@@ -206,25 +183,6 @@ def test_a_broken_byte_is_no_crash(suffix: str, data: st.DataObject, tmp_path_fa
     path.write_bytes(content)
     with suppress(NotAvailable, UsageError):  # it may be a byte that tells nothing
         predictions.read(path, dataset())
-
-
-@pytest.mark.parametrize("suffix", [".h5", ".npz", ".mat"])
-def test_infinite_numbers_are_refused(suffix: str, tmp_path: Path) -> None:
-    array = np.zeros((N, J, 2))
-    array[3, 2, 1] = np.inf
-    with pytest.raises(NotAvailable, match="infinite"):
-        predictions.read(others(tmp_path, suffix, array), dataset())
-
-
-@pytest.mark.parametrize("suffix", WRITTEN)
-def test_nothing_is_overwritten_unasked(suffix: str, tmp_path: Path) -> None:
-    path = tmp_path / f"some{suffix}"
-    path.write_text("precious")
-    with pytest.raises(UsageError, match="already exists"):
-        predictions.write(path, dataset(), predicted())
-    assert path.read_text() == "precious"
-    predictions.write(path, dataset(), predicted(), overwrite=True)
-    assert_same(predictions.read(path, dataset()), predicted())
 
 
 def test_without_h5py_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,16 +201,6 @@ def test_scoring_files_does_not_load_torch() -> None:
         "sys.exit(int(bool({'torch', 'h5py', 'scipy', 'pycocotools'} & set(sys.modules))))"
     )
     assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0
-
-
-@pytest.mark.shared
-def test_two_published_files_are_of_the_same_people(shared: Path) -> None:
-    data = dataset(2958, MPII, origin=1)
-    hourglass = predictions.read(shared / "samples" / "pose_hg_demo_valid-ours_preds.h5", data).keypoints
-    tompson = predictions.read(shared / "samples" / "mpii_val_detections_our_format.mat", data).keypoints
-    apart = np.nanmedian(np.linalg.norm(hourglass - tompson, axis=-1))
-    apart_by_a_row = np.nanmedian(np.linalg.norm(hourglass[1:] - tompson[:-1], axis=-1))
-    assert apart < 15 < 100 < apart_by_a_row
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
@@ -300,9 +248,3 @@ def test_damaged_json_is_refused(edit: Callable[[dict[str, Any]], object], tmp_p
     change(path, edit)
     with pytest.raises(NotAvailable, match=r"some\.json"):
         predictions.read(path, dataset())
-
-
-def test_a_report_is_not_a_file_of_predictions(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text('{"posehg_report": 1}')
-    with pytest.raises(UsageError, match=r"a\.json is a report"):
-        predictions.read(tmp_path / "a.json", dataset())

@@ -84,19 +84,6 @@ def means(table: Table) -> dict[str, float]:
     return {figure.name: figure.percent for figure in table.means}
 
 
-def test_perfect_predictions_score_100_everywhere() -> None:
-    data = dataset()
-    for one in evaluate(data, truth(data)).tables:
-        for figure in (*one.groups, *one.means, *one.joints):
-            assert (figure.percent, figure.low, figure.high) == pytest.approx((100, 100, 100))
-
-
-def test_the_tables_are_those_of_the_annotation() -> None:
-    data = dataset()
-    titles = [one.title for one in evaluate(data, truth(data)).tables]
-    assert titles == ["PCKh@0.5", "PCKh@0.1", "PCKh AUC", "PCK@0.2", "PCK AUC"]
-
-
 @pytest.mark.parametrize(
     ("metric", "unit", "share"), [("PCK@0.2", TORSO, 0.2), ("PCKh@0.5", HEAD, 0.5), ("PCKh@0.1", HEAD, 0.1)]
 )
@@ -168,40 +155,6 @@ def test_lsp_is_scored_as_the_papers_score_it() -> None:
     assert len(set(right)) > 5
 
 
-def test_groups_are_the_mean_of_their_sides_however_many_labels_each_has() -> None:
-    data = dataset(persons=4)
-    answers = truth(data)
-    left, right = MPII.index("left_wrist"), MPII.index("right_wrist")
-    for person in data.persons[1:]:
-        person.keypoints[left] = np.nan
-    answers[0][left] += 500
-    answers[3][right] += 500
-    groups = {figure.name: figure for figure in table(evaluate(data, answers), "PCKh@0.5").groups}
-    assert groups["wrist"].percent == pytest.approx((0 + 75) / 2)
-    assert groups["wrist"].labels == 5
-
-
-def test_joints_without_a_label_never_count() -> None:
-    data = dataset(persons=4)
-    answers = truth(data)
-    for answer in answers[:2]:
-        answer[MPII.index("left_knee")] += 500
-    for person in data.persons[1:]:
-        person.keypoints[MPII.index("left_knee")] = np.nan
-    for one in evaluate(data, answers).tables:
-        assert (labels(one, "left_knee"), percent(one, "left_knee")) == (1, 0)
-        assert labels(one, "left_ankle") == 4
-
-
-def test_a_person_without_a_torso_counts_for_pckh_only() -> None:
-    data = dataset(persons=4)
-    data.persons[0].keypoints[MPII.index("right_hip")] = np.nan
-    scores = evaluate(data, truth(data))
-    assert labels(table(scores, "PCK@0.2"), "left_ankle") == 3
-    assert labels(table(scores, "PCKh@0.5"), "left_ankle") == 4
-    assert [metric.persons for metric in scores.metrics] == [4, 3]
-
-
 def test_a_joint_predicted_for_some_is_not_found_in_the_others() -> None:
     data = dataset(persons=4)
     keypoints = np.stack(truth(data))
@@ -234,26 +187,8 @@ def test_where_nothing_is_predicted_there_is_nothing_to_score() -> None:
         score.score(data, Predictions(np.full((5, 16, 2), np.nan), np.full((5, 16), np.nan)))
 
 
-def test_joints_that_the_network_does_not_have_are_left_out() -> None:
-    data = dataset(COCO)
-    few = Skeleton("few", ("left_knee", "right_elbow"), ())
-    answers = [person.keypoints[[COCO.index(joint) for joint in few.joints]] for person in data.persons]
-    scores = evaluate(data, answers, few)
-    assert set(scores.joints) == SHARED
-    pck = table(scores, "PCK@0.2")
-    assert sum(figure.labels for figure in pck.joints) == 2 * len(data)
-    assert means(pck) == {"mean of the 2 limb joints": 100}
-
-
 def titles(data: Dataset, **options: object) -> list[str]:
     return [one.title for one in evaluate(data, truth(data), **options).tables]
-
-
-def test_without_head_sizes_there_is_no_pckh() -> None:
-    data = dataset(head_size=None)
-    assert titles(data) == ["PCK@0.2", "PCK AUC"]
-    with pytest.raises(UsageError, match="made"):
-        titles(data, metric="pckh")
 
 
 def test_thresholds_are_those_of_the_leading_metric() -> None:
@@ -284,22 +219,6 @@ def test_a_split_without_labels_cannot_be_scored() -> None:
         evaluate(data, [np.zeros((16, 2))] * 5)
 
 
-def test_oks_is_computed_where_it_is_asked_for() -> None:
-    data = dataset(COCO)
-    scores = evaluate(data, truth(data), metric="oks")
-    assert (scores.tables, scores.metrics) == ((), ())
-    assert scores.oks is not None
-    assert round(scores.oks["AP"], 6) == 1
-    assert scores.resamples == 0
-    assert evaluate(data, truth(data)).oks is None
-
-
-def test_without_resamples_there_are_no_intervals() -> None:
-    data = dataset()
-    for one in evaluate(data, truth(data), resamples=0).tables:
-        assert all(np.isnan((figure.low, figure.high)).all() for figure in (*one.groups, *one.means))
-
-
 def test_the_interval_is_made_of_whole_persons() -> None:
     """Half of the persons are found entirely, half not at all: their mean is as uncertain as a coin, whatever J is."""
     data = dataset(persons=50)
@@ -307,18 +226,6 @@ def test_the_interval_is_made_of_whole_persons() -> None:
     figure = table(evaluate(data, answers, resamples=2000), "PCKh@0.5").means[0]
     assert figure.percent == 50
     assert (figure.low, figure.high) == pytest.approx((50 - 13.9, 50 + 13.9), abs=2.1)  # 1.96 * 50 / root of 50
-
-
-def test_predictions_have_keypoints_scores_and_how_they_were_made() -> None:
-    data = dataset(LSP, persons=3)
-    few = Skeleton("few", ("left_knee", "tail", "right_elbow"), ())
-    answers = list(np.random.default_rng(1).uniform(0, 300, (3, 3, 2)))
-    found = predictions.estimate(Oracle(few, answers), data, {"model": "m", "flip": True})  # type: ignore[arg-type]
-    assert found.about == {"model": "m", "flip": True}
-    known = np.isin(LSP.joints, few.joints)
-    np.testing.assert_array_equal(np.isfinite(found.scores), np.tile(known, (3, 1)))
-    np.testing.assert_array_equal(found.keypoints[:, LSP.index("right_elbow")], np.array(answers)[:, 2])
-    np.testing.assert_array_equal(found.scores[:, LSP.index("right_elbow")], 0.75)  # as Oracle has it
 
 
 class Middle:

@@ -69,32 +69,6 @@ def test_nothing_is_wider_than_80_columns_and_no_figure_is_cut(skeleton: Skeleto
     assert set(figures) == {"100.00"}
 
 
-def test_many_groups_take_several_tables() -> None:
-    fingers = [f"finger{i}" for i in range(9)]
-    hand = Skeleton("hand", tuple(f"{side}_{finger}" for side in ("left", "right") for finger in fingers), ())
-    names = [name.capitalize() for name in fingers]
-    assert columns(printed(dataset(5, hand)), "PCKh@0.5") == [*names[:7], "Mean", *names[7:]]
-
-
-def test_groups_that_nobody_predicts_have_no_column() -> None:
-    data = dataset(5, COCO)
-    keypoints = exact(data).keypoints.copy()
-    keypoints[:, :5] = np.nan
-    assert columns(printed(data, Predictions(keypoints, exact(data).scores)), "PCKh@0.5") == [*BODY, "Mean"]
-
-
-def test_the_three_means_are_named_by_the_programs_that_use_them() -> None:
-    text = printed(dataset(5))
-    for name in (
-        "14 joints (bearpaw, anibali)",
-        "14 joints, label-weighted (HRNet, mmpose)",
-        "all 16, label-weighted (princeton PyTorch)",
-        "the 12 limb joints",
-        "all 16 joints",
-    ):
-        assert f" {name} " in text
-
-
 def test_brackets_in_names_are_printed_as_they_are() -> None:
     text = printed(dataset(5, Skeleton("a [b]", ("[red]tip", "root[/]"), ())), joints=True)
     assert "[red]tip" in text

@@ -71,20 +71,6 @@ def test_figures_are_taken_apart_when_asked(posehg: Posehg, dots: Path, dots_dat
     assert sum(part["labels"] for part in pck["scores"]) == 12
 
 
-def test_joints_are_printed_with_their_labels_when_asked(posehg: Posehg, dots: Path, dots_data: Dataset) -> None:
-    run = posehg("eval", "--model", dots, "--joints", "--metric", "pck")
-    lines = [line.split() for line in run.out.splitlines()]
-    assert ["right", "hand", "75.00", "25.00", "to", "100.00", "4"] in lines
-    assert ["nose", "100.00", "100.00", "to", "100.00", "4"] in lines
-    assert ["Hand", "87.50", "62.50", "to", "100.00", "8"] in lines
-    assert "right hand" not in posehg("eval", "--model", dots).out
-
-
-def test_fewer_persons_are_taken_when_asked(posehg: Posehg, dots: Path, dots_data: Dataset) -> None:
-    run = posehg("eval", "--model", dots, "--limit", 2, "--no-flip", "--decoder", "quarter")
-    assert run.out.startswith(f"made val: 2 persons; model {dots}, without flip test, quarter decoding\n")
-
-
 def test_metric_and_thresholds_can_be_chosen(posehg: Posehg, dots: Path, dots_data: Dataset) -> None:
     run = posehg("eval", "--model", dots, "--metric", "pckh", "--threshold", 5, "--threshold", 0.3, "--bootstrap", 0)
     assert columns(run.out) == {
@@ -130,15 +116,6 @@ def test_a_model_of_another_skeleton_is_refused(posehg: Posehg, dots_data: Datas
     run = posehg("eval", "--model", tmp_path / "nose")
     assert run.code == 0
     assert "right hand, left hand." in run.out
-
-
-def test_a_picture_that_is_missing_is_named(
-    posehg: Posehg, dots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    people = [Person(tmp_path / "gone.jpg", Box(0, 0, 9, 9), POINTS, np.ones(3, dtype=bool))]
-    data = Dataset("made", "val", stubs.DOTS, people)
-    monkeypatch.setattr(datasets, "load_one", lambda name, root, split, need_images: data)
-    posehg("eval", "--model", dots).assert_failed(3, str(tmp_path / "gone.jpg"))
 
 
 def test_a_misspelt_data_set_is_recognised(posehg: Posehg, model: Path) -> None:

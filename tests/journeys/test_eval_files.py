@@ -86,14 +86,6 @@ def test_predictions_give_the_table_of_their_network(
         np.testing.assert_allclose(*(np.array(m["distances"], dtype=float) for m in (one, other)), rtol=1e-9)
 
 
-def test_predictions_can_be_written_in_another_form(
-    posehg: Posehg, of_people: tuple[object, ...], people: Path
-) -> None:
-    first = posehg(*of_people, "--predictions", "said.json")
-    posehg("eval", "--dataset", people, "--from", "said.json", "--predictions", "said.npz")
-    assert tables(posehg("eval", "--dataset", people, "--from", "said.npz")) == tables(first)
-
-
 @pytest.mark.parametrize("suffix", [".json", ".npz", ".h5"])
 def test_limit_takes_the_same_persons_of_a_file_as_of_a_network(
     posehg: Posehg, of_people: tuple[object, ...], people: Path, suffix: str
@@ -288,17 +280,6 @@ def test_curves_and_the_sheet_are_written_and_told(posehg: Posehg, of_people: tu
     assert float(rows[50]["mean"]) == pytest.approx(100 * (1 + 1 + 4 / 7) / 3, abs=1e-3)
     assert images.read("c.png").shape == (500, 1400, 3)
     assert images.read("worst.png").shape[1] == 4 * 260 + 4
-
-
-def test_the_worst_of_a_file_are_drawn_on_their_pictures(
-    posehg: Posehg, of_people: tuple[object, ...], people: Path, tmp_path: Path
-) -> None:
-    posehg(*of_people, "--predictions", "said.json", "--worst", 3)
-    posehg("eval", "--dataset", people, "--from", "said.json", "--worst", 3, "--sheet", "again.png")
-    np.testing.assert_array_equal(images.read("worst.png"), images.read("again.png"))
-    alone = without_pictures(people, tmp_path / "alone")
-    run = posehg("eval", "--dataset", alone, "--from", "said.json", "--worst", 3, "--sheet", "third.png")
-    run.assert_failed(5, "7 of 7")
 
 
 @pytest.fixture
