@@ -177,8 +177,7 @@ def predict(options: PredictOptions) -> None:
         if not todo:
             return run.summarise(world.first)
         mine = distributed.share(todo if world.size == 1 else [_for_one_of_several(source) for source in todo], world)
-        # A camera shows what it sees now, and a pipe or a server may never answer: only files are read ahead.
-        ahead = AHEAD if all(source.kind != "camera" and Path(source.name).is_file() for source in mine) else 0
+        ahead = 0 if any(map(_may_block, mine)) else AHEAD
         frames = stack.enter_context(read_ahead(_frames(mine, span, run.abandoned), ahead))
         estimator = opened(
             options.model,
@@ -308,6 +307,11 @@ def _for_one_of_several(source: Source) -> Source:
         return source
     problem = InputError(f"{source.name} is a video, which one process follows.", "Start posehg without torchrun.")
     return replace(source, kind="image", problem=source.problem or problem)
+
+
+def _may_block(source: Source) -> bool:
+    """Whether reading may take any time. The thread that reads ahead would then keep the program from ending."""
+    return source.kind == "camera" or source.name == "-" or "://" in source.name or Path(source.name).is_fifo()
 
 
 # ---- frames and results --------------------------------------------------------------------------------------------

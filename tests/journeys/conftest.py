@@ -34,12 +34,12 @@ class Run:
     out: str
     err: str
 
-    def assert_failed(self, code: int, sentence: str) -> None:
-        """One sentence, perhaps a hint, and no traceback."""
+    def assert_failed(self, code: int, named: str) -> None:
+        """It ended with one sentence that names what is wrong, perhaps a hint, and no traceback."""
         assert self.code == code, self.err
         errors = [line for line in self.err.splitlines() if line.startswith("Error: ")]
         assert len(errors) == 1, self.err
-        assert sentence in errors[0]
+        assert named in errors[0]
         assert errors[0].endswith((".", "?"))
         assert "Traceback" not in self.err
         assert self.out == ""

@@ -58,7 +58,7 @@ def test_the_help_of_predict_is_short_and_begins_with_examples(posehg: Posehg) -
     assert len([line for line in lines[:8] if line.startswith("    posehg predict ")]) == 3
 
 
-# ---- commands that cannot be meant -------------------------------------------------------------------------------
+# ---- wrong commands -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

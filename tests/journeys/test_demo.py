@@ -58,7 +58,7 @@ def test_an_existing_file_is_replaced_only_if_asked(posehg: Posehg, model: Path,
         (("--device", "cuda:77"), 6, "cuda:77"),
     ],
 )
-def test_options_that_cannot_be_meant_are_refused(
+def test_wrong_options_are_refused_and_nothing_is_written(
     posehg: Posehg, tmp_path: Path, options: tuple[str, ...], code: int, named: str
 ) -> None:
     posehg("demo", *options).assert_failed(code, named)

@@ -50,7 +50,7 @@ from tests.journeys.conftest import Posehg
         (("--device", "toaster"), "toaster"),
     ],
 )
-def test_options_that_cannot_be_meant_are_refused(
+def test_contradictory_or_unreadable_options_are_refused(
     posehg: Posehg, photo: Path, model: Path, options: tuple[str, ...], named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(photo.parent)
