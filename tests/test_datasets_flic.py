@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from scipy.io import savemat
 
 from posehg.datasets import flic, load_one
-from posehg.errors import NotAvailable, UsageError
+from posehg.errors import NotAvailable
 from posehg.metrics import torso_sizes
 from posehg.skeletons import FLIC
 from tests.flic_files import FRAMES, MISSING, center, flic_arrays, joints, make_examples, make_flic, make_flic_pc
-from tests.mpii_files import make_mpii_h5, structs, write_h5
+from tests.mpii_files import make_mpii_h5, write_h5
 
 MAKERS = [make_flic, make_examples]
 FILES = {make_flic: "train.h5", make_examples: "examples.mat"}
@@ -38,16 +37,12 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_joints_are_shifted_to_zero_based_pixels(root: Path) -> None:
     data = flic.load("flic", root, "train")
     assert data.skeleton is FLIC
-    assert data.origin == 1
+    assert (data.origin, data.note) == (1, flic.NOTES["flic"])
+    assert [person.id for person in data.persons] == ["film-00000011:1", "film-00000013:1", "film-00000011:2"]
+    assert [person.image for person in data.persons] == [root / "images" / frame for frame in FRAMES]
     for number, person in enumerate(data.persons):
         np.testing.assert_allclose(person.keypoints, joints(number) - 1)
         assert person.visible.tolist() == [not (number == 1 and k == MISSING) for k in range(11)]
-
-
-def test_a_person_is_named_by_the_frame_and_its_number_on_it(root: Path) -> None:
-    persons = flic.load("flic", root, "train").persons
-    assert [person.id for person in persons] == ["film-00000011:1", "film-00000013:1", "film-00000011:2"]
-    assert [person.image for person in persons] == [root / "images" / frame for frame in FRAMES]
 
 
 def test_the_box_makes_the_papers_crop_of_440_pixels(root: Path) -> None:
@@ -71,11 +66,6 @@ def test_the_official_test_persons_are_the_validation_split(split: str, tmp_path
     ]
 
 
-def test_an_unknown_split_is_answered_with_the_known_ones(root: Path) -> None:
-    with pytest.raises(UsageError, match="data set flic has no split 'valid'"):
-        flic.load("flic", root, "valid")
-
-
 @pytest.mark.parametrize("missing", [np.nan, 0, -1])
 def test_joints_that_are_not_labelled_are_known_by_any_sign(missing: float, tmp_path: Path) -> None:
     arrays = flic_arrays()
@@ -85,15 +75,6 @@ def test_joints_that_are_not_labelled_are_known_by_any_sign(missing: float, tmp_
     assert np.isnan(person.keypoints[4]).all()
     assert not person.visible[4]
     assert np.isfinite(np.delete(person.keypoints, 4, axis=0)).all()
-
-
-def test_a_hidden_joint_of_the_h5_is_labelled(tmp_path: Path) -> None:
-    arrays = flic_arrays()
-    arrays["visible"][2, 4] = 0
-    write_h5(tmp_path / "train.h5", arrays)
-    person = flic.load("flic", tmp_path, "train").persons[2]
-    assert np.isfinite(person.keypoints[4]).all()
-    assert not person.visible[4]
 
 
 def test_persons_without_joints_are_not_trained_on_but_are_in_the_validation_split(tmp_path: Path) -> None:
@@ -117,22 +98,7 @@ def test_the_h5_is_preferred_and_either_may_lie_in_the_folder_annot(tmp_path: Pa
     assert len(flic.load("flic", tmp_path, "train")) == 3
 
 
-def test_examples_of_a_single_person_are_read(tmp_path: Path) -> None:
-    coords = np.ones((2, 29))
-    box = np.array([[2.0, 3.0, 5.0, 7.0]])
-    row = {"filepath": "a.jpg", "coords": coords, "torsobox": box, "istrain": 1.0, "istest": 0.0}
-    savemat(tmp_path / "examples.mat", {"examples": structs(row)})
-    assert [person.id for person in flic.load("flic", tmp_path, "train").persons] == ["a:1"]
-
-
 # ---- left and right ----------------------------------------------------------------------------------------------
-
-
-def test_the_two_sets_say_how_left_and_right_are_meant(tmp_path: Path) -> None:
-    make_flic(tmp_path)
-    make_flic_pc(tmp_path)
-    assert flic.load("flic", tmp_path, "train").note.startswith("Observer-centric: ")
-    assert flic.load("flic-pc", tmp_path, "train").note.startswith("Person-centric: ")
 
 
 def test_the_person_centric_set_has_the_same_people_with_sides_of_their_own(tmp_path: Path) -> None:
@@ -155,72 +121,40 @@ def test_both_lie_in_the_folder_flic(name: str, tmp_path: Path) -> None:
     assert (data.name, len(data)) == (name, 3)
 
 
-def test_the_person_centric_set_needs_files_of_its_own(tmp_path: Path) -> None:
-    make_examples(tmp_path)
-    make_flic(tmp_path)
-    with pytest.raises(NotAvailable, match=r"(?m)holds no train_personcentric\.h5\.$") as caught:
-        flic.load("flic-pc", tmp_path, "train")
-    assert "in a folder flic:" in caught.value.hint
-
-
 # ---- broken files ------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_without_annotations_is_told_what_should_be_there(tmp_path: Path) -> None:
-    with pytest.raises(NotAvailable, match=r"(?m)holds neither valid\.h5 nor examples\.mat\.$") as caught:
-        flic.load("flic", tmp_path, "val")
-    assert flic.INFO["flic"].url in caught.value.hint
+def h5(**changes: Any) -> Callable[[Path], None]:
+    return lambda root: write_h5(root / "train.h5", flic_arrays() | changes)
 
 
-@pytest.mark.parametrize("make", [make_flic, make_examples])
-def test_a_split_without_persons_is_not_available(make: Any, tmp_path: Path) -> None:
-    make(tmp_path)
-    if make is make_flic:
-        write_h5(tmp_path / "valid.h5", {name: array[:0] for name, array in flic_arrays().items()})
-    with pytest.raises(NotAvailable, match="no annotated persons of the split val"):
-        load_one("flic", tmp_path, "val")
-
-
-def test_a_person_who_is_there_twice_is_named(tmp_path: Path) -> None:
-    write_h5(tmp_path / "train.h5", flic_arrays((0, 1, 1)))
-    with pytest.raises(NotAvailable, match="person 18 is in it 2 times"):
-        flic.load("flic", tmp_path, "train")
-
-
-def test_an_h5_of_mpii_is_not_one_of_flic(tmp_path: Path) -> None:
-    make_mpii_h5(tmp_path)
-    with pytest.raises(NotAvailable, match=r"train\.h5 is not the hourglass authors' \.h5 of FLIC"):
-        flic.load("flic", tmp_path, "train")
+def mat(**changes: Any) -> Callable[[Path], None]:
+    return lambda root: make_examples(root, **changes)
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("make", "name", "named"),
     [
-        ({"part": np.zeros((3, 16, 2))}, r"'part' is float64 of shape \(3, 16, 2\)"),
-        ({"scale": np.zeros(3)}, "a person has no scale"),
-        ({"scale": np.zeros(2)}, "'scale'"),
-        ({"imgname": np.array([b"a.jpg"])}, "1 names of 3 persons"),
+        (lambda root: None, "flic", "train.h5 nor examples.mat"),
+        (make_flic, "flic-pc", "train_personcentric.h5"),
+        (lambda root: write_h5(root / "train.h5", flic_arrays((0, 1, 1))), "flic", "person 18"),
+        (make_mpii_h5, "flic", "train.h5"),
+        (h5(part=np.zeros((3, 16, 2))), "flic", r"train\.h5.*'part'"),
+        (h5(scale=np.zeros(3)), "flic", "scale"),
+        (h5(scale=np.zeros(2)), "flic", "'scale'"),
+        (h5(imgname=np.array([b"a.jpg"])), "flic", "1 names"),
+        *(
+            (mat(**{name: value}), "flic", r"examples\.mat")
+            for name, value in (("coords", np.zeros((2, 5))), ("coords", "x"))
+        ),
+        (mat(torsobox=np.zeros((1, 3))), "flic", r"examples\.mat"),
     ],
 )
-def test_an_h5_of_another_form_is_named(change: dict[str, Any], words: str, tmp_path: Path) -> None:
-    write_h5(tmp_path / "train.h5", flic_arrays() | change)
-    with pytest.raises(NotAvailable, match=rf"train\.h5.*{words}"):
-        flic.load("flic", tmp_path, "train")
-
-
-@pytest.mark.parametrize("change", [{"coords": np.zeros((2, 5))}, {"torsobox": np.zeros((1, 3))}, {"coords": "x"}])
-def test_examples_of_another_form_are_named(change: dict[str, Any], tmp_path: Path) -> None:
-    make_examples(tmp_path, **change)
-    with pytest.raises(NotAvailable, match=r"examples\.mat is not FLIC's"):
-        flic.load("flic", tmp_path, "train")
-
-
-def test_without_h5py_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_flic(tmp_path)
-    monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(NotAvailable, match=r"Reading \.h5 files needs h5py\.") as caught:
-        flic.load("flic", tmp_path, "train")
-    assert "pip install 'posehg[h5]'" in caught.value.hint
+def test_a_missing_or_wrong_file_is_named(make: Callable[[Path], None], name: str, named: str, tmp_path: Path) -> None:
+    make(tmp_path)
+    with pytest.raises(NotAvailable, match=named) as caught:
+        flic.load(name, tmp_path, "train")
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("make", MAKERS)

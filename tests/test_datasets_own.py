@@ -17,7 +17,7 @@ from posehg.datasets.annotated import Annotated
 from posehg.errors import NotAvailable, UsageError
 from posehg.geometry import Box
 from posehg.poses import Person
-from posehg.skeletons import COCO, FLIC, LSP
+from posehg.skeletons import LSP
 from tests.coco_files import FIVE, animals, annotation, write
 from tests.lsp_files import make_lspet
 from tests.mpii_files import picture
@@ -69,10 +69,6 @@ def test_joints_that_are_not_labelled_are_empty_or_marked(path: Path) -> None:
         assert person.visible.tolist() == [False, True]
 
 
-def test_people_of_one_picture_are_numbered_where_they_have_no_id(path: Path) -> None:
-    assert [person.id for person in read(tabled(path, ROW, ROW, ROW)).persons] == ["a.jpg:1", "a.jpg:2", "a.jpg:3"]
-
-
 def test_the_optional_columns_are_read(path: Path) -> None:
     header = [*COLUMNS, "ID", "Head_Size", "Area", "split", "photographer"]
     found = read(
@@ -83,13 +79,6 @@ def test_the_optional_columns_are_read(path: Path) -> None:
         ("Bob", None, 99),
     ]
     assert found.marks == {Path("a.jpg"): "val"}
-
-
-def test_who_has_no_joints_is_ignored_and_an_empty_row_is_nobody(path: Path) -> None:
-    found = read(tabled(path, [*ROW[:5], *[""] * 5], ["nobody.jpg", *[""] * 9], ROW))
-    assert [person.id for person in found.persons] == ["a.jpg:2"]
-    assert [person.id for person in found.ignored] == ["a.jpg:1"]
-    assert list(found.images) == ["a.jpg", "nobody.jpg"]
 
 
 def test_spreadsheets_write_it_otherwise(path: Path) -> None:
@@ -103,20 +92,6 @@ def test_spreadsheets_write_it_otherwise(path: Path) -> None:
         person = read(tabled(path, *rows, [""] * len(ROW), **options)).persons[0]  # with a blank line at the end
         np.testing.assert_array_equal(person.keypoints, plain.keypoints)
         assert (person.box, person.image) == (plain.box, plain.image)
-
-
-def test_known_joints_have_the_known_skeleton(path: Path) -> None:
-    for joints, skeleton in (
-        (COCO.joints, COCO),
-        (LSP.joints, LSP),
-        (FLIC.joints, FLIC),
-        (("left_wrist", "left_shoulder"), COCO.subset(("left_wrist", "left_shoulder"))),
-        (("head_top", "pelvis"), None),
-    ):
-        header = ["image", *(f"{joint}_{axis}" for joint in joints for axis in "xy")]
-        found = read(tabled(path, ["a.jpg", *["3", "5"] * len(joints)], header=header))
-        assert found.skeleton.joints == joints
-        assert skeleton is None or found.skeleton == skeleton
 
 
 PLACES = st.floats(-50, 5000, allow_nan=False).map(lambda number: round(number, 3))
@@ -156,97 +131,62 @@ def test_what_is_written_is_read(
         assert person.visible.tolist() == [label is not None and label[2] == 2 for label in labels]
 
 
-@pytest.mark.parametrize(
-    ("column", "cell", "sentence"),
-    [
-        (0, "", "an image has no name"),
-        (1, "", "a box has x, y, w and h, and the last two are above 0"),
-        (3, "0", "a box has x, y, w and h, and the last two are above 0"),
-        (4, "-40", "a box at 1, 2 cannot be 30 wide and -40 high"),
-        (2, "1e999", "'1e999' in the column y is not a number"),
-        (5, "five", "'five' in the column tail_x is not a number"),
-        (5, "5,5", "'5,5' in the column tail_x is not a number"),
-        (5, "1_0", "'1_0' in the column tail_x is not a number"),
-        (6, "", "tail has an x or a y, but not both"),
-        (7, "3", "v of a joint is 3, not 0, 1 or 2"),
-        (7, "0.5", "v of a joint is 0.5, not 0, 1 or 2"),
-        (7, "yes", "'yes' in the column tail_v is not a number"),
-        (5, "1e7", "a joint lies at 1e+07"),
-        (1, "-1e7", "a box at -1e+07, 2 cannot be 30 wide and 40 high"),
-        (3, "1e7", "a box at 1, 2 cannot be 1e+07 wide and 40 high"),
-        (3, "1e-9", "a box at 1, 2 cannot be 1e-09 wide and 40 high"),
-    ],
-)
-def test_a_cell_that_cannot_be_is_named(path: Path, column: int, cell: str, sentence: str) -> None:
+CELLS = [
+    *((0, "", "image"), (1, "", "box"), (3, "0", "box"), (4, "-40", "-40 high"), (2, "1e999", "1e999.*column y")),
+    *(
+        (5, "five", "five.*tail_x"),
+        (5, "5,5", "5,5"),
+        (5, "1_0", "1_0"),
+        (6, "", "tail"),
+        (7, "3", "v"),
+        (7, "yes", "yes"),
+    ),
+    *((5, "1e7", r"1e\+07"), (1, "-1e7", r"1e\+07"), (3, "1e-9", "1e-09")),
+]
+
+
+@pytest.mark.parametrize(("column", "cell", "named"), CELLS)
+def test_a_wrong_cell_is_named(path: Path, column: int, cell: str, named: str) -> None:
     row = [*ROW[:column], cell, *ROW[column + 1 :]]
-    with pytest.raises(NotAvailable) as caught:
+    with pytest.raises(NotAvailable, match=rf"mine\.csv, row 4: .*{named}") as caught:
         read(tabled(path, ROW, [], row))
-    assert str(caught.value) == f"{path}, row 4: {sentence}."
-    assert caught.value.hint.startswith("The columns are image, ")
-
-
-def test_a_joint_that_is_marked_as_labelled_needs_a_place(path: Path) -> None:
-    with pytest.raises(NotAvailable, match="row 2: tail has a v of 1, but no place"):
-        read(tabled(path, [*ROW[:5], "", "", *ROW[7:]]))
+    assert "image" in caught.value.hint
 
 
 @pytest.mark.parametrize(
-    ("further", "first", "second", "sentence"),
+    ("further", "first", "second", "named"),
     [
-        ("id", "Ada", "Ada", "row 3: another person has the id Ada"),
-        ("id", "Ada", "", "row 3: it has no id"),
-        ("split", "train", "", "row 3: it has no split"),
-        ("split", "train", "val", "row 3: a.jpg is in train and in val"),
-        ("head_size", "5", "0", "row 3: head_size must be above 0, not 0"),
-        ("area", "5", "-2", "row 3: area must be above 0, not -2"),
-        ("area", "5", "1e300", "row 3: its area is 1e[+]300"),
+        *(("id", "Ada", "Ada", "Ada"), ("id", "Ada", "", "id"), ("split", "train", "", "split")),
+        *(
+            ("split", "train", "val", "train and in val"),
+            ("head_size", "5", "0", "head_size"),
+            ("area", "5", "-2", "area"),
+        ),
     ],
 )
-def test_two_rows_that_do_not_go_together_are_named(
-    path: Path, further: str, first: str, second: str, sentence: str
-) -> None:
-    with pytest.raises(NotAvailable, match=sentence):
+def test_rows_that_contradict_are_named(path: Path, further: str, first: str, second: str, named: str) -> None:
+    with pytest.raises(NotAvailable, match=f"row 3: .*{named}"):
         read(tabled(path, [*ROW, first], [*ROW, second], header=[*COLUMNS, further]))
 
 
 @pytest.mark.parametrize(
-    ("header", "sentence"),
+    ("header", "named"),
     [
-        ([], "it is empty"),
-        (["tail_x", "tail_y"], "it has no column image"),
-        (["image"], "it has no columns of joints"),
-        (["image", "x", "y", "w", "h"], "it has no columns of joints"),
-        (["image", "tail_x"], "the joint tail has no column tail_y"),
-        (["image", "tail_y", "tail_v"], "the joint tail has no column tail_x"),
-        (["image", "tail_v"], "the joint tail has no column tail_x"),
-        (["image", "tail_x", "tail_y", "Tail_Y", "tail_y"], "two columns are called tail_y"),
-        (["image", "Image", "tail_x", "tail_y"], "two columns are called image"),
-        (["image", "x", "y", "w", "tail_x", "tail_y"], "of a box it has the columns x, y, w only"),
-        (["image", "bbox_x", "bbox_y", "bbox_w", "bbox_h"], "bbox looks like a box, whose columns are called x, y, w"),
-        (["image", "tail_x", "tail_y", "splt"], "there is no column splt, but split"),
-        (["image", "tail_x", "tail_y", "headsize"], "there is no column headsize, but head_size"),
+        *((["tail_x", "tail_y"], "image"), (["image", "x", "y", "w", "h"], "joints"), (["image", "tail_x"], "tail_y")),
+        *((["image", "tail_v"], "tail_x"), (["image", "Image", "tail_x", "tail_y"], "image")),
+        (["image", "tail_x", "tail_y", "Tail_Y", "tail_y"], "tail_y"),
+        (["image", "x", "y", "w", "tail_x", "tail_y"], "x, y, w"),
+        (["image", "bbox_x", "bbox_y", "bbox_w", "bbox_h"], "bbox"),
+        (["image", "tail_x", "tail_y", "splt"], "splt, but split"),
     ],
 )
-def test_a_header_that_cannot_be_is_explained(path: Path, header: list[str], sentence: str) -> None:
-    with pytest.raises(NotAvailable, match=rf"mine\.csv: {sentence}") as caught:
+def test_a_wrong_header_is_named(path: Path, header: list[str], named: str) -> None:
+    with pytest.raises(NotAvailable, match=rf"mine\.csv: .*{named}") as caught:
         read(tabled(path, header=header))
     assert caught.value.hint
 
 
-def test_columns_of_other_programs_are_not_read(path: Path) -> None:
-    header = [*COLUMNS, "uid", "idx", "pid"]
-    assert len(read(tabled(path, [*ROW, "3", "5", "7"], header=header)).persons) == 1
-
-
-@pytest.mark.parametrize("cells", [ROW[:-1], [*ROW, ""]])
-def test_a_row_of_another_length_is_named(path: Path, cells: list[str]) -> None:
-    with pytest.raises(NotAvailable, match=rf"mine\.csv, row 3: it has {len(cells)} cells, the first row 10"):
-        read(tabled(path, ROW, cells))
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"\n", b"\xef\xbb\xbf", b"\xff\xd8\xff\xe0JFIF", b'image,"tail', b"PK\3\4\0\0"]
-)
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xd8JFIF", b'image,"tail', b"PK\3\4", b"image,a_x,a_y\nb,1\n"])
 def test_what_is_no_table_is_named(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(NotAvailable, match=r"mine\.csv") as caught:
@@ -254,10 +194,12 @@ def test_what_is_no_table_is_named(path: Path, content: bytes) -> None:
     assert caught.value.hint
 
 
-def test_a_table_in_another_encoding_is_refused(path: Path) -> None:
-    with pytest.raises(NotAvailable, match="not a table of text in UTF-8") as caught:
-        read(tabled(path, ["ä.jpg", *ROW[1:]], encoding="cp1252"))
-    assert caught.value.hint == "Save it as CSV in UTF-8."
+def test_other_columns_are_not_read_and_empty_rows_are_nobody(path: Path) -> None:
+    rows = [[*ROW[:5], *[""] * 5, "3"], ["nobody.jpg", *[""] * 9, "4"], [*ROW, "5"]]
+    found = read(tabled(path, *rows, header=[*COLUMNS, "uid"]))
+    assert [person.id for person in found.persons] == ["a.jpg:2"]
+    assert [person.id for person in found.ignored] == ["a.jpg:1"]
+    assert list(found.images) == ["a.jpg", "nobody.jpg"]
 
 
 # ---- names and files ---------------------------------------------------------------------------------------------
@@ -278,24 +220,10 @@ def test_files_are_named_like_sets(names: str, parts: list[tuple[str, float]]) -
     assert parse(names) == parts
 
 
-@pytest.mark.parametrize("names", ["mine.json:two", "mine.json:", ":mine:2", "mine.json:0", "mpii:1001"])
-def test_weights_that_cannot_be_meant_are_refused(names: str) -> None:
-    with pytest.raises(UsageError):
-        load(names, None, "train")
-
-
 def test_a_part_that_is_nobody_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "pets.json", animals(31))
     with pytest.raises(UsageError, match=r"0\.001 times the \d\d persons of pets is nobody"):
         load(f"{path}:0.001", None, "train")
-
-
-def test_two_sets_of_one_name_are_found_by_their_names_alone() -> None:
-    for names in ("a/pets.json+b/pets.csv:2", "pets+pets.json", "coco.json+coco-json"):
-        with pytest.raises(UsageError, match="is named twice: by ") as caught:
-            parse(names)
-        assert "renamed" in caught.value.hint
-    assert len(parse("coco+coco.json+coco.csv+mpii+mpii:2")) == 5
 
 
 def test_a_path_may_have_a_plus_and_a_colon_in_it(tmp_path: Path) -> None:
@@ -346,19 +274,6 @@ def test_a_file_is_joined_with_known_sets(tmp_path: Path) -> None:
     assert data.read(data.persons[3]).shape == (5, 7, 3)
 
 
-@pytest.mark.parametrize("name", ["pets.json", "pets.csv", "pets-{split}.json"])
-def test_a_file_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
-    with pytest.raises(NotAvailable, match=r"There is no file .*pets") as caught:
-        load(str(tmp_path / name), None, "val")
-    assert caught.value.hint
-
-
-def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "pets.txt").write_text("a dog")
-    with pytest.raises(UsageError, match=r"pets\.txt is neither a \.json nor a \.csv file"):
-        load(str(tmp_path / "pets.txt"), None, "train")
-
-
 def test_two_files_of_one_name_need_another(tmp_path: Path) -> None:
     paths = [write(tmp_path / folder / "pets.json", animals(31)) for folder in "ab"]
     with pytest.raises(UsageError, match="pets is named twice") as caught:
@@ -378,21 +293,6 @@ def test_pictures_are_looked_for(tmp_path: Path, folder: str, given: bool) -> No
         picture(tmp_path / folder / f"a{number}.jpg")
     data = load(str(path), tmp_path / "far" if given else None, "all")
     assert [person.image for person in data.persons] == [tmp_path / folder / f"a{n}.jpg" for n in (1, 2, 3)]
-
-
-def test_a_name_that_no_picture_can_have_is_missing(tmp_path: Path) -> None:
-    content = animals(2)
-    content["images"][1]["file_name"] = "a" * 300 + ".jpg"
-    path = write(tmp_path / "pets.json", content, pictures=False)
-    with pytest.raises(NotAvailable, match="2 of 2 images of pets are missing"):
-        load(str(path), None, "all")
-
-
-def test_the_folder_that_is_given_comes_first(tmp_path: Path) -> None:
-    path = write(tmp_path / "pets.json", animals(3))
-    for number in (1, 2, 3):
-        picture(tmp_path / "far" / f"a{number}.jpg")
-    assert load(str(path), tmp_path / "far", "all").persons[0].image == tmp_path / "far/a1.jpg"
 
 
 def test_pictures_that_are_missing_are_said_to_be_looked_for_where(tmp_path: Path) -> None:
@@ -425,18 +325,6 @@ def test_without_marks_one_picture_in_ten_is_held_out(tmp_path: Path) -> None:
     assert load_one(str(path), None, "all", need_images=False).note == ""
 
 
-def test_a_picture_stays_in_its_split_when_others_come_and_go(tmp_path: Path) -> None:
-    few, many = (write(tmp_path / f"{count}.json", animals(count), pictures=False) for count in (101, 211))
-    assert ids(few, "val") == ids(many, "val") & ids(few, "all")
-
-
-def test_the_pictures_of_a_split_are_its_own(tmp_path: Path) -> None:
-    path = write(tmp_path / "pets.json", animals(97), pictures=False)
-    named = [load_one(str(path), None, split, need_images=False).images.keys() for split in ("train", "val", "all")]
-    assert named[0] | named[1] == named[2]
-    assert not named[0] & named[1]
-
-
 @pytest.mark.parametrize(
     "marks", [("train", "val", "test"), ("Training", "valid", "test"), ("TRAIN", "Validation", "x")]
 )
@@ -458,52 +346,6 @@ def test_the_marks_of_the_file_are_kept(tmp_path: Path, marks: Sequence[str]) ->
         assert marks[2] in caught.value.hint
 
 
-def test_a_split_that_nobody_is_in_is_not_available(tmp_path: Path) -> None:
-    content = animals(3)
-    for image in content["images"]:
-        image["split"] = "train"
-    path = write(tmp_path / "pets.json", content)
-    with pytest.raises(NotAvailable, match=r"pets\.json has nobody of the split 'val'\."):
-        load(str(path), None, "val")
-
-
-def test_a_split_may_be_called_in_capitals(tmp_path: Path) -> None:
-    content = animals(3)
-    for image, mark in zip(content["images"], ("train", "Test", "TEST"), strict=True):
-        image["split"] = mark
-    path = write(tmp_path / "pets.json", content, pictures=False)
-    assert ids(path, "test") == ids(path, "Test") == {"102", "103"}
-
-
-def test_whom_nothing_can_be_cut_out_by_is_counted_in_the_split(tmp_path: Path) -> None:
-    content = animals(5)
-    for number, image in enumerate(content["images"]):
-        image["split"] = "val" if number == 4 else "train"
-    for entry, further in zip(content["annotations"], ({}, {"iscrowd": 1}, {"keypoints": [0] * 15}), strict=False):
-        entry |= {"bbox": [0, 0, 0, 0], "keypoints": [5, 6, 2, *[0] * 12], **further}
-    path = write(tmp_path / "pets.json", content, pictures=False)
-    notes = [load_one(str(path), None, split, need_images=False).note for split in ("train", "val")]
-    assert notes == ["1 without a box and with fewer than two joints is left out.", ""]
-
-
-def test_whom_a_split_ignores_are_its_own(tmp_path: Path) -> None:
-    content = animals(4)
-    for number, image in enumerate(content["images"]):
-        image["split"] = "val" if number % 2 else "train"
-    for entry in content["annotations"][:2]:
-        entry["iscrowd"] = 1
-    path = write(tmp_path / "pets.json", content, pictures=False)
-    for split, id in (("train", "101"), ("val", "102")):
-        ignored = load_one(str(path), None, split, need_images=False).ignored
-        assert [person.id for person in ignored] == [id]
-
-
-def test_a_misspelt_split_of_a_file_without_marks_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no split 'test'") as caught:
-        ids(write(tmp_path / "pets.json", animals(3)), "test")
-    assert caught.value.hint == "It has: train, val, all."
-
-
 @pytest.mark.parametrize("spelling", ["val", "valid", "validation"])
 def test_a_file_may_be_there_for_each_split(tmp_path: Path, spelling: str) -> None:
     write(tmp_path / "train" / "pets.json", animals(5))
@@ -515,6 +357,51 @@ def test_a_file_may_be_there_for_each_split(tmp_path: Path, spelling: str) -> No
         load(str(pattern), None, "test")
 
 
+def test_a_split_of_marked_images_has_its_own_people(tmp_path: Path) -> None:
+    content = animals(6)
+    for number, image in enumerate(content["images"]):
+        image["split"] = ("train", "Test", "TEST")[number % 3]
+    content["annotations"][0] |= {"iscrowd": 1}
+    content["annotations"][3] |= {"bbox": [0, 0, 0, 0], "keypoints": [5, 6, 2, *[0] * 12]}
+    content["annotations"].append(annotation(1, id=900))
+    path = write(tmp_path / "pets.json", content, pictures=False)
+    assert ids(path, "test") == ids(path, "Test") == {"102", "103", "105", "106"}
+    train = load_one(str(path), None, "train", need_images=False)
+    assert ([person.id for person in train.ignored], train.note[:2]) == (["101", "104"], "1 ")
+    assert datasets.dataset.people_by_image(train)["", tmp_path / "a1.jpg"] == [
+        (0, Box(6, 6, 41, 43.5)),
+        (-1, Box(6, 6, 41, 43.5)),
+    ]
+    with pytest.raises(NotAvailable, match="'val'"):
+        ids(path, "val")
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "error"),
+    [
+        *(("pets.json", "test", UsageError), ("pets.txt", "train", UsageError), ("pets.json:two", "train", UsageError)),
+        *(
+            ("gone.json", "val", NotAvailable),
+            ("gone.csv", "val", NotAvailable),
+            ("gone-{split}.json", "val", NotAvailable),
+        ),
+        *(("long.json", "all", NotAvailable), ("empty.csv", "all", NotAvailable), ("pets.json:0", "all", UsageError)),
+    ],
+)
+def test_a_name_or_split_that_makes_no_sense_is_refused(
+    tmp_path: Path, name: str, split: str, error: type[Exception]
+) -> None:
+    write(tmp_path / "pets.json", animals(3))
+    (tmp_path / "pets.txt").write_text("a dog")
+    (tmp_path / "empty.csv").write_text("image,nose_x,nose_y\n")
+    content = animals(2)
+    content["images"][1]["file_name"] = "a" * 300 + ".jpg"
+    write(tmp_path / "long.json", content, pictures=False)
+    with pytest.raises(error, match=name.partition(".")[0].partition("-")[0]) as caught:
+        load(str(tmp_path / name), None, split)
+    assert caught.value.hint
+
+
 # ---- left and right ----------------------------------------------------------------------------------------------
 
 
@@ -524,21 +411,6 @@ def test_joints_without_sides_are_told(tmp_path: Path) -> None:
         assert (own.NO_SIDES in load_one(str(path), None, "all", need_images=False).note) == told
     path = write(tmp_path / "pets.json", animals(3, keypoints=list("abcde"), flip_pairs=[]), pictures=False)
     assert load_one(str(path), None, "all", need_images=False).note == ""
-
-
-def test_joints_of_one_side_alone_are_told(tmp_path: Path) -> None:
-    joints = ["left_eye", "right_eye", "leftear", "LWrist", "nose"]
-    path = write(tmp_path / "pets.json", animals(3, keypoints=joints), pictures=False)
-    note = load_one(str(path), None, "all", need_images=False).note
-    assert note == own.ONE_SIDE.format("leftear, LWrist")
-
-
-def test_ignored_people_are_no_background(tmp_path: Path) -> None:
-    content = animals(3)
-    content["annotations"].append(annotation(2, id=900, iscrowd=1, bbox=[50, 60, 7, 8]))
-    data = load(str(write(tmp_path / "pets.json", content)), None, "all")
-    boxes = datasets.dataset.people_by_image(data)[("", tmp_path / "a2.jpg")]
-    assert boxes == [(1, Box(7, 6, 41, 43.5)), (-1, Box(50, 60, 7, 8))]
 
 
 def test_whom_a_limit_leaves_out_is_no_background_and_known_to_packs(tmp_path: Path) -> None:
@@ -571,9 +443,3 @@ def test_a_table_and_a_json_of_the_same_people_are_the_same(tmp_path: Path) -> N
     for person in one.persons:
         np.testing.assert_array_equal(people[person.id].keypoints, person.keypoints)
         assert (people[person.id].box, people[person.id].area) == (person.box, person.area)
-
-
-def test_a_table_without_rows_has_nobody(tmp_path: Path) -> None:
-    (tmp_path / "pets.csv").write_text("image,nose_x,nose_y\n")
-    with pytest.raises(NotAvailable, match=r"pets\.csv has no people\."):
-        load_one(str(tmp_path / "pets.csv"), None, "all")
