@@ -8,6 +8,7 @@ import sys
 from contextlib import redirect_stdout, suppress
 
 import huggingface_hub
+import matplotlib.figure  # noqa: F401  # which commands import late
 import pytest  # noqa: F401  # which is what runs here
 import torch.distributed.run  # noqa: F401
 import typer

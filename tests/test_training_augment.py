@@ -261,11 +261,3 @@ def test_half_of_the_occluders_have_one_colour_and_the_others_are_mirrored_pixel
     for patch in patches[:10]:
         found = np.lib.stride_tricks.sliding_window_view(pixels, patch.shape)[:, :, 0]
         assert (found == patch).all(axis=(2, 3, 4)).any()
-
-
-@PATIENT
-@given(st.integers(1, 7), st.integers(1, 7), st.floats(0.01, 100), st.floats(-50, 50), SEEDS)
-def test_any_pixels_may_be_covered_however_few(rows: int, columns: int, side: float, at: float, seed: int) -> None:
-    pixels = noise(rows, columns, seed)
-    result = occlude(pixels, Affine.crop(Box(at, 3, side, side), (SIZE, SIZE), at), SIZE, default_rng(seed))
-    assert (result.shape, result.dtype) == (pixels.shape, np.uint8)

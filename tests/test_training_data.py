@@ -411,23 +411,6 @@ def test_a_device_makes_the_crops_of_whole_batches_and_of_large_parts(device: st
     assert_alike([sample_of(noise(401, 1511), to_crop), sample_of(noise(13, 11), to_crop)], device=device)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1)])
-@pytest.mark.parametrize("side", [0.3, 3.0, 17.0])
-def test_parts_of_a_single_row_or_column_become_the_same_crop(shape: tuple[int, int], side: float) -> None:
-    part = sample_of(noise(*shape, 3), Affine.crop(Box.around((0.2, 0.1), side), (SIDE, SIDE), 30))
-    assert by_cpu([part]).images.any()
-    assert_alike([part])
-
-
-def test_a_small_part_is_not_mixed_with_a_large_one_in_the_batch() -> None:
-    to_crop = Affine.crop(Box(0, 0, 46, 46), (SIDE, SIDE))
-    white = [np.full((*shape, 3), 255, dtype=np.uint8) for shape in ((61, 71), (5, 7))]
-    crop = by_device([sample_of(pixels, to_crop, gains=(1, 1, 1)) for pixels in white]).images[1]
-    assert not crop[:, 4:].any()
-    assert not crop[:, :, 5:].any()
-    assert crop[:, :2, :3].all()
-
-
 @pytest.mark.parametrize("shape", [(0, 0), (0, 7), (5, 0)])
 @pytest.mark.parametrize("make", [by_cpu, by_device])
 def test_a_crop_outside_the_image_is_black(shape: tuple[int, int], make: Callable[..., Crops]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from posehg import drawing, images, metrics
 from posehg.config import STRIDE
-from posehg.datasets.dataset import Dataset
+from posehg.datasets.dataset import Dataset, evenly
 from posehg.errors import UsageError
 from posehg.files import atomic
 from posehg.geometry import Affine, Box
@@ -133,7 +133,9 @@ class Report:
             on_crop = np.where((np.abs(points - size / 2) < size).all(axis=1, keepdims=True), points, np.nan)
             return drawing.draw_labels(sample.crop(size), skeleton, on_crop, Box(0, 0, size, size))
 
-        _write_sheet(self._folder / "samples.png", [cell(samples[epoch, i]) for i in _evenly(len(samples))])
+        _write_sheet(
+            self._folder / "samples.png", [cell(samples[epoch, i]) for i in evenly(len(samples), _SHEET_PERSONS)]
+        )
 
     @cached_property
     def _samples(self) -> Samples:
@@ -154,7 +156,7 @@ def write(folder: Path, progress: Progress, validations: Sequence[Validation]) -
     _write_curves(folder / "curves.png", progress, measure)
     for validation in validations:
         data, poses = validation.data, validation.poses
-        chosen = ((data.persons[i], poses[i]) for i in _evenly(len(data)))
+        chosen = ((data.persons[i], poses[i]) for i in evenly(len(data), _SHEET_PERSONS))
         cells = [
             drawing.judged(data.read(person), pose, data.skeleton, person.keypoints, _SHEET_CELL)
             for person, pose in chosen
@@ -187,8 +189,3 @@ def _write_curves(path: Path, progress: Progress, measure: str) -> None:
 
 def _write_sheet(path: Path, cells: Sequence[Image]) -> None:
     images.write(path, drawing.contact_sheet(cells, _SHEET_COLUMNS, _SHEET_CELL), overwrite=True)
-
-
-def _evenly(count: int) -> list[int]:
-    """Indices of at most 24 of ``count`` persons, evenly spread."""
-    return sorted({i * count // _SHEET_PERSONS for i in range(_SHEET_PERSONS)})

@@ -20,7 +20,7 @@ import pytest
 from posehg import checkpoints, datasets, images
 from posehg.cli.progress import TrainingProgress
 from posehg.training import state as states
-from posehg.training.config import RATES, TrainConfig
+from posehg.training.config import TrainConfig
 from posehg.training.state import Progress
 from tests import forks, toy
 from tests.journeys.conftest import Posehg
@@ -280,25 +280,6 @@ def test_the_command_line_wins_over_the_file(posehg: Posehg, out: Path, tmp_path
     run = posehg("train", "--config", file, *options, "--out", out)
     assert run.code == 0, run.err
     assert options_of(out) == replace(TOY, epochs=1, stem=(4, 4, 4), lr=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("values", "options", "rate"),
-    [
-        ({"loss": "cross-entropy"}, (), RATES["cross-entropy"]),
-        ({"loss": "cross-entropy"}, ("--loss", "mse"), RATES["mse"]),
-        ({"loss": "cross-entropy", "lr": 0.002}, ("--loss", "mse"), 0.002),
-        ({"lr": 0.002}, ("--lr", 0.003), 0.003),
-        ({"lr": 0}, (), RATES["mse"]),
-    ],
-)
-def test_a_rate_that_is_not_given_follows_from_the_loss(
-    posehg: Posehg, out: Path, tmp_path: Path, values: dict[str, object], options: tuple[object, ...], rate: float
-) -> None:
-    file = tmp_path / "options.json"
-    file.write_text(json.dumps(values))
-    assert posehg("train", *OPTIONS, "--epochs", 1, "--config", file, *options, "--out", out).code == 0
-    assert options_of(out).lr == rate
 
 
 # ---- the rest ----------------------------------------------------------------------------------------------------
