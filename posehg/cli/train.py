@@ -53,7 +53,7 @@ def train(
     """Train a stacked hourglass network.
 
         posehg train --dataset mpii --data data --out runs/mpii
-        posehg train --init bundled --dataset my.json --freeze stem --lr 1e-4 --epochs 20
+        posehg train --init bundled --dataset my.json --freeze stem --epochs 20
         torchrun --nproc-per-node 4 -m posehg train --dataset coco --batch 64
 
     The defaults are the recipe of the paper. The run's folder gets best.safetensors and last.safetensors (usable as
