@@ -78,8 +78,8 @@ class Stepper:
         losses = []
         for place, (images, points) in enumerate(parts, start=1):
             # The gradient is sent to the other processes once, with the last part.
-            local = self._parallel is not None and place < len(parts)
-            with self._parallel.no_sync() if self._parallel is not None and local else nullcontext():
+            last = place == len(parts)
+            with nullcontext() if self._parallel is None or last else self._parallel.no_sync():
                 loss = supervised(self._forward(images), points, config.sigma, LOSSES[config.loss], total)
                 # DDP averages the gradients of the processes, but they are parts of one sum.
                 self.scaler.scale(loss * self._world.size).backward()
