@@ -23,35 +23,25 @@ def test_items_and_work_keep_their_order(numbers: list[int], count: int) -> None
     assert done == numbers
 
 
-def test_reading_starts_at_once_and_stays_within_the_limit() -> None:
+def test_reading_starts_at_once_stays_within_the_limit_and_is_closed() -> None:
     read: list[int] = []
     started = threading.Event()
 
     def items() -> Iterator[int]:
-        for number in range(23):
-            read.append(number)
-            started.set()
-            yield number
+        try:
+            for number in range(23):
+                read.append(number)
+                started.set()
+                yield number
+        finally:
+            read.append(-1)
 
-    with read_ahead(items(), 3) as ahead:
+    with pytest.raises(KeyboardInterrupt), read_ahead(items(), 3) as ahead:  # noqa: PT012
         assert started.wait(10)
         assert [next(ahead), next(ahead)] == [0, 1]
-    assert len(read) <= 2 + 3 + 1
-
-
-def test_the_reader_is_closed_when_the_block_is_left() -> None:
-    closed = []
-
-    def items() -> Iterator[int]:
-        try:
-            yield from range(23)
-        finally:
-            closed.append(True)
-
-    with pytest.raises(KeyboardInterrupt), read_ahead(items()) as ahead:  # noqa: PT012
-        next(ahead)
         raise KeyboardInterrupt
-    assert closed == [True]
+    assert len(read) <= 2 + 3 + 1 + 1
+    assert read[-1] == -1
 
 
 def test_an_error_of_the_reader_is_raised_in_its_place() -> None:
@@ -98,20 +88,3 @@ def test_an_error_of_the_work_ends_the_block_and_drops_the_rest() -> None:
     with pytest.raises(ZeroDivisionError):
         run()
     assert len(done) < 100
-
-
-def test_work_that_waits_is_dropped_when_the_block_fails() -> None:
-    done: list[int] = []
-    hold = threading.Event()
-
-    def run() -> None:
-        with write_behind(50) as later:
-            later(hold.wait)  # type: ignore[arg-type]
-            for number in range(23):
-                later(partial(done.append, number))
-            threading.Timer(0.2, hold.set).start()
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run()
-    assert done == []

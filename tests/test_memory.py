@@ -1,4 +1,4 @@
-"""Memory that is freed stays with the process."""
+"""Freed memory stays with the process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's memory is kept")
-def test_pages_that_were_freed_are_not_made_anew() -> None:
+def test_freed_pages_are_used_again() -> None:
     made = {}
     for way in ("keep", "leave"):
         run = subprocess.run([sys.executable, "-c", FAULTS, way], capture_output=True, text=True, timeout=120)
