@@ -188,11 +188,11 @@ def write(path: str | Path, image: Image, overwrite: bool = False) -> None:
 def save(temporary: Path, image: Image, path: Path) -> None:
     """Write to a temporary file of ``files.atomic`` that will become ``path``."""
     format = SUFFIXES[path.suffix.lower()]
-    image = PillowImage.fromarray(image)
+    picture = PillowImage.fromarray(image)
     if format == "JPEG":
-        image = _on_white(image).convert("RGB")
+        picture = _on_white(picture).convert("RGB")
     try:
-        image.save(temporary, format=format, **_EFFORT[format])
+        picture.save(temporary, format=format, **_EFFORT[format])
     except ValueError as error:  # a side longer than the format allows
         raise InputError(f"{path} cannot be written as {format}: {error}.", "Write it as .png.") from None
 
