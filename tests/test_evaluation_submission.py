@@ -147,15 +147,6 @@ def test_without_the_official_file_it_is_said_where_to_get_it(tmp_path: Path) ->
     assert mpii.INFO["mpii"].url in caught.value.hint
 
 
-@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9, 0.99])
-def test_an_official_file_that_was_cut_short_is_told(share: float, tmp_path: Path) -> None:
-    path = release(tmp_path)
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(NotAvailable, match=mpii.MAT):
-        submission.prepare(split_of(tmp_path))
-
-
 @pytest.mark.parametrize(
     "content",
     [

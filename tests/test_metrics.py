@@ -70,27 +70,12 @@ def test_a_joint_exactly_at_the_threshold_is_found() -> None:
     assert metrics.found(np.array([[0.5, np.nextafter(0.5, 1), 0.0]]), 0.5).correct.tolist() == [1, 0, 1]
 
 
-def test_percentages_and_both_means_of_a_small_table() -> None:
-    scores = metrics.JointScores(correct=np.array([1, 3, 0, 0]), labelled=np.array([4, 4, 2, 0]), persons=4)
-    np.testing.assert_array_equal(scores.percent, [25, 75, 0, np.nan])
-    assert scores.mean([0, 1, 2, 3]) == pytest.approx(100 / 3)  # the joint that is never labelled is left out
-    assert float(pooled(0, 1, 2, 3).of(scores)) == 40
-    assert scores.mean([1]) == 75
-    assert float(pooled(0, 2).of(scores)) == pytest.approx(100 / 6)
-
-
 @pytest.mark.parametrize(("away", "hits"), [(2.0, 1), (2.001, 0)])
 def test_pck_measures_in_the_length_of_the_torso(away: float, hits: int) -> None:
     predicted = person()
     predicted[0, KNEE] += (away, 0.0)
     scores = pck(predicted, person(), TOY)
     assert scores.correct.tolist() == [1, 1, hits]
-
-
-@pytest.mark.parametrize(("shoulder", "hip"), [((np.nan, np.nan), (0, 10)), ((0, 10), (0, 10))])
-def test_a_person_without_a_torso_is_skipped(shoulder: tuple[float, float], hip: tuple[float, float]) -> None:
-    truth = np.concatenate([person(), person(shoulder, hip)])
-    assert pck(truth, truth, TOY).labelled.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -106,17 +91,6 @@ def test_each_skeletons_torso_has_the_joints_that_its_data_set_measures(skeleton
     truth = np.full((1, len(skeleton.joints), 2), np.nan)
     truth[0, a], truth[0, b] = (1, 2), (4, 6)
     assert metrics.torso_sizes(truth, skeleton).tolist() == [5]
-
-
-@pytest.mark.parametrize(
-    ("joints", "counted"),
-    [
-        (("pelvis", "left_wrist", "right_knee"), ["right_knee", "left_wrist"]),
-        (("head_top", "pelvis"), ["pelvis", "head_top"]),
-    ],
-)
-def test_joints_that_do_not_count_are_no_limbs(joints: tuple[str, ...], counted: list[str]) -> None:
-    assert [MPII.joints[channel] for channel in metrics.limb_channels(MPII, joints)] == counted
 
 
 @PATIENT

@@ -62,7 +62,7 @@ def tables(run: Run) -> str:
     return run.out.partition("\n\n")[2]
 
 
-def without_pictures(people: Path, folder: Path) -> Path:
+def without_images(people: Path, folder: Path) -> Path:
     """The same people in a folder of their own."""
     folder.mkdir()
     return Path(shutil.copy(people, folder / people.name))
@@ -75,7 +75,7 @@ def test_predictions_give_the_table_of_their_network(
     name = f"said{suffix}"
     estimated = posehg(*of_people, "--predictions", name, "--joints", "--report", "a.json")
     assert f"Wrote {name}.\n" in estimated.err
-    alone = without_pictures(people, tmp_path / "alone")
+    alone = without_images(people, tmp_path / "alone")
     read = posehg("eval", "--dataset", alone, "--from", name, "--joints", "--report", "b.json")
     assert tables(read) == tables(estimated)
     assert "78.57" in read.out  # of the hands: 3 of 7 right ones are elsewhere
@@ -407,8 +407,8 @@ def test_a_submission_has_what_the_network_said(posehg: Posehg, benchmark: tuple
     with np.load("p.npz") as arrays:
         place = arrays["ids"].tolist().index("001:1")
         x = arrays["keypoints"][place, :, 0]
-    pictures = loadmat("s.mat", struct_as_record=False, squeeze_me=True)["pred"]
-    points = pictures[0].annorect[0].annopoints.point
+    images = loadmat("s.mat", struct_as_record=False, squeeze_me=True)["pred"]
+    points = images[0].annorect[0].annopoints.point
     np.testing.assert_allclose([point.x for point in sorted(points, key=lambda point: point.id)], x + 1)
     assert posehg(*benchmark, "--from", "p.npz", "--submission", "again.mat").code == 0
     for options in (("--from", "p.npz"), ("--model", model)):
