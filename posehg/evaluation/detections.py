@@ -164,8 +164,8 @@ def _read_npz(file: BytesIO) -> _Run:
         frames = [None if frame < 0 else int(frame) for frame in arrays["frames"]]
         images = [_image_name(str(source), frame) for source, frame in zip(arrays["sources"], frames, strict=True)]
         triples = np.dstack([numbers(arrays["keypoints"]), numbers(arrays["scores"])])
-        places = arrays["images"] if "images" in arrays else arrays["pictures"]  # its older name
-        people = list(zip([images[place] for place in places], triples, arrays["person_scores"], strict=True))
+        names = [images[place] for place in arrays["pictures"]]
+        people = list(zip(names, triples, arrays["person_scores"], strict=True))
         joints = tuple(str(joint) for joint in arrays["joints"])
         return _Run(joints, images, people, model=str(arrays["model"]))
 

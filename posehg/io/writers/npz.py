@@ -26,7 +26,7 @@ To read it:
         people = keypoints[pictures == picture]  # (people, joints, 2)
         print(source, people[:, wrist])
 
-If each image shows one person of a data set, in its order, ``posehg eval --from run.npz`` scores the file.
+``posehg eval --from run.npz`` scores the file on the data set whose images these are.
 """
 
 from __future__ import annotations
