@@ -97,7 +97,7 @@ def downloaded() -> list[Path]:
 
 def download(address: Address) -> Path:
     """The file at an address, which appears only when it is whole and its hash is right. Raises NotAvailable."""
-    import pooch  # type: ignore[import-untyped]
+    import pooch
     import requests
 
     file = address.file
