@@ -92,7 +92,7 @@ def test_figures_of_epochs_with_different_columns_fit_one_table_and_one_chart(tm
 
 
 def test_the_samples_are_those_of_the_coming_epoch(tmp_path: Path) -> None:
-    reporting = report.Report(tmp_path, Watcher(), True, dataset(), TOY, tensorboard=False)
+    reporting = report.Report(tmp_path, Watcher(), dataset(), TOY, tensorboard=False)
     sheets = []
     for epoch in (0, 2):
         reporting.write_samples(epoch)

@@ -48,7 +48,7 @@ def takes(config: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 
 def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
-    default, name = field.default, "--" + field.name.replace("_", "-")
+    default, name = field.default, f"--{field.name.replace('_', '-')}"
     if isinstance(default, tuple):
         kind, default = str, "-".join(map(str, default))
     option = typer.Option(

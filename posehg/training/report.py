@@ -69,16 +69,15 @@ class Listener(Protocol):
 class Report:
     """A Listener that writes the report into the run's folder, tells TensorBoard, and passes every event on.
 
-    In processes other than the first it writes nothing. Raises UsageError if TensorBoard is wanted but not installed.
     training: the training set, some samples of which are shown.
+    Raises UsageError if TensorBoard is wanted but not installed.
     """
 
     def __init__(
-        self, folder: Path, listener: Listener, first: bool, training: Dataset, config: TrainConfig, tensorboard: bool
+        self, folder: Path, listener: Listener, training: Dataset, config: TrainConfig, tensorboard: bool
     ) -> None:
-        self._folder, self._listener, self._first = folder, listener, first
+        self._folder, self._listener, self._tensorboard = folder, listener, tensorboard
         self._training, self._config = training, config
-        self._tensorboard = tensorboard and first
         if tensorboard:
             try:
                 import torch.utils.tensorboard  # noqa: F401
@@ -93,15 +92,12 @@ class Report:
         return SummaryWriter(str(self._folder))  # creates the folder, so only at the first event
 
     def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
-        if self._first:
-            self._listener.step(epoch, step, steps, loss, rate)
+        self._listener.step(epoch, step, steps, loss, rate)
         if self._tensorboard:
             self._writer.add_scalar("loss", loss, epoch * steps + step)
             self._writer.add_scalar("learning rate", rate, epoch * steps + step)
 
     def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
-        if not self._first:
-            return
         write(self._folder, progress, validations)
         self.write_samples(progress.epoch)
         self._listener.epoch(progress, validations)

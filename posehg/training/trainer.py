@@ -311,11 +311,13 @@ def run(
             raise UsageError(f"{folder / existing[0]} already exists.", "Give another folder, or --overwrite.")
     with distributed.joined(str(devices.resolve(config.device))) as world, distributed.watched():
         used, training, validation = distributed.alike(lambda: load_data(config, data, listener))
-        reporting = distributed.alike(lambda: Report(folder, listener, world.first, training, used, tensorboard))
-        trainer = Trainer(used, training, validation, folder, reporting, resumed, source, world)
+        reporting = distributed.alike(
+            lambda: Report(folder, listener, training, used, tensorboard) if world.first else None
+        )
+        trainer = Trainer(used, training, validation, folder, reporting or listener, resumed, source, world)
 
         def prepare() -> None:
-            if not world.first:
+            if reporting is None:
                 return
             if resumed is None:
                 make_folder(folder)
