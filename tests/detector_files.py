@@ -1,4 +1,4 @@
-"""Small ONNX files that look like detectors, in every layout that is understood."""
+"""Small ONNX files that act as detectors."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def save(
 
 
 def constant(path: Path, outputs: dict[str, Array], shape: Shape, type: int = FLOAT, **more: Any) -> Path:
-    """A network that says the same of every picture. more: of ``save``."""
+    """A network with the same outputs for every image. more: of ``save``."""
     nodes = [
         helper.make_node("Cast", ["images"], ["as_float"], to=FLOAT),
         helper.make_node("ReduceMean", ["as_float"], ["mean"], keepdims=0),
@@ -61,18 +61,15 @@ def constant(path: Path, outputs: dict[str, Array], shape: Shape, type: int = FL
     return save(path, nodes, constants, told, shape, type, **more)
 
 
-def finder(path: Path, shape: Shape, type: int, channel: int, range: float, end: str) -> Path:
-    """A network that finds what has more than half of one colour: the smallest box around it.
+def finder(path: Path, shape: Shape, type: int, channel: int, range: float = 1.0) -> Path:
+    """A network that finds the bounding box of everything with more than half of one colour.
 
-    Where nothing has, the score is 0. range: what the whole of a colour is; with more there is nothing found.
-    end: "corners" for (1, 1, 6); "tensorflow" for lists, as shares of the sides.
+    Where nothing has, the score is 0. range: the largest value of a colour; above it nothing is found.
     """
-    channels_last = shape[-1] == 3
-    rows, columns = (1, 2) if channels_last else (2, 3)
-    colour = 3 if channels_last else 1
+    rows, columns = 2, 3
     nodes = [
         helper.make_node("Cast", ["images"], ["as_float"], to=FLOAT),
-        helper.make_node("Gather", ["as_float", "channel"], ["plane"], axis=colour),
+        helper.make_node("Gather", ["as_float", "channel"], ["plane"], axis=1),
         helper.make_node("Greater", ["plane", "low"], ["above"]),
         helper.make_node("Less", ["plane", "high"], ["below"]),
         helper.make_node("And", ["above", "below"], ["there_bool"]),
@@ -98,23 +95,7 @@ def finder(path: Path, shape: Shape, type: int, channel: int, range: float, end:
         "one": np.array([1], np.int64),
         "unit": np.float32(1).reshape(1),
     }
-    if end == "corners":
-        constants |= {"zero": np.float32(0).reshape(1), "six": np.array([1, 1, 6], np.int64)}
-        nodes.append(helper.make_node("Concat", [*edges, "score", "zero"], ["row"], axis=0))
-        nodes.append(helper.make_node("Reshape", ["row", "six"], ["output0"]))
-        return save(path, nodes, constants, {"output0": (FLOAT, (1, 1, 6))}, shape, type)
-    sides = [float(shape[axis]) for axis in (rows, columns)]
-    constants |= {
-        "sides": np.array([*sides, *sides], np.float32),
-        "four": np.array([1, 1, 4], np.int64),
-        "two": np.array([1, 1], np.int64),
-    }
-    nodes += [
-        helper.make_node("Concat", [edges[place] for place in (1, 0, 3, 2)], ["row"], axis=0),
-        helper.make_node("Div", ["row", "sides"], ["shares"]),
-        helper.make_node("Reshape", ["shares", "four"], ["detection_boxes"]),
-        helper.make_node("Reshape", ["score", "two"], ["detection_scores"]),
-        helper.make_node("Reshape", ["unit", "two"], ["detection_classes"]),
-    ]
-    lists = {"detection_boxes": (1, 1, 4), "detection_scores": (1, 1), "detection_classes": (1, 1)}
-    return save(path, nodes, constants, {name: (FLOAT, told) for name, told in lists.items()}, shape, type)
+    constants |= {"zero": np.float32(0).reshape(1), "six": np.array([1, 1, 6], np.int64)}
+    nodes.append(helper.make_node("Concat", [*edges, "score", "zero"], ["row"], axis=0))
+    nodes.append(helper.make_node("Reshape", ["row", "six"], ["output0"]))
+    return save(path, nodes, constants, {"output0": (FLOAT, (1, 1, 6))}, shape, type)
