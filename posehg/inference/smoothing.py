@@ -76,7 +76,7 @@ class OneEuro:
         slow = _gain(self.velocity_cutoff, since)
         size = state.size if box is None else state.size + float(slow) * (max(box.w, box.h) - state.size)
         velocity = state.velocity
-        if since > 0:
+        if since > 1e-9:  # a shorter time says nothing about motion, and overflows
             velocity = velocity + slow * ((pose.keypoints - state.points) / since - velocity)
         velocity = np.where(going_on, velocity, 0.0)
         speed = np.linalg.norm(velocity, axis=1, keepdims=True) / size
