@@ -250,7 +250,7 @@ def hub_errors(repo: Repo) -> Iterator[None]:
         raise NotAvailable(f"The Hub answers {code} for {repo}.", "Try again later.") from None
     except Exception as error:  # of requests, httpx, json or hf_xet, as the client's version has it
         cause = printable((str(error).splitlines() or [""])[0] or type(error).__name__, 120)
-        sentence = f"{repo} cannot be downloaded from {constants.ENDPOINT} ({cause.rstrip('.')})."
+        sentence = f"The Hub at {constants.ENDPOINT} cannot be used for {repo} ({cause.rstrip('.')})."
         raise NotAvailable(sentence, "Check your network connection, HF_ENDPOINT and HF_HOME.") from error
 
 

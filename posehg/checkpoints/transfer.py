@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,43 +14,12 @@ from posehg.errors import UsageError
 from posehg.network import parameters
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What a transfer kept; as text a sentence for the user.
-
-    joints, new_joints: those with heatmaps of the source, and those with new ones. stacks, new_stacks: how many are
-    the source's, and how many after them are new. parameters, total: learned numbers that were kept, and all of them.
-    same_output: False if one network gives logits and the other heatmaps, so that no heatmaps are kept.
-    """
-
-    joints: tuple[str, ...]
-    new_joints: tuple[str, ...]
-    stacks: int
-    new_stacks: int
-    parameters: int
-    total: int
-    same_output: bool = True
-
-    def __str__(self) -> str:
-        text = f"Kept {self.parameters:,} of {self.total:,} parameters; "
-        count = len(self.joints) or "no"
-        text += (
-            f"heatmaps of {count} joint{'' if count == 1 else 's'} by name"
-            if self.same_output
-            else ("no heatmaps, as the model was trained with another loss")
-        )
-        if self.new_joints:
-            text += f", {len(self.new_joints)} new: {', '.join(self.new_joints)}"
-        return text + (
-            f"; {self.new_stacks} of {self.stacks + self.new_stacks} stacks new." if self.new_stacks else "."
-        )
-
-
-def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, Kept]:
+def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
     """The network ``fresh``, just built, with everything that it can take over from the trained ``source``.
 
     Joints are matched by name. In every stack that both networks have, the features are those of the source, and so
-    are the heatmaps of the joints that both have, whichever others are added or removed.
+    are the heatmaps of the joints that both have, whichever others are added or removed. The text is a sentence for
+    the user: how many parameters, joints and stacks were kept.
     Raises UsageError if the networks differ in more than joints and stacks, NotAvailable if the source is broken.
     """
     theirs, ours = source.config, fresh.config
@@ -71,19 +40,20 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, Kept]:
     for stack in range(stacks - 1):
         state |= _reinjection(trained, channels, stack)
 
-    new_joints = tuple(joint for joint, channel in zip(joints, channels, strict=True) if channel is None)
+    added = [joint for joint, channel in zip(joints, channels, strict=True) if channel is None]
     # A joint has a weight for each feature and a bias in every head, and a weight for each feature on every way back.
     per_joint = stacks * (ours.network.features + 1) + (stacks - 1) * ours.network.features
-    kept = Kept(
-        joints=tuple(joint for joint in joints if joint not in new_joints),
-        new_joints=new_joints,
-        stacks=stacks,
-        new_stacks=ours.network.stacks - stacks,
-        parameters=parameters(replace(ours.network, stacks=stacks)) - len(new_joints) * per_joint,
-        total=parameters(ours.network),
-        same_output=same_output,
-    )
-    return Checkpoint(ours, state), kept
+    learned = parameters(replace(ours.network, stacks=stacks)) - len(added) * per_joint
+    count = len(joints) - len(added)
+    text = f"Kept {learned:,} of {parameters(ours.network):,} parameters; "
+    if same_output:
+        text += f"heatmaps of {count or 'no'} joint{'' if count == 1 else 's'} by name"
+    else:
+        text += "no heatmaps, as the model was trained with another loss"
+    text += f", {len(added)} new: {', '.join(added)}" if added else ""
+    if ours.network.stacks > stacks:
+        text += f"; {ours.network.stacks - stacks} of {ours.network.stacks} stacks new"
+    return Checkpoint(ours, state), f"{text}."
 
 
 def _check_same_build(theirs: HourglassConfig, ours: HourglassConfig) -> None:

@@ -263,6 +263,7 @@ def convert(
     """
     from posehg.checkpoints import convert as converting
     from posehg.checkpoints import find, foreign, hub
+    from posehg.skeletons import SKELETONS
 
     named = foreign.parse_skeleton(skeleton) if skeleton else None
     checkpoint = converting.read(find(file, offline, terminal.note), named, input_size or 0, hub.licence(file))
@@ -273,7 +274,7 @@ def convert(
     counts += [_count(len(joints), "joint"), _count(_parameters(config), "parameter")]
     origin = config.provenance
     terminal.note(f"{origin['converted_from']} is from {origin['family']}: {', '.join(counts)}.")
-    if named is None and foreign.is_named(config.skeleton):
+    if named is None and config.skeleton.name in SKELETONS:
         terminal.note(f"From their number, its {len(joints)} joints are {config.skeleton.name}'s; else see --skeleton.")
     elif named is None:
         terminal.note("The names of its joints are unknown: they become joint_0 and so on; see --skeleton.")

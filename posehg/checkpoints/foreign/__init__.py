@@ -35,8 +35,6 @@ _CONTAINERS = ("state_dict", "model_state_dict", "model", "network", "net")
 _WRAPPERS = ("module.", "model.", "_orig_mod.")
 """What DataParallel, princeton's training program and torch.compile put before every name."""
 
-_UNNAMED = "unnamed-"
-
 
 def read(file: Path, skeleton: Skeleton | None = None, input_size: int = 0) -> Checkpoint:
     """A checkpoint of a known family; everything but the names of its joints is read from the file.
@@ -73,12 +71,7 @@ def guess_skeleton(count: int) -> Skeleton:
     known = next((skeleton for skeleton in SKELETONS.values() if len(skeleton.joints) == count), None)
     names = tuple(f"joint_{number}" for number in range(count))
     pairs = tuple((name, f"{name} mirrored") for name in names)
-    return known or Skeleton(f"{_UNNAMED}{count}", names, (), flip_pairs=pairs)
-
-
-def is_named(skeleton: Skeleton) -> bool:
-    """Whether the joints have real names, not those that ``guess_skeleton`` invents."""
-    return not skeleton.name.startswith(_UNNAMED)
+    return known or Skeleton(f"unnamed-{count}", names, (), flip_pairs=pairs)
 
 
 def parse_skeleton(text: str) -> Skeleton:
