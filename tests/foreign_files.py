@@ -1,4 +1,4 @@
-"""Checkpoints as other projects write them, and what their networks make of a picture: by their names, layer by layer.
+"""Checkpoints as other projects write them, and what their networks make of an image: by their names, layer by layer.
 
 Written from the description of those networks alone, so that it can be held against posehg's.
 """
@@ -27,7 +27,7 @@ class Sizes:
 
 
 class Maker:
-    """Random tensors such that the picture's signal neither dies nor explodes on its way."""
+    """Random tensors such that the image's signal neither dies nor explodes on its way."""
 
     def __init__(self, seed: int) -> None:
         self.state: State = {}

@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
             message = {"X-Error-Message": "Invalid credentials in Authorization header"}
             return self._send(401, b'{"error":"Invalid credentials"}', message)
         if repository is None or (repository.private and not token):
-            code = 404 if token else 401  # who is nobody must not learn what there is
+            code = 404 if token else 401  # without a token nobody may learn what exists
             return self._send(code, b"", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
         if repository.gated and (not token or repository.refused) and answer != self._info:
             message = {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"}
@@ -226,7 +226,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(404, b"")
 
     def _create(self, wanted: dict[str, Any]) -> None:
-        name = f"{wanted.get('organization') or 'somebody'}/{wanted['name']}"
+        name = f"{wanted.get('organization') or 'owner'}/{wanted['name']}"
         address = {"url": f"{self.server.address}/{name}"}
         if name in self.server.repos:
             return self._json({**address, "error": "You already created this model repo"}, 409)

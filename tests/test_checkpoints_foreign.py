@@ -14,7 +14,7 @@ from safetensors.torch import save_file as save_tensors
 from torch import Tensor
 
 from posehg import checkpoints, heatmaps
-from posehg.checkpoints import Checkpoint, foreign, format
+from posehg.checkpoints import Checkpoint, convert, foreign, format
 from posehg.checkpoints.foreign import FAMILIES
 from posehg.config import HourglassConfig
 from posehg.errors import NotAvailable, UsageError
@@ -39,7 +39,7 @@ def imported(state: Mapping[str, object], folder: Path) -> Checkpoint:
 
 
 def answers(checkpoint: Checkpoint, images: Tensor) -> list[Tensor]:
-    """All stacks' heatmaps of pictures as they are, whatever mean the config says is to be taken from them."""
+    """All stacks' heatmaps of images as they are, without the mean of the config subtracted."""
     network = checkpoint.network()
     with torch.inference_mode():
         outputs: list[Tensor] = network(images * network.normalise.std + network.normalise.mean)
@@ -349,9 +349,9 @@ def test_bearpaws_mean_is_that_of_the_joints_data_set_and_princetons_none(tmp_pa
 
 @family
 def test_the_offset_makes_up_for_targets_that_are_cut_off_to_whole_cells(family: str) -> None:
-    """Joints everywhere on a crop, by its edges; the cell below is the target, and its centre is ours plus the offset.
+    """Joints everywhere on a crop, from its edges; the target is the whole cell below, its centre ours plus the offset.
 
-    On the average nothing is left: they are told neither too far left nor too far right.
+    On average nothing is left: they are neither too far left nor too far right.
     """
     crop = Box(0, 0, 256, 256)
     to_cells = Affine.crop(crop, (256, 256)).then(Affine.shrink(4))
@@ -371,27 +371,20 @@ RECORDED = {
     "anibali_s2_b1_feats32_narrow": ".pth",
     "princeton_s2_dim32": "_checkpoint.pt",
 }
-recorded = pytest.mark.parametrize("name", RECORDED)
-
-
-@pytest.fixture(scope="module")
-def picture(shared: Path) -> Tensor:
-    return torch.from_numpy(np.load(shared / "fixtures" / "input_1x3x256x256_f16.npy").astype(np.float32))
-
-
-def assert_recorded(checkpoint: Checkpoint, picture: Tensor, shared: Path, name: str) -> None:
-    with np.load(shared / "fixtures" / f"{name}_out.npz") as file:
-        expected = [torch.from_numpy(file[f"stack{index}"]) for index in range(len(file.files))]
-    assert len(expected) == 2
-    assert difference(answers(checkpoint, picture), expected) < 1e-4
 
 
 @pytest.mark.shared
-@recorded
-def test_the_heatmaps_are_those_that_its_own_program_gave(shared: Path, picture: Tensor, name: str) -> None:
-    checkpoint = checkpoints.load(shared / "fixtures" / f"{name}{RECORDED[name]}")
+@pytest.mark.parametrize("name", RECORDED)
+def test_the_heatmaps_are_those_of_the_original_program_also_after_conversion(
+    shared: Path, tmp_path: Path, name: str
+) -> None:
+    image = torch.from_numpy(np.load(shared / "fixtures" / "input_1x3x256x256_f16.npy").astype(np.float32))
+    with np.load(shared / "fixtures" / f"{name}_out.npz") as file:
+        expected = [torch.from_numpy(file[f"stack{index}"]) for index in range(2)]
+    checkpoint = convert.read(shared / "fixtures" / f"{name}{RECORDED[name]}")
     assert checkpoint.config.network.blocks == (2 if "b2" in name else 1)
-    assert_recorded(checkpoint, picture, shared, name)
+    convert.write(checkpoint, tmp_path / "ours")
+    assert difference(answers(checkpoints.load(tmp_path / "ours"), image), expected) < 1e-4
 
 
 @pytest.mark.shared

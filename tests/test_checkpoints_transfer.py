@@ -149,7 +149,7 @@ def test_nothing_is_done_to_either_network() -> None:
 # ---- stacks ------------------------------------------------------------------------------------------------------
 
 
-def test_more_stacks_than_the_model_has_begin_anew() -> None:
+def test_more_stacks_than_the_model_has_are_new() -> None:
     begun = fresh(FIVE, stacks=3)
     target, kept = transfer(trained(FIVE, stacks=1), begun)
     assert "2 of 3 stacks new" in kept
@@ -191,7 +191,7 @@ def test_the_numbers_kept_add_up(joints: tuple[str, ...], stacks: int) -> None:
     source, begun = constant(trained(FIVE, stacks=2), 1), constant(fresh(joints, stacks=stacks), -2)
     target, kept = transfer(source, begun)
     learned = [target.state[name] for name, _ in target.network().named_parameters()]
-    # What begins anew is the fresh -2 or the 0 of a new joint; what is kept is above 0.
+    # What is new is the fresh -2 or the 0 of a new joint; what is kept is above 0.
     above = sum(int((values > 0).sum()) for values in learned)
     assert numbers(kept) == (above, sum(values.numel() for values in learned))
     added = [joint for joint in joints if joint not in FIVE]

@@ -18,7 +18,7 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 """The files in a model's folder."""
 
 _OURS = re.compile(r"stacks\.\d+\.hourglass\.")
-"""How names of tensors begin in posehg's own files, and in nobody else's."""
+"""How names of tensors begin in posehg's own files, and only there."""
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
