@@ -188,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(404, b"", headers)
         content = files[file]
         tag = _sha256(content) if _is_large(file) else _git(content)
-        headers = {"ETag": f'"{tag}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
+        headers = {"ETag": f'"{tag}"', "X-Repo-Commit": commit}
         if _is_large(file):
             headers |= {"X-Linked-Etag": f'"{tag}"', "X-Linked-Size": str(len(content))}
         self._send_file(content, headers)
