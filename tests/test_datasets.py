@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posehg.datasets import LOADERS, RENDERED, Dataset, info, load, load_one
+from posehg.datasets import LOADERS, RENDERED, Dataset, info, load, load_one, recognise
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import SKELETONS
 from tests.coco_files import make_coco
@@ -80,10 +80,6 @@ def test_what_is_known_of_a_set_is_so(member: tuple[str, Dataset]) -> None:
     assert bool(known.url) == bool(known.layout) == (name not in RENDERED)
 
 
-def test_every_set_is_tested() -> None:
-    assert MAKERS.keys() == LOADERS.keys()
-
-
 @pytest.mark.parametrize("name", ANNOTATIONS)
 def test_a_folder_without_annotations_is_not_the_set(name: str, tmp_path: Path) -> None:
     with pytest.raises(NotAvailable, match=r"mat|json|h5") as caught:
@@ -149,19 +145,6 @@ def test_without_a_folder_the_environment_and_then_data_is_looked_in(
     assert "--data" in caught.value.hint
 
 
-def test_joined_sets_each_need_a_folder_of_their_own(tmp_path: Path) -> None:
-    make_coco(tmp_path)
-    with pytest.raises(NotAvailable, match=r"(?m)no folder .*coco\.$"):
-        load("coco+lspet", tmp_path, "train")
-
-
-def test_an_unknown_set_is_answered_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no data set 'lspe'") as caught:
-        load("lspe", tmp_path, "train")
-    assert "Did you mean lspet?" in caught.value.hint
-    assert "mpii" in caught.value.hint
-
-
 @pytest.mark.parametrize("names", ["", "mpii+", "mpii:0", "mpii:-1", "mpii:", "mpii:two", ":2"])
 def test_names_that_cannot_be_meant_are_refused(names: str) -> None:
     with pytest.raises(UsageError, match="does not name data sets"):
@@ -172,6 +155,27 @@ def test_a_split_without_persons_is_not_available(tmp_path: Path) -> None:
     make_lspet(tmp_path)
     with pytest.raises(NotAvailable, match="no annotated persons of the split val"):
         load("lspet", tmp_path, "val")
+
+
+def test_a_folder_is_recognised_by_its_files_and_else_by_its_name(tmp_path: Path) -> None:
+    make_lspet(tmp_path / "lsp")  # a name that does not fit the files
+    assert recognise(tmp_path / "lsp") == "lspet"
+    for folder in ("flic", "frames"):
+        make_flic(tmp_path / folder)
+        make_flic_pc(tmp_path / folder)
+    assert recognise(tmp_path / "flic") == "flic"
+    with pytest.raises(UsageError, match="flic or flic-pc"):
+        recognise(tmp_path / "frames")
+    (tmp_path / "coco").mkdir()
+    assert recognise(tmp_path / "coco") == "coco"
+    with pytest.raises(NotAvailable) as caught:
+        recognise(tmp_path)
+    assert "lsp" in caught.value.hint
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.csv").touch()
+    with pytest.raises(NotAvailable) as caught:
+        recognise(tmp_path / "other")
+    assert "mine.csv" in caught.value.hint
 
 
 # ---- the real sets -----------------------------------------------------------------------------------------------

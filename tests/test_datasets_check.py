@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
 from posehg import drawing, images
-from posehg.datasets import Dataset, load_one, sheet, sides, synthetic
-from posehg.datasets.check import KINDS, Case, Finding, Subject, check
+from posehg.datasets import Dataset, load_one, sheet, synthetic
+from posehg.datasets.check import KINDS, Case, Finding, Subject, check, mirrored_limbs, swapped_sides
 from posehg.errors import UsageError
 from posehg.geometry import Affine, Box, Points
 from posehg.images import Image
@@ -272,7 +272,7 @@ def crowd(count: int = 40) -> Points:
 
 
 def suspects(keypoints: Points, skeleton: Skeleton = MPII) -> dict[int, str]:
-    return {int(index): sign for index, _, sign in sides.exchanged(keypoints, skeleton)}
+    return {int(index): sign for index, _, sign in swapped_sides(keypoints, skeleton)}
 
 
 def test_standing_people_and_people_who_turned_around_are_not_suspect() -> None:
@@ -319,7 +319,7 @@ def test_size_place_rotation_and_mirror_change_nothing(kind: str, turn: float, s
     moved = Affine([[cos, sin, -31], [-sin, cos, 17], [0, 0, 1]])(people) * (-1 if mirror else 1, 1)
     if mirror:
         moved = moved[:, list(MPII.flip)]
-    before, after = sides.exchanged(people, MPII), sides.exchanged(moved, MPII)
+    before, after = swapped_sides(people, MPII), swapped_sides(moved, MPII)
     assert [index for index, _, _ in before] == [index for index, _, _ in after]
     for (_, strength, _), (_, other, _) in zip(before, after, strict=True):
         assert strength == pytest.approx(other, rel=1e-6)
@@ -335,7 +335,7 @@ def test_people_with_few_joints_and_skeletons_without_sides_are_passed_over() ->
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
 def test_mirrored_limbs_are_pairs_on_both_sides(skeleton: Skeleton) -> None:
-    limbs = sides.mirrored_limbs(skeleton)
+    limbs = mirrored_limbs(skeleton)
     assert limbs
     for a, b, mirrored_a, mirrored_b in limbs:
         assert (skeleton.flip[a], skeleton.flip[b]) == (mirrored_a, mirrored_b)

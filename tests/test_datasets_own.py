@@ -59,16 +59,6 @@ def test_a_row_is_a_person(path: Path) -> None:
     assert found.images == {"a.jpg": Path("a.jpg"), "b/c.jpg": Path("b/c.jpg")}
 
 
-def test_joints_that_are_not_labelled_are_empty_or_marked(path: Path) -> None:
-    rows = [
-        [*ROW[:5], *cells]
-        for cells in (["", "", "", "7", "8"], ["5", "6", "0", "7", "8"], ["nan", "NaN", "0", "7", "8"])
-    ]
-    for person in read(tabled(path, *rows)).persons:
-        np.testing.assert_array_equal(person.keypoints, [[np.nan, np.nan], [7, 8]])
-        assert person.visible.tolist() == [False, True]
-
-
 def test_the_optional_columns_are_read(path: Path) -> None:
     header = [*COLUMNS, "ID", "Head_Size", "Area", "split", "photographer"]
     found = read(
@@ -79,19 +69,6 @@ def test_the_optional_columns_are_read(path: Path) -> None:
         ("Bob", None, 99),
     ]
     assert found.marks == {Path("a.jpg"): "val"}
-
-
-def test_spreadsheets_write_it_otherwise(path: Path) -> None:
-    rows = [[cell.replace(".", ",") if number else cell for number, cell in enumerate(ROW)]]
-    plain = read(tabled(path, ROW)).persons[0]
-    for options in (
-        {"delimiter": ";", "encoding": "utf-8-sig"},
-        {"delimiter": "\t", "lineterminator": "\n"},
-        {"delimiter": ";", "quoting": csv.QUOTE_ALL, "lineterminator": "\r"},
-    ):
-        person = read(tabled(path, *rows, [""] * len(ROW), **options)).persons[0]  # with a blank line at the end
-        np.testing.assert_array_equal(person.keypoints, plain.keypoints)
-        assert (person.box, person.image) == (plain.box, plain.image)
 
 
 PLACES = st.floats(-50, 5000, allow_nan=False).map(lambda number: round(number, 3))
@@ -274,13 +251,6 @@ def test_a_file_is_joined_with_known_sets(tmp_path: Path) -> None:
     assert data.read(data.persons[3]).shape == (5, 7, 3)
 
 
-def test_two_files_of_one_name_need_another(tmp_path: Path) -> None:
-    paths = [write(tmp_path / folder / "pets.json", animals(31)) for folder in "ab"]
-    with pytest.raises(UsageError, match="pets is named twice") as caught:
-        load("+".join(map(str, paths)), None, "train")
-    assert "renamed" in caught.value.hint
-
-
 # ---- pictures ----------------------------------------------------------------------------------------------------
 
 
@@ -403,14 +373,6 @@ def test_a_name_or_split_that_makes_no_sense_is_refused(
 
 
 # ---- left and right ----------------------------------------------------------------------------------------------
-
-
-def test_joints_without_sides_are_told(tmp_path: Path) -> None:
-    for category, told in (({}, False), ({"keypoints": list("abcde")}, True)):
-        path = write(tmp_path / "pets.json", animals(3, **category), pictures=False)
-        assert (own.NO_SIDES in load_one(str(path), None, "all", need_images=False).note) == told
-    path = write(tmp_path / "pets.json", animals(3, keypoints=list("abcde"), flip_pairs=[]), pictures=False)
-    assert load_one(str(path), None, "all", need_images=False).note == ""
 
 
 def test_whom_a_limit_leaves_out_is_no_background_and_known_to_packs(tmp_path: Path) -> None:

@@ -16,17 +16,15 @@ frame may show several labelled persons, and the same one twice; they are number
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posehg.datasets.annotated import check_near, square_around
 from posehg.datasets.dataset import Dataset, DatasetInfo
-from posehg.datasets.reading import check_rows, check_split, each, h5_texts, read_h5, read_mat, unreadable
+from posehg.datasets.reading import check_rows, check_split, each, expecting, h5_texts, read_h5, read_mat
 from posehg.errors import NotAvailable
 from posehg.geometry import Box, Points
 from posehg.poses import Person
@@ -107,41 +105,34 @@ def load(name: str, root: Path, split: str) -> Dataset:
 
 def _read_h5(path: Path) -> list[Annotation]:
     arrays = read_h5(path, [*_ROWS, "imgname"], _EXPECTED_H5)
-    try:
-        return list(_of_rows(arrays))
-    except (ValueError, TypeError) as error:
-        raise unreadable(path, _EXPECTED_H5, str(error)) from None
-
-
-def _of_rows(arrays: dict[str, NDArray[Any]]) -> Iterator[Annotation]:
-    count = check_rows(arrays, _ROWS)
-    images = h5_texts(arrays["imgname"], count)
-    index, times = np.unique(arrays["index"], return_counts=True)
-    if (times > 1).any():
-        raise ValueError(f"person {index[times > 1][0]} is in it {times.max()} times")
-    part = arrays["part"].astype(np.float64)
-    sides = arrays["scale"].astype(np.float64) * 200 / 1.25  # the scale is that of the crop
-    if not (sides > 0).all():
-        raise ValueError("a person has no scale")
-    for row in range(count):
-        keypoints, labelled = _joints(part[row])
-        x, y = map(float, arrays["center"][row])
-        box = square_around((x - 1, y - 1), float(sides[row]))
-        yield Annotation(images[row], keypoints, labelled & (arrays["visible"][row] > 0), box)
+    annotations = []
+    with expecting(path, _EXPECTED_H5):
+        images = h5_texts(arrays["imgname"], check_rows(arrays, _ROWS))
+        index, times = np.unique(arrays["index"], return_counts=True)
+        if (times > 1).any():
+            raise ValueError(f"person {index[times > 1][0]} is in it {times.max()} times")
+        part = arrays["part"].astype(np.float64)
+        sides = arrays["scale"].astype(np.float64) * 200 / 1.25  # the scale is that of the crop
+        if not (sides > 0).all():
+            raise ValueError("a person has no scale")
+        for row, image in enumerate(images):
+            keypoints, labelled = _joints(part[row])
+            x, y = map(float, arrays["center"][row])
+            box = square_around((x - 1, y - 1), float(sides[row]))
+            annotations.append(Annotation(image, keypoints, labelled & (arrays["visible"][row] > 0), box))
+    return annotations
 
 
 def _read_examples(path: Path, split: str) -> list[Annotation]:
     examples = read_mat(path, "examples", _EXPECTED_MAT)
     annotations = []
-    try:
+    with expecting(path, _EXPECTED_MAT):
         for one in each(examples):
             if bool(one.istrain if split == "train" else one.istest):
                 keypoints, labelled = _joints(np.asarray(one.coords, dtype=np.float64)[:, _SLOTS].T)
                 x1, _, x2, _ = map(float, one.torsobox)
                 box = square_around(((x1 + x2) / 2 - 1, MIDDLE - 1), SIDE)
                 annotations.append(Annotation(str(one.filepath), keypoints, labelled, box))
-    except (AttributeError, TypeError, ValueError, IndexError) as error:
-        raise unreadable(path, _EXPECTED_MAT, str(error)) from None
     return annotations
 
 

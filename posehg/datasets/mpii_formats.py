@@ -22,6 +22,7 @@ from posehg.datasets.annotated import check_near, square_around
 from posehg.datasets.reading import (
     check_rows,
     each,
+    expecting,
     h5_texts,
     matlab_field,
     read_h5,
@@ -167,7 +168,7 @@ def read_release_mat(path: Path, split: str) -> list[Annotation]:
     """
     release = read_mat(path, "RELEASE", _EXPECTED_MAT)
     annotations = []
-    try:
+    with expecting(path, _EXPECTED_MAT):
         for entry, in_train in zip(each(release.annolist), np.atleast_1d(release.img_train), strict=True):
             if bool(in_train) != (split != "test"):
                 continue
@@ -195,8 +196,6 @@ def read_release_mat(path: Path, split: str) -> list[Annotation]:
                         head = head_size(*map(float, corners))
                 box = body_box((float(x), float(y)), float(scale))
                 annotations.append(Annotation(image, index, keypoints, visible, box, head))
-    except _BROKEN as error:
-        raise unreadable(path, _EXPECTED_MAT, str(error)) from None
     return annotations
 
 
@@ -223,37 +222,29 @@ def read_authors_h5(path: Path, split: str) -> list[Annotation]:
       box and lost half a pixel on average; it is added back, so they are right to 0.5 px.
     """
     arrays = read_h5(path, [*_ROWS, "imgname"], _EXPECTED_H5, optional=["istrain"])
-    try:
-        return _of_rows(arrays, split)
-    except _BROKEN as error:
-        raise unreadable(path, _EXPECTED_H5, str(error)) from None
-
-
-def _of_rows(arrays: dict[str, NDArray[Any]], split: str) -> list[Annotation]:
-    count = check_rows(arrays, _ROWS)
-    images = h5_texts(arrays["imgname"], count)
-    keys = [(image, int(person) + 1) for image, person in zip(images, arrays["person"], strict=True)]
-    part, visible = arrays["part"].astype(np.float64), arrays["visible"]
-    labelled = (visible >= 0) & ((part != 0).any(axis=-1) | (visible > 0))
-    part[:, _CUT] += 0.5 * np.sign(part[:, _CUT])  # they were cut towards 0
-    keypoints, visible = np.where(labelled[..., None], part - 1, np.nan), labelled & (visible > 0)
-    centers, scales = arrays["center"].astype(np.float64), arrays["scale"].astype(np.float64)
-    is_annot = "istrain" in arrays
-    if not is_annot:
-        scales = scales / ENLARGED
-        centers = np.column_stack([centers[:, 0], centers[:, 1] - DOWNWARDS * scales])
-    rows = np.flatnonzero(arrays["istrain"] == _ISTRAIN[split]).tolist() if is_annot else list(range(count))
-    if split != "test":
-        belonging = [row for row in rows if _belongs(keys[row], split)]
-        if split == "val" and not is_annot and len(belonging) < len(rows):
-            image, index = keys[next(row for row in rows if row not in belonging)]
-            raise ValueError(f"person {index} on {image} is not in J. Tompson's validation split")
-        rows = belonging
     annotations = []
-    for row in rows:
-        box = body_box((float(centers[row, 0]), float(centers[row, 1])), float(scales[row]))
-        head = float(arrays["normalize"][row])
-        annotations.append(Annotation(*keys[row], keypoints[row], visible[row], box, head if head > 0 else None))
+    with expecting(path, _EXPECTED_H5):
+        images = h5_texts(arrays["imgname"], check_rows(arrays, _ROWS))
+        keys = [(image, int(person) + 1) for image, person in zip(images, arrays["person"], strict=True)]
+        part, visible = arrays["part"].astype(np.float64), arrays["visible"]
+        labelled = (visible >= 0) & ((part != 0).any(axis=-1) | (visible > 0))
+        part[:, _CUT] += 0.5 * np.sign(part[:, _CUT])  # they were cut towards 0
+        keypoints, visible = np.where(labelled[..., None], part - 1, np.nan), labelled & (visible > 0)
+        centers, scales = arrays["center"].astype(np.float64), arrays["scale"].astype(np.float64)
+        is_annot = "istrain" in arrays
+        if not is_annot:
+            scales = scales / ENLARGED
+            centers = np.column_stack([centers[:, 0], centers[:, 1] - DOWNWARDS * scales])
+        for row, key in enumerate(keys):
+            if is_annot and arrays["istrain"][row] != _ISTRAIN[split]:
+                continue
+            if split != "test" and not _belongs(key, split):
+                if split == "val" and not is_annot:
+                    raise ValueError(f"person {key[1]} on {key[0]} is not in J. Tompson's validation split")
+                continue
+            box = body_box((float(centers[row, 0]), float(centers[row, 1])), float(scales[row]))
+            head = float(arrays["normalize"][row])
+            annotations.append(Annotation(*key, keypoints[row], visible[row], box, head if head > 0 else None))
     return annotations
 
 
@@ -336,13 +327,13 @@ def read_detections(path: Path, split: str = "val") -> list[Annotation]:
     """
     count = len(validation())
     arrays = read_matlab(path, _ARRAYS, _EXPECTED_DETECTIONS, squeeze_me=True)
-    absent = next((name for name in _ARRAYS if name not in arrays), None)
-    if absent:
-        raise unreadable(path, _EXPECTED_DETECTIONS, f"it lacks '{absent}'")
-    names = [str(name) for name in np.atleast_1d(arrays["dataset_joints"]).ravel()]
-    if names != _NAMES:
-        raise unreadable(path, _EXPECTED_DETECTIONS, f"its joints are {', '.join(names[:JOINTS])}")
-    try:
+    with expecting(path, _EXPECTED_DETECTIONS):
+        absent = next((name for name in _ARRAYS if name not in arrays), None)
+        if absent:
+            raise ValueError(f"it lacks '{absent}'")
+        names = [str(name) for name in np.atleast_1d(arrays["dataset_joints"]).ravel()]
+        if names != _NAMES:
+            raise ValueError(f"its joints are {', '.join(names[:JOINTS])}")
         points = _numbers(arrays, "pos_gt_src", (JOINTS, 2, count)).transpose(2, 0, 1) - 1
         labelled = _numbers(arrays, "jnt_missing", (JOINTS, count)).T == 0
         keypoints = np.where(labelled[..., None], points, np.nan)
@@ -351,8 +342,6 @@ def read_detections(path: Path, split: str = "val") -> list[Annotation]:
             Annotation(*key, points, known, Box.bounding(points), head_size(*map(float, head.ravel())))
             for key, points, known, head in zip(validation(), keypoints, labelled, corners, strict=True)
         ]
-    except ValueError as error:
-        raise unreadable(path, _EXPECTED_DETECTIONS, str(error)) from None
 
 
 def _numbers(arrays: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
