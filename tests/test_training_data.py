@@ -16,6 +16,7 @@ from numpy.random import default_rng
 
 from posehg import images
 from posehg.datasets import Dataset
+from posehg.datasets.crops import crop_region
 from posehg.distributed import World
 from posehg.errors import InputError
 from posehg.geometry import Affine, Box
@@ -23,12 +24,11 @@ from posehg.images import Image
 from posehg.poses import Person
 from posehg.skeletons import Skeleton
 from posehg.training import data as training_data
-from posehg.training.augment import occlude, random_crop
+from posehg.training.augment import occlude, random_crop, widest_region
 from posehg.training.config import TrainConfig
 from posehg.training.data import (
     Crops,
     Order,
-    PartCache,
     Sample,
     Samples,
     batches,
@@ -190,17 +190,6 @@ def test_an_image_is_read_once_for_all_epochs_if_anything_is_kept(keep: float, e
     assert reads == expected
 
 
-def test_when_memory_is_full_further_images_are_read_each_time() -> None:
-    data, reads = counting(3)
-    needed = PartCache(data, WILD, limit=0)(data.persons[0])[0].nbytes
-    reads.clear()
-    cache = PartCache(data, WILD, limit=2 * needed + 1)
-    for _ in range(3):
-        for person in data.persons:
-            cache(person)
-    assert reads == ["0", "1", "2", "2", "2"]
-
-
 def test_a_person_that_a_joined_set_has_twice_is_kept_once() -> None:
     data, reads = counting(2)
     samples = Samples(replace(data, persons=[*data.persons, *map(replace, data.persons)]), WILD)
@@ -230,8 +219,7 @@ def test_memory_is_that_of_the_container(
 
 def test_parts_fill_a_share_of_the_containers_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     data, reads = counting(3)
-    needed = PartCache(data, WILD, limit=0)(data.persons[0])[0].nbytes
-    reads.clear()
+    needed = crop_region(WAVES, BOX, widest_region(WILD))[0].nbytes
     monkeypatch.setattr(training_data, "memory", lambda: 4 * (needed + 1))  # room for one part in a quarter of it
     samples = Samples(data, WILD)
     assert [len(samples[epoch, index].points) for epoch in range(2) for index in range(3)] == [5] * 6

@@ -74,12 +74,14 @@ class Sample:
 class Samples(TorchDataset[Sample]):
     """Augmented samples of a data set; ``samples[epoch, index]`` is the same in every process.
 
-    keep: share of the memory that may hold decoded parts of images.
+    keep: share of the memory for parts of images. Decoding a 1280 x 720 image takes longer than all else that happens
+        to a sample, so it is done once while there is room; further persons are decoded each time.
     """
 
     def __init__(self, data: Dataset, config: TrainConfig, keep: float = MEMORY_SHARE) -> None:
         self._data, self._config = data, config
-        self._parts = PartCache(data, config, limit=int(keep * memory()))
+        self._region, self._free = widest_region(config), int(keep * memory())
+        self._parts: dict[tuple[object, ...], tuple[Image, Affine]] = {}
         self._flip, self._unpaired = list(data.skeleton.flip), list(data.skeleton.unpaired)
         self._people = people_by_image(data) if config.background else {}
         self._background_sets = config.background_sets
@@ -95,7 +97,7 @@ class Samples(TorchDataset[Sample]):
             sample = self._background(person, rng)
             if sample is not None:
                 return sample
-        part, to_part = self._parts(person)
+        part, to_part = self._part(person)
         if config.half_body and rng.random() < config.half_body:
             person = half_body(person, self._data.skeleton, rng)
         image_to_crop, mirrored = random_crop(person, config, rng)
@@ -105,6 +107,17 @@ class Samples(TorchDataset[Sample]):
         if config.occlusion and pixels.size and rng.random() < config.occlusion:
             pixels = occlude(pixels, to_crop, config.input_size, rng)
         return Sample(pixels, to_crop, gains, self._points(person.keypoints, image_to_crop, mirrored))
+
+    def _part(self, person: Person) -> tuple[Image, Affine]:
+        """Returns what any crop of the person can show, at the finest scale needed, and the map from image to it."""
+        key = (person.source, person.image, person.id, person.box)  # a set that is repeated is kept once
+        if key in self._parts:
+            return self._parts[key]
+        entry = crop_region(self._data.read(person), person.box, self._region)
+        if entry[0].nbytes <= self._free:
+            self._free -= entry[0].nbytes
+            self._parts[key] = entry
+        return entry
 
     def _points(self, keypoints: Points, to_crop: Affine, mirrored: bool) -> np.ndarray:
         points = to_crop.then(Affine.shrink(STRIDE))(keypoints)
@@ -129,30 +142,6 @@ class Samples(TorchDataset[Sample]):
         pixels, to_crop = images.shown(image, to_crop, size)
         nowhere = np.full((len(self._flip), 2), NOWHERE, dtype=np.float32)
         return Sample(pixels, to_crop, random_gains(config, rng), nowhere)
-
-
-class PartCache:
-    """Keeps the part of the image that any crop of a person can show, at the finest scale that a crop needs.
-
-    Decoding a 1280 x 720 image takes longer than all else that happens to a sample, so it is done once. Beyond
-    ``limit`` bytes, further persons are decoded each time.
-    """
-
-    def __init__(self, data: Dataset, config: TrainConfig, limit: int) -> None:
-        self._data, self._free = data, limit
-        self._region = widest_region(config)
-        self._kept: dict[tuple[object, ...], tuple[Image, Affine]] = {}
-
-    def __call__(self, person: Person) -> tuple[Image, Affine]:
-        """Returns the part and the map from image pixels to it."""
-        key = (person.source, person.image, person.id, person.box)  # a set that is repeated is kept once
-        if key in self._kept:
-            return self._kept[key]
-        entry = crop_region(self._data.read(person), person.box, self._region)
-        if entry[0].nbytes <= self._free:
-            self._free -= entry[0].nbytes
-            self._kept[key] = entry
-        return entry
 
 
 def memory() -> int:
