@@ -367,8 +367,8 @@ def calibration_crops(
     progress: wraps the images in a progress bar, given a title and their number. Raises InputError for a folder without
     images and for an image that cannot be read.
     """
-    sources = inputs.expand([str(folder)], recursive=True) if folder.is_dir() else []
-    sources = [source for source in sources if source.kind == "image"]
+    found = inputs.expand([str(folder)], recursive=True) if folder.is_dir() else ()
+    sources = [source for source in found if source.kind == "image" and not source.problem]
     if not sources:
         raise InputError(f"There are no images in {folder}.", "Give --calibration a folder with photos of people.")
     chosen = np.linspace(0, len(sources) - 1, min(len(sources), ENOUGH)).astype(int)
