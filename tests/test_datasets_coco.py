@@ -133,17 +133,17 @@ def test_several_categories_with_the_same_joints_are_read_together(path: Path) -
 def test_of_different_joints_those_of_persons_are_read(path: Path) -> None:
     found = read(path, two_kinds("person"))
     assert [person.id for person in found.persons] == ["103", "107"]
-    assert found.note == "Of the categories person, animal only person was read."
+    assert "animal" in found.note
 
 
 def test_of_different_joints_one_must_be_named(path: Path) -> None:
-    with pytest.raises(UsageError, match="several categories with different joints") as caught:
+    with pytest.raises(UsageError, match=r"animals\.json") as caught:
         read(path, two_kinds())
-    assert caught.value.hint == f"Name one behind the file: {path}#hand. It has: hand, animal."
+    assert f"{path}#hand" in caught.value.hint
     assert [len(read(path, two_kinds(), name).persons) for name in ("animal", "hand")] == [9, 2]
-    with pytest.raises(UsageError, match="no category 'horse' with keypoints") as caught:
+    with pytest.raises(UsageError, match="'horse'") as caught:
         read(path, two_kinds(), "horse")
-    assert caught.value.hint == "It has: hand, animal."
+    assert "animal" in caught.value.hint
 
 
 # ---- annotations -------------------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ def test_entries_without_an_id_or_in_two_splits_are_named(path: Path) -> None:
     content = animals(2)
     for image, mark in zip(content["images"], ("train", "val"), strict=True):
         image |= {"split": mark, "file_name": "same.jpg"}
-    with pytest.raises(NotAvailable, match="train and in val"):
+    with pytest.raises(NotAvailable, match=r"train.* val"):
         read(path, content)
 
 

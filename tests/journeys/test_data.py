@@ -98,7 +98,10 @@ def test_an_unknown_set_and_a_file_are_not_in_the_list(posehg: Posehg, tmp_path:
 def test_a_sound_set_passes(posehg: Posehg, animals: Path) -> None:
     run = posehg("data", "check", animals, "--strict")
     assert run.code == 0, run.err
-    assert run.out.startswith("animals train: 3 persons on 3 images\nanimals val: 2 persons on 2 images\n")
+    assert [line.split()[:3] for line in run.out.splitlines()[:2]] == [
+        ["animals", "train:", "3"],
+        ["animals", "val:", "2"],
+    ]
     found = counts(posehg, animals)
     assert len(found) == 15
     assert found.pop("torso_zero") is None  # animals have none
@@ -134,7 +137,7 @@ def test_notes_do_not_fail_a_strict_check(posehg: Posehg, animals: Path) -> None
 
     run = posehg("data", "check", changed(animals, outside), "--strict")
     assert run.code == 0, run.err
-    assert "  train 101: 1 joint, up to 2.5 pixels\n" in run.out
+    assert re.search(r"  train 101: .*2\.5", run.out)
 
 
 def test_images_that_were_scaled_after_annotation_are_found(posehg: Posehg, tmp_path: Path) -> None:
@@ -161,7 +164,7 @@ def test_as_many_examples_are_shown_as_asked_for_and_all_in_json(posehg: Posehg,
 def test_a_missing_split_is_left_out_and_a_folder_is_recognised(posehg: Posehg, tmp_path: Path) -> None:
     make_coco(tmp_path / "people")
     run = posehg("data", "check", tmp_path / "people")
-    assert run.out.startswith("coco train: 2 persons on 1 image\n")
+    assert run.out.startswith("coco train: 2 ")
     assert "val" in run.err.splitlines()[0]
     make_lspet(tmp_path / "lspet")
     mat = tmp_path / "lspet" / "joints.mat"
