@@ -80,7 +80,7 @@ class Outputs:
         if self.folder is None or not source.relative.name:  # without a name there is nothing to read either
             return [self.single] if self.single and source.relative.name else []
         stem, moving = source.relative.with_suffix(""), source.kind != "image"
-        if not moving and _LIKE_A_FRAME.search(stem.name) and coco_number(stem.name) is None:
+        if _LIKE_A_FRAME.search(stem.name) and coco_number(stem.name) is None:
             stem = stem.with_name(f"{stem.name}~")
         found = []
         for name in self.formats:
