@@ -126,8 +126,10 @@ def _read_json(file: BytesIO) -> _Run:
     except json.JSONDecodeError:  # a record a line
         records = json.loads("[" + ",\n".join(line for line in text.split("\n") if line.strip()) + "]")
     joints = {tuple(record["joints"]) for record in records}
-    if {record["posehg"] for record in records} != {1} or len(joints) != 1:
-        raise ValueError("records of another version, of other joints, or none")
+    if versions := {record["posehg"] for record in records} - {1}:
+        raise ValueError(f"version {versions.pop()} of its format; posehg reads 1")
+    if len(joints) != 1:
+        raise ValueError("its records differ in their joints" if joints else "it is empty")
     images = [_image_name(record["source"], record["frame"]) for record in records]
     people = [
         (image, person["keypoints"], person["score"])
@@ -219,7 +221,8 @@ def locate(data: Dataset, names: Collection[str]) -> dict[str, Path]:
     known: dict[str, list[Path]] = {}
     images = [person.image for some in (data.persons, data.ignored) for person in some]
     for image in dict.fromkeys([*images, *data.images.values()]):
-        for key in {image.name, image.stem, str(coco_number(image.stem))}:
+        number = coco_number(image.stem)
+        for key in {image.name, image.stem, image.name if number is None else str(number)}:
             known.setdefault(key, []).append(image)
     found: dict[str, Path] = {}
     ambiguous: dict[str, list[Path]] = {}
