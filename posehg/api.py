@@ -27,7 +27,7 @@ from posehg.images import Image
 from posehg.inference.engines import PRECISIONS, Precision, Run
 from posehg.inference.estimator import Estimator, opened
 from posehg.inference.oks import THRESHOLD
-from posehg.inference.person_search import How, People, find
+from posehg.inference.person_search import People, find
 from posehg.poses import Heatmaps, Pose
 from posehg.skeletons import Skeleton
 
@@ -108,8 +108,7 @@ class Model:
         Raises InputError for a file that cannot be read or a box outside the image, TypeError and ValueError for
         anything that is not an image or box, UsageError for options that exclude each other.
         """
-        how = How(people, None if boxes is None else _boxes(boxes), whole)
-        return find(self._estimator, _image(image), how)
+        return find(self._estimator, _image(image), people, None if boxes is None else _boxes(boxes), whole)
 
     def heatmaps(self, image: ImageLike, pose: Pose) -> Heatmaps:
         """The network's heatmaps where a pose was found on an image.

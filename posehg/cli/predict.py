@@ -239,7 +239,7 @@ def _draw_options(options: PredictOptions) -> DrawOptions:
 def _people(options: PredictOptions, file: BoxFile | None) -> Callable[[Estimator, Source], Finder]:
     """How people are found, as a function that makes the finder for one source, which is called with its frames."""
     from posehg.inference import detector as detectors
-    from posehg.inference.person_search import How, find
+    from posehg.inference.person_search import find
     from posehg.inference.smoothing import OneEuro
     from posehg.inference.tracking import Following, Tracker
     from posehg.io.sources import Frame
@@ -254,7 +254,7 @@ def _people(options: PredictOptions, file: BoxFile | None) -> Callable[[Estimato
                 there = list(file.of(source, frame.index))
             elif detector:
                 there = detector(frame.image)
-            return find(estimator, frame.image, How(options.people, there, options.whole), source.name)
+            return find(estimator, frame.image, options.people, there, options.whole, source.name)
 
         if source.kind == "image":
             return find_in

@@ -1,1 +1,1 @@
-"""Pictures and boxes to poses: the one path that predict, eval and validation share."""
+"""From images and boxes to poses: the one path that predict, eval and validation share."""

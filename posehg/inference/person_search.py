@@ -24,42 +24,36 @@ from posehg.poses import Pose
 People = Literal["one", "all"]
 
 
-@dataclass(frozen=True)
-class How:
-    """Which people to estimate. At most one of ``boxes`` and ``whole`` is given; without them, people are searched for.
+def find(
+    estimator: Estimator,
+    image: Image,
+    people: People = "one",
+    boxes: Sequence[Box] | None = None,
+    whole: bool = False,
+    name: str = "the image",
+) -> list[Pose]:
+    """The poses on an image, in image pixels.
 
-    people: ``one``, the most prominent person, or ``all``.
-    boxes: the people's bounding boxes in image pixels, without padding; () for an image without people.
-    whole: one person fills the image.
+    boxes: the people's bounding boxes in image pixels, without padding: one pose a box, in their order; () for an image
+    without people. whole: one person fills the image. Without these, people are searched for: ``one``, the most
+    prominent person, or ``all``, the most prominent first. name: the image's name in errors.
+    Raises UsageError for options that exclude each other, InputError for a box outside the image.
     """
-
-    people: People = "one"
-    boxes: Sequence[Box] | None = None
-    whole: bool = False
-
-    def __post_init__(self) -> None:
-        if self.people not in get_args(People):
-            raise UsageError(f"people must be {' or '.join(get_args(People))}, not {self.people!r}.")
-        if self.boxes is not None and self.whole:
-            raise UsageError("boxes and whole exclude each other.", "Give one of them.")
-
-
-def find(estimator: Estimator, image: Image, how: How = How(), name: str = "the image") -> list[Pose]:
-    """The poses on an image, in image pixels: one a box in their order, else the most prominent person first.
-
-    name: the image's name in errors. Raises InputError for a box outside the image.
-    """
+    if people not in get_args(People):
+        raise UsageError(f"people must be {' or '.join(get_args(People))}, not {people!r}.")
+    if boxes is not None and whole:
+        raise UsageError("boxes and whole exclude each other.", "Give one of them.")
     height, width = image.shape[:2]
     frame = Box(0, 0, width, height)
-    if how.boxes is not None:
-        for box in how.boxes:
+    if boxes is not None:
+        for box in boxes:
             if box.intersection(frame) <= 0:
                 where = f"{box.x:g},{box.y:g},{box.w:g},{box.h:g}"
                 raise InputError(f"The box {where} lies outside {name}.", f"The image is {width} x {height} pixels.")
-        return list(estimator(Region(image, estimator.person_box(box)) for box in how.boxes))
-    if how.whole:
+        return list(estimator(Region(image, estimator.person_box(box)) for box in boxes))
+    if whole:
         return list(estimator([Region(image, frame.square())]))
-    if how.people == "all":
+    if people == "all":
         return find_all(estimator, image)
     pose = find_one(estimator, image)
     return [] if pose is None else [pose]

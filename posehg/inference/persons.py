@@ -17,7 +17,15 @@ from posehg.skeletons import Skeleton
 
 def estimate(estimator: Estimator, data: Dataset) -> Iterator[Pose]:
     """One pose a person, in order. Consecutive persons on one image share one reading of it."""
-    return estimator(_regions(estimator, data))
+
+    def regions() -> Iterator[Region]:
+        path = image = None
+        for person in data.persons:
+            if image is None or person.image != path:
+                path, image = person.image, data.read(person)
+            yield Region(image, estimator.person_box(person.box))
+
+    return estimator(regions())
 
 
 def predicted(
@@ -31,12 +39,12 @@ def predicted(
     """
     mine = replace(data, persons=distributed.share(data.persons, distributed.world()))
     poses = distributed.interleaved(distributed.agreed(lambda: list(watch(estimate(estimator, mine)))))
-    return poses, _on_skeleton(poses, data.skeleton, lambda pose: pose.keypoints, (2,))
+    return poses, _on_skeleton([pose.keypoints for pose in poses], poses, data.skeleton, (2,))
 
 
 def scores(poses: Sequence[Pose], skeleton: Skeleton) -> Array:
     """(N, J) scores, matched by the joints' names; NaN for a joint that the network does not have."""
-    return _on_skeleton(poses, skeleton, lambda pose: pose.scores, ())
+    return _on_skeleton([pose.scores for pose in poses], poses, skeleton, ())
 
 
 def joints_in_common(estimator: Estimator, data: Dataset) -> tuple[str, ...]:
@@ -44,21 +52,10 @@ def joints_in_common(estimator: Estimator, data: Dataset) -> tuple[str, ...]:
     return tuple(joint for joint in data.skeleton.joints if joint in estimator.config.skeleton.joints)
 
 
-def _on_skeleton(
-    poses: Sequence[Pose], skeleton: Skeleton, of: Callable[[Pose], Array], shape: tuple[int, ...]
-) -> Array:
-    """(N, J, *shape): the values of each pose, moved to the skeleton's joints. All poses share one skeleton."""
+def _on_skeleton(values: Sequence[Array], poses: Sequence[Pose], skeleton: Skeleton, shape: tuple[int, ...]) -> Array:
+    """(N, J, *shape): the poses' values, moved to the skeleton's joints. All poses share one skeleton."""
     moved = np.full((len(poses), len(skeleton.joints), *shape), np.nan)
     for channel, joint in enumerate(skeleton.joints):
         if poses and joint in poses[0].skeleton.joints:
-            source = poses[0].skeleton.index(joint)
-            moved[:, channel] = [of(pose)[source] for pose in poses]
+            moved[:, channel] = np.stack(values)[:, poses[0].skeleton.index(joint)]
     return moved
-
-
-def _regions(estimator: Estimator, data: Dataset) -> Iterator[Region]:
-    path = image = None
-    for person in data.persons:
-        if image is None or person.image != path:
-            path, image = person.image, data.read(person)
-        yield Region(image, estimator.person_box(person.box))

@@ -190,18 +190,14 @@ class Tracker:
     def __call__(self, image: Image, time: float) -> list[Pose]:
         self._frame += 1
         tracks = self._remembered(time)
-        poses = self._estimated(tracks, image, time)
-        matches = self._matches(tracks, poses, time)
-        seen = {tracks[match.track].id: (poses[match.pose], match.trust) for match in matches}
+        seen, _ = self._matched(tracks, self._estimated(tracks, image, time), time)
         new: list[Pose] = []
         if self._search_is_due(tracks, seen):
             self._searched = self._frame
             followed = [pose for pose, _ in seen.values()]
             others = distinct([*followed, *self._search(image)], self.options.repeat)[len(followed) :]
-            lost = [track for track in tracks if track.id not in seen]
-            returned = self._matches(lost, others, time)
-            seen |= {lost[match.track].id: (others[match.pose], match.trust) for match in returned}
-            new = _rest(others, returned)
+            returned, new = self._matched([track for track in tracks if track.id not in seen], others, time)
+            seen |= returned
         tracks = self._moved_on(tracks, seen, new, time)
         # Only ``most`` are kept: visible people before lost ones, then those seen most often.
         ranked = sorted(tracks, key=lambda track: (track.missed, -track.sightings))[: self.most]
@@ -211,12 +207,12 @@ class Tracker:
     def identify(self, poses: Sequence[Pose], time: float) -> list[Pose]:
         """The poses of the next frame, which were found by other means, in their order, each with an id."""
         tracks = self._remembered(time)
-        matches = self._matches(tracks, poses, time)
-        seen = {tracks[match.track].id: (poses[match.pose], match.trust) for match in matches}
-        self._tracks = self._moved_on(tracks, seen, _rest(poses, matches), time)
-        known = {match.pose: tracks[match.track].id for match in matches}
-        begun = iter(self._tracks[len(tracks) :])
-        return [replace(pose, id=known[n] if n in known else next(begun).id) for n, pose in enumerate(poses)]
+        numbered = [replace(pose, id=-number) for number, pose in enumerate(poses)]
+        seen, new = self._matched(tracks, numbered, time)
+        self._tracks = self._moved_on(tracks, seen, new, time)
+        ids = {pose.id: track for track, (pose, _) in seen.items()}
+        ids |= {pose.id: track.id for pose, track in zip(new, self._tracks[len(tracks) :], strict=True)}
+        return [replace(pose, id=ids[pose.id]) for pose in numbered]
 
     def _remembered(self, time: float) -> list[Track]:
         memory, grace = self.options.memory, self.options.grace
@@ -241,8 +237,14 @@ class Tracker:
         ]
         return distinct(sorted(poses, key=lambda pose: -pose.score), options.repeat)
 
-    def _matches(self, tracks: Sequence[Track], poses: Sequence[Pose], time: float) -> list[Match]:
-        return matched(tracks, poses, time, self.options.motion, self.options.similarity)
+    def _matched(
+        self, tracks: Sequence[Track], poses: Sequence[Pose], time: float
+    ) -> tuple[dict[int, tuple[Pose, float]], list[Pose]]:
+        """The pose and trust by id of each track that a pose continues, and the other poses."""
+        matches = matched(tracks, poses, time, self.options.motion, self.options.similarity)
+        used = {match.pose for match in matches}
+        seen = {tracks[match.track].id: (poses[match.pose], match.trust) for match in matches}
+        return seen, [pose for index, pose in enumerate(poses) if index not in used]
 
     def _moved_on(
         self, tracks: Sequence[Track], seen: dict[int, tuple[Pose, float]], new: Iterable[Pose], time: float
@@ -270,9 +272,3 @@ class Tracker:
         missing = [track.missed + 1 for track in tracks if track.id not in seen]  # frames, with this one
         lost = any(options.patience <= missed <= since for missed in missing)
         return since >= options.every or (since >= options.pause and (lost or not seen))
-
-
-def _rest(poses: Sequence[Pose], matches: Iterable[Match]) -> list[Pose]:
-    """The poses that continue no track."""
-    used = {match.pose for match in matches}
-    return [pose for index, pose in enumerate(poses) if index not in used]

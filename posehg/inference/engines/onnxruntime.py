@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from posehg import distributed
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable, UsageError, reason
-from posehg.inference.engines import AUTOMATIC, Description, ExportedEngine, Run, cannot_run, config_of
+from posehg.inference.engines import AUTOMATIC, Description, ExportedEngine, Run, cannot_run, config_of, images_of
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 _NO_MEMORY = ("Failed to allocate memory", "bad allocation", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -28,8 +28,9 @@ class OnnxEngine(ExportedEngine):
         self.name = f"onnxruntime {library().__version__}"
 
     def outputs(self, crops: NDArray[np.uint8]) -> Sequence[NDArray[np.float32]]:
-        images = np.divide(crops.transpose(0, 3, 1, 2), np.float32(255), dtype=np.float32, order="C")
-        outputs: Sequence[NDArray[np.float32]] = self.session.run(None, {self.session.get_inputs()[0].name: images})
+        outputs: Sequence[NDArray[np.float32]] = self.session.run(
+            None, {self.session.get_inputs()[0].name: images_of(crops)}
+        )
         return outputs
 
     def ran_out(self, error: Exception) -> bool:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from posehg.config import KEY, ModelConfig
 from posehg.errors import DeviceError, NotAvailable, reason
-from posehg.inference.engines import AUTOMATIC, Description, ExportedEngine, Run, cannot_run, config_of
+from posehg.inference.engines import AUTOMATIC, Description, ExportedEngine, Run, cannot_run, config_of, images_of
 
 _TELEMETRY = "openvino_telemetry"
 
@@ -29,8 +29,7 @@ class OpenVinoEngine(ExportedEngine):
         self._compiled = compiled
 
     def outputs(self, crops: NDArray[np.uint8]) -> Sequence[NDArray[np.float32]]:
-        images = np.divide(crops.transpose(0, 3, 1, 2), np.float32(255), dtype=np.float32, order="C")
-        outputs = self._compiled(images)
+        outputs = self._compiled(images_of(crops))
         return [outputs[index] for index in range(len(self._compiled.outputs))]
 
     def explain(self, error: Exception) -> str:
