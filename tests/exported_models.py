@@ -1,4 +1,4 @@
-"""Networks to be exported, what torch itself says of them, and what a new process makes of the exported file."""
+"""Small networks to export, what torch computes for them, and a new process in which to try a file."""
 
 from __future__ import annotations
 
@@ -9,26 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from posehg.checkpoints import Checkpoint
 from posehg.config import HourglassConfig, ModelConfig
-from posehg.errors import NotAvailable
 from posehg.exporters.common import Graph
-from posehg.inference import engines
-from posehg.inference.engines import Run
 from posehg.network import StackedHourglass
 from posehg.skeletons import FLIC, LSP, Skeleton
 
 H, W = 32, 48
 BATCHES = (1, 2, 3, 5)
 SIZES = ((16, 80), (64, 16), (16, 16))
-"""Other than their own, down to the smallest."""
+"""Input sizes other than their own, down to the smallest possible."""
 
 
 def _model(skeleton: Skeleton, stacks: int, seed: int, sharpness: float, features: int = 14) -> Checkpoint:
-    """With statistics and weights such as a network has after training. sharpness: of its last layer's output."""
+    """Random weights and statistics as after training. sharpness: factor of the last layer's weights."""
     random = torch.Generator().manual_seed(seed)
     config = HourglassConfig(len(skeleton.joints), stacks=stacks, features=features, depth=2, stem=(6, 10, 12))
     state = StackedHourglass(config).state_dict()
@@ -55,41 +51,17 @@ def crops(count: int, size: tuple[int, int] = (H, W)) -> np.ndarray:
     return np.random.default_rng(count).integers(0, 256, (count, *size, 3), dtype=np.uint8)
 
 
-def expected(checkpoint: Checkpoint, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """heatmaps, keypoints and scores of the graph, as torch runs it."""
-    images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+def expected(checkpoint: Checkpoint, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The heatmaps, keypoints and scores that torch computes for crops (B, H, W, 3)."""
+    images = torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():
-        return tuple(value.numpy() for value in Graph(checkpoint, "subpixel").eval()(images))
-
-
-def refused(path: Path, *words: str) -> None:
-    """The model there cannot be run, and the sentence names it and has the words."""
-    with pytest.raises(NotAvailable) as caught:
-        engines.open_engine(path, Run("cpu"))(crops(2))
-    message = str(caught.value)
-    assert str(path) in message
-    assert "\n" not in message
-    for word in words:
-        assert word in message
+        return tuple(value.numpy() for value in Graph(checkpoint, "subpixel")(images))
 
 
 def in_a_new_process(statements: str, *arguments: object, home: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """The statements, with the arguments as the texts in ``arguments``."""
+    """Runs Python statements, in which ``arguments`` is the list of the arguments as texts."""
     script = f"import sys\narguments = sys.argv[1:]\n{statements}"
     environment = {**os.environ, **({"HOME": str(home)} if home else {})}
     root = Path(__file__).parent.parent
     command = [sys.executable, "-c", script, *map(str, arguments)]
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=120)
-
-
-ASK = """
-import numpy as np
-from pathlib import Path
-from posehg.inference import engines
-folder, *files = map(Path, arguments)
-for number, file in enumerate(files):
-    engine = engines.open_engine(file, engines.Run("cpu", threads=1))
-    for crops in sorted(folder.glob("crops-*.npy")):
-        np.save(folder / f"maps-{number}-{crops.stem}.npy", np.asarray(engine(np.load(crops))))
-"""
-"""A new process's answers, about all crops in a folder."""
