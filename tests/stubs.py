@@ -1,4 +1,4 @@
-"""Networks that see by rule instead of by training, so that tests know where every joint must be found."""
+"""Networks that follow rules instead of training, so that tests know where every joint must be found."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ SQUARE = Skeleton(
 
 
 class Dots(nn.Module):
-    """The nose is where it is red; of what is blue, the right hand is what is on the crop's left.
+    """The nose is red; of the two blue dots, the right hand is the one on the crop's left.
 
-    shift: how many cells right of the joint and below it the peaks are.
+    shift: how many cells to the right of and below the joints the peaks are.
     """
 
     def __init__(self, output: str = "heatmaps", shift: float = 0.0) -> None:
@@ -57,7 +57,7 @@ def centroid(weights: Tensor) -> Tensor:
 
 
 class Square(nn.Module):
-    """Somebody is a white square: sure of it when it is in the middle of the crop and not small."""
+    """A person is a white square; the scores are high if it is in the middle of the crop and not small."""
 
     def forward(self, images: Tensor) -> list[Tensor]:
         return [torch.stack([self._maps(image.amin(dim=0) > 0.5) for image in images])]
