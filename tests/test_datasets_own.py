@@ -267,7 +267,7 @@ def test_pictures_are_looked_for(tmp_path: Path, folder: str, given: bool) -> No
 
 def test_pictures_that_are_missing_are_said_to_be_looked_for_where(tmp_path: Path) -> None:
     path = write(tmp_path / "pets.json", animals(3), pictures=False)
-    with pytest.raises(NotAvailable, match="3 of 3 .*pets") as caught:
+    with pytest.raises(NotAvailable, match=r"3 of 3 .*pets") as caught:
         load(str(path), tmp_path / "far", "all")
     for folder in ("far", "far/images", "", "images"):
         assert str(tmp_path / folder) in caught.value.hint
