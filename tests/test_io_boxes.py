@@ -346,13 +346,13 @@ BAD = {
     DEEP: "brackets",
     '{"boxes": []}': "annotations",
     "[[1, 2, 3, 5]]": "detection 1: .*a list",
-    '[{"bbox": [1, 2, 3, 5]}]': "detection 1: .*null",
+    '[{"bbox": [1, 2, 3, 5]}]': "detection 1: .*image",
     **{
         json.dumps([{"image_id": name, "bbox": [1, 2, 3, 5]}]): f"detection 1: .*{shown}"
-        for name, shown in ((None, "null"), (True, "True"), (" ", "' '"))
+        for name, shown in ((None, "image"), (True, "True"), (" ", "' '"))
     },
     json.dumps([detection("a.jpg"), {"image_id": "a.jpg"}]): "detection 2: .*bbox",
-    '[{"image_id": 7, "bbox": null}]': "detection 1: .*null",
+    '[{"image_id": 7, "bbox": null}]': "detection 1: .*bbox",
     '[{"image_id": 7, "bbox": {"x": 1}}]': "detection 1: .*object",
     **{
         json.dumps([detection("a.jpg"), {"image_id": "a.jpg", "bbox": numbers}]): f"detection 2: .*{shown}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -107,6 +108,8 @@ def explained(error: Exception) -> PosehgError:
         return error
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return DeviceError("The device ran out of memory.", "Try --device cpu; in training, a smaller --batch.")
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return InputError(f"{error.filename or 'A file name'} cannot be used: the file name is too long.")
     if is_full(error):
         return InputError("The output cannot be written: the disk is full.")
     if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):

@@ -265,7 +265,7 @@ def convert(
     from posehg.checkpoints import find, foreign, hub
     from posehg.skeletons import SKELETONS
 
-    named = foreign.parse_skeleton(skeleton) if skeleton else None
+    named = foreign.parse_skeleton(skeleton) if skeleton is not None else None
     checkpoint = converting.read(find(file, offline, terminal.note), named, input_size or 0, hub.licence(file))
     config = checkpoint.config
     network, joints = config.network, config.skeleton.joints

@@ -224,8 +224,10 @@ def _to_stdout(formats: Sequence[str], sources: Sequence[Source], scratch: Path)
     form = FORMATS[name]
     if all_inputs := form.run or (form.video if name != "image" else None):
         return Outputs(run=(Output(all_inputs[0], scratch / f"stdout{all_inputs[1]}"),))
+    if name == "image" and sources[0].kind != "image":
+        raise UsageError("--out - cannot take a video.", "Print its keypoints: --save json, csv or npz.")
     if name == "crops" or form.image is None or len(sources) > 1 or sources[0].kind != "image":
-        raise UsageError(f"--out - takes one file, but {name} of these inputs may be several.", "Name a folder.")
+        raise UsageError(f"--out - takes one file, but --save {name} writes several here.", "Name a folder.")
     return Outputs(single=Output(form.image[0], scratch / f"stdout{form.image[1]}"))
 
 

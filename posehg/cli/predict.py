@@ -311,7 +311,9 @@ def _for_one_of_several(source: Source) -> Source:
 
 def _may_block(source: Source) -> bool:
     """Whether reading may take any time. The thread that reads ahead would then keep the program from ending."""
-    return source.kind == "camera" or source.name == "-" or "://" in source.name or Path(source.name).is_fifo()
+    with suppress(OSError, ValueError):  # a name that no file can have is reported when it is read
+        return source.kind == "camera" or source.name == "-" or "://" in source.name or Path(source.name).is_fifo()
+    return False
 
 
 # ---- frames and results --------------------------------------------------------------------------------------------

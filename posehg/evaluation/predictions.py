@@ -149,7 +149,7 @@ def _arrays(path: Path) -> Mapping[str, Any]:
         if "posehg_report" in content:
             raise UsageError(f"{path} is a report, not predictions.", "--compare compares two reports.")
         if "posehg_predictions" in content:
-            raise NotAvailable(f"{path} was written by an older posehg.", "Write the predictions again.")
+            raise NotAvailable(f"{path} was written by another version of posehg.", "Write the predictions again.")
         arrays = {name: np.array(content[name], dtype=np.float64) for name in ("keypoints", "scores")}  # null: NaN
         return {**content, **arrays}
 

@@ -15,6 +15,7 @@ in COCO, or the class that the file's metadata names: Ultralytics' exports conta
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ class Detector:
     def __init__(self, path: str | Path, options: Detection = Detection()) -> None:
         """Raises NotAvailable for a file that cannot be read, run or understood, and without onnxruntime."""
         self.path, self.options = Path(path), options
-        if not self.path.is_file():
+        if not os.path.isfile(self.path):
             raise NotAvailable(f"There is no file {path}.", "posehg has no detector of its own; give an .onnx file.")
         try:
             self._session = onnxruntime.session(self.path)

@@ -79,7 +79,7 @@ def read(path: str | Path, min_score: float = 0.0) -> BoxFile:
     """
     path = Path(path)
     try:
-        if path.is_dir():
+        if os.path.isdir(path):
             raise InputError(f"{path} is a folder, not a file of boxes.", "Name the file in it.")
         text = content.read_text(path, str(path), MAX_BYTES)
     except ValueError:  # a NUL in its name
@@ -351,11 +351,13 @@ def _entries(rows: Sequence[_Row], people: set[str], min_score: float) -> list[E
 
 def _box(place: str, bbox: Any) -> Box | None:
     """None for a box without an area, as some tools write them where there is nothing."""
-    _check(isinstance(bbox, list) and len(bbox) == 4, place, "bbox", bbox)
+    if not isinstance(bbox, list) or len(bbox) != 4:
+        raise ValueError(f"{place}: a bbox is four numbers x, y, w, h, not {_shown(bbox)}")
     for number in bbox:
         _check(_is_number(number) and abs(number) <= FARTHEST, place, "x, y, w or h", number)  # NaN is not
     x, y, w, h = map(float, bbox)
-    _check(w >= 0 and h >= 0, place, "width and height", f"{w:g}, {h:g}")
+    if min(w, h) < 0:
+        raise ValueError(f"{place}: a box cannot be {w:g} wide and {h:g} high (from corners, w is x2 - x1)")
     return Box(x, y, w, h) if min(w, h) >= SMALLEST else None
 
 
@@ -372,7 +374,10 @@ def _is_number(value: object) -> bool:
 
 def _check(is_valid: object, place: str, what: str, value: object) -> None:
     if not is_valid:
-        raise ValueError(f"{place}: its {what} cannot be {_shown(value)}")
+        is_missing = value is None or value == "missing"
+        raise ValueError(
+            f"{place}: it has no {what}" if is_missing else f"{place}: its {what} cannot be {_shown(value)}"
+        )
 
 
 def _shown(value: object) -> str:

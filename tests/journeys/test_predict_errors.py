@@ -214,3 +214,14 @@ def test_a_gpu_that_is_missing_is_a_device_error(
     run = posehg("predict", photo, "--model", model, "--device", "cuda")
     run.assert_failed(6, "cuda")
     assert "--device cpu" in run.err
+
+
+def test_names_that_no_file_can_have_are_reported_and_the_rest_are_processed(
+    posehg: Posehg, photo: Path, model: Path
+) -> None:
+    name = "n" * 300
+    run = posehg("predict", f"{name}.jpg", photo, "--whole", "--json", "--model", model)
+    assert run.code == 3
+    assert len(run.out.splitlines()) == 2
+    posehg("predict", photo, "--boxes", f"{name}.csv", "--model", model).assert_failed(3, f"{name}.csv")
+    posehg("predict", photo, "--detector", f"{name}.onnx", "--model", model).assert_failed(5, f"{name}.onnx")
