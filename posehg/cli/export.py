@@ -140,7 +140,7 @@ def export(
         terminal.note(wrote)
         if exporter.name == "safetensors":
             card.write(out, out.resolve().name)
-        if not cache:
+        if not cache and exporter.name not in ("torchscript", "pt2"):  # which posehg itself does not run
             terminal.note(f"Use it: posehg predict PHOTO --model {shlex.quote(str(out))}")
     if repository is not None:
         with tempfile.TemporaryDirectory(prefix="posehg-") as temporary:
@@ -156,7 +156,11 @@ def export(
 def _format_of(out: Path | None) -> str:
     """The format that the suffix of --out stands for; otherwise posehg's own."""
     suffix = "" if out is None else out.suffix.lower()
-    return next((one.name for one in EXPORTERS.values() if suffix and one.suffix == suffix), "safetensors")
+    name = next((one.name for one in EXPORTERS.values() if suffix and one.suffix == suffix), None)
+    if name is None and suffix[1:].isalpha() and out is not None and not out.is_dir():  # models/v1.2 is a folder
+        known = ", ".join(one.suffix for one in EXPORTERS.values() if one.suffix)
+        raise UsageError(f"--out {out}: posehg does not export {suffix} files.", f"It exports {known}, or a folder.")
+    return name or "safetensors"
 
 
 def _check_options(

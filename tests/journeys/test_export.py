@@ -84,6 +84,8 @@ def test_a_cached_onnx_file_runs_in_the_models_place_without_torch(
     assert "onnxruntime" in after.err
     np.testing.assert_allclose(json.loads(after.out)["people"][0]["keypoints"], before[0]["keypoints"], atol=0.2)
     assert "torch" not in modules_after(COMMAND, *map(str, command), "--out", str(tmp_path / "y.png"))
+    (tmp_path / "empty").mkdir()
+    posehg("predict", photo, "--model", tmp_path / "empty").assert_failed(5, "empty")
 
 
 def test_a_file_that_differs_from_the_network_exits_with_4(
@@ -165,3 +167,9 @@ def test_a_missing_or_broken_model_is_not_exported(posehg: Posehg, model: Path, 
     save_file(tensors, tmp_path / "poor.safetensors", metadata={"posehg": config})
     posehg("export", tmp_path / "poor.safetensors", "--out", tmp_path / "x").assert_failed(5, "stem.0.bias")
     assert not (tmp_path / "x").exists()
+
+
+def test_an_unknown_suffix_is_refused_instead_of_becoming_a_folder(posehg: Posehg, model: Path, tmp_path: Path) -> None:
+    posehg("export", model, "--out", tmp_path / "model.tflite").assert_failed(2, ".tflite")
+    assert not (tmp_path / "model.tflite").exists()
+    assert posehg("export", model, "--out", tmp_path / "model-v1.2", "--no-check").code == 0

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg.checkpoints import cache, metadata
-from posehg.checkpoints.metadata import WEIGHTS
+from posehg.checkpoints.metadata import WEIGHTS, weights_file
 from posehg.config import STRIDE, ModelConfig
 from posehg.errors import NotAvailable, UsageError, reason
 
@@ -220,7 +220,7 @@ def _refuse_torch_program(file: Path) -> None:
 
 def _faster_copy(model: Path, run: Run) -> Path | None:
     """The ONNX copy that ``posehg export --cache`` kept of a model, if onnxruntime is faster: on a CPU, in fp32."""
-    if run.precision != "fp32" or find_spec("onnxruntime") is None or not model.exists():
+    if run.precision != "fp32" or find_spec("onnxruntime") is None or not weights_file(model).is_file():
         return None
     if run.device != "cpu" and (run.device != "auto" or may_have_gpu()):
         return None
