@@ -1,18 +1,16 @@
-"""Makes the README's picture: the first eight people of posehg's demonstration set, with the joints found on them."""
+"""Makes the README's image: eight synthetic people with the joints that the bundled network finds on them."""
 
 from pathlib import Path
 
 from posehg import drawing, images
 from posehg.datasets import synthetic
-from posehg.inference import engines, people
-from posehg.inference.engines import Run
-from posehg.inference.estimator import Estimator
+from posehg.inference.estimator import opened
+from posehg.inference.person_search import find
 
-estimator = Estimator(engines.opened("bundled", Run("cpu")))
-pictures = []
+estimator = opened("bundled")
+drawn = []
 for seed in range(8):
-    photo, _ = synthetic.render(seed, size=320)
-    pose = people.most_prominent(estimator, photo)
-    pictures.append(drawing.draw(photo, [pose] if pose else [], people.THRESHOLD))
-sheet = drawing.contact_sheet(pictures, columns=4, cell=240)
+    image, _ = synthetic.render(seed, size=320)
+    drawn.append(drawing.draw(image, find(estimator, image), drawing.DrawOptions().threshold))
+sheet = drawing.contact_sheet(drawn, columns=4, cell=240)
 images.write(Path(__file__).with_name("people.png"), sheet, overwrite=True)

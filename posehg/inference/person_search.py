@@ -199,7 +199,7 @@ class AllSearch:
     zooms: tuple[float, ...] = (1.0, 1.3, 1.6)
     min_joints: int = 4
     size: float = 0.3
-    min_clearness: float = 0.365
+    min_clearness: float = 0.314
 
 
 def find_all(estimator: Estimator, image: Image, search: AllSearch = AllSearch()) -> list[Pose]:
