@@ -103,7 +103,7 @@ def write(
 
     The json is in COCO's format as ``coco`` reads it. Everyone else who is visible on a crop is in it as a person
     without keypoints, so that background crops avoid them. quality: of the JPEGs, whose colours have full resolution.
-    Returns the path of the json. Raises UsageError if it exists and ``overwrite`` is False, InputError for an image
+    Returns the path of the json. Raises UsageError if a file exists and ``overwrite`` is False, InputError for an image
     that cannot be read.
     """
     make_folder(folder / "images")
@@ -119,7 +119,7 @@ def write(
             crop, to_crop = crop_region(image, person.box, region)
             height, width = crop.shape[:2]
             name = f"images/{dataset.split}-{index + 1:06d}.jpg"
-            with atomic(folder / name, overwrite=True) as file:
+            with atomic(folder / name, overwrite) as file:
                 PillowImage.fromarray(crop).save(file, format="JPEG", quality=quality, subsampling=0)
             entries.append({"id": index + 1, "file_name": name, "width": width, "height": height})
             annotations.append({"id": len(annotations) + 1, "image_id": index + 1, **_annotation(person, to_crop)})

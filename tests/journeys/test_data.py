@@ -306,3 +306,13 @@ def test_help_fits_into_80_columns_and_has_examples(
     out = posehg("data", command, "--help").out
     assert max(map(len, out.splitlines())) <= 80
     assert out.count(f"    posehg data {command}") >= 2
+
+
+def test_no_image_is_overwritten_by_a_crop_unasked(posehg: Posehg, tmp_path: Path) -> None:
+    mine = tmp_path / "images" / "val-000001.jpg"
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    options = ("data", "crop", "--dataset", "synthetic", "--split", "val", "--limit", "2", "--out", tmp_path)
+    posehg(*options).assert_failed(2, mine.name)
+    assert mine.read_bytes() == b"mine"
+    assert posehg(*options, "--overwrite").code == 0
