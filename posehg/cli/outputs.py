@@ -139,7 +139,7 @@ class Outputs:
             hint = "Give --overwrite to replace it, or another name."
             if self.folder is not None:
                 hint = "--overwrite replaces existing files, --skip-existing continues an earlier run."
-            raise UsageError(f"{existing[0]} exists already{others}.", hint)
+            raise UsageError(f"{existing[0]} already exists{others}.", hint)
 
 
 def plan(options: PredictOptions, draw: DrawOptions, sources: Sequence[Source], scratch: Path) -> Outputs:
@@ -208,7 +208,7 @@ def _one_file(out: Path, heatmaps: bool, sources: Sequence[Source]) -> Outputs:
     if not out.parent.is_dir():
         file = next((path for path in out.parents if path.is_file()), None)
         hint = f"{file} is a file, not a folder." if file else f"Make it first: mkdir -p {out.parent}"
-        raise UsageError(f"There is no folder {out.parent} for --out {out}.", hint)
+        raise UsageError(f"The folder {out.parent} of --out {out} does not exist.", hint)
     if suffix in RUN_FILES:
         return Outputs(run=(Output(RUN_FILES[suffix], out),))
     return Outputs(single=Output(HeatmapsWriter if heatmaps else known[suffix], out))

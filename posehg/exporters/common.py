@@ -199,7 +199,7 @@ def write(
             return export(temporary)
     for file in (out / name for name in exporter.files):
         if file.exists() and not overwrite:
-            raise UsageError(f"{file} exists already.", "Give --overwrite to replace it, or another folder.")
+            raise UsageError(f"{file} already exists.", "Give --overwrite to replace it, or another folder.")
     make_folder(out.parent)
     beside = out if out.is_dir() else out.parent
     with naming(beside), tempfile.TemporaryDirectory(prefix=".posehg-", dir=beside) as folder:
