@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
 import warnings
 from typing import Annotated, Any
@@ -123,9 +124,24 @@ def explained(error: Exception) -> PosehgError:
     return PosehgError(f"This is a bug in posehg ({what}).", hint)
 
 
+_RANGES = (
+    (r"Input should be less than or equal to (\S+)", r"must be at most \1"),
+    (r"Input should be greater than or equal to (\S+)", r"must be at least \1"),
+    (r"Input should be a valid integer.*", "must be a whole number"),
+    (r"Input should be a valid number.*", "must be a number"),
+    (r"'(.*)' is not one of (.*)", r"must be one of \2, not '\1'"),
+)
+"""What typer says of a value, and how posehg says it."""
+
+
 def _usage_error(misuse: Exception) -> UsageError:
-    """typer's error with a way to the help text."""
+    """typer's error as a sentence that names the option, with a way to the help text."""
     message = misuse.format_message().removesuffix(".").replace(": Value error, ", ": ")  # type: ignore[attr-defined]
+    if invalid := re.fullmatch(r"Invalid value for '([^']+)'(?: / '[^']+')*: (.+)", message, re.DOTALL):
+        rule = next(
+            (re.sub(pattern, words, invalid[2]) for pattern, words in _RANGES if re.match(pattern, invalid[2])), ""
+        )
+        message = f"{invalid[1]} {rule}" if rule else message
     context = misuse.ctx  # type: ignore[attr-defined]
     return UsageError(
         message if message.endswith("?") else f"{message}.",

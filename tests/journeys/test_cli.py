@@ -154,3 +154,16 @@ def test_progress_is_shown_on_a_terminal_only(
 def test_the_threshold_of_the_help_is_that_of_the_drawing() -> None:
     """It stands twice, as importing the drawing would make --help slow."""
     assert inspect.signature(predict).parameters["threshold"].default == DrawOptions().threshold
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "limit"),
+    [("--threshold", "1.5", "1"), ("--batch", "-2", "0"), ("--batch", "x", "number"), ("--people", "some", "all")],
+)
+def test_a_value_out_of_range_names_the_option_and_what_it_may_be(
+    posehg: Posehg, option: str, value: str, limit: str
+) -> None:
+    run = posehg("predict", "photo.jpg", option, value)
+    run.assert_failed(2, option)
+    assert limit in run.err.splitlines()[0]
+    assert "Input should" not in run.err
