@@ -194,16 +194,8 @@ def _opaque(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate([image, np.full_like(image[..., :1], 255)], axis=2)
 
 
-def heatmap_overlay(image: Image, heatmap: NDArray[np.floating], to_image: Affine) -> Image:
-    """A copy of the image, coloured where the (h, w) heatmap (0 .. 1) is high.
-
-    to_image: from heatmap cells to image pixels.
-    """
-    return heatmaps_overlay(image, [(heatmap, to_image)])
-
-
 def heatmaps_overlay(image: Image, heatmaps: Sequence[tuple[NDArray[np.floating], Affine]]) -> Image:
-    """The same for the heatmaps of several people; where they overlap, the highest value counts."""
+    """A copy of the image, coloured where heatmaps are high: (h, w) in 0 .. 1, each with its map to the image."""
     height, width = image.shape[:2]
     heat = np.zeros((height, width), dtype=np.float32)
     for heatmap, to_image in heatmaps:

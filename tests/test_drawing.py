@@ -70,7 +70,7 @@ def test_the_image_that_is_given_is_not_changed() -> None:
     image.setflags(write=False)
     drawing.draw(image, [pose()], 0.5, Style(labels=True))
     with_labels(image, STANDING, pose())
-    drawing.heatmap_overlay(image, np.ones((5, 7)), Affine.identity())
+    drawing.heatmaps_overlay(image, [(np.ones((5, 7)), Affine.identity())])
     assert (image == 128).all()
 
 
@@ -299,7 +299,7 @@ def test_a_heatmap_is_shown_where_it_belongs() -> None:
     heatmap = np.zeros((11, 13))
     heatmap[5, 7] = 1
     to_photo = Affine.crop(Box(40, 60, 52, 44), (11, 13)).inverse()
-    overlay = drawing.heatmap_overlay(ground(), heatmap, to_photo)
+    overlay = drawing.heatmaps_overlay(ground(), [(heatmap, to_photo)])
     rows, columns = np.nonzero(changed(ground(), overlay))
     x, y = to_photo((7, 5))
     assert (columns.min() + columns.max()) / 2 == pytest.approx(x, abs=1)
@@ -308,7 +308,9 @@ def test_a_heatmap_is_shown_where_it_belongs() -> None:
 
 
 def test_an_empty_heatmap_changes_nothing() -> None:
-    assert np.abs(drawing.heatmap_overlay(ground(), np.zeros((5, 7)), Affine.identity()).astype(int) - 128).max() <= 1
+    assert (
+        np.abs(drawing.heatmaps_overlay(ground(), [(np.zeros((5, 7)), Affine.identity())]).astype(int) - 128).max() <= 1
+    )
 
 
 def test_where_heatmaps_of_several_people_overlap_the_highest_is_seen() -> None:
@@ -319,7 +321,7 @@ def test_where_heatmaps_of_several_people_overlap_the_highest_is_seen() -> None:
         drawing.heatmaps_overlay(ground(), [(some, to_photo) for some in maps]) for maps in ([high], [low, high])
     )
     np.testing.assert_array_equal(double[80, 80], single[80, 80])
-    np.testing.assert_array_equal(double[5, 5], drawing.heatmap_overlay(ground(), low, to_photo)[5, 5])
+    np.testing.assert_array_equal(double[5, 5], drawing.heatmaps_overlay(ground(), [(low, to_photo)])[5, 5])
     np.testing.assert_array_equal(double, drawing.heatmaps_overlay(ground(), [(high, to_photo), (low, to_photo)]))
 
 

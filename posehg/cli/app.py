@@ -131,7 +131,6 @@ _RANGES = (
     (r"Input should be a valid number.*", "must be a number"),
     (r"'(.*)' is not one of (.*)", r"must be one of \2, not '\1'"),
 )
-"""What typer says of a value, and how posehg says it."""
 
 
 def _usage_error(misuse: Exception) -> UsageError:
