@@ -28,7 +28,7 @@ PALETTE: dict[str, tuple[Colour, Colour]] = {
 }
 """The colours of the first and last joint of each side. Warm and cool colours differ for colour-blind readers, too."""
 
-BACKGROUNDS: dict[str, Colour] = {"black": (0, 0, 0), "white": (255, 255, 255), "gray": (128, 128, 128)}
+BACKGROUNDS: dict[str, Colour] = {"black": (0, 0, 0), "white": (255, 255, 255)}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ from PIL import Image as PillowImage
 
 from posehg import images
 from posehg.errors import InputError
-from posehg.io import CutShort, Frame, Source, content, expand, frames, sources
+from posehg.io import content, sources
+from posehg.io.sources import Frame, Source, expand, frames
+from posehg.io.video import CutShort
 from tests import video_files
 
 ROOT = Path(__file__).parent.parent
@@ -142,7 +144,7 @@ def test_a_terminal_or_nothing_as_standard_input_is_an_input_error(monkeypatch: 
 
 @pytest.mark.parametrize("argument", ["-", "/dev/stdin"])
 def test_an_image_comes_through_a_pipe(tmp_path: Path, argument: str) -> None:
-    code = f"from posehg.io import *; print([f.image.shape for s in expand([{argument!r}]) for f in frames(s)])"
+    code = f"from posehg.io.sources import *; print([f.image.shape for s in expand([{argument!r}]) for f in frames(s)])"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, input=png(tmp_path, noise(307, 401)), capture_output=True, timeout=60
     )
@@ -211,7 +213,7 @@ def test_optional_and_heavy_libraries_are_imported_only_when_needed(tmp_path: Pa
     images.write(tmp_path / "a.png", noise())
     code = f"""
 import sys
-from posehg.io import *
+from posehg.io.sources import expand, frames
 for source in expand([{str(tmp_path)!r}]): list(frames(source))
 print([name for name in ("pillow_heif", "torch", "av", "requests") if name in sys.modules])"""
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)

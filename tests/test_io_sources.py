@@ -14,7 +14,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from posehg.errors import InputError
-from posehg.io import Source, content, expand, sources
+from posehg.io import content, sources
+from posehg.io.sources import Source, expand
 
 
 @pytest.fixture(autouse=True)

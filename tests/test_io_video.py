@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from posehg.errors import InputError
-from posehg.io import CutShort, Frame, expand, frames
+from posehg.io.sources import Frame, expand, frames
+from posehg.io.video import CutShort
 from tests import video_files
 from tests.video_files import image_of
 
@@ -275,7 +276,8 @@ def test_damage_anywhere_gives_frames_or_an_input_error(tmp_path: Path, suffix: 
 def test_ffmpeg_prints_nothing_itself(tmp_path: Path) -> None:
     path = video_files.cut(video_files.write(tmp_path / "a.avi", count=23), 0.5)
     code = f"""
-from posehg.io import *
+from posehg.io.sources import expand, frames
+from posehg.io.video import CutShort
 for source in expand([{str(path)!r}, "webcam:99"]):
     try: list(frames(source))
     except Exception as error: print(type(error).__name__)"""

@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from posehg import __version__, checkpoints, heatmaps, images
-from posehg import io as inputs
 from posehg.checkpoints import Checkpoint
 from posehg.config import KEY, LONGEST_SIDE, STRIDE, ModelConfig
 from posehg.datasets import synthetic
@@ -41,7 +40,7 @@ from posehg.inference.engines.folding import Folded
 from posehg.inference.engines.torch import from_checkpoint
 from posehg.inference.estimator import Estimator, Region
 from posehg.inference.person_search import find
-from posehg.io import Source
+from posehg.io.sources import Source, expand, frames
 from posehg.network import parameters
 
 Crops = NDArray[np.uint8]
@@ -367,14 +366,14 @@ def calibration_crops(
     progress: wraps the images in a progress bar, given a title and their number. Raises InputError for a folder without
     images and for an image that cannot be read.
     """
-    found = inputs.expand([str(folder)], recursive=True) if folder.is_dir() else ()
+    found = expand([str(folder)], recursive=True) if folder.is_dir() else ()
     sources = [source for source in found if source.kind == "image" and not source.problem]
     if not sources:
         raise InputError(f"There are no images in {folder}.", "Give --calibration a folder with photos of people.")
     chosen = np.linspace(0, len(sources) - 1, min(len(sources), ENOUGH)).astype(int)
     estimator, crops = Estimator(from_checkpoint(checkpoint)), []
     for source in progress([sources[index] for index in chosen], "Looking at people", len(chosen)):
-        [frame] = inputs.frames(source)
+        [frame] = frames(source)
         height, width = frame.image.shape[:2]
         poses = find(estimator, frame.image)
         box, rotation = (poses[0].box, poses[0].rotation) if poses else (Box(0, 0, width, height).square(), 0.0)

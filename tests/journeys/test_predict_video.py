@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posehg.io import Frame, expand, frames, video, video_writer
+from posehg.io import video, video_writer
+from posehg.io.sources import Frame, expand, frames
 from tests import stubs
 from tests.journeys.conftest import Posehg
 from tests.journeys.test_predict import records
