@@ -235,7 +235,7 @@ def asserts_wording(function: ast.FunctionDef) -> bool:
     return any(isinstance(text.value, str) and len(text.value.split()) >= 3 for text in texts)
 
 
-def tests_on_wording() -> tuple[int, int]:
+def count_wording() -> tuple[int, int]:
     """How many test functions compare with a sentence, of how many."""
     tests = [
         node
@@ -254,7 +254,7 @@ def test_the_package_stays_small() -> None:
 
 def test_the_tests_stay_small() -> None:
     assert lines(TEST_FILES) <= MAX_TEST_LINES
-    wording, count = tests_on_wording()
+    wording, count = count_wording()
     assert wording <= MAX_WORDING_SHARE * count
 
 
@@ -271,7 +271,7 @@ def test_a_module_serves_more_than_one_other() -> None:
 def report() -> None:
     """The figures that the budgets above bound."""
     lengths = sorted((length for file in FILES for _, length in functions(file)), reverse=True)
-    wording, count = tests_on_wording()
+    wording, count = count_wording()
     print(f"posehg/  {lines(FILES):,} lines in {len(FILES)} files; tests/ {lines(TEST_FILES):,} lines")
     for folder in sorted({file.relative_to(PACKAGE).parts[0] for file in FILES if file.parent != PACKAGE}):
         members = sorted((PACKAGE / folder).rglob("*.py"))
