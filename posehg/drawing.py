@@ -306,6 +306,7 @@ def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style)
     numbered = style.numbers and (style.labels or len(tracks) > 1)
     layer = PillowImage.fromarray(canvas)
     pen = ImageDraw.Draw(layer)
+    written: list[Box] = []
 
     def write(text: str, point: tuple[float, float], size: float, side: str) -> None:
         font, edge = _font(size), max(1, round(size / 10))
@@ -315,6 +316,10 @@ def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style)
         x = point[0] - right if side == "left" else point[0] - left if side == "right" else point[0] - right / 2
         y = point[1] - bottom if side == "above" else point[1] - (top + bottom) / 2
         place = np.clip((x, y), (-left, -top), (width - right, height - bottom))
+        box = Box(place[0] + left, place[1] + top, right - left, bottom - top)
+        if any(box.intersection(other) > 0 for other in written):
+            return  # two names on each other are no name at all
+        written.append(box)
         pen.text((place[0], place[1]), text, "white", font, stroke_width=edge, stroke_fill="black")
 
     for pose, joints in zip(poses, shown, strict=True):
@@ -324,9 +329,10 @@ def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style)
         line = _line_width(points, pose.box, canvas.shape)
         gap, size = 1.5 * style.width * line + 2, float(np.clip(3 * line, 9, 40))
         if style.labels:
-            middle = points[:, 0].mean()
             for channel in np.flatnonzero(joints):
                 x, y = pose.keypoints[channel]
+                other = pose.skeleton.flip[channel]  # outward: away from the joint of the other side
+                middle = pose.keypoints[other, 0] if other != channel else points[:, 0].mean()
                 side, shift = ("left", -gap) if x < middle else ("right", gap)
                 write(pose.skeleton.joints[channel].replace("_", " "), (x + shift, y), size, side)
         if numbered and pose.id is not None:

@@ -375,3 +375,10 @@ def test_several_tracks_have_their_ids_above_them() -> None:
     assert changed(
         drawing.draw(image, alone, 0.5, NAMED), drawing.draw(image, [replace(alone[0], id=4)], 0.5, NAMED)
     ).any()
+
+
+def test_names_do_not_lie_on_each_other() -> None:
+    image, both = ground(307, 410), Skeleton("two", ("nose", "chin"), ())
+    points = np.array([(190.0, 120.0), (190.0, 123.0)])  # both names would stand on the right
+    close = Pose(both, points, np.ones(2), Box(0, 0, 90, 90), 1.0)
+    assert written(image, [close]).sum() == pytest.approx(written(image, [single(190, 120)]).sum(), rel=0.2)
