@@ -322,23 +322,27 @@ def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style)
         written.append(box)
         pen.text((place[0], place[1]), text, "white", font, stroke_width=edge, stroke_fill="black")
 
-    for pose, joints in zip(poses, shown, strict=True):
-        if not joints.any():
-            continue
-        points = pose.keypoints[joints]
-        line = _line_width(points, pose.box, canvas.shape)
-        gap, size = 1.5 * style.width * line + 2, float(np.clip(3 * line, 9, 40))
-        if style.labels:
-            for channel in np.flatnonzero(joints):
-                x, y = pose.keypoints[channel]
-                other = pose.skeleton.flip[channel]  # outward: away from the joint of the other side
-                middle = pose.keypoints[other, 0] if other != channel else points[:, 0].mean()
-                side, shift = ("left", -gap) if x < middle else ("right", gap)
-                write(pose.skeleton.joints[channel].replace("_", " "), (x + shift, y), size, side)
+    people = [(pose, joints) for pose, joints in zip(poses, shown, strict=True) if joints.any()]
+    for pose, joints in people:  # ids first: where there is room for one text only, the id says more
+        x, y = min(pose.keypoints[joints], key=lambda point: float(point[1]))
+        gap, size = _label_gap(canvas, pose, joints, style)
         if numbered and pose.id is not None:
-            x, y = points[points[:, 1].argmin()]
             write(f"#{pose.id}", (x, y - gap), 1.5 * size, "above")
+    for pose, joints in people if style.labels else ():
+        gap, size = _label_gap(canvas, pose, joints, style)
+        for channel in np.flatnonzero(joints):
+            x, y = pose.keypoints[channel]
+            other = pose.skeleton.flip[channel]  # outward: away from the joint of the other side
+            middle = pose.keypoints[other if other != channel else joints, 0].mean()
+            side, shift = ("left", -gap) if x < middle else ("right", gap)
+            write(pose.skeleton.joints[channel].replace("_", " "), (x + shift, y), size, side)
     canvas[:] = np.asarray(layer)
+
+
+def _label_gap(canvas: Image, pose: Pose, joints: NDArray[np.bool_], style: Style) -> tuple[float, float]:
+    """The distance of a person's labels from the joints, and the size of their letters, in pixels."""
+    line = _line_width(pose.keypoints[joints], pose.box, canvas.shape)
+    return 1.5 * style.width * line + 2, float(np.clip(3 * line, 9, 40))
 
 
 @cache
