@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from posehg import checkpoints
-from posehg.checkpoints import pickles
+from posehg.checkpoints.foreign import pickles
 from posehg.errors import NotAvailable
 
 ZIPPED = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
@@ -206,7 +206,7 @@ def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
         warnings.simplefilter("ignore")
         program = torch.jit.trace(nn.Conv2d(3, 2, 1), torch.zeros(1, 3, 4, 4))
         torch.jit.save(program, str(tmp_path / "program.pt"))
-    assert "state_dict" in refused(tmp_path / "program.pt", "TorchScript").hint
+    assert "onnx" in refused(tmp_path / "program.pt", "TorchScript").hint
 
 
 # ---- broken files ------------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from posehg.checkpoints import metadata, pickles
-from posehg.checkpoints.foreign import bearpaw, princeton
+from posehg.checkpoints import metadata
+from posehg.checkpoints.foreign import bearpaw, pickles, princeton
 from posehg.checkpoints.foreign.family import Family
 from posehg.checkpoints.format import Checkpoint, expected_state, refuse
 from posehg.config import ModelConfig
@@ -89,7 +89,7 @@ def _tensors(file: Path) -> dict[str, Tensor]:
     """The named tensors in a file, without what all their names are wrapped in."""
     if metadata.is_safetensors(file):
         tensors = metadata.read_tensors(file)
-    elif pickles.is_pickled(start := metadata.first_bytes(file)):
+    elif (start := metadata.first_bytes(file)).startswith((b"PK\x03\x04", b"\x80")):  # torch.save since 2020, before
         content = pickles.read(file)
         inner = [content.get(name) for name in _CONTAINERS] if isinstance(content, Mapping) else []
         holders = [holder for holder in (*inner, content) if isinstance(holder, Mapping)]

@@ -12,7 +12,6 @@ This file imports no torch, so that a network that onnxruntime runs does not wai
 from __future__ import annotations
 
 import sys
-import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 from posehg.checkpoints import cache, metadata
 from posehg.checkpoints.metadata import WEIGHTS, weights_file
 from posehg.config import STRIDE, ModelConfig
-from posehg.errors import NotAvailable, UsageError, reason
+from posehg.errors import NotAvailable, reason
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
@@ -138,8 +137,7 @@ def open_engine(place: Path, run: Run = AUTOMATIC, tell: Callable[[str], None] |
     """The engine of the model in a folder or file.
 
     tell: receives one sentence if the model's cached ONNX file runs instead of the model.
-    Raises NotAvailable for a missing, broken or foreign file, UsageError for a TorchScript or torch.export program, and
-    DeviceError for a device that is not available.
+    Raises NotAvailable for a missing, broken or foreign file, DeviceError for a device that is not available.
     """
     if (cached := _faster_copy(place, run)) is not None:
         engine: Engine = import_module(f"{__name__}.onnxruntime").open_file(cached, run)
@@ -195,24 +193,7 @@ def _module(place: Path) -> Any:
         return None
     if name := EXPORTED.get(place.suffix.lower()):
         return import_module(f"{__name__}.{name}")
-    _refuse_torch_program(place)
     return None
-
-
-def _refuse_torch_program(file: Path) -> None:
-    """Raises UsageError for TorchScript and torch.export files: loading one would run code from the file."""
-    names: set[str] = set()
-    if zipfile.is_zipfile(file):
-        try:
-            with zipfile.ZipFile(file) as archive:
-                names = {name.rpartition("/")[2] for name in archive.namelist()}
-        except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
-            names = set()
-    # torch.save's archives, which are checkpoints, have none of these.
-    programs = {"constants.pkl", "model.json", "serialized_exported_program.json"}
-    if names & programs or file.suffix.lower() in (".torchscript", ".pt2"):
-        hint = "Use the model's .safetensors file, or posehg export MODEL --format onnx."
-        raise UsageError(f"{file} is a TorchScript or torch.export program, which posehg does not run.", hint)
 
 
 # ---- cached ONNX copies --------------------------------------------------------------------------------------------

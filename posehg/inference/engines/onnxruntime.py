@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from posehg import distributed
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable, UsageError, reason
-from posehg.inference.engines import AUTOMATIC, Description, ExportedEngine, Run, cannot_run, config_of, images_of
+from posehg.inference.engines import (
+    AUTOMATIC,
+    EXPORT_AGAIN,
+    Description,
+    ExportedEngine,
+    Run,
+    cannot_run,
+    config_of,
+    images_of,
+)
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 _NO_MEMORY = ("Failed to allocate memory", "bad allocation", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -62,7 +71,7 @@ def describe(file: Path) -> Description:
     try:
         metadata = session(file, optimize=False).get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime's errors have no other class in common
-        raise cannot_run(file, reason(error)) from None
+        raise _cannot_load(file, error) from None
     count = metadata.get("parameters", "")
     parameters = int(count) if count.isascii() and count.isdigit() else 0
     form = f"ONNX, {metadata.get('precision', 'fp32')}"
@@ -76,12 +85,18 @@ def open_file(file: Path, run: Run = AUTOMATIC) -> OnnxEngine:
     try:
         opened = session(file, run.threads, providers)
     except Exception as error:  # onnxruntime's errors have no other class in common
-        raise cannot_run(file, reason(error)) from None
+        raise _cannot_load(file, error) from None
     if device != "cpu" and opened.get_providers()[0] != _CUDA:
         if run.device != "auto":
             raise DeviceError(f"onnxruntime cannot use {device}: its CUDA libraries do not fit.", "Try --device cpu.")
         device = "cpu"
     return OnnxEngine(file, opened, device)
+
+
+def _cannot_load(file: Path, error: Exception) -> NotAvailable:
+    if "Protobuf parsing failed" in str(error) or "No graph was found" in str(error):
+        return NotAvailable(f"{file} is not an ONNX file, or is damaged.", EXPORT_AGAIN)
+    return cannot_run(file, reason(error).rpartition("failed:")[2].removesuffix("."))
 
 
 def _device(asked: str, providers: Sequence[str]) -> str:

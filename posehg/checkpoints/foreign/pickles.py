@@ -1,7 +1,7 @@
 """Checkpoints that torch.save wrote, read without running anything in them.
 
 They are Python pickles, which may hold any program. torch's restricted reader makes tensors, numbers, texts and
-containers of them, and nothing else; a file that asks for more is refused.
+containers of them, and refuses a file that asks for more.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -21,9 +21,8 @@ LIMIT = 4 * 2**30
 
 _TRUST = "If you trust the file, load it with the program that wrote it and torch.save its state_dict alone."
 
-
-class _Refused(Exception):
-    """The end of a sentence that begins with the file's name."""
+_PROGRAM = {"constants.pkl", "model.json", "serialized_exported_program.json"}
+"""Files in the archives of TorchScript and torch.export that a checkpoint does not have."""
 
 
 class _Ignored:
@@ -43,11 +42,6 @@ _NUMPY = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "nump
 _HARMLESS: list[Any] = [(_Ignored, name) for name in (*_NUMPY, "argparse.Namespace")]
 
 
-def is_pickled(start: bytes) -> bool:
-    """Whether a file with these first bytes may be from torch.save: a zip since 2020, a bare pickle before."""
-    return start.startswith((b"PK\x03\x04", b"\x80"))
-
-
 def read(file: Path) -> object:
     """What torch.save stored in a file, on the CPU. Raises NotAvailable, naming the file, if it is unsafe or broken."""
     size = file.stat().st_size
@@ -57,33 +51,32 @@ def read(file: Path) -> object:
         # Given a name instead of an open file, torch takes the suffix .safetensors at its word.
         with file.open("rb") as content, warnings.catch_warnings(), torch.serialization.safe_globals(_HARMLESS):
             if content.read(2) == b"PK":
-                _check_zip(content, size)
+                _check_zip(file, content, size)
             content.seek(0)
             warnings.simplefilter("ignore")  # about the age of the format
             return torch.load(content, map_location="cpu", weights_only=True)
+    except NotAvailable:
+        raise
     except Exception as error:  # a pickle that is broken on purpose can raise anything
-        what = reason(error)
-        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if isinstance(error, _Refused):
-            raise NotAvailable(f"{file} {error}.", _TRUST) from None
-        if wanted:
-            name = printable(wanted[1], 80)
-            raise NotAvailable(f"{file} asks to run {name}, and posehg runs no code from a file.", _TRUST) from None
-        if re.search("weights.only", what, re.IGNORECASE):  # torch's advice is to switch the protection off
-            sentence = f"{file} is damaged or holds more than weights, and posehg runs no code from a file."
-            raise NotAvailable(sentence, _TRUST) from None
-        sentence = f"{file} is cut short or damaged ({what.removesuffix('.')})."
-        raise NotAvailable(sentence, "Download or copy it again.") from None
+        if wanted := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            what = f"asks to run {printable(wanted[1], 80)}"
+        elif re.search("weights.only", reason(error), re.IGNORECASE):  # torch's advice: switch the protection off
+            what = "is damaged or holds more than weights"
+        else:
+            sentence = f"{file} is cut short or damaged ({reason(error).removesuffix('.')})."
+            raise NotAvailable(sentence, "Download or copy it again.") from None
+        raise NotAvailable(f"{file} {what}, and posehg runs no code from a file.", _TRUST) from None
 
 
-def _check_zip(content: Any, size: int) -> None:
+def _check_zip(file: Path, content: IO[bytes], size: int) -> None:
     """torch does not compress its zips: one that would unpack to more than it is was made to do harm."""
     with zipfile.ZipFile(content) as archive:
         entries = archive.infolist()
-    names = {entry.filename.partition("/")[2] for entry in entries}
-    if "constants.pkl" in names:
-        raise _Refused("is a TorchScript program, which posehg does not run")
+    names = {entry.filename.rpartition("/")[2] for entry in entries}
+    if names & _PROGRAM:
+        hint = "Use the model's .safetensors file, or posehg export MODEL --format onnx."
+        raise NotAvailable(f"{file} is a TorchScript or torch.export program, which posehg does not run.", hint)
     if "data.pkl" not in names:
-        raise _Refused("is a zip archive, but not a checkpoint of torch")
+        raise NotAvailable(f"{file} is a zip archive, but not a checkpoint of torch.")
     if any(one.compress_type != zipfile.ZIP_STORED for one in entries) or sum(one.file_size for one in entries) > size:
-        raise _Refused("would unpack to more bytes than it has, which torch's own files never do")
+        raise NotAvailable(f"{file} would unpack to more bytes than it has, which torch's own files never do.")
