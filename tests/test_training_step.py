@@ -1,4 +1,4 @@
-"""One step of the training, in every way it can be computed."""
+"""One step of the training: its rate, its gradient however it is computed, the average, and what stays frozen."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 import os
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,11 +17,11 @@ from torch import Tensor, nn
 from posehg.distributed import ALONE, World
 from posehg.errors import DeviceError
 from posehg.network import StackedHourglass
-from posehg.training.builder import freeze, initial_network, model_config
+from posehg.training.builder import initial_network, model_config
 from posehg.training.config import TrainConfig
 from posehg.training.data import Crops
 from posehg.training.losses import LOSSES, supervised
-from posehg.training.trainer import Stepper
+from posehg.training.step import Stepper, learning_rate, optimizer, update_average
 from tests.toy import SKELETON, TINY, dataset
 
 CPU = torch.device("cpu")
@@ -42,7 +44,6 @@ def fresh_network(config: TrainConfig) -> StackedHourglass:
 
 def stepper(config: TrainConfig, network: StackedHourglass | None = None) -> Stepper:
     network = network or fresh_network(config)
-    freeze(network, config)
     return Stepper(network.to(memory_format=torch.channels_last), config, CPU, ALONE)  # type: ignore[call-overload]
 
 
@@ -56,8 +57,12 @@ def state(made: Stepper) -> dict[str, Tensor]:
     return {key: value.clone() for key, value in made.network.state_dict().items()}
 
 
-def gradient(made: Stepper) -> Tensor:
-    return torch.cat([p.grad.flatten() for p in made.network.parameters() if p.grad is not None])
+def gradient(network: StackedHourglass) -> Tensor:
+    return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
+
+
+def same(one: Any, other: Any) -> bool:
+    return all(torch.equal(value, other[key]) for key, value in one.items())
 
 
 def assert_near(one: Tensor, other: Tensor) -> None:
@@ -65,15 +70,98 @@ def assert_near(one: Tensor, other: Tensor) -> None:
     torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * float(other.abs().max()))
 
 
-def difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
-    """The largest difference of a weight, relative to the largest weight."""
-    floats = [key for key, value in one.items() if value.is_floating_point()]
-    largest = max(float(one[key].abs().max()) for key in floats)
-    return max(float((one[key] - other[key]).abs().max()) for key in floats) / largest
-
-
 def moved(made: Stepper, before: dict[str, Tensor]) -> bool:
-    return not all(torch.equal(value, before[name]) for name, value in made.network.named_parameters())
+    return not same(dict(made.network.named_parameters()), before)
+
+
+# ---- the learning rate -------------------------------------------------------------------------------------------
+
+SCHEDULES = {name: TrainConfig(schedule=name, lr=0.5) for name in ("constant", "drop", "cosine", "one-cycle")}  # type: ignore[arg-type]
+
+
+def rates(config: TrainConfig, steps: int) -> np.ndarray:
+    """The rates of a run's steps, each in its middle."""
+    return np.array([learning_rate(config, (step + 0.5) / steps) for step in range(steps)])
+
+
+@pytest.mark.parametrize("config", SCHEDULES.values(), ids=SCHEDULES)
+@pytest.mark.parametrize("steps", [1, 2, 7, 1000])
+def test_the_rate_of_every_step_is_above_zero_and_at_most_the_given_one(config: TrainConfig, steps: int) -> None:
+    assert (rates(config, steps) > 0).all()
+    assert (rates(config, steps) <= config.lr).all()
+    assert 0 <= learning_rate(config, 1) <= config.lr
+
+
+def test_constant_stays_and_drop_is_a_fifth_for_the_last_fifth() -> None:
+    assert set(rates(SCHEDULES["constant"], 7)) == {0.5}
+    assert rates(TrainConfig(), 10).tolist() == [2.5e-4] * 8 + [5e-5] * 2
+
+
+def test_wsd_warms_up_stays_and_decays_over_its_last_epochs() -> None:
+    found = rates(TrainConfig(schedule="wsd", lr=0.5, epochs=10, decay=2), 1000)
+    assert (np.diff(found[:10]) > 0).all()
+    assert (found[10:800] == 0.5).all()
+    assert (np.diff(found[800:]) < 0).all()
+    assert found[900] == pytest.approx(0.5 * (1 - 0.5**0.5), abs=2e-3)
+    assert 0 < found[-1] < 0.002
+
+
+@pytest.mark.parametrize(("name", "warm_up", "last"), [("cosine", 0.02, 0.005), ("one-cycle", 0.1, 0)])
+def test_a_curve_rises_to_its_highest_rate_and_falls_through_known_values(
+    name: str, warm_up: float, last: float
+) -> None:
+    config, places = SCHEDULES[name], [0, warm_up / 4, warm_up, (1 + warm_up) / 2, 1]
+    expected = [0, 0.125, 0.5, (0.5 + last) / 2, last]
+    assert [learning_rate(config, done) for done in places] == pytest.approx(expected, abs=1e-12)
+    steps = np.diff(rates(config, 5000))
+    assert (steps[: round(warm_up * 5000) - 1] > 0).all()
+    assert (steps[round(warm_up * 5000) :] < 0).all()
+    steepest = 0.5 * max(1 / warm_up, np.pi / 2 / (1 - warm_up))  # at the start, or in the middle of the half cosine
+    assert np.abs(steps).max() <= 1.001 * steepest / 5000
+
+
+# ---- the optimizer and the moving average ------------------------------------------------------------------------
+
+
+def test_the_default_optimizer_is_the_papers_and_adamw_decays_convolutions_only() -> None:
+    made = optimizer(nn.Linear(2, 3), TrainConfig())
+    assert isinstance(made, torch.optim.RMSprop)
+    assert made.param_groups[0]["lr"] == 2.5e-4
+    network = fresh_network(TINY)
+    groups = optimizer(network, TrainConfig(optimizer="adamw", weight_decay=0.1)).param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert {id(p): 0.1 if p.ndim == 4 else 0.0 for p in network.parameters()} == decay
+
+
+def filled(value: float) -> StackedHourglass:
+    """A network in which every weight, statistic and counter is this."""
+    network = fresh_network(TINY).requires_grad_(False)
+    for tensor in network.state_dict().values():
+        tensor.fill_(value)
+    return network
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9, 0.999])
+def test_the_memory_of_the_average_grows_from_a_tenth_to_the_decay_and_counters_are_copied(decay: float) -> None:
+    left = []
+    for step in (0, 1, 3, 10, 50, 10**6):
+        average = filled(1)
+        update_average(average, filled(0), decay, step)
+        values = list(average.state_dict().values())
+        (share,) = {float(value) for tensor in values if tensor.is_floating_point() for value in tensor.flatten()}
+        assert {int(value) for value in values if not value.is_floating_point()} == {0}
+        left.append(share)
+    assert left[0] == pytest.approx(min(0.1, decay))
+    assert left[-1] == pytest.approx(decay)
+    assert all(one <= other for one, other in pairwise(left))
+
+
+def test_the_result_is_the_moving_average_if_there_is_one() -> None:
+    (plain, _), (averaging, _) = trained(FP32, 3), trained(replace(FP32, ema=0.9), 3)
+    assert plain.result is plain.network
+    assert averaging.result is averaging.average
+    assert same(state(plain), state(averaging))  # it does not change what is learned
+    assert not same(averaging.result.state_dict(), state(averaging))
 
 
 # ---- the gradient ------------------------------------------------------------------------------------------------
@@ -84,7 +172,7 @@ def test_the_gradient_is_that_of_the_loss_over_the_batch() -> None:
     loss = supervised(network(batch.images.float() / 255), batch.points, FP32.sigma, LOSSES["mse"])
     loss.backward()
     assert float(made(batch, 1e-3, 0)) == pytest.approx(loss.item(), rel=1e-5)
-    assert_near(gradient(made), torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]))
+    assert_near(gradient(made.network), gradient(network))
 
 
 def test_a_step_has_the_given_rate() -> None:
@@ -104,7 +192,7 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole_batch(parts: int, loss: 
     whole, parted = stepper(config), stepper(replace(config, accumulate=parts))
     losses = [float(made(crops(), 1e-3, 0)) for made in (whole, parted)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
-    assert_near(gradient(parted), gradient(whole))
+    assert_near(gradient(parted.network), gradient(whole.network))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -112,23 +200,11 @@ def test_the_norm_of_the_gradient_is_limited(precision: Any) -> None:
     free, bound, loose = (stepper(replace(FP32, precision=precision, clip=clip)) for clip in (0.0, 0.01, 1e6))
     for made in (free, bound, loose):
         made(crops(), 1e-3, 0)
-    steep = gradient(free) if precision == "fp32" else gradient(loose)  # unscaled
+    steep = gradient((free if precision == "fp32" else loose).network)  # unscaled
     assert steep.norm() > 0.1
-    assert gradient(bound).norm() == pytest.approx(0.01, rel=1e-3)
-    torch.testing.assert_close(gradient(bound), steep * (0.01 / steep.norm()), rtol=1e-3, atol=1e-6)
-    assert difference(state(free), state(loose)) == 0
-
-
-# ---- the moving average ------------------------------------------------------------------------------------------
-
-
-def test_the_result_is_the_moving_average_if_there_is_one() -> None:
-    (plain, _), (averaging, _) = trained(FP32, 3), trained(replace(FP32, ema=0.9), 3)
-    assert plain.result is plain.network
-    assert averaging.average is not None
-    assert averaging.result is averaging.average.network
-    assert difference(state(plain), state(averaging)) == 0  # it does not change what is learned
-    assert difference(averaging.result.state_dict(), state(averaging)) > 0
+    assert gradient(bound.network).norm() == pytest.approx(0.01, rel=1e-3)
+    torch.testing.assert_close(gradient(bound.network), steep * (0.01 / steep.norm()), rtol=1e-3, atol=1e-6)
+    assert same(state(free), state(loose))
 
 
 # ---- precision and compilation -----------------------------------------------------------------------------------
@@ -148,11 +224,10 @@ def test_convolutions_have_the_configured_precision_and_weights_stay_float32(pre
 def test_a_gradient_too_large_for_half_precision_changes_only_the_scale() -> None:
     made = stepper(replace(FP32, precision="fp16"))
     made(crops(), 1e-3, 0)
-    before, scale = state(made), made.scaler.get_scale()
+    before = state(made)
     made.scaler.update(1e38)
     made(crops(), 1e-3, 1)
     assert made.scaler.get_scale() == pytest.approx(0.5e38)
-    assert scale < 1e38
     assert not moved(made, before)
 
 
@@ -166,9 +241,8 @@ def test_a_compiled_network_has_the_same_losses() -> None:
 
 
 def test_shared_statistics_need_gpus() -> None:
-    network = stepper(FP32).network
     with pytest.raises(DeviceError, match="--sync-bn"):
-        Stepper(network, replace(FP32, sync_bn=True), CPU, World(0, 2, 0))
+        Stepper(fresh_network(FP32), replace(FP32, sync_bn=True), CPU, World(0, 2, 0))
 
 
 # ---- freezing ----------------------------------------------------------------------------------------------------

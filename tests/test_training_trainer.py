@@ -23,9 +23,9 @@ from posehg.training import state as states
 from posehg.training import trainer as training
 from posehg.training.config import TrainConfig
 from posehg.training.data import Samples
-from posehg.training.optim import learning_rate
 from posehg.training.report import Validation, validate
 from posehg.training.state import STATE
+from posehg.training.step import learning_rate
 from posehg.training.trainer import BEST, LAST, Trainer, check_batch
 from tests.toy import TINY, Watcher, dataset
 

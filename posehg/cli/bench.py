@@ -272,7 +272,7 @@ def bench_train(
     from posehg.network import parameters
     from posehg.training import builder
     from posehg.training.data import warps_on, workers_of
-    from posehg.training.trainer import Trainer, precision_of
+    from posehg.training.trainer import Trainer
 
     if threads:
         devices.use_threads(threads)
@@ -287,7 +287,7 @@ def bench_train(
     rates = _training_rates(run, endless, persons, seconds)
     memory = machine.peak_memory(device)  # before the matrices, which are not part of training
     terminal.note("Measuring matrix products")
-    precision = precision_of(config, device)
+    precision = run.stepper.precision
     products = machine.product_rate(device, precision, seconds)
     forward = machine.forward_flop(run.model.network, (config.input_size, config.input_size))
     limit = products / ((1 + BACKWARD) * forward)

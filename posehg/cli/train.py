@@ -64,7 +64,6 @@ def train(
     from posehg.cli.progress import TrainingProgress
     from posehg.inference import devices
     from posehg.training import builder, trainer
-    from posehg.training import dry_run as dry
     from posehg.training import state as states
 
     if resume and (overwrite or file or dry_run):
@@ -89,7 +88,7 @@ def train(
     first = distributed.world().first
     with TrainingProgress(config, first) as progress:
         if dry_run:
-            lines = dry.run(config, data, progress, source)
+            lines = trainer.dry_run(config, data, progress, source)
             if first:
                 print("\n".join(lines))
             return
@@ -97,8 +96,7 @@ def train(
     if first and finished:
         terminal.note(f"Done. Try it: posehg predict PHOTO --model {out / trainer.BEST} --out skeleton.png")
     elif first:
-        words = ["posehg", "train", "--resume", "--out", str(out), *(["--data", str(data)] if data else [])]
-        terminal.note(f"Stopped and saved. Continue with: {shlex.join(words)}")
+        terminal.note(f"Stopped and saved. Continue with: posehg train --resume --out {shlex.quote(str(out))}")
     if not finished:
         raise typer.Exit(terminal.INTERRUPTED)
 

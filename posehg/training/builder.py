@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import nn
 
 from posehg import __version__, checkpoints, datasets
 from posehg.checkpoints import Checkpoint
@@ -118,11 +117,6 @@ def model_config(config: TrainConfig, data: Dataset, origin: str = "") -> ModelC
     return ModelConfig(network, data.skeleton, size, config.padding, config.sigma, output, provenance)
 
 
-def origin_of(source: Checkpoint | None) -> str:
-    """Returns what the initial weights were trained on; an empty string for random weights."""
-    return "" if source is None else source.config.provenance.get("trained_on", "unknown data")
-
-
 def initial_network(config: TrainConfig, model: ModelConfig, source: Checkpoint | None) -> tuple[StackedHourglass, str]:
     """Returns the network with random weights by ``config.seed`` or those of ``source``, and what was kept of it."""
     torch.manual_seed(config.seed)
@@ -132,30 +126,3 @@ def initial_network(config: TrainConfig, model: ModelConfig, source: Checkpoint 
     initial, kept = transfer(source, Checkpoint(model, network.state_dict()))
     network.load_state_dict(dict(initial.state))
     return network, str(kept)
-
-
-def freeze(network: StackedHourglass, config: TrainConfig) -> None:
-    """Excludes the weights of the frozen parts from training."""
-    for module in _frozen(network, config):
-        module.requires_grad_(False)
-
-
-def set_training(network: StackedHourglass, config: TrainConfig) -> None:
-    """Sets training mode, except where BatchNorm statistics are frozen."""
-    network.train()
-    for module in _frozen(network, config):
-        module.eval()
-    if "norm" in config.frozen:
-        for module in network.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
-
-
-def _frozen(network: StackedHourglass, config: TrainConfig) -> list[nn.Module]:
-    body = "body" in config.frozen
-    frozen: list[nn.Module] = [network.stem] if body or "stem" in config.frozen else []
-    if body:
-        for stack in network.stacks:
-            frozen += [stack.hourglass, stack.residuals, stack.linear]  # type: ignore[list-item]
-        frozen += [reinjection.features for reinjection in network.reinjections]  # type: ignore[misc]
-    return frozen

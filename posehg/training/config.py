@@ -50,8 +50,8 @@ class TrainConfig:
     )
     skeleton: str = _option("", _DATA, "Joints to learn: mpii, lsp, flic or coco.", "the data set's")
     joints: str = _option("", _DATA, "Learn only these joints: left_wrist,right_wrist.", "all")
-    limit: int = _option(0, _DATA, "Use at most this many persons (0: all).")
-    overfit: int = _option(0, _DATA, "Check that the network learns: train on this many persons and validate on them.")
+    limit: int = _option(0, _DATA, "Use at most this many people (0: all).")
+    overfit: int = _option(0, _DATA, "Check that the network learns: train on this many people and validate on them.")
 
     stacks: int = _option(2, _NET, "Number of hourglasses.")
     features: int = _option(256, _NET, "Channels in the hourglasses.")

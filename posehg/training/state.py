@@ -48,7 +48,8 @@ class State:
     """A run at one moment.
 
     network, optimizer, scaler: state_dicts. average: that of the moving average, None without one. persons: how many
-    the run trains on. origin: what the initial weights were trained on.
+    the run trains on. origin: what the initial weights were trained on. data: the folder of the data sets that --data
+    gave, empty without it.
     """
 
     config: TrainConfig
@@ -59,6 +60,7 @@ class State:
     average: dict[str, Tensor] | None
     persons: int
     origin: str
+    data: str = ""
 
 
 def save(path: Path, state: State) -> None:
@@ -67,7 +69,7 @@ def save(path: Path, state: State) -> None:
         "posehg": VERSION,
         "config": asdict(state.config),
         "progress": {**asdict(state.progress), "history": list(state.progress.history)},
-        **{name: getattr(state, name) for name in _PARTS},
+        **{name: getattr(state, name) for name in (*_PARTS, "data")},
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)  # to memory first: torch hides the errors of the disk
@@ -78,7 +80,7 @@ def save(path: Path, state: State) -> None:
 def load(path: Path) -> State:
     """Reads a state; executes no pickled code. Raises NotAvailable if the file is missing, cut short or something else.
 
-    Options of earlier versions are ignored if they were off.
+    What earlier versions did not save gets its default; options of theirs are ignored if they were off.
     """
     if not path.is_file():
         raise NotAvailable(f"There is no run to resume: {path} is missing.", "Give the folder of the run as --out.")
@@ -92,6 +94,7 @@ def load(path: Path) -> State:
         values = {k: v for k, v in content["config"].items() if (k, v) not in TrainConfig.REMOVED.items()}
         progress = {**content["progress"], "history": tuple(content["progress"]["history"])}
         config = TrainConfig(**{**values, "stem": tuple(values["stem"])})
-        return State(config, Progress(**progress), **{name: content[name] for name in _PARTS})
+        parts = {name: content[name] for name in _PARTS} | {"data": content.get("data", "")}
+        return State(config, Progress(**progress), **parts)
     except _BROKEN as error:
         raise NotAvailable(f"{path} is not the state of a training run, or is cut short.", str(error)[:200]) from None

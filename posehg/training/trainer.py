@@ -1,121 +1,55 @@
-"""The training loop: a step, an epoch with its validation, and saving often enough that a kill costs little."""
+"""The training loop: epochs, validation, and saving often enough that a kill costs little. A dry run takes some steps.
+
+``run`` and ``dry_run`` are what ``posehg train`` calls, in each of its processes.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from posehg import checkpoints, distributed
 from posehg.checkpoints import Checkpoint
+from posehg.datasets import spread
 from posehg.datasets.dataset import Dataset
 from posehg.distributed import ALONE, World
-from posehg.errors import CheckFailed, DeviceError, UsageError
+from posehg.errors import CheckFailed, UsageError
 from posehg.files import make_folder
 from posehg.inference import devices
 from posehg.inference.engines.torch import TorchEngine
 from posehg.inference.estimator import Estimator
-from posehg.inference.machine import batches_ahead
-from posehg.network import StackedHourglass
+from posehg.inference.machine import batches_ahead, peak_memory
+from posehg.network import parameters
 from posehg.training import report
 from posehg.training import state as states
-from posehg.training.builder import freeze, initial_network, load_data, model_config, origin_of, set_training
+from posehg.training.builder import initial_network, load_data, model_config
 from posehg.training.config import TrainConfig
-from posehg.training.data import Crops, batches, crops_on, smallest_share, steps_per_epoch
-from posehg.training.losses import LOSSES, labelled, supervised
-from posehg.training.optim import Average, learning_rate, optimizer
+from posehg.training.data import batches, crops_on, smallest_share, steps_per_epoch, workers_of
 from posehg.training.report import Listener, Report, Validation, validate
 from posehg.training.state import STATE, Progress, State
+from posehg.training.step import Stepper, learning_rate
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
-
-class Stepper:
-    """Network, optimizer and what else changes from step to step, on one device of this process.
-
-    network: on its device. average: the moving average of its weights, None without --ema.
-    """
-
-    def __init__(self, network: StackedHourglass, config: TrainConfig, device: torch.device, world: World) -> None:
-        self.network = network
-        self._config, self._device, self._world = config, device, world
-        self.optimizer = optimizer(network, config)
-        self.average = Average(network, config.ema) if config.ema else None
-        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
-        gpu = device.type == "cuda"
-        if config.sync_bn and world.size > 1 and not gpu:
-            raise DeviceError("--sync-bn needs GPUs.", "On CPUs each process has its own BatchNorm statistics.")
-        self._parallel: DistributedDataParallel | None = None
-        if world.size > 1:
-            synced = nn.SyncBatchNorm.convert_sync_batchnorm(network) if config.sync_bn else network
-            self._parallel = DistributedDataParallel(synced, device_ids=[device] if gpu else None)
-        called: nn.Module = self._parallel or network
-        # Batches of an epoch have two sizes: kernels for each are faster than those for any, which DDP dislikes, too.
-        self._called: Callable[..., list[Tensor]] = torch.compile(called, dynamic=False) if config.compile else called
-
-    def __call__(self, crops: Crops, rate: float, number: int) -> Tensor:
-        """Takes a step on this process's share of a batch; returns its share of the loss.
-
-        The gradient is that of the mean over all labelled joints of the whole batch, over all processes and parts.
-        rate: learning rate. number: number of steps before this one.
-        """
-        config = self._config
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        set_training(self.network, config)
-        total = distributed.total(labelled(crops.points).sum())
-        self.optimizer.zero_grad(set_to_none=True)
-        parts = list(zip(*(tensor.tensor_split(config.accumulate) for tensor in crops), strict=True))
-        losses = []
-        for place, (images, points) in enumerate(parts, start=1):
-            # The gradient is sent to the other processes once, with the last part.
-            last = place == len(parts)
-            with nullcontext() if self._parallel is None or last else self._parallel.no_sync():
-                loss = supervised(self._forward(images), points, config.sigma, LOSSES[config.loss], total)
-                # DDP averages the gradients of the processes, but they are parts of one sum.
-                self.scaler.scale(loss * self._world.size).backward()
-            losses.append(loss.detach())
-        if config.clip:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_([p for p in self.network.parameters() if p.requires_grad], config.clip)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        if self.average is not None:
-            self.average.update(self.network, number)
-        return torch.stack(losses).sum()
-
-    def _forward(self, images: Tensor) -> list[Tensor]:
-        batch = (images.float() / 255).contiguous(memory_format=torch.channels_last)
-        precision = precision_of(self._config, self._device)
-        kind = torch.float16 if precision == "fp16" else torch.bfloat16
-        with torch.autocast(self._device.type, kind, enabled=precision != "fp32"):
-            return self._called(batch)
-
-    @property
-    def result(self) -> StackedHourglass:
-        """The network to validate and to save."""
-        return self.network if self.average is None else self.average.network
-
-
-def precision_of(config: TrainConfig, device: torch.device) -> str:
-    """Returns the precision of the convolutions: fp32, bf16 or fp16."""
-    if config.precision != "auto":
-        return config.precision
-    return "bf16" if devices.multiplies_bf16(device) else "fp32"
+_WARM_UP, _TIMED = 2, 5
+"""Steps of a dry run before the clock starts (buffers, compilation), and timed ones."""
+_TRIED_PERSONS = 16
+"""Persons of each set that a dry run validates."""
 
 
 class Trainer:
     """A training run in an existing folder. Of several processes each has its Trainer; the first one's writes.
 
+    resumed: the state to continue from. source: the initial weights. data_folder: that of the data sets, which the
+    state keeps for a resumed run.
     Raises UsageError if the batch is too small, or if a resumed run's data set has changed its size.
     """
 
@@ -129,37 +63,39 @@ class Trainer:
         resumed: State | None = None,
         source: Checkpoint | None = None,
         world: World = ALONE,
+        data_folder: str = "",
     ) -> None:
         self._config, self._data, self._validation = config, data, validation
-        self._folder, self._listener, self._world = folder, listener, world
+        self._folder, self._listener, self._world, self._data_folder = folder, listener, world, data_folder
         check_batch(config, len(data), world)
         if resumed is not None and resumed.persons != len(data):
-            message = f"The run was trained on {resumed.persons:,} persons, but the data set now has {len(data):,}."
+            message = f"The run was trained on {resumed.persons:,} people, but the data set now has {len(data):,}."
             raise UsageError(message, "Give the same --data as before.")
         self.device = devices.resolve(config.device)
         if self.device.index is not None and self.device.type == "cuda":
             torch.cuda.set_device(self.device)
-        self._origin = origin_of(source) if resumed is None else resumed.origin
+        self._origin = "" if source is None else source.config.provenance.get("trained_on", "unknown data")
+        if resumed is not None:
+            self._origin, source = resumed.origin, None
         self.model = model_config(config, data, self._origin)
-        network, kept = initial_network(config, self.model, source if resumed is None else None)
+        network, kept = initial_network(config, self.model, source)
         if kept:
             listener.note(kept)
         if config.freeze and resumed is None and source is None:
             listener.note("Frozen parts keep their random weights: --freeze is meant to be used with --init.")
-        freeze(network, config)
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.stepper = Stepper(network, config, self.device, world)
-        self._progress = Progress() if resumed is None else resumed.progress
+        self._progress = Progress()
         if resumed is not None:
+            self._progress = resumed.progress
             network.load_state_dict(resumed.network)
             self.stepper.optimizer.load_state_dict(resumed.optimizer)
             self.stepper.scaler.load_state_dict(resumed.scaler)
             if self.stepper.average is not None and resumed.average is not None:
-                self.stepper.average.network.load_state_dict(resumed.average)
+                self.stepper.average.load_state_dict(resumed.average)
         self._steps = steps_per_epoch(len(data), config.batch)
         self._losses: list[Tensor] = []  # of the steps since the last look, not read from the device yet
         self._saved = self._looked = time.monotonic()
-        self._stopping = self._save_due = False
 
     def go(self) -> bool:
         """Trains. Returns True after the last epoch, False if the listener stopped the run, which is then saved."""
@@ -176,36 +112,30 @@ class Trainer:
 
     def _train_epoch(self, loader: Iterator[Any]) -> bool:
         """Returns False if the run is to stop. If time runs out, the epoch ends early."""
-        look_every = batches_ahead(self.device)  # reading a loss waits for the device
-        while self._step < self._steps and not self._out_of_time():
-            crops = crops_on(self.device, next(loader), self._config.input_size)
-            rate = learning_rate(self._config, self._share_done())
-            self._losses.append(self.stepper(crops, rate, self._progress.epoch * self._steps + self._step))
-            if len(self._losses) < look_every and self._step < self._steps:
-                continue
-            self._look(rate)
-            if self._stopping:
-                return False
-            if self._save_due:
-                self._save()
+        config, look_every = self._config, batches_ahead(self.device)  # reading a loss waits for the device
+        before, step = self._progress.epoch * self._steps, self._progress.step
+        while step < self._steps and not self._out_of_time():
+            crops = crops_on(self.device, next(loader), config.input_size)
+            # The middle of the step, as a share of the run: by steps or by time, whichever is more.
+            done = (before + step + 0.5) / (config.epochs * self._steps)
+            if config.max_time:
+                done = max(done, min(1.0, self._progress.seconds / (60 * config.max_time)))
+            rate = learning_rate(config, done)
+            self._losses.append(self.stepper(crops, rate, before + step))
+            step += 1
+            if len(self._losses) == look_every or step == self._steps:
+                stop, save = self._look(rate)
+                if stop:
+                    return False
+                if save:
+                    self._save()
         return True
-
-    @property
-    def _step(self) -> int:
-        """The step within the epoch that comes next."""
-        return self._progress.step + len(self._losses)
-
-    def _share_done(self) -> float:
-        """The share of the run that is over in the middle of the next step, by steps or by time, whichever is more."""
-        share = (self._progress.epoch * self._steps + self._step + 0.5) / (self._config.epochs * self._steps)
-        limit = 60 * self._config.max_time
-        return max(share, min(1.0, self._progress.seconds / limit)) if limit else share
 
     def _out_of_time(self) -> bool:
         return 0 < 60 * self._config.max_time <= self._progress.seconds
 
-    def _look(self, rate: float) -> None:
-        """Reads the losses of the last steps and agrees with the other processes on stopping, saving and the time."""
+    def _look(self, rate: float) -> tuple[bool, bool]:
+        """Reads the losses of the last steps. Returns whether the processes are to stop, and to save."""
         now = time.monotonic()
         first = self._world.first
         due = first and now - self._saved > 60 * self._config.save_minutes
@@ -213,7 +143,7 @@ class Trainer:
         # One exchange for everything: the losses of all processes add up to those of the whole batches.
         sums = distributed.total(torch.cat((torch.stack(self._losses).float(), flags.to(self.device)))).tolist()
         *losses, stop, save, seconds = sums
-        self._losses, self._looked, self._stopping, self._save_due = [], now, stop > 0, save > 0
+        self._losses, self._looked = [], now
         done = self._progress
         for place, loss in enumerate(losses, start=done.step + 1):
             if not math.isfinite(loss):
@@ -226,6 +156,7 @@ class Trainer:
             seconds=done.seconds + seconds if self._config.max_time else 0.0,
         )
         self._listener.step(done.epoch, self._progress.step, self._steps, losses[-1], rate)
+        return stop > 0, save > 0
 
     def _finish_epoch(self) -> None:
         """Validates, saves the model if it is the best so far, and the state in any case."""
@@ -246,7 +177,7 @@ class Trainer:
             seconds, self._looked = done.seconds + float(distributed.total(passed)), now
         self._progress = Progress(done.epoch + 1, 0, 0.0, max(score, done.best), (*done.history, row), seconds)
         if self._world.first and (not scores or score > done.best):
-            checkpoints.save_file(self._folder / BEST, self.checkpoint(), overwrite=True)
+            self._save_model(BEST)
         self._save()
         self._listener.epoch(self._progress, validations)
 
@@ -254,19 +185,20 @@ class Trainer:
         engine = TorchEngine(self.model, self.stepper.result, self._config.device)
         return validate(Estimator(engine, flip=False), data)
 
-    def checkpoint(self) -> Checkpoint:
-        return Checkpoint(self.model, self.stepper.result.state_dict())
-
     def _save(self) -> None:
         self._saved = time.monotonic()
         if not self._world.first:
             return
-        checkpoints.save_file(self._folder / LAST, self.checkpoint(), overwrite=True)
+        self._save_model(LAST)
         stepper = self.stepper
-        average = None if stepper.average is None else stepper.average.network.state_dict()
+        average = None if stepper.average is None else stepper.average.state_dict()
         learned = (stepper.network.state_dict(), stepper.optimizer.state_dict(), stepper.scaler.state_dict(), average)
-        state = State(self._config, self._progress, *learned, persons=len(self._data), origin=self._origin)
+        state = State(self._config, self._progress, *learned, len(self._data), self._origin, self._data_folder)
         states.save(self._folder / STATE, state)  # last: it alone decides how a resumed run continues
+
+    def _save_model(self, name: str) -> None:
+        checkpoint = Checkpoint(self.model, self.stepper.result.state_dict())
+        checkpoints.save_file(self._folder / name, checkpoint, overwrite=True)
 
 
 def check_batch(config: TrainConfig, count: int, world: World) -> None:
@@ -298,7 +230,8 @@ def run(
 ) -> bool:
     """Trains in ``folder`` and reports there. Returns True after the last epoch, False if the run was stopped.
 
-    data: the folder of the data sets. resumed: the state to continue from. source: the initial weights.
+    data: the folder of the data sets; by default that of the resumed run. resumed: the state to continue from.
+    source: the initial weights.
     Nothing in the folder changes before options, data and device have been checked. Raises UsageError if the folder
     holds a run already and neither ``resumed`` nor ``overwrite`` is given.
     """
@@ -309,21 +242,67 @@ def run(
         existing = [name for name in report.FILES if (folder / name).exists()]
         if existing:
             raise UsageError(f"{folder / existing[0]} already exists.", "Give another folder, or --overwrite.")
+    if data is None and resumed is not None and resumed.data:
+        data = Path(resumed.data)
+    data_folder = "" if data is None else str(data.absolute())  # a run may be resumed from another folder
     with distributed.joined(str(devices.resolve(config.device))) as world, distributed.watched():
         used, training, validation = distributed.alike(lambda: load_data(config, data, listener))
-        reporting = distributed.alike(
-            lambda: Report(folder, listener, training, used, tensorboard) if world.first else None
-        )
-        trainer = Trainer(used, training, validation, folder, reporting or listener, resumed, source, world)
+        reporting = Report(folder, listener, training, used, tensorboard)
+        reporter = reporting if world.first else listener
+        trainer = Trainer(used, training, validation, folder, reporter, resumed, source, world, data_folder)
 
         def prepare() -> None:
-            if reporting is None:
-                return
             if resumed is None:
                 make_folder(folder)
                 for old in (*(folder / name for name in (STATE, LAST, BEST)), *folder.glob(report.EVENTS)):
                     old.unlink(missing_ok=True)
             reporting.write_start(Progress() if resumed is None else resumed.progress)
 
-        distributed.alike(prepare)
+        distributed.alike(lambda: prepare() if world.first else None)
         return trainer.go()
+
+
+def dry_run(config: TrainConfig, data: Path | None, listener: Listener, source: Checkpoint | None) -> list[str]:
+    """Tries the run that ``run`` would train, and writes nothing. Returns lines on its data, memory and time."""
+    with distributed.joined(str(devices.resolve(config.device))) as world, distributed.watched():
+        used, training, validation = distributed.alike(lambda: load_data(config, data, listener))
+        some = [spread(part, _TRIED_PERSONS) for part in validation]
+        trainer = Trainer(used, training, some, Path(), listener, None, source, world)
+        device, steps = trainer.device, steps_per_epoch(len(training), config.batch)
+        taken = min(_WARM_UP + _TIMED, steps * config.epochs)
+        warm_up = min(_WARM_UP, taken - 1)
+        loader = iter(batches(training, used, device, world=world))
+        loss = began = 0.0
+        for number in range(taken):
+            if number == warm_up:
+                began = time.monotonic()
+            crops = crops_on(device, next(loader), config.input_size)
+            # A tenth of the rate: not every schedule starts low. Reading the loss waits for the device.
+            loss = float(distributed.total(trainer.stepper(crops, config.lr * 0.1, number)))
+        step_seconds = (time.monotonic() - began) / (taken - warm_up)
+        began = time.monotonic()
+        for part in some:
+            trainer.validate(part)
+        person_seconds = (time.monotonic() - began) / max(1, sum(map(len, some)))
+    persons, batch = sum(map(len, validation)), min(config.batch, len(training))
+    epoch = steps * step_seconds + persons * person_seconds
+    over = f" over {world.size} processes" if world.size > 1 else ""
+    memory = peak_memory(device)
+    peak = "unknown" if memory is None else f"{memory / 1e9:.1f} GB"
+    limit = f", or the {config.max_time:g} min of --max-time" if config.max_time else ""
+    return [
+        f"data     {len(training):,} people to train on, {persons:,} to validate",
+        f"joints   {', '.join(training.skeleton.joints)}",
+        f"network  {parameters(trainer.model.network):,} parameters; loss after {taken} steps: {loss:.4f}",
+        f"device   {device}, {workers_of(config, device)} worker processes; peak memory {peak}",
+        f"step     {step_seconds:.3f} s for {batch} crops{over}: {batch / step_seconds:.0f} crops a second",
+        f"epoch    {steps:,} steps and the validation: {duration(epoch)}",
+        f"run      {config.epochs} epochs: {duration(epoch * config.epochs)}{limit}",
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds in a suitable unit, such as 45 s, 12 min or 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

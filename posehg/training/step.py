@@ -1,0 +1,164 @@
+"""A training step: the learning rate, the gradient, the optimizer, and the moving average of the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+
+from posehg import distributed
+from posehg.distributed import World
+from posehg.errors import DeviceError
+from posehg.inference import devices
+from posehg.network import StackedHourglass
+from posehg.training.config import TrainConfig
+from posehg.training.data import Crops
+from posehg.training.losses import LOSSES, labelled, supervised
+
+_WARM_UP = {"one-cycle": 0.1, "cosine": 0.02}
+_LAST_RATE = {"one-cycle": 0.0, "cosine": 0.01}
+_DROP_AT, _DROP_BY = 0.8, 5
+_WSD_WARM_UP = 0.1
+
+
+def learning_rate(config: TrainConfig, done: float) -> float:
+    """Returns the learning rate when the share ``done`` (0 .. 1) of the run is over.
+
+    drop: constant, then a fifth of it for the last fifth (the paper divides by 5 when validation stops improving).
+    cosine: rises over the first fiftieth, then falls to a hundredth along half a cosine.
+    one-cycle: rises over the first tenth, then falls to zero along half a cosine (Smith and Topin, 2018).
+    wsd: rises over the first tenth of an epoch, stays, and falls to zero over the last ``config.decay`` epochs as
+    1 - sqrt(x), which leaves the high rate fastest (Haegele et al., 2024).
+    """
+    if config.schedule == "constant":
+        return config.lr
+    if config.schedule == "drop":
+        return config.lr / (_DROP_BY if done > _DROP_AT else 1)
+    if config.schedule == "wsd":
+        epoch = done * config.epochs
+        falling = 1 - (config.epochs - epoch) / config.decay if config.decay else 0.0
+        return config.lr * min(1.0, epoch / _WSD_WARM_UP) * (1 - math.sqrt(max(0.0, falling)))
+    warm_up, last = _WARM_UP[config.schedule], _LAST_RATE[config.schedule]
+    if done < warm_up:
+        return config.lr * done / warm_up
+    fallen = 0.5 * (1 + math.cos(math.pi * min(1, (done - warm_up) / (1 - warm_up))))
+    return config.lr * (last + (1 - last) * fallen)
+
+
+def optimizer(network: nn.Module, config: TrainConfig) -> Optimizer:
+    """Returns the paper's RMSprop, or AdamW with weight decay on convolutions only; frozen weights are left out."""
+    learning = [p for p in network.parameters() if p.requires_grad]
+    if config.optimizer == "rmsprop":
+        return torch.optim.RMSprop(learning, lr=config.lr, alpha=0.99, weight_decay=config.weight_decay)
+    decayed, others = ([p for p in learning if (p.ndim > 1) is wanted] for wanted in (True, False))
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.lr, fused=learning[0].device.type != "mps")
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Moves an exponential moving average of the weights and BatchNorm statistics towards ``network``.
+
+    step: number of steps before this one. The memory starts short, so that the random initial weights are soon
+    forgotten.
+    """
+    pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
+    floats = [pair for pair in pairs if pair[0].is_floating_point()]
+    share = 1 - min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_([mine for mine, _ in floats], [new for _, new in floats], share)
+    for mine, new in pairs:
+        if not mine.is_floating_point():  # counters
+            mine.copy_(new)
+
+
+class Stepper:
+    """Network, optimizer and what else changes from step to step, on one device of this process.
+
+    network: on its device; its frozen parts are excluded from training. average: the moving average of its weights,
+    None without --ema. result: the network to validate and to save. precision: that of the convolutions.
+    """
+
+    def __init__(self, network: StackedHourglass, config: TrainConfig, device: torch.device, world: World) -> None:
+        gpu = device.type == "cuda"
+        if config.sync_bn and world.size > 1 and not gpu:
+            raise DeviceError("--sync-bn needs GPUs.", "On CPUs each process has its own BatchNorm statistics.")
+        self._config, self._device, self._world = config, device, world
+        self._frozen = frozen_parts(network, config)
+        for module in self._frozen:
+            module.requires_grad_(False)
+        self.network = network
+        self.average = deepcopy(network).requires_grad_(False) if config.ema else None
+        self.result = network if self.average is None else self.average
+        automatic = "bf16" if devices.multiplies_bf16(device) else "fp32"
+        self.precision = automatic if config.precision == "auto" else config.precision
+        self.optimizer = optimizer(network, config)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        self._parallel: DistributedDataParallel | None = None
+        if world.size > 1:
+            synced = nn.SyncBatchNorm.convert_sync_batchnorm(network) if config.sync_bn else network
+            self._parallel = DistributedDataParallel(synced, device_ids=[device] if gpu else None)
+        called: nn.Module = self._parallel or network
+        # Batches of an epoch have two sizes: kernels for each are faster than those for any, which DDP dislikes, too.
+        self._called: Callable[..., list[Tensor]] = torch.compile(called, dynamic=False) if config.compile else called
+
+    def __call__(self, crops: Crops, rate: float, number: int) -> Tensor:
+        """Takes a step on this process's share of a batch; returns its share of the loss.
+
+        The gradient is that of the mean over all labelled joints of the whole batch, over all processes and parts.
+        rate: learning rate. number: number of steps before this one.
+        """
+        config = self._config
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.set_training()
+        total = distributed.total(labelled(crops.points).sum())
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = list(zip(*(tensor.tensor_split(config.accumulate) for tensor in crops), strict=True))
+        half = torch.float16 if self.precision == "fp16" else torch.bfloat16
+        losses = []
+        for place, (images, points) in enumerate(parts, start=1):
+            # The gradient is sent to the other processes once, with the last part.
+            last = place == len(parts)
+            with nullcontext() if self._parallel is None or last else self._parallel.no_sync():
+                batch = (images.float() / 255).contiguous(memory_format=torch.channels_last)
+                with torch.autocast(self._device.type, half, enabled=self.precision != "fp32"):
+                    outputs = self._called(batch)
+                loss = supervised(outputs, points, config.sigma, LOSSES[config.loss], total)
+                # DDP averages the gradients of the processes, but they are parts of one sum.
+                self.scaler.scale(loss * self._world.size).backward()
+            losses.append(loss.detach())
+        if config.clip:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_([p for p in self.network.parameters() if p.requires_grad], config.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average is not None:
+            update_average(self.average, self.network, config.ema, number)
+        return torch.stack(losses).sum()
+
+    def set_training(self) -> None:
+        """Sets training mode, except where BatchNorm statistics are frozen."""
+        self.network.train()
+        for module in self._frozen:
+            module.eval()
+        if "norm" in self._config.frozen:
+            for module in self.network.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+
+
+def frozen_parts(network: StackedHourglass, config: TrainConfig) -> list[nn.Module]:
+    """Returns the parts of the network whose weights --freeze keeps; heatmap layers always learn."""
+    body = "body" in config.frozen
+    frozen: list[nn.Module] = [network.stem] if body or "stem" in config.frozen else []
+    if body:
+        for stack in network.stacks:
+            frozen += [stack.hourglass, stack.residuals, stack.linear]  # type: ignore[list-item]
+        frozen += [reinjection.features for reinjection in network.reinjections]  # type: ignore[misc]
+    return frozen
