@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,8 @@ def atomic(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
     Raises UsageError if the file exists and ``overwrite`` is False, InputError if it cannot be written.
     """
-    temporary = _beside(path)
+    # A short name of fixed length: a long file name must not give a temporary name that is too long.
+    temporary = path.parent / f".posehg-{secrets.token_hex(6)}{path.suffix}"
     try:
         with naming(path):
             _check_name(path, overwrite)
@@ -45,26 +47,27 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def check(path: Path, overwrite: bool) -> None:
-    """Raises, before long work, what ``atomic`` would raise after it; creates and removes a file beside the path."""
-    _check_name(path, overwrite)
-    temporary = _beside(path)
+    """Raises, before long work, what ``atomic`` would raise after it."""
     with naming(path):
-        try:
-            temporary.touch()
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        _check_name(path, overwrite)
+        check_folder(path.parent)
 
 
 def check_folder(folder: Path) -> None:
-    """Raises InputError if no file can be created in the folder."""
+    """Raises InputError if no file can be created in the folder, which need not exist yet."""
     with naming(folder):
-        temporary = _beside(folder / "file")
-        try:
-            temporary.touch()
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        descriptor, name = tempfile.mkstemp(prefix=".posehg-", dir=place)
+        os.close(descriptor)
+        os.unlink(name)
+
+
+def make_folder(folder: Path) -> None:
+    """Creates the folder and its parents. Raises InputError, which names it, if that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be created: {error.strerror or error}.") from None
 
 
 def sha256(path: Path) -> str:
@@ -79,11 +82,6 @@ def is_full(error: BaseException) -> bool:
     return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def _beside(path: Path) -> Path:
-    # A short name of fixed length: a long file name must not give a temporary name that is too long.
-    return path.parent / f".posehg-{secrets.token_hex(6)}{path.suffix}"
-
-
 def _check_name(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder, not a file.")
@@ -91,11 +89,3 @@ def _check_name(path: Path, overwrite: bool) -> None:
         raise UsageError(f"{path} already exists.", "Give --overwrite to replace it, or choose another name.")
     if not path.parent.is_dir():
         raise UsageError(f"The folder {path.parent} does not exist.", f"Create it first: mkdir -p {path.parent}")
-
-
-def make_folder(folder: Path) -> None:
-    """Creates the folder and its parents. Raises InputError, which names it, if that fails."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"The folder {folder} cannot be created: {error.strerror or error}.") from None

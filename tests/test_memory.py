@@ -11,13 +11,13 @@ import pytest
 FAULTS = """
 import resource, sys
 import numpy as np
-from posehg.cli import memory
+from posehg.cli import app
 
 def filled_and_freed():
     kept = [np.ones(2**20) for _ in range(4)]  # 8 MiB each, as a network's features are
 
 if sys.argv[1] == "keep":
-    memory.keep_freed()
+    app.keep_freed_memory()
 for _ in range(3):  # the first times are new
     filled_and_freed()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

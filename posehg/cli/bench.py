@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from posehg.cli import options, terminal
-from posehg.cli.config_options import given_names, takes
 from posehg.cli.help import Command
 from posehg.errors import UsageError
 from posehg.training.config import TrainConfig
@@ -249,7 +248,7 @@ def _count(engine: Callable[[Any], Any], crops: Any) -> int:
 # ---- training ------------------------------------------------------------------------------------------------------
 
 
-@takes(TrainConfig)
+@options.takes(TrainConfig)
 def bench_train(
     context: typer.Context,
     config: TrainConfig,
@@ -278,7 +277,7 @@ def bench_train(
         devices.use_threads(threads)
     source = None
     if config.init:
-        config, source = builder.options_of_model(config, given_names(context, TrainConfig))
+        config, source = builder.options_of_model(config, options.given_names(context, TrainConfig))
     device = devices.resolve(config.device)  # raises before the data are read
     listener: Any = SimpleNamespace(note=terminal.note)
     used, persons, _ = builder.load_data(config, data, listener)

@@ -1,73 +1,134 @@
-"""Options that several commands share."""
+"""Options that several commands share, and commands whose options are the fields of a dataclass."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import json
 from collections.abc import Callable
+from dataclasses import MISSING, Field, field, fields
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-T = TypeVar("T")
+from posehg.errors import NotAvailable, UsageError
 
-_MODEL = "Model"
+_ENVIRONMENT = {"device": "POSEHG_DEVICE"}
+_METAVARS = {
+    **{"dataset": "NAMES", "background_from": "NAMES", "joints": "NAMES", "freeze": "PARTS", "skeleton": "NAME"},
+    **{"init": "MODEL", "stem": "A-B-C", "device": "DEVICE", "loss": "NAME", "schedule": "NAME", "precision": "NAME"},
+}
+"""Of TrainConfig, names of values that the help shows instead of their type or a long list of choices."""
 
 
-def from_dataclass(kind: type[T]) -> Callable[[Callable[[T], None]], Callable[..., None]]:
-    """A command that takes one dataclass, whose annotated fields become its arguments and options."""
+def _shared(panel: str, help: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel, **more)
 
-    def decorate(command: Callable[[T], None]) -> Callable[..., None]:
+
+_MODEL = "A name from posehg models list, a file or folder, or user/repo[@revision] on the Hub."
+_PRECISION = "Number format of the network. bf16 is faster on recent CPUs and GPUs but less exact."
+Model = Annotated[str, _shared("Model", _MODEL, "--model", "-m", metavar="MODEL", envvar="POSEHG_MODEL")]
+Offline = Annotated[bool, _shared("Model", "Never download a model, as HF_HUB_OFFLINE=1 does.", "--offline")]
+Flip = Annotated[bool, _shared("Model", "Average with the mirrored image: more accurate, half the speed.")]
+Decoder = Annotated[Literal["quarter", "subpixel"], _shared("Model", "How a joint is read off its heatmap.")]
+Device = Annotated[str, _shared("Model", "auto, cpu, cuda, cuda:N or mps.", metavar="DEVICE", envvar="POSEHG_DEVICE")]
+Precision = Annotated[Literal["fp32", "bf16", "fp16"], _shared("Model", _PRECISION)]
+Threads = Annotated[int, _shared("Run", "CPU threads (0: automatic).", min=0)]
+Data = Annotated[Path | None, _shared("Data", "Folder of the data set, or of several.", envvar="POSEHG_DATA")]
+
+
+def option(default: Any, panel: str, help: str, *names: str, **more: Any) -> Any:
+    """A field of a dataclass that is an option; more: what typer.Option takes."""
+    return field(default=default, metadata={"panel": panel, "help": help, "names": names, "more": more})
+
+
+def takes(config: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replaces the command's parameter that is annotated as ``config`` by an option for each field.
+
+    A field is described by metadata with ``panel`` and ``help``, or by typer in its annotation; others are no options.
+    A tuple of numbers is written with hyphens, as 64-128-128.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        types = get_type_hints(config, include_extras=True)
+        described = [field for field in fields(config) if field.metadata or hasattr(types[field.name], "__metadata__")]
+        own = inspect.signature(command, eval_str=True).parameters.values()
+        [place] = [parameter.name for parameter in own if parameter.annotation is config]
+
         @functools.wraps(command)
-        def run(**values: Any) -> None:
-            command(kind(**values))
+        def run(**given: Any) -> None:
+            values = {field.name: _value(field, given.pop(field.name)) for field in described}
+            command(**given, **{place: config(**values)})
 
-        signature = inspect.signature(kind, eval_str=True)
-        run.__signature__ = signature  # type: ignore[attr-defined]
-        run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+        parameters = [parameter for parameter in own if parameter.name != place]
+        parameters += [_parameter(field, types[field.name]) for field in described]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return run
 
     return decorate
 
 
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="MODEL",
-        help="A name from posehg models list, a file or folder, or user/repo[@revision] on the Hub.",
-        envvar="POSEHG_MODEL",
-        rich_help_panel=_MODEL,
-    ),
-]
-Offline = Annotated[
-    bool,
-    typer.Option("--offline", help="Never download a model, as HF_HUB_OFFLINE=1 does.", rich_help_panel=_MODEL),
-]
-Flip = Annotated[
-    bool,
-    typer.Option(help="Average with the mirrored image: more accurate, half the speed.", rich_help_panel=_MODEL),
-]
-Decoder = Annotated[
-    Literal["quarter", "subpixel"], typer.Option(help="How a joint is read off its heatmap.", rich_help_panel=_MODEL)
-]
-Device = Annotated[
-    str,
-    typer.Option(
-        metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.", envvar="POSEHG_DEVICE", rich_help_panel=_MODEL
-    ),
-]
-Precision = Annotated[
-    Literal["fp32", "bf16", "fp16"],
-    typer.Option(
-        help="Number format of the network. bf16 is faster on recent CPUs and GPUs but less exact.",
-        rich_help_panel=_MODEL,
-    ),
-]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads (0: automatic).", rich_help_panel="Run")]
-Data = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the data set, or of several.", envvar="POSEHG_DATA", rich_help_panel="Data"),
-]
+def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
+    default, about = field.default, field.metadata
+    if isinstance(default, tuple):
+        kind, default = str, "-".join(map(str, default))
+    if about:
+        more = about.get("more") or {
+            "metavar": _METAVARS.get(field.name),
+            "envvar": _ENVIRONMENT.get(field.name),
+            "show_default": about.get("shown") or True,
+        }
+        kind = Annotated[kind, _shared(about["panel"], about["help"], *about.get("names", ()), **more)]
+    given = inspect.Parameter.empty if default is MISSING else default
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=given, annotation=kind)
+
+
+def _value(field: Field[Any], given: Any) -> Any:
+    if not isinstance(field.default, tuple):
+        return given
+    parts = given.split("-")
+    if len(parts) != len(field.default) or not all(part.isascii() and part.isdigit() for part in parts):
+        example = "-".join(map(str, field.default))
+        raise UsageError(f"--{field.name} {given} cannot be read.", f"Write it as {example}.")
+    return tuple(map(int, parts))
+
+
+def given_names(context: typer.Context, config: type) -> set[str]:
+    """The fields whose options were given on the command line."""
+    sources = {field.name: context.get_parameter_source(field.name) for field in fields(config)}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+
+
+def read_file(path: Path, config: type) -> dict[str, Any]:
+    """Some or all fields from a JSON file, such as the config.json of a run.
+
+    Options in ``config.REMOVED`` are ignored if they are off. Raises UsageError for unknown names and wrong types.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NotAvailable(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not a file of options: it is not JSON ({error}).") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} is not a file of options.", 'Write it as {"dataset": "mpii", "stacks": 2}.')
+    defaults, removed = {field.name: field.default for field in fields(config)}, getattr(config, "REMOVED", {})
+    read = {}
+    for name, value in values.items():
+        if name in removed and value == removed[name]:
+            continue
+        if name not in defaults:
+            close = get_close_matches(name, defaults, n=1)
+            raise UsageError(f"{path}: there is no option {name!r}.", f"Did you mean {close[0]}?" if close else "")
+        default = defaults[name]
+        if isinstance(default, tuple):
+            fits = isinstance(value, list) and [type(part) for part in value] == [int] * len(default)
+        else:
+            fits = type(value) is type(default) or (type(default) is float and type(value) is int)
+        if not fits:
+            raise UsageError(f"{path}: {name} cannot be {value!r}.", f"Write it as {json.dumps(default)}.")
+        read[name] = tuple(value) if isinstance(default, tuple) else value
+    return read

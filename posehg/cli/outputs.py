@@ -1,33 +1,41 @@
-"""--out and --save become files: which files a run writes, and which of them exist."""
+"""The files that posehg predict writes: which they are, which of them exist, and how a run writes and reports them."""
 
 from __future__ import annotations
 
 import glob
 import os
 import re
+import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posehg import images
+import typer
+
+from posehg import distributed, files, images
 from posehg.cli import terminal
+from posehg.distributed import World
 from posehg.drawing import DrawOptions
-from posehg.errors import UsageError
-from posehg.io.sources import Source, coco_number
-from posehg.io.writers import FORMATS, IMAGE_FILES, RUN_FILES, VIDEO_FILES, Writer
-from posehg.io.writers.heatmaps import HeatmapsWriter
+from posehg.errors import CheckFailed, InputError, UsageError
+from posehg.io.background import write_behind
+from posehg.io.sources import Source, too_large
+from posehg.io.writers import FORMATS, IMAGE_FILES, RUN_FILES, VIDEO_FILES, CropsWriter, HeatmapsWriter, Writer
+from posehg.io.writers.json import line, record
+from posehg.io.writers.table import joints_table
+from posehg.poses import Result
 
 if TYPE_CHECKING:
     from posehg.cli.predict import PredictOptions
 
 STDOUT = "-"
-
-_FILES = {**IMAGE_FILES, **VIDEO_FILES, **RUN_FILES}
-_BINARY = ("image", "heatmaps", "npz")
-_LIKE_A_FRAME = re.compile(r"_00[0-9]{10}~*$", re.ASCII)
+MANY = 20
+"""With more inputs only errors are reported for each of them; the rest is reported in total."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Output:
     frames: bool = False
 
     def path(self, frame: int | None = None) -> Path:
-        number = "" if frame is None else f"_{frame:012d}"
+        number = f"_{frame:012d}" if self.frames and frame is not None else ""
         return self.base.with_name(f"{self.base.name}{number}{self.ending}")
 
     def existing(self) -> Path | None:
@@ -62,7 +70,7 @@ class Outputs:
         OUT/results.json                       --save coco                one file of all inputs
 
     folder, formats: every source has files of these formats below the folder. single: the file of the only source.
-    run: the files of all sources together.
+    run: the files of all sources together. transparent: images of JPEGs are not JPEGs.
     """
 
     folder: Path | None = None
@@ -71,21 +79,14 @@ class Outputs:
     run: tuple[Output, ...] = ()
     transparent: bool = False
 
-    @property
-    def need_heatmaps(self) -> bool:
-        return "heatmaps" in self.formats or (self.single is not None and self.single.writer is HeatmapsWriter)
-
     def of(self, source: Source) -> list[Output]:
-        """The files of a source. Sources that differ, other than in their suffix, never share one."""
+        """The files of a source."""
         if self.folder is None or not source.relative.name:  # without a name there is nothing to read either
             return [self.single] if self.single and source.relative.name else []
-        stem, moving = source.relative.with_suffix(""), source.kind != "image"
-        if _LIKE_A_FRAME.search(stem.name) and coco_number(stem.name) is None:
-            stem = stem.with_name(f"{stem.name}~")
-        found = []
+        found, moving = [], source.kind != "image"
         for name in self.formats:
             form = FORMATS[name]
-            base = (self.folder / name if len(self.formats) > 1 else self.folder) / stem
+            base = (self.folder / name if len(self.formats) > 1 else self.folder) / source.relative.with_suffix("")
             if moving and form.video:
                 found.append(Output(form.video[0], base, form.video[1]))
             elif form.image:
@@ -95,31 +96,26 @@ class Outputs:
                 found.append(Output(writer, base, ending, frames=moving))
         return found
 
-    def done(self, source: Source) -> bool:
-        """Whether an earlier run has written all files of a source.
-
-        The files of a whole video appear after those of its frames; a video without one may be incomplete.
-        """
-        files = self.of(source)
-        if not files:
-            return bool(self.run)
-        if source.kind == "image":
-            return all(file.existing() for file in files)
-        needed = [file for file in files if not file.ending.startswith("_person")]  # there may be no people
-        return any(not file.frames for file in files) and all(file.existing() for file in needed)
-
     def missing(self, sources: Sequence[Source]) -> Sequence[Source]:
         """The sources that --skip-existing leaves to do: all, if a file of all sources has to be written again."""
-        left = [source for source in sources if source.problem or not self.done(source)]
-        again = self.run and (left or not all(file.existing() for file in self.run))
+
+        def done(source: Source) -> bool:
+            outputs = self.of(source)
+            if source.kind == "image" or not outputs:
+                return bool(outputs or self.run) and all(output.existing() for output in outputs)
+            # The files of a whole video appear after those of its frames; without any it may be incomplete. There may
+            # be no people to crop.
+            needed = [output for output in outputs if output.writer is not CropsWriter]
+            return any(not output.frames for output in outputs) and all(output.existing() for output in needed)
+
+        left = [source for source in sources if source.problem or not done(source)]
+        again = self.run and (left or not all(output.existing() for output in self.run))
         return sources if again else left
 
     def without_results(self, sources: Sequence[Source], inputs: Sequence[str]) -> Sequence[Source]:
         """Leaves out sources in the folder of the results if that lies in a folder given as an input."""
         folder = self.folder.absolute() if self.folder else Path()
-        if not folder.is_dir() or not any(
-            Path(text).is_dir() and Path(text).absolute() in folder.parents for text in inputs
-        ):
+        if not any(Path(text).absolute() in folder.parents and os.path.isdir(text) for text in inputs):
             return sources
         left = [source for source in sources if source.problem or folder not in Path(source.name).absolute().parents]
         if len(left) < len(sources):
@@ -127,12 +123,15 @@ class Outputs:
         return left
 
     def check(self, sources: Sequence[Source], may_exist: bool) -> None:
-        """Raises UsageError for a file that exists, unless it may, and for one that is an input."""
-        files = [*self.run, *(file for source in sources for file in self.of(source))]
-        existing = [path for file in files if (path := file.existing())]
-        originals = {identity for source in sources if existing and (identity := _identity(source.name))}
+        """Raises UsageError for a file that exists, unless it may, that is an input, or that two sources would write.
+
+        Raises InputError for a folder that cannot be written to.
+        """
+        outputs = [*self.run, *(output for source in sources for output in self.of(source))]
+        existing = [path for output in outputs if (path := output.existing())]
+        originals = {os.path.realpath(source.name) for source in sources if existing and os.path.exists(source.name)}
         for path in existing:
-            if _identity(path) in originals:
+            if os.path.realpath(path) in originals:
                 raise UsageError(f"{path} is an input, which is never replaced.", "Write to another folder.")
         if existing and not may_exist:
             others = f", and so do {len(existing) - 1:,} more files" if len(existing) > 1 else ""
@@ -140,6 +139,15 @@ class Outputs:
             if self.folder is not None:
                 hint = "--overwrite replaces existing files, --skip-existing continues an earlier run."
             raise UsageError(f"{existing[0]} already exists{others}.", hint)
+        of_frames = {(str(output.base), output.ending) for output in outputs if output.frames}
+        for output in outputs if of_frames else ():
+            named = re.fullmatch("(.+)_[0-9]{12}", str(output.base), re.DOTALL)
+            if named and not output.frames and (named[1], output.ending) in of_frames:
+                raise UsageError(f"{output.path()} would also be the file of a video's frame.", "Rename the image.")
+        if self.folder is not None:
+            files.check_folder(self.folder)
+        elif outputs:
+            files.check(outputs[0].path(), may_exist)
 
 
 def plan(options: PredictOptions, draw: DrawOptions, sources: Sequence[Source], scratch: Path) -> Outputs:
@@ -147,31 +155,32 @@ def plan(options: PredictOptions, draw: DrawOptions, sources: Sequence[Source], 
 
     scratch: a folder for the file that ``--out -`` copies to standard output.
     """
-    out, formats, moving = options.out, _formats(options.save), any(source.kind != "image" for source in sources)
-    suffix, heatmaps = out.suffix.lower() if out else "", options.heatmaps is not None
-    if out is None:
-        if formats or heatmaps:
+    formats, moving = _formats(options.save), any(source.kind != "image" for source in sources)
+    if options.out is None:
+        if formats or options.heatmaps:
             raise UsageError(f"{'--save' if formats else '--heatmaps'} needs a folder.", "Add --out FOLDER")
         if moving and not options.json:
             raise UsageError("The joints of a video are not printed.", "Give --out FILE, --out FOLDER or --json.")
         return Outputs()
-    if not out.name:
+    if not options.out:
         raise UsageError("--out is empty.", "Is a variable not set?")
-    if str(out) == STDOUT:
+    out, suffix = Path(options.out), Path(options.out).suffix.lower()
+    chosen = tuple(dict.fromkeys((*formats, "heatmaps") if options.heatmaps else formats or ("image",)))
+    is_file_name = suffix in {**IMAGE_FILES, **VIDEO_FILES, **RUN_FILES}
+    if options.out == STDOUT:
         if options.json:
             raise UsageError("--json and --out - both print to standard output: give one of them.")
-        outputs = _to_stdout((*formats, *(["heatmaps"] if heatmaps else [])), sources, scratch)
-    elif out.is_dir() or (suffix not in _FILES and (formats or not suffix or len(sources) > 1)):
+        outputs = _to_stdout(chosen, sources, scratch)
+    elif out.is_dir() or (not is_file_name and (formats or not suffix or len(sources) > 1)):
         if out.is_file():
             raise UsageError(f"--out {out} is a file, but several files need a folder.", "Name a folder.")
-        chosen = tuple(dict.fromkeys((*formats, "heatmaps") if heatmaps else formats or ("image",)))
         places = [(out / name if len(chosen) > 1 else out, FORMATS[name].run) for name in chosen]
         run = tuple(Output(form[0], place / form[1]) for place, form in places if form)
         outputs = Outputs(out, chosen, run=run, transparent=draw.background == "none")
     elif formats:
         raise UsageError(f"--save needs a folder, and --out {out} is one file.", "Give either of them.")
     else:
-        outputs = _one_file(out, heatmaps, sources)
+        outputs = _one_file(out, bool(options.heatmaps), sources)
     if draw.background == "none" and suffix in (".jpg", ".jpeg"):
         raise UsageError(f"--out {out}: a JPEG cannot be transparent.", "Write a .png or .webp.")
     if draw.background == "none" and moving and ("image" in outputs.formats or suffix in VIDEO_FILES):
@@ -195,46 +204,218 @@ def _formats(save: str | None) -> tuple[str, ...]:
 def _one_file(out: Path, heatmaps: bool, sources: Sequence[Source]) -> Outputs:
     """--out FILE"""
     suffix, moving = out.suffix.lower(), any(source.kind != "image" for source in sources)
-    if heatmaps and (len(sources) > 1 or moving or suffix not in images.SUFFIXES):
-        hint = f"For one image write {', '.join(images.SUFFIXES)}; otherwise name a folder."
-        raise UsageError(f"--out {out}: --heatmaps writes images.", hint)
-    if len(sources) > 1 and suffix not in RUN_FILES:
+    if suffix in RUN_FILES and not heatmaps:
+        return Outputs(run=(Output(RUN_FILES[suffix], out),))
+    if len(sources) > 1:
         hint = f"Name a folder, or a file for the joints of all: {', '.join(RUN_FILES)}."
         raise UsageError(f"--out {out} is one file for {len(sources)} inputs.", hint)
-    known = {**(VIDEO_FILES if moving else IMAGE_FILES), **RUN_FILES}
+    what, known = ("a video", VIDEO_FILES) if moving else ("an image", IMAGE_FILES)
+    if heatmaps:
+        what, known = f"--heatmaps of {what}", {} if moving else dict.fromkeys(images.SUFFIXES, HeatmapsWriter)
     if suffix not in known:
-        what = f"a video as {suffix}" if moving else f"an image as {suffix}"
-        raise UsageError(f"--out {out}: posehg cannot write {what}.", f"Known: {', '.join(known)}; or name a folder.")
-    if not out.parent.is_dir():
-        file = next((path for path in out.parents if path.is_file()), None)
-        hint = f"{file} is a file, not a folder." if file else f"Make it first: mkdir -p {out.parent}"
-        raise UsageError(f"The folder {out.parent} of --out {out} does not exist.", hint)
-    if suffix in RUN_FILES:
-        return Outputs(run=(Output(RUN_FILES[suffix], out),))
-    return Outputs(single=Output(HeatmapsWriter if heatmaps else known[suffix], out))
+        hint = f"Known: {', '.join((*known, *RUN_FILES))}; or name a folder."
+        raise UsageError(f"--out {out}: posehg cannot write {what} as {suffix}.", hint)
+    return Outputs(single=Output(known[suffix], out))
 
 
-def _to_stdout(formats: Sequence[str], sources: Sequence[Source], scratch: Path) -> Outputs:
+def _to_stdout(chosen: Sequence[str], sources: Sequence[Source], scratch: Path) -> Outputs:
     """--out -: the file of the only image, or the file of all inputs."""
-    if len(set(formats)) > 1:
-        raise UsageError(f"--out - is one file, but --save names {len(formats)} formats.", "Give one.")
-    name = formats[0] if formats else "image"
-    if name in _BINARY and sys.stdout.isatty():
+    name, form = chosen[0], FORMATS[chosen[0]]
+    if len(chosen) > 1:
+        raise UsageError(f"--out - is one file, but --save names {len(chosen)} formats.", "Give one.")
+    if name in ("image", "heatmaps", "npz") and sys.stdout.isatty():
         raise UsageError(f"--out - would print binary {name} data.", "Pipe it: posehg ... --out - > FILE")
-    form = FORMATS[name]
-    if all_inputs := form.run or (form.video if name != "image" else None):
-        return Outputs(run=(Output(all_inputs[0], scratch / f"stdout{all_inputs[1]}"),))
-    if name == "image" and sources[0].kind != "image":
-        raise UsageError("--out - cannot take a video.", "Print its keypoints: --save json, csv or npz.")
+    if of_all := form.run or (form.video if name != "image" else None):
+        return Outputs(run=(Output(of_all[0], scratch / f"stdout{of_all[1]}"),))
     if name == "crops" or form.image is None or len(sources) > 1 or sources[0].kind != "image":
-        raise UsageError(f"--out - takes one file, but --save {name} writes several here.", "Name a folder.")
+        hint = "Name a folder, or print keypoints: --save json, csv or npz."
+        raise UsageError(f"--out - takes one file, but --save {name} writes a video or several files here.", hint)
     return Outputs(single=Output(form.image[0], scratch / f"stdout{form.image[1]}"))
 
 
-def _identity(path: str | Path) -> tuple[int, int] | None:
-    """Equal for the same file under any name; None for a file that does not exist."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return status.st_dev, status.st_ino
+@dataclass
+class Run:
+    """Writes, prints and counts the results of a run. One thread calls its methods, except ``fail``.
+
+    sources: all, of which ``todo`` were not done by an earlier run.
+    abandoned: the names of sources that are to be read no further.
+    """
+
+    options: PredictOptions
+    outputs: Outputs
+    draw: DrawOptions
+    sources: Sequence[Source]
+    todo: Sequence[Source]
+    abandoned: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._many = len(self.sources) > MANY
+        self._errors: dict[str, str] = {}  # source -> its first error
+        self._people: Counter[str] = Counter()  # source -> poses
+        self._writers: list[Writer] = []  # of the source that is being written
+        self._run_writers: list[Writer] = []
+        self._written = self._written_frames = 0
+        self._read_any = False
+
+    def alone(self, results: Iterable[tuple[Source, Result | None]]) -> None:
+        """The whole run by one process, which writes while the next results are computed."""
+
+        def step(source: Source, result: Result | None) -> None:
+            if result is None:
+                self._end(source)
+            else:
+                self._deliver(self._take(source, result))
+
+        name, count = ("", len(self.todo)) if len(self.todo) > 1 else (self.todo[0].name, None)
+        self._run_writers = [self._open(output) for output in self.outputs.run]
+        try:
+            with terminal.progress_bar(name, count) as advance, write_behind() as later:
+                for source, result in results:
+                    later(partial(step, source, result))
+                    if (result is None) == (count is not None):
+                        advance()
+        except KeyboardInterrupt:
+            if self.outputs.folder is not None and not self.outputs.run:
+                terminal.note(f"{self._written:,} files are written; --skip-existing continues from there.")
+            raise
+        self._complete_run()
+        self.summarise()
+
+    def together(self, results: Iterable[tuple[Source, Result | None]], world: World) -> None:
+        """The run by several processes: each writes the files of its images, the first prints all results in order."""
+
+        def share() -> list[Result]:
+            taken = []
+            for source, result in results:
+                if result is None:
+                    self._end(source)
+                else:
+                    taken.append(replace(self._take(source, result), image=None, heatmaps=()))
+            return taken
+
+        def deliver() -> None:
+            self._run_writers = [self._open(output) for output in self.outputs.run]
+            with terminal.ignore_closed_stdout():
+                for result in everything:
+                    self._deliver(result)
+            self._complete_run()
+
+        everything = distributed.interleaved(distributed.agreed(share))
+        distributed.alike(deliver if world.first else lambda: None)
+        others = distributed.gather((self._people, self._errors, self._written))
+        self._people = sum((people for people, _, _ in others), Counter())
+        self._errors = {name: text for _, errors, _ in others for name, text in errors.items()}
+        self._written = sum(written for _, _, written in others)
+        self.summarise(world.first)
+
+    def fail(self, source: Source, error: InputError | MemoryError) -> str:
+        """Report the first error of a source; returns the text of the error. A full disk ends the run."""
+        if files.is_full(error):
+            raise error
+        problem = too_large(source) if isinstance(error, MemoryError) else error
+        if source.name not in self._errors:
+            self._errors[source.name] = str(problem)
+            terminal.report(problem)
+        return str(problem)
+
+    def _open(self, output: Output, frame: int | None = None) -> Writer:
+        path = output.path(frame)
+        files.make_folder(path.parent)
+        return output.writer(path, self.draw, self.options.overwrite or self.options.skip_existing)
+
+    def _take(self, source: Source, result: Result) -> Result:
+        """Write an image or frame to the files of its source. If that fails, the result that is returned says why."""
+        outputs = self.outputs.of(source)
+        try:
+            for output in outputs if result.image is not None and not self._writers else ():
+                if not output.frames and not (self.options.skip_existing and output.existing()):
+                    self._writers.append(self._open(output))
+            for writer in self._writers:
+                writer.add(result)
+            for output in outputs if result.image is not None else ():
+                if output.frames:
+                    with self._open(output, result.frame) as writer:
+                        writer.add(result)
+                    self._written_frames += len(writer.written)
+        except (InputError, MemoryError) as error:
+            if source.kind != "image":
+                self.abandoned.add(source.name)
+            result = replace(result, poses=(), image=None, size=None, error=self.fail(source, error))
+        self._people[source.name] += len(result.poses)
+        return result
+
+    def _end(self, source: Source) -> None:
+        """All frames of a source are written: complete its files, and say if there was nobody."""
+        writers, self._writers = self._writers, []
+        frames, self._written_frames = self._written_frames, 0
+        self._written += frames
+        if frames and not self._many:
+            terminal.note(f"Wrote {frames:,} files of {source.name} into {self.outputs.folder}")
+        try:
+            self._complete(writers)
+        except (InputError, MemoryError) as error:
+            self.fail(source, error)
+        if not self._people[source.name] and source.name not in self._errors and not self._many:
+            what = f"{self.options.boxes} has no boxes for it" if self.options.boxes else "nobody was found"
+            terminal.note(f"{source.name}: {what}.")
+
+    def _complete(self, writers: Sequence[Writer]) -> None:
+        with ExitStack() as stack:  # if one cannot be completed, the others are discarded
+            for writer in writers:
+                stack.enter_context(writer)
+        paths = [path for writer in writers for path in writer.written]
+        self._written += len(paths)
+        if self.options.out != STDOUT and (not self._many or self.outputs.folder is None):
+            for path in paths:
+                terminal.note(f"Wrote {path}")
+
+    def _deliver(self, result: Result) -> None:
+        """Print a result and add it to the files of all sources."""
+        if self.options.json:
+            print(line(record(result)), flush=True)
+        elif self.options.out is None and result.poses:
+            heading = f"{result.source}\n" if len(self.sources) > 1 else ""
+            print(heading + terminal.rendered(joints_table(result.poses, self.draw.threshold)), end="", flush=True)
+        for writer in self._run_writers:
+            writer.add(result)
+        self._read_any |= result.size is not None
+
+    def _complete_run(self) -> None:
+        """Complete the files of all sources; copy what was written for standard output."""
+        if not self._read_any:
+            return self.discard()  # nothing could be read: no file without content
+        writers, self._run_writers = self._run_writers, []
+        self._complete(writers)
+        if self.options.out == STDOUT:
+            for output in filter(None, (self.outputs.single, *self.outputs.run)):
+                with suppress(FileNotFoundError), open(output.path(), "rb") as file:  # not if the only image failed
+                    shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+
+    def discard(self) -> None:
+        """Remove incomplete files."""
+        for writer in (*self._writers, *self._run_writers):
+            writer.discard()
+        self._writers, self._run_writers = [], []
+
+    def summarise(self, reports: bool = True) -> None:
+        """Report the run as a whole and raise what its exit code needs. Of several processes the first reports."""
+        failed = [source.name for source in self.todo if source.name in self._errors]
+        empty = [s.name for s in self.todo if not self._people[s.name] and s.name not in self._errors]
+        total, skipped = f"{len(self.sources):,} inputs", len(self.sources) - len(self.todo)
+        notes = []
+        if skipped:
+            notes.append(f"{skipped:,} of {total} were done before.")
+        if self._many and self._written and self.outputs.folder:
+            notes.append(f"Wrote {self._written:,} files into {self.outputs.folder}.")
+        if self._many and empty:
+            notes.append(f"Nobody was found in {len(empty):,} of {total}.")
+        if failed and len(self.sources) > 1:
+            names = f": {', '.join(failed[:10])}{', ..' if failed[10:] else ''}" if self._many else ""
+            notes.append(f"{len(failed):,} of {total} failed; the others are done{names}.")
+        for text in notes if reports else ():
+            terminal.note(text)
+        if failed:
+            raise typer.Exit(InputError.exit_code)
+        if empty and self.options.fail_if_empty:
+            raise CheckFailed(f"Nobody was found in {len(empty):,} of {total}.")

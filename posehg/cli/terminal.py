@@ -21,11 +21,8 @@ if TYPE_CHECKING:
 
     from posehg.distributed import World
 
-INTERRUPTED = 130
-"""The exit code after Ctrl-C."""
-
-DEBUG = "POSEHG_DEBUG"
-"""The environment variable that asks for tracebacks, as --debug does."""
+INTERRUPTED = 130  # the exit code after Ctrl-C
+DEBUG = "POSEHG_DEBUG"  # the environment variable that asks for tracebacks, as --debug does
 
 T = TypeVar("T")
 
@@ -68,18 +65,10 @@ def progress_bar(what: str, total: int | None) -> Iterator[Callable[[], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True, soft_wrap=True)  # a path in a note must be copied in one piece
-    bar = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        redirect_stdout=sys.stdout.isatty(),  # else results would go to stderr
-    )
-    task = bar.add_task(what, total=total)
-    with bar:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden, to_terminal = not console.is_terminal, sys.stdout.isatty()  # only then: results must not go to stderr
+    with Progress(*columns, console=console, transient=True, disable=hidden, redirect_stdout=to_terminal) as bar:
+        task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
 
 

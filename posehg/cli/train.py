@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import math
 import shlex
+import signal
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
 from posehg.cli import options as shared
 from posehg.cli import terminal
-from posehg.cli.config_options import given_names, read_file, takes
 from posehg.errors import UsageError
 from posehg.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from posehg.training.state import State
+    from posehg.training.report import Validation
+    from posehg.training.state import Progress, State
 
-_CHANGEABLE = ("device", "workers", "warp", "compile", "save_minutes", "epochs", "max_time", "decay")
+_CHANGEABLE = {"device", "workers", "warp", "compile", "save_minutes", "epochs", "max_time", "decay"}
 """What a resumed run may change: how it is computed, and how long."""
 
 
-@takes(TrainConfig)
+@shared.takes(TrainConfig)
 def train(
     context: typer.Context,
     config: TrainConfig,
@@ -42,8 +46,7 @@ def train(
         bool, typer.Option("--overwrite", help="Replace the run in --out by a new one.", rich_help_panel="Run")
     ] = False,
     dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Estimate memory and time by a few steps.", rich_help_panel="Run"),
+        bool, typer.Option("--dry-run", help="Estimate memory and time by a few steps.", rich_help_panel="Run")
     ] = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write events for TensorBoard.", rich_help_panel="Run")
@@ -61,7 +64,6 @@ def train(
     continues it.
     """
     from posehg import distributed
-    from posehg.cli.progress import TrainingProgress
     from posehg.inference import devices
     from posehg.training import builder, trainer
     from posehg.training import state as states
@@ -71,14 +73,14 @@ def train(
         raise UsageError(f"--resume cannot be combined with {other}.", "A resumed run keeps its options.")
     if threads:
         devices.use_threads(threads)
-    given = given_names(context, TrainConfig)
+    given = shared.given_names(context, TrainConfig)
     resumed = states.load(out / states.STATE) if resume else None
     source = None
     if resumed is not None:
         config = _resumed_options(given, config, resumed)
     else:
         if file is not None:
-            from_file = read_file(file, TrainConfig)
+            from_file = shared.read_file(file, TrainConfig)
             config = TrainConfig(**(from_file | {name: getattr(config, name) for name in given}))
             given = given | from_file.keys()
         if config.init:
@@ -102,19 +104,83 @@ def train(
 
 
 def _resumed_options(given: set[str], asked: TrainConfig, state: State) -> TrainConfig:
-    """Returns the options of the resumed run, with what may be changed. Raises UsageError for any other change."""
+    """The options of the resumed run, with what may be changed. Raises UsageError for any other change."""
     from posehg.training.data import steps_per_epoch
 
     saved = state.config
-    for name in sorted(given - set(_CHANGEABLE)):
+    for name in sorted(given - _CHANGEABLE):
         if getattr(asked, name) != getattr(saved, name):
             option = f"--{name.replace('_', '-')}"
             message = f"A resumed run keeps its options: its {option} is {getattr(saved, name)}."
             raise UsageError(message, f"Leave out {option}, or start a new run in another folder.")
-    changed = {name: getattr(asked, name) for name in given if name in _CHANGEABLE}
+    changed = {name: getattr(asked, name) for name in given & _CHANGEABLE}
     if "decay" in given and "epochs" not in given:
         # The decay starts now, and the run ends with it, after a whole number of epochs.
         position = state.progress.epoch + state.progress.step / steps_per_epoch(state.persons, saved.batch)
         end = math.ceil(position + asked.decay)
         changed |= {"epochs": end, "decay": end - position}
     return replace(saved, **changed)
+
+
+class TrainingProgress:
+    """The Listener of ``posehg train``: a bar, a line per epoch, and a clean stop by Ctrl-C or SIGTERM.
+
+    first: whether this process prints.
+    """
+
+    def __init__(self, config: TrainConfig, first: bool = True) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._config, self._first, self._stopped = config, first, False
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]:.0f} crops/s"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not (first and self._console.is_terminal),
+        )
+        self._task = self._bar.add_task("", epoch=0, epochs=config.epochs, loss=0.0, speed=0.0, total=None)
+        self._began, self._steps, self._place, self._speed = time.monotonic(), 0, -1, 0.0
+
+    def __enter__(self) -> Self:
+        self._before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._bar.stop()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        asked_twice = self._stopped and number == signal.SIGINT
+        if asked_twice or self._place < 0:
+            raise KeyboardInterrupt  # at once: the last save is complete, or there was no step yet
+        self._stopped = True
+        self.note("Stopping after this step, then saving.")
+
+    def note(self, text: str) -> None:
+        # Verbatim: lines of a log are not wrapped, and brackets in file names are no markup.
+        if self._first:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def stop(self) -> bool:
+        return self._stopped
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
+        # A GPU reports every tenth step only, and a resumed run starts anywhere.
+        place = epoch * steps + step
+        self._steps += place - self._place if self._place >= 0 else 1
+        self._place = place
+        self._speed = self._steps * self._config.batch / max(time.monotonic() - self._began, 1e-9)
+        self._bar.update(self._task, completed=step, total=steps, epoch=epoch + 1, loss=loss, speed=self._speed)
+
+    def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
+        scores = "  ".join(f"{v.measure} {v.data.name} {v.pck:.1f}" for v in validations)
+        loss, speed = progress.history[-1]["loss"], f"({self._speed:.0f} crops/s)"
+        self.note(f"epoch {progress.epoch}/{self._config.epochs}  loss {loss:.4f}  {scores}  {speed}")
+        self._began, self._steps = time.monotonic(), 0

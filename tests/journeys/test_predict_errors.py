@@ -36,7 +36,7 @@ from tests.journeys.conftest import Posehg
         (("--heatmaps", "all", "--out", "x.json"), "--out x.json"),
         (("--heatmaps", "all", "--out", "x.csv"), "--out x.csv"),
         (("--out", ""), "--out"),
-        (("--out", "photo.png/x.png"), "photo.png/x.png"),
+        (("--out", "photo.png/x.png"), "photo.png"),
         (("--out", "nowhere/x.png"), "nowhere"),
         (("--out", "x.tiff"), ".tiff"),
         (("--out", "x.png.bak"), ".bak"),

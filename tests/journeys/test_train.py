@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from posehg import checkpoints, datasets, images
-from posehg.cli.progress import TrainingProgress
+from posehg.cli.train import TrainingProgress
 from posehg.training import state as states
 from posehg.training.config import TrainConfig
 from posehg.training.state import Progress
@@ -303,7 +303,7 @@ def test_the_speed_counts_the_crops_of_all_steps(
     every: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("posehg.cli.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("posehg.cli.train.time.monotonic", lambda: now[0])
     progress = TrainingProgress(replace(TOY, batch=6, epochs=3))
     for epoch in range(3):
         for step in range(every, 41, every):
