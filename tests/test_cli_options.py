@@ -12,8 +12,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from posehg.cli.options import given_names, read_file, takes
 from posehg.cli.help import Command
+from posehg.cli.options import given_names, read_file, takes
 from posehg.errors import NotAvailable, PosehgError, UsageError
 from posehg.training.config import TrainConfig
 

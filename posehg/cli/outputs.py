@@ -261,10 +261,8 @@ class Run:
         """The whole run by one process, which writes while the next results are computed."""
 
         def step(source: Source, result: Result | None) -> None:
-            if result is None:
-                self._end(source)
-            else:
-                self._deliver(self._take(source, result))
+            if taken := self._take(source, result):
+                self._deliver(taken)
 
         name, count = ("", len(self.todo)) if len(self.todo) > 1 else (self.todo[0].name, None)
         self._run_writers = [self._open(output) for output in self.outputs.run]
@@ -285,13 +283,8 @@ class Run:
         """The run by several processes: each writes the files of its images, the first prints all results in order."""
 
         def share() -> list[Result]:
-            taken = []
-            for source, result in results:
-                if result is None:
-                    self._end(source)
-                else:
-                    taken.append(replace(self._take(source, result), image=None, heatmaps=()))
-            return taken
+            taken = (self._take(source, result) for source, result in results)
+            return [replace(result, image=None, heatmaps=()) for result in taken if result]
 
         def deliver() -> None:
             self._run_writers = [self._open(output) for output in self.outputs.run]
@@ -323,16 +316,19 @@ class Run:
         files.make_folder(path.parent)
         return output.writer(path, self.draw, self.options.overwrite or self.options.skip_existing)
 
-    def _take(self, source: Source, result: Result) -> Result:
+    def _take(self, source: Source, result: Result | None) -> Result | None:
         """Write an image or frame to the files of its source. If that fails, the result that is returned says why."""
-        outputs = self.outputs.of(source)
+        if result is None:
+            self._end(source)
+            return None
+        outputs = self.outputs.of(source) if result.image is not None else []
         try:
-            for output in outputs if result.image is not None and not self._writers else ():
+            for output in outputs if not self._writers else ():
                 if not output.frames and not (self.options.skip_existing and output.existing()):
                     self._writers.append(self._open(output))
             for writer in self._writers:
                 writer.add(result)
-            for output in outputs if result.image is not None else ():
+            for output in outputs:
                 if output.frames:
                     with self._open(output, result.frame) as writer:
                         writer.add(result)
