@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from posehg.errors import DeviceError, PosehgError, UsageError
+from posehg.errors import DeviceError, PosehgError, UsageError, reason
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,8 +21,7 @@ T = TypeVar("T")
 
 _CONNECTING = timedelta(minutes=2)
 _WAITING = timedelta(days=1)  # for a process that computes; one that ends is noticed at once
-
-_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+_LOST = "Another process of this run was lost."
 _START = "Start several processes with: torchrun --nproc-per-node NUMBER -m posehg ..."
 
 
@@ -49,15 +48,13 @@ ALONE = World()
 
 def world() -> World:
     """Reads this process's place from the variables that torchrun sets. Raises UsageError if they are inconsistent."""
-    given = {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)}
-    if not given.keys() & {"RANK", "WORLD_SIZE"} or given.get("WORLD_SIZE") == "1":
+    if os.environ.get("WORLD_SIZE") == "1" or not (os.environ.get("RANK") or os.environ.get("WORLD_SIZE")):
         return ALONE
-    for name in _VARIABLES:
-        if name not in given:
-            raise UsageError(f"This is one of several processes, but {name} is not set.", _START)
-        if name != "MASTER_ADDR" and not (given[name].isascii() and given[name].isdigit()):
-            raise UsageError(f"{name}={given[name]} is not a number.", _START)
-    rank, size, local_rank = (int(given[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        value = os.environ.get(name, "")
+        if not value or (name != "MASTER_ADDR" and not (value.isascii() and value.isdigit())):
+            raise UsageError(f"This is one of several processes, but {name} is {value or 'not set'}.", _START)
+    rank, size, local_rank = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     if rank >= size:
         raise UsageError(f"RANK={rank} must be below WORLD_SIZE={size}.", _START)
     return World(rank, size, local_rank)
@@ -94,15 +91,15 @@ def joined(device: str) -> Iterator[World]:
     except RuntimeError as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise DeviceError(f"The processes of this run did not find each other at {where}.", _START) from error
+    failed = True
     try:
         yield here
-    except BaseException:
-        # The others notice at once. On GPUs NCCL may wait for a lost process: there the error is reported first, and
-        # the end of the process leaves the group.
-        if kind.type != "cuda":
+        failed = False
+    finally:
+        # The others notice at once. After an error on GPUs NCCL may wait for a lost process: there the error is
+        # reported first, and the end of the process leaves the group.
+        if not (failed and kind.type == "cuda"):
             dist.destroy_process_group()
-        raise
-    dist.destroy_process_group()
 
 
 def share(items: Sequence[T], world: World) -> Sequence[T]:
@@ -110,45 +107,40 @@ def share(items: Sequence[T], world: World) -> Sequence[T]:
     return items if world.size == 1 else items[world.rank :: world.size]
 
 
-def interleaved(parts: Sequence[Sequence[T]]) -> list[T]:
-    """Restores the order of all items from the parts that ``share`` gave to the processes."""
-    rounds = range(max(map(len, parts), default=0))
-    return [part[place] for place in rounds for part in parts if place < len(part)]
-
-
 def gather(value: T) -> list[T]:
     """Returns the values of all processes, by rank, in every process."""
-    if world().size == 1:
-        return [value]
-    import torch.distributed as dist
-
     values = [value] * world().size
-    with watched():
-        dist.all_gather_object(values, value)
+    if len(values) > 1:
+        import torch.distributed as dist
+
+        with watched():
+            dist.all_gather_object(values, value)
     return values
-
-
-def agreed(work: Callable[[], T]) -> list[T]:
-    """Gathers the results of ``work``. A PosehgError in one process is raised in all of them."""
-    mine: T | PosehgError
-    try:
-        mine = work()
-    except ProcessLost:
-        raise
-    except PosehgError as error:
-        mine = error
-    results = gather(mine)
-    for result in (mine, *results):  # its own error before the copy, which has no traceback
-        if isinstance(result, PosehgError):
-            raise result
-    return [result for result in results if not isinstance(result, PosehgError)]
 
 
 def alike(work: Callable[[], T]) -> T:
     """Returns this process's result of ``work``. A PosehgError in one process is raised in all of them."""
-    results: list[T] = []
-    agreed(lambda: results.append(work()))
-    return results[0]
+    mine: PosehgError | None = None
+    try:
+        result = work()
+    except ProcessLost:
+        raise
+    except PosehgError as error:
+        mine = error
+    for failure in (mine, *gather(mine)):  # its own error before the copy, which has no traceback
+        if failure is not None:
+            raise failure
+    return result
+
+
+def collect(work: Callable[[], Sequence[T]]) -> list[T]:
+    """Returns the items of all processes in order; ``work`` makes those of this one's ``share``.
+
+    A PosehgError in one process is raised in all of them.
+    """
+    parts = gather(alike(work))
+    rounds = range(max(map(len, parts)))
+    return [part[place] for place in rounds for part in parts if place < len(part)]
 
 
 def total(tensor: Tensor) -> Tensor:
@@ -184,16 +176,13 @@ def watched(hint: str = "") -> Iterator[None]:
     try:
         yield
     except ProcessLost as error:
-        raise (_lost(hint) if hint else error) from error.__cause__
+        raise (ProcessLost(_LOST, hint) if hint else error) from error.__cause__
     except RuntimeError as error:
         import torch.distributed as dist
 
         # gloo raises a plain RuntimeError that names the source file of its connections.
-        gloo = "gloo/transport" in str(error)
-        if not (gloo or isinstance(error, dist.DistError)):
-            raise
-        raise _lost(hint or ("" if gloo else f"The reason: {str(error).splitlines()[0][:300]}")) from error
-
-
-def _lost(hint: str) -> ProcessLost:
-    return ProcessLost("Another process of this run was lost.", hint or "See its own error message.")
+        if "gloo/transport" in str(error):
+            raise ProcessLost(_LOST, hint or "See its own error message.") from error
+        if isinstance(error, dist.DistError):
+            raise ProcessLost(_LOST, hint or f"The reason: {reason(error)}") from error
+        raise

@@ -19,10 +19,8 @@ from posehg.skeletons import COCO, LSP, MPII, Skeleton
 from posehg.training.augment import (
     background_box,
     half_body,
-    multiply,
     occlude,
     random_crop,
-    random_gains,
     widest_region,
 )
 from posehg.training.config import TrainConfig
@@ -189,22 +187,6 @@ def test_background_boxes_cover_an_image_without_people_and_do_not_exist_on_one_
     assert covered.mean() > 0.98
     people = [Box(0, 0, 201, 307), Box(200, 0, 201, 307)]
     assert all(background_box(people, WAVES, default_rng(seed)) is None for seed in range(20))
-
-
-# ---- colours -----------------------------------------------------------------------------------------------------
-
-
-def test_gains_use_their_limits() -> None:
-    gains = np.array([random_gains(TrainConfig(colour=0.3), default_rng(seed)) for seed in range(500)])
-    assert gains.shape == (500, 3)
-    assert 0.7 <= gains.min() < 0.71
-    assert 1.29 < gains.max() <= 1.3
-
-
-def test_each_channel_is_multiplied_by_its_own_factor_and_clipped() -> None:
-    values, factors = np.arange(256), np.array([0.3, 1.0, 1.75])
-    result = multiply(values.astype(np.uint8)[None, :, None].repeat(3, axis=2), factors)
-    np.testing.assert_array_equal(result[0], np.minimum(np.rint(values[:, None] * factors), 255))
 
 
 # ---- occluders ---------------------------------------------------------------------------------------------------

@@ -35,7 +35,6 @@ from posehg.training.data import (
     collate,
     crops_on,
     memory,
-    smallest_share,
     steps_per_epoch,
     without_augmentation,
 )
@@ -317,7 +316,6 @@ def test_the_shares_of_the_processes_make_up_the_batch(
         assert sorted(key for part in parts for key in part) == sorted(batch)
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
         fewest = min(fewest, *(len(one) for part in parts for one in np.array_split(np.arange(len(part)), accumulate)))
-    assert smallest_share(run[0], replace(run[1], accumulate=accumulate), World(0, size)) == fewest
 
 
 def test_the_order_differs_between_epochs_and_seeds() -> None:

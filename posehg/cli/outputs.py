@@ -293,7 +293,7 @@ class Run:
                     self._deliver(result)
             self._complete_run()
 
-        everything = distributed.interleaved(distributed.agreed(share))
+        everything = distributed.collect(share)
         distributed.alike(deliver if world.first else lambda: None)
         others = distributed.gather((self._people, self._errors, self._written))
         self._people = sum((people for people, _, _ in others), Counter())

@@ -38,7 +38,7 @@ def predicted(
     watch: wraps this process's poses as they come, for a progress bar.
     """
     mine = replace(data, persons=distributed.share(data.persons, distributed.world()))
-    poses = distributed.interleaved(distributed.agreed(lambda: list(watch(estimate(estimator, mine)))))
+    poses = distributed.collect(lambda: list(watch(estimate(estimator, mine))))
     return poses, _on_skeleton([pose.keypoints for pose in poses], poses, data.skeleton, (2,))
 
 

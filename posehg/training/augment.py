@@ -1,11 +1,10 @@
-"""Augmentation: random crops of a person, half of a person or the background; colour changes; occlusion."""
+"""Augmentation: random crops of a person, half of a person or the background, and occlusion."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -87,17 +86,6 @@ def background_box(people: Sequence[Box], image: Image, rng: Generator) -> Box |
         if all(box.intersection(other) < 0.02 * side * side for other in near):
             return box
     return None
-
-
-def random_gains(config: TrainConfig, rng: Generator) -> np.ndarray:
-    """Draws the (3,) factors of the colour channels, uniform within 1 +- ``config.colour``."""
-    return rng.uniform(1 - config.colour, 1 + config.colour, 3)
-
-
-def multiply(image: Image, gains: np.ndarray) -> Image:
-    """Multiplies each colour channel by its factor, rounded and clipped to 0 .. 255."""
-    table = np.clip(np.rint(np.arange(256)[:, None] * gains[None]), 0, 255).astype(np.uint8)  # (256, 3)
-    return np.asarray(cv2.LUT(image, table[:, None, :]), dtype=np.uint8)
 
 
 def occlude(pixels: Image, to_crop: Affine, size: int, rng: Generator) -> Image:

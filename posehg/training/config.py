@@ -22,7 +22,6 @@ _CHOICES = {"loss": Loss, "optimizer": Optimizer, "schedule": Schedule, "precisi
 _POSITIVE = ("epochs", "batch", "accumulate", "sigma", "padding", "input_size")
 _SHARES = ("scale", "flip", "colour", "occlusion", "half_body", "background", "ema")
 _NOT_NEGATIVE = (
-    *_SHARES,
     *("rotation", "translation", "weight_decay", "lr", "clip", "max_time", "save_minutes"),
     *("limit", "overfit", "seed", "decay"),
 )
@@ -100,15 +99,11 @@ class TrainConfig:
         for name, kind in _CHOICES.items():
             if getattr(self, name) not in get_args(kind):
                 raise UsageError(f"There is no {name} {getattr(self, name)!r}.", "Known: " + ", ".join(get_args(kind)))
-        for name in _POSITIVE:
-            if not 0 < getattr(self, name) < math.inf:
-                raise UsageError(f"{_shown(name)} must be greater than 0, not {getattr(self, name)}.")
-        for name in _NOT_NEGATIVE:
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"{_shown(name)} must be 0 or greater, not {getattr(self, name)}.")
-        for name in _SHARES:
-            if getattr(self, name) > 1:
-                raise UsageError(f"{_shown(name)} must be between 0 and 1, not {getattr(self, name)}.")
+        for name in (*_POSITIVE, *_SHARES, *_NOT_NEGATIVE):
+            value, positive, share = getattr(self, name), name in _POSITIVE, name in _SHARES
+            if not (0 <= value < math.inf and (value or not positive) and (value <= 1 or not share)):
+                wanted = "greater than 0" if positive else "between 0 and 1" if share else "0 or greater"
+                raise UsageError(f"{_shown(name)} must be {wanted}, not {value}.")
         if self.scale > _MOST_SCALE:
             raise UsageError(f"--scale must be at most {_MOST_SCALE}, not {self.scale}.")
         if self.half_body and self.padding < 1:

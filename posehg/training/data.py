@@ -16,7 +16,7 @@ import torch
 from numpy.random import Generator, default_rng
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Sampler, default_convert
 from torch.utils.data import Dataset as TorchDataset
 
 from posehg import images
@@ -25,18 +25,10 @@ from posehg.datasets.crops import crop_region
 from posehg.datasets.dataset import Dataset, image_key, people_by_image
 from posehg.distributed import ALONE, World
 from posehg.errors import PosehgError
-from posehg.geometry import Affine, Points
+from posehg.geometry import Affine
 from posehg.images import Image
 from posehg.poses import Person
-from posehg.training.augment import (
-    background_box,
-    half_body,
-    multiply,
-    occlude,
-    random_crop,
-    random_gains,
-    widest_region,
-)
+from posehg.training.augment import background_box, half_body, occlude, random_crop, widest_region
 from posehg.training.config import TrainConfig
 
 NOWHERE = -1e4
@@ -67,8 +59,10 @@ class Sample:
     points: np.ndarray
 
     def crop(self, size: int) -> Image:
-        """Returns the finished crop, (size, size, 3) uint8."""
-        return multiply(images.interpolate(self.pixels, self.to_crop, (size, size)), self.gains)
+        """Returns the finished crop, (size, size, 3) uint8; colours are rounded and clipped to 0 .. 255."""
+        crop = images.interpolate(self.pixels, self.to_crop, (size, size))
+        table = np.clip(np.rint(np.arange(256)[:, None] * self.gains), 0, 255).astype(np.uint8)  # (256, 3)
+        return np.asarray(cv2.LUT(crop, table[:, None, :]), dtype=np.uint8)
 
 
 class Samples(TorchDataset[Sample]):
@@ -76,15 +70,15 @@ class Samples(TorchDataset[Sample]):
 
     keep: share of the memory for parts of images. Decoding a 1280 x 720 image takes longer than all else that happens
         to a sample, so it is done once while there is room; further persons are decoded each time.
+    on_device: whether batches are Parts, for a device that warps them itself.
     """
 
-    def __init__(self, data: Dataset, config: TrainConfig, keep: float = MEMORY_SHARE) -> None:
-        self._data, self._config = data, config
+    def __init__(self, data: Dataset, config: TrainConfig, keep: float = MEMORY_SHARE, on_device: bool = False) -> None:
+        self._data, self._config, self._on_device = data, config, on_device
         self._region, self._free = widest_region(config), int(keep * memory())
         self._parts: dict[tuple[object, ...], tuple[Image, Affine]] = {}
         self._flip, self._unpaired = list(data.skeleton.flip), list(data.skeleton.unpaired)
         self._people = people_by_image(data) if config.background else {}
-        self._background_sets = config.background_sets
 
     def __len__(self) -> int:
         return len(self._data)
@@ -93,7 +87,7 @@ class Samples(TorchDataset[Sample]):
         epoch, index = key
         config, rng = self._config, default_rng((self._config.seed, epoch, index))
         person = self._data.persons[index]
-        if self._may_show_background(person) and rng.random() < config.background:
+        if config.background and self._everyone_is_annotated(person) and rng.random() < config.background:
             sample = self._background(person, rng)
             if sample is not None:
                 return sample
@@ -101,12 +95,23 @@ class Samples(TorchDataset[Sample]):
         if config.half_body and rng.random() < config.half_body:
             person = half_body(person, self._data.skeleton, rng)
         image_to_crop, mirrored = random_crop(person, config, rng)
-        gains = random_gains(config, rng)
+        gains = rng.uniform(1 - config.colour, 1 + config.colour, 3)
         size = (config.input_size, config.input_size)
         pixels, to_crop = images.shown(part, to_part.inverse().then(image_to_crop), size)
         if config.occlusion and pixels.size and rng.random() < config.occlusion:
             pixels = occlude(pixels, to_crop, config.input_size, rng)
-        return Sample(pixels, to_crop, gains, self._points(person.keypoints, image_to_crop, mirrored))
+        points = image_to_crop.then(Affine.shrink(STRIDE))(person.keypoints)
+        if mirrored:
+            points = points[self._flip]
+            points[self._unpaired] = np.nan  # the mirror image of, say, a right ear is a left ear: no such joint here
+        return Sample(pixels, to_crop, gains, points.astype(np.float32))
+
+    def __getitems__(self, keys: list[tuple[int, int]]) -> Crops | Parts | PosehgError:
+        """Returns a batch. A PosehgError is returned, too: raised in a worker, it would lose its hint."""
+        try:
+            return collate([self[key] for key in keys], self._config.input_size, self._on_device)
+        except PosehgError as error:
+            return error
 
     def _part(self, person: Person) -> tuple[Image, Affine]:
         """Returns what any crop of the person can show, at the finest scale needed, and the map from image to it."""
@@ -119,29 +124,21 @@ class Samples(TorchDataset[Sample]):
             self._parts[key] = entry
         return entry
 
-    def _points(self, keypoints: Points, to_crop: Affine, mirrored: bool) -> np.ndarray:
-        points = to_crop.then(Affine.shrink(STRIDE))(keypoints)
-        if mirrored:
-            points = points[self._flip]
-            points[self._unpaired] = np.nan  # the mirror image of, say, a right ear is a left ear: no such joint here
-        return points.astype(np.float32)
-
-    def _may_show_background(self, person: Person) -> bool:
-        """Background crops may only come from sets that annotate every person of an image."""
-        sets = self._background_sets
-        return self._config.background > 0 and (not sets or (person.source or self._data.name) in sets)
+    def _everyone_is_annotated(self, person: Person) -> bool:
+        sets = self._config.background_sets
+        return not sets or (person.source or self._data.name) in sets
 
     def _background(self, person: Person, rng: Generator) -> Sample | None:
-        config = self._config
-        image = self._data.read(person)
+        """Returns a crop of the person's image without people; None if there is no room for one."""
+        config, image = self._config, self._data.read(person)
         box = background_box([box for _, box in self._people[image_key(person)]], image, rng)
         if box is None:
             return None
         size = (config.input_size, config.input_size)
         to_crop = Affine.crop(box, size, rng.uniform(-config.rotation, config.rotation))
         pixels, to_crop = images.shown(image, to_crop, size)
-        nowhere = np.full((len(self._flip), 2), NOWHERE, dtype=np.float32)
-        return Sample(pixels, to_crop, random_gains(config, rng), nowhere)
+        gains = rng.uniform(1 - config.colour, 1 + config.colour, 3)
+        return Sample(pixels, to_crop, gains, np.full((len(self._flip), 2), NOWHERE, dtype=np.float32))
 
 
 def memory() -> int:
@@ -156,7 +153,16 @@ def memory() -> int:
     return limit
 
 
-# ---- order -----------------------------------------------------------------------------------------------------------
+def without_augmentation(config: TrainConfig) -> TrainConfig:
+    """Returns the configuration with every augmentation off: crops are those of prediction."""
+    return replace(config, rotation=0, scale=0, flip=0, colour=0, translation=0, occlusion=0, half_body=0, background=0)
+
+
+# ---- batches ---------------------------------------------------------------------------------------------------------
+
+
+def steps_per_epoch(count: int, batch: int) -> int:
+    return max(1, -(-count // batch))
 
 
 class Order(Sampler[list[tuple[int, int]]]):
@@ -168,29 +174,16 @@ class Order(Sampler[list[tuple[int, int]]]):
 
     def __init__(self, count: int, config: TrainConfig, epoch: int = 0, done: int = 0, world: World = ALONE) -> None:
         self._count, self._config, self._world = count, config, world
-        self._epoch, self._done = epoch, done
+        self._epoch, self._done, self._steps = epoch, done, steps_per_epoch(count, config.batch)
 
     def __len__(self) -> int:
-        return (self._config.epochs - self._epoch) * steps_per_epoch(self._count, self._config.batch) - self._done
+        return (self._config.epochs - self._epoch) * self._steps - self._done
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        steps = steps_per_epoch(self._count, self._config.batch)
         for epoch in range(self._epoch, self._config.epochs):
             order = default_rng((self._config.seed, epoch)).permutation(self._count)
-            for batch in np.array_split(order, steps)[self._done if epoch == self._epoch else 0 :]:
+            for batch in np.array_split(order, self._steps)[self._done if epoch == self._epoch else 0 :]:
                 yield [(epoch, int(index)) for index in batch[self._world.rank :: self._world.size]]
-
-
-def steps_per_epoch(count: int, batch: int) -> int:
-    return max(1, -(-count // batch))
-
-
-def smallest_share(count: int, config: TrainConfig, world: World = ALONE) -> int:
-    """Returns the fewest samples that any process sends through the network at once."""
-    return count // steps_per_epoch(count, config.batch) // world.size // config.accumulate
-
-
-# ---- batches ---------------------------------------------------------------------------------------------------------
 
 
 class Crops(NamedTuple):
@@ -232,44 +225,31 @@ def collate(samples: Sequence[Sample], size: int, on_device: bool) -> Crops | Pa
     return Parts(torch.from_numpy(pixels), torch.from_numpy(from_crop), torch.from_numpy(gains), points)
 
 
-def warp(batch: Parts, size: int) -> Crops:
-    """Makes the crops on the device that holds the parts; within one grey level of ``Sample.crop``."""
-    rows, columns = batch.pixels.shape[1:3]
-    steps = torch.arange(size, device=batch.pixels.device, dtype=torch.float32)
-    y, x = torch.meshgrid(steps, steps, indexing="ij")
-    # Not a matrix product: TF32 would round it, and half a pixel matters.
-    of_x, of_y, offset = (column[:, None, None] for column in batch.from_crop.unbind(dim=-1))  # (B, 1, 1, 2)
-    points = x[..., None] * of_x + y[..., None] * of_y + offset  # (B, S, S, 2), pixels of the part
-    # Two scalar factors: a tensor of them would make a GPU wait for its copy.
-    grid = torch.stack((points[..., 0] * (2 / (columns - 1)), points[..., 1] * (2 / (rows - 1))), dim=-1) - 1
-    pixels = batch.pixels.permute(0, 3, 1, 2).float()
-    values = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-    crops = (values * batch.gains[:, :, None, None]).clamp_(0, 255).round_().to(torch.uint8)
-    return Crops(crops, batch.points)
-
-
 def crops_on(device: torch.device, batch: Crops | Parts | PosehgError, size: int) -> Crops:
-    """Returns the batch's crops on the device, warped there if need be. Raises the error that a worker met."""
+    """Returns the batch's crops on the device. Parts are warped there, within one grey level of ``Sample.crop``.
+
+    Raises the error that a worker met.
+    """
     if isinstance(batch, PosehgError):
         raise batch
     there = type(batch)(*(tensor.to(device, non_blocking=True) for tensor in batch))
-    return warp(there, size) if isinstance(there, Parts) else there
+    if isinstance(there, Crops):
+        return there
+    rows, columns = there.pixels.shape[1:3]
+    steps = torch.arange(size, device=device, dtype=torch.float32)
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    # Not a matrix product: TF32 would round it, and half a pixel matters.
+    of_x, of_y, offset = (column[:, None, None] for column in there.from_crop.unbind(dim=-1))  # (B, 1, 1, 2)
+    points = x[..., None] * of_x + y[..., None] * of_y + offset  # (B, S, S, 2), pixels of the part
+    # Two scalar factors: a tensor of them would make a GPU wait for its copy.
+    grid = torch.stack((points[..., 0] * (2 / (columns - 1)), points[..., 1] * (2 / (rows - 1))), dim=-1) - 1
+    pixels = there.pixels.permute(0, 3, 1, 2).float()
+    values = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    crops = (values * there.gains[:, :, None, None]).clamp_(0, 255).round_().to(torch.uint8)
+    return Crops(crops, there.points)
 
 
 # ---- the loader ------------------------------------------------------------------------------------------------------
-
-
-class _Batches(TorchDataset[Any]):
-    """Fetches whole batches. A PosehgError is returned: raised in a worker, it would lose its hint."""
-
-    def __init__(self, samples: Samples, size: int, on_device: bool) -> None:
-        self._samples, self._size, self._on_device = samples, size, on_device
-
-    def __getitems__(self, keys: list[tuple[int, int]]) -> Crops | Parts | PosehgError:
-        try:
-            return collate([self._samples[key] for key in keys], self._size, self._on_device)
-        except PosehgError as error:
-            return error
 
 
 def batches(
@@ -283,11 +263,11 @@ def batches(
     if workers:
         # Workers start as copies of this process without its threads, and would wait forever for those of OpenCV.
         cv2.setNumThreads(1)
-    samples = Samples(data, config, keep=0 if workers else MEMORY_SHARE / world.size)
+    keep = 0 if workers else MEMORY_SHARE / world.size
     return DataLoader(
-        _Batches(samples, config.input_size, warps_on(config, device)),
+        Samples(data, config, keep, warps_on(config, device)),
         batch_sampler=Order(len(data), config, epoch, done, world),
-        collate_fn=_as_it_is,
+        collate_fn=default_convert,
         num_workers=workers,
         worker_init_fn=_start_worker,
         pin_memory=device.type == "cuda",
@@ -307,10 +287,6 @@ def warps_on(config: TrainConfig, device: torch.device) -> bool:
     return config.warp == "device" or (config.warp == "auto" and device.type != "cpu")
 
 
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
 def _start_worker(worker: int) -> None:
     # Ctrl-C reaches every process of the terminal, and torchrun ends whole process groups. Only the training process
     # answers signals; it ends its workers itself.
@@ -318,8 +294,3 @@ def _start_worker(worker: int) -> None:
     if hasattr(os, "setpgrp"):
         os.setpgrp()
     cv2.setNumThreads(1)  # where workers are started afresh
-
-
-def without_augmentation(config: TrainConfig) -> TrainConfig:
-    """Returns the configuration with every augmentation off: crops are those of prediction."""
-    return replace(config, rotation=0, scale=0, flip=0, colour=0, translation=0, occlusion=0, half_body=0, background=0)

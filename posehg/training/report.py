@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,7 +22,7 @@ from posehg.inference import persons
 from posehg.inference.estimator import Estimator
 from posehg.poses import Pose
 from posehg.training.config import TrainConfig
-from posehg.training.data import Sample, Samples
+from posehg.training.data import Samples
 from posehg.training.state import Progress
 
 FILES = ("config.json", "metrics.csv", "curves.png", "samples.png")
@@ -67,7 +66,7 @@ class Listener(Protocol):
 
 
 class Report:
-    """A Listener that writes the report into the run's folder, tells TensorBoard, and passes every event on.
+    """A Listener that writes the report into the run's folder, informs TensorBoard, and passes every event on.
 
     training: the training set, some samples of which are shown.
     Raises UsageError if TensorBoard is wanted but not installed.
@@ -76,8 +75,10 @@ class Report:
     def __init__(
         self, folder: Path, listener: Listener, training: Dataset, config: TrainConfig, tensorboard: bool
     ) -> None:
-        self._folder, self._listener, self._tensorboard = folder, listener, tensorboard
-        self._training, self._config = training, config
+        self._folder, self._training, self._config = folder, training, config
+        self._listener, self.stop, self.note = listener, listener.stop, listener.note
+        self._tensorboard = tensorboard
+        self._writer: Any = None
         if tensorboard:
             try:
                 import torch.utils.tensorboard  # noqa: F401
@@ -85,15 +86,21 @@ class Report:
                 hint = "Install it: pip install 'posehg[tensorboard]' (pipx inject posehg tensorboard)"
                 raise UsageError("TensorBoard is not installed.", hint) from None
 
-    @cached_property
-    def _writer(self) -> Any:
-        from torch.utils.tensorboard import SummaryWriter
+    def start(self, progress: Progress) -> None:
+        """Writes the options and the samples, and the report of a resumed run, which a kill may have prevented."""
+        if progress.history:
+            write(self._folder, progress, ())
+        with atomic(self._folder / "config.json", overwrite=True) as temporary:
+            temporary.write_text(json.dumps(asdict(self._config), indent=2) + "\n", encoding="utf-8")
+        self.write_samples(progress.epoch)
+        if self._tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
 
-        return SummaryWriter(str(self._folder))  # creates the folder, so only at the first event
+            self._writer = SummaryWriter(str(self._folder))
 
     def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
         self._listener.step(epoch, step, steps, loss, rate)
-        if self._tensorboard:
+        if self._writer is not None:
             self._writer.add_scalar("loss", loss, epoch * steps + step)
             self._writer.add_scalar("learning rate", rate, epoch * steps + step)
 
@@ -101,62 +108,39 @@ class Report:
         write(self._folder, progress, validations)
         self.write_samples(progress.epoch)
         self._listener.epoch(progress, validations)
-        if self._tensorboard:
+        if self._writer is not None:
             for validation in validations:
                 self._writer.add_scalar(f"{validation.measure} {validation.data.name}", validation.pck, progress.epoch)
             self._writer.flush()
 
-    def stop(self) -> bool:
-        return self._listener.stop()
-
-    def note(self, text: str) -> None:
-        self._listener.note(text)
-
-    def write_start(self, progress: Progress) -> None:
-        """Writes the options and the samples, and the report of a resumed run, which a kill may have prevented."""
-        if progress.history:
-            write(self._folder, progress, ())
-        with atomic(self._folder / "config.json", overwrite=True) as temporary:
-            temporary.write_text(json.dumps(asdict(self._config), indent=2) + "\n", encoding="utf-8")
-        self.write_samples(progress.epoch)
-
     def write_samples(self, epoch: int) -> None:
         """Writes samples.png: crops as the network sees them in that epoch, with their labels."""
-        samples, skeleton, size = self._samples, self._training.skeleton, self._config.input_size
-
-        def cell(sample: Sample) -> Image:
+        samples, size = Samples(self._training, self._config, keep=0), self._config.input_size
+        cells = []
+        for index in evenly(len(samples), _SHEET_PERSONS):
+            sample = samples[epoch, index]
             points = Affine.shrink(STRIDE).inverse()(sample.points.astype(np.float64))
             on_crop = np.where((np.abs(points - size / 2) < size).all(axis=1, keepdims=True), points, np.nan)
-            return drawing.draw_labels(sample.crop(size), skeleton, on_crop, Box(0, 0, size, size))
-
-        _write_sheet(
-            self._folder / "samples.png", [cell(samples[epoch, i]) for i in evenly(len(samples), _SHEET_PERSONS)]
-        )
-
-    @cached_property
-    def _samples(self) -> Samples:
-        return Samples(self._training, self._config, keep=0)
+            cells.append(
+                drawing.draw_labels(sample.crop(size), self._training.skeleton, on_crop, Box(0, 0, size, size))
+            )
+        _write_sheet(self._folder / "samples.png", cells)
 
 
 def write(folder: Path, progress: Progress, validations: Sequence[Validation]) -> None:
     """Writes metrics.csv, curves.png and a validation_NAME.png for each set, which shows evenly spread persons."""
     columns = list(dict.fromkeys(key for row in progress.history for key in row))
-    with (
-        atomic(folder / "metrics.csv", overwrite=True) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8") as file,
-    ):
-        table = csv.DictWriter(file, columns)
+    with atomic(folder / "metrics.csv", overwrite=True) as file, open(file, "w", newline="", encoding="utf-8") as text:
+        table = csv.DictWriter(text, columns)
         table.writeheader()
         table.writerows({key: f"{value:g}" for key, value in row.items()} for row in progress.history)
     measure = ", ".join(dict.fromkeys(validation.measure for validation in validations)) or "PCK"
     _write_curves(folder / "curves.png", progress, measure)
     for validation in validations:
-        data, poses = validation.data, validation.poses
-        chosen = ((data.persons[i], poses[i]) for i in evenly(len(data), _SHEET_PERSONS))
-        cells = [
-            drawing.judged(data.read(person), pose, data.skeleton, person.keypoints, _SHEET_CELL)
-            for person, pose in chosen
-        ]
+        data, cells = validation.data, []
+        for index in evenly(len(data), _SHEET_PERSONS):
+            person, pose = data.persons[index], validation.poses[index]
+            cells.append(drawing.judged(data.read(person), pose, data.skeleton, person.keypoints, _SHEET_CELL))
         _write_sheet(folder / f"validation_{data.name}.png", cells)
 
 

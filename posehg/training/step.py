@@ -21,8 +21,8 @@ from posehg.training.config import TrainConfig
 from posehg.training.data import Crops
 from posehg.training.losses import LOSSES, labelled, supervised
 
-_WARM_UP = {"one-cycle": 0.1, "cosine": 0.02}
-_LAST_RATE = {"one-cycle": 0.0, "cosine": 0.01}
+_CURVES = {"one-cycle": (0.1, 0.0), "cosine": (0.02, 0.01)}
+"""The share of a run in which the rate rises, and the last rate as a share of the highest one."""
 _DROP_AT, _DROP_BY = 0.8, 5
 _WSD_WARM_UP = 0.1
 
@@ -44,7 +44,7 @@ def learning_rate(config: TrainConfig, done: float) -> float:
         epoch = done * config.epochs
         falling = 1 - (config.epochs - epoch) / config.decay if config.decay else 0.0
         return config.lr * min(1.0, epoch / _WSD_WARM_UP) * (1 - math.sqrt(max(0.0, falling)))
-    warm_up, last = _WARM_UP[config.schedule], _LAST_RATE[config.schedule]
+    warm_up, last = _CURVES[config.schedule]
     if done < warm_up:
         return config.lr * done / warm_up
     fallen = 0.5 * (1 + math.cos(math.pi * min(1, (done - warm_up) / (1 - warm_up))))
@@ -89,8 +89,8 @@ class Stepper:
         if config.sync_bn and world.size > 1 and not gpu:
             raise DeviceError("--sync-bn needs GPUs.", "On CPUs each process has its own BatchNorm statistics.")
         self._config, self._device, self._world = config, device, world
-        self._frozen = frozen_parts(network, config)
-        for module in self._frozen:
+        fixed = frozen_parts(network, config)
+        for module in fixed:
             module.requires_grad_(False)
         self.network = network
         self.average = deepcopy(network).requires_grad_(False) if config.ema else None
@@ -103,6 +103,9 @@ class Stepper:
         if world.size > 1:
             synced = nn.SyncBatchNorm.convert_sync_batchnorm(network) if config.sync_bn else network
             self._parallel = DistributedDataParallel(synced, device_ids=[device] if gpu else None)
+        if "norm" in config.frozen:
+            fixed += [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        self._fixed = fixed  # whose BatchNorm statistics do not change
         called: nn.Module = self._parallel or network
         # Batches of an epoch have two sizes: kernels for each are faster than those for any, which DDP dislikes, too.
         self._called: Callable[..., list[Tensor]] = torch.compile(called, dynamic=False) if config.compile else called
@@ -116,7 +119,9 @@ class Stepper:
         config = self._config
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.set_training()
+        self.network.train()
+        for module in self._fixed:
+            module.eval()
         total = distributed.total(labelled(crops.points).sum())
         self.optimizer.zero_grad(set_to_none=True)
         parts = list(zip(*(tensor.tensor_split(config.accumulate) for tensor in crops), strict=True))
@@ -141,16 +146,6 @@ class Stepper:
         if self.average is not None:
             update_average(self.average, self.network, config.ema, number)
         return torch.stack(losses).sum()
-
-    def set_training(self) -> None:
-        """Sets training mode, except where BatchNorm statistics are frozen."""
-        self.network.train()
-        for module in self._frozen:
-            module.eval()
-        if "norm" in self._config.frozen:
-            for module in self.network.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
 
 
 def frozen_parts(network: StackedHourglass, config: TrainConfig) -> list[nn.Module]:

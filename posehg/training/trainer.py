@@ -32,7 +32,7 @@ from posehg.training import report
 from posehg.training import state as states
 from posehg.training.builder import initial_network, load_data, model_config
 from posehg.training.config import TrainConfig
-from posehg.training.data import batches, crops_on, smallest_share, steps_per_epoch, workers_of
+from posehg.training.data import batches, crops_on, steps_per_epoch, workers_of
 from posehg.training.report import Listener, Report, Validation, validate
 from posehg.training.state import STATE, Progress, State
 from posehg.training.step import Stepper, learning_rate
@@ -203,19 +203,16 @@ class Trainer:
 
 def check_batch(config: TrainConfig, count: int, world: World) -> None:
     """Raises UsageError if a batch of ``count`` persons has too few samples to be divided, or for BatchNorm."""
-    share = smallest_share(count, config, world)
+    batch = count // steps_per_epoch(count, config.batch)
+    share = batch // world.size // config.accumulate  # the fewest samples that a process sends through the network
     if share < 1:
         parts = f"{config.accumulate} parts"
         divided = f"{world.size} processes and {parts}" if world.size > 1 else parts
-        raise UsageError(
-            f"Batches of {count // steps_per_epoch(count, config.batch)} cannot be divided into {divided}.",
-            "Use a larger --batch or a smaller --accumulate.",
-        )
+        message = f"Batches of {batch} cannot be divided into {divided}."
+        raise UsageError(message, "Use a larger --batch or a smaller --accumulate.")
     if share == 1 and config.input_size == 4 * 2**config.depth and "norm" not in config.frozen:
-        raise UsageError(
-            "BatchNorm cannot learn from a single crop whose smallest map is a single cell.",
-            f"Use a larger --batch, or an --input-size above {config.input_size}.",
-        )
+        message = "BatchNorm cannot learn from a single crop whose smallest map is a single cell."
+        raise UsageError(message, f"Use a larger --batch, or an --input-size above {config.input_size}.")
 
 
 def run(
@@ -256,7 +253,7 @@ def run(
                 make_folder(folder)
                 for old in (*(folder / name for name in (STATE, LAST, BEST)), *folder.glob(report.EVENTS)):
                     old.unlink(missing_ok=True)
-            reporting.write_start(Progress() if resumed is None else resumed.progress)
+            reporting.start(Progress() if resumed is None else resumed.progress)
 
         distributed.alike(lambda: prepare() if world.first else None)
         return trainer.go()
