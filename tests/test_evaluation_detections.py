@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from posehg.datasets import Dataset
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation import detections, oks
+from posehg.evaluation import detections
 from posehg.evaluation.detections import Detection
+from posehg.evaluation.score import coco_scores
 from posehg.geometry import Box
 from posehg.io.writers import RUN_FILES
 from posehg.io.writers.coco import CocoWriter
@@ -76,7 +77,7 @@ TWO = birds(person("a.jpg", 1), person("a.jpg", 2, (200, 0)), person("b.jpg", 3)
 def test_joints_are_matched_by_name(suffix: str, tmp_path: Path) -> None:
     truth = points(3)
     seen = pose(np.stack([truth[4], truth[1], truth[0]]), skeleton=NETWORKS)
-    read = detections.predictions(
+    read = detections.matched(
         written(tmp_path / f"run{suffix}", found("b.jpg", seen, skeleton=NETWORKS)), birds(person("b.jpg", 3))
     )
     np.testing.assert_allclose(read.keypoints[0, [0, 4]], truth[[0, 4]], atol=0.005)
@@ -87,7 +88,7 @@ def test_joints_are_matched_by_name(suffix: str, tmp_path: Path) -> None:
 def test_frames_of_a_video_have_its_name_and_their_number(suffix: str, tmp_path: Path) -> None:
     frames = [found("walk.mp4", pose(points(seed)), frame=seed, time=seed / 25) for seed in (6, 7)]
     data = birds(person("walk_000000000007.png", 7))
-    read = detections.predictions(written(tmp_path / f"run{suffix}", *frames), data)
+    read = detections.matched(written(tmp_path / f"run{suffix}", *frames), data)
     np.testing.assert_allclose(read.keypoints, [points(7)], atol=0.005)
     assert read.about["images_left_out"] == 1
 
@@ -96,8 +97,8 @@ def test_who_is_found_on_an_ignored_person_is_not_taken_for_a_neighbour(tmp_path
     beside = person("a.jpg", 4, (20, 0))
     path = written(tmp_path / "run.jsonl", found("a.jpg", pose(points(4, (20, 0)))))
     alone = birds(person("a.jpg", 1, box=Box(0, 0, 60, 90)))
-    assert np.isfinite(detections.predictions(path, alone).keypoints).all()
-    assert np.isnan(detections.predictions(path, replace(alone, ignored=[beside])).keypoints).all()
+    assert np.isfinite(detections.matched(path, alone).keypoints).all()
+    assert np.isnan(detections.matched(path, replace(alone, ignored=[beside])).keypoints).all()
 
 
 @settings(max_examples=30, deadline=None)
@@ -110,7 +111,7 @@ def test_neither_order_decides_who_is_whom(
     poses = [pose(points(1, (30 * place + 4, 0))) for place in seen]
     path = written(tmp_path_factory.mktemp("run") / "run.jsonl", found("a.jpg", *poses))
     wanted = [points(1, (30 * place + 4, 0)) for place in annotated]
-    np.testing.assert_allclose(detections.predictions(path, data).keypoints, wanted, atol=0.005)
+    np.testing.assert_allclose(detections.matched(path, data).keypoints, wanted, atol=0.005)
 
 
 def test_a_bare_name_is_the_image_that_the_others_leave() -> None:
@@ -123,23 +124,23 @@ def test_a_bare_name_is_the_image_that_the_others_leave() -> None:
 def test_an_image_that_was_not_predicted_is_told(tmp_path: Path) -> None:
     """Lines name every image, a table only those on which a person was found."""
     with pytest.raises(NotAvailable, match=r"1 of 2 .*run\.jsonl.* b\.jpg"):
-        detections.predictions(written(tmp_path / "run.jsonl", found("a.jpg", pose(points(1)))), TWO)
-    read = detections.predictions(written(tmp_path / "run.csv", found("a.jpg", pose(points(1)))), TWO)
+        detections.matched(written(tmp_path / "run.jsonl", found("a.jpg", pose(points(1)))), TWO)
+    read = detections.matched(written(tmp_path / "run.csv", found("a.jpg", pose(points(1)))), TWO)
     assert np.isnan(read.keypoints[2]).all()
     for suffix in WRITTEN:
         with pytest.raises(NotAvailable, match="2 of 2"):
-            detections.predictions(written(tmp_path / f"other{suffix}", found("z.jpg", pose(points(1)))), TWO)
+            detections.matched(written(tmp_path / f"other{suffix}", found("z.jpg", pose(points(1)))), TWO)
 
 
 @pytest.mark.parametrize("sources", [("a.jpg", "a.jpg"), ("x/a.jpg", "y/a.jpg")])
 def test_an_image_that_is_there_twice_is_told(sources: Sequence[str], tmp_path: Path) -> None:
     path = written(tmp_path / "run.jsonl", *(found(source, pose(points(1))) for source in (*sources, "b.jpg")))
     with pytest.raises(NotAvailable, match=r"a\.jpg"):
-        detections.predictions(path, TWO)
+        detections.matched(path, TWO)
 
 
 def precision(data: Dataset, people: Sequence[Detection]) -> float:
-    return oks.score(data, people)["AP"]
+    return coco_scores(data, people)["AP"]
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
@@ -168,7 +169,7 @@ def test_coco_results_of_ones_own_set_are_known_by_file_names(tmp_path: Path) ->
         for one in data.persons:
             writer.add(found(str(one.image), pose(one.keypoints)))
     assert [entry["image_id"] for entry in json.loads(path.read_text())] == ["a.jpg", "/d/y/a.jpg", 785]
-    people = detections.read_coco_results(path, data)
+    people, _ = detections.read(path, data)
     assert [detection.image for detection in people] == [one.image for one in data.persons]
     assert precision(data, people) == pytest.approx(1)
 
@@ -194,7 +195,7 @@ def test_records_that_are_not_as_described_are_told(edit: Callable[[dict[str, An
     edit(record)
     (tmp_path / "run.jsonl").write_text(json.dumps(record))
     with pytest.raises(NotAvailable, match=r"run\.jsonl"):
-        detections.predictions(tmp_path / "run.jsonl", birds(person("b.jpg", 3)))
+        detections.matched(tmp_path / "run.jsonl", birds(person("b.jpg", 3)))
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
@@ -207,7 +208,7 @@ def test_a_broken_byte_is_no_crash(suffix: str, data: st.DataObject, tmp_path_fa
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content)
     with suppress(NotAvailable, UsageError):  # it may be a byte that tells nothing
-        detections.predictions(path, TWO)
+        detections.matched(path, TWO)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +221,7 @@ def test_a_damaged_table_is_refused(old: str, new: str, tmp_path: Path) -> None:
     assert old in text
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(NotAvailable, match=r"run\.csv"):
-        detections.predictions(path, TWO)
+        detections.matched(path, TWO)
 
 
 def coco_results(path: Path, edit: Callable[[list[Any]], object] = lambda records: None) -> Path:
@@ -243,20 +244,20 @@ NUMBERED = replace(TWO, images={"12": Path("a.jpg"), "14": Path("b.jpg"), "16": 
 
 
 def test_coco_results_are_read_in_their_order(tmp_path: Path) -> None:
-    read = detections.read_coco_results(coco_results(tmp_path / "results.json"), NUMBERED, category=1)
+    read = detections.read(coco_results(tmp_path / "results.json"), NUMBERED, 1)[0]
     assert [(one.image.name, one.score) for one in read] == [("b.jpg", 1 / 7), ("a.jpg", 1 / 5), ("a.jpg", 1 / 3)]
     np.testing.assert_array_equal(read[2].keypoints, points(3))
     np.testing.assert_array_equal(read[2].scores, np.arange(J))
     path = coco_results(tmp_path / "results.json", lambda records: records[0].update(image_id=16))
-    assert detections.read_coco_results(path, NUMBERED)[0].image == Path("empty.jpg")
-    assert detections.read_coco_results(coco_results(path, list.clear), NUMBERED) == []
+    assert detections.read(path, NUMBERED)[0][0].image == Path("empty.jpg")
+    assert detections.read(coco_results(path, list.clear), NUMBERED)[0] == []
 
 
 @pytest.mark.parametrize(
     ("edit", "named"),
     [
         (lambda records: records[0].update(image_id=99), "99"),
-        (lambda records: records[1].update(keypoints=[0] * 51), "Result 2 .*51.*15"),
+        (lambda records: records[1].update(keypoints=[0] * 51), "51.*15"),
         (lambda records: records[1].update(category_id=3), "1, 3"),
         (lambda records: [record.update(category_id=3) for record in records], "category 3"),
         (lambda records: records.append(7), "results"),
@@ -272,24 +273,24 @@ def test_damaged_and_other_coco_results_are_refused(
     edit: Callable[[list[Any]], object], named: str, tmp_path: Path
 ) -> None:
     with pytest.raises(NotAvailable, match=named):
-        detections.read_coco_results(coco_results(tmp_path / "results.json", edit), NUMBERED, category=1)
+        detections.read(coco_results(tmp_path / "results.json", edit), NUMBERED, 1)[0]
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "kinds"),
+    ("name", "content", "kind"),
     [
-        ("a.json", b"[]", (True, False)),
-        ("a.JSON", b"\xef\xbb\xbf \n [1", (True, False)),
-        ("a.json", b'{"posehg_predictions": 1}', (False, False)),
-        ("a.json", b'{"posehg": 1}', (False, True)),
-        ("a.json", b"", (False, False)),
-        ("a.npz", b"[]", (False, False)),
-        ("a.csv", b"", (False, True)),
+        ("a.json", b"[]", "results"),
+        ("a.JSON", b"\xef\xbb\xbf \n [1", "results"),
+        ("a.json", b'{"posehg_report": 1}', "rows"),
+        ("a.json", b'{"posehg": 1}', "records"),
+        ("a.json", b"", "rows"),
+        ("a.npz", b"[]", "rows"),
+        ("a.csv", b"", "records"),
     ],
 )
 def test_the_kinds_of_files_are_told_apart_by_their_beginning(
-    name: str, content: bytes, kinds: tuple[bool, bool], tmp_path: Path
+    name: str, content: bytes, kind: str, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    assert (detections.is_coco_results(tmp_path / name), detections.is_records(tmp_path / name)) == kinds
-    assert not detections.is_coco_results(tmp_path / "nothing.json")
+    assert detections.kind_of(tmp_path / name) == kind
+    assert detections.kind_of(tmp_path / "nothing.json") == "rows"

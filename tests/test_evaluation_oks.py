@@ -13,18 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posehg.datasets import Dataset, coco
-from posehg.errors import NotAvailable, UsageError
+from posehg.errors import NotAvailable
 from posehg.evaluation import detections as people_found
-from posehg.evaluation import oks
 from posehg.evaluation.detections import Detection
 from posehg.evaluation.predictions import Predictions
+from posehg.evaluation.score import as_detections, coco_scores
 from posehg.geometry import Box
 from posehg.poses import Person
 from posehg.skeletons import Skeleton
 
 J = 5
-SKELETON = Skeleton("five", ("tip", "left_wing", "right_wing", "left_foot", "right_foot"), ())
 SIGMAS = np.array([0.03, 0.05, 0.05, 0.11, 0.13])
+SKELETON = Skeleton(
+    "five", ("tip", "left_wing", "right_wing", "left_foot", "right_foot"), (), sigmas=tuple(SIGMAS.tolist())
+)
 IMAGES = [Path(f"images/{number}.jpg") for number in (2, 3, 5, 7)]
 PATIENT = settings(max_examples=25, deadline=None)  # another process may have the cores
 
@@ -48,7 +50,7 @@ def pose(seed: int, away: float = 0.0) -> np.ndarray:
 
 
 def score(data: Dataset, *detections: Detection) -> dict[str, float]:
-    return oks.score(data, detections, SIGMAS)
+    return coco_scores(data, detections)
 
 
 def ap(data: Dataset, *detections: Detection) -> float:
@@ -168,12 +170,6 @@ def test_people_who_are_ignored_are_neither_missed_nor_wrong(kind: str) -> None:
     assert ap(replace(data, ignored=()), right, there) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("sigmas", [np.ones(J - 1), np.zeros(J), np.full(J, np.nan), -np.ones(J), np.ones((1, J))])
-def test_sigmas_are_one_positive_number_a_joint(sigmas: np.ndarray) -> None:
-    with pytest.raises(UsageError, match="five"):
-        oks.score(dataset(person(pose(1))), [], sigmas)
-
-
 def test_without_pycocotools_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pycocotools.coco", None)
     with pytest.raises(NotAvailable, match="pycocotools") as caught:
@@ -187,7 +183,7 @@ def test_each_person_of_whom_something_is_predicted_is_a_detection() -> None:
     keypoints[1] = np.nan
     keypoints[2, 4] = np.nan
     data = dataset(*(person(pose(seed), IMAGES[seed]) for seed in range(3)))
-    first, last = oks.of_persons(data, Predictions(keypoints, scores))
+    first, last = as_detections(data, Predictions(keypoints, scores))
     assert (first.image, last.image) == (IMAGES[0], IMAGES[2])
     np.testing.assert_array_equal(last.keypoints, keypoints[2])
     np.testing.assert_array_equal(last.scores, scores[2])
@@ -259,6 +255,6 @@ def test_results_score_as_with_the_official_tools(
         detections.append(Detection(image, keypoints, rng.random(17), rng.random()))
     write_results(tmp_path / "results.json", four_images, detections)
     official = officially(annotations, tmp_path / "results.json")
-    again = people_found.read_coco_results(tmp_path / "results.json", four_images)
-    np.testing.assert_allclose(figures(oks.score(four_images, again)), official, rtol=0, atol=1e-12)
+    again = people_found.read(tmp_path / "results.json", four_images)[0]
+    np.testing.assert_allclose(figures(coco_scores(four_images, again)), official, rtol=0, atol=1e-12)
     assert 0 < official[0] < 1

@@ -12,9 +12,9 @@ import pytest
 
 from posehg import images
 from posehg.datasets import Dataset
-from posehg.evaluation import plots, score
+from posehg.evaluation import display, score
 from posehg.evaluation.predictions import Predictions
-from posehg.evaluation.score import Metric, Options
+from posehg.evaluation.score import Metric
 from posehg.images import Image
 from tests.evaluated import dataset, predictions
 
@@ -24,7 +24,7 @@ PAIRS |= {"hip": [2, 3], "knee": [1, 4], "ankle": [0, 5]}
 
 
 def measured(data: Dataset, found: Predictions | None = None) -> tuple[Metric, ...]:
-    return score.score(data, found or predictions(data), Options(resamples=0)).metrics
+    return score.score(data, found or predictions(data), resamples=0).metrics
 
 
 def written(path: Path) -> list[dict[str, str]]:
@@ -35,7 +35,7 @@ def written(path: Path) -> list[dict[str, str]]:
 def test_the_table_of_the_curve_has_the_figures_at_each_threshold(tmp_path: Path) -> None:
     """Counted by plain loops."""
     data, found = dataset(23), predictions(dataset(23))
-    plots.write_curves(tmp_path / "c.csv", measured(data))
+    display.write_curves(tmp_path / "c.csv", measured(data))
     rows = written(tmp_path / "c.csv")
     assert [row["metric"] for row in rows] == ["PCKh"] * 51 + ["PCK"] * 21
     assert [float(row["threshold"]) for row in rows[:51]] == [i / 100 for i in range(51)]
@@ -57,7 +57,7 @@ def test_the_table_of_the_curve_has_the_figures_at_each_threshold(tmp_path: Path
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_image_of_the_curve_has_a_panel_for_each_metric(count: int, tmp_path: Path) -> None:
-    plots.write_curves(tmp_path / "c.png", measured(dataset())[:count])
+    display.write_curves(tmp_path / "c.png", measured(dataset())[:count])
     page = images.read(tmp_path / "c.png")
     assert page.shape == (500, 700 * count, 3)
     assert len(np.unique(page.reshape(-1, 3), axis=0)) > 50  # lines of several colours
@@ -80,9 +80,8 @@ def test_the_worst_come_first_and_no_others() -> None:
     data = dataset(7)
     found = off_by(data, [1, 20, 3, 40, 0, 9, 2])
     pckh = measured(data, found)[0]
-    np.testing.assert_allclose(plots.errors(pckh), np.array([1, 20, 3, 40, 0, 9, 2]) / 40)
-    assert shades(plots.worst_sheet(data, found, pckh, 3), 3) == [50, 30, 70]
-    assert shades(plots.worst_sheet(data, found, pckh, 7), 7) == [50, 30, 70, 40, 80, 20, 60]
+    assert shades(display.worst_sheet(data, found, pckh, 3), 3) == [50, 30, 70]
+    assert shades(display.worst_sheet(data, found, pckh, 7), 7) == [50, 30, 70, 40, 80, 20, 60]
 
 
 def test_who_is_not_predicted_comes_last_and_who_cannot_be_measured_is_left_out() -> None:
@@ -94,7 +93,6 @@ def test_who_is_not_predicted_comes_last_and_who_cannot_be_measured_is_left_out(
     keypoints[0, :3] = np.nan  # which alone makes nobody the worst
     found = Predictions(keypoints, found.scores)
     pckh = measured(data, found)[0]
-    np.testing.assert_allclose(plots.errors(pckh), np.array([1, np.nan, np.nan, 4, 5]) / 40)
-    page = plots.worst_sheet(data, found, pckh, 99)
+    page = display.worst_sheet(data, found, pckh, 99)
     assert page.shape[1] == 4 * (CELL + GAP) + GAP
     assert shades(page, 4) == [60, 50, 20, 30]

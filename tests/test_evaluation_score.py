@@ -14,7 +14,7 @@ from posehg.datasets import Dataset
 from posehg.errors import InputError
 from posehg.evaluation import predictions, score
 from posehg.evaluation.predictions import Predictions
-from posehg.evaluation.score import POSTURES, Options, Scores, Table
+from posehg.evaluation.score import POSTURES, Scores, Table
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.inference.estimator import Region
@@ -62,7 +62,7 @@ def truth(data: Dataset) -> list[np.ndarray]:
 def evaluate(data: Dataset, answers: Sequence[np.ndarray], model: Skeleton | None = None, **options: object) -> Scores:
     oracle = Oracle(model or data.skeleton, answers)
     found = predictions.estimate(oracle, data, {})  # type: ignore[arg-type]
-    return score.score(data, found, Options(**{"resamples": 20, **options}))  # type: ignore[arg-type]
+    return score.score(data, found, **{"resamples": 20, **options})  # type: ignore[arg-type]
 
 
 def table(scores: Scores, title: str) -> Table:
@@ -279,7 +279,7 @@ def test_the_breakdown_has_the_mean_of_each_posture_and_every_joint_in_the_bin_o
     keypoints[[0, 2, 3], LSP.index("left_knee")] += 500
     keypoints[3, LSP.index("right_knee")] += 500
     sure = np.random.default_rng(3).choice([0.0, 0.1, 0.25, 0.95, 1.0], (5, 14)) if known else np.full((5, 14), np.nan)
-    (apart,) = score.score(data, Predictions(keypoints, sure), Options("pck", resamples=0, breakdown=True)).breakdowns
+    (apart,) = score.score(data, Predictions(keypoints, sure), "pck", resamples=0, breakdown=True).breakdowns
     assert (apart.title, apart.mean) == ("PCK@0.2", "mean of the 12 limb joints")
     assert {part.name: (part.labels, part.percent) for part in apart.postures} == {
         "upright": (24, pytest.approx(100 * 23 / 24)),

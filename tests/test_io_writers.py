@@ -19,8 +19,9 @@ from rich.console import Console
 
 from posehg import datasets
 from posehg.errors import InputError, NotAvailable, UsageError
-from posehg.evaluation import oks, predictions
-from posehg.evaluation.detections import read_coco_results
+from posehg.evaluation import predictions
+from posehg.evaluation.detections import read as read_people
+from posehg.evaluation.score import coco_scores
 from posehg.geometry import Box
 from posehg.io.writers import (
     FORMATS,
@@ -338,14 +339,14 @@ def test_results_are_scored_as_cocos(tmp_path: Path) -> None:
     truth = [np.nan_to_num(person.keypoints) for person in data.persons]
     poses = [Pose(COCO, keypoints, np.full(17, 0.75), Box(0, 0, 9, 9), 0.8) for keypoints in truth]
     path = write(CocoWriter, tmp_path / "results.json", Result("any/000000000007.jpg", "m", COCO, poses), failed())
-    detections = read_coco_results(path, data)
+    detections, _ = read_people(path, data)
     np.testing.assert_allclose([detection.keypoints for detection in detections], truth)
     assert {(detection.score, *detection.scores) for detection in detections} == {(0.8, *[0.75] * 17)}
     pytest.importorskip("pycocotools")
-    assert pytest.approx(1) == oks.score(data, detections)["AP"]
+    assert pytest.approx(1) == coco_scores(data, detections)["AP"]
     other = write(CocoWriter, tmp_path / "other.json", result("000000000007.jpg"))
     with pytest.raises(NotAvailable):
-        read_coco_results(other, data)
+        read_people(other, data)
 
 
 def test_results_are_read_as_the_module_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,11 @@ published with MPII's validation split.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.reading import expecting, h5_library, opened, read_h5, read_matlab
+from posehg.datasets.reading import h5_library, opened, read_h5, read_matlab, unreadable
 from posehg.errors import NotAvailable, UsageError
 from posehg.files import atomic
 from posehg.metrics import Array
-from posehg.poses import Person, Pose
+from posehg.poses import Pose
 from posehg.skeletons import MPII
 
 if TYPE_CHECKING:
@@ -51,10 +53,6 @@ class Predictions:
     scores: Array
     about: Mapping[str, Any] = field(default_factory=dict)
 
-    def subset(self, rows: Sequence[int]) -> Predictions:
-        """The predictions of the persons at these indices."""
-        return Predictions(self.keypoints[rows], self.scores[rows], self.about)
-
 
 def estimate(
     estimator: Estimator, data: Dataset, about: dict[str, Any], watch: Callable[[Iterator[Pose]], Iterable[Pose]] = iter
@@ -72,27 +70,20 @@ def estimate(
 
 def write(path: Path, data: Dataset, predictions: Predictions, overwrite: bool = False) -> None:
     """Writes the file atomically. Raises NotAvailable for .h5 without h5py, and as ``files.atomic`` does."""
-    suffix, keypoints, scores = path.suffix.lower(), predictions.keypoints, predictions.scores
+    arrays: dict[str, Any] = {"keypoints": predictions.keypoints, "scores": predictions.scores}
+    names = {"ids": names_of(data), "joints": list(data.skeleton.joints)}
     about = {**predictions.about, "dataset": data.name, "split": data.split}
-    text = json.dumps(about, allow_nan=False)
-    names: dict[str, Any] = {
-        "ids": [name_of(*both) for both in enumerate(data.persons)],
-        "joints": data.skeleton.joints,
-    }
     content = BytesIO()  # h5py's own errors for a full disk or a forbidden folder are not OSErrors
-    if suffix == ".json":
-        nullable = {"keypoints": keypoints.astype(object), "scores": scores.astype(object)}
-        for array in nullable.values():
-            array[np.isnan(array.astype(np.float64))] = None
-        lists = {name: array.tolist() for name, array in nullable.items()}
-        content.write(json.dumps({**lists, **names, "about": about}, allow_nan=False).encode())
-    elif suffix == ".npz":
-        arrays: dict[str, Any] = {name: np.array(some, dtype=np.str_) for name, some in names.items()}
-        np.savez_compressed(content, keypoints=keypoints, scores=scores, about=np.array(text), **arrays)
+    if path.suffix.lower() == ".json":
+        lists = {name: array.tolist() for name, array in arrays.items()}
+        content.write(json.dumps(plain({**lists, **names, "about": about})).encode())
+    elif path.suffix.lower() == ".npz":
+        arrays |= {name: np.array(some, dtype=np.str_) for name, some in names.items()}
+        np.savez_compressed(content, **arrays, about=np.array(json.dumps(about)))
     else:
         with h5_library("Writing").File(content, "w") as file:
-            file["preds"], file["scores"] = keypoints + data.origin, scores
-            file["about"] = np.bytes_(text)  # of fixed length: h5py can hang on a damaged text of variable length
+            file["preds"], file["scores"] = predictions.keypoints + data.origin, predictions.scores
+            file["about"] = np.bytes_(json.dumps(about))  # h5py can hang on a damaged text of variable length
     with atomic(path, overwrite) as temporary:
         temporary.write_bytes(content.getvalue())
 
@@ -103,16 +94,23 @@ def read(path: Path, data: Dataset) -> Predictions:
     Raises UsageError for a report; NotAvailable for a file that cannot be read, is damaged, or holds predictions of
     other people, of only some of them, or of other joints.
     """
-    arrays = _arrays(path)
-    with expecting(path, _EXPECTED):
-        about = arrays.get("about", {})
+    content = _content(path)
+    with described(path, _EXPECTED):
+        if "posehg_report" in content:
+            raise UsageError(f"{path} is a report, not predictions.", "--compare compares two reports.")
+        about = content.get("about", {})
         about = dict(about if isinstance(about, dict) else json.loads(np.asarray(about).item()))
         made_for = about.pop("dataset", data.name), about.pop("split", data.split)
         if made_for != (data.name, data.split):
             told = f"{path} holds predictions of {' '.join(made_for)}, not of {data.name} {data.split}."
             raise NotAvailable(told, "Give the --dataset and --split that they were made for.")
-        keypoints, scores = _keypoints(path, data, arrays), arrays.get("scores")
-        scores = np.full(keypoints.shape[:-1], np.nan) if scores is None else numbers(scores)
+        if "pos_pred_src" not in content:
+            keypoints = numbers(content["preds"]) - data.origin if "preds" in content else numbers(content["keypoints"])
+        elif data.skeleton.joints == MPII.joints:
+            keypoints = np.transpose(numbers(content["pos_pred_src"]), (2, 0, 1)) - 1
+            keypoints[:, [MPII.index("pelvis"), MPII.index("thorax")]] = np.nan  # placeholders in the file
+        else:
+            raise NotAvailable(f"{path} holds predictions of MPII's 16 joints, but {data.name} has others.")
         wanted = (len(data), len(data.skeleton.joints), 2)
         if keypoints.shape != wanted:
             raise NotAvailable(
@@ -120,81 +118,62 @@ def read(path: Path, data: Dataset) -> Predictions:
                 f"but {data.name} {data.split} has {wanted[0]} persons x {wanted[1]} joints x 2.",
                 "The rows must be all persons of the split, in its order.",
             )
-        ids = [name_of(*both) for both in enumerate(data.persons)]
-        for key, names in (("ids", ids), ("joints", data.skeleton.joints)):
-            there = map(str, arrays.get(key, names))
-            different = [(name, other) for name, other in zip(there, names, strict=True) if name != other]
-            if different:
-                told = f"{path} has other {key} than {data.name} {data.split}, such as {' for '.join(different[0])}."
+        for key, names in (("ids", names_of(data)), ("joints", data.skeleton.joints)):
+            pairs = zip_longest(map(str, content.get(key, names)), names, fillvalue="nothing")
+            if different := next((pair for pair in pairs if pair[0] != pair[1]), None):
+                told = f"{path} has other {key} than {data.name} {data.split}, such as {' for '.join(different)}."
                 raise NotAvailable(told, "Score predictions on exactly the persons and joints that they were made for.")
+        scores = numbers(content["scores"]) if "scores" in content else np.full(wanted[:2], np.nan)
         if scores.shape != wanted[:2] or np.isinf(keypoints).any() or np.isinf(scores).any():
-            raise ValueError("scores of another shape, or an infinite number")
-        known = is_known(keypoints)  # a joint with only one coordinate is not predicted
-        keypoints, scores = np.where(known[..., None], keypoints, np.nan), np.where(known, scores, np.nan)
-        return Predictions(keypoints, scores, about)
+            raise unreadable(path, _EXPECTED, "it lacks scores of some joints, or a number is infinite")
+    known = is_known(keypoints)  # a joint with only one coordinate is not predicted
+    return Predictions(np.where(known[..., None], keypoints, np.nan), np.where(known, scores, np.nan), about)
 
 
-def _arrays(path: Path) -> Mapping[str, Any]:
-    """What the file holds by name."""
+def _content(path: Path) -> Mapping[str, Any]:
+    """What a file holds by name."""
     suffix = path.suffix.lower()
     if suffix == ".h5":
         return read_h5(path, ["preds"], _EXPECTED, optional=["scores", "about"])
     if suffix == ".mat":
         return read_matlab(path, ("pos_pred_src", "preds"), _EXPECTED)
     with opened(path, _EXPECTED) as file:
-        if suffix == ".npz":
-            with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-        content = json.load(file)
-        if "posehg_report" in content:
-            raise UsageError(f"{path} is a report, not predictions.", "--compare compares two reports.")
-        if "posehg_predictions" in content:
-            raise NotAvailable(f"{path} was written by another version of posehg.", "Write the predictions again.")
-        arrays = {name: np.array(content[name], dtype=np.float64) for name in ("keypoints", "scores")}  # null: NaN
-        return {**content, **arrays}
+        if suffix == ".json":
+            return dict(json.load(file))
+        with np.load(file, allow_pickle=False) as archive:
+            return dict(archive)
 
 
-def _keypoints(path: Path, data: Dataset, arrays: Mapping[str, Any]) -> Array:
-    if "pos_pred_src" not in arrays:
-        return numbers(arrays["keypoints"]) if "keypoints" in arrays else numbers(arrays["preds"]) - data.origin
-    if data.skeleton.joints != MPII.joints:
-        raise NotAvailable(f"{path} holds predictions of MPII's 16 joints, but {data.name} has others.")
-    keypoints = np.transpose(numbers(arrays["pos_pred_src"]), (2, 0, 1)) - 1
-    keypoints[:, [MPII.index("pelvis"), MPII.index("thorax")]] = np.nan  # placeholders in the file
-    return keypoints
+@contextmanager
+def described(path: Path, expected: str, **hint: str) -> Iterator[None]:
+    """Raises NotAvailable for content of other types or shapes, without the libraries' words for it."""
+    try:
+        yield
+    except KeyError as error:
+        raise unreadable(path, expected, f"it lacks {error}", **hint) from None
+    except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError):
+        raise unreadable(path, expected, **hint) from None
 
 
-def name_of(index: int, person: Person) -> str:
-    """The name of a person in files: its id, or else its index; in joined data sets after the name of its own."""
-    name = person.id or str(index)
-    return f"{person.source}/{name}" if person.source else name
+def numbers(values: Any) -> Array:
+    """Real numbers as float64, None as NaN. Raises TypeError or ValueError for anything else."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iufO":
+        raise TypeError
+    return array.astype(np.float64)
 
 
-def on_skeleton(path: Path, data: Dataset, joints: Sequence[str], values: Array) -> Array:
-    """(..., K, C) values of a file's joints -> (..., J, C) of the data set's, NaN for joints that the file lacks.
+def plain(content: Any) -> Any:
+    """What JSON has no word for, NaN and infinity, as None; tuples as lists."""
+    return json.loads(json.dumps(content), parse_constant=lambda name: None)
 
-    Raises NotAvailable if they have no joint in common.
-    """
-    if len(set(joints)) != len(joints):
-        raise ValueError("a joint is named twice")
-    if not set(joints) & set(data.skeleton.joints):
-        hint = f"It has: {', '.join(joints)}."
-        raise NotAvailable(f"{path} has no joint in common with the skeleton of {data.name}.", hint)
-    moved = np.full((*values.shape[:-2], len(data.skeleton.joints), values.shape[-1]), np.nan)
-    for channel, joint in enumerate(data.skeleton.joints):
-        if joint in joints:
-            moved[..., channel, :] = values[..., joints.index(joint), :]
-    return moved
+
+def names_of(data: Dataset) -> list[str]:
+    """The name of each person in files: its id, or else its index; in joined data sets after the name of its own."""
+    names = [person.id or str(index) for index, person in enumerate(data.persons)]
+    return [f"{one.source}/{name}" if one.source else name for one, name in zip(data.persons, names, strict=True)]
 
 
 def is_known(keypoints: Array) -> NDArray[np.bool_]:
     """(..., 2) -> (...): which joints have both coordinates."""
     return np.asarray(np.isfinite(keypoints).all(axis=-1))
-
-
-def numbers(values: Any) -> Array:
-    """An array of real numbers as float64. Raises TypeError for anything else."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "iuf":
-        raise TypeError(f"{array.dtype} is not a number")
-    return array.astype(np.float64)

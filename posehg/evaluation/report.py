@@ -23,7 +23,7 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,75 +32,61 @@ import numpy as np
 
 from posehg import __version__, metrics
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.reading import read_json, unreadable
+from posehg.datasets.reading import read_json
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation.predictions import name_of
-from posehg.evaluation.score import Metric, Scores, Table, means
+from posehg.evaluation.predictions import described, names_of, plain
+from posehg.evaluation.score import Metric, Scores, means
 from posehg.files import atomic
-from posehg.metrics import MEASURES, PCK_OF_BOX, PCKH, Average, JointScores
+from posehg.metrics import MEASURES, Average, JointScores
 from posehg.skeletons import Skeleton
 
 VERSION = 1
 _EXPECTED = "a report of posehg eval"
-_MEASURED_BY = {PCKH.name: "heads", PCK_OF_BOX.name: "boxes"}  # parts of the fingerprint, beside keypoints
 
 
 def write(
     path: Path, data: Dataset, scores: Scores, predictions: Mapping[str, Any], command: str, overwrite: bool = False
 ) -> None:
     """Writes the report atomically. predictions: what was scored. Raises as ``files.atomic`` does."""
-    scalars = {name: value for name, value in predictions.items() if isinstance(value, str | int | float | None)}
     content = {
         "posehg_report": VERSION,
         "command": command,
-        "predictions": scalars,
+        "predictions": {name: value for name, value in predictions.items() if not isinstance(value, dict | list)},
         "data": {
             "name": data.name,
             "split": data.split,
             "note": data.note,
             "persons": len(data),
             "sha256": fingerprint(data),
-            "ids": [name_of(*both) for both in enumerate(data.persons)],
+            "ids": names_of(data),
         },
         "skeleton": data.skeleton.as_dict(),
         "joints": scores.joints,
         "bootstrap": {"resamples": scores.resamples, "interval": 95},
-        "metrics": [_metric(metric, scores.tables) for metric in scores.metrics],
+        "metrics": [
+            {
+                "name": metric.measure.name,
+                "persons": metric.persons,
+                "auc": {"from": 0, "to": metric.measure.limit, "steps": metric.measure.steps},
+                "tables": [asdict(table) for table in scores.tables if table.metric == metric.measure.name],
+                "distances": np.where(np.isinf(metric.distances), -1, metric.distances).tolist(),
+            }
+            for metric in scores.metrics
+        ],
         "breakdowns": [asdict(breakdown) for breakdown in scores.breakdowns],
         "oks": scores.oks,
         "versions": versions(),
     }
-    lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(_plain(value))}" for key, value in content.items())
+    lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in plain(content).items())
     with atomic(path, overwrite) as temporary:
         temporary.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
 
 
-def _metric(metric: Metric, tables: Sequence[Table]) -> dict[str, Any]:
-    return {
-        "name": metric.measure.name,
-        "persons": metric.persons,
-        "auc": {"from": 0, "to": metric.measure.limit, "steps": metric.measure.steps},
-        "tables": [asdict(table) for table in tables if table.metric == metric.measure.name],
-        "distances": np.where(np.isinf(metric.distances), -1, metric.distances).tolist(),
-    }
-
-
-def _plain(value: Any) -> Any:
-    """The value with None for numbers that are not finite, which JSON does not have."""
-    if isinstance(value, dict):
-        return {name: _plain(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def versions() -> dict[str, str]:
     """The versions of posehg, Python and the libraries that this process has loaded."""
-    found = {"posehg": __version__, "python": platform.python_version()}
-    for module, name in (("torch", "torch"), ("numpy", "numpy"), ("cv2", "opencv")):
-        if module in sys.modules:
-            found[name] = str(sys.modules[module].__version__)
-    return found
+    libraries = {"torch": "torch", "numpy": "numpy", "cv2": "opencv"}
+    loaded = {name: str(sys.modules[module].__version__) for module, name in libraries.items() if module in sys.modules}
+    return {"posehg": __version__, "python": platform.python_version(), **loaded}
 
 
 def fingerprint(data: Dataset) -> dict[str, str]:
@@ -108,22 +94,21 @@ def fingerprint(data: Dataset) -> dict[str, str]:
 
     Coordinates are rounded to a thousandth of a pixel, so that the hashes are the same on every machine.
     """
-    heads = [math.nan if person.head_size is None else person.head_size for person in data.persons]
+
+    def rounded(values: Any) -> bytes:
+        array = np.array(values, dtype=np.float64)
+        whole = np.rint(np.nan_to_num(array) * 1000).astype("<i8")
+        return np.where(np.isnan(array), np.iinfo("<i8").min, whole).astype("<i8").tobytes()
+
     parts = {
         "joints": json.dumps(data.skeleton.joints).encode(),
-        "ids": json.dumps([name_of(*both) for both in enumerate(data.persons)]).encode(),
-        "keypoints": _rounded([person.keypoints for person in data.persons]),
-        "boxes": _rounded([person.box.as_tuple() for person in data.persons]),
-        "heads": _rounded(heads),
+        "ids": json.dumps(names_of(data)).encode(),
+        "keypoints": rounded([person.keypoints for person in data.persons]),
+        "boxes": rounded([person.box.as_tuple() for person in data.persons]),
+        "heads": rounded([person.head_size for person in data.persons]),
     }
     hashes = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}
     return {"all": hashlib.sha256("".join(hashes.values()).encode()).hexdigest(), **hashes}
-
-
-def _rounded(values: Any) -> bytes:
-    array = np.asarray(values, dtype=np.float64)
-    whole = np.rint(np.where(np.isnan(array), 0, array) * 1000).astype("<i8")
-    return np.where(np.isnan(array), np.iinfo("<i8").min, whole).astype("<i8").tobytes()
 
 
 # ---- comparing two reports -----------------------------------------------------------------------------------------
@@ -131,7 +116,7 @@ def _rounded(values: Any) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What two reports are compared by. data: name, split, persons and sha256 of the data set, as written."""
+    """What two reports are compared by. data: name, split, persons and the fingerprint of the data set, as written."""
 
     path: Path
     predictions: dict[str, Any]
@@ -142,26 +127,22 @@ class Report:
 def read(path: Path) -> Report:
     """Raises NotAvailable, naming the file, if it is missing, no report, or of a newer posehg."""
     content = read_json(path, _EXPECTED)
-    try:
+    with described(path, _EXPECTED, hint="Make one: posehg eval ... --report FILE.json"):
         if content["posehg_report"] != VERSION:
             version = content["posehg_report"]
             raise NotAvailable(f"{path} is a report of another posehg (version {version}).", "Update posehg.")
         skeleton, joints = Skeleton.from_dict(content["skeleton"]), tuple(content["joints"])
-        data = {name: content["data"][name] for name in ("name", "split", "persons")}
-        data["sha256"] = {str(part): str(value) for part, value in content["data"]["sha256"].items()}
+        data = {name: content["data"][name] for name in ("name", "split", "persons")} | content["data"]["sha256"]
         measured = {}
         for values in content["metrics"]:
             distances = np.array(values["distances"], dtype=np.float64)  # null becomes NaN
-            if distances.shape != (int(data["persons"]), len(skeleton.joints)):
-                raise ValueError(f"distances of shape {distances.shape}")
+            if distances.shape != (data["persons"], len(skeleton.joints)):
+                raise ValueError
             distances[distances == -1] = np.inf
             thresholds = tuple(float(t["threshold"]) for t in values["tables"] if t["threshold"] is not None)
-            measured[values["name"]] = Metric(
-                MEASURES[values["name"]], skeleton, joints, distances, thresholds, int(values["persons"])
-            )
+            measure, persons = MEASURES[values["name"]], int(values["persons"])
+            measured[measure.name] = Metric(measure, skeleton, joints, distances, thresholds, persons)
         return Report(path, dict(content["predictions"]), data, measured)
-    except (KeyError, TypeError, ValueError, AttributeError, UsageError):
-        raise unreadable(path, _EXPECTED, hint="Make one: posehg eval ... --report FILE.json") from None
 
 
 @dataclass(frozen=True)
@@ -180,13 +161,8 @@ class Difference:
     better: float
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The differences of a metric at one threshold, or of its AUC."""
-
-    title: str
-    groups: tuple[Difference, ...]
-    means: tuple[Difference, ...]
+Comparison = tuple[str, list[Difference], list[Difference]]
+"""The title of a metric at one threshold, or of its AUC; the differences of the groups and of the means."""
 
 
 def compare(a: Report, b: Report, resamples: int) -> list[Comparison]:
@@ -195,52 +171,41 @@ def compare(a: Report, b: Report, resamples: int) -> list[Comparison]:
     The resamples draw the same persons for both, so that persons who are hard for both do not blur the difference.
     Raises UsageError if they have no metric in common, or are not on the same persons and ground truth.
     """
-    names = [name for name in a.metrics if name in b.metrics]
-    used = {"joints", "ids", "keypoints", *(_MEASURED_BY[name] for name in names if name in _MEASURED_BY)}
-    hint = "Make both reports from the same data."
-    for key, what in (("name", "data set"), ("split", "split"), ("persons", "number of persons")):
-        if a.data[key] != b.data[key]:
-            told = f"{a.data[key]} in {a.path}, {b.data[key]} in {b.path}"
-            raise UsageError(f"The reports are not on the same data: the {what} is {told}.", hint)
-    if parts := [part for part in differing(a, b) if part in used]:
-        raise UsageError(f"The reports {a.path} and {b.path} differ in their {', '.join(parts)}.", hint)
+    names, both = [name for name in a.metrics if name in b.metrics], f"The reports {a.path} and {b.path}"
+    if different := [part for part, value in a.data.items() if part != "all" and value != b.data.get(part)]:
+        told = f"{both} are not on the same data: they differ in their {', '.join(different)}."
+        raise UsageError(told, "Make both reports from the same data.")
     if not names:
-        raise UsageError(f"The reports {a.path} and {b.path} have no metric in common: PCK or PCKh.")
+        raise UsageError(f"{both} have no metric in common: PCK or PCKh.")
     compared = []
     for one, other in ((a.metrics[name], b.metrics[name]) for name in names):
         joints = tuple(joint for joint in one.joints if joint in other.joints)
         if not joints:
-            raise UsageError(f"The reports {a.path} and {b.path} have no predicted joint in common.")
+            raise UsageError(f"{both} have no predicted joint in common.")
         shared = np.isin(one.skeleton.joints, joints)
         for threshold in (*(threshold for threshold in one.thresholds if threshold in other.thresholds), None):
             values = [np.where(shared, metric.values(threshold), np.nan) for metric in (one, other)]
             whole = [metrics.sums(value) for value in values]
             drawn = [metrics.resampled(value, resamples) for value in values]
             columns = (metrics.groups(one.skeleton), means(one.measure, one.skeleton, joints))
-            groups, averages = (tuple(_difference(average, whole, drawn) for average in column) for column in columns)
-            compared.append(Comparison(one.measure.at(threshold), groups, averages))
+            groups, averages = ([_difference(average, whole, drawn) for average in column] for column in columns)
+            compared.append((one.measure.at(threshold), groups, averages))
     return compared
-
-
-def differing(a: Report, b: Report) -> list[str]:
-    """The parts of the fingerprints that differ."""
-    ours, theirs = a.data["sha256"], b.data["sha256"]
-    return [part for part in ours if part != "all" and ours[part] != theirs.get(part)]
 
 
 def _difference(average: Average, whole: list[JointScores], drawn: list[JointScores]) -> Difference:
     before, after = (float(average.of(scores)) for scores in whole)
     changes = average.of(drawn[1]) - average.of(drawn[0])
     changes = changes[np.isfinite(changes)]
-    better = float((changes > 0).mean()) if len(changes) else float("nan")
+    better = float((changes > 0).mean()) if len(changes) else math.nan
     return Difference(average.name, before, after, after - before, *metrics.interval(changes), better)
 
 
 def verdict(comparison: Comparison, resamples: int) -> str:
     """A sentence on the main mean."""
-    main = comparison.means[0]
-    what = f"{comparison.title}, {main.name}"
-    if not np.isfinite(main.difference):
+    title, _, (main, *_) = comparison
+    what = f"{title}, {main.name}"
+    if not math.isfinite(main.difference):
         return f"Cannot compare {what}: it has no value."
     if main.difference == main.low == main.high == 0:
         return f"No difference: {what}, is the same in both."

@@ -5,42 +5,37 @@ Predictions + Dataset -> Metric: distances (N, J) in units of the persons -> Tab
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from posehg import metrics
 from posehg.datasets.dataset import Dataset
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation import oks
+from posehg.evaluation.detections import PERSON, Detection
 from posehg.evaluation.predictions import Predictions, is_known
+from posehg.geometry import Box
 from posehg.metrics import PCKH, Array, Average, JointScores, Measure
+from posehg.poses import Person
 from posehg.skeletons import LIMB_JOINTS, MPII, Skeleton
 
 Choice = Literal["auto", "pckh", "pck", "oks"]
+"""auto: PCKh, if heads are annotated, and PCK."""
 
 POSTURES = ("upright", "level", "upside down")
 """The torso is within 45 degrees of upright, in between, or within 45 degrees of upside down, on the image."""
 
+OKS_FIGURES = ("AP", "AP50", "AP75", "AP_medium", "AP_large", "AR", "AR50", "AR75", "AR_medium", "AR_large")
+
 _BINS = 10  # of joint scores from 0 to 1, in the breakdown
 _NOT_IN_PCKH_MEAN = ("pelvis", "thorax")  # as in MPII's own evaluation
-
-
-@dataclass(frozen=True, eq=False)
-class Options:
-    """What to compute.
-
-    metric: auto computes PCKh, if heads are annotated, and PCK. thresholds: of the first metric, instead of the usual
-    ones. resamples: of the bootstrap; 0 = no intervals. breakdown: by posture and by score. OKS has none of these.
-    """
-
-    metric: Choice = "auto"
-    thresholds: tuple[float, ...] = ()
-    resamples: int = 1000
-    breakdown: bool = False
+_NOWHERE = 1e9  # where a joint that is not predicted is put for OKS: its similarity is 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,13 +103,14 @@ class Breakdown:
 class Scores:
     """Everything that was computed.
 
-    joints: those that are predicted and that the data set has. lost: the number of persons without any prediction.
+    joints: those that are predicted and that the data set has. resamples: of the bootstrap; 0: there are no intervals.
+    lost: the number of persons without any prediction.
     """
 
-    joints: tuple[str, ...]
-    metrics: tuple[Metric, ...]
-    tables: tuple[Table, ...]
-    resamples: int
+    joints: tuple[str, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    tables: tuple[Table, ...] = ()
+    resamples: int = 0
     oks: dict[str, float] | None = None
     lost: int = 0
     breakdowns: tuple[Breakdown, ...] = ()
@@ -128,32 +124,34 @@ class Scores:
         return f"{table.title}, {table.means[0].name}", table.means[0].percent
 
 
-def score(data: Dataset, predictions: Predictions, options: Options | None = None) -> Scores:
+def score(
+    data: Dataset,
+    predictions: Predictions,
+    metric: Choice = "auto",
+    thresholds: Sequence[float] = (),
+    resamples: int = 1000,
+    breakdown: bool = False,
+) -> Scores:
     """Scores predictions against the ground truth; joints are matched by name.
 
     A joint that is predicted for nobody does not count; one that is predicted only for some is not found in the others.
+    thresholds: of the first metric, instead of the usual ones. resamples: of the bootstrap; 0: no intervals.
+    breakdown: also by posture and by joint score. OKS has none of these.
     Raises as ``measures`` does, and NotAvailable if nothing is predicted for anyone.
     """
-    options = options or Options()
-    chosen = measures(data, options.metric)
-    joints = tuple(
-        joint
-        for joint, points in zip(data.skeleton.joints, predictions.keypoints.swapaxes(0, 1), strict=True)
-        if np.isfinite(points).any()
-    )
+    chosen, known = measures(data, metric), is_known(predictions.keypoints)
+    joints = tuple(data.skeleton.joints[channel] for channel in np.flatnonzero(known.any(axis=0)))
     if not joints:
         raise NotAvailable(f"Nothing is predicted for any person of {data.name} {data.split}.")
-    lost = int((~is_known(predictions.keypoints).any(axis=1)).sum())
-    if options.metric == "oks":
-        return Scores(joints, (), (), 0, oks.score(data, oks.of_persons(data, predictions)), lost)
-    measured = [_measure(data, predictions, joints, measure, measure.thresholds) for measure in chosen[1:]]
-    first = options.thresholds or chosen[0].thresholds
-    measured.insert(0, _measure(data, predictions, joints, chosen[0], first))
-    tables = [
-        _table(metric, threshold, options.resamples) for metric in measured for threshold in (*metric.thresholds, None)
-    ]
-    parts = [_breakdown(metric, data, predictions) for metric in measured] if options.breakdown else []
-    return Scores(joints, tuple(measured), tuple(tables), options.resamples, lost=lost, breakdowns=tuple(parts))
+    lost = int((~known.any(axis=1)).sum())
+    if metric == "oks":
+        return Scores(joints, oks=coco_scores(data, as_detections(data, predictions)), lost=lost)
+    measured = [_measure(data, predictions, joints, measure) for measure in chosen]
+    if thresholds:
+        measured[0] = replace(measured[0], thresholds=tuple(thresholds))
+    tables = [_table(one, threshold, resamples) for one in measured for threshold in (*one.thresholds, None)]
+    parts = [_breakdown(one, data, predictions) for one in measured] if breakdown else []
+    return Scores(joints, tuple(measured), tuple(tables), resamples, lost=lost, breakdowns=tuple(parts))
 
 
 def measures(data: Dataset, metric: Choice) -> list[Measure]:
@@ -164,13 +162,12 @@ def measures(data: Dataset, metric: Choice) -> list[Measure]:
     if not has_labels(data):
         hint = "You can still write its predictions: --predictions, or --submission for MPII's test persons."
         raise UsageError(f"The split {data.split} of {data.name} has no labelled joints to score by.", hint)
-    heads = bool(np.isfinite(_head_sizes(data)).any())
+    heads = any(person.head_size is not None for person in data.persons)
     if metric == "pckh" and not heads:
         hint = f"Leave out --metric to compute what the annotation allows. {data.note}".strip()
         raise UsageError(f"PCKh needs annotated heads, and {data.name} has none.", hint)
     pck = metrics.pck_measure(data.skeleton)
-    choices: dict[str, list[Measure]] = {"pckh": [PCKH], "pck": [pck], "oks": []}
-    return choices.get(metric, [PCKH, pck] if heads else [pck])
+    return {"pckh": [PCKH], "pck": [pck], "oks": [], "auto": [PCKH, pck] if heads else [pck]}[metric]
 
 
 def has_labels(data: Dataset) -> bool:
@@ -196,8 +193,7 @@ def means(measure: Measure, skeleton: Skeleton, joints: Sequence[str]) -> tuple[
         of_all = Average(name("all {} joints", everything), everything, known_as=total)
         if limbs != everything:
             return of_limbs, of_all
-        are_limbs = all(skeleton.joints[channel] in LIMB_JOINTS for channel in limbs)
-        return (of_limbs,) if are_limbs else (of_all,)
+        return (of_limbs,) if all(skeleton.joints[channel] in LIMB_JOINTS for channel in limbs) else (of_all,)
     counted = tuple(channel for channel in everything if skeleton.joints[channel] not in _NOT_IN_PCKH_MEAN)
     users = ("bearpaw, anibali", "HRNet, mmpose", "princeton PyTorch" * (len(everything) == len(MPII.joints)))
     if skeleton.joints != MPII.joints or len(counted) < len(MPII.joints) - len(_NOT_IN_PCKH_MEAN):
@@ -210,25 +206,18 @@ def means(measure: Measure, skeleton: Skeleton, joints: Sequence[str]) -> tuple[
     return three[:2] if everything == counted else three
 
 
-def _measure(
-    data: Dataset, predictions: Predictions, joints: tuple[str, ...], measure: Measure, thresholds: tuple[float, ...]
-) -> Metric:
+def _measure(data: Dataset, predictions: Predictions, joints: tuple[str, ...], measure: Measure) -> Metric:
     truth = np.stack([person.keypoints for person in data.persons])
     if measure is PCKH:
-        units = _head_sizes(data)
+        units = np.array([person.head_size for person in data.persons], dtype=np.float64)  # None becomes NaN
     else:
         sides = np.array([max(person.box.w, person.box.h) for person in data.persons])
         units = metrics.pck_units(truth, sides, data.skeleton)
-    known = np.isin(data.skeleton.joints, joints)
-    missed = known & ~is_known(predictions.keypoints)  # infinitely far: it counts and is not found
-    keypoints = np.where(missed[..., None], np.inf, predictions.keypoints)
+    missed = np.isin(data.skeleton.joints, joints) & ~is_known(predictions.keypoints)
+    keypoints = np.where(missed[..., None], np.inf, predictions.keypoints)  # infinitely far: counts and is not found
     distances = metrics.normalised_distances(keypoints, truth, units)
     measurable = np.isfinite(metrics.normalised_distances(truth, truth, units)).any(axis=1)
-    return Metric(measure, data.skeleton, joints, distances, thresholds, int(measurable.sum()))
-
-
-def _head_sizes(data: Dataset) -> Array:
-    return np.array([np.nan if person.head_size is None else person.head_size for person in data.persons])
+    return Metric(measure, data.skeleton, joints, distances, measure.thresholds, int(measurable.sum()))
 
 
 def _table(metric: Metric, threshold: float | None, resamples: int) -> Table:
@@ -256,9 +245,7 @@ def _breakdown(metric: Metric, data: Dataset, predictions: Predictions) -> Break
     values = metric.values(metric.thresholds[0])
     held = postures(np.stack([person.keypoints for person in data.persons]), data.skeleton)
     rows = [(name, held == number) for number, name in enumerate(POSTURES)] + [("level or upside down", held > 0)]
-    by_posture = [
-        _figure(replace(mean, name=name), data.skeleton, metrics.sums(values[chosen])) for name, chosen in rows
-    ]
+    by_posture = [_figure(replace(mean, name=name), data.skeleton, metrics.sums(values[some])) for name, some in rows]
     counted = np.isfinite(values) & np.isfinite(predictions.scores)
     hits, bins = values[counted], np.clip(predictions.scores[counted] * _BINS, 0, _BINS - 1).astype(int)
     by_score = []
@@ -272,10 +259,95 @@ def _breakdown(metric: Metric, data: Dataset, predictions: Predictions) -> Break
 
 def postures(truth: Array, skeleton: Skeleton) -> Array:
     """(N, J, 2) keypoints -> (N,) indices into POSTURES; NaN where hips or shoulders are not labelled."""
-    shoulders, hips = (tuple(f"{side}_{joint}" for side in ("left", "right")) for joint in ("shoulder", "hip"))
+    shoulders, hips = ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip")
     if not set(skeleton.joints) >= {*shoulders, *hips}:
         return np.full(len(truth), np.nan)
     above, below = (truth[:, [skeleton.index(joint) for joint in pair]].mean(axis=1) for pair in (shoulders, hips))
     x, y = (above - below).T
     angles = np.degrees(np.abs(np.arctan2(x, -y)))  # y points down: 0 is upright, 180 upside down
     return np.where(np.isnan(angles), np.nan, np.digitize(angles, (45, 135), right=True))
+
+
+# ---- OKS -----------------------------------------------------------------------------------------------------------
+
+
+def as_detections(data: Dataset, predictions: Predictions) -> list[Detection]:
+    """A detection for each person with a prediction, in order.
+
+    Its score is the mean of the known joint scores, as in other projects for given boxes; 1 if none is known.
+    """
+    detections = []
+    for person, keypoints, scores in zip(data.persons, predictions.keypoints, predictions.scores, strict=True):
+        there = is_known(keypoints)
+        if there.any():
+            known = scores[there & ~np.isnan(scores)]
+            detections.append(Detection(person.image, keypoints, scores, float(known.mean()) if len(known) else 1.0))
+    return detections
+
+
+def coco_scores(data: Dataset, detections: Sequence[Detection]) -> dict[str, float]:
+    """COCO's average precision (AP) and recall (AR): ``OKS_FIGURES`` in 0 .. 1, NaN if nothing of a kind is annotated.
+
+    OKS, the similarity of a found and an annotated person, is the mean over the labelled joints of
+    exp(-d^2 / (2 (2 sigma)^2 area)) with d the distance of a joint: https://cocodataset.org/#keypoints-eval
+    AP, AR: over the OKS thresholds 0.50, 0.55 .. 0.95. Medium persons have an area of 32^2 to 96^2 pixels, large ones
+    more. The twenty detections of an image with the highest scores count.
+
+    A person without an annotated area is as large as the extent of its labelled joints, because bounding boxes have
+    more or less room around the person. Ignored people are neither missed nor wrongly found.
+    Raises NotAvailable without pycocotools.
+    """
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError:
+        hint = "Install it: pipx inject posehg pycocotools, or pip install 'posehg[coco]'"
+        raise NotAvailable("OKS needs pycocotools.", hint) from None
+    truth = [(person.image, _truth(person, counts=True)) for person in data.persons]
+    truth += [(person.image, _truth(person, counts=False)) for person in data.ignored]
+    found = [(detection.image, _found(detection)) for detection in detections]
+    # Equal scores rank in the order of images: sorted by name, that is the order of COCO's numbers.
+    numbers = {image: number for number, image in enumerate(sorted({image for image, _ in truth + found}), start=1)}
+
+    def indexed(records: list[tuple[Path, dict[str, Any]]]) -> Any:
+        content, coco = enumerate(records, start=1), COCO()  # ids begin with 1: pycocotools takes 0 for no match
+        annotations = [
+            {"id": id, "image_id": numbers[image], "category_id": PERSON, **record} for id, (image, record) in content
+        ]
+        images = [{"id": number} for number in numbers.values()]
+        coco.dataset = {"images": images, "categories": [{"id": PERSON}], "annotations": annotations}
+        coco.createIndex()
+        return coco
+
+    with redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        evaluation = COCOeval(indexed(truth), indexed(found), "keypoints")
+        evaluation.params.kpt_oks_sigmas = np.array(data.skeleton.oks_sigmas)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    values = (float(figure) if figure >= 0 else math.nan for figure in evaluation.stats)
+    return dict(zip(OKS_FIGURES, values, strict=True))
+
+
+def _truth(person: Person, counts: bool) -> dict[str, Any]:
+    labelled = is_known(person.keypoints)
+    flags = np.where(labelled, 1 + person.visible, 0)  # 1: hidden, 2: visible
+    extent = Box.bounding(person.keypoints) or person.box
+    return {
+        "keypoints": np.column_stack([np.where(labelled[:, None], person.keypoints, 0), flags]).ravel(),
+        "num_keypoints": int(labelled.sum()) if counts else 0,  # pycocotools ignores persons without keypoints
+        "area": extent.w * extent.h if person.area is None else person.area,
+        "bbox": list(person.box.as_tuple()),
+        "iscrowd": int(person.crowd),
+    }
+
+
+def _found(detection: Detection) -> dict[str, Any]:
+    predicted = is_known(detection.keypoints)
+    keypoints = np.where(predicted[:, None], detection.keypoints, _NOWHERE)
+    width, height = np.ptp(detection.keypoints[predicted], axis=0) if predicted.any() else (0.0, 0.0)
+    return {
+        "keypoints": np.column_stack([keypoints, np.ones(len(keypoints))]).ravel(),
+        "area": float(width * height),
+        "score": detection.score,
+    }

@@ -23,7 +23,6 @@ from posehg.datasets.reading import expecting, read_matlab
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation.predictions import Predictions
 from posehg.files import atomic
-from posehg.metrics import Array
 from posehg.skeletons import MPII
 
 FILE = "pred_keypoints_mpii.mat"  # the name that the benchmark asks for
@@ -43,10 +42,10 @@ class Template:
     people: Sequence[Key]
 
 
-def prepare(data: Dataset, official: Path | None = None) -> Template:
+def prepare(data: Dataset) -> Template:
     """The template for MPII's test split, whose persons have ids of the form STEM:RECT.
 
-    official: mpii_human_pose_v1_u12_1.mat, by default in the folder of the data set.
+    mpii_human_pose_v1_u12_1.mat lies in the folder of the data set or its annot/.
     Raises UsageError if the persons are not MPII's test split, NotAvailable without the official file.
     """
     if data.skeleton.joints != MPII.joints:
@@ -58,13 +57,24 @@ def prepare(data: Dataset, official: Path | None = None) -> Template:
             raise UsageError(f"{data.name} {data.split} has a person {person.id!r}, who is not MPII's.", _WHOLE)
         people.append((stem, int(place)))
     root = data.persons[0].image.parent.parent
-    paths = [official] if official else [root / mpii.MAT, root / "annot" / mpii.MAT]
-    found = next((path for path in paths if path.is_file()), None)
-    if found is None:
+    paths = [root / mpii.MAT, root / "annot" / mpii.MAT]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
         hint = f"Get it from {mpii.INFO['mpii'].url}: other annotations do not list the test images."
         raise NotAvailable(f"A submission needs MPII's own file, but there is no {paths[0]}.", hint)
-    images, scored = _test_images(found)
-    strangers, missing = sorted(set(people) - _with_objpos(images)), sorted(scored - set(people))
+    content = read_matlab(path, ["RELEASE"], _EXPECTED)
+    with expecting(path, _EXPECTED):
+        release = content["RELEASE"][0, 0]
+        test = release["img_train"].ravel() == 0
+        images, singles = release["annolist"].ravel()[test], release["single_person"].ravel()[test]
+        placed = {  # the toolkit does not count persons without an objpos
+            (_stem(image), place)
+            for image in images
+            for place, rect in enumerate(_rects(image), start=1)
+            if np.size(rect.get("objpos", ())) > 0
+        }
+        named = {(_stem(image), int(r)) for image, rects in zip(images, singles, strict=True) for r in np.ravel(rects)}
+    strangers, missing = sorted(set(people) - placed), sorted((named & placed) - set(people))
     for wrong, what in ((strangers, "not on MPII's test images"), (missing, "not predicted, but scored")):
         if wrong:
             raise UsageError(f"{len(wrong):,} persons are {what}, such as {wrong[0][0]}:{wrong[0][1]}.", _WHOLE)
@@ -75,68 +85,35 @@ def write(path: Path, template: Template, predictions: Predictions, overwrite: b
     """Writes the file atomically. Raises as ``files.atomic`` does."""
     from scipy.io import savemat
 
-    poses = dict(zip(template.people, predictions.keypoints + 1, strict=True))
+    poses = dict(zip(template.people, (predictions.keypoints + 1).tolist(), strict=True))
     filled = template.images.copy()
     for number, image in enumerate(template.images):
-        stem, rects = _stem(image), _rects(image)
-        points = {i: _annopoints(poses[stem, i + 1]) for i in range(len(rects)) if (stem, i + 1) in poses}
-        if points:
-            filled["annorect"][number] = _with_points(rects, points)
+        rects = _rects(image)
+        for place, rect in enumerate(rects, start=1):
+            if pose := poses.get((_stem(image), place)):
+                points = [{"x": x, "y": y, "id": float(joint)} for joint, (x, y) in enumerate(pose)]
+                rect["annopoints"] = _structs([{"point": _structs(points)}])
+        if any("annopoints" in rect for rect in rects):
+            filled["annorect"][number] = _structs(rects)
     with atomic(path, overwrite) as temporary:
         savemat(temporary, {"pred": filled[np.newaxis]}, appendmat=False, do_compression=True)
-
-
-def _test_images(path: Path) -> tuple[Structs, set[Key]]:
-    """The annolist of the M test images, (M,), and the persons that are scored."""
-    content = read_matlab(path, ["RELEASE"], _EXPECTED)
-    with expecting(path, _EXPECTED):
-        release = content["RELEASE"][0, 0]
-        test = release["img_train"].ravel() == 0
-        images = release["annolist"].ravel()[test]
-        singles = release["single_person"].ravel()[test]
-        named = {(_stem(image), int(r)) for image, rects in zip(images, singles, strict=True) for r in np.ravel(rects)}
-        return images, named & _with_objpos(images)
 
 
 def _stem(image: Any) -> str:
     return Path(str(image["image"][0, 0]["name"][0])).stem
 
 
-def _with_objpos(images: Structs) -> set[Key]:
-    """The persons with an objpos; the toolkit does not count others."""
-    return {
-        (_stem(image), place)
-        for image in images
-        for place, rect in enumerate(_rects(image), start=1)
-        if "objpos" in rect.dtype.names and rect["objpos"].size > 0
-    }
+def _rects(image: Any) -> list[dict[str, Any]]:
+    """The fields of each person of an image; MATLAB's [], where there is nobody, is not a struct array."""
+    names = image["annorect"].dtype.names or ()
+    return [dict(zip(names, rect, strict=True)) for rect in image["annorect"].ravel() if names]
 
 
-def _rects(image: Any) -> Structs:
-    """(R,) the persons of an image; MATLAB's [] is not a struct array."""
-    rects: Structs = image["annorect"]
-    return rects.ravel() if rects.dtype.names else np.empty(0, dtype=[("objpos", object)])
-
-
-def _with_points(rects: Structs, points: Mapping[int, Structs]) -> Structs:
-    """(R,) -> (1, R) with the field annopoints: from ``points``, or else as it was, or MATLAB's []."""
-    known = rects.dtype.names or ()
-    filled = np.empty((1, len(rects)), dtype=[(name, object) for name in dict.fromkeys((*known, "annopoints"))])
-    for place, rect in enumerate(rects):
-        for name in known:
-            filled[name][0, place] = rect[name]
-        if place in points:
-            filled["annopoints"][0, place] = points[place]
-        elif "annopoints" not in known:
-            filled["annopoints"][0, place] = np.zeros((0, 0))
-    return filled
-
-
-def _annopoints(keypoints: Array) -> Structs:
-    """annopoints.point(1 .. 16) with x, y and id."""
-    point = np.empty((1, len(keypoints)), dtype=[(name, object) for name in ("x", "y", "id")])
-    for joint, (x, y) in enumerate(keypoints.tolist()):
-        point[0, joint] = (x, y, float(joint))
-    annopoints = np.empty((1, 1), dtype=[("point", object)])
-    annopoints["point"][0, 0] = point
-    return annopoints
+def _structs(records: Sequence[Mapping[str, Any]]) -> Structs:
+    """(1, R), a MATLAB struct array; a field that a record lacks is []."""
+    names = dict.fromkeys(name for record in records for name in record)
+    array = np.empty((1, len(records)), dtype=[(name, object) for name in names])
+    for place, record in enumerate(records):
+        for name in names:
+            array[name][0, place] = record.get(name, np.zeros((0, 0)))
+    return array

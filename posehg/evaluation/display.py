@@ -1,0 +1,252 @@
+"""What ``posehg eval`` shows: tables, curves of PCK, and a contact sheet of the persons with the largest error."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from posehg import drawing, metrics
+from posehg.datasets import TESTED, Dataset
+from posehg.evaluation import score
+from posehg.evaluation.predictions import Predictions, names_of
+from posehg.evaluation.report import Comparison
+from posehg.evaluation.score import Figure, Metric, Scores
+from posehg.files import atomic
+from posehg.images import Image
+from posehg.metrics import Array
+from posehg.poses import Pose
+
+CURVE_SUFFIXES = (".csv", ".png")
+
+_WIDTH = 80  # of the tables, in characters
+_COLUMNS, _CELL = 6, 256  # of the contact sheet; a cell's side in pixels
+_PADDING = 1.25  # the side of the crop shown, as a multiple of the person's box
+
+
+# ---- tables --------------------------------------------------------------------------------------------------------
+
+
+def heading(data: Dataset, about: Mapping[str, Any], scores: Scores | None = None) -> str:
+    """What was evaluated, and what to know about the figures. about: how the predictions were made."""
+    official = " (the official test split)" if data.name in TESTED and data.split == "val" else ""
+    lines = [f"{data.name} {data.split}{official}: {len(data):,} persons; {made(about)}", data.note]
+    if scores is not None and scores.joints:
+        absent = [joint.replace("_", " ") for joint in data.skeleton.joints if joint not in scores.joints]
+        how = "count as wrong in OKS" if scores.oks is not None else "are left out"
+        lines += [f"These joints are not predicted and {how}: {', '.join(absent)}."] if absent else []
+    if scores is not None and scores.lost:
+        lines.append(f"Nothing is predicted for {scores.lost:,} of {len(data):,} persons: they count as not found.")
+    return "\n".join(filter(None, lines)) + "\n"
+
+
+def made(about: Mapping[str, Any]) -> str:
+    """How predictions were made, as far as it is known: model M, with flip test, subpixel decoding."""
+    parts = [f"predictions {about['file']}"] if "file" in about else []
+    parts += [f"model {about['model']}"] if "model" in about else []
+    parts += ["with flip test" if about["flip"] else "without flip test"] if "flip" in about else []
+    parts += [f"{about['decoder']} decoding"] if "decoder" in about else []
+    parts += [f"computed in {about['precision']}"] if about.get("precision", "fp32") != "fp32" else []
+    if "people_matched" in about:
+        parts.append(f"{about['people_matched']:,} of {about['people']:,} people found match annotated persons")
+    if about.get("images_left_out"):
+        parts.append(f"{about['images_left_out']:,} images are not in the data set")
+    return ", ".join(parts)
+
+
+def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableType]:
+    """What is printed below the heading, in order. joints: also a table of all joints at each threshold."""
+    for metric in scores.metrics:
+        own = [table for table in scores.tables if table.metric == metric.measure.name]
+        yield _caption(metric, own[0], len(data))
+        yield from _groups(own)
+        means = []
+        for table in own:
+            for title, figure in zip((table.title, *[""] * len(table.means)), table.means, strict=False):
+                users = f" ({figure.known_as})" if figure.known_as and table.threshold is not None else ""
+                name = figure.name.removeprefix("mean of ") + users
+                means.append((title, name, percent(figure.percent), _interval(figure)))
+        yield _table(["", "mean of"], ["percent", "95 % interval"], means)
+        for table in own if joints else ():
+            if table.threshold is not None:
+                named = [(_plain(figure.name).capitalize(), figure) for figure in table.groups]
+                named += [(_plain(figure.name), figure) for figure in table.joints]
+                rows = [(name, percent(one.percent), _interval(one), f"{one.labels:,}") for name, one in named]
+                yield _table([table.title], ["percent", "95 % interval", "labels"], rows)
+    for breakdown in scores.breakdowns:
+        title = f"{breakdown.title}, {breakdown.mean.removeprefix('mean of ')}"
+        for name, parts in ((title, breakdown.postures), ("by joint score", breakdown.scores)):
+            if parts:
+                cells = [(part.name, percent(part.percent), f"{part.labels:,}") for part in parts]
+                yield _table([name], ["percent", "labels"], cells)
+    if scores.oks is not None:
+        lines = ["OKS: COCO's average precision (AP) and recall (AR), at thresholds."]
+        if scores.joints:
+            lines.append("The annotated boxes were given, which scores higher than finding people.")
+        if without := sum(person.area is None for person in data.persons):
+            lines.append(
+                f"{without:,} of {len(data):,} persons have no annotated area and are as large as their labelled"
+            )
+            lines.append("joints extend: such an AP cannot be compared with others.")
+        yield "\n".join(lines)
+        values = {name: "-" if math.isnan(value) else f"{value:.3f}" for name, value in scores.oks.items()}
+        kinds = {"": "0.50 to 0.95", "50": "0.50", "75": "0.75", "_medium": "medium", "_large": "large"}
+        yield _table(
+            [""], list(kinds.values()), [[name, *(values[name + kind] for kind in kinds)] for name in ("AP", "AR")]
+        )
+
+
+def _caption(metric: Metric, table: score.Table, persons: int) -> str:
+    measure, skeleton = metric.measure, metric.skeleton
+    unit = measure.unit.format(torso=" to ".join(map(_plain, skeleton.torso)), skeleton=_plain(skeleton.name))
+    heads = [group for group in table.groups if group.name == "head" and len(group.joints) > 1]
+    return "\n".join(
+        [
+            f"{measure.short}@T{measure.of}: found within T x {unit}.",
+            f"{metric.persons:,} of {persons:,} persons can be measured.",
+            f"AUC: the area under the curve over thresholds from 0 to {measure.limit:g}, in {measure.steps} steps.",
+            *(f"Head: the mean of {' and '.join(map(_plain, head.joints))}." for head in heads),
+            f"Mean: {table.means[0].name.removeprefix('mean ')}.",
+        ]
+    )
+
+
+def _groups(own: Sequence[score.Table]) -> Iterator[Table]:
+    """A line for each threshold, a column for each group with labels, in as many tables as fit into 80 columns.
+
+    The main mean is in the first.
+    """
+    names = [_plain(figure.name).capitalize() for figure in own[0].groups]
+    widths = [max(len(name), len("100.00")) + 2 for name in names]
+    room = _WIDTH - max(len(table.title) for table in own) - len("  100.00")
+    blocks: list[list[int]] = [[]]
+    for number in (number for number, figure in enumerate(own[0].groups) if figure.labels):
+        if blocks[-1] and sum(widths[n] for n in (*blocks[-1], number)) > room:
+            blocks.append([])
+        blocks[-1].append(number)
+    for block in blocks:
+        heads, mean = [names[n] for n in block], ["Mean"] if block is blocks[0] else []
+        figures = [[*(table.groups[n] for n in block), *(table.means[:1] if mean else ())] for table in own]
+        rows = [
+            [table.title, *(percent(one.percent) for one in some)] for table, some in zip(own, figures, strict=True)
+        ]
+        yield _table([""], heads + mean, rows)
+
+
+def differences(comparison: Comparison) -> Iterator[Table]:
+    """A table of the groups and one of the means; the last column is the share of resamples in which B is better."""
+    title, groups, means = comparison
+    named = [(_plain(one.name).capitalize(), one) for one in groups]
+    for heading, part in ((title, named), ("mean of", [(one.name.removeprefix("mean of "), one) for one in means])):
+        rows = [
+            (
+                name,
+                percent(one.a),
+                percent(one.b),
+                f"{one.difference:+.2f}" if math.isfinite(one.difference) else "-",
+                f"{one.low:+.2f} to {one.high:+.2f}" if math.isfinite(one.low) else "",
+                f"{100 * one.better:.1f} %" if math.isfinite(one.better) else "",
+            )
+            for name, one in part
+        ]
+        yield _table([heading], ["A", "B", "B - A", "95 % interval", "B > A"], rows)
+
+
+def _table(names: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Columns of names, then columns of numbers, by their headings."""
+    table = Table(*names, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _plain(name: str) -> str:
+    """A joint's name as a cell, its brackets escaped."""
+    return escape(name.replace("_", " "))
+
+
+def percent(value: float) -> str:
+    """Two decimals; a dash if the value is not known."""
+    return f"{value:.2f}" if math.isfinite(value) else "-"
+
+
+def _interval(figure: Figure) -> str:
+    return f"{figure.low:.2f} to {figure.high:.2f}" if math.isfinite(figure.low) else ""
+
+
+# ---- curves and the worst ------------------------------------------------------------------------------------------
+
+
+def write_curves(path: Path, measured: Sequence[Metric], overwrite: bool = False) -> None:
+    """The percentage found over the threshold, of every group and of the main mean.
+
+    .csv: a line for each metric and threshold; .png: a panel for each metric. Raises as ``files.atomic`` does.
+    """
+    curves: list[tuple[Metric, Array, dict[str, Array]]] = []
+    for metric in measured:
+        limits = metrics.thresholds(metric.measure.limit, metric.measure.steps)
+        found = [metrics.found(metric.distances, limit) for limit in limits]
+        averages = {average.name: average for average in metrics.groups(metric.skeleton)}
+        averages["mean"] = score.means(metric.measure, metric.skeleton, metric.joints)[0]
+        lines = {name: np.array([average.of(one) for one in found]) for name, average in averages.items()}
+        curves.append((metric, limits, {name: line for name, line in lines.items() if np.isfinite(line).any()}))
+    with atomic(path, overwrite) as temporary:
+        if path.suffix.lower() == ".png":
+            _draw_curves(temporary, curves)
+            return
+        columns = list(dict.fromkeys(name for *_, lines in curves for name in lines))
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["metric", "threshold", *columns])
+            for metric, limits, lines in curves:
+                for number, limit in enumerate(limits):
+                    values = [f"{lines[column][number]:.4f}" if column in lines else "" for column in columns]
+                    table.writerow([metric.measure.name, f"{limit:g}", *values])
+
+
+def _draw_curves(path: Path, curves: Sequence[tuple[Metric, Array, dict[str, Array]]]) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7 * len(curves), 5), layout="constrained")
+    for axes, (metric, limits, lines) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves, strict=True):
+        for name, line in lines.items():
+            axes.plot(limits, line, label=name.replace("_", " "), linewidth=3 if name == "mean" else 1.5)
+        axes.set(xlabel=f"threshold in {metric.measure.units}", ylabel="joints found (%)", ylim=(0, 100))
+        axes.set_title(metric.measure.name)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=100)
+
+
+def worst_sheet(data: Dataset, predictions: Predictions, metric: Metric, count: int) -> Image:
+    """A contact sheet of at most ``count`` persons, the worst first: ground truth thin and green, prediction in colour.
+
+    The worst have the largest mean distance over the joints that count and are predicted. Each caption has the person,
+    the image, that distance and the number of joints without a prediction. Persons without any prediction come last.
+    Reads the images.
+    """
+    known, missing = np.isfinite(metric.distances), np.isinf(metric.distances).sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        errors = np.where(known, metric.distances, 0.0).sum(axis=1) / known.sum(axis=1)
+    names, counted = names_of(data), np.flatnonzero(known.any(axis=1) | (missing > 0)).tolist()
+    order = sorted(counted, key=lambda index: -np.nan_to_num(errors[index], nan=-1.0))[:count]
+    cells, captions = [], []
+    for index in order:
+        person, scores = data.persons[index], np.nan_to_num(predictions.scores[index])
+        box = person.box.square(_PADDING)
+        pose = Pose(data.skeleton, predictions.keypoints[index], scores, box, float(scores.mean()))
+        cells.append(drawing.judged(data.read(person), pose, data.skeleton, person.keypoints, _CELL))
+        text = f"{errors[index]:.2f} {metric.measure.units}" if known[index].any() else ""
+        text += f", {missing[index]} joints not predicted" if text and missing[index] else ""
+        captions.append(f"{names[index]}\n{person.image.name}\n{text or 'not predicted'}")
+    return drawing.contact_sheet(cells, max(1, min(_COLUMNS, len(cells))), _CELL, captions=captions)
