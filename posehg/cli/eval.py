@@ -1,22 +1,25 @@
 """posehg eval: score a network, or predictions in a file, on a data set."""
 
+# ruff: noqa: RUF009 (``option`` is ``dataclasses.field`` with names for what it holds)
+
 from __future__ import annotations
 
 import math
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 from posehg import files
 from posehg.cli import options as shared
 from posehg.cli import terminal
+from posehg.cli.options import option
 from posehg.errors import CheckFailed, NotAvailable, UsageError
 
 if TYPE_CHECKING:
@@ -25,14 +28,14 @@ if TYPE_CHECKING:
     from posehg.evaluation.score import Scores
     from posehg.evaluation.submission import Template
 
-_data: Callable[..., Any] = partial(typer.Option, rich_help_panel="Data")
-_files: Callable[..., Any] = partial(typer.Option, metavar="FILE", rich_help_panel="Predictions")
-_metrics: Callable[..., Any] = partial(typer.Option, rich_help_panel="Metrics")
-_out: Callable[..., Any] = partial(typer.Option, rich_help_panel="Output")
-
 _SETS = "mpii, flic, flic-pc, lsp, lspet, coco, synthetic, or your own .json or .csv file."
 _FROM = """Score these predictions, without a network: files of posehg predict and eval, COCO results (.json), or the
 preds of other projects (.h5, .mat, .npz)."""
+_SUBMISSION = "Write a submission to MPII's benchmark: .mat."
+_METRIC = "auto: PCKh, if heads are annotated, and PCK."
+_THRESHOLD = "Instead of 0.5 and 0.1 (PCKh) or 0.2 (PCK). Repeatable."
+_CURVE = "Write PCK over the threshold: .csv or .png. Repeatable."
+_COMPARE = "Compare two reports; takes only --bootstrap."
 _MIN = "Exit with 4 if the mean PCK of the limbs is lower (--metric pckh: its first mean; oks: AP)."
 
 _OF_NETWORK = ("--model", "--offline", "--flip", "--decoder", "--device", "--precision", "--threads")
@@ -44,10 +47,10 @@ _OF_SCORES = ("--metric", "--min", "--report", "--sheet", *_OF_DISTANCES)
 class EvalOptions:
     """The options of posehg eval; ``source`` is --from and ``minimum`` is --min."""
 
-    dataset: Annotated[str, _data(help=_SETS)] = "mpii"
-    split: Annotated[str, _data(help="train, val or test.")] = "val"
+    dataset: str = option("mpii", "Data", _SETS)
+    split: str = option("val", "Data", "train, val or test.")
     data: shared.Data = None
-    limit: Annotated[int, _data(min=0, help="Take only N persons, evenly spread (0: all).")] = 0
+    limit: int = option(0, "Data", "Take only N persons, evenly spread (0: all).", min=0)
     model: shared.Model = "bundled"
     offline: shared.Offline = False
     flip: shared.Flip = True
@@ -55,58 +58,25 @@ class EvalOptions:
     device: shared.Device = "auto"
     precision: shared.Precision = "fp32"
     threads: shared.Threads = 0
-    source: Annotated[Path | None, _files("--from", help=_FROM)] = None
-    predictions: Annotated[Path | None, _files(help="Write the predictions: .json, .npz or .h5.")] = None
-    submission: Annotated[Path | None, _files(help="Write a submission to MPII's benchmark: .mat.")] = None
-    metric: Annotated[
-        Literal["auto", "pckh", "pck", "oks"], _metrics(help="auto: PCKh, if heads are annotated, and PCK.")
-    ] = "auto"
-    threshold: Annotated[
-        list[float] | None,
-        _metrics(metavar="SHARE", help="Instead of 0.5 and 0.1 (PCKh) or 0.2 (PCK). Repeatable."),
-    ] = None
-    bootstrap: Annotated[int, _metrics(min=0, help="Resamples for the 95 % intervals: 100 to 100000, or 0.")] = 1000
-    joints: Annotated[bool, _metrics("--joints", help="Print every joint with its number of labels.")] = False
-    breakdown: Annotated[bool, _metrics("--breakdown", help="Print scores by posture and by joint score.")] = False
-    minimum: Annotated[float | None, _metrics("--min", metavar="PERCENT", help=_MIN)] = None
-    report: Annotated[Path | None, _out(metavar="FILE", help="Write everything as .json.")] = None
-    worst: Annotated[int, _out(min=0, help="Draw the N persons with the largest error.")] = 0
-    sheet: Annotated[Path, _out(metavar="FILE", help="The image that --worst writes.")] = Path("worst.png")
-    curve: Annotated[
-        list[Path] | None, _out(metavar="FILE", help="Write PCK over the threshold: .csv or .png. Repeatable.")
-    ] = None
-    overwrite: Annotated[bool, _out("--overwrite", help="Replace existing files.")] = False
-    compare: Annotated[
-        tuple[Path, Path] | None, _out(metavar="A.json B.json", help="Compare two reports; takes only --bootstrap.")
-    ] = None
-
-    def given(self) -> set[str]:
-        """The options, as on the command line, whose values are neither the defaults nor from the environment."""
-        names = {"source": "--from", "minimum": "--min"}
-        return {
-            names.get(field.name, f"--{field.name}")
-            for field in fields(self)
-            if (value := getattr(self, field.name)) not in (field.default, [], ())
-            and str(value) != os.environ.get(f"POSEHG_{field.name.upper()}")
-        }
-
-    def is_scored(self, data: Dataset) -> bool:
-        """False for data without labels if only the predictions are wanted."""
-        from posehg.evaluation.score import has_labels
-
-        return self.submission is None and (self.predictions is None or has_labels(data))
-
-    def scores(self, data: Dataset, found: Predictions) -> Scores | None:
-        from posehg.evaluation.score import score
-
-        if not self.is_scored(data):
-            return None
-        thresholds = tuple(dict.fromkeys(self.threshold or ()))
-        return score(data, found, self.metric, thresholds, self.bootstrap, self.breakdown)
+    source: Path | None = option(None, "Predictions", _FROM, "--from", metavar="FILE")
+    predictions: Path | None = option(None, "Predictions", "Write the predictions: .json, .npz or .h5.", metavar="FILE")
+    submission: Path | None = option(None, "Predictions", _SUBMISSION, metavar="FILE")
+    metric: Literal["auto", "pckh", "pck", "oks"] = option("auto", "Metrics", _METRIC)
+    threshold: list[float] | None = option(None, "Metrics", _THRESHOLD, metavar="SHARE")
+    bootstrap: int = option(1000, "Metrics", "Resamples for the 95 % intervals: 100 to 100000, or 0.", min=0)
+    joints: bool = option(False, "Metrics", "Print every joint with its number of labels.", "--joints")
+    breakdown: bool = option(False, "Metrics", "Print scores by posture and by joint score.", "--breakdown")
+    minimum: float | None = option(None, "Metrics", _MIN, "--min", metavar="PERCENT")
+    report: Path | None = option(None, "Output", "Write everything as .json.", metavar="FILE")
+    worst: int = option(0, "Output", "Draw the N persons with the largest error.", min=0)
+    sheet: Path = option(Path("worst.png"), "Output", "The image that --worst writes.", metavar="FILE")
+    curve: list[Path] | None = option(None, "Output", _CURVE, metavar="FILE")
+    overwrite: bool = option(False, "Output", "Replace existing files.", "--overwrite")
+    compare: tuple[Path, Path] | None = option(None, "Output", _COMPARE, metavar="A.json B.json")
 
 
-@shared.from_dataclass(EvalOptions)
-def evaluate(options: EvalOptions) -> None:
+@shared.takes(EvalOptions)
+def evaluate(context: typer.Context, options: EvalOptions) -> None:
     """Score a network, or predictions in a file, on annotated persons.
 
         posehg eval --dataset mpii --data data
@@ -119,13 +89,15 @@ def evaluate(options: EvalOptions) -> None:
 
     Several processes share the persons: torchrun --nproc-per-node N -m posehg eval ...
     """
+    names = {"source": "--from", "minimum": "--min"}
+    given = {names.get(name, f"--{name}") for name in shared.given_names(context, EvalOptions)}
     if options.bootstrap and not 100 <= options.bootstrap <= 100_000:
         raise UsageError(f"--bootstrap must be between 100 and 100000, or 0, not {options.bootstrap}.")
     if options.compare is not None:
-        _refuse(options, options.given() - {"--compare", "--bootstrap"}, "cannot be combined with --compare.")
+        _refuse(given, given - {"--compare", "--bootstrap"}, "cannot be combined with --compare.")
         _compare(*options.compare, options.bootstrap)
         return
-    _check(options)
+    _check(options, given)
     _check_files(options)
     if options.source is not None:
         _score_file(options, options.source)
@@ -133,7 +105,7 @@ def evaluate(options: EvalOptions) -> None:
         _score_network(options)
 
 
-def _check(options: EvalOptions) -> None:
+def _check(options: EvalOptions, given: set[str]) -> None:
     """Raises UsageError for options that do not go together, NotAvailable without the file of --from."""
     from posehg import datasets
     from posehg.evaluation import detections
@@ -149,16 +121,16 @@ def _check(options: EvalOptions) -> None:
     if minimum is not None and options.threshold and metric == "auto":
         raise UsageError("--min with --threshold needs one metric.", "Add --metric pck or --metric pckh.")
     if not options.worst:
-        _refuse(options, ("--sheet",), "needs --worst.")
+        _refuse(given, ("--sheet",), "needs --worst.")
     if metric == "oks":
-        _refuse(options, _OF_DISTANCES, "needs PCK or PCKh, not --metric oks.")
+        _refuse(given, _OF_DISTANCES, "needs PCK or PCKh, not --metric oks.")
     if options.submission is not None:
         if (options.dataset, options.split) != ("mpii", "test"):
             raise UsageError("--submission is for MPII's test split.", "Add --dataset mpii --split test.")
-        _refuse(options, _OF_SCORES, "needs labels, and those of MPII's test split are not public.")
+        _refuse(given, _OF_SCORES, "needs labels, and those of MPII's test split are not public.")
     if source is None:
         return
-    _refuse(options, _OF_NETWORK, "is for a network and cannot be combined with --from.")
+    _refuse(given, _OF_NETWORK, "is for a network and cannot be combined with --from.")
     if os.environ.get("WORLD_SIZE", "1") not in ("", "1"):
         raise UsageError("--from cannot be shared by several processes.", "Start it without torchrun.")
     if not source.is_file():
@@ -169,11 +141,11 @@ def _check(options: EvalOptions) -> None:
         raise UsageError(f"COCO results such as {source} are scored by OKS alone, not by --metric {metric}.")
     if kind == "results" or (kind == "records" and metric == "oks"):
         why = f"needs to know who is who, and the people in {source}, scored by OKS, have no names."
-        _refuse(options, ("--predictions", "--submission", "--limit", *_OF_DISTANCES), why)
+        _refuse(given, ("--predictions", "--submission", "--limit", *_OF_DISTANCES), why)
 
 
-def _refuse(options: EvalOptions, refused: Collection[str], why: str) -> None:
-    if wrong := sorted(options.given() & set(refused)):
+def _refuse(given: set[str], refused: Collection[str], why: str) -> None:
+    if wrong := sorted(given & set(refused)):
         raise UsageError(f"{wrong[0]} {why}")
 
 
@@ -191,16 +163,16 @@ def _check_files(options: EvalOptions) -> None:
         *(("--curve", path, display.CURVE_SUFFIXES) for path in options.curve or ()),
     ]
     seen: dict[Path, str] = {}
-    for option, path, suffixes in wanted:
+    for name, path, suffixes in wanted:
         if path is None:
             continue
         if path.suffix.lower() not in suffixes:
-            raise UsageError(f"{option} {path}: the name must end in {' or '.join(suffixes)}.")
-        if option != "--from":
+            raise UsageError(f"{name} {path}: the name must end in {' or '.join(suffixes)}.")
+        if name != "--from":
             files.check(path, options.overwrite)
         if other := seen.get(path.resolve()):
-            raise UsageError(f"{other} and {option} both name {path}.")
-        seen[path.resolve()] = option
+            raise UsageError(f"{other} and {name} both name {path}.")
+        seen[path.resolve()] = name
 
 
 def _score_network(options: EvalOptions) -> None:
@@ -220,7 +192,7 @@ def _score_network(options: EvalOptions) -> None:
     template = None if options.submission is None else submission.prepare(data)
     if options.predictions is not None and options.predictions.suffix.lower() == ".h5":
         h5_library("Writing")
-    if options.is_scored(data):
+    if _is_scored(options, data):
         score.measures(data, options.metric)
         if options.metric == "oks":
             score.coco_scores(datasets.spread(data, 1), [])  # is pycocotools there?
@@ -243,8 +215,7 @@ def _score_network(options: EvalOptions) -> None:
 
         def finish() -> None:
             if world.first:
-                made = {**about, "device": str(estimator.device)}
-                _finish(options, data, made, options.scores(data, found), found, template)
+                _finish(options, data, {**about, "device": str(estimator.device)}, found, template)
 
         distributed.alike(finish)
 
@@ -260,8 +231,7 @@ def _score_file(options: EvalOptions, source: Path) -> None:
     if kind == "results" or (kind == "records" and options.metric == "oks"):
         category = None if datasets.is_file(options.dataset) else detections.PERSON
         people, about = detections.read(source, whole, category)
-        _finish(options, whole, {**about, **file}, score.Scores(oks=score.coco_scores(whole, people)))
-        return
+        return _finish(options, whole, {**about, **file}, scores=score.Scores(oks=score.coco_scores(whole, people)))
     read = predictions.read if kind == "rows" else detections.matched
     data = datasets.spread(whole, options.limit) if options.limit else whole
     try:
@@ -270,24 +240,34 @@ def _score_file(options: EvalOptions, source: Path) -> None:
         found, rows = read(source, whole), evenly(len(whole), options.limit or len(whole))
         found = replace(found, keypoints=found.keypoints[rows], scores=found.scores[rows])
     template = None if options.submission is None else submission.prepare(data)
-    _finish(options, data, {**found.about, **file}, options.scores(data, found), found, template)
+    _finish(options, data, {**found.about, **file}, found, template)
+
+
+def _is_scored(options: EvalOptions, data: Dataset) -> bool:
+    """False for data without labels if only the predictions are wanted."""
+    from posehg.evaluation.score import has_labels
+
+    return options.submission is None and (options.predictions is None or has_labels(data))
 
 
 def _finish(
     options: EvalOptions,
     data: Dataset,
     about: Mapping[str, Any],
-    scores: Scores | None,
     found: Predictions | None = None,
     template: Template | None = None,
+    scores: Scores | None = None,
 ) -> None:
     """Writes the files, then prints the tables, even if writing failed; a closed pipe loses no file. --min comes last.
 
     about: how the predictions were made.
     """
     from posehg import images
-    from posehg.evaluation import display, predictions, report, submission
+    from posehg.evaluation import display, predictions, report, score, submission
 
+    if found is not None and _is_scored(options, data):
+        thresholds = tuple(dict.fromkeys(options.threshold or ()))
+        scores = score.score(data, found, options.metric, thresholds, options.bootstrap, options.breakdown)
     try:
         if options.predictions is not None and found is not None:
             predictions.write(options.predictions, data, found, options.overwrite)
@@ -299,10 +279,10 @@ def _finish(
             command = shlex.join(["posehg", *sys.argv[1:]])
             report.write(options.report, data, scores, about, command, options.overwrite)
             terminal.note(f"Wrote {options.report}.")
-        for path in options.curve or ():
-            assert scores is not None
-            display.write_curves(path, scores.metrics, options.overwrite)
-            terminal.note(f"Wrote {path}.")
+        if scores is not None:
+            for path in options.curve or ():
+                display.write_curves(path, scores.metrics, options.overwrite)
+                terminal.note(f"Wrote {path}.")
         if options.worst and scores is not None and found is not None:
             page = display.worst_sheet(data, found, scores.metrics[0], options.worst)
             images.write(options.sheet, page, options.overwrite)

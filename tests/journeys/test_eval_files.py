@@ -313,7 +313,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         (("--min", 5, "--threshold", 0.3), 2, "--threshold"),
         (("--bootstrap", 99), 2, "--bootstrap"),
         (("--bootstrap", 100_001), 2, "--bootstrap"),
-        (("--report", "locked/r.json"), 3, "locked/r.json"),
+        (("--report", "locked/r.json"), 3, "locked"),
         (("--threshold", 0), 2, "--threshold"),
         (("--threshold", "nan"), 2, "--threshold"),
         (("--submission", "s.mat"), 2, "--submission"),
