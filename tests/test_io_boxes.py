@@ -42,8 +42,8 @@ def written(path: Path, content: object) -> Path:
     return path
 
 
-def read(tmp_path: Path, content: object, min_score: float = 0.0) -> BoxFile:
-    return boxes.read(written(tmp_path / "boxes", content), min_score)
+def read(tmp_path: Path, content: object) -> BoxFile:
+    return boxes.read(written(tmp_path / "boxes", content), pytest.fail)
 
 
 def detection(image: object, box: Box = A, **more: Any) -> dict[str, Any]:
@@ -81,17 +81,19 @@ def lines(*given: object) -> str:
 # ---- formats -----------------------------------------------------------------------------------------------------
 
 
-def test_detections_are_people_only_above_the_score_in_their_order(tmp_path: Path) -> None:
+def test_detections_of_people_are_read_in_order_and_those_without_area_are_counted(tmp_path: Path) -> None:
     given = [
         detection("a.jpg", B),
         detection("b.jpg", C),
         detection("a.jpg", C, category_id=3),
-        detection("a.jpg", C, score=0.29),
         {"image_id": "a.jpg", "bbox": list(A.as_tuple())},
-        {"image_id": "a.jpg", "bbox": [1, 2, 0, 5]},  # has no area
+        *({"image_id": "a.jpg", "bbox": [1, 2, *sides]} for sides in ((0, 5), (5, 0))),
     ]
-    file = read(tmp_path, given, min_score=0.3)
+    notes: list[str] = []
+    file = boxes.read(written(tmp_path / "boxes", given), notes.append)
     assert [list(file.of(source(name))) for name in ("a.jpg", "b.jpg", "c.jpg")] == [[B, A], [C], []]
+    assert len(notes) == 1
+    assert notes[0].startswith("2 boxes")
 
 
 def test_annotations_are_read_without_crowds_and_other_categories(tmp_path: Path) -> None:
@@ -124,7 +126,7 @@ def test_what_posehg_writes_is_read(tmp_path: Path) -> None:
         writer.add(results.result("a.jpg"))
         writer.add(results.failed("broken.jpg"))
         writer.add(results.result("walk.mp4", people=1, frame=12, time=0.4))
-    file = boxes.read(tmp_path / "run.jsonl")
+    file = boxes.read(tmp_path / "run.jsonl", pytest.fail)
     expected = Box(-3.25, 2, 90, 90)
     assert list(file.of(source("a.jpg"))) == [expected] * results.PEOPLE
     assert list(file.of(source("broken.jpg"))) == []
@@ -135,12 +137,11 @@ def test_what_posehg_writes_is_read(tmp_path: Path) -> None:
     "text",
     [
         *(f"{column},score,X,y,w,h,note\na.jpg,0.5,2,3.25,5,7,x\n" for column in ("source", "file", " Image ")),
-        "image,x,y,w,h,score\na.jpg,2,3.25,5,7,\na.jpg,23,29,31,37,0.2\n",
         *("image;x;y;w;h\r\na.jpg;2;3,25;5;7\r\n\r\n".replace(";", separator) for separator in ";\t"),
     ],
 )
 def test_tables_are_read_with_other_columns_separators_and_decimal_commas(tmp_path: Path, text: str) -> None:
-    assert list(read(tmp_path, text, min_score=0.3).of(source("a.jpg"))) == [A]
+    assert list(read(tmp_path, text).of(source("a.jpg"))) == [A]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -168,7 +169,7 @@ def test_each_frame_of_a_video_has_its_own_boxes(tmp_path: Path, content: object
     file = read(tmp_path, content)
     walk = source("v/walk.mp4")
     assert [list(file.of(walk, frame)) for frame in (5, 6, 7, 11)] == [[A], [], [B], []]
-    assert file.unmatched().count == 0
+    assert not file.unmatched()
 
 
 def test_frames_and_images_keep_their_boxes_apart(tmp_path: Path) -> None:
@@ -251,7 +252,7 @@ def test_two_names_that_are_as_close_are_an_error(
     [
         (detections("x/a.jpg", "y/b.jpg"), "photos/y/a.jpg", "y/a.jpg", []),
         (detections("x/a.jpg", "y/b.jpg"), "photos/x/a.jpg", "x/a.jpg", [A]),
-        ([detection("x/a.jpg"), detection("y/a.jpg", B, score=0.1)], "photos/y/a.jpg", "a.jpg", []),
+        ([detection("x/a.jpg"), detection("y/a.jpg", B, category_id=3)], "photos/y/a.jpg", "a.jpg", []),
         (
             annotated(images=[{"id": 11, "file_name": "x/a.jpg"}, {"id": 7, "file_name": "y/a.jpg"}]),
             "photos/y/a.jpg",
@@ -263,7 +264,7 @@ def test_two_names_that_are_as_close_are_an_error(
 def test_images_of_the_same_name_in_different_folders_are_not_mixed(
     tmp_path: Path, content: object, given: str, relative: str, expected: list[Box]
 ) -> None:
-    assert list(read(tmp_path, content, min_score=0.3).of(source(given, relative))) == expected
+    assert list(read(tmp_path, content).of(source(given, relative))) == expected
 
 
 @pytest.mark.parametrize(
@@ -290,19 +291,19 @@ names = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=3).
 @example(["a/a", "a/a/a"], Random(0))
 def test_every_image_of_a_tree_gets_its_own_boxes(files: list[str], random: Any) -> None:
     """Wherever the tree lies, and whatever the order."""
-    entries = [boxes.Entry(f"{name}.jpg", None, Box(number, 0, 1, 1)) for number, name in enumerate(files)]
+    entries = [(f"{name}.jpg", None, Box(number, 0, 1, 1)) for number, name in enumerate(files)]
     file = BoxFile(Path("boxes.csv"), entries)
     order = list(enumerate(files))
     random.shuffle(order)
     for number, name in order:
         assert list(file.of(source(f"/elsewhere/{name}.jpg", f"{name}.jpg"))) == [Box(number, 0, 1, 1)]
-    assert file.unmatched().count == 0
+    assert not file.unmatched()
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(names, max_size=5, unique=True), st.lists(names, max_size=5, unique=True))
 def test_no_two_images_get_the_same_boxes(listed: list[str], asked: list[str]) -> None:
-    entries = [boxes.Entry(f"{name}.jpg", None, Box(number, 0, 1, 1)) for number, name in enumerate(listed)]
+    entries = [(f"{name}.jpg", None, Box(number, 0, 1, 1)) for number, name in enumerate(listed)]
     file = BoxFile(Path("boxes.csv"), entries)
     given = []
     for name in asked:
@@ -313,15 +314,13 @@ def test_no_two_images_get_the_same_boxes(listed: list[str], asked: list[str]) -
     assert len(given) == len(set(given))
 
 
-def test_names_that_nobody_asked_for_are_counted_and_the_first_are_named(tmp_path: Path) -> None:
-    given = [*detections("a.jpg", "b.jpg", "walk_000000000005"), *(detection(f"{n}.jpg") for n in range(7))]
-    file = read(tmp_path, given)
-    assert file.unmatched(limit=3) == boxes.Unmatched(10, ("a.jpg", "b.jpg", "walk_000000000005"))
+def test_names_that_were_not_asked_for_are_listed(tmp_path: Path) -> None:
+    file = read(tmp_path, detections("a.jpg", "b.jpg", "walk_000000000005"))
+    assert file.unmatched() == ["a.jpg", "b.jpg", "walk_000000000005"]
     file.of(source("a.jpg"))
     file.of(source("walk.mp4"), 0)
     file.of(source("other.jpg"))
-    assert file.unmatched(limit=3) == boxes.Unmatched(8, ("b.jpg", "0.jpg", "1.jpg"))
-    assert len(file.unmatched().names) == 5
+    assert file.unmatched() == ["b.jpg"]
 
 
 def test_many_images_are_found_in_little_time(tmp_path: Path) -> None:
@@ -343,9 +342,9 @@ BAD = {
     "": "boxes: ",
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR": "text",
     '[{"image_id": 7, "bbox": [1, 2': "JSON",
-    DEEP: "brackets",
+    DEEP: "JSON",
     '{"boxes": []}': "annotations",
-    "[[1, 2, 3, 5]]": "detection 1: .*a list",
+    "[[1, 2, 3, 5]]": "detection 1: .*object",
     '[{"bbox": [1, 2, 3, 5]}]': "detection 1: .*image",
     **{
         json.dumps([{"image_id": name, "bbox": [1, 2, 3, 5]}]): f"detection 1: .*{shown}"
@@ -353,45 +352,44 @@ BAD = {
     },
     json.dumps([detection("a.jpg"), {"image_id": "a.jpg"}]): "detection 2: .*bbox",
     '[{"image_id": 7, "bbox": null}]': "detection 1: .*bbox",
-    '[{"image_id": 7, "bbox": {"x": 1}}]': "detection 1: .*object",
+    '[{"image_id": 7, "bbox": {"x": 1}}]': "detection 1: .*x",
     **{
         json.dumps([detection("a.jpg"), {"image_id": "a.jpg", "bbox": numbers}]): f"detection 2: .*{shown}"
         for numbers, shown in (
             ([1, 2, 3], "3"),
-            ([[1, 2], [3, 5], 1, 1], "list"),
-            (["1" * 1000, 2, 3, 5], r"'1{39}\.\."),
+            ([[1, 2], [3, 5], 1, 1], r"\[1, 2\]"),
+            (["1" * 1000, 2, 3, 5], r"'1+\.\.\.1+'"),
             ([True, 2, 3, 5], "True"),
             ([math.nan, 2, 3, 5], "nan"),
             ([1, 2, 3, 1e7], "10000000"),
-            ([1, -(10**400), 3, 5], r"-10{38}\.\."),
+            ([1, -(10**400), 3, 5], r"-10+\.\.\.0+"),
             ([1, 2, 3, -5], "-5"),
         )
     },
-    json.dumps([detection(7, score="high")]): "detection 1: .*'high'",
-    json.dumps([detection(7, category_id=0)]): "category 1.*of 0",
+    json.dumps([detection(7, category_id=0)]): "category 1: .* of 0",
     json.dumps(annotated(categories=[{"id": 3, "name": "dog"}, {"id": 5, "name": "cat"}])): "'dog', 'cat'",
-    json.dumps(annotated(images=None)): "image: .*null",
+    json.dumps(annotated(images=None)): "image: .*None",
     json.dumps(annotated(images=[{"file_name": "a.jpg"}])): "image 1: .*id",
     json.dumps(annotated(images=[{"id": 7}, {"id": 7}])): "image 2: .*id 7",
+    json.dumps(annotated(images=[{"id": id, "file_name": "a.jpg"} for id in (7, 11)])): "file_name",
     json.dumps(annotated(annotations=[{"image_id": 17, "bbox": [1, 2, 3, 5]}])): "annotation 1: .*17",
     json.dumps(annotated(categories=[{"name": "person"}])): "categories: .*id",
-    json.dumps({**record("a.jpg", A), "posehg": 2}): "line 1: .*version.*2",
-    json.dumps({"posehg": 1, "source": "a.jpg"}): "line 1, person: .*null",
-    json.dumps({"posehg": 1, "people": []}): "line 1: ",
+    json.dumps({**record("a.jpg", A), "posehg": 2}): "record 1: .*version.*2",
+    json.dumps({"posehg": 1, "source": "a.jpg"}): "record 1, person: .*None",
+    json.dumps({"posehg": 1, "people": []}): "record 1: ",
     **{
-        json.dumps({**record("a.mp4", A), "frame": frame}): f"line 1: .*frame.*{frame}"
+        json.dumps({**record("a.mp4", A), "frame": frame}): f"record 1: .*frame.*{frame}"
         for frame in ("5", -1, 0.5, 10**12)
     },
-    lines(record("a.jpg", A)) + "\n" + '{"posehg": 1, "sou': "line 3: ",
-    lines(record("a.jpg", A), {**record("b.jpg"), "people": [{"bbox": [1, 2, 3, -5]}]}): "line 2, person 1: .*-5",
+    lines(record("a.jpg", A)) + "\n" + '{"posehg": 1, "sou': "line 3",
+    lines(record("a.jpg", A), {**record("b.jpg"), "people": [{"bbox": [1, 2, 3, -5]}]}): "record 2, person 1: .*-5",
     "a.jpg,1,2,3,5\n": "image, x, y, w, h",
     "image,x,y,width,h\na.jpg,1,2,3,4\n": "column w",
-    "image,x,y,w,h,x\n": "called x",
-    "image,x,y,w,h\na.jpg,1,2,3\n": "row 2: .*4.*5",
-    "image,x,y,w,h\na.jpg,1,2,3,5\n\na.jpg,1,2,three,5\n": "row 4: .*w.*'three'",
-    "image,x,y,w,h\na.jpg,,2,3,5\n": "row 2: .*x, y, w",
-    "image,x,y,w,h\n,1,2,3,5\n": "row 2: ",
-    "image,frame,x,y,w,h\na.mp4,0.5,1,2,3,5\n": "row 2: .*frame.*0.5",
+    "image,x,y,w,h\na.jpg,1,2,3\n": "line 2: .*5 cells",
+    "image,x,y,w,h\na.jpg,1,2,3,5\n\na.jpg,1,2,three,5\n": "line 4: .*w.*'three'",
+    "image,x,y,w,h\na.jpg,,2,3,5\n": "line 2: .*x, y, w",
+    "image,x,y,w,h\n,1,2,3,5\n": "line 2: ",
+    "image,frame,x,y,w,h\na.mp4,0.5,1,2,3,5\n": "line 2: .*frame.*0.5",
     'image,x,y,w,h\n"a.jpg,1,2,3,5\n': "table",
 }
 
@@ -409,33 +407,33 @@ def test_the_table_of_joints_is_no_table_of_boxes(tmp_path: Path) -> None:
     with CsvWriter(tmp_path / "run.csv") as writer:
         writer.add(results.result())
     with pytest.raises(InputError, match=r"w, h"):
-        boxes.read(tmp_path / "run.csv")
+        boxes.read(tmp_path / "run.csv", pytest.fail)
 
 
 def test_files_that_cannot_be_read_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "boxes.json", detections("a.jpg"))
-    for bad in (tmp_path, tmp_path / "nothing.json", "a\0b.json"):
-        with pytest.raises(InputError, match=re.escape(repr(str(bad))[1:-1])):
-            boxes.read(bad)
+    for bad in (tmp_path, tmp_path / "nothing.json"):
+        with pytest.raises(InputError, match=re.escape(str(bad))):
+            boxes.read(bad, pytest.fail)
     monkeypatch.setattr(boxes, "MAX_BYTES", path.stat().st_size - 1)
     with pytest.raises(InputError, match=r"boxes\.json .*larger"):
-        boxes.read(path)
+        boxes.read(path, pytest.fail)
 
     def refuse(*arguments: object, **options: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(InputError, match=r"boxes\.json"):
-        boxes.read(path)
+        boxes.read(path, pytest.fail)
 
 
 def try_to_read(path: Path) -> None:
     """Boxes or an InputError, and nothing else."""
     with contextlib.suppress(InputError):
-        file = boxes.read(path, min_score=0.25)
+        file = boxes.read(path, lambda text: None)
         for name, frame in itertools.product(["a.jpg", "walk.mp4", "000000000785.jpg"], (None, 0)):
             assert all(box.w > 0 and box.h > 0 for box in file.of(source(name), frame))
-        assert file.unmatched().count >= 0
+        file.unmatched()
 
 
 def text_of(texts: st.SearchStrategy[str]) -> st.SearchStrategy[bytes]:
@@ -481,7 +479,7 @@ def test_a_detectors_file_of_coco_is_read(shared: Path) -> None:
     folder = shared / "samples" / "mmpose_coco"
     path = folder / "test_coco_det_AP_H_56.json"
     listed = json.loads(path.read_text())
-    file = boxes.read(path)
+    file = boxes.read(path, pytest.fail)
     for image in sorted(folder.glob("*.jpg")):
         expected = [tuple(entry["bbox"]) for entry in listed if entry["image_id"] == int(image.stem)]
         assert expected

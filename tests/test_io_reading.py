@@ -21,9 +21,9 @@ from PIL import Image as PillowImage
 
 from posehg import images
 from posehg.errors import InputError
-from posehg.io import content, sources
-from posehg.io.sources import Frame, Source, expand, frames
-from posehg.io.video import CutShort
+from posehg.io import content
+from posehg.io.frames import CutShort, Frame, frames
+from posehg.io.sources import Source, expand
 from tests import video_files
 
 ROOT = Path(__file__).parent.parent
@@ -57,7 +57,7 @@ def test_an_image_is_one_frame_whatever_its_name(tmp_path: Path, name: str) -> N
     (tmp_path / "plain.png").rename(tmp_path / name)
     frame = only(tmp_path / name)
     np.testing.assert_array_equal(frame.image, noise())
-    assert (frame.index, frame.time, frame.fps, frame.duration) == (None,) * 4
+    assert (frame.index, frame.time, frame.fps) == (None,) * 3
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_problem_and_a_lack_of_memory_are_raised_when_the_source_is_read(monke
         raise MemoryError
 
     monkeypatch.setattr(images, "read", exhausted)
-    assert "memory" in failure("large.jpg")
+    assert "memory" in failure(__file__)
 
 
 @pytest.mark.shared
@@ -126,8 +126,8 @@ def png(tmp_path: Path, image: images.Image) -> bytes:
 def test_standard_input_that_is_no_image_or_too_large_is_an_input_error(
     monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(sources, "MAX_IMAGE", 2 << 20)
-    monkeypatch.setattr(content, "CHUNK", 4096)
+    monkeypatch.setattr("posehg.io.frames.MAX_IMAGE", 2 << 20)
+    monkeypatch.setattr(content, "_CHUNK", 4096)
     with standard_input(monkeypatch, sent):
         assert ("2 MiB" in failure("-")) == (len(sent) > 2 << 20)
 
@@ -144,7 +144,10 @@ def test_a_terminal_or_nothing_as_standard_input_is_an_input_error(monkeypatch: 
 
 @pytest.mark.parametrize("argument", ["-", "/dev/stdin"])
 def test_an_image_comes_through_a_pipe(tmp_path: Path, argument: str) -> None:
-    code = f"from posehg.io.sources import *; print([f.image.shape for s in expand([{argument!r}]) for f in frames(s)])"
+    code = f"""
+from posehg.io.frames import frames
+from posehg.io.sources import expand
+print([frame.image.shape for source in expand([{argument!r}]) for frame in frames(source)])"""
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, input=png(tmp_path, noise(307, 401)), capture_output=True, timeout=60
     )
@@ -160,7 +163,7 @@ def test_a_named_pipe_is_read_once_through_and_a_device_up_to_the_limit(
     writer.start()
     np.testing.assert_array_equal(only(tmp_path / "pipe").image, noise())
     writer.join()
-    monkeypatch.setattr(sources, "MAX_IMAGE", 3 << 20)
+    monkeypatch.setattr("posehg.io.frames.MAX_IMAGE", 3 << 20)
     assert "3 MiB" in failure("/dev/zero")
 
 
@@ -213,7 +216,8 @@ def test_optional_and_heavy_libraries_are_imported_only_when_needed(tmp_path: Pa
     images.write(tmp_path / "a.png", noise())
     code = f"""
 import sys
-from posehg.io.sources import expand, frames
+from posehg.io.frames import frames
+from posehg.io.sources import expand
 for source in expand([{str(tmp_path)!r}]): list(frames(source))
 print([name for name in ("pillow_heif", "torch", "av", "requests") if name in sys.modules])"""
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
@@ -339,7 +343,7 @@ def test_what_is_wrong_with_an_answer_is_reported(
     server: Server, monkeypatch: pytest.MonkeyPatch, answer: Answer, what: str
 ) -> None:
     monkeypatch.setattr(content, "TIMEOUT", 0.2)
-    monkeypatch.setattr(sources, "MAX_IMAGE", 1000)
+    monkeypatch.setattr("posehg.io.frames.MAX_IMAGE", 1000)
     begin = time.monotonic()
     assert what in failure(server.put("/a.png", answer))
     assert time.monotonic() - begin < 1.5
@@ -368,7 +372,7 @@ def test_a_video_is_downloaded_and_removed_again(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: float
 ) -> None:
     sent = video_files.write(tmp_path / "a.avi", count=35).read_bytes()
-    monkeypatch.setattr(sources.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = set(tmp_path.iterdir())
     (source,) = expand([server.put("/a.avi", Answer(sent[: int(part * len(sent))]))])
     if part < 1:
@@ -389,5 +393,5 @@ def test_a_video_that_does_not_fit_on_the_disk_is_an_input_error(
     def full(*arguments: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(content, "open", full, raising=False)
+    monkeypatch.setattr(content, "_copy", full)
     assert "space" in failure(server.put("/a.avi", Answer(b"anything")))

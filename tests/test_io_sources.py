@@ -219,7 +219,7 @@ def test_lists_of_powershell_and_names_that_are_not_utf8_are_read(content: bytes
 
 
 def test_a_list_on_standard_input_begins_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "read_standard_input", lambda limit: b"a.jpg\nd/b.jpg\n")
+    monkeypatch.setattr(content, "read_bytes", lambda name, limit: b"a.jpg\nd/b.jpg\n")
     assert names("@-") == ["a.jpg", "d/b.jpg"]
 
 

@@ -14,7 +14,8 @@ from posehg import drawing, images
 from posehg.drawing import DrawOptions, Style
 from posehg.errors import InputError, UsageError
 from posehg.geometry import Box
-from posehg.io.sources import expand, frames
+from posehg.io.frames import frames
+from posehg.io.sources import expand
 from posehg.io.writers import CropsWriter, HeatmapsWriter, ImageWriter, VideoWriter, crops, heatmaps, image
 from posehg.poses import Pose, Result
 from tests.results import SEVEN, SHAPE, failed, picture, pose, result

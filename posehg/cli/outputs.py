@@ -24,7 +24,8 @@ from posehg.distributed import World
 from posehg.drawing import DrawOptions
 from posehg.errors import CheckFailed, InputError, UsageError
 from posehg.io.background import write_behind
-from posehg.io.sources import Source, too_large
+from posehg.io.frames import too_large
+from posehg.io.sources import Source
 from posehg.io.writers import FORMATS, IMAGE_FILES, RUN_FILES, VIDEO_FILES, CropsWriter, HeatmapsWriter, Writer
 from posehg.io.writers.json import line, record
 from posehg.io.writers.table import joints_table

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from posehg.inference.detector import Detector
     from posehg.inference.estimator import Estimator
     from posehg.io.boxes import BoxFile
-    from posehg.io.sources import Frame, Source
+    from posehg.io.frames import Frame
+    from posehg.io.sources import Source
     from posehg.poses import Pose, Result
 
     Finder = Callable[[Frame], list[Pose]]
@@ -125,7 +126,7 @@ def predict(options: PredictOptions) -> None:
     style = replace(STYLES[options.style], labels=options.labels)
     draw = DrawOptions(options.threshold, style, options.background, options.side_by_side, joints)
     box = [_box(text) for text in options.box] if options.box else None
-    boxes = box_files.read(options.boxes) if options.boxes else None
+    boxes = box_files.read(options.boxes, terminal.note) if options.boxes else None
     sources: Sequence[Source] = list(expand(options.inputs, options.recursive))
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="posehg-")))
@@ -202,7 +203,7 @@ def _finder(
     from posehg.inference.person_search import find
     from posehg.inference.smoothing import OneEuro
     from posehg.inference.tracking import Following, Tracker
-    from posehg.io.sources import Frame
+    from posehg.io.frames import Frame
 
     def find_in(frame: Frame) -> list[Pose]:
         there = box
@@ -238,9 +239,9 @@ def _note_unused(boxes: BoxFile, sources: Sequence[Source]) -> None:
         with suppress(InputError):
             boxes.of(source, None if source.kind == "image" else 0)
     unused = boxes.unmatched()
-    if unused.count:
-        more = ", .." if unused.count > len(unused.names) else ""
-        terminal.note(f"Boxes of {', '.join(unused.names)}{more} were not used: there are no such inputs.")
+    if unused:
+        more = ", .." if len(unused) > 5 else ""
+        terminal.note(f"Boxes of {', '.join(unused[:5])}{more} were not used: there are no such inputs.")
 
 
 def _without_videos(sources: Sequence[Source]) -> list[Source]:
@@ -265,7 +266,7 @@ def _frames(
     sources: Sequence[Source], span: tuple[float, float], abandoned: set[str]
 ) -> Iterator[tuple[Source, Frame | InputError | None]]:
     """The frames of each source, or the error that ends them; None at its end. Abandoned sources end early."""
-    from posehg.io.sources import frames
+    from posehg.io.frames import frames
 
     for source in sources:
         try:

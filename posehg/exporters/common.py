@@ -40,7 +40,8 @@ from posehg.inference.engines.folding import Folded
 from posehg.inference.engines.torch import from_checkpoint
 from posehg.inference.estimator import Estimator, Region
 from posehg.inference.person_search import find
-from posehg.io.sources import Source, expand, frames
+from posehg.io.frames import frames
+from posehg.io.sources import Source, expand
 from posehg.network import parameters
 
 Crops = NDArray[np.uint8]

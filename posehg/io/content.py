@@ -1,14 +1,12 @@
-"""Bytes and text of inputs from files, pipes, standard input and the web, each up to a limit.
-
-Errors are InputErrors that name the input.
-"""
+"""The content of inputs: files, pipes, standard input and URLs, each up to a limit. Errors name the input."""
 
 from __future__ import annotations
 
 import codecs
 import sys
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Iterable
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import IO
 
@@ -16,87 +14,65 @@ from posehg import __version__
 from posehg.errors import InputError, printable
 from posehg.images import unreadable
 
+STANDARD_INPUT = "-"
+
 TIMEOUT = 30.0
 """Seconds to wait for a server's next bytes."""
 
-CHUNK = 1 << 18
-"""Bytes to read at a time."""
+_CHUNK = 1 << 18  # bytes read at a time
 
 
-def read_standard_input(limit: int) -> bytes:
-    if sys.stdin is None or sys.stdin.isatty():
+def is_url(name: str) -> bool:
+    return name.lower().startswith(("http://", "https://"))
+
+
+def read_bytes(name: str, limit: int) -> bytes:
+    """The content of a file, a pipe, a URL or, for ``-``, of standard input: at most ``limit`` bytes."""
+    content = BytesIO()
+    if is_url(name):
+        download(name, content, limit)
+        return content.getvalue()
+    is_stdin = name == STANDARD_INPUT
+    if is_stdin and (sys.stdin is None or sys.stdin.isatty()):
         raise InputError("Nothing is piped into standard input.", "For example: curl ADDRESS | posehg predict -")
-    # Without Python's buffer: a thread that still waits for input would hold its lock when the program ends.
-    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as file:
-        return read_all(file, "Standard input", limit)
-
-
-def read_text(path: str | Path, name: str, limit: int) -> str:
-    """The content of a text file of at most ``limit`` bytes; ``name`` is what errors call it. Raises InputError."""
     try:
-        with open(path, "rb") as file:
-            return decode_text(read_all(file, name, limit), name)
+        # Without Python's buffer: a thread that still waits for input would hold its lock when the program ends.
+        with open(sys.stdin.fileno() if is_stdin else name, "rb", buffering=0, closefd=not is_stdin) as file:
+            _copy(iter(partial(file.read, _CHUNK), b""), content, "Standard input" if is_stdin else name, limit)
     except OSError as error:
-        raise unreadable(Path(path), error) from None
+        raise unreadable(Path(name), error) from None
+    return content.getvalue()
 
 
-def decode_text(content: bytes, name: str) -> str:
-    """UTF-8 or, with a byte order mark, UTF-16 as PowerShell writes it. Raises InputError for anything else."""
+def read_text(name: str, limit: int) -> str:
+    """The content as text: UTF-8 or, with a byte order mark, UTF-16 as PowerShell writes it."""
+    content = read_bytes(name, limit)
     try:
         if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return content.decode("utf-16")
-        if b"\0" not in content:
-            # File names may contain any bytes: those that are not UTF-8 are kept as Python keeps them in paths.
-            return content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+            text = content.decode("utf-16")
+        else:  # file names may contain any bytes: those that are not UTF-8 are kept as Python keeps them in paths
+            text = content.decode("utf-8-sig", "surrogateescape")
     except UnicodeDecodeError:
-        pass
-    raise InputError(f"{name} is not a text file.")
+        text = "\0"
+    if "\0" in text:
+        raise InputError(f"{name} is not a text file.")
+    return text
 
 
-def read_all(file: IO[bytes], name: str, limit: int) -> bytes:
-    content = bytearray()
-    while chunk := file.read(CHUNK):
-        content += chunk
-        _check_size(name, len(content), limit)
-    return bytes(content)
-
-
-def _check_size(name: str, size: int, limit: int) -> None:
-    if size > limit:
-        raise InputError(
-            f"{name} is larger than {limit / (1 << 20):,.0f} MiB.", "Save it as a file and check it first."
-        )
-
-
-def download_to(path: str, url: str, limit: int) -> None:
-    """Write the content of a URL to a new file. Raises InputError as ``download`` does, and where the disk is full."""
-    with closing(download(url, limit)) as chunks:
-        try:
-            with open(path, "wb") as file:
-                file.writelines(chunks)
-        except OSError as error:
-            raise InputError(f"{url} cannot be saved in {Path(path).parent}: {error.strerror or error}.") from None
-
-
-def download(url: str, limit: int) -> Generator[bytes]:
-    """The content of a URL in chunks. Raises InputError, naming it, where it is not available or exceeds the limit."""
+def download(url: str, file: IO[bytes], limit: int) -> None:
+    """Write what is at a URL to a file. Raises InputError where it is not available or exceeds the limit."""
     import requests
 
-    agent = {"User-Agent": f"posehg/{__version__}"}
+    agent = {"User-Agent": f"posehg/{__version__}"}  # some servers refuse unknown clients
     try:
         with requests.get(url, headers=agent, stream=True, timeout=TIMEOUT) as response:
             if not response.ok:
-                what = f"the server answers {response.status_code} {printable(response.reason)}"
-                raise InputError(f"{url} cannot be downloaded: {what}.", "Check the address in a browser.")
+                answer = f"{response.status_code} {printable(response.reason)}"
+                raise InputError(f"{url} cannot be downloaded: the server answers {answer}.", "Check the address.")
             if response.headers.get("Content-Type", "").startswith("text/html"):
                 raise InputError(f"{url} is a web page, not an image.", "Give the address of the image itself.")
-            announced = response.headers.get("Content-Length", "")
-            _check_size(url, int(announced) if announced.isdecimal() else 0, limit)
-            received = 0
-            for chunk in response.iter_content(CHUNK):
-                received += len(chunk)
-                _check_size(url, received, limit)
-                yield chunk
+            _check_size(int(response.headers.get("Content-Length", 0)), url, limit)
+            _copy(response.iter_content(_CHUNK), file, url, limit)
     except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
         raise InputError(f"{url} was cut short during the download.", "Try again.") from None
     except (requests.RequestException, OSError, ValueError) as error:
@@ -105,6 +81,20 @@ def download(url: str, limit: int) -> Generator[bytes]:
             cause = cause.__context__
         if isinstance(cause, TimeoutError):
             raise InputError(f"{url}: the server did not respond for {TIMEOUT:g} seconds.", "Try again.") from None
+        hint = "Check the address and your network." if isinstance(error, requests.RequestException) else ""
         reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
-        hint = "Check the address and your network."
         raise InputError(f"{url} cannot be downloaded: {printable(reason) or type(cause).__name__}.", hint) from None
+
+
+def _copy(chunks: Iterable[bytes], file: IO[bytes], name: str, limit: int) -> None:
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        _check_size(size, name, limit)
+        file.write(chunk)
+
+
+def _check_size(size: int, name: str, limit: int) -> None:
+    if size > limit:
+        hint = "Save it as a file and check it first."
+        raise InputError(f"{name} is larger than {limit / (1 << 20):,.0f} MiB.", hint)

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posehg.io import video, video_writer
-from posehg.io.sources import Frame, expand, frames
+from posehg.io import video_writer
+from posehg.io.frames import Frame, frames
+from posehg.io.sources import expand
 from tests import stubs
 from tests.journeys.conftest import Posehg
 from tests.journeys.test_predict import records
@@ -209,10 +210,10 @@ def test_ctrl_c_ends_a_camera_and_completes_its_files(
         while True:
             if frame == 7:
                 os.kill(os.getpid(), signal.SIGINT)
-            yield Frame(stubs.square_photo(100, 60, 100), frame, frame / RATE, RATE, None)
+            yield Frame(stubs.square_photo(100, 60, 100), frame, frame / RATE, RATE)
             frame += 1
 
-    monkeypatch.setattr(video, "camera", camera)
+    monkeypatch.setattr("posehg.io.frames.camera", camera)
     out = tmp_path / "out.mp4"
     run = posehg("predict", "webcam", "--model", square, "--out", out)
     assert (run.code, run.err) == (0, f"Wrote {out}\n")

@@ -1,34 +1,104 @@
-"""Videos, read by PyAV, and cameras, read by OpenCV, frame by frame."""
+"""The frames of a source: one of an image, many of a video, which PyAV reads, or of a camera, by OpenCV."""
 
 from __future__ import annotations
 
+import math
 import os
 import stat
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from posehg import images
 from posehg.errors import InputError
-from posehg.images import Image, unreadable
-from posehg.io.sources import Frame
+from posehg.images import Image
+from posehg.io import content
+from posehg.io.sources import Source
 
-_DEFAULT_RATE = 25.0
-"""Frames a second, where a video states neither a rate nor when its frames are shown."""
+T = TypeVar("T")
 
+MAX_IMAGE, MAX_VIDEO = 256 << 20, 4 << 30
+"""Largest download or piped input, in bytes."""
+
+_DEFAULT_RATE = 25.0  # frames a second, where a video states neither a rate nor when its frames are shown
 _HINT = "Copy or download it again, or convert it."
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """An image, or one frame of a video.
+
+    image: RGB uint8 (H, W, 3), upright.
+    index: number of the frame in its video, from 0. time: seconds from the start of the video, increasing from frame
+    to frame. fps: the average rate that the video states, or None. All are None for an image.
+    """
+
+    image: Image
+    index: int | None = None
+    time: float | None = None
+    fps: float | None = None
 
 
 class CutShort(InputError):
     """A video ended well before its stated duration. All frames before that have been delivered."""
 
 
-def frames(path: str, name: str) -> Iterator[Frame]:
+def frames(source: Source, start: float = 0.0, end: float = math.inf) -> Generator[Frame]:
+    """One frame of an image; of a video or camera those from ``start`` up to, but not including, ``end`` seconds.
+
+    Frames are read one by one as they are asked for. Raises InputError, naming the source, where it cannot be read
+    (for a video perhaps after some frames), or where a video has no frame in that span.
+    """
+    if source.problem:
+        raise source.problem
+    time, found = None, False
+    try:
+        with closing(_opened(source)) as opened:
+            for frame in opened:
+                time = frame.time
+                if time is not None and time >= end:
+                    break
+                if time is None or time >= start:
+                    found = True
+                    yield frame
+    except MemoryError:
+        raise too_large(source) from None
+    if not found and time is not None:
+        span = f"after {start:g}" + (f" and before {end:g}" if end < math.inf else "")
+        raise InputError(f"{source.name} has no frame {span} seconds; one is at {time:.2f} seconds.")
+
+
+def too_large(source: Source) -> InputError:
+    return InputError(f"{source.name} needs more memory than is available.", "Make it smaller first.")
+
+
+def _opened(source: Source) -> Generator[Frame]:
+    name, is_stdin = source.name, source.name == content.STANDARD_INPUT
+    if source.kind == "image" and not is_stdin and os.path.isfile(name):
+        yield Frame(images.read(name))
+    elif source.kind == "camera":
+        yield from camera(int(name.partition(":")[2]))
+    elif source.kind == "video" and content.is_url(name):
+        with tempfile.TemporaryDirectory(prefix="posehg-") as folder:
+            path = os.path.join(folder, "video")
+            with open(path, "wb") as file:
+                content.download(name, file, MAX_VIDEO)
+            yield from video(path, name)
+    elif source.kind == "video":
+        yield from video(name, name)
+    else:  # from the web or a pipe, in which Pillow cannot seek
+        yield Frame(images.read_bytes(content.read_bytes(name, MAX_IMAGE), "Standard input" if is_stdin else name))
+
+
+def video(path: str, name: str) -> Generator[Frame]:
     """The frames of a video file, upright, one in memory at a time; sound is ignored. ``name`` is what errors call it.
 
     Frame times start at 0 and increase; where the file states none, or one that does not increase, the frame rate
@@ -42,12 +112,10 @@ def frames(path: str, name: str) -> Iterator[Frame]:
             raise InputError(f"{name} is not a file.", "Videos are read from files and from the web.")
         file = open(path, "rb")  # noqa: SIM115  # FFmpeg itself would take some names for protocols or patterns
     except OSError as error:
-        raise unreadable(Path(name), error) from None
-    except ValueError:  # a NUL in its name
-        raise InputError(f"There is no file {name!r}.") from None
+        raise images.unreadable(Path(name), error) from None
     with file:
         try:
-            container = av.open(file, metadata_errors="ignore")
+            container: Any = av.open(file, metadata_errors="ignore")
         except av.FFmpegError:
             raise InputError(f"{name} is not a readable video, or was cut short.", _HINT) from None
         with container:
@@ -69,7 +137,7 @@ def _decoded(container: Any, name: str) -> Iterator[Frame]:
     step = 1 / (fps or _DEFAULT_RATE)
     index, damaged, is_damaged, shown, end = 0, 0, False, -step, 0.0
     waiting: list[int] = []  # when the frames of the packets so far are due, in the stream's ticks
-    for packet in _until_unreadable(container.demux()):
+    for packet in until_unreadable(container.demux()):
         if packet.pts is not None:
             end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         if packet.stream is not stream:
@@ -89,7 +157,7 @@ def _decoded(container: Any, name: str) -> Iterator[Frame]:
                 index, damaged, is_damaged = index + lost, damaged + lost, False
             stated = -1.0 if frame.time is None else frame.time - start
             shown = stated if stated > shown else shown + step
-            yield Frame(_upright(frame, stream.sample_aspect_ratio), index, shown, fps, duration or None)
+            yield Frame(_upright(frame, stream.sample_aspect_ratio), index, shown, fps)
             index += 1
     if not index:
         raise InputError(f"{name} has no frames that can be read.", _HINT)
@@ -102,11 +170,12 @@ def _decoded(container: Any, name: str) -> Iterator[Frame]:
         raise InputError(f"{name} has {damaged} damaged frames, which are left out.", _HINT)
 
 
-def _until_unreadable(packets: Iterator[Any]) -> Iterator[Any]:
+def until_unreadable(items: Iterator[T]) -> Iterator[T]:
+    """PyAV's packets or frames up to the first that cannot be read, as in a file that was cut short."""
     import av
 
     with suppress(av.FFmpegError):
-        yield from packets
+        yield from items
 
 
 def _upright(frame: Any, pixel_aspect: Fraction | None) -> Image:
@@ -128,11 +197,8 @@ def camera(number: int) -> Iterator[Frame]:
     """What a camera sees from now on, without end. Raises InputError where there is no such camera or it stops."""
     import cv2
 
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it would report missing cameras itself
-    try:
-        capture = cv2.VideoCapture(number)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it would report a missing camera itself
+    capture = cv2.VideoCapture(number)
     try:
         if not capture.isOpened():
             hint = f"webcam:1 is the second one. On Linux you need permission to read /dev/video{number}."
