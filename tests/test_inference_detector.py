@@ -14,9 +14,8 @@ from onnx import helper
 from posehg.errors import NotAvailable
 from posehg.geometry import Box
 from posehg.images import Image
-from posehg.inference import detector
-from posehg.inference.detector import Detection
-from posehg.inference.engines import onnxruntime
+from posehg.inference.detector import Detection, Detector
+from posehg.inference.engines import Run, onnxruntime
 from tests.detector_files import FLOAT, FLOAT16, INT64, UINT8, constant, finder
 
 pytest.importorskip("onnxruntime", reason="onnxruntime runs the files")
@@ -107,16 +106,16 @@ LAYOUTS: dict[str, tuple[np.ndarray, int]] = {
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_boxes_come_in_image_pixels_with_the_highest_score_first(path: Path, name: str) -> None:
     output, type = LAYOUTS[name]
-    close(detector.load(constant(path, {"output": output}, PLANAR, type), CONFIDENT)(photo()), [TWO, ONE])
+    close(Detector(constant(path, {"output": output}, PLANAR, type), CONFIDENT)(photo()), [TWO, ONE])
     any_size = constant(path, {"output": output}, ("batch", 3, "height", "width"), type)
-    close(detector.load(any_size, Detection(threshold=0.65, size=SIZE))(photo()), [TWO, ONE])
+    close(Detector(any_size, Detection(threshold=0.65, size=SIZE))(photo()), [TWO, ONE])
 
 
 @pytest.mark.parametrize("size", [(83, 61), (367, 499), (17, 103), (1, 1), (1, 997)])
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_boxes_lie_within_any_image(path: Path, name: str, size: tuple[int, int]) -> None:
     output, type = LAYOUTS[name]
-    for box in detector.load(constant(path, {"output": output}, PLANAR, type), Detection(threshold=0.01))(photo(*size)):
+    for box in Detector(constant(path, {"output": output}, PLANAR, type), Detection(threshold=0.01))(photo(*size)):
         assert min(box.x, box.y) >= 0
         assert box.x + box.w <= size[1] + 1e-9
         assert box.y + box.h <= size[0] + 1e-9
@@ -128,7 +127,7 @@ def test_boxes_lie_within_any_image(path: Path, name: str, size: tuple[int, int]
 
 @pytest.mark.parametrize(("rows", "columns"), [(211, 307), (307, 283)])
 def test_a_network_that_looks_for_red_finds_it(path: Path, rows: int, columns: int) -> None:
-    find = detector.load(finder(path, (1, 3, 64, 96), FLOAT, 0))
+    find = Detector(finder(path, (1, 3, 64, 96), FLOAT, 0))
     image = np.full((rows, columns, 3), 7, dtype=np.uint8)
     image[59:132, 101:252] = (255, 7, 7)
     (box,) = find(image)
@@ -151,7 +150,7 @@ def test_each_network_receives_the_colours_and_padding_of_its_training(
     path: Path, monkeypatch: pytest.MonkeyPatch, name: str, colours: tuple[float, ...], begin: int
 ) -> None:
     output, type = LAYOUTS[name]
-    real = onnxruntime.session(constant(path, {"output": output}, PLANAR, type))
+    real = onnxruntime.session(constant(path, {"output": output}, PLANAR, type), Run("cpu"))[0]
     seen: list[np.ndarray] = []
 
     def run(names: None, arrays: dict[str, np.ndarray]) -> Any:
@@ -159,8 +158,8 @@ def test_each_network_receives_the_colours_and_padding_of_its_training(
         return real.run(names, arrays)
 
     session = SimpleNamespace(get_inputs=real.get_inputs, get_modelmeta=real.get_modelmeta, run=run)
-    monkeypatch.setattr(onnxruntime, "session", lambda file: session)
-    detector.load(path)(np.full((101, 101, 3), (200, 100, 50), dtype=np.uint8))  # 64 x 64 of the input's 64 x 96
+    monkeypatch.setattr(onnxruntime, "session", lambda file, run: (session, "cpu"))
+    Detector(path)(np.full((101, 101, 3), (200, 100, 50), dtype=np.uint8))  # 64 x 64 of the input's 64 x 96
     array = seen[-1]
     assert (array.dtype, array.shape) == ({FLOAT: np.float32, FLOAT16: np.float16}[type], PLANAR)
     inner, padding = slice(begin + 3, begin + 61), slice(begin + 67, 96)  # at the edge both are mixed
@@ -183,10 +182,10 @@ def test_overlapping_weak_and_broken_boxes_are_left_out(path: Path) -> None:
     rows[0, 6] = 40, 30, 40.2, 60, 0.9, 0  # thinner than a pixel
     rows[0, 7] = 500, 500, 600, 600, 0.9, 0  # outside the image
     network = constant(path, {"output": rows}, PLANAR)
-    close(detector.load(network)(photo()), [near_one, TWO])
-    close(detector.load(network, Detection(overlap=1.0))(photo()), [near_one, ONE, TWO])
-    close(detector.load(network, Detection(people=1))(photo()), [near_one])
-    close(detector.load(constant(path, {"output": np.zeros_like(rows)}, PLANAR))(photo()), [])
+    close(Detector(network)(photo()), [near_one, TWO])
+    close(Detector(network, Detection(overlap=1.0))(photo()), [near_one, ONE, TWO])
+    close(Detector(network, Detection(people=1))(photo()), [near_one])
+    close(Detector(constant(path, {"output": np.zeros_like(rows)}, PLANAR))(photo()), [])
 
 
 @pytest.mark.parametrize(
@@ -202,13 +201,13 @@ def test_overlapping_weak_and_broken_boxes_are_left_out(path: Path) -> None:
 )
 def test_the_metadata_names_the_class_of_people(path: Path, names: str, expected: list[Box]) -> None:
     network = constant(path, {"output": yolov8()}, PLANAR, notes={"names": names})
-    close(detector.load(network, CONFIDENT)(photo()), expected)
+    close(Detector(network, CONFIDENT)(photo()), expected)
 
 
 @pytest.mark.parametrize("names", ["{0: 'dog', 1: 'cat'}", "{99: 'person'}"])
 def test_a_network_without_a_class_of_people_is_refused(path: Path, names: str) -> None:
     with pytest.raises(NotAvailable, match=r"people\.onnx"):
-        detector.load(constant(path, {"output": yolov8()}, PLANAR, notes={"names": names}))
+        Detector(constant(path, {"output": yolov8()}, PLANAR, notes={"names": names}))
 
 
 # ---- what is refused ---------------------------------------------------------------------------------------------
@@ -222,7 +221,7 @@ def test_missing_foreign_and_truncated_files_are_refused_by_name(path: Path, con
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(NotAvailable, match=r"people\.onnx") as caught:
-        detector.load(path)
+        Detector(path)
     assert caught.value.exit_code == 5
 
 
@@ -239,7 +238,7 @@ def test_missing_foreign_and_truncated_files_are_refused_by_name(path: Path, con
 )
 def test_other_outputs_are_refused_with_what_is_supported(path: Path, outputs: dict[str, np.ndarray]) -> None:
     with pytest.raises(NotAvailable, match=r"people\.onnx") as caught:
-        detector.load(constant(path, outputs, PLANAR))
+        Detector(constant(path, outputs, PLANAR))
     assert "YOLOX" in caught.value.hint
     assert "--boxes" in caught.value.hint
 
@@ -259,11 +258,11 @@ def test_other_inputs_are_refused_by_name(path: Path, shape: tuple[int | str, ..
     others = [helper.make_tensor_value_info("image_shape", FLOAT, (1, 2))] if inputs == 2 else []
     network = constant(path, {"output": yolov8()}, shape, type, others=others)
     with pytest.raises(NotAvailable, match="image_shape" if inputs == 2 else "images"):
-        detector.load(network)
+        Detector(network)
 
 
 def test_without_onnxruntime_the_error_names_the_package(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "find_spec", lambda name: None)
     with pytest.raises(NotAvailable, match="onnxruntime") as caught:
-        detector.load(constant(path, {"output": yolov8()}, PLANAR))
+        Detector(constant(path, {"output": yolov8()}, PLANAR))
     assert "posehg[onnx]" in caught.value.hint

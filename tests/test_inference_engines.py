@@ -20,8 +20,7 @@ from posehg.config import HourglassConfig, ModelConfig
 from posehg.errors import DeviceError, NotAvailable
 from posehg.inference import engines
 from posehg.inference.engines import Run, is_exported, open_engine
-from posehg.inference.engines.folding import Folded
-from posehg.inference.engines.torch import TorchEngine, from_checkpoint
+from posehg.inference.engines.torch import Folded, TorchEngine, from_checkpoint
 from posehg.network import Residual, StackedHourglass
 from posehg.skeletons import FLIC
 

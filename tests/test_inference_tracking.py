@@ -16,7 +16,7 @@ from posehg.geometry import Box
 from posehg.images import Image
 from posehg.inference.estimator import Estimator, Region
 from posehg.inference.oks import THRESHOLD
-from posehg.inference.tracking import Following, Motion, Track, Tracker, matched
+from posehg.inference.tracking import Following, Track, Tracker, matched
 from posehg.poses import Pose
 from posehg.skeletons import MPII
 from tests import stubs
@@ -335,7 +335,7 @@ def test_every_given_pose_gets_its_own_id(seed: int, count: int) -> None:
 
 
 def walked(steps: int, speed: float, jitter: float = 0.0, step: float = STEP) -> Track:
-    rng, motion = np.random.default_rng(1), Motion()
+    rng, motion = np.random.default_rng(1), Following()
     track = Track.begin(1, body(0), 0.0)
     for number in range(1, steps + 1):
         pose = body(speed * number * step)
@@ -349,12 +349,12 @@ def walked(steps: int, speed: float, jitter: float = 0.0, step: float = STEP) ->
 def test_the_velocity_becomes_that_of_the_person(speed: float, step: float) -> None:
     track = walked(int(4 / step), speed, step=step)
     assert track.velocity == pytest.approx([speed, 0], abs=0.02 * abs(speed) + 1e-6)
-    ahead = track.expected(track.time + step, Motion()).keypoints - track.pose.keypoints
+    ahead = track.expected(track.time + step, Following()).keypoints - track.pose.keypoints
     assert ahead[:, 0] == pytest.approx(np.full(J, speed * step), rel=0.2, abs=1e-6)
 
 
 def test_a_person_out_of_sight_slows_down() -> None:
-    track, motion = walked(100, 100.0), Motion(coasting=2.0)
+    track, motion = walked(100, 100.0), Following(coasting=2.0)
     ways = [
         track.expected(track.time + after, motion).keypoints[0, 0] - track.pose.keypoints[0, 0] for after in range(9)
     ]
@@ -365,7 +365,7 @@ def test_a_person_out_of_sight_slows_down() -> None:
 
 
 def test_missing_joints_are_remembered_for_a_while() -> None:
-    motion, track = Motion(), walked(10, 100.0)
+    motion, track = Following(), walked(10, 100.0)
     whole = body(100.0 * 11 * STEP)
     legless = np.where(np.arange(J) < 6, 0.05, whole.scores)
     scattered = np.where(np.arange(J)[:, None] < 6, 0.0, whole.keypoints)
@@ -379,7 +379,7 @@ def test_missing_joints_are_remembered_for_a_while() -> None:
 
 
 def test_an_untrusted_pose_does_not_change_the_motion() -> None:
-    track, motion = walked(50, 100.0), Motion()
+    track, motion = walked(50, 100.0), Following()
     time = track.time + STEP
     doubtful = track.seen(body(300.0), time, motion, trust=0.0)
     assert np.array_equal(doubtful.velocity, track.velocity)
@@ -391,30 +391,29 @@ def test_an_untrusted_pose_does_not_change_the_motion() -> None:
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**31), people=st.integers(0, 4), poses=st.integers(0, 4))
 def test_the_assignment_is_optimal(seed: int, people: int, poses: int) -> None:
-    rng, motion, least = np.random.default_rng(seed), Motion(), 0.1
+    rng, motion = np.random.default_rng(seed), Following(similarity=0.1)
     tracks = [Track.begin(n, body(float(rng.uniform(0, 200)), 1), 0.0) for n in range(people)]
     found = [body(float(rng.uniform(0, 200)), 1) for _ in range(poses)]
-    pairs = matched(tracks, found, STEP, motion, least)
-    assert len({pair.track for pair in pairs}) == len({pair.pose for pair in pairs}) == len(pairs)
-    assert all(0 <= pair.trust <= 1 for pair in pairs)
+    pairs = [(track, pose, trust) for pose, (track, trust) in matched(tracks, found, STEP, motion).items()]
+    assert len({track for track, _, _ in pairs}) == len(pairs)
+    assert all(0 <= trust <= 1 for _, _, trust in pairs)
 
     def worth(track: int, pose: int) -> float:
-        return max(0.0, tracks[track].similarity(found[pose], STEP, motion) - least)
+        return max(0.0, tracks[track].similarity(found[pose], STEP, motion) - motion.similarity)
 
-    assert all(worth(pair.track, pair.pose) > 0 for pair in pairs)
+    assert all(worth(track, pose) > 0 for track, pose, _ in pairs)
     every = range(max(people, poses))
     best = max(
         sum(worth(a, b) for a, b in zip(every, order, strict=True) if a < people and b < poses)
         for order in permutations(every)
     )
-    assert sum(worth(pair.track, pair.pose) for pair in pairs) == pytest.approx(best)
+    assert sum(worth(track, pose) for track, pose, _ in pairs) == pytest.approx(best)
 
 
 def test_a_pose_similar_to_two_tracks_is_not_trusted() -> None:
-    motion = Motion()
-    alone = matched([Track.begin(1, body(0, 1), 0.0)], [body(5, 1)], STEP, motion, 0.1)
-    assert [pair.trust for pair in alone] == [1.0]
+    options = Following(similarity=0.1)
+    assert matched([Track.begin(1, body(0, 1), 0.0)], [body(5, 1)], STEP, options) == {0: (0, 1.0)}
     near = [Track.begin(1, body(0, 1), 0.0), Track.begin(2, body(10, 1), 0.0)]
-    (pair,) = matched(near, [body(4, 1)], STEP, motion, 0.1)
-    assert pair.track == 0
-    assert pair.trust < 0.3
+    track, trust = matched(near, [body(4, 1)], STEP, options)[0]
+    assert track == 0
+    assert trust < 0.3

@@ -91,7 +91,7 @@ def bench(
 
     from posehg import checkpoints, images
     from posehg.datasets import synthetic
-    from posehg.inference import devices, engines, machine
+    from posehg.inference import devices, engines
     from posehg.inference.estimator import Estimator
     from posehg.network import parameters
 
@@ -111,8 +111,8 @@ def bench(
         if compare and not engines.is_exported(place):
             compared = _compare(checkpoints.load(place), photo, run, batch, folder, seconds)
     terminal.note("Measuring matrix products")
-    products = machine.product_rate(torch.device(engine.device), precision, seconds)
-    flop = machine.forward_flop(config.network, config.input_size)
+    products = devices.product_rate(torch.device(engine.device), precision, seconds)
+    flop = devices.forward_flop(config.network, config.input_size)
     limit = (2 if flip else 1) * 1000 * flop / products
     for row in compared.values():
         row["to_limit"] = row["median_ms"] * products / (1000 * flop)
@@ -120,7 +120,7 @@ def bench(
         "setting": {
             **{"image": "rendered" if image is None else str(image), "model": model, "flip": flip, "decoder": decoder},
             **{"parameters": parameters(config.network), "input_size": config.input_size, "precision": precision},
-            **{"device": engine.device, "hardware": machine.name_of(torch.device(engine.device))},
+            **{"device": engine.device, "hardware": devices.name_of(torch.device(engine.device))},
             **{"engine": engine.name, "threads": threads or torch.get_num_threads()},
             **{"seconds": seconds, "repeats": len(steps["together"]), "rounds": ROUNDS},
         },
@@ -201,9 +201,9 @@ def _compare(
     from posehg import images
     from posehg.exporters import EXPORTERS, ExportOptions, common
     from posehg.inference import engines
+    from posehg.inference.devices import clocked
     from posehg.inference.engines.torch import from_checkpoint
     from posehg.inference.estimator import Estimator
-    from posehg.inference.machine import clocked
 
     ours = from_checkpoint(checkpoint, run)
     device, network = torch.device(ours.device), checkpoint.network().eval().to(ours.device)
@@ -267,7 +267,7 @@ def bench_train(
     _check(seconds, as_json, as_markdown)
     import torch
 
-    from posehg.inference import devices, machine
+    from posehg.inference import devices
     from posehg.network import parameters
     from posehg.training import builder
     from posehg.training.data import warps_on, workers_of
@@ -284,18 +284,18 @@ def bench_train(
     endless = replace(used, epochs=1_000_000_000)
     run = Trainer(endless, persons, (), Path(), listener, None, source)
     rates = _training_rates(run, endless, persons, seconds)
-    memory = machine.peak_memory(device)  # before the matrices, which are not part of training
+    memory = devices.peak_memory(device)  # before the matrices, which are not part of training
     terminal.note("Measuring matrix products")
     precision = run.stepper.precision
-    products = machine.product_rate(device, precision, seconds)
-    forward = machine.forward_flop(run.model.network, (config.input_size, config.input_size))
+    products = devices.product_rate(device, precision, seconds)
+    forward = devices.forward_flop(run.model.network, (config.input_size, config.input_size))
     limit = products / ((1 + BACKWARD) * forward)
     record: Record = {
         "setting": {
             **{"dataset": config.dataset, "persons": len(persons), "batch": config.batch, "stacks": config.stacks},
             **{"features": config.features, "input_size": config.input_size, "compile": config.compile},
             **{"parameters": parameters(run.model.network), "precision": precision, "torch": torch.__version__},
-            **{"device": str(device), "hardware": machine.name_of(device), "threads": torch.get_num_threads()},
+            **{"device": str(device), "hardware": devices.name_of(device), "threads": torch.get_num_threads()},
             **{"warp": "device" if warps_on(config, device) else "cpu", "workers": workers_of(config, device)},
             **{"seconds": seconds, "rounds": ROUNDS},
         },
@@ -320,7 +320,7 @@ def _training_rates(run: Any, config: TrainConfig, persons: Dataset, seconds: fl
     """Images per second of the pipeline, of the step, and of both together, in each round."""
     from torch.utils.data import DataLoader
 
-    from posehg.inference.machine import clocked
+    from posehg.inference.devices import clocked
     from posehg.training.data import batches, crops_on, steps_per_epoch
 
     device, numbers, steps = run.device, itertools.count(), steps_per_epoch(len(persons), config.batch)

@@ -110,7 +110,7 @@ def predict(options: PredictOptions) -> None:
     from posehg import distributed
     from posehg.cli.outputs import Run, plan
     from posehg.drawing import STYLES, DrawOptions
-    from posehg.inference import detector as detectors
+    from posehg.inference.detector import Detector
     from posehg.inference.engines import Run as EngineOptions
     from posehg.inference.estimator import opened
     from posehg.io import boxes as box_files
@@ -140,7 +140,7 @@ def predict(options: PredictOptions) -> None:
         mine = distributed.share(run.todo if world.size == 1 else _without_videos(run.todo), world)
         ahead = 0 if any(map(_may_block, mine)) else AHEAD
         frames = stack.enter_context(read_ahead(_frames(mine, span, run.abandoned), ahead))
-        detector = detectors.load(options.detector) if options.detector else None
+        detector = Detector(options.detector) if options.detector else None
         engine = EngineOptions(options.device, options.threads, options.precision)
         estimator = opened(
             options.model, engine, options.flip, options.decoder, options.batch, options.offline, terminal.note

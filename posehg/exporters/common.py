@@ -36,8 +36,7 @@ from posehg.heatmaps import Decoder
 from posehg.images import Image
 from posehg.inference import engines
 from posehg.inference.engines import Run
-from posehg.inference.engines.folding import Folded
-from posehg.inference.engines.torch import from_checkpoint
+from posehg.inference.engines.torch import Folded, from_checkpoint
 from posehg.inference.estimator import Estimator, Region
 from posehg.inference.person_search import find
 from posehg.io.frames import frames

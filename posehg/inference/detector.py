@@ -15,8 +15,6 @@ in COCO, or the class that the file's metadata names: Ultralytics' exports conta
 from __future__ import annotations
 
 import ast
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +26,7 @@ from posehg import images
 from posehg.errors import NotAvailable, reason
 from posehg.geometry import Affine, Box
 from posehg.images import Image
-from posehg.inference.engines import onnxruntime
+from posehg.inference.engines import Run, onnxruntime
 
 Array = NDArray[Any]
 Size = tuple[int, int]
@@ -62,26 +60,40 @@ class Detector:
     def __init__(self, path: str | Path, options: Detection = Detection()) -> None:
         """Raises NotAvailable for a file that cannot be read, run or understood, and without onnxruntime."""
         self.path, self.options = Path(path), options
-        if not os.path.isfile(self.path):
+        if not self.path.is_file():
             raise NotAvailable(f"There is no file {path}.", "posehg has no detector of its own; give an .onnx file.")
-        try:
-            self._session = onnxruntime.session(self.path)
-        except NotAvailable:
-            raise
-        except Exception as error:  # onnxruntime's errors have no other class in common
-            raise NotAvailable(f"{path} is not an ONNX file that onnxruntime can run ({reason(error)}).") from None
-        self._input, self.size = self._checked_input()
+        self._session, _ = onnxruntime.session(self.path, Run("cpu"))
+        inputs = self._session.get_inputs()
+        shape = [side if isinstance(side, int) else None for side in inputs[0].shape]
+        is_image = len(inputs) == 1 and len(shape) == 4 and shape[0] in (1, None) and shape[1] in (3, None)
+        if not is_image or inputs[0].type not in ("tensor(float)", "tensor(float16)"):
+            raise self._unsupported("inputs", [f"{one.name} {one.shape} {one.type}" for one in inputs])
+        self._input, self.size = inputs[0], (shape[2] or options.size[0], shape[3] or options.size[1])
         self.person = self._person_class()
         blank = np.full((*self.size, 3), _GREY, dtype=np.uint8)
-        self.layout = self._recognised(self._run(blank, bgr=False))
+        self.layout = self._layout_of(self._run(blank, bgr=False))
 
     def __call__(self, image: Image) -> list[Box]:
         """image: RGB uint8 (H, W, 3). Raises NotAvailable if the network fails on it."""
+        height, width = image.shape[:2]
         is_yolox = self.layout.startswith("yolox")
-        to_input = _fit(image.shape[:2], self.size, centred=not is_yolox)
+        to_input = Affine.crop(Box(0, 0, width, height), self.size)
+        if is_yolox:  # at the top left instead of centred; edges are half a pixel off centres
+            to_input = to_input.then(Affine.translation(*(-0.5 - to_input((-0.5, -0.5)))))
         output = self._run(images.warp(image, to_input, self.size, fill=_GREY), bgr=is_yolox)
-        candidates = _candidates(output, self.layout, self.size, self.person)
-        return _people(candidates, to_input, image.shape[:2], self.options)
+        rows = _candidates(output, self.layout, self.size, self.person)
+        with np.errstate(invalid="ignore"):
+            rows = rows[np.isfinite(rows).all(axis=1) & (rows[:, 4] >= self.options.threshold)]
+        rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+        corners = to_input.inverse()(rows[:, :4].reshape(-1, 2, 2) - 0.5) + 0.5
+        boxes: list[Box] = []  # without duplicates (non-maximum suppression)
+        for (x0, y0), (x1, y1) in np.clip(corners, 0, (width, height)).tolist():
+            box = Box(x0, y0, x1 - x0, y1 - y0)
+            if box.w >= 1 and box.h >= 1 and all(box.iou(other) <= self.options.overlap for other in boxes):
+                boxes.append(box)
+                if len(boxes) == self.options.people:
+                    break
+        return boxes
 
     def _run(self, scaled: Image, bgr: bool) -> Array:
         """The output for an image of the input's size, without its batch axis."""
@@ -97,15 +109,6 @@ class Detector:
         output: Array = outputs[0][0].astype(np.float64)
         return output
 
-    def _checked_input(self) -> tuple[Any, Size]:
-        """The network's input, and the rows and columns to use for it."""
-        inputs = self._session.get_inputs()
-        shape = [side if isinstance(side, int) else None for side in inputs[0].shape]
-        is_image = len(inputs) == 1 and len(shape) == 4 and shape[0] in (1, None) and shape[1] in (3, None)
-        if not is_image or inputs[0].type not in ("tensor(float)", "tensor(float16)"):
-            raise self._unsupported("inputs", [f"{one.name} {one.shape} {one.type}" for one in inputs])
-        return inputs[0], (shape[2] or self.options.size[0], shape[3] or self.options.size[1])
-
     def _person_class(self) -> int:
         """The index of the class of people: as the file's metadata names it, else 0."""
         names = self._session.get_modelmeta().custom_metadata_map.get("names", "")
@@ -119,11 +122,10 @@ class Detector:
             raise NotAvailable(f"{self.path} detects no people; its classes are {some}.", "Give a detector of people.")
         return people[0]
 
-    def _recognised(self, rows: Array) -> Layout:
+    def _layout_of(self, rows: Array) -> Layout:
         """The layout of an output without its batch axis."""
         count, values = rows.shape
-        rows_and_columns = np.array(self.size)
-        cells = [int((rows_and_columns // stride).prod()) for stride in (*_STRIDES, 64)]
+        cells = [(self.size[0] // stride) * (self.size[1] // stride) for stride in (*_STRIDES, 64)]
         layout: Layout
         if count == sum(cells[:3]) and values == 84:  # 4 + COCO's 80 classes
             layout, classes = "yolov8-rows", values - 4
@@ -144,11 +146,6 @@ class Detector:
         return NotAvailable(f"{self.path} is not a supported detector: it has the {what} {found}.", _SUPPORTED)
 
 
-def load(path: str | Path, options: Detection = Detection()) -> Detector:
-    """The detector in an ONNX file. Raises NotAvailable if it cannot be read, run or understood."""
-    return Detector(path, options)
-
-
 def _candidates(output: Array, layout: Layout, size: Size, person: int) -> NDArray[np.float64]:
     """(N, 5): left, top, right and bottom edge in input pixels, and the score of a person; perhaps not finite."""
     if layout == "end-to-end":
@@ -163,30 +160,3 @@ def _candidates(output: Array, layout: Layout, size: Size, person: int) -> NDArr
         with np.errstate(over="ignore"):
             sides = np.exp(sides) * strides
     return np.concatenate((centers - sides / 2, centers + sides / 2, scores[:, None]), axis=1)
-
-
-def _fit(image: Sequence[int], size: Size, centred: bool) -> Affine:
-    """From an image of (rows, columns) to an input of ``size``, keeping the aspect ratio."""
-    scale = min(size[0] / image[0], size[1] / image[1])
-    left = (size[1] - image[1] * scale) / 2 if centred else 0.0
-    top = (size[0] - image[0] * scale) / 2 if centred else 0.0
-    # Pixel edges are mapped to pixel edges; the centres are half a pixel farther.
-    return Affine([[scale, 0, left + (scale - 1) / 2], [0, scale, top + (scale - 1) / 2], [0, 0, 1.0]])
-
-
-def _people(candidates: NDArray[np.float64], to_input: Affine, image: Sequence[int], options: Detection) -> list[Box]:
-    """The boxes above the threshold in image pixels, without duplicates (non-maximum suppression)."""
-    with np.errstate(invalid="ignore"):
-        kept = np.isfinite(candidates).all(axis=1) & (candidates[:, 4] >= options.threshold)
-    candidates = candidates[kept]
-    candidates = candidates[np.argsort(-candidates[:, 4], kind="stable")]
-    corners = to_input.inverse()(candidates[:, :4].reshape(-1, 2, 2) - 0.5) + 0.5  # edges are half a pixel off centres
-    corners = np.clip(corners, 0, (image[1], image[0]))
-    boxes: list[Box] = []
-    for (x0, y0), (x1, y1) in corners.tolist():
-        box = Box(x0, y0, x1 - x0, y1 - y0)
-        if box.w >= 1 and box.h >= 1 and all(box.iou(other) <= options.overlap for other in boxes):
-            boxes.append(box)
-            if len(boxes) == options.people:
-                break
-    return boxes

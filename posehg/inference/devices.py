@@ -1,14 +1,25 @@
-"""Which device computes, and with how many CPU threads."""
+"""Which device computes, with how many CPU threads, and how fast it is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
 from posehg import distributed
+from posehg.config import HourglassConfig
 from posehg.errors import DeviceError, UsageError
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+_KNOWN = "Known: auto, cpu, cuda, cuda:N, mps."
 
 _NO_MEMORY = (
     *("can't allocate memory", "not enough memory", "out of memory"),
@@ -23,9 +34,27 @@ def resolve(name: str) -> torch.device:
     Each of several processes gets its own GPU, unless one is named. Raises DeviceError for a device that is not
     available, UsageError for an unknown kind.
     """
-    device = _best() if name == "auto" else _named(name)
-    here = distributed.world()
-    return _own_gpu(here.local_rank) if device == torch.device("cuda") and here.size > 1 else device
+    has_mps, here = torch.backends.mps.is_available(), distributed.world()
+    best = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+    try:
+        device = torch.device(best if name == "auto" else name)
+    except RuntimeError:
+        raise UsageError(f"There is no kind of device {name!r}.", _KNOWN) from None
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"posehg does not compute on {name!r}.", _KNOWN)
+    if device.type == "mps" and not has_mps:
+        raise DeviceError("The device mps is not available: this is not a Mac with Metal.", "Try --device cpu.")
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        found = f"torch finds {count or 'no'} CUDA device{'s' if count > 1 else ''}."
+        if name != "auto" and (device.index or 0) >= count:
+            raise DeviceError(f"The device {name} is not available: {found}", "Try --device cpu.")
+        if device.index is None and here.size > 1:
+            if here.local_rank >= count:
+                hint = f"Start at most one process a GPU: --nproc-per-node {count}."
+                raise DeviceError(f"Process {here.local_rank + 1} of this machine has no GPU: {found}", hint)
+            return torch.device("cuda", here.local_rank)
+    return device
 
 
 def use_threads(count: int) -> None:
@@ -65,32 +94,6 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
-def _best() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
-
-
-def _named(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"There is no kind of device {name!r}.", "Known: auto, cpu, cuda, cuda:N, mps.") from None
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise UsageError(f"posehg does not compute on {name!r}.", "Known: auto, cpu, cuda, cuda:N, mps.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"The device {name} is not available: torch finds {_cuda_devices()}.", "Try --device cpu.")
-    if device.type == "mps" and not _has_mps():
-        raise DeviceError("The device mps is not available: this is not a Mac with Metal.", "Try --device cpu.")
-    return device
-
-
-def _own_gpu(number: int) -> torch.device:
-    count = torch.cuda.device_count()
-    if number >= count:
-        hint = f"Start at most one process a GPU: --nproc-per-node {count}."
-        raise DeviceError(f"Process {number + 1} of this machine has no GPU: torch finds {_cuda_devices()}.", hint)
-    return torch.device("cuda", number)
-
-
 def multiplies_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware, so that they are faster than float32."""
     if device.type == "cuda":
@@ -100,10 +103,106 @@ def multiplies_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and amx is not None and bool(amx())
 
 
-def _has_mps() -> bool:
-    return torch.backends.mps.is_available()
+# ---- what the machine can do ---------------------------------------------------------------------------------------
+
+_SIDES = {"cpu": (512, 1024, 2048)}
+_SIDES_ON_GPU = (2048, 4096, 8192)
+"""Rows and columns of the matrices to multiply: so large that overhead does not count."""
 
 
-def _cuda_devices() -> str:
-    count = torch.cuda.device_count()
-    return f"{count} CUDA device{'s' if count > 1 else ''}" if count else "no CUDA device"
+def name_of(device: torch.device) -> str:
+    """The name of the GPU or processor, as far as the system knows it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        if sys.platform == "darwin":
+            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            name = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        else:
+            lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+            name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    except OSError:
+        name = ""
+    return name or platform.processor() or platform.machine()
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """The most bytes that this process has used, of the GPU if it has one; None if the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def batches_ahead(device: torch.device) -> int:
+    """Batches between two waits for the device. A GPU needs work in its queue while the CPU prepares more."""
+    return 10 if device.type == "cuda" else 1
+
+
+def clocked(
+    device: torch.device, take: Callable[[], int], seconds: float, most: float = math.inf
+) -> tuple[int, int, float]:
+    """Call ``take``, which processes a batch and returns its size, for so many seconds or at most ``most`` times.
+
+    Returns the number of calls, the sum of what they returned, and the seconds until the device was done.
+    """
+    calls = items = 0
+    passed = 0.0
+    wait(device)
+    began = time.perf_counter()
+    while passed < seconds and calls < most:
+        items += take()
+        calls += 1
+        if calls % batches_ahead(device) == 0 or calls >= most:
+            wait(device)
+            passed = time.perf_counter() - began
+    return calls, items, passed
+
+
+def forward_flop(config: HourglassConfig, size: tuple[int, int]) -> int:
+    """FLOP of the network's convolutions for one image of ``size`` (rows, columns). A multiply-add counts as two."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from posehg.network import StackedHourglass
+
+    with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():  # computes nothing
+        StackedHourglass(config).eval()(torch.empty(1, 3, *size))
+    return counter.get_total_flops()
+
+
+def product_rate(device: torch.device, precision: str, seconds: float) -> float:
+    """The highest FLOP per second that products of large matrices reach, measured for ``seconds`` over some sizes."""
+    sides, best, count = _SIDES.get(device.type, _SIDES_ON_GPU), 0.0, batches_ahead(device)
+    with _tf32_as_in_convolutions(device):
+        for side in sides:
+            left, right = (torch.rand(side, side, device=device).to(DTYPES[precision]) for _ in range(2))
+            result = torch.mm(left, right)
+            end = time.perf_counter() + seconds / len(sides)
+            while True:
+                wait(device)
+                began = time.perf_counter()
+                for _ in range(count):
+                    torch.mm(left, right, out=result)
+                wait(device)
+                now = time.perf_counter()
+                best = max(best, count * 2 * side**3 / (now - began))
+                if now >= end:
+                    break
+    return best
+
+
+@contextmanager
+def _tf32_as_in_convolutions(device: torch.device) -> Iterator[None]:
+    """Let float32 products on GPUs use TF32 if convolutions do, as torch allows by default."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
+    try:
+        yield
+    finally:
+        if device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = before

@@ -35,13 +35,6 @@ class Region:
     rotation: float = 0.0
 
 
-@dataclass
-class _Limit:
-    """The largest number of crops in one call. Copies of an estimator share it, as they share the memory."""
-
-    crops: int
-
-
 class Estimator:
     """Estimates one Pose a region, in their order.
 
@@ -53,7 +46,7 @@ class Estimator:
     def __init__(self, engine: Engine, flip: bool = True, decoder: Decoder = "subpixel", batch: int = 0) -> None:
         self.engine, self.config, self.device = engine, engine.config, engine.device
         self.flip, self.decoder = flip, decoder
-        self._limit = _Limit(batch * self._crops_per_region or engine.batch)
+        self._crops = batch * (1 + flip) or engine.batch  # in one call, mirrored ones included
 
     def __call__(self, regions: Iterable[Region]) -> Iterator[Pose]:
         for batch in self._batches(regions):
@@ -65,7 +58,7 @@ class Estimator:
         """Each region's heatmaps (J, h, w) in 0 .. 1."""
         for batch in self._batches(regions):
             with self.engine.thread_limit():
-                maps = as_array(self._maps(batch))
+                maps = _as_array(self._maps(batch))
             yield from maps
 
     def heatmaps_of(self, image: Image, poses: Sequence[Pose]) -> list[Heatmaps]:
@@ -73,6 +66,12 @@ class Estimator:
         regions = [Region(image, pose.box, pose.rotation) for pose in poses]
         places = [self.to_heatmap(region).inverse() for region in regions]
         return [Heatmaps(maps, to_image) for maps, to_image in zip(self.heatmaps(regions), places, strict=True)]
+
+    def unflipped(self) -> Estimator:
+        """The same network without the flip test: half the work, good enough to search for people."""
+        other = copy(self)
+        other.flip = False
+        return other
 
     # ---- the steps from regions to poses -------------------------------------------------------------------------
 
@@ -98,14 +97,13 @@ class Estimator:
 
     def poses(self, regions: Sequence[Region], maps: Maps) -> Iterator[Pose]:
         """The pose of each region, decoded from its heatmaps."""
-        skeleton, offset = self.config.skeleton, self.config.offset
-        points, scores = (as_array(part) for part in heatmaps.decode(maps, self.decoder))
-        for region, cells, score in zip(regions, points, scores.astype(np.float64), strict=True):
-            shifted = cells.astype(np.float64)
-            if self.flip:
-                # Only the crop itself gives these joints, so no mirrored peak cancels their horizontal offset.
-                shifted[list(skeleton.unpaired), 0] += offset
-            keypoints = self.to_heatmap(region).inverse()(shifted)
+        skeleton = self.config.skeleton
+        points, scores = (_as_array(part).astype(np.float64) for part in heatmaps.decode(maps, self.decoder))
+        if self.flip:
+            # Only the crop itself gives these joints, so no mirrored peak cancels their horizontal offset.
+            points[:, list(skeleton.unpaired), 0] += self.config.offset
+        for region, cells, score in zip(regions, points, scores, strict=True):
+            keypoints = self.to_heatmap(region).inverse()(cells)
             yield Pose(skeleton, keypoints, score, region.box, float(score.mean()), rotation=region.rotation)
 
     # ---- geometry ------------------------------------------------------------------------------------------------
@@ -128,30 +126,18 @@ class Estimator:
 
     @property
     def batch(self) -> int:
-        """Regions in one call of the network."""
-        return max(1, self._limit.crops // self._crops_per_region)
-
-    @property
-    def _crops_per_region(self) -> int:
-        return 2 if self.flip else 1
-
-    def unflipped(self) -> Estimator:
-        """The same network without the flip test: half the work, good enough to search for people."""
-        other = copy(self)
-        other.flip = False
-        return other
+        """Regions in one call of the network. The engine knows how many crops fit, for all estimators that use it."""
+        return max(1, min(self._crops, self.engine.fitting) // (1 + self.flip))
 
     def _batches(self, regions: Iterable[Region]) -> Iterator[tuple[Region, ...]]:
         regions = iter(regions)
         while batch := tuple(islice(regions, self.batch)):
             # On a CPU in parts of 1, 2, 4 .. regions, the largest first: torch keeps some 20 MB of prepared weights for
             # each batch size that it meets, which for 32 sizes is as much as everything else.
-            while batch and self.engine.on_cpu:
-                size = 1 << (len(batch).bit_length() - 1)
+            while batch:
+                size = 1 << (len(batch).bit_length() - 1) if self.engine.on_cpu else len(batch)
                 yield batch[:size]
                 batch = batch[size:]
-            if batch:
-                yield batch
 
     def _maps(self, regions: tuple[Region, ...]) -> Maps:
         """Crop, network and heatmaps of one batch, or of its halves if memory runs out."""
@@ -165,14 +151,12 @@ class Estimator:
                 raise DeviceError(f"{self.device} has too little memory for the network.", hint) from error
         # Outside the except block, where the error no longer keeps the batch in memory.
         half = len(regions) // 2
-        self._limit.crops = min(self._limit.crops, half * self._crops_per_region)
-        return np.concatenate([as_array(self._maps(part)) for part in (regions[:half], regions[half:])])
+        self.engine.fitting = min(self.engine.fitting, half * (1 + self.flip))
+        return np.concatenate([_as_array(self._maps(part)) for part in (regions[:half], regions[half:])])
 
 
-def as_array(maps: Maps) -> NDArray[np.float32]:
-    """A numpy array of an engine's output."""
-    array: NDArray[np.float32] = maps if isinstance(maps, np.ndarray) else maps.cpu().numpy()
-    return array
+def _as_array(maps: Maps) -> NDArray[np.float32]:
+    return maps if isinstance(maps, np.ndarray) else maps.cpu().numpy()
 
 
 def opened(

@@ -27,21 +27,18 @@ def oks(one: Pose, other: Pose) -> float:
     Each joint is weighted by the product of its two scores, so half a body can match the whole. A pose with left and
     right swapped is as similar. The scale is the area of the smaller person.
     """
-    boxes = extent(one), extent(other)
-    if boxes[0] is None or boxes[1] is None:
+    boxes = [box for box in (extent(one), extent(other)) if box]
+    if len(boxes) < 2:
         return 0.0
-    area = _AREA * min(max(box.w, box.h) for box in boxes if box) ** 2
+    area = _AREA * min(max(box.w, box.h) for box in boxes) ** 2
     reach = 2 * np.array(one.skeleton.oks_sigmas)
-    mirrored = list(one.skeleton.flip)
-    values = []
-    for points, scores in (
-        (other.keypoints, other.scores),
-        (other.keypoints[mirrored], other.scores[mirrored]),
-    ):
-        near = np.exp(-((one.keypoints - points) ** 2).sum(axis=1) / (2 * reach**2 * area))
-        weights = one.scores * scores
-        values.append(float((weights * near).sum() / max(weights.sum(), 1e-12)))
-    return max(values)
+    best = 0.0
+    for order in (slice(None), list(one.skeleton.flip)):
+        distances = ((one.keypoints - other.keypoints[order]) ** 2).sum(axis=1)
+        weights = one.scores * other.scores[order]
+        near = np.exp(-distances / (2 * reach**2 * area))
+        best = max(best, float((weights * near).sum() / max(weights.sum(), 1e-12)))
+    return best
 
 
 def distinct(poses: Iterable[Pose], limit: float) -> list[Pose]:
@@ -51,3 +48,8 @@ def distinct(poses: Iterable[Pose], limit: float) -> list[Pose]:
         if all(oks(pose, earlier) < limit for earlier in kept):
             kept.append(pose)
     return kept
+
+
+def surest_first(poses: Iterable[Pose], limit: float) -> list[Pose]:
+    """``distinct`` poses, the one with the highest score first."""
+    return distinct(sorted(poses, key=lambda pose: -pose.score), limit)

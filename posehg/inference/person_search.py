@@ -7,9 +7,8 @@ run on those again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Literal, get_args
 
 import numpy as np
@@ -18,7 +17,7 @@ from posehg.errors import InputError, UsageError
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.inference.estimator import Estimator, Region
-from posehg.inference.oks import THRESHOLD, distinct, extent
+from posehg.inference.oks import THRESHOLD, distinct, extent, surest_first
 from posehg.poses import Pose
 
 People = Literal["one", "all"]
@@ -66,18 +65,21 @@ def windows_of(image: Image, scales: Sequence[float], overlap: float) -> Iterato
     A person at the border is in the middle of a window only if the window reaches beyond it.
     """
     height, width = image.shape[:2]
+
+    def starts(length: float, side: float) -> list[float]:
+        first = min(length / 2, side / 4)  # the middle of the first window; one twice as wide as the image is centred
+        count = int(np.ceil((length - 2 * first) / (side * (1 - overlap)))) + 1
+        return [middle - side / 2 for middle in np.linspace(first, length - first, count)]
+
     for scale in scales:
         side = max(height, width) * scale
-        for y in _starts(height, side, overlap):
-            for x in _starts(width, side, overlap):
-                yield Box(x, y, side, side)
+        yield from (Box(x, y, side, side) for y in starts(height, side) for x in starts(width, side))
 
 
-def _starts(length: float, side: float, overlap: float) -> list[float]:
-    """Where the windows begin along one axis of the image; a window twice as wide as the image is centred on it."""
-    first = min(length / 2, side / 4)  # the middle of the first window
-    count = int(np.ceil((length - 2 * first) / (side * (1 - overlap)))) + 1
-    return [middle - side / 2 for middle in np.linspace(first, length - first, count)]
+def relative_size(pose: Pose, image: Image) -> float:
+    """The longer side of the found joints' bounding box as a share of the image's longer side; 0 without any joint."""
+    box = extent(pose)
+    return max(box.w, box.h) / max(image.shape[:2]) if box else 0.0
 
 
 # ---- the most prominent person -------------------------------------------------------------------------------------
@@ -111,44 +113,36 @@ class OneSearch:
     min_score: float = 0.3
 
     def is_person(self, pose: Pose) -> bool:
-        return int((pose.scores >= THRESHOLD).sum()) >= self.min_joints and pose.score >= self.min_score
-
-    def is_upright_or_sure(self, pose: Pose) -> bool:
-        return not pose.rotation or pose.score >= self.min_turned
+        min_score = max(self.min_score, self.min_turned) if pose.rotation else self.min_score
+        return int((pose.scores >= THRESHOLD).sum()) >= self.min_joints and pose.score >= min_score
 
 
 def find_one(estimator: Estimator, image: Image, search: OneSearch = OneSearch()) -> Pose | None:
     """The pose of the clearest and largest person, in image pixels; None if there is none."""
+
+    def prominence(pose: Pose) -> float:  # at half the size it loses three tenths
+        return pose.score * relative_size(pose, image) ** 0.5
+
     windows = [Region(image, box) for box in windows_of(image, search.scales, search.overlap)]
     answers = [pose for pose in estimator.unflipped()(windows) if search.is_person(pose)]
-    candidates: list[Pose] = []
-    for pose in sorted(answers, key=lambda pose: -prominence(pose, image)):
-        if len(candidates) < search.candidates and all(_iou(pose, other) < search.apart for other in candidates):
-            candidates.append(pose)
-    settled = [pose for pose in (_settle(estimator, image, pose, search) for pose in candidates) if pose is not None]
-    return max(settled, key=lambda pose: prominence(pose, image), default=None)
+    candidates: list[Box] = []
+    settled: list[Pose] = []
+    for answer in sorted(answers, key=prominence, reverse=True):
+        box = extent(answer) or answer.box
+        if len(candidates) < search.candidates and all(box.iou(other) < search.apart for other in candidates):
+            candidates.append(box)
+            pose = _settle(estimator, image, answer, search)
+            settled += [pose] if search.is_person(pose) else []
+    return max(settled, key=prominence, default=None)
 
 
-def prominence(pose: Pose, image: Image) -> float:
-    """The score, weighted by the person's relative size: at half the size it loses three tenths."""
-    box = extent(pose)
-    if box is None:
-        return 0.0
-    return pose.score * (max(box.w, box.h) / max(image.shape[:2])) ** 0.5
-
-
-def _iou(one: Pose, other: Pose) -> float:
-    a, b = extent(one), extent(other)
-    return 1.0 if a is None or b is None else a.iou(b)
-
-
-def _settle(estimator: Estimator, image: Image, pose: Pose, search: OneSearch) -> Pose | None:
-    """Redraws the box around the confident joints until it stays; None if the person turns out to be none."""
+def _settle(estimator: Estimator, image: Image, pose: Pose, search: OneSearch) -> Pose:
+    """Redraws the box around the confident joints until it stays."""
     rotation = 0.0
     for number in range(search.rounds):
         found = extent(pose)
         if found is None:
-            return None
+            return pose
         tight = estimator.person_box(found)
         loose = Box.around(tight.center, tight.w * search.zoom_out)
         if number and any(box.iou(pose.box) > search.settled for box in (tight, loose)):
@@ -157,17 +151,16 @@ def _settle(estimator: Estimator, image: Image, pose: Pose, search: OneSearch) -
         regions = [Region(image, box, turn) for box in (tight, loose) for turn in turns]
         answers = list(estimator.unflipped()(regions))
         merits = [
-            answer.score
+            -1.0
+            if answer.rotation and answer.score < search.min_turned
+            else answer.score
             - search.zoom_margin * (region.box is loose)
             - search.turn_margin * (region.rotation != rotation)
-            if search.is_upright_or_sure(answer)
-            else -1.0
             for answer, region in zip(answers, regions, strict=True)
         ]
         best = int(np.argmax(merits))
         pose, rotation = answers[best], regions[best].rotation
-    pose = next(estimator([Region(image, pose.box, rotation)]))
-    return pose if search.is_person(pose) and search.is_upright_or_sure(pose) else None
+    return next(estimator([Region(image, pose.box, rotation)]))
 
 
 # ---- all people ----------------------------------------------------------------------------------------------------
@@ -205,25 +198,21 @@ class AllSearch:
 def find_all(estimator: Estimator, image: Image, search: AllSearch = AllSearch()) -> list[Pose]:
     """The poses of all people, in image pixels, the most prominent first; [] if there are none."""
 
-    def people(poses: Iterator[Pose] | list[Pose]) -> list[Pose]:
+    def people(poses: Iterable[Pose]) -> list[Pose]:
         return [pose for pose in poses if is_central(pose, search.min_joints, search.off_middle)]
 
-    def surest_first(poses: list[Pose]) -> list[Pose]:
-        return distinct(sorted(poses, key=lambda pose: -pose.score), search.repeat)
-
     quick = estimator.unflipped()
-    windows = quick(Region(image, box) for box in windows_of(image, search.scales, search.overlap))
-    candidates = surest_first([pose for pose in people(windows) if pose.score >= search.hint])
+    windows = people(quick(Region(image, box) for box in windows_of(image, search.scales, search.overlap)))
+    candidates = surest_first((pose for pose in windows if pose.score >= search.hint), search.repeat)
     closer = []
-    for pose in islice(candidates, search.candidates):
+    for pose in candidates[: search.candidates]:
         box = estimator.person_box(extent(pose) or pose.box)
         zoomed = quick(Region(image, Box.around(box.center, box.w * zoom)) for zoom in search.zooms)
         closer.append(max(zoomed, key=lambda answer: answer.score))
-    remaining = surest_first(people(closer))
+    remaining = surest_first(people(closer), search.repeat)
     poses = people(estimator(Region(image, pose.box) for pose in remaining))
     ranked = sorted(((clearness(pose, image, search.size), pose) for pose in poses), key=lambda pair: -pair[0])
-    clear = [pose for value, pose in ranked if value >= search.min_clearness]
-    return distinct(clear, search.repeat)
+    return distinct((pose for value, pose in ranked if value >= search.min_clearness), search.repeat)
 
 
 def is_central(pose: Pose, min_joints: int, off_middle: float) -> bool:
@@ -241,10 +230,6 @@ def is_central(pose: Pose, min_joints: int, off_middle: float) -> bool:
 def clearness(pose: Pose, image: Image, power: float) -> float:
     """How clearly a person is visible: the mean score of the found joints, times relative size to ``power``.
 
-    Joints that are hidden or outside the image do not lower it.
+    Joints that are hidden or outside the image do not lower it. Needs at least one found joint.
     """
-    box = extent(pose)
-    if box is None:
-        return 0.0
-    found = pose.scores[pose.scores >= THRESHOLD]
-    return float(found.mean()) * (max(box.w, box.h) / max(image.shape[:2])) ** power
+    return float(pose.scores[pose.scores >= THRESHOLD].mean()) * relative_size(pose, image) ** power

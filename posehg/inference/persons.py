@@ -39,23 +39,22 @@ def predicted(
     """
     mine = replace(data, persons=distributed.share(data.persons, distributed.world()))
     poses = distributed.collect(lambda: list(watch(estimate(estimator, mine))))
-    return poses, _on_skeleton([pose.keypoints for pose in poses], poses, data.skeleton, (2,))
+    keypoints = np.array([_matched(pose.keypoints, pose, data.skeleton) for pose in poses])
+    return poses, keypoints.reshape(len(poses), len(data.skeleton.joints), 2)
 
 
 def scores(poses: Sequence[Pose], skeleton: Skeleton) -> Array:
     """(N, J) scores, matched by the joints' names; NaN for a joint that the network does not have."""
-    return _on_skeleton([pose.scores for pose in poses], poses, skeleton, ())
+    values = np.array([_matched(pose.scores, pose, skeleton) for pose in poses])
+    return values.reshape(len(poses), len(skeleton.joints))
+
+
+def _matched(values: Array, pose: Pose, skeleton: Skeleton) -> list[Array]:
+    """A pose's values (J', ...) for the J joints of the skeleton."""
+    unknown, own = np.full(values.shape[1:], np.nan), pose.skeleton
+    return [values[own.index(joint)] if joint in own.joints else unknown for joint in skeleton.joints]
 
 
 def joints_in_common(estimator: Estimator, data: Dataset) -> tuple[str, ...]:
     """The joints that both the network and the data set have, in the data set's order."""
     return tuple(joint for joint in data.skeleton.joints if joint in estimator.config.skeleton.joints)
-
-
-def _on_skeleton(values: Sequence[Array], poses: Sequence[Pose], skeleton: Skeleton, shape: tuple[int, ...]) -> Array:
-    """(N, J, *shape): the poses' values, moved to the skeleton's joints. All poses share one skeleton."""
-    moved = np.full((len(poses), len(skeleton.joints), *shape), np.nan)
-    for channel, joint in enumerate(skeleton.joints):
-        if poses and joint in poses[0].skeleton.joints:
-            moved[:, channel] = np.stack(values)[:, poses[0].skeleton.index(joint)]
-    return moved

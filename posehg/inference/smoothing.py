@@ -7,7 +7,7 @@ becomes, so that it does not lag.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ class _State:
     size: float
 
 
+@dataclass(eq=False)
 class OneEuro:
     """Called with the poses of a video's frames in turn, and their times in seconds, it returns them smoothed.
 
@@ -38,46 +39,38 @@ class OneEuro:
     beta: Hz by which the cutoff grows for each body length (the person's longer side) a second; a higher one lags less.
     velocity_cutoff: the cutoff frequency for the velocity itself.
     away: seconds without a pose after which a track is forgotten and starts again.
-    threshold: a joint with a lower score is returned as it is, and starts again when it is found.
 
     The defaults are the knee of what tests/benchmarks/smoothing.py measures with the bundled weights: the jitter of
     still joints falls to a half, from 1.8 % to 1.0 % of the person's longer side a frame, and walking people lag by
     10 ms. A beta of 30 gives 1.2 % and 3 ms, one of 3 gives 0.7 % and 27 ms.
 
     Tracks are told apart by the poses' ids; a pose without one is returned as it is. Times may be irregular. A frame
-    with the same time as the previous one says nothing about motion; a time that goes back restarts everything.
+    with the same time as the previous one says nothing about motion; a time that goes back restarts everything. A joint
+    that is not found is returned as it is, and starts again when it is found.
     """
 
-    def __init__(
-        self,
-        min_cutoff: float = 1.0,
-        beta: float = 10.0,
-        velocity_cutoff: float = 1.0,
-        away: float = 0.5,
-        threshold: float = THRESHOLD,
-    ) -> None:
-        self.min_cutoff, self.beta, self.velocity_cutoff = min_cutoff, beta, velocity_cutoff
-        self.away, self.threshold = away, threshold
-        self._tracks: dict[int, _State] = {}
+    min_cutoff: float = 1.0
+    beta: float = 10.0
+    velocity_cutoff: float = 1.0
+    away: float = 0.5
+    _tracks: dict[int, _State] = field(default_factory=dict, init=False)
 
     def __call__(self, poses: Sequence[Pose], time: float) -> list[Pose]:
         self._tracks = {id: state for id, state in self._tracks.items() if 0 <= time - state.time <= self.away}
         return [pose if pose.id is None else self._smoothed(pose, pose.id, time) for pose in poses]
 
     def _smoothed(self, pose: Pose, id: int, time: float) -> Pose:
-        found, box = pose.scores >= self.threshold, extent(pose)
-        state = self._tracks.get(id)
-        if state is None:
-            sides = box or pose.box
-            nothing = np.zeros_like(pose.keypoints)
-            state = _State(pose.keypoints, nothing, np.zeros_like(found), time, max(sides.w, sides.h))
+        found, box = pose.scores >= THRESHOLD, extent(pose) or pose.box
+        longer = max(box.w, box.h)
+        still = np.zeros_like(pose.keypoints)
+        state = self._tracks.get(id) or _State(pose.keypoints, still, np.zeros_like(found), time, longer)
         since = time - state.time
-        going_on = (found & state.found)[:, None]
         slow = _gain(self.velocity_cutoff, since)
-        size = state.size if box is None else state.size + float(slow) * (max(box.w, box.h) - state.size)
+        size = state.size + float(slow) * (longer - state.size) if found.any() else state.size
         velocity = state.velocity
         if since > 1e-9:  # a shorter time says nothing about motion, and overflows
             velocity = velocity + slow * ((pose.keypoints - state.points) / since - velocity)
+        going_on = (found & state.found)[:, None]
         velocity = np.where(going_on, velocity, 0.0)
         speed = np.linalg.norm(velocity, axis=1, keepdims=True) / size
         gain = _gain(self.min_cutoff + self.beta * speed, since)

@@ -24,9 +24,9 @@ from posehg.distributed import ALONE, World
 from posehg.errors import CheckFailed, UsageError
 from posehg.files import make_folder
 from posehg.inference import devices
+from posehg.inference.devices import batches_ahead, peak_memory
 from posehg.inference.engines.torch import TorchEngine
 from posehg.inference.estimator import Estimator
-from posehg.inference.machine import batches_ahead, peak_memory
 from posehg.network import parameters
 from posehg.training import report
 from posehg.training import state as states

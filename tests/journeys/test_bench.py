@@ -1,4 +1,4 @@
-"""posehg bench: every figure is there and fits the others. How large they are depends on the machine."""
+"""posehg bench: every figure is there and fits the others. How large they are depends on the devices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from posehg.cli import bench
-from posehg.inference import machine
+from posehg.inference import devices
 from tests.journeys.conftest import Posehg
 
 STEPS = ("read", "warp", "network", "decode", "draw", "write", "together")
@@ -26,7 +26,7 @@ TRAIN = (
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, which is empty; and matrices that take no time."""
-    monkeypatch.setattr(machine, "_SIDES", {"cpu": (64,)})
+    monkeypatch.setattr(devices, "_SIDES", {"cpu": (64,)})
     monkeypatch.setattr(bench, "ROUNDS", 2)
     folder = tmp_path / "here"
     folder.mkdir()
@@ -110,7 +110,7 @@ def test_tables_and_markdown_show_the_same_rows(posehg: Posehg, model: Path, pho
         assert re.search(rf"^ *{name} .*\S", run.out, re.MULTILINE), name
     run = posehg("bench", photo, "--model", model, *QUICK, "--no-engines", "--markdown")
     assert run.code == 0, run.err
-    assert machine.name_of(torch.device("cpu")) in run.out
+    assert devices.name_of(torch.device("cpu")) in run.out
     tables = [table.splitlines() for table in run.out.strip().split("\n\n")]
     assert len(tables) == 3
     for heading, rule, *rows in tables:

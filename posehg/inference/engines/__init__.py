@@ -61,6 +61,9 @@ class Engine(ABC):
     device: str
     name: str
 
+    fitting: int = 1 << 30
+    """The number of crops in one call for which there was memory so far."""
+
     @property
     def on_cpu(self) -> bool:
         return self.device == "cpu"
@@ -97,17 +100,13 @@ class ExportedEngine(Engine):
     def outputs(self, crops: NDArray[np.uint8]) -> Sequence[Any]:
         """All outputs of the file for crops (B, H, W, 3). Raises what the library raises."""
 
-    def explain(self, error: Exception) -> str:
-        """The library's error as one line."""
-        return reason(error)
-
     def __call__(self, crops: NDArray[np.uint8]) -> Any:
         try:
             maps = self.outputs(crops)[0]
         except Exception as error:  # the libraries' errors have no other class in common
             if self.ran_out(error):
                 raise
-            raise cannot_run(self.file, self.explain(error)) from None
+            raise cannot_run(self.file, error) from None
         rows, columns = (side // STRIDE for side in crops.shape[1:3])
         expected = (len(crops), self.config.network.joints, rows, columns)
         if tuple(maps.shape) != expected:
@@ -137,7 +136,7 @@ def open_engine(place: Path, run: Run = AUTOMATIC, tell: Callable[[str], None] |
     """The engine of the model in a folder or file.
 
     tell: receives one sentence if the model's cached ONNX file runs instead of the model.
-    Raises NotAvailable for a missing, broken or foreign file, DeviceError for a device that is not available.
+    Raises NotAvailable for a missing, broken or foreign file, and DeviceError for a device that is not available.
     """
     if (cached := _faster_copy(place, run)) is not None:
         engine: Engine = import_module(f"{__name__}.onnxruntime").open_file(cached, run)
@@ -179,8 +178,11 @@ def config_of(file: Path, text: str | None) -> ModelConfig:
     return metadata.parse_config(file, text)
 
 
-def cannot_run(file: Path, why: str) -> NotAvailable:
+def cannot_run(file: Path, error: Exception) -> NotAvailable:
     """The error for a file that its library cannot read or run."""
+    # OpenVINO's errors begin with lines about its source files; the first other line says what is wrong.
+    useful = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Exception from ")]
+    why = reason(RuntimeError(useful[0])) if useful else reason(error)
     return NotAvailable(f"{file} cannot be run ({why}).", EXPORT_AGAIN)
 
 

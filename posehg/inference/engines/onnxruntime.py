@@ -15,16 +15,7 @@ from numpy.typing import NDArray
 from posehg import distributed
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable, UsageError, reason
-from posehg.inference.engines import (
-    AUTOMATIC,
-    EXPORT_AGAIN,
-    Description,
-    ExportedEngine,
-    Run,
-    cannot_run,
-    config_of,
-    images_of,
-)
+from posehg.inference.engines import AUTOMATIC, Description, ExportedEngine, Run, config_of, images_of
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 _NO_MEMORY = ("Failed to allocate memory", "bad allocation", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -34,44 +25,49 @@ class OnnxEngine(ExportedEngine):
     def __init__(self, file: Path, session: Any, device: str) -> None:
         self.file, self.session, self.device = file, session, device
         self.config = config_of(file, session.get_modelmeta().custom_metadata_map.get(KEY))
-        self.name = f"onnxruntime {library().__version__}"
+        self.name = f"onnxruntime {import_module('onnxruntime').__version__}"
 
-    def outputs(self, crops: NDArray[np.uint8]) -> Sequence[NDArray[np.float32]]:
-        outputs: Sequence[NDArray[np.float32]] = self.session.run(
-            None, {self.session.get_inputs()[0].name: images_of(crops)}
-        )
-        return outputs
+    def outputs(self, crops: NDArray[np.uint8]) -> Sequence[Any]:
+        found: Sequence[Any] = self.session.run(None, {self.session.get_inputs()[0].name: images_of(crops)})
+        return found
 
     def ran_out(self, error: Exception) -> bool:
         return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
 
 
-def library() -> Any:
-    """The package onnxruntime. Raises NotAvailable if it is not installed."""
+def session(file: Path, run: Run, optimize: bool = True) -> tuple[Any, str]:
+    """An InferenceSession that logs nothing, and the device that it uses.
+
+    Raises NotAvailable for a file that onnxruntime cannot load, and without onnxruntime; DeviceError.
+    """
     if find_spec("onnxruntime") is None:
         hint = "Install it: pipx inject posehg onnxruntime, or pip install 'posehg[onnx]'"
         raise NotAvailable("ONNX files need onnxruntime, which is not installed.", hint)
-    return import_module("onnxruntime")
-
-
-def session(file: Path, threads: int = 0, providers: Sequence[Any] = (_CPU,), optimize: bool = True) -> Any:
-    """An InferenceSession that logs nothing. Raises what onnxruntime raises for a file that it cannot load."""
-    runtime = library()
+    runtime = import_module("onnxruntime")
+    device = _device(run.device, runtime.get_available_providers())
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = run.threads
     options.log_severity_level = 4  # its errors are raised, and reported by posehg
     if not optimize:
         options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return runtime.InferenceSession(str(file), options, providers=list(providers))
+    providers = [_CPU] if device == "cpu" else [(_CUDA, {"device_id": int(device.partition(":")[2])}), _CPU]
+    try:
+        opened = runtime.InferenceSession(str(file), options, providers=providers)
+    except Exception as error:  # onnxruntime's errors have no other class in common
+        if "Protobuf parsing failed" in str(error) or "No graph was found" in str(error):
+            raise NotAvailable(f"{file} is not an ONNX file, or is damaged.", "Export it again.") from None
+        why = reason(error).rpartition("failed:")[2].removesuffix(".")
+        raise NotAvailable(f"{file} cannot be run by onnxruntime ({why}).", "Export it again.") from None
+    if device != "cpu" and opened.get_providers()[0] != _CUDA:
+        if run.device != "auto":
+            raise DeviceError(f"onnxruntime cannot use {device}: its CUDA libraries do not fit.", "Try --device cpu.")
+        device = "cpu"
+    return opened, device
 
 
 def describe(file: Path) -> Description:
     """Raises NotAvailable for a file that is broken or not posehg's, and without onnxruntime."""
-    library()
-    try:
-        metadata = session(file, optimize=False).get_modelmeta().custom_metadata_map
-    except Exception as error:  # onnxruntime's errors have no other class in common
-        raise _cannot_load(file, error) from None
+    metadata = session(file, Run("cpu"), optimize=False)[0].get_modelmeta().custom_metadata_map
     count = metadata.get("parameters", "")
     parameters = int(count) if count.isascii() and count.isdigit() else 0
     form = f"ONNX, {metadata.get('precision', 'fp32')}"
@@ -80,23 +76,7 @@ def describe(file: Path) -> Description:
 
 def open_file(file: Path, run: Run = AUTOMATIC) -> OnnxEngine:
     """Raises NotAvailable for a file that is broken or not posehg's, and without onnxruntime; DeviceError."""
-    device = _device(run.device, library().get_available_providers())
-    providers = [_CPU] if device == "cpu" else [(_CUDA, {"device_id": int(device.partition(":")[2])}), _CPU]
-    try:
-        opened = session(file, run.threads, providers)
-    except Exception as error:  # onnxruntime's errors have no other class in common
-        raise _cannot_load(file, error) from None
-    if device != "cpu" and opened.get_providers()[0] != _CUDA:
-        if run.device != "auto":
-            raise DeviceError(f"onnxruntime cannot use {device}: its CUDA libraries do not fit.", "Try --device cpu.")
-        device = "cpu"
-    return OnnxEngine(file, opened, device)
-
-
-def _cannot_load(file: Path, error: Exception) -> NotAvailable:
-    if "Protobuf parsing failed" in str(error) or "No graph was found" in str(error):
-        return NotAvailable(f"{file} is not an ONNX file, or is damaged.", EXPORT_AGAIN)
-    return cannot_run(file, reason(error).rpartition("failed:")[2].removesuffix("."))
+    return OnnxEngine(file, *session(file, run))
 
 
 def _device(asked: str, providers: Sequence[str]) -> str:

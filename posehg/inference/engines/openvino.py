@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg.config import KEY, ModelConfig
-from posehg.errors import DeviceError, NotAvailable, reason
+from posehg.errors import DeviceError, NotAvailable
 from posehg.inference.engines import AUTOMATIC, Description, ExportedEngine, Run, cannot_run, config_of, images_of
 
 _TELEMETRY = "openvino_telemetry"
@@ -28,12 +28,9 @@ class OpenVinoEngine(ExportedEngine):
         self.file, self.config, self.name = file, config, f"openvino {version}"
         self._compiled = compiled
 
-    def outputs(self, crops: NDArray[np.uint8]) -> Sequence[NDArray[np.float32]]:
+    def outputs(self, crops: NDArray[np.uint8]) -> Sequence[Any]:
         outputs = self._compiled(images_of(crops))
         return [outputs[index] for index in range(len(self._compiled.outputs))]
-
-    def explain(self, error: Exception) -> str:
-        return _explained(error)
 
     def ran_out(self, error: Exception) -> bool:
         return isinstance(error, MemoryError) or "bad_alloc" in str(error)
@@ -60,33 +57,32 @@ def library() -> ModuleType:
 
 def describe(place: Path) -> Description:
     """Reads model.xml without openvino. Raises NotAvailable for files that posehg did not export."""
-    file, weights = _files(place)
+    file = place / "model.xml" if place.is_dir() else place
+    weights = file.with_suffix(".bin")
+    if not weights.is_file():
+        raise NotAvailable(f"{file} has no {weights.name} beside it.", "The two files belong together: copy both.")
     try:
         found = ElementTree.parse(file).find(f"./rt_info/{KEY}")
     except (OSError, ElementTree.ParseError) as error:
-        raise cannot_run(file, reason(error)) from None
-    text = None if found is None else found.get("value")
-    return Description(weights, config_of(file, text), "OpenVINO")
+        raise cannot_run(file, error) from None
+    return Description(weights, config_of(file, None if found is None else found.get("value")), "OpenVINO")
 
 
 def open_file(place: Path, run: Run = AUTOMATIC) -> OpenVinoEngine:
     """Raises NotAvailable for files that posehg did not export, DeviceError for a device other than the CPU."""
     if run.device not in ("auto", "cpu"):
         raise DeviceError(f"OpenVINO models run on the CPU, not on {run.device}.", "Give --device cpu.")
-    file, _ = _files(place)
-    openvino = library()
+    file, config = place / "model.xml" if place.is_dir() else place, describe(place).config
+    version = library().__version__.partition("-")[0]
     # On a processor with fast bfloat16, OpenVINO would use it by default, which moves joints by pixels.
     properties = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     if run.threads:
         properties["INFERENCE_NUM_THREADS"] = str(run.threads)
     try:
-        model = _core().read_model(file)
-        text = model.get_rt_info([KEY]).astype(str) if model.has_rt_info([KEY]) else None
-        config = config_of(file, text)
-        compiled = _core().compile_model(model, "CPU", properties)
+        compiled = _core().compile_model(_core().read_model(file), "CPU", properties)
     except (RuntimeError, ValueError, TypeError) as error:
-        raise cannot_run(file, _explained(error)) from None
-    return OpenVinoEngine(file, config, compiled, openvino.__version__.partition("-")[0])
+        raise cannot_run(file, error) from None
+    return OpenVinoEngine(file, config, compiled, version)
 
 
 @cache
@@ -97,19 +93,3 @@ def _core() -> Any:
     of two cores that end in the order in which they began, the second restores freed memory.
     """
     return library().Core()
-
-
-def _files(place: Path) -> tuple[Path, Path]:
-    """The description and the weights, .xml and .bin, of the model in a folder or of an .xml file."""
-    file = place / "model.xml" if place.is_dir() else place
-    weights = file.with_suffix(".bin")
-    if not weights.is_file():
-        raise NotAvailable(f"{file} has no {weights.name} beside it.", "The two files belong together: copy both.")
-    return file, weights
-
-
-def _explained(error: Exception) -> str:
-    """OpenVINO's errors begin with lines about its source files; the first other line says what is wrong."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    useful = [line for line in lines if line and not line.startswith("Exception from ")]
-    return reason(RuntimeError(useful[0] if useful else str(error)))

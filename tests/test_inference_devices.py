@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from posehg.config import HourglassConfig
-from posehg.inference import machine
-from posehg.inference.machine import clocked, forward_flop
+from posehg.inference import devices
+from posehg.inference.devices import clocked, forward_flop
 
 CPU = torch.device("cpu")
 
@@ -27,11 +27,11 @@ def test_operations_grow_with_the_area_and_a_single_cell_is_enough() -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_the_rate_of_matrix_products_is_that_of_the_best_size(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_SIDES", {"cpu": (3, 5)})
-    assert machine.product_rate(CPU, precision, 0.01) > 0
+    monkeypatch.setattr(devices, "_SIDES", {"cpu": (3, 5)})
+    assert devices.product_rate(CPU, precision, 0.01) > 0
     moments = iter(range(1000))
     monkeypatch.setattr(time, "perf_counter", lambda: 0.5 * next(moments))
-    assert machine.product_rate(CPU, precision, 1.0) == 2 * 5**3 / 0.5
+    assert devices.product_rate(CPU, precision, 1.0) == 2 * 5**3 / 0.5
 
 
 def test_the_clock_counts_calls_and_images() -> None:
@@ -61,8 +61,8 @@ def test_a_gpu_is_waited_for_before_the_clock_is_read(monkeypatch: pytest.Monkey
 def test_the_processor_has_the_name_that_the_system_knows(
     content: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine.sys, "platform", "linux")
-    monkeypatch.setattr(machine.platform, "processor", lambda: "")
-    monkeypatch.setattr(machine.platform, "machine", lambda: "old")
+    monkeypatch.setattr(devices.sys, "platform", "linux")
+    monkeypatch.setattr(devices.platform, "processor", lambda: "")
+    monkeypatch.setattr(devices.platform, "machine", lambda: "old")
     monkeypatch.setattr(Path, "read_text", lambda path, **_: content)
-    assert machine.name_of(CPU) == name
+    assert devices.name_of(CPU) == name
