@@ -1,4 +1,11 @@
-"""Draw skeletons and heatmaps on images, and make contact sheets."""
+"""Draw skeletons and heatmaps on images, and make contact sheets.
+
+Lines and dots are painted from each pixel's distance to them. So a line lies where its ends lie to a fraction of a
+pixel, its edge is smooth, and its colour runs from end to end:
+
+    distance to the line    0 ......... radius ... radius + casing ...
+    colour                  the line's  | the casing's | the image's
+"""
 
 from __future__ import annotations
 
@@ -16,7 +23,6 @@ from posehg.geometry import Affine, Box, Points
 from posehg.images import Image, warp
 from posehg.poses import Pose
 from posehg.skeletons import Skeleton, side
-from posehg.strokes import Stroke, paint
 
 Colour = tuple[int, int, int]
 Floats = NDArray[np.float32]
@@ -158,18 +164,12 @@ def contact_sheet(
         fitted = Affine.crop(Box(0, 0, width, height), (high, wide))
         sheet[top : top + high, left : left + wide] = warp(image, fitted, (high, wide), fill=255)
         if captions:
-            strip = sheet[top + high : top + high + below, left : left + wide]
-            strip[:] = _written(captions[number], strip.shape, gap)
+            strip = PillowImage.new("RGB", (wide, below), "white")
+            pen, font = ImageDraw.Draw(strip), _font(_CAPTION - 3)
+            for row, line in enumerate(captions[number].split("\n")):
+                pen.text((0, gap + row * _CAPTION), _shortened(line, font, wide), "black", font)
+            sheet[top + high : top + high + below, left : left + wide] = np.asarray(strip)
     return sheet
-
-
-def _written(text: str, shape: tuple[int, ...], gap: int) -> Image:
-    """Lines of black text on a white strip of that shape."""
-    strip = PillowImage.new("RGB", (shape[1], shape[0]), "white")
-    pen, font = ImageDraw.Draw(strip), ImageFont.load_default(_CAPTION - 3)
-    for number, line in enumerate(text.split("\n")):
-        pen.text((0, gap + number * _CAPTION), _shortened(line, font, shape[1]), "black", font)
-    return np.asarray(strip)
 
 
 def _shortened(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
@@ -181,17 +181,19 @@ def _shortened(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wi
     return shown
 
 
+@cache
+def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
 def side_by_side(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Two images of the same size beside each other: RGB, or RGBA if either is."""
-    if left.shape[2] == right.shape[2]:
-        return np.concatenate([left, right], axis=1)
-    return np.concatenate([_opaque(left), _opaque(right)], axis=1)
-
-
-def _opaque(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if image.shape[2] == 4:
-        return image
-    return np.concatenate([image, np.full_like(image[..., :1], 255)], axis=2)
+    if left.shape[2] != right.shape[2]:
+        left, right = (
+            image if image.shape[2] == 4 else np.dstack((image, np.full_like(image[..., 0], 255)))
+            for image in (left, right)
+        )
+    return np.concatenate([left, right], axis=1)
 
 
 def heatmaps_overlay(image: Image, heatmaps: Sequence[tuple[NDArray[np.floating], Affine]]) -> Image:
@@ -209,23 +211,17 @@ def heatmaps_overlay(image: Image, heatmaps: Sequence[tuple[NDArray[np.floating]
 
 
 @cache
-def joint_colours(skeleton: Skeleton) -> NDArray[np.float32]:
+def joint_colours(skeleton: Skeleton) -> Floats:
     """(J, 3) RGB: warm on the person's right, cool on the left, graded in the order of the joints."""
-    colours = np.empty((len(skeleton.joints), 3), dtype=np.float32)
-    for channel, joint in enumerate(skeleton.joints):
-        first, last = (np.array(colour) for colour in PALETTE[side(joint)])
-        colours[channel] = first + (last - first) * _place(skeleton, channel)
+    sides = [side(joint) for joint in skeleton.joints]
+    colours = np.empty((len(sides), 3), dtype=np.float32)
+    for channel, whose in enumerate(sides):
+        twin = skeleton.flip[channel] if whose == "left" else channel  # a left joint has its counterpart's place
+        alike = [other for other, theirs in enumerate(sides) if theirs == sides[twin]]
+        first, last = (np.array(colour) for colour in PALETTE[whose])
+        colours[channel] = first + (last - first) * (alike.index(twin) / max(len(alike) - 1, 1))
     colours.setflags(write=False)
     return colours
-
-
-def _place(skeleton: Skeleton, channel: int) -> float:
-    """A joint's rank among those of its side, 0 .. 1; a left joint has the rank of its counterpart."""
-    if side(skeleton.joints[channel]) == "left":
-        channel = skeleton.flip[channel]
-    whose = side(skeleton.joints[channel])
-    alike = [joint for joint in skeleton.joints if side(joint) == whose]
-    return alike.index(skeleton.joints[channel]) / max(len(alike) - 1, 1)
 
 
 def _draw_skeleton(
@@ -240,15 +236,34 @@ def _draw_skeleton(
     shown = shown & np.isfinite(keypoints).all(axis=1)
     if not shown.any():
         return
-    # Points absurdly far away would overflow.
-    points = np.clip(keypoints, -1e6, 1e6)
+    points = np.clip(keypoints, -1e6, 1e6)  # points absurdly far away would overflow
     radius = style.width * _line_width(points[shown], box, canvas.shape) / 2
     casing = max(0.5 * radius, 0.6)
-    paint(canvas, _limbs(skeleton, points, shown, radius, style), casing, style.casing)
-    if style.dots:  # after the limbs, so that their casing separates them
-        paint(canvas, _dots(skeleton, points, shown, radius, style), casing, style.casing)
-        if visible is not None:
-            _ring(canvas, skeleton, points, shown & ~visible, radius, style)
+    colours = joint_colours(skeleton)
+    if style.colour is not None:
+        colours = np.full_like(colours, style.colour)
+    limbs = []
+    for a, b in skeleton.limb_indices:
+        if shown[a] and shown[b]:
+            ends, run = points[[a, b]], colours[[a, b]]
+            if {side(skeleton.joints[a]), side(skeleton.joints[b])} == {"left", "right"}:
+                # From warm to cool by way of the middle's colour: a direct mixture is brown.
+                ends = np.insert(ends, 1, ends.mean(axis=0), axis=0)
+                run = np.insert(run, 1, style.colour or PALETTE["middle"][0], axis=0)
+            limbs += [_Stroke(ends[i : i + 2], radius, run[i : i + 2]) for i in range(len(ends) - 1)]
+    _paint(canvas, limbs, casing, style.casing)
+    if not style.dots:
+        return
+
+    def dots(joints: NDArray[np.bool_], wide: float) -> list[_Stroke]:
+        return [_Stroke(points[[joint, joint]], wide, colours[[joint, joint]]) for joint in np.flatnonzero(joints)]
+
+    _paint(canvas, dots(shown, 1.6 * radius), casing, style.casing)  # after the limbs: their casing separates them
+    if visible is not None:
+        rings = dots(shown & ~visible, 1.6 * (1.7 * radius))
+        _paint(canvas, rings, 0.5 * radius, style.casing)
+        dark = np.zeros((2, 3), dtype=np.float32)
+        _paint(canvas, [replace(ring, radius=0.6 * ring.radius, colours=dark) for ring in rings], 0.0, 0.0)
 
 
 def _line_width(shown: Points, box: Box, shape: tuple[int, ...]) -> float:
@@ -258,52 +273,20 @@ def _line_width(shown: Points, box: Box, shape: tuple[int, ...]) -> float:
     return float(np.clip(0.013 * size, 1.4, max(1.4, 0.012 * max(shape[:2]))))
 
 
-def _colours(skeleton: Skeleton, style: Style) -> Floats:
-    if style.colour is None:
-        return joint_colours(skeleton)
-    return np.full((len(skeleton.joints), 3), style.colour, dtype=np.float32)
-
-
-def _limbs(skeleton: Skeleton, points: Points, shown: NDArray[np.bool_], radius: float, style: Style) -> list[Stroke]:
-    colours, strokes = _colours(skeleton, style), []
-    for a, b in skeleton.limb_indices:
-        if not (shown[a] and shown[b]):
-            continue
-        ends, run = points[[a, b]], colours[[a, b]]
-        if {side(skeleton.joints[a]), side(skeleton.joints[b])} == {"left", "right"}:
-            # From warm to cool by way of the middle's colour: a direct mixture is brown.
-            ends = np.insert(ends, 1, ends.mean(axis=0), axis=0)
-            run = np.insert(run, 1, style.colour or PALETTE["middle"][0], axis=0)
-        strokes += [Stroke(ends[i : i + 2], radius, run[i : i + 2]) for i in range(len(ends) - 1)]
-    return strokes
-
-
-def _dots(skeleton: Skeleton, points: Points, shown: NDArray[np.bool_], radius: float, style: Style) -> list[Stroke]:
-    colours = _colours(skeleton, style)
-    return [Stroke(points[[joint, joint]], 1.6 * radius, colours[[joint, joint]]) for joint in np.flatnonzero(shown)]
-
-
-def _ring(
-    canvas: Image, skeleton: Skeleton, points: Points, hidden: NDArray[np.bool_], radius: float, style: Style
-) -> None:
-    wide = _dots(skeleton, points, hidden, 1.7 * radius, style)
-    paint(canvas, wide, 0.5 * radius, style.casing)
-    dark = np.zeros((2, 3), dtype=np.float32)
-    paint(canvas, [replace(dot, radius=0.6 * dot.radius, colours=dark) for dot in wide], 0.0, 0.0)
-
-
-# ---- names beside joints -----------------------------------------------------------------------------------------
+# ---- names beside joints -------------------------------------------------------------------------------------------
 
 
 def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style) -> None:
     """Write the joints' names beside them and tracks' ids above their person, white with a black edge, in place."""
     height, width = canvas.shape[:2]
-    shown = [
-        (pose.scores >= threshold) & ((pose.keypoints >= 0) & (pose.keypoints < (width, height))).all(axis=1)
-        for pose in poses
-    ]
-    tracks = {pose.id for pose, joints in zip(poses, shown, strict=True) if joints.any() and pose.id is not None}
-    numbered = style.numbers and (style.labels or len(tracks) > 1)
+    people = []  # with the joints to label, the labels' distance from them, and the height of letters
+    for pose in poses:
+        inside = ((pose.keypoints >= 0) & (pose.keypoints < (width, height))).all(axis=1)
+        joints = (pose.scores >= threshold) & inside
+        if joints.any():
+            line = _line_width(pose.keypoints[joints], pose.box, canvas.shape)
+            people.append((pose, joints, 1.5 * style.width * line + 2, float(np.clip(3 * line, 9, 40))))
+    tracks = {pose.id for pose, *_ in people if pose.id is not None}
     layer = PillowImage.fromarray(canvas)
     pen = ImageDraw.Draw(layer)
     written: list[Box] = []
@@ -313,8 +296,8 @@ def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style)
         left, top, right, bottom = pen.textbbox((0, 0), text, font, stroke_width=edge)
         if right - left > width or bottom - top > height:
             return
-        x = point[0] - right if side == "left" else point[0] - left if side == "right" else point[0] - right / 2
-        y = point[1] - bottom if side == "above" else point[1] - (top + bottom) / 2
+        x = point[0] - {"left": right, "right": left, "above": right / 2}[side]
+        y = point[1] - (bottom if side == "above" else (top + bottom) / 2)
         place = np.clip((x, y), (-left, -top), (width - right, height - bottom))
         box = Box(place[0] + left, place[1] + top, right - left, bottom - top)
         if any(box.intersection(other) > 0 for other in written):
@@ -322,14 +305,12 @@ def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style)
         written.append(box)
         pen.text((place[0], place[1]), text, "white", font, stroke_width=edge, stroke_fill="black")
 
-    people = [(pose, joints) for pose, joints in zip(poses, shown, strict=True) if joints.any()]
-    for pose, joints in people:  # ids first: where there is room for one text only, the id says more
-        x, y = min(pose.keypoints[joints], key=lambda point: float(point[1]))
-        gap, size = _label_gap(canvas, pose, joints, style)
-        if numbered and pose.id is not None:
-            write(f"#{pose.id}", (x, y - gap), 1.5 * size, "above")
-    for pose, joints in people if style.labels else ():
-        gap, size = _label_gap(canvas, pose, joints, style)
+    if style.numbers and (style.labels or len(tracks) > 1):
+        for pose, joints, gap, size in people:  # first: where there is room for one text only, the id says more
+            x, y = min(pose.keypoints[joints], key=lambda point: float(point[1]))
+            if pose.id is not None:
+                write(f"#{pose.id}", (x, y - gap), 1.5 * size, "above")
+    for pose, joints, gap, size in people if style.labels else ():
         for channel in np.flatnonzero(joints):
             x, y = pose.keypoints[channel]
             other = pose.skeleton.flip[channel]  # outward: away from the joint of the other side
@@ -339,12 +320,58 @@ def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style)
     canvas[:] = np.asarray(layer)
 
 
-def _label_gap(canvas: Image, pose: Pose, joints: NDArray[np.bool_], style: Style) -> tuple[float, float]:
-    """The distance of a person's labels from the joints, and the size of their letters, in pixels."""
-    line = _line_width(pose.keypoints[joints], pose.box, canvas.shape)
-    return 1.5 * style.width * line + 2, float(np.clip(3 * line, 9, 40))
+# ---- strokes -------------------------------------------------------------------------------------------------------
 
 
-@cache
-def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+@dataclass(frozen=True, eq=False)
+class _Stroke:
+    """A line with round ends, or a dot where both ends are the same.
+
+    ends: (2, 2) points. radius: half the width, in pixels. colours: (2, 3) RGB 0 .. 255, of the two ends.
+    """
+
+    ends: Points
+    radius: float
+    colours: Floats
+
+
+def _paint(canvas: Image, strokes: Sequence[_Stroke], casing: float, opacity: float) -> None:
+    """Paint a black casing of that width (pixels) and opacity (0 .. 1) around all strokes, then the strokes."""
+    if strokes:
+        # All casings at once: one after the other, they would add up where strokes meet.
+        mask = np.zeros(canvas.shape[:2], dtype=np.float32)
+        covered = [_coverage(canvas.shape, stroke, stroke.radius + casing) for stroke in strokes]
+        for place, _, coverage in covered:
+            np.maximum(mask[place], coverage, out=mask[place])
+        places = [place for place, _, _ in covered]
+        region = tuple(slice(min(p[a].start for p in places), max(p[a].stop for p in places)) for a in (0, 1))
+        mask = mask[region]
+        _blend(canvas[region], mask > 0, np.zeros(3, dtype=np.float32), mask * np.float32(opacity))
+    for stroke in strokes:
+        place, along, coverage = _coverage(canvas.shape, stroke, stroke.radius)
+        touched = coverage > 0  # a slanting line covers little of its patch
+        start, end = stroke.colours
+        _blend(canvas[place], touched, start + (end - start) * along[touched][:, None], coverage)
+
+
+def _coverage(shape: tuple[int, ...], stroke: _Stroke, radius: float) -> tuple[tuple[slice, slice], Floats, Floats]:
+    """The rows and columns of the canvas that a stroke may touch; for each of their pixels, how far along the stroke it
+    lies, 0 .. 1, and how much of it the stroke covers."""
+    (x0, y0), (x1, y1) = stroke.ends
+    limit = (shape[1], shape[0])
+    left, top = np.clip(np.floor(stroke.ends.min(axis=0) - radius - 1), 0, limit).astype(int)
+    right, bottom = np.clip(np.ceil(stroke.ends.max(axis=0) + radius + 2), 0, limit).astype(int)
+    length = float(np.hypot(x1 - x0, y1 - y0))
+    ux, uy = ((x1 - x0) / length, (y1 - y0) / length) if length > 0 else (1.0, 0.0)
+    x, y = np.arange(left, right) - x0, (np.arange(top, bottom) - y0)[:, None]
+    run = (x * ux + y * uy).astype(np.float32)
+    beyond = np.maximum(np.maximum(run - length, -run), 0)
+    distance = np.hypot((x * uy - y * ux).astype(np.float32), beyond)
+    place = slice(int(top), int(bottom)), slice(int(left), int(right))
+    return place, np.clip(run / max(length, 1e-6), 0, 1), np.clip(radius + 0.5 - distance, 0, 1)
+
+
+def _blend(part: Image, touched: NDArray[np.bool_], colour: Floats, opacity: Floats) -> None:
+    """Blend a colour in: one for every touched pixel, (n, 3), or for all, (3,). opacity: (h, w) like ``part``."""
+    below = part[touched].astype(np.float32)
+    part[touched] = np.rint(below + (colour - below) * opacity[touched][:, None]).astype(np.uint8)

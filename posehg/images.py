@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from contextlib import suppress
 from difflib import get_close_matches
 from io import BytesIO
 from pathlib import Path
@@ -48,14 +49,14 @@ def read(path: str | Path) -> Image:
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder, not an image.", "Name the images in it.")
-        return _decoded(path, str(path), empty=path.exists() and path.stat().st_size == 0)
+        return _decoded(path, str(path))
     except OSError as error:
         raise unreadable(path, error) from None
 
 
 def read_bytes(content: bytes, name: str) -> Image:
     """Decode the content of an image file, as ``read`` does; errors call it ``name``."""
-    return _decoded(BytesIO(content), name, empty=not content)
+    return _decoded(BytesIO(content), name)
 
 
 def from_pillow(image: PillowImage.Image) -> Image:
@@ -71,25 +72,30 @@ def from_pillow(image: PillowImage.Image) -> Image:
 
 def unreadable(path: Path, error: OSError) -> InputError:
     """An error that says why a file cannot be read, and what to do about it."""
-    if isinstance(error, FileNotFoundError) and path.is_symlink():
-        return InputError(f"{path} is a link to {os.readlink(path)}, which is not there.")
-    if isinstance(error, FileNotFoundError):
-        return InputError(f"There is no file {path}.", _similar(path))
     if isinstance(error, PermissionError):
         return InputError(f"{path} cannot be read: permission denied.", "Check its permissions.")
-    return InputError(f"{path} cannot be read: {error.strerror or error}.")
+    if not isinstance(error, FileNotFoundError):
+        return InputError(f"{path} cannot be read: {error.strerror or error}.")
+    if path.is_symlink():
+        return InputError(f"{path} is a link to {os.readlink(path)}, which is not there.")
+    if not path.parent.is_dir():
+        return InputError(f"There is no file {path}.", f"The folder {path.parent} does not exist either.")
+    names = os.listdir(path.parent) if os.access(path.parent, os.R_OK) else []
+    close = get_close_matches(path.name, names, n=1, cutoff=0.75)
+    hint = f"Did you mean {path.parent / close[0]}?" if close else "Check the name and the folder."
+    return InputError(f"There is no file {path}.", hint)
 
 
-def _decoded(file: Path | BytesIO, name: str, empty: bool) -> Image:
+def _decoded(file: Path | BytesIO, name: str) -> Image:
     """Raises OSError if the system refuses to read the file, InputError for everything else."""
     try:
         with _opened(file, name) as image:
             return _pixels(image, name)
     except UnidentifiedImageError:
-        what = "an empty file" if empty else "not an image in a known format"
-        raise InputError(
-            f"{name} is {what}.", "posehg reads JPEG, PNG, WebP, TIFF, BMP, GIF and other common formats."
-        ) from None
+        size = file.stat().st_size if isinstance(file, Path) else len(file.getbuffer())
+        what = "not an image in a known format" if size else "an empty file"
+        hint = "posehg reads JPEG, PNG, WebP, TIFF, BMP, GIF and other common formats."
+        raise InputError(f"{name} is {what}.", hint) from None
     except PillowImage.DecompressionBombError:
         raise InputError(f"{name} is too large to decode.", _SMALLER) from None
     except _BROKEN as error:
@@ -98,79 +104,47 @@ def _decoded(file: Path | BytesIO, name: str, empty: bool) -> Image:
         raise InputError(f"{name} is broken or cut short ({error}).", "Copy or download it again.") from None
 
 
+def _opened(file: Path | BytesIO, name: str) -> PillowImage.Image:
+    """Open an image without decoding it; the HEIC plugin is registered when the first such file comes."""
+    with suppress(UnidentifiedImageError):
+        return PillowImage.open(file)
+    if isinstance(file, BytesIO):
+        head = file.getvalue()[:12]
+    else:
+        with open(file, "rb") as opened:
+            head = opened.read(12)
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF:
+        try:
+            import pillow_heif
+        except ImportError:
+            hint = "Install it: pipx inject posehg pillow-heif, or pip install 'posehg[heif]'"
+            raise InputError(f"{name} is a HEIC image; reading it needs pillow-heif.", hint) from None
+        pillow_heif.register_heif_opener()
+        with suppress(UnidentifiedImageError):
+            return PillowImage.open(file)
+        raise ValueError("it contains no image")
+    raise UnidentifiedImageError
+
+
 def _pixels(image: PillowImage.Image, name: str) -> Image:
     if image.width * image.height > MAX_PIXELS:
         raise InputError(f"{name} is too large: {image.width} x {image.height} pixels.", _SMALLER)
     image.load()
-    return _to_rgb(_upright(image))
-
-
-def _opened(file: Path | BytesIO, name: str) -> PillowImage.Image:
-    """Open an image without decoding it; the HEIC plugin is registered when the first such file comes."""
-    try:
-        return PillowImage.open(file)
-    except UnidentifiedImageError:
-        if not _is_heif(file):
-            raise
-    _learn_heif(name)
-    try:
-        return PillowImage.open(file)
-    except UnidentifiedImageError:
-        raise ValueError("it contains no image") from None
-
-
-def _is_heif(file: Path | BytesIO) -> bool:
-    if isinstance(file, BytesIO):
-        head = file.getbuffer()[:12].tobytes()
-    else:
-        with open(file, "rb") as opened:
-            head = opened.read(12)
-    return head[4:8] == b"ftyp" and head[8:12] in _HEIF
-
-
-def _learn_heif(name: str) -> None:
-    try:
-        import pillow_heif
-    except ImportError:
-        hint = "Install it: pipx inject posehg pillow-heif, or pip install 'posehg[heif]'"
-        raise InputError(f"{name} is a HEIC image; reading it needs pillow-heif.", hint) from None
-    pillow_heif.register_heif_opener()
-
-
-def _upright(image: PillowImage.Image) -> PillowImage.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except _BROKEN:  # the pixels are fine, only the EXIF block is broken
-        return image
-
-
-def _similar(path: Path) -> str:
-    """A hint: the file in that folder whose name is closest to the missing one."""
-    if not path.parent.is_dir():
-        return f"The folder {path.parent} does not exist either."
-    names = os.listdir(path.parent) if os.access(path.parent, os.R_OK) else []
-    close = get_close_matches(path.name, names, n=1, cutoff=0.75)
-    return f"Did you mean {path.parent / close[0]}?" if close else "Check the name and the folder."
-
-
-def _to_rgb(image: PillowImage.Image) -> Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        certain = image.mode.startswith("I;16")
-        return np.repeat(_sixteen_to_eight(np.asarray(image), certain)[:, :, None], 3, axis=2)
-    return np.array(_on_white(image).convert("RGB"))
+    with suppress(*_BROKEN):  # the pixels are fine even if the EXIF block is broken
+        image = ImageOps.exif_transpose(image)
+    if not (image.mode.startswith("I") or image.mode == "F"):
+        return np.array(_on_white(image).convert("RGB"))
+    # Pillow's convert("RGB") clips everything above 255 to white. Its 32-bit modes hold 8 or 16 bits, unspecified.
+    numbers = np.nan_to_num(np.asarray(image).astype(np.float64))
+    top = 65535.0 if image.mode.startswith("I;16") or numbers.max(initial=0.0) > 255 else 255.0
+    gray = np.clip(np.rint(numbers * (255.0 / top)), 0, 255).astype(np.uint8)
+    return np.repeat(gray[:, :, None], 3, axis=2)
 
 
 def _on_white(image: PillowImage.Image) -> PillowImage.Image:
     if not image.has_transparency_data:
         return image
     return PillowImage.alpha_composite(PillowImage.new("RGBA", image.size, "white"), image.convert("RGBA"))
-
-
-def _sixteen_to_eight(values: NDArray[np.generic], certain: bool) -> Image:
-    # Pillow's convert("RGB") clips everything above 255 to white. Its 32-bit modes hold 8 or 16 bits, unspecified.
-    numbers = np.nan_to_num(values.astype(np.float64))
-    top = 65535.0 if certain or numbers.max(initial=0.0) > 255 else 255.0
-    return np.clip(np.rint(numbers * (255.0 / top)), 0, 255).astype(np.uint8)
 
 
 def write(path: str | Path, image: Image, overwrite: bool = False) -> None:
@@ -211,13 +185,25 @@ def shown(image: Image, to_crop: Affine, size: tuple[int, int], fill: int = 0) -
 
     The pixels may share the image's memory; the array may be empty.
     """
+    rows, columns = size
+    height, width = image.shape[:2]
     # 1e-6: a whole factor may come out a hair too small. A factor larger than the image would leave nothing.
-    factor = max(1, min(int(1 / to_crop.scale + 1e-6), *image.shape[:2]))
-    top, left, part = _shown(image, to_crop, size, factor)
+    factor = max(1, min(int(1 / to_crop.scale + 1e-6), height, width))
+    # Only the part that the crop shows is warped, with at least one more cell of factor x factor pixels on each side,
+    # because cv2 refuses images wider than 32767.
+    corners = to_crop.inverse()([(-1, -1), (columns, -1), (-1, rows), (columns, rows)])
+    low = np.floor(np.clip(corners.min(axis=0), 0, (width, height)) / factor).astype(int)
+    high = np.ceil(np.clip(corners.max(axis=0), -factor, (width, height)) / factor).astype(int)
+    left, top = (int(cell) * factor for cell in np.maximum(low - 1, 0))
+    right, bottom = (int(cell) * factor for cell in high + 1)
+    part: Image = np.ascontiguousarray(image[top:bottom, left:right])
     to_part = Affine.translation(-left, -top)
     if factor > 1 and part.size:
-        part = _averaged(part, factor, fill)
         to_part = to_part.then(Affine.shrink(factor))
+        pad_y, pad_x = -part.shape[0] % factor, -part.shape[1] % factor  # cells cut off by the image's edge
+        whole = cv2.copyMakeBorder(part, 0, pad_y, 0, pad_x, cv2.BORDER_CONSTANT, value=(fill, fill, fill))
+        cells = (whole.shape[1] // factor, whole.shape[0] // factor)
+        part = np.asarray(cv2.resize(whole, cells, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     return part, to_part.inverse().then(to_crop)
 
 
@@ -226,35 +212,6 @@ def interpolate(part: Image, to_crop: Affine, size: tuple[int, int], fill: int =
     rows, columns = size
     if part.size == 0:
         return np.full((rows, columns, 3), fill, dtype=np.uint8)
-    warped = cv2.warpAffine(
-        part,
-        to_crop.matrix[:2],
-        (columns, rows),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(fill, fill, fill),
-    )
+    colour = (fill, fill, fill)
+    warped = cv2.warpAffine(part, to_crop.matrix[:2], (columns, rows), flags=cv2.INTER_LINEAR, borderValue=colour)
     return np.asarray(warped, dtype=np.uint8)
-
-
-def _shown(image: Image, to_crop: Affine, size: tuple[int, int], factor: int) -> tuple[int, int, Image]:
-    """The part of the image that the crop shows, starting at (top, left), with at least one more cell on each side.
-
-    Only that part is warped because cv2 refuses images wider than 32767. It starts on a multiple of ``factor``.
-    """
-    rows, columns = size
-    height, width = image.shape[:2]
-    corners = to_crop.inverse()([(-1, -1), (columns, -1), (-1, rows), (columns, rows)])
-    low = np.floor(np.clip(corners.min(axis=0), 0, (width, height)) / factor).astype(int)
-    high = np.ceil(np.clip(corners.max(axis=0), -factor, (width, height)) / factor).astype(int)
-    left, top = (int(cell) * factor for cell in np.maximum(low - 1, 0))
-    right, bottom = (int(cell) * factor for cell in high + 1)
-    return top, left, np.ascontiguousarray(image[top:bottom, left:right])
-
-
-def _averaged(part: Image, factor: int, fill: int) -> Image:
-    """Average cells of factor x factor pixels to one each; cells cut off by the image's edge are padded first."""
-    pad_y, pad_x = -part.shape[0] % factor, -part.shape[1] % factor
-    whole = cv2.copyMakeBorder(part, 0, pad_y, 0, pad_x, cv2.BORDER_CONSTANT, value=(fill, fill, fill))
-    cells = (whole.shape[1] // factor, whole.shape[0] // factor)
-    return np.asarray(cv2.resize(whole, cells, interpolation=cv2.INTER_AREA), dtype=np.uint8)
