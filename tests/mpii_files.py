@@ -54,7 +54,7 @@ def mpii_record(image: str = TRAINING_PICTURE, index: int = 1, shift: float = 0.
     record = {
         "img_paths": image,
         "people_index": float(index),
-        "isValidation": float((image, index) in validation()),
+        "isValidation": float(f"{image[:-4]}:{index}" in validation()),
         "objpos": [121.0 + 5 * shift, 133.0 + 7 * shift],
         "scale_provided": 1.2 + shift / 10,
         "joint_self": joints,
@@ -210,7 +210,7 @@ def make_trainval(root: Path) -> None:
 def detections(records: Sequence[Record] | None = None) -> dict[str, Any]:
     """The variables of detections_our_format.mat; whoever is not in a record has joints of no meaning."""
     records = records_of("val") if records is None else records
-    keys = {(record["img_paths"], int(record["people_index"])): record for record in records}
+    keys = {f"{record['img_paths'][:-4]}:{record['people_index']:g}": record for record in records}
     joints = np.full((len(validation()), 16, 3), 7.0)
     for key, row in validation().items():
         if key in keys:

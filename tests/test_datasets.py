@@ -76,7 +76,7 @@ def test_what_is_known_of_a_set_is_so(member: tuple[str, Dataset]) -> None:
     assert known.skeleton is dataset.skeleton
     assert {"train", "val"} <= known.splits.keys()
     assert all((known.title, known.paper, known.terms))
-    assert all(re.match(r"[\d,]+ persons", who) for who in known.splits.values())
+    assert all(re.match(r"[\d,]+ people", who) for who in known.splits.values())
     assert bool(known.url) == bool(known.layout) == (name not in RENDERED)
 
 
@@ -170,7 +170,7 @@ def test_a_folder_is_recognised_by_its_files_and_else_by_its_name(tmp_path: Path
     assert recognise(tmp_path / "coco") == "coco"
     with pytest.raises(NotAvailable) as caught:
         recognise(tmp_path)
-    assert "lsp" in caught.value.hint
+    assert str(tmp_path / "flic") in caught.value.hint
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.csv").touch()
     with pytest.raises(NotAvailable) as caught:

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posehg.datasets import coco, load
-from posehg.datasets.annotated import Annotated
+from posehg.datasets import Dataset, coco, load
 from posehg.errors import NotAvailable, UsageError
 from posehg.geometry import Box
 from posehg.skeletons import COCO, MPII
@@ -22,8 +21,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "animals.json"
 
 
-def read(path: Path, content: Any, category: str = "") -> Annotated:
-    return coco.read(write(path, content, pictures=False), category)
+def read(path: Path, content: Any, category: str = "") -> Dataset:
+    annotated = coco.read(write(path, content, pictures=False), category)
+    return annotated.dataset("animals", "all", Path(), lambda image: True)
 
 
 def changed(**changes: Any) -> dict[str, Any]:
@@ -218,15 +218,15 @@ def test_a_file_of_another_form_is_named(path: Path, part: str, value: Any) -> N
         read(path, animals() | {part: value})
 
 
-def test_entries_without_an_id_or_in_two_splits_are_named(path: Path) -> None:
+def test_entries_without_an_id_and_images_of_one_name_are_named(path: Path) -> None:
     content = animals(2)
     del content["annotations"][1]["id"]
     with pytest.raises(NotAvailable, match="number 2"):
         read(path, content)
     content = animals(2)
-    for image, mark in zip(content["images"], ("train", "val"), strict=True):
-        image |= {"split": mark, "file_name": "same.jpg"}
-    with pytest.raises(NotAvailable, match=r"train.* val"):
+    for image in content["images"]:
+        image["file_name"] = "same.jpg"
+    with pytest.raises(NotAvailable, match=r"image 2.* same\.jpg.* image 1"):
         read(path, content)
 
 

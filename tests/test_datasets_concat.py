@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from posehg import datasets
-from posehg.datasets import Dataset, concat, load, on_skeleton
+from posehg.datasets import Dataset, load, on_skeleton
+from posehg.datasets.dataset import concat
 from posehg.errors import UsageError
 from posehg.geometry import Box
 from posehg.images import Image

@@ -105,8 +105,8 @@ def test_the_list_of_validation_persons_is_tompsons() -> None:
     assert len(validation()) == 2958
     assert len(validation_images()) == 2729
     assert list(validation().values()) == list(range(2958))
-    assert next(iter(validation())) == ("005808361.jpg", 1)
-    assert (VALIDATION_PICTURE, 4) in validation()
+    assert next(iter(validation())) == "005808361:1"
+    assert "000025245:4" in validation()
     assert validation_images()[PAIR_PICTURE] == (1, 3)
 
 
@@ -123,10 +123,11 @@ def test_validation_persons_are_in_tompsons_order_whatever_that_of_the_file(shuf
 
 
 def test_nobody_is_left_out_of_the_validation_split(tmp_path: Path) -> None:
-    unlabelled = [mpii_record(*key, joint_self=[[0, 0, 0]] * 16) for key in validation()]
+    keys = [(f"{image}.jpg", int(index)) for image, _, index in (id.partition(":") for id in validation())]
+    unlabelled = [mpii_record(*key, joint_self=[[0, 0, 0]] * 16) for key in keys]
     make_mpii_json(tmp_path, unlabelled)
     data = mpii.load("mpii", tmp_path, "val")
-    assert [person.id for person in data.persons] == [f"{image[:-4]}:{index}" for image, index in validation()]
+    assert [person.id for person in data.persons] == list(validation())
     assert "2,958" not in data.note
 
 
@@ -202,7 +203,7 @@ def test_validation_persons_have_the_published_joints_and_heads(make: Make, name
     """Two coordinates are cut off, as in the published file; one head box is another than everywhere else."""
     make(tmp_path)
     published = detections()
-    row = validation()[VALIDATION_PICTURE, 4]
+    row = validation()["000025245:4"]
     published["pos_gt_src"][5, 0, row] = published["pos_gt_src"][7, 1, row] = 0
     published["headboxes_src"][1, :, row] = (3 + 5, 5 + 12)
     (tmp_path / "annot").mkdir(exist_ok=True)
@@ -220,7 +221,7 @@ def test_the_published_file_alone_is_a_truth_to_score_by(tmp_path: Path) -> None
     make_detections(tmp_path)
     data = mpii.load("mpii", tmp_path, "val")
     assert len(data) == 2958
-    person = data.persons[validation()[VALIDATION_PICTURE, 4]]
+    person = data.persons[validation()["000025245:4"]]
     expected = np.array(records_of("val")[2]["joint_self"])[:, :2] - 1
     expected[3] = np.nan
     np.testing.assert_array_equal(person.keypoints, expected)
@@ -442,7 +443,7 @@ def with_other_joints(change: float) -> Make:
     def make(root: Path) -> None:
         make_mpii_json(root)
         published = detections()
-        published["pos_gt_src"][5, 0, validation()[VALIDATION_PICTURE, 4]] += change
+        published["pos_gt_src"][5, 0, validation()["000025245:4"]] += change
         savemat(root / "gt_valid.mat", published)
 
     return make
@@ -464,7 +465,7 @@ REFUSED: list[tuple[Make, str, str]] = [
     *((records(JSON, objpos=place), "train", "record 2") for place in ([float("nan"), 5], [5, float("inf")])),
     *((records("train.json", scale=scale), "train", "record 2") for scale in (float("nan"), 1e9, 10**400)),
     (records(JSON, isValidation=1.0), "train", "Tompson"),
-    (records(JSON, last=mpii_record(index=3)), "train", "person 3 of 015601864"),
+    (records(JSON, last=mpii_record(index=3)), "train", "015601864:3"),
     (records("valid.json", "val", last=mpii_record()), "val", "record 4.*015601864"),
     (
         lambda root: (root / "valid.json").write_text(json.dumps([hrnet_record(records_of("val")[1])])),
@@ -479,7 +480,7 @@ REFUSED: list[tuple[Make, str, str]] = [
     (
         lambda root: make_mpii_json(root, [mpii_record(VALIDATION_PICTURE, 4, scale_provided=-1)]),
         "val",
-        "person 4 of 000025245",
+        "000025245:4",
     ),
     (train_h5(part=np.zeros((2, 11, 2))), "train", "'part'"),
     (train_h5(scale=np.zeros(3)), "train", "'scale'"),
@@ -489,7 +490,7 @@ REFUSED: list[tuple[Make, str, str]] = [
     (make_flic, "train", r"train\.h5"),
     (lambda root: make_detections(root, pos_gt_src=np.zeros((16, 2, 2957))), "val", "'pos_gt_src'"),
     (lambda root: make_detections(root, dataset_joints=np.array([["head"]], dtype=object)), "val", "head"),
-    (with_other_joints(1.1), "val", r"gt_valid\.mat.*person 4"),
+    (with_other_joints(1.1), "val", r"gt_valid\.mat.*000025245:4"),
     (two_jsons, "train", "mpii_annotations_a.json and mpii_annotations_b.json"),
     (lambda root: None, "val", JSON),
 ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,11 +18,13 @@ from posehg.errors import CheckFailed, NotAvailable, UsageError
 
 if TYPE_CHECKING:
     from posehg.datasets import Dataset
-    from posehg.datasets.check import Case, Finding
+    from posehg.datasets.check import Finding
 
 _NAMED = 4
 """A case with more subjects names this many."""
-_LEVELS = {"broken": "broken", "suspect": "suspect", "note": "to note"}
+
+Split = Annotated[str, typer.Option(help="both (train and val), or one split.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 
 app = typer.Typer(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 
@@ -31,9 +34,6 @@ def data(context: typer.Context) -> None:
     """List, check, view and crop data sets."""
     if context.invoked_subcommand is None:
         print(context.get_help())
-
-
-# ---- list ----------------------------------------------------------------------------------------------------------
 
 
 @app.command("list", cls=Command)
@@ -51,79 +51,43 @@ def list_sets(
         posehg data list mpii
         posehg data list --data /data --json
     """
-    from posehg import datasets
-    from posehg.datasets import reading
-
-    if name is not None and datasets.is_file(name):
-        hint = f"Look into it: posehg data check {shlex.quote(name)}"
-        raise UsageError(f"{name} is a data set of your own.", hint)
-    if name is not None:
-        datasets.check_name(name)
-    home = reading.home(data)
-    entries = []
-    for one in datasets.LOADERS if name is None else [name]:
-        info = datasets.info(one)
-        folder = home / (info.folder or one)
-        entries.append(
-            {
-                "name": one,
-                "title": info.title,
-                "paper": info.paper,
-                "url": info.url or None,
-                "terms": info.terms,
-                "joints": list(info.skeleton.joints),
-                "splits": info.splits,
-                "layout": list(info.layout),
-                "folder": str(folder) if one not in datasets.RENDERED and folder.is_dir() else None,
-            }
-        )
-    if as_json:
-        print(json.dumps(entries, indent=2))
-    elif name is not None:
-        _print_details(entries[0], home, datasets.info(name).folder or name)
-    else:
-        _print_list(entries)
-        print(f"\nFound in {home}. Everything known of one: posehg data list NAME")
-
-
-def _print_list(entries: Sequence[dict[str, Any]]) -> None:
     from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_lines=False)
-    for heading in ("name", "joints", "persons", "terms", "found"):
-        table.add_column(heading, no_wrap=heading != "terms")
-    for entry in entries:
-        persons = "\n".join(f"{split} {who.partition(' ')[0]}" for split, who in entry["splits"].items())
-        found = "always" if entry["url"] is None else "-" if entry["folder"] is None else "folder"
-        table.add_row(entry["name"], str(len(entry["joints"])), persons, entry["terms"], found)
-    terminal.show(table)
-
-
-def _print_details(entry: dict[str, Any], home: Path, folder: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    joints = ", ".join(joint.replace("_", " ") for joint in entry["joints"])
-    lines = [(entry["name"], entry["title"]), ("paper", entry["paper"])]
-    lines.append(("joints", f"{len(entry['joints'])}: {joints}"))
-    lines += [("splits", f"{split}: {who}") for split, who in entry["splits"].items()]
-    lines.append(("terms", entry["terms"]))
-    if entry["url"] is None:
-        lines.append(("found", "always: posehg renders it"))
+    from posehg import datasets
+
+    if name is not None and datasets.is_file(name):
+        raise UsageError(f"{name} is a data set of your own.", f"Look into it: posehg data check {shlex.quote(name)}")
+    if name is not None:
+        datasets.check_name(name)
+    entries: list[dict[str, Any]] = []
+    for one in datasets.LOADERS if name is None else [name]:
+        info = datasets.info(one)
+        folder = datasets.home(data) / info.folder
+        there = one not in datasets.RENDERED and folder.is_dir()
+        known = {"name": one, "title": info.title, "paper": info.paper, "url": info.url or None, "terms": info.terms}
+        files = {"layout": list(info.layout), "folder": str(folder) if there else None}
+        entries.append({**known, "joints": list(info.skeleton.joints), "splits": info.splits, **files})
+    if as_json:
+        print(json.dumps(entries, indent=2))
+    elif name is not None:
+        table = Table.grid(padding=(0, 2))
+        for heading, value in entries[0].items():
+            lines = [f"{split}: {who}" for split, who in value.items()] if isinstance(value, dict) else value
+            text = (", " if heading == "joints" else "\n").join(lines) if isinstance(lines, list) else lines
+            table.add_row(heading, Text(text or "-"))  # not as markup: {train,val} or [..] may be in it
+        terminal.show(table)
     else:
-        lines += [("from", entry["url"]), ("layout", f"a folder {folder} with")]
-        lines += [("", f"- {part}") for part in entry["layout"]]
-        lines.append(("found", entry["folder"] or f"not in {home}"))
-    table = Table.grid(padding=(0, 2))
-    last = ""
-    for heading, text in lines:
-        table.add_row("" if heading == last else heading, Text(text))  # not as markup: {train,val} or [..] may be in it
-        last = heading
-    terminal.show(table)
-
-
-# ---- check ---------------------------------------------------------------------------------------------------------
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        for heading in ("name", "joints", "people", "terms", "found"):
+            table.add_column(heading, no_wrap=heading != "terms")
+        for entry in entries:
+            people = "\n".join(f"{split} {who.partition(' ')[0]}" for split, who in entry["splits"].items())
+            found = "always" if entry["url"] is None else "-" if entry["folder"] is None else "folder"
+            table.add_row(entry["name"], str(len(entry["joints"])), people, entry["terms"], found)
+        terminal.show(table)
+        print(f"\nFound in {datasets.home(data)}. Everything known of one: posehg data list NAME")
 
 
 @app.command(cls=Command)
@@ -132,27 +96,15 @@ def check(
     folder: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="A data set's folder, or a .json or .csv file of your own.")
     ] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Which data set it is, if DIR does not tell or is not given.")
-    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Which data set it is, if DIR does not tell.")] = None,
     data: options.Data = None,
-    split: Annotated[str, typer.Option(help="both (train and val), or one split.")] = "both",
-    examples: Annotated[
-        int, typer.Option("-n", "--examples", metavar="N", min=0, help="Examples a finding.", rich_help_panel="Output")
-    ] = 5,
-    everything: Annotated[bool, typer.Option("--all", help="Print all examples.", rich_help_panel="Output")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print all findings as JSON.", rich_help_panel="Output")
-    ] = False,
-    sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the suspects on a sheet.", rich_help_panel="Output")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing sheet.", rich_help_panel="Output")
-    ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 4 for suspects, too.", rich_help_panel="Output")
-    ] = False,
+    split: Split = "both",
+    examples: Annotated[int, typer.Option("-n", "--examples", metavar="N", min=0, help="Examples a finding.")] = 5,
+    everything: Annotated[bool, typer.Option("--all", help="Print all examples.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all findings as JSON.")] = False,
+    sheet: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the suspects on a sheet.")] = None,
+    overwrite: Overwrite = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 for suspects, too.")] = False,
 ) -> None:
     """Find errors in a data set.
 
@@ -165,8 +117,7 @@ def check(
         posehg data check --dataset mpii --split val --strict --json
     """
     from posehg import datasets, images
-    from posehg.datasets.check import check as find
-    from posehg.datasets.sheet import suspects
+    from posehg.datasets import check as checks
 
     given = context.get_parameter_source("data")
     if folder is not None and folder.is_dir() and given is not None and given.name == "COMMANDLINE":
@@ -174,65 +125,56 @@ def check(
     if sheet is not None:
         _check_target("--sheet", sheet, overwrite)
     began = time.monotonic()
-    if folder is None:
-        if dataset is None:
-            raise UsageError("No data set is given.", "Give a folder, or --dataset NAME. See posehg data list")
-        name, home = dataset, data
+    if folder is None and dataset is None:
+        raise UsageError("No data set is given.", "Give a folder, or --dataset NAME. See posehg data list")
+    if folder is None or (dataset is None and datasets.is_file(str(folder))):
+        name, home = dataset or str(folder), data
     elif folder.is_dir():
         name, home = dataset or datasets.recognise(folder), folder
-    elif dataset is None and datasets.is_file(str(folder)):
-        name, home = str(folder), data
     else:
         hint = f"For a known set: posehg data check --dataset {folder}" if str(folder) in datasets.LOADERS else ""
-        raise NotAvailable(f"There is no folder {folder}.", hint)
+        raise NotAvailable(f"{folder} does not exist.", hint)
     if [weight for _, weight in datasets.parse(name)] != [1]:
         raise UsageError(f"--dataset {name}: one data set is checked at a time.")
     if name in datasets.RENDERED:
         raise UsageError(f"{name} has no files to check: posehg renders it.")
-    splits = _splits(name, home, split)
-    found = find(splits, terminal.progress)
+    splits = _loaded(split, lambda one: datasets.load_one(name, home, one, need_images=False))
+    name = splits[0].name
+    found = checks.check(splits, terminal.progress)
     counts = {part.split: (len(part), len({person.image for person in part.persons})) for part in splits}
     if as_json:
-        _print_json(splits[0].name, counts, found)
+        parts = {part: {"persons": people, "images": count} for part, (people, count) in counts.items()}
+        findings = [asdict(finding) | {"count": finding.count if finding.known else None} for finding in found]
+        print(json.dumps({"dataset": name, "splits": parts, "findings": findings}, indent=2))
     else:
-        for part, (persons, count) in counts.items():
-            print(f"{splits[0].name} {part}: {_counted(persons, 'person')} on {_counted(count, 'image')}")
-        print()
+        for part, (people, count) in counts.items():
+            print(f"{name} {part}: {people:,} people on {count:,} images")
         _print_findings(found, None if everything else examples)
-    total = len({person.image for part in splits for person in part.persons})
-    terminal.note(f"Checked {_counted(total, 'image')} in {time.monotonic() - began:.1f} seconds.")
-    page = None if sheet is None else suspects(splits, found)
-    if sheet is not None and page is None:
-        terminal.note("There are no suspects to draw.")
+    terminal.note(f"Checked {sum(count for _, count in counts.values()):,} images in {time.monotonic() - began:.1f} s.")
+    page = None if sheet is None else checks.suspects_sheet(splits, found)
     if sheet is not None and page is not None:
         images.write(sheet, page, overwrite)
-        terminal.note(f"Wrote {sheet}.")
+    if sheet is not None:
+        terminal.note("There are no suspects to draw." if page is None else f"Wrote {sheet}.")
     demanded = ("broken", "suspect") if strict else ("broken",)
-    wrong = [finding for finding in found if finding.kind.level in demanded and finding.count]
+    wrong = [f"{finding.title} ({finding.count:,})" for finding in found if finding.level in demanded and finding.count]
     if wrong:
-        listed = ", ".join(f"{finding.kind.title} ({finding.count:,})" for finding in wrong)
-        raise CheckFailed(f"{splits[0].name} did not pass: {listed}.")
+        raise CheckFailed(f"{name} did not pass: {', '.join(wrong)}.")
 
 
-def _splits(name: str, data: Path | None, split: str) -> list[Dataset]:
-    """The split of a set, or train and val for ``both``; one of these may be missing, which is reported."""
-    from posehg import datasets
-
+def _loaded(split: str, load: Callable[[str], Dataset]) -> list[Dataset]:
+    """The split, or train and val for ``both``; one of these may be missing, which is reported."""
     found, missing = [], []
     for one in ("train", "val") if split == "both" else (split,):
         try:
-            found.append(datasets.load_one(name, data, one, need_images=False))
+            found.append(load(one))
         except NotAvailable as error:
-            missing.append((one, error))
+            missing.append(error)
     if not found:
-        raise missing[0][1]
-    for one, reason in missing:
-        terminal.note(f"The split {one} of {name} is left out: {reason}")
+        raise missing[0]
+    for reason in missing:
+        terminal.note(f"One split is left out: {reason}")
     return found
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _print_findings(found: Sequence[Finding], examples: int | None) -> None:
@@ -242,77 +184,35 @@ def _print_findings(found: Sequence[Finding], examples: int | None) -> None:
 
     table = Table("", "", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("found", justify="right", no_wrap=True)
-    for level, heading in _LEVELS.items():
-        for number, finding in enumerate(one for one in found if one.kind.level == level):
-            count = f"{finding.count:,}" if finding.known else "-"
-            table.add_row("" if number else heading, finding.kind.title, count)
-        table.add_section()
+    for finding in found:
+        table.add_row(finding.level, finding.title, f"{finding.count:,}" if finding.known else "-")
+    print()
     terminal.show(table)
-    for finding in found:
-        if finding.count:
-            print(f"\n{finding.kind.title[0].upper()}{finding.kind.title[1:]}: {finding.count:,}")
-            terminal.show(finding.kind.meaning)
-            shown = finding.cases[:examples]
-            for case in shown:
-                print(f"  {_described(case)}")
-            if len(shown) < len(finding.cases):
-                print(f"  and {len(finding.cases) - len(shown):,} more (--all)")
-
-
-def _described(case: Case) -> str:
-    """The splits and subjects of a case, then its detail."""
-    first = {subject.split: subject for subject in reversed(case.subjects)}.values()  # each split is to be seen
-    subjects = [*reversed(first), *(subject for subject in case.subjects if subject not in first)]
-    names = [f"{subject.split} {subject.person or subject.image}" for subject in subjects]
-    if len(first) == 1:
-        names[1:] = [subject.person or subject.image for subject in subjects[1:]]
-    if len(names) > _NAMED:
-        names[_NAMED - 1 :] = [f"{len(names) - _NAMED + 1} more"]
-    return f"{', '.join(names)}: {case.detail}" if case.detail else ", ".join(names)
-
-
-def _print_json(name: str, counts: dict[str, tuple[int, int]], found: Sequence[Finding]) -> None:
-    findings = []
-    for finding in found:
-        cases = [
-            {
-                "subjects": [
-                    {"split": subject.split, "image": subject.image, "person": subject.person or None}
-                    for subject in case.subjects
-                ],
-                "detail": case.detail,
-            }
-            for case in finding.cases
-        ]
-        kind, count = finding.kind, finding.count if finding.known else None
-        findings.append(
-            {"name": kind.name, "level": kind.level, "meaning": kind.meaning, "count": count, "cases": cases}
-        )
-    splits = {split: {"persons": persons, "images": count} for split, (persons, count) in counts.items()}
-    print(json.dumps({"dataset": name, "splits": splits, "findings": findings}, indent=2))
-
-
-# ---- sheet ---------------------------------------------------------------------------------------------------------
+    for finding in (finding for finding in found if finding.count):
+        print(f"\n{finding.title[0].upper()}{finding.title[1:]}: {finding.count:,}")
+        terminal.show(finding.meaning)
+        shown = finding.cases[:examples]
+        for case in shown:
+            names = [f"{subject.split} {subject.person or subject.image}" for subject in case.subjects]
+            if len(names) > _NAMED:
+                names[_NAMED - 1 :] = [f"{len(names) - _NAMED + 1} more"]
+            print(f"  {', '.join(names)}{f': {case.detail}' if case.detail else ''}")
+        if len(shown) < len(finding.cases):
+            print(f"  and {len(finding.cases) - len(shown):,} more (--all)")
 
 
 @app.command(cls=Command)
 def sheet(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Image to write: .png, .jpg or .webp.")],
-    dataset: Annotated[str, typer.Option("--dataset", help="A name from posehg data list, or your own file.")] = "mpii",
+    dataset: Annotated[str, typer.Option(help="A name from posehg data list, or your own file.")] = "mpii",
     split: Annotated[str, typer.Option(help="train, val or another split of the set.")] = "train",
     data: options.Data = None,
-    number: Annotated[
-        int, typer.Option("-n", "--number", metavar="N", min=1, help="Number of persons.", rich_help_panel="Persons")
-    ] = 24,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Draw random persons, not evenly spread ones.", rich_help_panel="Persons")
-    ] = None,
-    ids: Annotated[
-        str | None, typer.Option(metavar="ID,ID,..", help="Draw these persons.", rich_help_panel="Persons")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    number: Annotated[int, typer.Option("-n", "--number", metavar="N", min=1, help="Number of people.")] = 24,
+    seed: Annotated[int | None, typer.Option(min=0, help="Draw random people, not evenly spread ones.")] = None,
+    ids: Annotated[str | None, typer.Option(metavar="ID,ID,..", help="Draw these people.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Draw annotated persons on a contact sheet.
+    """Draw annotated people on a contact sheet.
 
     A person's right side is drawn in warm colours, the left in cool ones. Hidden joints are rings; joints without a
     label are not drawn. Each person's id stands below.
@@ -321,22 +221,31 @@ def sheet(
         posehg data sheet --dataset people.json --split val -n 60 --seed 1 --out sheet.jpg
         posehg data sheet --dataset lspet --ids im00007,im00011 --out two.png
     """
+    import numpy as np
+
     from posehg import datasets, images
-    from posehg.datasets import sheet as sheets
+    from posehg.datasets import crops
     from posehg.datasets.dataset import evenly
 
     if ids is not None and seed is not None:
         raise UsageError("--ids and --seed both say who is drawn.", "Leave out one of them.")
     _check_target("--out", out, overwrite)
     found = datasets.load(dataset, data, split)
+    chosen = evenly(len(found), number)
+    if seed is not None:
+        chosen = sorted(np.random.default_rng(seed).choice(len(found), len(chosen), replace=False).tolist())
     if ids is not None:
-        chosen = sheets.named(found, [id for part in ids.split(",") if (id := part.strip())])
-    elif seed is not None:
-        chosen = sheets.random(found, number, seed)
-    else:
-        chosen = evenly(len(found), number)
-    images.write(out, sheets.sheet(found, chosen), overwrite)
-    terminal.note(f"Wrote {out}: {len(chosen)} of {len(found):,} persons of {found.name} {found.split}.")
+        places = {person.id: index for index, person in enumerate(found.persons)}
+        named = [id for part in ids.split(",") if (id := part.strip())]
+        unknown = [id for id in named if id not in places]
+        if unknown:
+            sentence = f"{found.name} {found.split} has no person {unknown[0]!r}."
+            raise UsageError(sentence, f"An id is such as {next(iter(places))}.")
+        chosen = [places[id] for id in named]
+    people = [found.persons[index] for index in chosen]
+    captions = [one.id or f"{one.image.name}, number {index}" for one, index in zip(people, chosen, strict=True)]
+    images.write(out, crops.sheet([crops.label_cell(found, index) for index in chosen], captions), overwrite)
+    terminal.note(f"Wrote {out}: {len(chosen)} of {len(found):,} people of {found.name} {found.split}.")
 
 
 def _check_target(option: str, path: Path, overwrite: bool) -> None:
@@ -348,21 +257,16 @@ def _check_target(option: str, path: Path, overwrite: bool) -> None:
     files.check(path, overwrite)
 
 
-# ---- crop ----------------------------------------------------------------------------------------------------------
-
-
 @app.command(cls=Command)
 def crop(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to write to.")],
-    dataset: Annotated[
-        str, typer.Option("--dataset", help="Names from posehg data list or your own files, joined by +.")
-    ] = "mpii",
-    split: Annotated[str, typer.Option(help="both (train and val), or one split.")] = "both",
+    dataset: Annotated[str, typer.Option(help="Names from posehg data list or your own files, joined by +.")] = "mpii",
+    split: Split = "both",
     data: options.Data = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=0, help="Crop only N persons, evenly spread (0: all).")] = 0,
+    limit: Annotated[int, typer.Option(metavar="N", min=0, help="Crop only N people, evenly spread (0: all).")] = 0,
     size: Annotated[int, typer.Option(min=32, help="Longest side of a crop in pixels; none is enlarged.")] = 600,
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = 90,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Crop every person once, so that training reads small images.
 
@@ -376,24 +280,14 @@ def crop(
     from posehg import datasets
     from posehg.datasets import crops
 
-    names = list(dict.fromkeys(name for name, _ in datasets.parse(dataset)))  # weights are for training
-    splits = ("train", "val") if split == "both" else (split,)
-    for one in splits:
-        target = out / f"people-{one}.json"
-        if target.exists() and not overwrite:
-            raise UsageError(f"{target} already exists.", "Give --overwrite to replace it, or another folder.")
-    found = []
-    for one in splits:
-        try:
-            found.append(datasets.load("+".join(names), data, one))
-        except NotAvailable as error:
-            if split != "both" or one != "val":
-                raise
-            terminal.note(f"The split val is left out: {error}")
-    region = crops.training_region(size)
-    for part in found:
+    for one in ("train", "val") if split == "both" else (split,):
+        if (out / f"people-{one}.json").exists() and not overwrite:
+            hint = "Give --overwrite to replace it, or another folder."
+            raise UsageError(f"{out / f'people-{one}.json'} already exists.", hint)
+    names = "+".join(dict.fromkeys(name for name, _ in datasets.parse(dataset)))  # weights are for training
+    for part in _loaded(split, lambda one: datasets.load(names, data, one)):
         some = datasets.spread(part, limit) if limit else part
-        path = crops.write(out, some, region, quality, overwrite, terminal.progress)
-        terminal.note(f"Wrote {path}: {len(some):,} persons of {part.name} {part.split}.")
-    use = shlex.join(["posehg", "train", "--dataset", str(out / "people-{split}.json")])
-    terminal.note(f"Train on it: {use}")
+        path = crops.write(out, some, crops.training_region(size), quality, overwrite, terminal.progress)
+        terminal.note(f"Wrote {path}: {len(some):,} people of {part.name} {part.split}.")
+    written = path if split not in ("both", "train", "val") else out / "people-{split}.json"
+    terminal.note(f"Train on it: {shlex.join(['posehg', 'train', '--dataset', str(written)])}")

@@ -1,54 +1,27 @@
-"""Data sets of annotated persons: MPII, FLIC, LSP, LSPET, COCO, rendered people, and files of your own.
+"""Data sets of annotated people: MPII, FLIC, LSP, LSPET, COCO, rendered people, and files of your own.
 
-Wherever a data set is named, a .json or .csv file can be named instead (see ``own``). A known set is one entry of
-``DATASETS``; its module has ``INFO`` and ``load(root, split)``, by the set's name if it holds several.
+Wherever a data set is named, a .json or .csv file can be named instead (see ``own``). A known set is one line of
+``naming.MODULES``; its module has ``INFO``, by the set's name, and ``load(name, root, split)``.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from posehg.datasets import own, reading
-from posehg.datasets.concat import concat, on_skeleton
-from posehg.datasets.dataset import Dataset, DatasetInfo, read_image, spread
-from posehg.datasets.naming import KNOWN, SUFFIXES, is_file, parse, set_names
-from posehg.datasets.reading import TESTED
+from posehg.datasets import own
+from posehg.datasets.dataset import Dataset, DatasetInfo, concat, on_skeleton, spread
+from posehg.datasets.naming import MODULES, SUFFIXES, is_file, parse, set_names
+from posehg.datasets.reading import TESTED, check_images
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import MPII, Skeleton
 
-__all__ = [
-    "LOADERS",
-    "RENDERED",
-    "TESTED",
-    "Dataset",
-    "DatasetInfo",
-    "check_name",
-    "concat",
-    "info",
-    "is_file",
-    "load",
-    "load_one",
-    "on_skeleton",
-    "parse",
-    "read_image",
-    "recognise",
-    "set_names",
-    "spread",
-]
-
-_MODULES = {
-    "mpii": "mpii",
-    "flic": "flic",
-    "flic-pc": "flic",
-    "lsp": "lsp",
-    "lspet": "lsp",
-    "coco": "coco",
-    "synthetic": "synthetic",
-}
-"""Each known data set and the module that reads it, with ``INFO`` by name and ``load(name, root, split)``."""
+__all__ = ["TESTED", "Dataset", "is_file", "on_skeleton", "parse", "set_names", "spread"]
 
 RENDERED = {"synthetic"}
 """Sets without files."""
@@ -57,22 +30,24 @@ _MPII_LIKE = {"mpii", "synthetic"}
 """Sets with all of MPII's joints: several sets with one of them are put on MPII's skeleton."""
 
 
-def _loader(name: str) -> Callable[[Path, str], Dataset]:
-    def load(root: Path, split: str) -> Dataset:
-        dataset: Dataset = import_module(f"posehg.datasets.{_MODULES[name]}").load(name, root, split)
-        return dataset
-
-    return load
+def _load_known(name: str, root: Path, split: str) -> Dataset:
+    dataset: Dataset = import_module(f"posehg.datasets.{MODULES[name]}").load(name, root, split)
+    return dataset
 
 
-LOADERS: dict[str, Callable[[Path, str], Dataset]] = {name: _loader(name) for name in KNOWN}
+LOADERS: dict[str, Callable[[Path, str], Dataset]] = {name: partial(_load_known, name) for name in MODULES}
 """name -> load(root, split), where ``root`` is the set's own folder; its module is imported when it is called."""
 
 
 def info(name: str) -> DatasetInfo:
     """What is known of a known set before its files are there."""
-    known: dict[str, DatasetInfo] = import_module(f"posehg.datasets.{_MODULES[name]}").INFO
+    known: dict[str, DatasetInfo] = import_module(f"posehg.datasets.{MODULES[name]}").INFO
     return known[name]
+
+
+def home(data: Path | None) -> Path:
+    """The folder of the data sets: ``data``, else $POSEHG_DATA, else ./data."""
+    return data if data is not None else Path(os.environ.get("POSEHG_DATA") or "data")
 
 
 def check_name(name: str) -> None:
@@ -92,56 +67,25 @@ def load_one(name: str, data: Path | None, split: str, joined: bool = False, nee
     Raises NotAvailable if the set or split is missing, broken or empty, UsageError for an unknown name or split.
     """
     if is_file(name):
-        dataset = own.load(name, data, split, need_images)
-        place, hint = Path(name), f"--split {own.ALL} takes everyone."
+        dataset, place = own.load(name, data, split, need_images), Path(name)
+        hint = f"Each person needs a box or two joints. --split {own.ALL} takes everyone."
     else:
         check_name(name)
         if name in RENDERED:
             return LOADERS[name](Path(name), split)
         known = info(name)
-        place = reading.find(known.folder or name, data, known.hint(name), joined)
-        dataset, hint = LOADERS[name](place, split), ""
+        folders = [home(data) / known.folder, *([data] if data is not None and not joined else [])]
+        found = next((folder for folder in folders if folder.is_dir()), None)
+        if found is None:
+            sentence = f"The data set {name} was not found: {' or '.join(map(str, folders))} does not exist."
+            raise NotAvailable(sentence, f"{known.hint} Give the folder that holds it with --data DIR.")
+        dataset, place, hint = LOADERS[name](found, split), found, ""
+        if need_images:
+            check_images(name, dataset.persons, "Unpack the set's images there; the annotations name these files.")
     if len(dataset) == 0:
-        sentence = f"The data set {dataset.name} has no annotated persons of the split {dataset.split} in {place}."
+        sentence = f"The data set {dataset.name} has no annotated people of the split {dataset.split} in {place}."
         raise NotAvailable(sentence, hint)
-    if need_images and not is_file(name):
-        reading.check_images(name, dataset.persons)
     return dataset
-
-
-def recognise(folder: Path) -> str:
-    """The name of the data set in a folder: the folder's own name if that set can be read, else the one that can.
-
-    Raises UsageError if several can be read, NotAvailable if none can.
-    """
-    names = [name for name in LOADERS if name not in RENDERED]
-    called = folder.resolve().name.lower()
-
-    def is_read(name: str) -> bool:
-        for split in info(name).splits:
-            try:
-                if len(LOADERS[name](folder, split)):
-                    return True
-            except (NotAvailable, UsageError):
-                continue
-        return False
-
-    if called in names and is_read(called):
-        return called
-    readable = [name for name in names if is_read(name)]
-    if len(readable) > 1:
-        hint = f"Say which of them it is: --dataset {readable[0]}"
-        raise UsageError(f"{folder} may be {' or '.join(readable)}.", hint)
-    if readable or called in names:
-        return readable[0] if readable else called  # the reader of that name explains best what is wrong
-    inside = [name for name in names if (folder / name).is_dir()]
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    hint = "See posehg data list for what posehg knows and how it is laid out."
-    if inside:
-        hint = f"It holds {', '.join(inside)}: check one of them, as posehg data check {folder / inside[0]}"
-    elif files:
-        hint = f"For a file of your own: posehg data check {files[0]}"
-    raise NotAvailable(f"{folder} holds no data set that posehg knows.", hint)
 
 
 def load(names: str, data: Path | None, split: str, skeleton: Skeleton | None = None) -> Dataset:
@@ -149,14 +93,40 @@ def load(names: str, data: Path | None, split: str, skeleton: Skeleton | None = 
 
     skeleton: the skeleton of all persons. By default a single set keeps its own; several get MPII's if MPII or the
     synthetic set is among them, else that of the first.
-    Raises what load_one raises.
+    Raises what load_one and concat raise.
     """
-    weights = parse(names)
-    datasets = [load_one(name, data, split, joined=len(weights) > 1) for name, _ in weights]
+    parts = parse(names)
+    datasets = [load_one(name, data, split, joined=len(parts) > 1) for name, _ in parts]
     if skeleton is None:
-        mpii_like = len(weights) > 1 and not _MPII_LIKE.isdisjoint(name for name, _ in weights)
+        mpii_like = len(parts) > 1 and not _MPII_LIKE.isdisjoint(name for name, _ in parts)
         skeleton = MPII if mpii_like else datasets[0].skeleton
-    times = [weight for _, weight in weights]
-    if times == [1]:
-        return on_skeleton(datasets[0], skeleton)
-    return concat(datasets, skeleton, times)
+    weights = [weight for _, weight in parts]
+    return on_skeleton(datasets[0], skeleton) if weights == [1] else concat(datasets, skeleton, weights)
+
+
+def recognise(folder: Path) -> str:
+    """The name of the data set in a folder: the folder's own name if that set can be read, else the one that can.
+
+    Raises UsageError if several can be read, NotAvailable if none can.
+    """
+
+    def can_be_read(name: str) -> bool:
+        for split in info(name).splits:
+            with suppress(NotAvailable, UsageError):
+                if len(LOADERS[name](folder, split)):
+                    return True
+        return False
+
+    names = [name for name in LOADERS if name not in RENDERED]
+    readable = list(filter(can_be_read, names))
+    called = folder.resolve().name.lower()
+    if called in readable or (called in names and not readable):
+        return called  # if it cannot be read, its reader explains best what is wrong
+    if len(readable) > 1:
+        raise UsageError(f"{folder} may be {' or '.join(readable)}.", f"Say which it is: --dataset {readable[0]}")
+    if not readable:
+        inside = [str(folder / name) for name in names if (folder / name).is_dir()]
+        inside += [str(path) for suffix in SUFFIXES for path in sorted(folder.glob(f"*{suffix}"))]
+        hint = f"Check what it holds: posehg data check {inside[0]}" if inside else "See posehg data list for layouts."
+        raise NotAvailable(f"{folder} holds no data set that posehg knows.", hint)
+    return readable[0]

@@ -26,10 +26,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.datasets.annotated import Annotated, area_of, box_of, extent, image_name, keypoints_of, mark, positive
+from posehg.datasets import reading
 from posehg.datasets.dataset import Dataset, DatasetInfo
-from posehg.datasets.reading import check_split, read_json, unreadable, wrong
+from posehg.datasets.reading import Annotated, entry, positive
 from posehg.errors import NotAvailable, UsageError
+from posehg.geometry import FARTHEST
 from posehg.poses import Person
 from posehg.skeletons import COCO, Skeleton, of_joints
 
@@ -40,12 +41,13 @@ _FORMAT = "The format is described at https://cocodataset.org/#format-data"
 
 INFO = {
     "coco": DatasetInfo(
+        folder="coco",
         title="COCO 2017 keypoints",
         paper="T.-Y. Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014",
         url="https://cocodataset.org/#download",
         terms="annotation: CC BY 4.0; images: each its own",
         layout=("annotations/person_keypoints_{train,val}2017.json", "train2017/", "val2017/"),
-        splits={"train": "149,813 persons", "val": "6,352 persons"},
+        splits={"train": "149,813 people", "val": "6,352 people"},
         skeleton=COCO,
     )
 }
@@ -55,18 +57,17 @@ Entry = Mapping[str, Any]
 
 def load(name: str, root: Path, split: str) -> Dataset:
     """The split ``train`` or ``val``. Raises NotAvailable if its file is missing or broken."""
-    check_split(name, split, ("train", "val"))
+    reading.check_split(name, split, INFO[name].splits)
     path = root / "annotations" / f"person_keypoints_{split}2017.json"
     if not path.is_file():
-        raise NotAvailable(
-            f"The data set coco has no split {split} here: there is no file {path}.", INFO[name].hint(name)
-        )
-    annotated = read(path).within(root / f"{split}2017")
-    skeleton = annotated.skeleton
-    if skeleton.joints == COCO.joints:  # the file's limbs differ from those we draw: they connect ears and shoulders
-        skeleton = replace(skeleton, name=COCO.name, limbs=COCO.limbs)
-        skeleton = COCO if skeleton == COCO else skeleton
-    return replace(annotated.dataset(name, split), skeleton=skeleton)
+        sentence = f"The data set coco has no split {split} here: {path} does not exist."
+        raise NotAvailable(sentence, INFO[name].hint)
+    data = read(path).dataset(name, split, root / f"{split}2017", lambda image: True)
+    if data.skeleton.joints != COCO.joints:
+        return data
+    # The limbs of the file differ from those we draw: they connect ears and shoulders.
+    skeleton = replace(data.skeleton, name=COCO.name, limbs=COCO.limbs)
+    return replace(data, skeleton=COCO if skeleton == COCO else skeleton)
 
 
 def read(path: Path, category: str = "") -> Annotated:
@@ -75,29 +76,33 @@ def read(path: Path, category: str = "") -> Annotated:
     category: the name of the one to read; by default all if they have the same joints, else ``person``.
     Raises NotAvailable, naming file and entry, for a broken file; UsageError if the category is not clear.
     """
-    content = read_json(path, EXPECTED)
-    if not isinstance(content, dict) or not all(
-        isinstance(part, list) and all(isinstance(entry, dict) for entry in part)
-        for part in (content.get(name) for name in _PARTS)
-    ):
-        raise unreadable(path, EXPECTED)
-    chosen, note = _choose(path, content["categories"], category)
+    content = reading.read_json(path, EXPECTED)
+    parts: list[Any] = [content.get(key) if isinstance(content, dict) else None for key in _PARTS]
+    if not all(isinstance(part, list) and all(isinstance(one, dict) for one in part) for part in parts):
+        raise reading.unreadable(path, EXPECTED)
+    entries, annotations, categories = parts
+    chosen, note = _choose(path, categories, category)
     named = chosen[0]
     if len(chosen) > 1:  # many kinds of animals with the same joints are called by what they have in common
-        above = {str(entry.get("supercategory") or "") for entry in chosen}
+        above = {str(one.get("supercategory") or "") for one in chosen}
         named = {**named, "name": above.pop() if len(above) == 1 else ""}
-    try:
+    hint = "skeleton, flip_pairs and torso are pairs of joints, counted from 1 or named; sigmas are one a joint."
+    with entry(path, f"category {named.get('name')!r}", hint):
         skeleton = _skeleton(named)
-    except (ValueError, OverflowError, UsageError) as error:
-        hint = "skeleton, flip_pairs and torso are pairs of joints, counted from 1 or named; sigmas are one a joint."
-        raise wrong(path, f"category {named.get('name')!r}", error, hint) from None
-    images, marks = _images(path, content["images"])
-    ids = {str(entry.get("id")) for entry in chosen}
-    entries = [entry for entry in content["annotations"] if str(entry.get("category_id")) in ids]
-    people = _people(path, entries, images, len(skeleton.joints))
-    sides = {str(entry["id"]): (entry.get("width"), entry.get("height")) for entry in content["images"]}
-    sizes = {images[id]: (w, h) for id, (w, h) in sides.items() if isinstance(w, int) and isinstance(h, int)}
-    return replace(Annotated.of(skeleton, people, images, marks, note), sizes=sizes)
+    images, marks = _images(path, entries)
+    ids = {str(one.get("id")) for one in chosen}
+    people: dict[str, Person] = {}
+    for number, one in enumerate((one for one in annotations if str(one.get("category_id")) in ids), start=1):
+        id = str(one.get("id", f"number {number} of its category"))
+        with entry(path, f"annotation {id}", _FORMAT):
+            if "id" not in one:
+                raise ValueError("it has no id")
+            if id in people:
+                raise ValueError("two annotations have this id")
+            people[id] = _person(id, one, images, len(skeleton.joints))
+    sides = [(images[str(one["id"])], one.get("width"), one.get("height")) for one in entries]
+    sizes = {image: (w, h) for image, w, h in sides if isinstance(w, int) and isinstance(h, int)}
+    return Annotated(skeleton, list(people.values()), images, marks, note, sizes)
 
 
 # ---- the category ------------------------------------------------------------------------------------------------
@@ -105,34 +110,27 @@ def read(path: Path, category: str = "") -> Annotated:
 
 def _choose(path: Path, categories: Sequence[Entry], name: str) -> tuple[list[Entry], str]:
     """The categories to read, which have the same joints, and a note if others are left out."""
-    usable: dict[int, tuple[str, ...]] = {}
-    for number, entry in enumerate(categories):
-        try:
-            joints = _joint_names(entry)
-        except ValueError as error:
-            raise wrong(path, f"category {entry.get('name')!r}", error, _FORMAT) from None
-        if joints:
-            usable[number] = joints
+    usable = []
+    for one in categories:
+        with entry(path, f"category {one.get('name')!r}", _FORMAT):
+            usable += [one] if _joints(one) else []
     if not usable:
         hint = "posehg reads files of keypoints: person_keypoints_val2017.json, not instances_val2017.json."
         raise NotAvailable(f"{path} has no category with keypoints.", hint)
-    entries = [categories[number] for number in usable]
-    names = [str(entry.get("name")) for entry in entries]
-    if name:
-        chosen = [entry for entry in entries if str(entry.get("name")) == name]
-        if not chosen:
-            raise UsageError(f"{path} has no category {name!r} with keypoints.", f"It has: {', '.join(names)}.")
-        return chosen, ""
-    if len(set(usable.values())) == 1:
-        return entries, ""
-    chosen = [entry for entry in entries if entry.get("name") == _PERSON]
+    names = [str(one.get("name")) for one in usable]
+    listed = ", ".join(names)
+    if not name and len(set(map(_joints, usable))) == 1:
+        return usable, ""
+    chosen = [one for one in usable if str(one.get("name")) == (name or _PERSON)]
+    if name and not chosen:
+        raise UsageError(f"{path} has no category {name!r} with keypoints.", f"It has: {listed}.")
     if not chosen:
-        hint = f"Name one behind the file: {path}#{names[0]}. It has: {', '.join(names)}."
+        hint = f"Name one behind the file: {path}#{names[0]}. It has: {listed}."
         raise UsageError(f"{path} has several categories with different joints.", hint)
-    return chosen, f"Of the categories {', '.join(names)} only {_PERSON} was read."
+    return chosen, "" if name else f"Of the categories {listed} only {_PERSON} was read."
 
 
-def _joint_names(category: Entry) -> tuple[str, ...]:
+def _joints(category: Entry) -> tuple[str, ...]:
     joints = category.get("keypoints") or []
     if not isinstance(joints, list) or not all(isinstance(joint, str) and joint.strip() for joint in joints):
         raise ValueError("keypoints must be a list of names")
@@ -144,38 +142,38 @@ def _skeleton(category: Entry) -> Skeleton:
 
     Raises ValueError, or UsageError as Skeleton does, for an impossible one.
     """
-    joints, name = _joint_names(category), str(category.get("name") or "unnamed")
-    known = of_joints(name, joints)
-    changes: dict[str, Any] = {}
-    if category.get("skeleton"):
-        limbs = _pairs(category["skeleton"], joints, "skeleton")
-        changes["limbs"] = tuple({frozenset(limb): limb for limb in limbs}.values())
-    if category.get("flip_pairs") is not None:
-        changes["flip_pairs"] = _pairs(category["flip_pairs"], joints, "flip_pairs")
-    if category.get("torso"):
-        (changes["torso"],) = _pairs([category["torso"]], joints, "torso")
-    if sigmas := category.get("sigmas"):
-        if not isinstance(sigmas, list) or not all(isinstance(sigma, int | float) for sigma in sigmas):
-            raise ValueError("sigmas must be numbers")
-        changes["sigmas"] = tuple(float(sigma) for sigma in sigmas)
-    skeleton = replace(known, **changes)
-    return known if skeleton == known else replace(skeleton, name=name)
+    joints, name = _joints(category), str(category.get("name") or "unnamed")
 
-
-def _pairs(values: Any, joints: Sequence[str], what: str) -> tuple[tuple[str, str], ...]:
-    def joint(value: Any) -> str:
+    def joint(value: Any, what: str) -> str:
         if isinstance(value, str) and value.strip() in joints:
             return value.strip()
         if isinstance(value, int) and 1 <= value <= len(joints):
             return joints[value - 1]
         raise ValueError(f"{what} has the joint {value!r}, and joints are counted from 1 to {len(joints)}")
 
-    if not isinstance(values, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in values):
-        raise ValueError(f"{what} must be pairs of joints")
-    pairs = tuple((joint(a), joint(b)) for a, b in values)
-    if any(a == b for a, b in pairs):
-        raise ValueError(f"{what} pairs a joint with itself")
-    return pairs
+    def pairs(values: Any, what: str) -> tuple[tuple[str, str], ...]:
+        if not isinstance(values, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in values):
+            raise ValueError(f"{what} must be pairs of joints")
+        found = tuple((joint(a, what), joint(b, what)) for a, b in values)
+        if any(a == b for a, b in found):
+            raise ValueError(f"{what} pairs a joint with itself")
+        return found
+
+    changes: dict[str, Any] = {}
+    if category.get("skeleton"):
+        limbs = pairs(category["skeleton"], "skeleton")
+        changes["limbs"] = tuple({frozenset(limb): limb for limb in limbs}.values())
+    if category.get("flip_pairs") is not None:
+        changes["flip_pairs"] = pairs(category["flip_pairs"], "flip_pairs")
+    if category.get("torso"):
+        (changes["torso"],) = pairs([category["torso"]], "torso")
+    if sigmas := category.get("sigmas"):
+        if not isinstance(sigmas, list) or not all(isinstance(sigma, int | float) for sigma in sigmas):
+            raise ValueError("sigmas must be numbers")
+        changes["sigmas"] = tuple(float(sigma) for sigma in sigmas)
+    known = of_joints(name, joints)
+    skeleton = replace(known, **changes)
+    return known if skeleton == known else replace(skeleton, name=name)
 
 
 # ---- images and people -------------------------------------------------------------------------------------------
@@ -184,62 +182,40 @@ def _pairs(values: Any, joints: Sequence[str], what: str) -> tuple[tuple[str, st
 def _images(path: Path, entries: Sequence[Entry]) -> tuple[dict[str, Path], dict[Path, str]]:
     """The images by their ids, and the splits that they are marked with."""
     images: dict[str, Path] = {}
-    marks: dict[Path, str] = {}
-    for entry in entries:
-        id = str(entry.get("id"))
-        try:
-            if "id" not in entry or not isinstance(entry.get("file_name"), str):
+    ids: dict[Path, str] = {}
+    for one in entries:
+        id = str(one.get("id"))
+        with entry(path, f"image {id}", _FORMAT):
+            if "id" not in one or not isinstance(one.get("file_name"), str):
                 raise ValueError("it lacks its id or file_name")
             if id in images:
                 raise ValueError("two images have this id")
-            images[id] = image_name(entry["file_name"])
-            if entry.get("split"):
-                mark(marks, images[id], str(entry["split"]))
-        except ValueError as error:
-            raise wrong(path, f"image {id}", error, _FORMAT) from None
-    unmarked = [id for id, image in images.items() if image not in marks]
-    if marks and unmarked:
-        raise wrong(path, f"image {unmarked[0]}", "it has no split, and others have one", "Give all of them one.")
+            images[id] = reading.image_name(one["file_name"])
+            if ids.setdefault(images[id], id) != id:
+                raise ValueError(f"its file_name, {images[id]}, is that of image {ids[images[id]]}, too")
+    marks = {images[str(one["id"])]: str(one["split"]) for one in entries if one.get("split")}
+    for id, image in images.items() if marks else ():
+        with entry(path, f"image {id}", "Give all images one."):
+            if image not in marks:
+                raise ValueError("it has no split, and others have one")
     return images, marks
 
 
-def _people(path: Path, entries: Sequence[Entry], images: Mapping[str, Path], joints: int) -> list[Person]:
-    people: dict[str, Person] = {}
-    for number, entry in enumerate(entries, start=1):
-        if "id" not in entry:
-            raise wrong(path, f"annotation number {number} of its category", "it has no id", _FORMAT)
-        id = str(entry["id"])
-        try:
-            if id in people:
-                raise ValueError("two annotations have this id")
-            people[id] = _person(id, entry, images, joints)
-        except (ValueError, OverflowError) as error:
-            raise wrong(path, f"annotation {id}", error, _FORMAT) from None
-    return list(people.values())
-
-
-def _person(id: str, entry: Entry, images: Mapping[str, Path], joints: int) -> Person:
-    image = images.get(str(entry.get("image_id")))
+def _person(id: str, one: Entry, images: Mapping[str, Path], joints: int) -> Person:
+    image = images.get(str(one.get("image_id")))
     if image is None:
-        raise ValueError(f"no image has the id {entry.get('image_id')}")
+        raise ValueError(f"no image has the id {one.get('image_id')}")
     triples = np.zeros((joints, 3))  # an annotation without keypoints has no labelled joint
-    if entry.get("keypoints") is not None:
+    if one.get("keypoints") is not None:
         what = f"keypoints of {joints} joints, x, y and v each"
-        triples = _numbers(entry["keypoints"], 3 * joints, what).reshape(joints, 3)
-    keypoints, visible = keypoints_of(triples)
+        triples = _numbers(one["keypoints"], 3 * joints, what).reshape(joints, 3)
+    keypoints, visible = reading.keypoints_of(triples)
     box = None
-    if entry.get("bbox") is not None:
-        box = box_of(*_numbers(entry["bbox"], 4, "bbox [x, y, width, height]").tolist())
-    return Person(
-        image,
-        extent(box, keypoints),
-        keypoints,
-        visible,
-        head_size=positive(entry.get("head_size"), "head_size"),
-        id=id,
-        area=area_of(entry.get("area")),
-        crowd=bool(entry.get("iscrowd")),
-    )
+    if one.get("bbox") is not None:
+        box = reading.box_of(*_numbers(one["bbox"], 4, "bbox [x, y, width, height]").tolist())
+    head_size, area = positive(one.get("head_size"), "head_size"), positive(one.get("area"), "area", FARTHEST**2)
+    crowd = bool(one.get("iscrowd"))
+    return Person(image, reading.extent(box, keypoints), keypoints, visible, head_size, id, area=area, crowd=crowd)
 
 
 def _numbers(values: Any, count: int, what: str) -> NDArray[np.float64]:

@@ -1,14 +1,14 @@
 """Crops of single persons: the part of an image that any training view of a person can show.
 
 Training keeps these parts in memory instead of decoding a large image for every sample, and ``posehg data crop`` writes
-them to a folder that posehg and other tools train from.
+them to a folder that posehg and other tools train from. Contact sheets show people with their labels.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as PillowImage
 
-from posehg import images
+from posehg import drawing, images
 from posehg.datasets.dataset import Dataset, image_key, people_by_image
 from posehg.files import atomic, make_folder
 from posehg.geometry import Affine, Box
@@ -30,6 +30,9 @@ _MARGIN = 4
 """Pixels beyond the region on each side, because a view interpolates, and averages up to this many pixels plus one."""
 _DECIMALS = 4
 """Of pixel coordinates in a file: 0.0001 px."""
+
+_COLUMNS, CELL = 6, 256
+"""Cells in a row of a contact sheet, and the side of one in pixels."""
 
 Progress = Callable[[Iterable[Person], str, int], Iterable[Person]]
 """(persons, description, total) -> the same persons, while a progress bar is shown."""
@@ -93,6 +96,23 @@ def moved(box: Box, to_crop: Affine) -> Box:
     return Box.around((float(x), float(y)), box.w * to_crop.scale, box.h * to_crop.scale)
 
 
+# ---- a contact sheet -----------------------------------------------------------------------------------------------
+
+
+def label_cell(data: Dataset, index: int) -> Image:
+    """A person's surroundings (256, 256, 3) with the labelled joints; hidden ones are rings."""
+    person = data.persons[index]
+    to_cell = Affine.crop(person.box.square(1.25), (CELL, CELL))
+    crop = images.warp(data.read(person), to_cell, (CELL, CELL))
+    joints, box = to_cell(person.keypoints), moved(person.box, to_cell)
+    return drawing.draw_labels(crop, data.skeleton, joints, box, visible=person.visible)
+
+
+def sheet(cells: Sequence[Image], captions: Sequence[str]) -> Image:
+    """The cells in rows of six, each with its caption below."""
+    return drawing.contact_sheet(cells, max(1, min(_COLUMNS, len(cells))), CELL, captions=captions)
+
+
 # ---- a folder of crops ---------------------------------------------------------------------------------------------
 
 
@@ -122,16 +142,17 @@ def write(
             with atomic(folder / name, overwrite) as file:
                 PillowImage.fromarray(crop).save(file, format="JPEG", quality=quality, subsampling=0)
             entries.append({"id": index + 1, "file_name": name, "width": width, "height": height})
-            annotations.append({"id": len(annotations) + 1, "image_id": index + 1, **_annotation(person, to_crop)})
+            known = [_annotation(person, to_crop)]
             for other, box in together[image_key(person)]:
                 box = moved(box, to_crop)
                 if other != index and box.intersection(Box(0, 0, width, height)) > 0:
-                    empty = {"id": len(annotations) + 1, "image_id": index + 1, "category_id": 1, "iscrowd": 0}
                     keypoints = [0] * (3 * len(dataset.skeleton.joints))
-                    annotations.append({**empty, "bbox": _rounded(box), "num_keypoints": 0, "keypoints": keypoints})
-        description = f"Crops of {dataset.name} {dataset.split}. {dataset.note}".strip()
+                    known.append({"bbox": _rounded(box), "num_keypoints": 0, "keypoints": keypoints})
+            for one in known:
+                ids = {"id": len(annotations) + 1, "image_id": index + 1, "category_id": 1, "iscrowd": 0}
+                annotations.append(ids | one)
         content = {
-            "info": {"description": description},
+            "info": {"description": f"Crops of {dataset.name} {dataset.split}. {dataset.note}".strip()},
             "images": entries,
             "categories": [_category(dataset.skeleton)],
             "annotations": annotations,
@@ -142,22 +163,14 @@ def write(
 
 def _annotation(person: Person, to_crop: Affine) -> dict[str, Any]:
     """A person in pixels of the crop; ``source_id`` and ``source_image`` name the original."""
-    points = to_crop(person.keypoints)
-    labelled = np.asarray(np.isfinite(points).all(axis=1))
+    labelled = np.asarray(np.isfinite(person.keypoints).all(axis=1))
+    points = np.where(labelled[:, None], to_crop(person.keypoints), 0).round(_DECIMALS)
     v = np.where(labelled, np.where(person.visible, 2, 1), 0)
-    triples = [
-        value
-        for (x, y), flag in zip(
-            np.where(labelled[:, None], points, 0).round(_DECIMALS).tolist(), v.tolist(), strict=True
-        )
-        for value in (x, y, flag)
-    ]
+    triples = zip(points.tolist(), v.tolist(), strict=True)
     annotation = {
-        "category_id": 1,
-        "iscrowd": 0,
         "bbox": _rounded(moved(person.box, to_crop)),
         "num_keypoints": int(labelled.sum()),
-        "keypoints": triples,
+        "keypoints": [value for (x, y), flag in triples for value in (x, y, flag)],
         "source_id": person.id,
         "source_image": person.image.name,
     }
@@ -174,10 +187,10 @@ def _category(skeleton: Skeleton) -> dict[str, Any]:
         **{"id": 1, "name": skeleton.name, "supercategory": "person", "keypoints": list(skeleton.joints)},
         "skeleton": [[a + 1, b + 1] for a, b in skeleton.limb_indices],
     }
+    known = set(skeleton.joints)
     if skeleton.flip_pairs is not None:
-        known = set(skeleton.joints)
         category["flip_pairs"] = [list(pair) for pair in skeleton.flip_pairs if known.issuperset(pair)]
-    if set(skeleton.torso) <= set(skeleton.joints):
+    if known.issuperset(skeleton.torso):
         category["torso"] = list(skeleton.torso)
     if skeleton.sigmas:
         category["sigmas"] = list(skeleton.sigmas)

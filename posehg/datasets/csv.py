@@ -26,9 +26,9 @@ from pathlib import Path
 
 import numpy as np
 
-from posehg.datasets.annotated import Annotated, area_of, box_of, extent, image_name, keypoints_of, mark
-from posehg.datasets.reading import wrong
+from posehg.datasets.reading import Annotated, box_of, entry, extent, image_name, keypoints_of, positive
 from posehg.errors import NotAvailable
+from posehg.geometry import FARTHEST
 from posehg.poses import Person
 from posehg.skeletons import of_joints
 
@@ -41,69 +41,52 @@ _HINT = (
     "head_size and area."
 )
 
-Row = Mapping[str, str]
-
 
 def read(path: Path, name: str) -> Annotated:
     """Everyone in the table. name: of a new skeleton. Raises NotAvailable, naming file and row, if it is broken."""
-    joints, rows, decimal_comma = _parse(path)
-    people: dict[str, Person] = {}
-    marks: dict[Path, str] = {}
-    images: dict[str, Path] = {}
-    on_image: Counter[Path] = Counter()
-    for number, row in rows:
-        try:
-            image = image_name(row["image"])
-            images[image.as_posix()] = image
-            if "split" in row:
-                if not row["split"]:
-                    raise ValueError("it has no split")
-                mark(marks, image, row["split"])
-            on_image[image] += 1
-            person = _person(row, image, joints, decimal_comma, f"{image.as_posix()}:{on_image[image]}")
-            if person.id in people:
-                raise ValueError(f"another person has the id {person.id}")
-        except ValueError as error:
-            raise wrong(path, f"row {number}", error, _HINT) from None
-        if person.box.w or np.isfinite(person.keypoints).any():
-            people[person.id] = person
-    return Annotated.of(of_joints(name, joints), list(people.values()), images, marks)
-
-
-# ---- the table ---------------------------------------------------------------------------------------------------
-
-
-def _parse(path: Path) -> tuple[tuple[str, ...], list[tuple[int, Row]], bool]:
-    """The joints, each row's number in a spreadsheet with its cells by column, and whether 1,5 is a number."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise NotAvailable(f"{path} is not a table of text in UTF-8.", "Save it as CSV in UTF-8.") from None
     except OSError as error:
         raise NotAvailable(f"{path} cannot be read: {error.strerror or error}.") from None
-    first = text.partition("\n")[0]
-    separator = max(",;\t", key=first.count)
+    separator = max(",;\t", key=text.partition("\n")[0].count)
     try:
         lines = list(csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:
         raise NotAvailable(f"{path} is not a CSV file, or was cut short ({error}).", _HINT) from None
-    header = [_column(cell) for cell in lines[0]] if lines else []
-    try:
+    header = [_column(cell.strip()) for cell in lines[0]] if lines else []
+    with entry(path, "first row", _HINT):
         joints = _joints(header)
-    except ValueError as error:
-        raise NotAvailable(f"{path}: {error}.", _HINT) from None
-    rows: list[tuple[int, Row]] = []
-    for number, cells in enumerate(lines[1:], start=2):
-        if any(cell.strip() for cell in cells):
+    people: dict[str, Person] = {}
+    marks: dict[Path, str] = {}
+    on_image: Counter[Path] = Counter()
+    for number, line in enumerate(lines[1:], start=2):
+        cells = [cell.strip() for cell in line]
+        if not any(cells):
+            continue
+        with entry(path, f"row {number}", _HINT):
             if len(cells) != len(header):
-                raise wrong(path, f"row {number}", f"it has {len(cells)} cells, the first row {len(header)}", _HINT)
-            rows.append((number, dict(zip(header, (cell.strip() for cell in cells), strict=True))))
-    return joints, rows, separator != ","
+                raise ValueError(f"it has {len(cells)} cells, the first row {len(header)}")
+            row = dict(zip(header, cells, strict=True))
+            image = image_name(row["image"])
+            if "" in (row.get("split"), row.get("id")):
+                raise ValueError("its cell of the column split or id is empty")
+            if "split" in row and marks.setdefault(image, row["split"]) != row["split"]:
+                raise ValueError(f"{image} is in {marks[image]} and in {row['split']}")
+            on_image[image] += 1
+            id = row.get("id") or f"{image.as_posix()}:{on_image[image]}"
+            person = _person(id, row, image, joints, decimal_comma=separator != ",")
+            if id in people:
+                raise ValueError(f"another person has the id {id}")
+        if person.box.w or np.isfinite(person.keypoints).any():
+            people[id] = person
+    images = {image.as_posix(): image for image in on_image}
+    return Annotated(of_joints(name, joints), list(people.values()), images, marks)
 
 
-def _column(cell: str) -> str:
+def _column(name: str) -> str:
     """A column's name; capitals matter only in the names of joints."""
-    name = cell.strip()
     if name.lower() in _KNOWN:
         return name.lower()
     return name[:-2] + name[-2:].lower() if name[-2:].lower() in ("_x", "_y", "_v", "_w", "_h") else name
@@ -136,16 +119,13 @@ def _joints(header: Sequence[str]) -> tuple[str, ...]:
     return joints
 
 
-# ---- a row -------------------------------------------------------------------------------------------------------
-
-
-def _person(row: Row, image: Path, joints: Sequence[str], decimal_comma: bool, default_id: str) -> Person:
-    def number(column: str) -> float:
-        """NaN for an empty cell and for a column that the table lacks."""
+def _person(id: str, row: Mapping[str, str], image: Path, joints: Sequence[str], decimal_comma: bool) -> Person:
+    def number(column: str) -> float | None:
+        """None for an empty cell and for a column that the table lacks."""
         cell = row.get(column, "")
         text = cell.replace(",", ".") if decimal_comma else cell
         if not text or text.lower() == "nan":
-            return math.nan
+            return None
         try:
             value = math.inf if "_" in text else float(text)  # Python reads 1_0 as 10
         except ValueError:
@@ -154,30 +134,17 @@ def _person(row: Row, image: Path, joints: Sequence[str], decimal_comma: bool, d
             raise ValueError(f"{cell!r} in the column {column} is not a number")
         return value
 
-    def size(column: str) -> float | None:
-        value = number(column)
-        if value <= 0:
-            raise ValueError(f"{column} must be above 0, not {value:g}")
-        return None if math.isnan(value) else value
-
     triples = []
     for joint in joints:
         x, y, v = (number(f"{joint}_{column}") for column in "xyv")
-        if math.isnan(x) != math.isnan(y):
+        if (x is None) != (y is None):
             raise ValueError(f"{joint} has an x or a y, but not both")
-        if math.isnan(v):
-            v = 0.0 if math.isnan(x) else 2.0
-        if v > 0 and math.isnan(x):
-            raise ValueError(f"{joint} has a v of {v:g}, but no place")
-        triples.append((x, y, v))
-    keypoints, visible = keypoints_of(np.array(triples))
-    if row.get("id") == "":
-        raise ValueError("it has no id")
-    sides = [number(column) for column in _BOX]
-    box = None
-    if not all(map(math.isnan, sides)):
-        if any(map(math.isnan, sides)) or 0 in sides[2:]:
-            raise ValueError("a box has x, y, w and h, and the last two are above 0")
-        box = box_of(*sides)
-    head_size, area = size("head_size"), area_of(size("area"))
-    return Person(image, extent(box, keypoints), keypoints, visible, head_size, row.get("id") or default_id, area=area)
+        triples.append((x, y, (0.0 if x is None else 2.0) if v is None else v))
+    keypoints, visible = keypoints_of(np.array(triples, dtype=np.float64))  # None becomes NaN
+    x, y, w, h = map(number, _BOX)
+    box = None if x is None or y is None or not w or not h else box_of(x, y, w, h)
+    if box is None and (x, y, w, h) != (None,) * 4:
+        raise ValueError("a box has x, y, w and h, and the last two are above 0")
+    head_size = positive(number("head_size"), "head_size")
+    area = positive(number("area"), "area", FARTHEST**2)
+    return Person(image, extent(box, keypoints), keypoints, visible, head_size, id, area=area)

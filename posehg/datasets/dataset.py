@@ -1,32 +1,44 @@
-"""What every reader of a data set returns, and what is known of a set before its files are there."""
+"""A data set of annotated people: what each reader returns, and sets in part, on another skeleton, or joined.
+
+Nothing is copied: persons of rendered and of joined sets are made when they are asked for.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import accumulate
 from operator import index as to_index
 from pathlib import Path
 from typing import overload
 
+import numpy as np
+
+from posehg import images
+from posehg.errors import UsageError
 from posehg.geometry import Box
-from posehg.images import Image, read
+from posehg.images import Image
 from posehg.poses import Person
 from posehg.skeletons import Skeleton
 
-MIN_JOINTS = 2
-"""A person without a bounding box needs this many labelled joints, whose extent becomes the box."""
+MIDPOINTS = {"pelvis": ("right_hip", "left_hip"), "thorax": ("right_shoulder", "left_shoulder")}
+"""Joints that follow, in a set without them, as the middle of two others."""
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
     """What is known of a data set before it is downloaded.
 
-    title: the full name. paper: the authors and the publication. url: where to get it; "" for a rendered set.
-    terms: the licence in a few words. layout: the files of its folder, as ``images/``.
-    splits: name -> number of persons in the whole set, and details, as "2,958 persons, J. Tompson's".
-    folder: the name of its folder if that is not the set's own.
+    folder: the name of its folder. title: the full name. paper: the authors and the publication.
+    url: where to get it; "" for a rendered set. terms: the licence in a few words.
+    layout: the files of its folder, as ``images/``.
+    splits: name -> number of people in the whole set, and details, as "2,958 people, J. Tompson's".
     """
 
+    folder: str
     title: str
     paper: str
     url: str
@@ -34,17 +46,16 @@ class DatasetInfo:
     layout: tuple[str, ...]
     splits: dict[str, str]
     skeleton: Skeleton
-    folder: str = ""
 
-    def hint(self, name: str) -> str:
-        """What to do if the set ``name`` is missing."""
-        layout = ", ".join(self.layout)
-        return f"Get {self.title} from {self.url} and lay it out in a folder {self.folder or name}: {layout}."
+    @property
+    def hint(self) -> str:
+        """What to do if the set is missing."""
+        return f"Get {self.title} from {self.url} and lay it out in a folder {self.folder}: {', '.join(self.layout)}."
 
 
 def read_image(person: Person) -> Image:
     """The image of a person, from its file: RGB uint8 (H, W, 3)."""
-    return read(person.image)
+    return images.read(person.image)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +86,15 @@ class Dataset:
         return len(self.persons)
 
 
+@dataclass(frozen=True, eq=False)
 class LazyPersons(Sequence[Person]):
-    """A sequence that makes each person when it is asked for."""
+    """A sequence of ``size`` persons; ``make`` returns the one at an index, 0 .. size - 1, when it is asked for."""
 
-    def get(self, index: int) -> Person:
-        """The person at ``index``, which is within 0 .. len(self) - 1."""
-        raise NotImplementedError
+    size: int
+    make: Callable[[int], Person]
+
+    def __len__(self) -> int:
+        return self.size
 
     @overload
     def __getitem__(self, index: int) -> Person: ...
@@ -88,8 +102,35 @@ class LazyPersons(Sequence[Person]):
     def __getitem__(self, index: slice) -> Sequence[Person]: ...
     def __getitem__(self, index: int | slice) -> Person | Sequence[Person]:
         if isinstance(index, slice):
-            return [self.get(i) for i in range(len(self))[index]]
-        return self.get(range(len(self))[to_index(index)])  # a range counts from the end and raises IndexError
+            return [self.make(i) for i in range(self.size)[index]]
+        return self.make(range(self.size)[to_index(index)])  # a range counts from the end and raises IndexError
+
+
+# ---- who is on an image --------------------------------------------------------------------------------------------
+
+
+def image_key(person: Person) -> tuple[str, Path]:
+    """What two persons on one image have in common: the set that reads it, and the file."""
+    return person.source, person.image
+
+
+def people_by_image(data: Dataset) -> dict[tuple[str, Path], list[tuple[int, Box]]]:
+    """For each image the index and bounding box of everyone on it; the index of ignored people is -1."""
+    together: dict[tuple[str, Path], list[tuple[int, Box]]] = {}
+    for index, person in enumerate(data.persons):
+        together.setdefault(image_key(person), []).append((index, person.box))
+    for person in data.ignored:
+        together.setdefault(image_key(person), []).append((-1, person.box))
+    return together
+
+
+# ---- a part of a set -----------------------------------------------------------------------------------------------
+
+
+def evenly(total: int, count: int) -> list[int]:
+    """At most ``count`` indices below ``total``, evenly spread."""
+    count = min(count, total)
+    return [number * total // count for number in range(count)]
 
 
 def spread(data: Dataset, count: int) -> Dataset:
@@ -107,22 +148,80 @@ def spread(data: Dataset, count: int) -> Dataset:
     return replace(data, persons=persons, ignored=[*data.ignored, *others])
 
 
-def evenly(total: int, count: int) -> list[int]:
-    """At most ``count`` indices below ``total``, evenly spread."""
-    count = min(count, total)
-    return [number * total // count for number in range(count)]
+# ---- one skeleton, several sets ------------------------------------------------------------------------------------
 
 
-def image_key(person: Person) -> tuple[str, Path]:
-    """What two persons on one image have in common: the set that reads it, and the file."""
-    return person.source, person.image
+def on_skeleton(data: Dataset, skeleton: Skeleton) -> Dataset:
+    """The set with its joints matched by name to those of ``skeleton``; joints that it lacks are not labelled (NaN).
+
+    Pelvis and thorax are the middle of hips and shoulders in a set that does not annotate them.
+    Raises UsageError if the two skeletons have no joint in common.
+    """
+    joints = data.skeleton.joints
+    if joints == skeleton.joints:
+        return replace(data, skeleton=skeleton)
+    sources = [(joint,) if joint in joints else MIDPOINTS.get(joint, ()) for joint in skeleton.joints]
+    channels = [[joints.index(name) for name in names] if set(names) <= set(joints) else [] for names in sources]
+    if not any(channels):
+        raise UsageError(
+            f"The data set {data.name} has no joint in common with the skeleton {skeleton.name!r}.",
+            f"It has: {', '.join(joints)}.",
+        )
+    persons = LazyPersons(len(data), partial(_moved, data.persons, channels))
+    ignored = [_moved(data.ignored, channels, index) for index in range(len(data.ignored))]
+    return replace(data, skeleton=skeleton, persons=persons, ignored=ignored)
 
 
-def people_by_image(data: Dataset) -> dict[tuple[str, Path], list[tuple[int, Box]]]:
-    """For each image the index and bounding box of everyone on it; the index of ignored people is -1."""
-    together: dict[tuple[str, Path], list[tuple[int, Box]]] = {}
-    for index, person in enumerate(data.persons):
-        together.setdefault(image_key(person), []).append((index, person.box))
-    for person in data.ignored:
-        together.setdefault(image_key(person), []).append((-1, person.box))
-    return together
+def _moved(persons: Sequence[Person], channels: Sequence[list[int]], index: int) -> Person:
+    """A person on another skeleton, each of whose joints is the mean of these channels; [] if nothing is known."""
+    person = persons[index]
+    keypoints = np.full((len(channels), 2), np.nan)
+    visible = np.zeros(len(channels), dtype=bool)
+    for joint, own in enumerate(channels):
+        if own:
+            keypoints[joint] = person.keypoints[own].mean(axis=0)  # NaN if one of two is not labelled
+            visible[joint] = person.visible[own].all()
+    return replace(person, keypoints=keypoints, visible=visible)
+
+
+def concat(datasets: Sequence[Dataset], skeleton: Skeleton, weights: Sequence[float] | None = None) -> Dataset:
+    """All persons of the sets on one skeleton, one set after the other; each person's ``source`` names its set.
+
+    weights: how many times each set's persons appear, 1 by default, so that a small set counts more; 0.5 takes the
+    first half of them. The sets' own ids of images are dropped, because two sets may have the same ones.
+    Raises UsageError if two sets have one name, if a set has no joint in common with the skeleton, or if a weight
+    leaves nobody of it.
+    """
+    names = [data.name for data in datasets]
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        hint = f"Write {twice[0]}:2 to have its people twice. Of two files with one name, rename one."
+        raise UsageError(f"The data set {twice[0]} is named twice.", hint)
+    counts = []
+    for data, weight in zip(datasets, weights or (1,) * len(datasets), strict=True):
+        counts.append(round(len(data) * weight))
+        if len(data) and not counts[-1]:
+            sentence = f"{weight:g} times the {len(data):,} people of {data.name} is nobody."
+            raise UsageError(sentence, "Take a larger part of them.")
+    moved = [on_skeleton(data, skeleton) for data in datasets]
+    starts = [0, *accumulate(counts)]
+    return Dataset(
+        name="+".join(names),
+        split=datasets[0].split,
+        skeleton=skeleton,
+        persons=LazyPersons(starts[-1], partial(_joined, [data.persons for data in moved], names, starts)),
+        read=partial(_read_by_source, {data.name: data.read for data in moved}),
+        note=" ".join(f"{data.name}: {data.note}" for data in moved if data.note),
+        ignored=[replace(person, source=data.name) for data in moved for person in data.ignored],
+    )
+
+
+def _joined(sets: Sequence[Sequence[Person]], names: Sequence[str], starts: Sequence[int], index: int) -> Person:
+    """A person of several sets. A set with more places than persons is repeated, one with fewer is cut."""
+    number = bisect_right(starts, index) - 1
+    persons = sets[number]
+    return replace(persons[(index - starts[number]) % len(persons)], source=names[number])
+
+
+def _read_by_source(readers: Mapping[str, Callable[[Person], Image]], person: Person) -> Image:
+    return readers[person.source](person)

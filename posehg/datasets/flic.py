@@ -16,27 +16,27 @@ frame may show several labelled persons, and the same one twice; they are number
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.datasets.annotated import check_near, square_around
 from posehg.datasets.dataset import Dataset, DatasetInfo
-from posehg.datasets.reading import check_rows, check_split, each, expecting, h5_texts, read_h5, read_mat
+from posehg.datasets.reading import check_near, check_split, each, expecting, h5_rows, read_mat, square_around
 from posehg.errors import NotAvailable
-from posehg.geometry import Box, Points
+from posehg.geometry import Points
 from posehg.poses import Person
 from posehg.skeletons import FLIC
 
 _FLIC = DatasetInfo(
+    folder="flic",
     title="FLIC",
     paper="B. Sapp, B. Taskar, MODEC: Multimodal Decomposable Models for Human Pose Estimation, CVPR 2013",
     url="https://bensapp.github.io/flic-dataset.html",
     terms="research use",
     layout=("examples.mat or the hourglass authors' train.h5 and valid.h5", "images/"),
-    splits={"train": "3,987 persons", "val": "1,016 persons, also called test"},
+    splits={"train": "3,987 people", "val": "1,016 people, also called test"},
     skeleton=FLIC,
 )
 INFO = {
@@ -45,7 +45,6 @@ INFO = {
         _FLIC,
         title="FLIC, person-centric",
         layout=("the hourglass authors' train_personcentric.h5 and valid_personcentric.h5", "images/"),
-        folder="flic",
     ),
 }
 NOTES = {
@@ -69,16 +68,6 @@ _EXPECTED_MAT = "FLIC's examples.mat with the struct array 'examples'"
 _EXPECTED_H5 = "the hourglass authors' .h5 of FLIC, one row a person with (11, 2) joints"
 
 
-@dataclass(frozen=True, eq=False)
-class Annotation:
-    """A person on a frame, zero-based. keypoints: (11, 2), NaN = not labelled. visible: (11,)."""
-
-    image: str
-    keypoints: Points
-    visible: NDArray[np.bool_]
-    box: Box
-
-
 def load(name: str, root: Path, split: str) -> Dataset:
     """The split ``train`` or ``val`` of flic or flic-pc; ``test``, its official name, is another name of ``val``.
 
@@ -91,49 +80,46 @@ def load(name: str, root: Path, split: str) -> Dataset:
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
         missing = f"holds neither {' nor '.join(names)}" if len(names) > 1 else f"holds no {names[0]}"
-        raise NotAvailable(f"{root} {missing}.", INFO[name].hint(name))
-    annotations = _read_examples(path, split) if path.name == MAT else _read_h5(path)
-    on_frame: Counter[str] = Counter()
+        raise NotAvailable(f"{root} {missing}.", INFO[name].hint)
+    on_frame: Counter[Path] = Counter()
     persons = []
-    for one in annotations:
-        on_frame[one.image] += 1
-        if split == "val" or np.isfinite(one.keypoints).any():
-            id = f"{Path(one.image).stem}:{on_frame[one.image]}"
-            persons.append(Person(root / "images" / one.image, one.box, one.keypoints, one.visible, id=id))
+    for person in _read_examples(path, split) if path.name == MAT else _read_h5(path):
+        on_frame[person.image] += 1
+        if split == "val" or np.isfinite(person.keypoints).any():
+            id = f"{person.image.stem}:{on_frame[person.image]}"
+            persons.append(replace(person, image=root / "images" / person.image, id=id))
     return Dataset(name, split, FLIC, persons, note=NOTES[name], origin=1)
 
 
-def _read_h5(path: Path) -> list[Annotation]:
-    arrays = read_h5(path, [*_ROWS, "imgname"], _EXPECTED_H5)
-    annotations = []
+def _read_h5(path: Path) -> list[Person]:
+    images, rows = h5_rows(path, _ROWS, _EXPECTED_H5)
+    persons = []
     with expecting(path, _EXPECTED_H5):
-        images = h5_texts(arrays["imgname"], check_rows(arrays, _ROWS))
-        index, times = np.unique(arrays["index"], return_counts=True)
+        index, times = np.unique(rows["index"], return_counts=True)
         if (times > 1).any():
-            raise ValueError(f"person {index[times > 1][0]} is in it {times.max()} times")
-        part = arrays["part"].astype(np.float64)
-        sides = arrays["scale"].astype(np.float64) * 200 / 1.25  # the scale is that of the crop
+            raise ValueError(f"person {index[times > 1][0]:g} is in it {times.max()} times")
+        sides = rows["scale"] * 200 / 1.25  # the scale is that of the crop
         if not (sides > 0).all():
             raise ValueError("a person has no scale")
         for row, image in enumerate(images):
-            keypoints, labelled = _joints(part[row])
-            x, y = map(float, arrays["center"][row])
+            keypoints, labelled = _joints(rows["part"][row])
+            x, y = map(float, rows["center"][row])
             box = square_around((x - 1, y - 1), float(sides[row]))
-            annotations.append(Annotation(image, keypoints, labelled & (arrays["visible"][row] > 0), box))
-    return annotations
+            persons.append(Person(Path(image), box, keypoints, labelled & (rows["visible"][row] > 0)))
+    return persons
 
 
-def _read_examples(path: Path, split: str) -> list[Annotation]:
+def _read_examples(path: Path, split: str) -> list[Person]:
     examples = read_mat(path, "examples", _EXPECTED_MAT)
-    annotations = []
+    persons = []
     with expecting(path, _EXPECTED_MAT):
         for one in each(examples):
             if bool(one.istrain if split == "train" else one.istest):
                 keypoints, labelled = _joints(np.asarray(one.coords, dtype=np.float64)[:, _SLOTS].T)
                 x1, _, x2, _ = map(float, one.torsobox)
                 box = square_around(((x1 + x2) / 2 - 1, MIDDLE - 1), SIDE)
-                annotations.append(Annotation(str(one.filepath), keypoints, labelled, box))
-    return annotations
+                persons.append(Person(Path(str(one.filepath)), box, keypoints, labelled))
+    return persons
 
 
 def _joints(points: Points) -> tuple[Points, NDArray[np.bool_]]:

@@ -19,11 +19,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from posehg.datasets.annotated import check_near, left_out
-from posehg.datasets.dataset import MIN_JOINTS, Dataset, DatasetInfo
-from posehg.datasets.reading import check_split, read_mat, unreadable, wrong
+from posehg.datasets.dataset import Dataset, DatasetInfo
+from posehg.datasets.reading import MIN_JOINTS, check_near, check_split, entry, left_out, read_mat, unreadable
 from posehg.errors import NotAvailable
 from posehg.geometry import Box
 from posehg.poses import Person
@@ -32,6 +30,7 @@ from posehg.skeletons import LSP
 _URL = "http://sam.johnson.io/research"
 INFO = {
     "lsp": DatasetInfo(
+        folder="lsp",
         title="Leeds Sports Pose",
         paper="S. Johnson, M. Everingham, Clustered Pose and Nonlinear Appearance Models for Human Pose Estimation, "
         "BMVC 2010",
@@ -39,12 +38,13 @@ INFO = {
         terms="research use",
         layout=("joints.mat", "images/"),
         splits={
-            "train": "1,000 persons, images 1 to 1,000",
-            "val": "1,000 persons, images 1,001 to 2,000, the official test split",
+            "train": "1,000 people, images 1 to 1,000",
+            "val": "1,000 people, images 1,001 to 2,000, the official test split",
         },
         skeleton=LSP,
     ),
     "lspet": DatasetInfo(
+        folder="lspet",
         title="Leeds Sports Pose Extended",
         paper="S. Johnson, M. Everingham, Learning Effective Human Pose Estimation from Inaccurate Annotation, "
         "CVPR 2011",
@@ -52,8 +52,8 @@ INFO = {
         terms="research use",
         layout=("joints.mat", "images/"),
         splits={
-            "train": "9,000 persons, images 1 to 9,000",
-            "val": "1,000 persons, images 9,001 to 10,000 (no official split)",
+            "train": "9,000 people, images 1 to 9,000",
+            "val": "1,000 people, images 9,001 to 10,000 (no official split)",
         },
         skeleton=LSP,
     ),
@@ -75,35 +75,10 @@ def load(name: str, root: Path, split: str) -> Dataset:
     """
     split = check_split(name, split, INFO[name].splits)
     first = TRAINING_IMAGES[name]
-    joints = _read_joints(root, name)
-    numbers = range(len(joints))[:first] if split == "train" else range(len(joints))[first:]
-    persons = []
-    for number in numbers:
-        image = root / f"images/im{number + 1:0{_DIGITS[name]}d}.jpg"
-        points, flags = joints[number, :, :2], joints[number, :, 2] > 0
-        labelled = np.asarray(np.isfinite(points).all(axis=1))
-        if name == "lsp":
-            visible = labelled & ~flags
-        else:
-            labelled = labelled & flags
-            visible = labelled
-        try:
-            keypoints = check_near(np.where(labelled[:, None], points - 1, np.nan))
-        except ValueError as error:
-            raise wrong(root / "joints.mat", image.stem, error) from None
-        box = Box.bounding(keypoints)
-        if box is not None and labelled.sum() >= MIN_JOINTS:
-            persons.append(Person(image, box, keypoints, visible, id=image.stem))
-    note = f"{NOTES[name]} {left_out(len(numbers) - len(persons))}".strip()
-    return Dataset(name, split, LSP, persons, note=note, origin=1)
-
-
-def _read_joints(root: Path, name: str) -> NDArray[np.float64]:
-    """joints.mat as (N, 14, 3): x, y and flag of each joint, as the file has them."""
-    path, layout, info = root / "joints.mat", _LAYOUTS[name], INFO[name]
-    expected = f"the joints.mat of {info.title}, whose variable 'joints' is {layout[0]} x {layout[1]} x N"
+    path, layout = root / "joints.mat", _LAYOUTS[name]
+    expected = f"the joints.mat of {INFO[name].title}, whose variable 'joints' is {layout[0]} x {layout[1]} x N"
     if not path.is_file():
-        raise NotAvailable(f"{root} holds no joints.mat.", info.hint(name))
+        raise NotAvailable(f"{root} holds no joints.mat.", INFO[name].hint)
     joints = np.asarray(read_mat(path, "joints", expected))
     if joints.ndim == 2:
         joints = joints[:, :, None]  # a set of one person, which reading squeezed
@@ -112,5 +87,20 @@ def _read_joints(root: Path, name: str) -> NDArray[np.float64]:
         raise unreadable(path, expected, f"it is that of {other}", f"Read it with --dataset {other}.")
     if joints.shape[:2] != layout or joints.dtype.kind not in "fiu":
         raise unreadable(path, expected)
-    persons = np.moveaxis(joints.astype(np.float64), 2, 0)
-    return persons.transpose(0, 2, 1) if name == "lsp" else persons
+    rows = joints.astype(np.float64).transpose((2, 1, 0) if name == "lsp" else (2, 0, 1))  # (N, 14, 3)
+    first = TRAINING_IMAGES[name]
+    numbers = range(len(rows))[:first] if split == "train" else range(len(rows))[first:]
+    persons = []
+    for number in numbers:
+        image = root / f"images/im{number + 1:0{_DIGITS[name]}d}.jpg"
+        points, flags = rows[number, :, :2], rows[number, :, 2] > 0
+        labelled = np.asarray(np.isfinite(points).all(axis=1))
+        visible = labelled & (~flags if name == "lsp" else flags)
+        labelled = labelled if name == "lsp" else visible
+        with entry(path, image.stem):
+            keypoints = check_near(np.where(labelled[:, None], points - 1, np.nan))
+        box = Box.bounding(keypoints)
+        if box is not None and labelled.sum() >= MIN_JOINTS:
+            persons.append(Person(image, box, keypoints, visible, id=image.stem))
+    note = f"{NOTES[name]} {left_out(len(numbers) - len(persons))}".strip()
+    return Dataset(name, split, LSP, persons, note=note, origin=1)

@@ -22,6 +22,7 @@ n. ``test`` has boxes only: its joints are NaN. A person's id is the image and t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +31,7 @@ import numpy as np
 
 from posehg.datasets import mpii_formats
 from posehg.datasets.dataset import Dataset, DatasetInfo
-from posehg.datasets.mpii_formats import Annotation, Key, validation
+from posehg.datasets.mpii_formats import validation
 from posehg.datasets.reading import check_split
 from posehg.errors import NotAvailable
 from posehg.poses import Person
@@ -38,6 +39,7 @@ from posehg.skeletons import MPII
 
 INFO = {
     "mpii": DatasetInfo(
+        folder="mpii",
         title="MPII Human Pose",
         paper="M. Andriluka et al., 2D Human Pose Estimation: New Benchmark and State of the Art Analysis, CVPR 2014",
         url="http://human-pose.mpi-inf.mpg.de",
@@ -48,16 +50,16 @@ INFO = {
             "images/",
         ),
         splits={
-            "train": "22,246 persons",
-            "val": "2,958 persons, J. Tompson's",
-            "test": "11,731 persons, whose joints are not published",
+            "train": "22,246 people",
+            "val": "2,958 people, J. Tompson's",
+            "test": "11,731 people, whose joints are not published",
         },
         skeleton=MPII,
     )
 }
-SPLITS = ("train", "val", "test")
 JSON = "mpii_annotations.json"
 MAT = "mpii_human_pose_v1_u12_1.mat"
+_JSONS = (JSON, f"{JSON}.gz", "mpii_annotations*.json", "mpii_annotations*.json.gz")
 
 
 @dataclass(frozen=True)
@@ -67,29 +69,29 @@ class Format:
     note: what a reader of scores should know about persons from such a file.
     """
 
-    read: Callable[[Path, str], list[Annotation]]
+    read: Callable[[Path, str], list[Person]]
     names: dict[str, tuple[str, ...]]
     note: str = ""
 
 
-_JSON = (JSON, f"{JSON}.gz", "mpii_annotations*.json", "mpii_annotations*.json.gz")
-_FROM_JSON = Format(mpii_formats.read_annotations_json, {"train": _JSON, "val": _JSON})
-_FROM_MAT = Format(mpii_formats.read_release_mat, dict.fromkeys(SPLITS, (MAT,)))
-_FROM_H5 = Format(
-    mpii_formats.read_authors_h5,
-    {"train": ("train.h5", "annot.h5"), "val": ("valid.h5", "annot.h5"), "test": ("test.h5", "annot.h5")},
-)
-_FROM_HRNET = Format(
-    mpii_formats.read_hrnet_json,
-    {"train": ("train.json", "trainval.json"), "val": ("valid.json", "trainval.json"), "test": ("test.json",)},
-    mpii_formats.HRNET_NOTE,
-)
-_FROM_DETECTIONS = Format(
-    mpii_formats.read_detections,
-    {"val": ("*detections_our_format.mat", "gt_valid.mat", "mpii_gt_val.mat")},
-    mpii_formats.DETECTIONS_NOTE,
-)
-FORMATS = (_FROM_JSON, _FROM_MAT, _FROM_H5, _FROM_HRNET, _FROM_DETECTIONS)
+FORMATS = {
+    "json": Format(mpii_formats.read_annotations_json, {"train": _JSONS, "val": _JSONS}),
+    "mat": Format(mpii_formats.read_release_mat, dict.fromkeys(("train", "val", "test"), (MAT,))),
+    "h5": Format(
+        mpii_formats.read_authors_h5,
+        {"train": ("train.h5", "annot.h5"), "val": ("valid.h5", "annot.h5"), "test": ("test.h5", "annot.h5")},
+    ),
+    "hrnet": Format(
+        mpii_formats.read_hrnet_json,
+        {"train": ("train.json", "trainval.json"), "val": ("valid.json", "trainval.json"), "test": ("test.json",)},
+        mpii_formats.HRNET_NOTE,
+    ),
+    "detections": Format(
+        mpii_formats.read_detections,
+        {"val": ("*detections_our_format.mat", "gt_valid.mat", "mpii_gt_val.mat")},
+        mpii_formats.DETECTIONS_NOTE,
+    ),
+}
 """In the order in which they are looked for."""
 
 _PUBLISHED = "Joints and head boxes are those of {}, by which published scores are measured."
@@ -105,46 +107,39 @@ def load(name: str, root: Path, split: str) -> Dataset:
 
     Raises NotAvailable if no file in ``root`` has the split, or if one is broken or has a person twice.
     """
-    check_split(name, split, SPLITS)
-    form, path = _source(root, split)
-    annotations = form.read(path, split)
-    seen: set[Key] = set()
-    for one in annotations:
-        if one.key in seen:
-            raise NotAvailable(f"{path} holds person {one.index} of {one.image} twice.", "Copy or download it again.")
-        seen.add(one.key)
-    notes = [form.note]
+    check_split(name, split, INFO[name].splits)
+    found = next(((form, path) for form in FORMATS.values() if (path := _find(root, form, split))), None)
+    if found is None:
+        names = ", ".join(name for form in FORMATS.values() for name in form.names.get(split, ()))
+        raise NotAvailable(
+            f"{root} holds neither {JSON} nor another annotation of MPII's split {split}.",
+            f"posehg looks there and in {root / 'annot'}, in this order, for: {names}. {INFO[name].hint}",
+        )
+    form, path = found
+    persons, notes = form.read(path, split), [form.note]
+    again = next((id for id, times in Counter(person.id for person in persons).items() if times > 1), None)
+    if again is not None:
+        raise NotAvailable(f"{path} holds the person {again} twice.", "Copy or download it again.")
     if split == "train":
-        annotations = [one for one in annotations if one.box is not None and np.isfinite(one.keypoints).any()]
+        persons = [person for person in persons if person.box.w and np.isfinite(person.keypoints).any()]
+    unscaled = next((person.id for person in persons if not person.box.w), None)
+    if unscaled is not None:
+        raise NotAvailable(f"{path} has no scale for the person {unscaled}.", "Copy or download it again.")
     if split == "val":
-        annotations = sorted(annotations, key=lambda one: validation()[one.key])
-        if len(annotations) < len(validation()):
-            notes.append(f"These are {len(annotations):,} of the {len(validation()):,} validation persons.")
-        annotations, note = _as_published(root, path, annotations)
+        persons.sort(key=lambda person: validation()[person.id])
+        if len(persons) < len(validation()):
+            notes.append(f"These are {len(persons):,} of the {len(validation()):,} validation people.")
+        persons, note = _as_published(root, path, persons)
         notes.append(note)
-    heads = _head_sizes(root, split, annotations)
+    heads = {person.id: person.head_size for person in persons}
+    for other in (FORMATS["mat"], FORMATS["h5"]) if split != "test" else ():
+        if not any(heads.values()) and (further := _find(root, other, split)):
+            heads = {person.id: person.head_size for person in other.read(further, split)}
     if split != "test" and not any(heads.values()):
         notes.append(_NO_HEADS)
-    persons = []
-    for one in annotations:
-        if one.box is None:
-            raise NotAvailable(f"{path} has no scale for person {one.index} of {one.image}.")
-        id = f"{Path(one.image).stem}:{one.index}"
-        image, head_size = root / "images" / one.image, heads.get(one.key)
-        persons.append(Person(image, one.box, one.keypoints, one.visible, head_size, id=id))
+    folder = root / "images"
+    persons = [replace(one, image=folder / one.image, head_size=heads.get(one.id)) for one in persons]
     return Dataset(name, split, MPII, persons, note=" ".join(filter(None, notes)), origin=1)
-
-
-def _source(root: Path, split: str) -> tuple[Format, Path]:
-    """The first format in ``root`` that has the split, and its file."""
-    for form in FORMATS:
-        if path := _find(root, form, split):
-            return form, path
-    names = ", ".join(name for form in FORMATS for name in form.names.get(split, ()))
-    raise NotAvailable(
-        f"{root} holds neither {JSON} nor another annotation of MPII's split {split}.",
-        f"posehg looks there and in {root / 'annot'}, in this order, for: {names}. {INFO['mpii'].hint('mpii')}",
-    )
 
 
 def _find(root: Path, form: Format, split: str) -> Path | None:
@@ -160,34 +155,21 @@ def _find(root: Path, form: Format, split: str) -> Path | None:
     return None
 
 
-def _as_published(root: Path, path: Path, annotations: list[Annotation]) -> tuple[list[Annotation], str]:
+def _as_published(root: Path, path: Path, persons: list[Person]) -> tuple[list[Person], str]:
     """Validation persons with the joints and head sizes of the published evaluation if its file is there, and a note.
 
     Raises NotAvailable if the file is about other persons.
     """
-    truth = _find(root, _FROM_DETECTIONS, "val")
+    truth = _find(root, FORMATS["detections"], "val")
     if truth is None:
-        return annotations, _NOT_PUBLISHED
-    published = {one.key: one for one in _FROM_DETECTIONS.read(truth, "val")}
+        return persons, _NOT_PUBLISHED
+    published = {person.id: person for person in FORMATS["detections"].read(truth, "val")}
     measured = []
-    for one in annotations:
-        ours, theirs = one.keypoints, published[one.key].keypoints
+    for person in persons:
+        ours, theirs = person.keypoints, published[person.id].keypoints
         near = np.abs(ours - theirs) <= 1  # -1 is a coordinate that the published file cut off, see read_detections
         if not ((np.isnan(ours) == np.isnan(theirs)).all() and (near | np.isnan(theirs) | (theirs == -1)).all()):
-            raise NotAvailable(
-                f"{truth} does not fit {path}: person {one.index} of {one.image} has other joints.",
-                "Leave the one there that fits your images.",
-            )
-        measured.append(replace(one, keypoints=theirs, head_size=published[one.key].head_size))
+            sentence = f"{truth} does not fit {path}: the person {person.id} has other joints."
+            raise NotAvailable(sentence, "Leave the one there that fits your images.")
+        measured.append(replace(person, keypoints=theirs, head_size=published[person.id].head_size))
     return measured, _PUBLISHED.format(truth.name)
-
-
-def _head_sizes(root: Path, split: str, annotations: list[Annotation]) -> dict[Key, float | None]:
-    """The persons' own head sizes, else those of the first other file that has any."""
-    sizes = {one.key: one.head_size for one in annotations}
-    if split == "test" or any(size is not None for size in sizes.values()):
-        return sizes
-    for form in (_FROM_MAT, _FROM_H5):
-        if path := _find(root, form, split):
-            return {one.key: one.head_size for one in form.read(path, split)}
-    return sizes

@@ -8,8 +8,16 @@ from pathlib import Path
 
 from posehg.errors import UsageError
 
-KNOWN = ("mpii", "flic", "flic-pc", "lsp", "lspet", "coco", "synthetic")
-"""The names of the known data sets; a file of your own never gets one of them."""
+MODULES = {
+    "mpii": "mpii",
+    "flic": "flic",
+    "flic-pc": "flic",
+    "lsp": "lsp",
+    "lspet": "lsp",
+    "coco": "coco",
+    "synthetic": "synthetic",
+}
+"""The table of known data sets: each name and the module that reads it. A file of your own never gets such a name."""
 SUFFIXES = (".json", ".csv")
 """The file types that a data set of your own can have."""
 SPLIT = "{split}"
@@ -21,25 +29,23 @@ _UNFIT = re.compile(r"[+:#/]|\.(?=(?:json|csv)$)", re.IGNORECASE)
 
 
 def parse(names: str) -> list[tuple[str, float]]:
-    """``mpii:2+lspet`` -> [("mpii", 2.0), ("lspet", 1.0)]. A file's path may contain + and : itself.
+    """``mpii:2+lspet`` -> [("mpii", 2.0), ("lspet", 1.0)]. A file whose path has a + in it can only be named alone.
 
-    Raises UsageError if the names make no sense, or if two files would have the same set name.
+    Raises UsageError if the names make no sense.
     """
     parts = []
-    for part in _divided(names):
-        name, weight = _weighed(part)
-        times = 1.0 if weight is None else _number(weight)
+    for part in [names] if isfile(names) else names.split("+"):
+        name, colon, weight = part.strip().rpartition(":")
+        if not colon or isfile(part) or set("/\\") & set(weight):  # the colon belongs to a file's path
+            name, weight = part.strip(), "1"
+        try:
+            times = float(weight)
+        except ValueError:
+            times = 0.0
         if not name or not 0 < times <= _MAX_WEIGHT:
-            raise UsageError(
-                f"{names!r} does not name data sets.", "Write mpii, or mpii+lspet, or mpii:2+lspet:0.5, or mine.json:2."
-            )
+            hint = "Write mpii, or mpii+lspet, or mpii:2+lspet:0.5, or mine.json:2."
+            raise UsageError(f"{names!r} does not name data sets.", hint)
         parts.append((name, times))
-    first: dict[str, str] = {}
-    for name, _ in parts:
-        other = first.setdefault(set_name(name), name)
-        if other != name:
-            sentence = f"The data set {set_name(name)} is named twice: by {other} and {name}."
-            raise UsageError(sentence, "Two files of one name need to be renamed.")
     return parts
 
 
@@ -68,7 +74,7 @@ def set_name(name: str) -> str:
     path, category = file_and_category(name)
     parts = (part.replace(SPLIT, "").strip("-_. ") for part in (path.stem, *path.parts[-2::-1]))
     stem = next(filter(None, parts), "own")
-    if stem in KNOWN:
+    if stem in MODULES:
         stem += path.suffix.lower()
     return _UNFIT.sub("-", f"{stem}-{category}" if category else stem)
 
@@ -76,32 +82,3 @@ def set_name(name: str) -> str:
 def set_names(names: str) -> str:
     """The same sets by their short names, without paths: ``people/mine.json:2+lspet`` -> ``mine:2+lspet``."""
     return "+".join(set_name(name) if times == 1 else f"{set_name(name)}:{times:.12g}" for name, times in parse(names))
-
-
-def _divided(names: str) -> list[str]:
-    """The names between the + signs; a + in the path of an existing file does not divide."""
-    pieces, parts = names.split("+"), []
-    while pieces:
-        longest_first = ("+".join(pieces[:count]) for count in range(len(pieces), 1, -1))
-        part = next((text for text in longest_first if _is_one_file(text.strip())), pieces[0])
-        parts.append(part.strip())
-        pieces = pieces[part.count("+") + 1 :]
-    return parts
-
-
-def _is_one_file(part: str) -> bool:
-    name, weight = _weighed(part)
-    return "+" not in (weight or "") and isfile(name)
-
-
-def _weighed(part: str) -> tuple[str, str | None]:
-    """The name and the text behind its colon; a colon in a file's path is part of the name."""
-    name, colon, weight = part.rpartition(":")
-    return (name, weight) if colon and (_number(weight) > 0 or not is_file(part)) else (part, None)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")

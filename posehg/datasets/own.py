@@ -13,16 +13,16 @@ split ``all`` is everyone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from os.path import isfile
 from pathlib import Path
 
 from posehg.datasets import coco, csv
-from posehg.datasets.annotated import Annotated
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.naming import SPLIT, file_and_category, set_name
-from posehg.datasets.reading import check_images
+from posehg.datasets.reading import Annotated, check_images
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import Skeleton
 
@@ -37,37 +37,32 @@ _ONE_IN = 10
 
 
 def load(name: str, data: Path | None, split: str, need_images: bool = True) -> Dataset:
-    """A split of the persons in a file.
+    """A split of the people in a file.
 
     data: the folder of its images, or None. need_images: whether to check that all of them are there.
     Raises NotAvailable if the file is missing or broken, UsageError for an unknown split or file type.
     """
     pattern, category = file_and_category(name)
     candidates = [Path(str(pattern).replace(SPLIT, spelling)) for spelling in SPLITS.get(split, (split,))]
-    path = next((path for path in candidates if isfile(path)), None)
+    path = next(filter(isfile, candidates), None)
     if path is None:
         looked = " or ".join(dict.fromkeys(map(str, candidates)))
-        raise NotAvailable(f"There is no file {looked}.", "A data set is a known name or a .json or .csv file.")
+        raise NotAvailable(f"{looked} does not exist.", "A data set is a known name or a .json or .csv file.")
     match path.suffix.lower():
         case ".json":
             annotated = coco.read(path, category)
         case ".csv":
             annotated = csv.read(path, set_name(name))
         case _:
-            raise UsageError(
-                f"{path} is neither a .json nor a .csv file.", "posehg reads COCO's json and tables as CSV."
-            )
-    if not annotated.persons:
-        raise NotAvailable(f"{path} has no people.", "Each needs a box, or two joints.")
-    notes = [annotated.note, _about_sides(annotated.skeleton)]
-    if SPLIT not in str(pattern):
-        annotated, note = _of_split(path, annotated, split)
-        notes.append(note)
+            hint = "posehg reads COCO's json and tables as CSV."
+            raise UsageError(f"{path} is neither a .json nor a .csv file.", hint)
+    keep, note = _in_split(path, annotated, ALL if SPLIT in str(pattern) else split)
     homes = [path.parent] if data is None else [data, path.parent]
     folders = list(dict.fromkeys([*homes, *(home / "images" for home in homes)]))
-    names = dict.fromkeys(person.image for person in annotated.persons)
+    names = dict.fromkeys(person.image for person in annotated.people if keep(person.image))
     folder = next((folder for folder in folders if any(isfile(folder / name) for name in names)), folders[0])
-    dataset = replace(annotated, note=" ".join(filter(None, notes))).within(folder).dataset(set_name(name), split)
+    notes = filter(None, (annotated.note, _about_sides(annotated.skeleton), note))
+    dataset = replace(annotated, note=" ".join(notes)).dataset(set_name(name), split, folder, keep)
     if need_images:
         looked = ", ".join(map(str, folders))
         hint = f"posehg looked for them in {looked}. Give their folder with --data DIR."
@@ -84,22 +79,20 @@ def _about_sides(skeleton: Skeleton) -> str:
     return ""
 
 
-def _of_split(path: Path, annotated: Annotated, split: str) -> tuple[Annotated, str]:
-    """The people on the images of a split, and a note if the split follows from the images' names."""
+def _in_split(path: Path, annotated: Annotated, split: str) -> tuple[Callable[[Path], bool], str]:
+    """Whether an image is in a split, and a note if that follows from the images' names."""
     if split == ALL:
-        return annotated, ""
-    if not annotated.marks:
-        if split not in SPLITS:
-            raise UsageError(f"{path} has no split {split!r}.", f"It has: {', '.join((*SPLITS, ALL))}.")
-        return annotated.chosen(lambda image: _is_validation(image) == (split == "val")), NO_SPLITS
-    there = dict.fromkeys(annotated.marks.values())
+        return lambda image: True, ""
+    there = dict.fromkeys(annotated.marks.values()) or SPLITS
     marked = {mark for mark in there if mark.lower() in SPLITS.get(split, (split.lower(),))}
     hint = f"It has: {', '.join((*there, ALL))}."
     if not marked and split in SPLITS:
         raise NotAvailable(f"{path} has nobody of the split {split!r}.", hint)
     if not marked:
         raise UsageError(f"{path} has no split {split!r}.", hint)
-    return annotated.chosen(lambda image: annotated.marks[image] in marked), ""
+    if annotated.marks:
+        return lambda image: annotated.marks[image] in marked, ""
+    return lambda image: _is_validation(image) == ("val" in marked), NO_SPLITS
 
 
 def _is_validation(image: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Find data sets on disk, and read annotation files that other programs wrote: JSON, MATLAB and HDF5."""
+"""Annotation files that other programs wrote: JSON, MATLAB and HDF5; checks of their values; images that they name."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
@@ -18,11 +19,16 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.datasets.dataset import Dataset
 from posehg.errors import NotAvailable, UsageError
+from posehg.geometry import FARTHEST, SMALLEST, Box, Points
 from posehg.poses import Person
+from posehg.skeletons import Skeleton
 
 TESTED = {"lsp", "flic", "flic-pc"}
 """Sets whose official test split is called val here; ``test`` is another name for it."""
+MIN_JOINTS = 2
+"""A person without a bounding box needs this many labelled joints, whose extent becomes the box."""
 
 # What numpy, h5py, scipy and json raise for a broken file or one of another kind depends on the byte at which they
 # give up. UnboundLocalError is a bug of scipy's.
@@ -30,35 +36,6 @@ _BROKEN = (
     *(OSError, EOFError, BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, MemoryError),
     *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, UnboundLocalError),
 )
-
-_HDF5 = b"\x89HDF"
-_MATLAB_73 = 512
-"""A file saved by MATLAB with -v7.3 is HDF5 that begins after a page of this many bytes."""
-
-
-# ---- where a set is ----------------------------------------------------------------------------------------------
-
-
-def home(data: Path | None) -> Path:
-    """The folder of the data sets: ``data``, else $POSEHG_DATA, else ./data."""
-    return data if data is not None else Path(os.environ.get("POSEHG_DATA") or "data")
-
-
-def find(name: str, data: Path | None, source: str, joined: bool = False) -> Path:
-    """The folder of the data set ``name``: DATA/NAME or DATA itself, else $POSEHG_DATA/NAME, else ./data/NAME.
-
-    source: the hint where to get the set. joined: it is one of several, so DATA itself cannot be its folder.
-    Raises NotAvailable if there is none.
-    """
-    candidates = [home(data) / name]
-    if data is not None and not joined:
-        candidates.append(data)
-    for folder in candidates:
-        if folder.is_dir():
-            return folder
-    looked = " or ".join(str(folder) for folder in candidates)
-    hint = f"{source} Give the folder that holds it with --data DIR."
-    raise NotAvailable(f"The data set {name} was not found: there is no folder {looked}.", hint)
 
 
 def check_split(name: str, split: str, splits: Collection[str]) -> str:
@@ -70,10 +47,8 @@ def check_split(name: str, split: str, splits: Collection[str]) -> str:
     return split
 
 
-def check_images(
-    name: str, persons: Sequence[Person], hint: str = "Unpack the set's images there; the annotations name these files."
-) -> None:
-    """Raises NotAvailable if annotated images are missing."""
+def check_images(name: str, persons: Sequence[Person], hint: str) -> None:
+    """Raises NotAvailable, with the hint, if annotated images are missing."""
     missing = missing_images(persons)
     if missing:
         total = len({person.image for person in persons})
@@ -97,18 +72,37 @@ def missing_images(persons: Sequence[Person]) -> list[Path]:
     return sorted(path for path in needed if path.name not in present[path.parent])
 
 
-# ---- files that others wrote -------------------------------------------------------------------------------------
+# ---- files ---------------------------------------------------------------------------------------------------------
+
+
+def unreadable(path: Path, expected: str, detail: str = "", hint: str = "Copy or download it again.") -> NotAvailable:
+    """The error for a file of another format or a truncated one."""
+    detail = f" ({detail})" if detail else ""
+    return NotAvailable(f"{path} is not {expected}, or was cut short{detail}.", hint)
 
 
 @contextmanager
-def expecting(path: Path, expected: str) -> Iterator[None]:
-    """If the block fails on the content of a file, raises NotAvailable: the file is not ``expected``."""
+def expecting(path: Path, expected: str, place: str = "") -> Iterator[None]:
+    """If the block fails on the content of a file, raises NotAvailable: the file is not ``expected``.
+
+    place: where in the file, as "record 7".
+    """
     try:
         yield
     except _BROKEN as error:
         text = " ".join(str(error).split())  # it may quote the broken bytes
         reason = text if text.isprintable() and len(text) <= 120 else type(error).__name__
-        raise unreadable(path, expected, reason) from None
+        detail = f"{place}: {type(error).__name__} {reason}" if place else reason
+        raise unreadable(path, expected, detail) from None
+
+
+@contextmanager
+def entry(path: Path, place: str, hint: str = "") -> Iterator[None]:
+    """If the block finds a value wrong, raises NotAvailable, which names the file and the entry ``place``."""
+    try:
+        yield
+    except (ValueError, OverflowError, UsageError) as error:
+        raise NotAvailable(f"{path}, {place}: {str(error).rstrip('.')}.", hint) from None
 
 
 @contextmanager
@@ -120,17 +114,6 @@ def opened(path: Path, expected: str) -> Iterator[BytesIO]:
         raise NotAvailable(f"{path} cannot be read: {error.strerror or error}.") from None
     with expecting(path, expected):
         yield file
-
-
-def unreadable(path: Path, expected: str, detail: str = "", hint: str = "Copy or download it again.") -> NotAvailable:
-    """The error for a file of another format or a truncated one."""
-    detail = f" ({detail})" if detail else ""
-    return NotAvailable(f"{path} is not {expected}, or was cut short{detail}.", hint)
-
-
-def wrong(path: Path, place: str, what: object, hint: str = "") -> NotAvailable:
-    """The error for one entry of a file that is otherwise as expected. what: a sentence about it."""
-    return NotAvailable(f"{path}, {place}: {str(what).rstrip('.')}.", hint)
 
 
 def read_json(path: Path, expected: str) -> Any:
@@ -149,11 +132,6 @@ def read_matlab(path: Path, names: Sequence[str], expected: str, **options: bool
     from scipy.io.matlab import MatReadError
 
     with opened(path, expected) as file:
-        if file.getvalue().startswith(_HDF5):
-            raise unreadable(path, expected, "it is an HDF5 file", f"Its name should end in .h5, not {path.suffix}.")
-        if file.getvalue().startswith(_HDF5, _MATLAB_73):
-            hint = "Save it in MATLAB with: save(..., '-v7')."
-            raise NotAvailable(f"{path} is a MATLAB file of version 7.3, which posehg cannot read.", hint)
         try:
             variables = loadmat(file, variable_names=list(names), **options)
         except MatReadError as error:
@@ -203,27 +181,159 @@ def read_h5(path: Path, names: Sequence[str], expected: str, optional: Sequence[
         return {name: np.asarray(file[name][()]) for name in wanted}
 
 
-def check_rows(arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """The number of persons in arrays of numbers with a row a person. shapes: name -> the shape of a row.
+def numbers(arrays: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """An array of a file as float64. Raises ValueError if it is missing, has another shape or holds no numbers."""
+    if name not in arrays:
+        raise ValueError(f"it lacks '{name}'")
+    array = np.asarray(arrays[name])
+    if array.shape != shape or array.dtype.kind not in "fiub":
+        raise ValueError(f"'{name}' is {array.dtype} of shape {array.shape}")
+    return array.astype(np.float64)
 
-    Raises ValueError if an array has another shape or another number of rows.
+
+def h5_rows(
+    path: Path, rows: Mapping[str, tuple[int, ...]], expected: str, optional: Sequence[str] = ()
+) -> tuple[list[str], dict[str, NDArray[np.float64]]]:
+    """The image names ``imgname`` and other arrays of an HDF5 file with a row a person.
+
+    Each name is stored as bytes, as text or as a row of character codes. rows: array -> the shape of one of its rows;
+    those of ``optional`` arrays are numbers. Raises NotAvailable as read_h5 does, also for other shapes.
     """
-    count = len(arrays[next(iter(shapes))])
-    for name, shape in shapes.items():
-        array = arrays[name]
-        if array.shape != (count, *shape) or array.dtype.kind not in "fiub":
-            raise ValueError(f"'{name}' is {array.dtype} of shape {array.shape}")
-    return count
+    arrays = read_h5(path, [*rows, "imgname"], expected, optional)
+    texts = arrays.pop("imgname")
+    with expecting(path, expected):
+        count = len(arrays[next(iter(rows))])
+        found = {name: numbers(arrays, name, (count, *rows.get(name, ()))) for name in arrays}
+        if texts.ndim == 2 and texts.dtype.kind in "fiu":
+            names = [bytes(row[row > 0].astype(np.uint8)).decode() for row in texts]
+        elif texts.ndim == 1 and texts.dtype.kind in "SO":
+            names = [name.decode() if isinstance(name, bytes) else str(name) for name in texts]
+        else:
+            raise ValueError(f"names are {texts.dtype} of shape {texts.shape}")
+        if len(names) != count:
+            raise ValueError(f"{len(names)} names of {count} people")
+        return names, found
 
 
-def h5_texts(array: NDArray[Any], count: int) -> list[str]:
-    """``count`` names, each stored as bytes, as text or as a row of character codes. Raises ValueError for others."""
-    if array.ndim == 2 and array.dtype.kind in "fiu":
-        names = [bytes(row[row > 0].astype(np.uint8)).decode() for row in array]
-    elif array.ndim == 1 and array.dtype.kind in "SO":
-        names = [name.decode() if isinstance(name, bytes) else str(name) for name in array]
-    else:
-        raise ValueError(f"names are {array.dtype} of shape {array.shape}")
-    if len(names) != count:
-        raise ValueError(f"{len(names)} names of {count} persons")
-    return names
+# ---- values --------------------------------------------------------------------------------------------------------
+
+
+def check_near(points: Points) -> Points:
+    """The same points. Raises ValueError if one, other than NaN, lies farther away than any image is large."""
+    far = np.abs(points) > FARTHEST
+    if far.any():
+        raise ValueError(f"a joint lies at {points[far][0]:g}")
+    return points
+
+
+def keypoints_of(triples: NDArray[np.float64]) -> tuple[Points, NDArray[np.bool_]]:
+    """(J, 3) x, y and COCO's v (0 not labelled, 1 hidden, 2 visible) -> keypoints (J, 2) with NaN, visible (J,).
+
+    Raises ValueError for another v, and for a labelled joint without coordinates.
+    """
+    v = triples[:, 2]
+    strange = v[(v != 0) & (v != 1) & (v != 2)]
+    if len(strange):
+        raise ValueError(f"v of a joint is {strange[0]:g}, not 0, 1 or 2")
+    labelled = v > 0
+    if not np.isfinite(triples[labelled]).all():
+        raise ValueError("a labelled joint has no place")
+    return check_near(np.where(labelled[:, None], triples[:, :2], np.nan)), v == 2
+
+
+def box_of(x: float, y: float, w: float, h: float) -> Box:
+    """A box whose sides may be 0, which means that there is none. Raises ValueError for an impossible one."""
+    near = all(abs(number) <= FARTHEST for number in (x, y, w, h))  # NaN is not
+    if not near or not all(side == 0 or side >= SMALLEST for side in (w, h)):
+        raise ValueError(f"a box at {x:g}, {y:g} cannot be {w:g} wide and {h:g} high")
+    return Box(x, y, w, h)
+
+
+def square_around(center: tuple[float, float], side: float) -> Box:
+    """The square around a point. Raises ValueError for an impossible one, also for one without a size."""
+    if side == 0:
+        raise ValueError("a box has no size")
+    return box_of(*Box.around(center, side).as_tuple())
+
+
+def extent(box: Box | None, keypoints: Points) -> Box:
+    """A person's bounding box: the annotated one, else the extent of the (J, 2) joints.
+
+    A box without width or height counts as not annotated. If fewer than two joints are labelled, it stays empty.
+    """
+    if box is not None and box.w > 0 and box.h > 0:
+        return box
+    around = Box.bounding(keypoints)
+    if around is not None and np.isfinite(keypoints).all(axis=1).sum() >= MIN_JOINTS:
+        return around
+    return box or Box(0, 0, 0, 0)
+
+
+def positive(value: object, what: str, limit: float = FARTHEST) -> float | None:
+    """A size in pixels; None for 0 and None. Raises ValueError for an impossible one. limit: the largest possible."""
+    if value is None or value == 0:
+        return None
+    if not isinstance(value, int | float) or not SMALLEST**2 <= value <= limit:
+        raise ValueError(f"its {what} is {value}")
+    return float(value)
+
+
+def image_name(text: str) -> Path:
+    """An image's name as annotation files have it, also those written under Windows."""
+    if not text.strip() or "\0" in text:
+        raise ValueError("an image has no name")
+    return Path(text.strip().replace("\\", "/"))
+
+
+def left_out(count: int) -> str:
+    """The note that so many people have no bounding box and no extent of joints; "" for 0."""
+    who = "1 person has" if count == 1 else f"{count:,} people have"
+    return f"Left out: {who} neither a box nor two labelled joints." if count else ""
+
+
+# ---- a file's content ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Annotated:
+    """The content of an annotation file, with all splits and before its images are looked for.
+
+    people: everyone, each image named as in the file. images, sizes: as in Dataset, but by those names.
+    marks: image -> the split that the file says it is in; empty if the file does not mention splits.
+    note: what a reader of scores should know.
+    """
+
+    skeleton: Skeleton
+    people: Sequence[Person]
+    images: Mapping[str, Path]
+    marks: Mapping[Path, str] = field(default_factory=dict)
+    note: str = ""
+    sizes: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
+
+    def dataset(
+        self, name: str, split: str, folder: Path, keep: Callable[[Path], bool] = lambda image: True
+    ) -> Dataset:
+        """The data set of the people on the images for which ``keep`` is true; the images are in ``folder``.
+
+        Crowds, people without a labelled joint and those without a usable bounding box are ignored; the note counts
+        the last.
+        """
+        persons: list[Person] = []
+        ignored: list[Person] = []
+        unboxed = 0
+        for person in self.people:
+            if keep(person.image):
+                empty = person.box.w == 0 or person.box.h == 0
+                unusable = person.crowd or empty or not np.isfinite(person.keypoints).all(axis=1).any()
+                (ignored if unusable else persons).append(replace(person, image=folder / person.image))
+                unboxed += empty and not person.crowd
+        return Dataset(
+            name,
+            split,
+            self.skeleton,
+            persons,
+            note=f"{self.note} {left_out(unboxed)}".strip(),
+            ignored=ignored,
+            images={id: folder / image for id, image in self.images.items() if keep(image)},
+            sizes={folder / image: size for image, size in self.sizes.items() if keep(image)},
+        )

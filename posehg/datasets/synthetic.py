@@ -5,7 +5,7 @@ Image i of a split follows from the seed (constant, split, i) alone, so it is th
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +23,13 @@ SPLITS = {"train": 20_000, "val": 500}
 
 INFO = {
     "synthetic": DatasetInfo(
+        folder="",
         title="People that posehg renders",
         paper="posehg",
         url="",
         terms="posehg's own: MIT",
         layout=(),
-        splits={split: f"{count:,} persons" for split, count in SPLITS.items()},
+        splits={split: f"{count:,} people" for split, count in SPLITS.items()},
         skeleton=MPII,
     )
 }
@@ -42,18 +43,9 @@ def _scene(split: str, index: int) -> Scene:
     return random_scene((_SEED, list(SPLITS).index(split), index))
 
 
-class Persons(LazyPersons):
-    """The annotated persons of a split, made when they are asked for."""
-
-    def __init__(self, split: str) -> None:
-        self.split = split
-
-    def __len__(self) -> int:
-        return SPLITS[self.split]
-
-    def get(self, index: int) -> Person:
-        id = f"{self.split}/{index:08d}"
-        return person(_scene(self.split, index), Path("synthetic") / f"{id}.png", id)
+def _person(split: str, index: int) -> Person:
+    id = f"{split}/{index:08d}"
+    return person(_scene(split, index), Path("synthetic") / f"{id}.png", id)
 
 
 def read(person: Person) -> Image:
@@ -65,7 +57,7 @@ def load(name: str, root: Path | None, split: str) -> Dataset:
     """The split ``train`` or ``val``; ``root`` is not read."""
     if split not in SPLITS:
         raise UsageError(f"The synthetic data set has no split {split!r}.", "It has: " + ", ".join(SPLITS))
-    return Dataset(name, split, MPII, Persons(split), read)
+    return Dataset(name, split, MPII, LazyPersons(SPLITS[split], partial(_person, split)), read)
 
 
 def render(seed: int, size: int = 256) -> tuple[Image, Person]:

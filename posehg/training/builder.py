@@ -12,8 +12,8 @@ from posehg import __version__, checkpoints, datasets
 from posehg.checkpoints import Checkpoint
 from posehg.checkpoints.transfer import transfer
 from posehg.config import HourglassConfig, ModelConfig
-from posehg.datasets import naming
 from posehg.datasets.dataset import Dataset
+from posehg.datasets.naming import set_name
 from posehg.errors import NotAvailable, UsageError
 from posehg.network import StackedHourglass
 from posehg.skeletons import SKELETONS
@@ -71,7 +71,7 @@ def load_data(
         joints = [name.strip() for name in config.joints.split(",")]
         training = datasets.on_skeleton(whole, whole.skeleton.subset(joints))
     names = [name for name, _ in datasets.parse(config.dataset)]
-    known = [naming.set_name(name) for name in names]
+    known = [set_name(name) for name in names]
     unknown = config.background_sets - set(known)
     if unknown:
         message = f"--background-from names {min(unknown)}, which is not in --dataset."

@@ -74,7 +74,7 @@ def test_lists_fit_into_80_columns(
 def test_one_set_is_shown_with_everything_known_and_all_as_json(posehg: Posehg, tmp_path: Path) -> None:
     (tmp_path / "lspet").mkdir()
     flat = " ".join(posehg("data", "list", "mpii", "--data", tmp_path).out.split())
-    for part in ("MPII Human Pose", "right ankle, right knee", "2,958", "http://human-pose.mpi-inf.mpg.de", "images/"):
+    for part in ("MPII Human Pose", "right_ankle, right_knee", "2,958", "http://human-pose.mpi-inf.mpg.de", "images/"):
         assert part in flat
     content = {entry["name"]: entry for entry in json.loads(posehg("data", "list", "--json", "--data", tmp_path).out)}
     assert list(content) == list(LOADERS)
@@ -158,7 +158,7 @@ def test_as_many_examples_are_shown_as_asked_for_and_all_in_json(posehg: Posehg,
     assert content["splits"] == {"train": {"persons": 3, "images": 3}}
     (missing,) = (finding for finding in content["findings"] if finding["name"] == "missing_images")
     assert (missing["level"], missing["count"]) == ("broken", 3)
-    assert missing["cases"][0]["subjects"] == [{"split": "train", "image": "a1.jpg", "person": None}]
+    assert missing["cases"][0]["subjects"] == [{"split": "train", "image": "a1.jpg", "person": None, "index": 0}]
 
 
 def test_a_missing_split_is_left_out_and_a_folder_is_recognised(posehg: Posehg, tmp_path: Path) -> None:

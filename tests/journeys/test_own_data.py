@@ -124,7 +124,7 @@ def test_two_files_of_one_name_are_refused_before_anything_is_written(
     names = f"{tmp_path / 'people.json'}+{rendered / 'people.csv'}"
     options = ("--dataset", names, "--data", rendered, "--out", tmp_path / "out")
     for command in (("data", "crop"), ("train", *TINY)):
-        posehg(*command, *options).assert_failed(2, "people.csv")
+        posehg(*command, *options).assert_failed(2, "people")
     assert [path.name for path in tmp_path.iterdir()] == ["people.json"]
 
 
