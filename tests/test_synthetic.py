@@ -15,10 +15,10 @@ from posehg.geometry import Box
 from posehg.skeletons import MPII
 from posehg.synthetic import body as bodies
 from posehg.synthetic.body import LIMITS, Posture, random_posture
-from posehg.synthetic.clothing import random_outfit
 from posehg.synthetic.figure import dress
 from posehg.synthetic.renderer import Camera, Light, facing, render
 from posehg.synthetic.scene import hidden_by_body, random_scene
+from posehg.synthetic.textures import random_outfit
 
 seeds = st.integers(0, 2**32 - 1)
 SOME = settings(max_examples=15, deadline=None)

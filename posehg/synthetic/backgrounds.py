@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from posehg.synthetic.body import Rng
-from posehg.synthetic.clothing import Colour, random_colour
-from posehg.synthetic.noise import patch, shaded
-
-Canvas = NDArray[np.float32]
-"""(H, W, 3) float32 RGB, 0 .. 1."""
+from posehg.synthetic.textures import Colour, Floats, patch, random_colour, shaded
 
 _GROUNDS = np.array(
     [
@@ -27,37 +20,29 @@ _SKY, _WALL, _GREEN = (
 )
 
 
-def _textured(rng: Rng, rows: int, columns: int, first: Colour, second: Colour, zoom: float, contrast: float) -> Canvas:
-    """Two colours mixed by a random field."""
-    share = np.clip(patch(rng, rows, columns, zoom) * np.float32(contrast) + np.float32(0.5), 0, 1)
-    return np.asarray(cv2.transform(share, np.column_stack([second - first, first])))
+def random_background(rng: Rng, rows: int, columns: int) -> Floats:
+    """A place without people, (rows, columns, 3) float32 RGB 0 .. 1; often out of focus."""
+    sharp = rng.random() < 0.5
+    # What is out of focus needs no fine pixels: a third of the sides is a ninth of the work.
+    factor = 1.0 if sharp else rng.uniform(1.5, 3.5)
+    places = (_outdoors, _room, _clutter, _mixed, _plain)
+    place = places[rng.choice(len(places), p=[0.34, 0.28, 0.16, 0.14, 0.08])]
+    size = round(rows / factor), round(columns / factor)
+    canvas = place(rng, np.empty((*size, 3), dtype=np.float32))
+    for _ in range(rng.integers(0, 7)):
+        _thing(rng, canvas, _muted(rng), float(2.5 / rng.uniform(0.04, 0.4)))
+    if rng.random() < 0.3:
+        for _ in range(rng.integers(1, 5)):
+            _bar(rng, canvas, random_colour(rng), rng.uniform(20, 90))
+    canvas = shaded(canvas, patch(rng, *size, rng.uniform(0.3, 2)), rng.uniform(0.0, 0.15))
+    if sharp:
+        return canvas
+    canvas = np.asarray(cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.4, 1.0))))
+    return np.asarray(cv2.resize(canvas, (columns, rows), interpolation=cv2.INTER_LINEAR))
 
 
-def _gradient(rows: int, columns: int, first: Colour, second: Colour) -> Canvas:
-    ramp = np.linspace(0, 1, rows, dtype=np.float32)[:, None, None]
-    column: Canvas = first + ramp * (second - first)
-    return np.repeat(column, columns, axis=1)
-
-
-def _muted(rng: Rng) -> Colour:
-    """A colour of places, which are seldom as strong as a shirt's."""
-    colour = random_colour(rng)
-    grey = colour.mean()
-    return np.asarray(grey + (colour - grey) * rng.beta(1.2, 1.6), dtype=np.float32)
-
-
-def _near(rng: Rng, colour: Colour, spread: float = 0.12) -> Colour:
-    shift = 0.5 * rng.normal(0, spread, 3) + rng.normal(0, spread)  # lightness varies more than hue
-    return np.asarray(np.clip(colour + shift, 0, 1), dtype=np.float32)
-
-
-def _ground(rng: Rng) -> tuple[Colour, Colour]:
-    colour = _GROUNDS[rng.integers(len(_GROUNDS))]
-    return _near(rng, colour, 0.04), _near(rng, colour, 0.07)
-
-
-def _outdoors(rng: Rng, canvas: Canvas) -> Canvas:
-    """Sky, a row of houses or trees along the horizon, ground."""
+def _outdoors(rng: Rng, canvas: Floats) -> Floats:
+    """Sky, ground, and along the horizon sometimes trees and houses."""
     rows, columns = canvas.shape[:2]
     horizon = int(rows * rng.uniform(0.25, 0.8))
     top, bottom = _near(rng, _SKY), _near(rng, np.full(3, 0.85, dtype=np.float32), 0.08)
@@ -65,26 +50,15 @@ def _outdoors(rng: Rng, canvas: Canvas) -> Canvas:
     clouds = np.clip(patch(rng, horizon, columns, rng.uniform(0.3, 1)), 0, 2)
     canvas[:horizon] = shaded(sky, clouds, rng.uniform(0, 0.25))
     canvas[horizon:] = _textured(rng, rows - horizon, columns, *_ground(rng), rng.uniform(0.7, 2), 0.3)
-    if rng.random() < 0.6:
-        _trees(rng, canvas, horizon)
-    if rng.random() < 0.5:
-        _houses(rng, canvas, horizon)
-    return canvas
-
-
-def _trees(rng: Rng, canvas: Canvas, horizon: int) -> None:
-    """Foliage whose upper edge is ragged."""
-    columns = canvas.shape[1]
-    height = max(int(horizon * rng.uniform(0.15, 0.9)), 2)
-    leaves = _textured(rng, height, columns, _near(rng, _GREEN, 0.05), _near(rng, _GREEN, 0.12), rng.uniform(1, 2), 0.5)
-    edge = patch(rng, height, columns, rng.uniform(0.4, 1.5)) * 0.35
-    inside = edge + np.linspace(-0.6, 1.4, height, dtype=np.float32)[:, None] > 0
-    cv2.copyTo(leaves, inside.astype(np.uint8), canvas[horizon - height : horizon])
-
-
-def _houses(rng: Rng, canvas: Canvas, horizon: int) -> None:
-    for _ in range(rng.integers(1, 5)):
-        x, width = int(rng.integers(-40, canvas.shape[1])), int(rng.integers(30, 140))
+    if rng.random() < 0.6:  # foliage whose upper edge is ragged
+        height = max(int(horizon * rng.uniform(0.15, 0.9)), 2)
+        first, second = _near(rng, _GREEN, 0.05), _near(rng, _GREEN, 0.12)
+        leaves = _textured(rng, height, columns, first, second, rng.uniform(1, 2), 0.5)
+        edge = patch(rng, height, columns, rng.uniform(0.4, 1.5)) * 0.35
+        inside = edge + np.linspace(-0.6, 1.4, height, dtype=np.float32)[:, None] > 0
+        cv2.copyTo(leaves, inside.astype(np.uint8), canvas[horizon - height : horizon])
+    for _ in range(rng.integers(1, 5) if rng.random() < 0.5 else 0):
+        x, width = int(rng.integers(-40, columns)), int(rng.integers(30, 140))
         y = int(horizon * rng.uniform(0.0, 0.8))
         wall = _near(rng, _WALL)
         cv2.rectangle(canvas, (x, y), (x + width, horizon), wall.tolist(), -1)
@@ -93,9 +67,10 @@ def _houses(rng: Rng, canvas: Canvas, horizon: int) -> None:
             for row in range(y + 5, horizon - step // 2, step)[:7]:
                 for column in range(x + 4, x + width - step // 2, step)[:7]:
                     cv2.rectangle(canvas, (column, row), (column + step // 2, row + int(step * 0.6)), glass, -1)
+    return canvas
 
 
-def _room(rng: Rng, canvas: Canvas) -> Canvas:
+def _room(rng: Rng, canvas: Floats) -> Floats:
     """Wall and floor, sometimes a corner, doors, pictures, shelves."""
     rows, columns = canvas.shape[:2]
     floor = int(rows * rng.uniform(0.55, 0.95))
@@ -118,13 +93,7 @@ def _room(rng: Rng, canvas: Canvas) -> Canvas:
     return canvas
 
 
-def _mixed(rng: Rng, canvas: Canvas) -> Canvas:
-    rows, columns = canvas.shape[:2]
-    colour = _muted(rng)
-    return _textured(rng, rows, columns, colour, _near(rng, colour, 0.15), rng.uniform(0.3, 2), rng.uniform(0.1, 0.5))
-
-
-def _clutter(rng: Rng, canvas: Canvas) -> Canvas:
+def _clutter(rng: Rng, canvas: Floats) -> Floats:
     """Overlapping things of every size, as in photographs."""
     canvas = _mixed(rng, canvas)
     palette = [_muted(rng) for _ in range(5)]
@@ -133,13 +102,46 @@ def _clutter(rng: Rng, canvas: Canvas) -> Canvas:
     return canvas
 
 
-def _plain(rng: Rng, canvas: Canvas) -> Canvas:
-    rows, columns = canvas.shape[:2]
-    colour = _muted(rng)
+def _mixed(rng: Rng, canvas: Floats) -> Floats:
+    (rows, columns), colour = canvas.shape[:2], _muted(rng)
+    return _textured(rng, rows, columns, colour, _near(rng, colour, 0.15), rng.uniform(0.3, 2), rng.uniform(0.1, 0.5))
+
+
+def _plain(rng: Rng, canvas: Floats) -> Floats:
+    (rows, columns), colour = canvas.shape[:2], _muted(rng)
     return _gradient(rows, columns, colour, _near(rng, colour, 0.15))
 
 
-def _thing(rng: Rng, canvas: Canvas, colour: Colour, size: float) -> None:
+def _textured(rng: Rng, rows: int, columns: int, first: Colour, second: Colour, zoom: float, contrast: float) -> Floats:
+    """Two colours mixed by a random field."""
+    share = np.clip(patch(rng, rows, columns, zoom) * np.float32(contrast) + np.float32(0.5), 0, 1)
+    return np.asarray(cv2.transform(share, np.column_stack([second - first, first])))
+
+
+def _gradient(rows: int, columns: int, first: Colour, second: Colour) -> Floats:
+    ramp = np.linspace(0, 1, rows, dtype=np.float32)[:, None, None]
+    column: Floats = first + ramp * (second - first)
+    return np.repeat(column, columns, axis=1)
+
+
+def _muted(rng: Rng) -> Colour:
+    """A colour of places, which are seldom as strong as a shirt's."""
+    colour = random_colour(rng)
+    grey = colour.mean()
+    return np.asarray(grey + (colour - grey) * rng.beta(1.2, 1.6), dtype=np.float32)
+
+
+def _near(rng: Rng, colour: Colour, spread: float = 0.12) -> Colour:
+    shift = 0.5 * rng.normal(0, spread, 3) + rng.normal(0, spread)  # lightness varies more than hue
+    return np.asarray(np.clip(colour + shift, 0, 1), dtype=np.float32)
+
+
+def _ground(rng: Rng) -> tuple[Colour, Colour]:
+    colour = _GROUNDS[rng.integers(len(_GROUNDS))]
+    return _near(rng, colour, 0.04), _near(rng, colour, 0.07)
+
+
+def _thing(rng: Rng, canvas: Floats, colour: Colour, size: float) -> None:
     """One box, ellipse, polygon or bar anywhere."""
     rows, columns = canvas.shape[:2]
     x, y = int(rng.integers(0, columns)), int(rng.integers(0, rows))
@@ -157,7 +159,7 @@ def _thing(rng: Rng, canvas: Canvas, colour: Colour, size: float) -> None:
         _bar(rng, canvas, colour, max(size, 8) * 2)
 
 
-def _bar(rng: Rng, canvas: Canvas, colour: Colour, length: float) -> None:
+def _bar(rng: Rng, canvas: Floats, colour: Colour, length: float) -> None:
     """A shaded bar with round ends: a pole, a branch, or what could be mistaken for an arm."""
     rows, columns = canvas.shape[:2]
     start = rng.uniform((0, 0), (columns, rows))
@@ -168,34 +170,3 @@ def _bar(rng: Rng, canvas: Canvas, colour: Colour, length: float) -> None:
         shift = np.array([-along[1], along[0]]) * width * (1 - share) * 0.3
         ends = [tuple(int(value) for value in start + shift + reach * along) for reach in (0, length)]
         cv2.line(canvas, ends[0], ends[1], (colour * light).tolist(), max(1, int(width * share)), cv2.LINE_AA)
-
-
-_PLACES: dict[Callable[[Rng, Canvas], Canvas], float] = {
-    _outdoors: 0.34,
-    _room: 0.28,
-    _clutter: 0.16,
-    _mixed: 0.14,
-    _plain: 0.08,
-}
-
-
-def random_background(rng: Rng, rows: int, columns: int) -> Canvas:
-    """A place without people, (rows, columns, 3) float32 0 .. 1; often out of focus."""
-    if rng.random() < 0.5:
-        return _sharp_background(rng, rows, columns)
-    # What is out of focus needs no fine pixels: a third of the sides is a ninth of the work.
-    factor = rng.uniform(1.5, 3.5)
-    canvas = _sharp_background(rng, round(rows / factor), round(columns / factor))
-    canvas = np.asarray(cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.4, 1.0))))
-    return np.asarray(cv2.resize(canvas, (columns, rows), interpolation=cv2.INTER_LINEAR))
-
-
-def _sharp_background(rng: Rng, rows: int, columns: int) -> Canvas:
-    draw = list(_PLACES)[rng.choice(len(_PLACES), p=list(_PLACES.values()))]
-    canvas = draw(rng, np.empty((rows, columns, 3), dtype=np.float32))
-    for _ in range(rng.integers(0, 7)):
-        _thing(rng, canvas, _muted(rng), float(2.5 / rng.uniform(0.04, 0.4)))
-    if rng.random() < 0.3:
-        for _ in range(rng.integers(1, 5)):
-            _bar(rng, canvas, random_colour(rng), rng.uniform(20, 90))
-    return shaded(canvas, patch(rng, rows, columns, rng.uniform(0.3, 2)), rng.uniform(0.0, 0.15))

@@ -6,9 +6,8 @@ A bone's frame (3, 3) has its x, y, z axes as columns, in the world: x to the bo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,6 @@ from posehg.skeletons import MPII
 
 Array = NDArray[np.float64]
 Rng = np.random.Generator
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,31 +39,43 @@ class Posture:
     hands: Array
 
 
-LIMITS: dict[str, tuple[Array, Array]] = {
-    "spine": (np.array([-25.0, -30, -40]), np.array([75.0, 30, 40])),
-    "neck": (np.array([-45.0, -30, -70]), np.array([50.0, 30, 70])),
-    "arms": (np.array([-50.0, -25, -90]), np.array([180.0, 120, 80])),
-    "elbows": (np.array(0.0), np.array(145.0)),
-    "hips": (np.array([-30.0, -15, -45]), np.array([125.0, 65, 35])),
-    "knees": (np.array(0.0), np.array(140.0)),
-    "ankles": (np.array(-25.0), np.array(50.0)),
-    "hands": (np.array(-50.0), np.array(60.0)),
+LIMITS: dict[str, tuple[Any, Any]] = {
+    "spine": ((-25, -30, -40), (75, 30, 40)),
+    "neck": ((-45, -30, -70), (50, 30, 70)),
+    "arms": ((-50, -25, -90), (180, 120, 80)),
+    "elbows": (0, 145),
+    "hips": ((-30, -15, -45), (125, 65, 35)),
+    "knees": (0, 140),
+    "ankles": (-25, 50),
+    "hands": (-50, 60),
 }
 """Lowest and highest angle of each joint, in Posture's order and units."""
 
-_Arms = tuple[Array, Array]  # (2, 3) shoulders, (2,) elbows
+ARMS: dict[str, tuple[float, ...]] = {
+    "hanging": (6.0, 2, 12, 15, 16, 1.0),
+    "hips": (1.0, -18, 48, 55, 95, 0.5),
+    "holding": (2.0, 35, 6, 25, 75, 1.0),
+    "crossed": (0.7, 42, 2, 58, 95, 0.5),
+    "face": (0.8, 55, 25, 30, 128, 0.7),
+    "forward": (1.2, 85, 10, 10, 20, 1.3),
+    "sideways": (1.4, 5, 85, -20, 18, 1.5),
+    "overhead": (2.2, 160, 18, 0, 22, 1.4),
+    "waving": (1.2, 10, 80, -78, 85, 1.2),
+    "behind": (0.5, -38, 16, 10, 25, 1.0),
+    "free": (1.5,),
+}
+"""What arms do: how often; flexion, abduction, inward rotation and elbow in degrees; how much these vary."""
+
+LEGS: dict[str, float] = {
+    **{"standing": 7.0, "walking": 4.0, "running": 2.2, "sitting": 1.8, "crouching": 0.9, "kneeling": 0.7},
+    **{"jumping": 1.6, "kicking": 1.2, "lunging": 1.2, "bending": 0.8, "straddling": 1.0, "lying": 0.5, "free": 0.8},
+}
+"""What legs do, and how often."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Legs:
-    """hips (2, 3), knees (2,) and what they ask of the rest: bend of the spine, pitch of the pelvis, arm swing."""
-
-    hips: Array
-    knees: Array
-    bend: float = 4.0
-    pitch: float = 0.0
-    swing: float = 0.0  # how far the right arm goes forward, as the left one goes back
-    lying: bool = False
+def _pick(rng: Rng, weights: dict[str, float]) -> str:
+    edges = np.cumsum(list(weights.values()))
+    return list(weights)[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
 
 
 def _normal(rng: Rng, mean: list[float], spread: list[float]) -> tuple[Array, Array]:
@@ -74,135 +84,108 @@ def _normal(rng: Rng, mean: list[float], spread: list[float]) -> tuple[Array, Ar
     return drawn[:, :3], drawn[:, 3]
 
 
-def _arm(rng: Rng, flexion: float, abduction: float, inward: float, elbow: float, spread: float = 1.0) -> _Arms:
+def _arm(rng: Rng, flexion: float, abduction: float, inward: float, elbow: float, spread: float) -> tuple[Array, Array]:
     return _normal(rng, [flexion, abduction, inward, elbow], [14 * spread, 10 * spread, 18 * spread, 14 * spread])
 
 
-def _leg(rng: Rng, flexion: float, abduction: float, knee: float, spread: float = 1.0) -> tuple[Array, Array]:
-    return _normal(rng, [flexion, abduction, -8, knee], [8 * spread, 5 * spread, 9, 10 * spread])
+def _arms(rng: Rng) -> tuple[Array, Array]:
+    """(2, 3) shoulders and (2,) elbows, both arms doing the same."""
+    action = _pick(rng, {name: row[0] for name, row in ARMS.items()})
+    if action == "free":
+        return rng.uniform(*LIMITS["arms"], (2, 3)), rng.beta(0.9, 1.6, 2) * 140
+    return _arm(rng, *ARMS[action][1:])
 
 
-ARMS: dict[str, tuple[float, Callable[[Rng], _Arms]]] = {
-    "hanging": (6.0, lambda rng: _arm(rng, 2, 12, 15, 16)),
-    "hips": (1.0, lambda rng: _arm(rng, -18, 48, 55, 95, 0.5)),
-    "holding": (2.0, lambda rng: _arm(rng, 35, 6, 25, 75)),
-    "crossed": (0.7, lambda rng: _arm(rng, 42, 2, 58, 95, 0.5)),
-    "face": (0.8, lambda rng: _arm(rng, 55, 25, 30, 128, 0.7)),
-    "forward": (1.2, lambda rng: _arm(rng, 85, 10, 10, 20, 1.3)),
-    "sideways": (1.4, lambda rng: _arm(rng, 5, 85, -20, 18, 1.5)),
-    "overhead": (2.2, lambda rng: _arm(rng, 160, 18, 0, 22, 1.4)),
-    "waving": (1.2, lambda rng: _arm(rng, 10, 80, -78, 85, 1.2)),
-    "behind": (0.5, lambda rng: _arm(rng, -38, 16, 10, 25)),
-    "free": (1.5, lambda rng: (rng.uniform(*LIMITS["arms"], (2, 3)), rng.beta(0.9, 1.6, 2) * 140)),
-}
-"""What arms do, and how often."""
+def _legs(rng: Rng, action: str) -> tuple[Array, Array, float, float, float]:
+    """(2, 3) hips, (2,) knees, and what they ask of the rest: bend of the spine, pitch of the pelvis, arm swing.
 
+    Arm swing is how far the right arm goes forward, as the left one goes back.
+    """
 
-def _striding(rng: Rng, reach: float, bent: float, pitch: float) -> _Legs:
-    """Walking and running: one leg forward, the other one back with its knee more bent."""
-    phase = rng.uniform(-1, 1)
-    hips, knees = _leg(rng, 0, 3, 6, 0.7)
-    hips[:, 0] += reach * np.array([phase, -phase]) + bent / 3
-    knees += bent * rng.uniform(0.3, 1.0, 2) * np.where(hips[:, 0] > hips[::-1, 0], 0.6, 1.2)
-    return _Legs(hips, knees, bend=rng.normal(8, 5), pitch=pitch, swing=-phase * reach)
+    def leg(flexion: float, abduction: float, knee: float, spread: float = 1.0) -> tuple[Array, Array]:
+        return _normal(rng, [flexion, abduction, -8, knee], [8 * spread, 5 * spread, 9, 10 * spread])
 
-
-def _crouching(rng: Rng) -> _Legs:
-    depth = rng.uniform(0.4, 1.0)
-    return _Legs(*_leg(rng, 115 * depth, 18, 135 * depth), bend=rng.normal(30, 14), pitch=20 * depth)
-
-
-def _kneeling(rng: Rng) -> _Legs:
-    hips, knees = _leg(rng, 5, 8, 100)
-    if rng.random() < 0.5:
-        hips[rng.integers(2), 0] += 85
-    return _Legs(hips, knees, bend=rng.normal(10, 12))
-
-
-def _jumping(rng: Rng) -> _Legs:
-    hips, knees = _leg(rng, rng.uniform(0, 70), rng.uniform(5, 35), rng.uniform(5, 90), 2.2)
-    return _Legs(hips, knees, bend=rng.normal(8, 15), pitch=rng.normal(0, 15))
-
-
-def _kicking(rng: Rng) -> _Legs:
-    hips, knees = _leg(rng, 0, 8, 12)
-    side = rng.integers(2)
-    hips[side] += (rng.uniform(30, 105), rng.uniform(0, 45), 0)
-    knees[side] += rng.uniform(-10, 60)
-    return _Legs(hips, knees, bend=rng.normal(2, 12), pitch=rng.normal(-5, 10))
-
-
-def _lunging(rng: Rng) -> _Legs:
-    hips, knees = _leg(rng, 0, 12, 10)
-    side = rng.integers(2)
-    hips[side, 0] += rng.uniform(50, 95)
-    knees[side] += rng.uniform(50, 90)
-    hips[1 - side, 0] -= 15
-    return _Legs(hips, knees, bend=rng.normal(8, 12), pitch=rng.normal(8, 8))
-
-
-def _bending(rng: Rng) -> _Legs:
-    return _Legs(*_leg(rng, rng.uniform(30, 85), 8, 12), bend=rng.uniform(25, 65), pitch=rng.uniform(25, 60))
-
-
-def _lying(rng: Rng) -> _Legs:
-    return _Legs(*_leg(rng, 12, 8, 18, 1.8), pitch=rng.choice([-90.0, 90.0]) + rng.normal(0, 8), lying=True)
-
-
-def _free_legs(rng: Rng) -> _Legs:
-    bend = rng.uniform(-15, 50)
-    hips, knees = rng.uniform(*LIMITS["hips"], (2, 3)), rng.beta(1.0, 1.5, 2) * 135
-    return _Legs(hips, knees, bend=bend, pitch=rng.normal(0, 20))
-
-
-LEGS: dict[str, tuple[float, Callable[[Rng], _Legs]]] = {
-    "standing": (7.0, lambda rng: _Legs(*_leg(rng, 2, 5, 4, 0.6), bend=rng.normal(3, 6))),
-    "walking": (4.0, lambda rng: _striding(rng, 28, 22, 2)),
-    "running": (2.2, lambda rng: _striding(rng, 52, 85, 12)),
-    "sitting": (1.8, lambda rng: _Legs(*_leg(rng, 85, 10, 85, 1.3), bend=rng.normal(10, 12), pitch=rng.normal(-8, 8))),
-    "crouching": (0.9, _crouching),
-    "kneeling": (0.7, _kneeling),
-    "jumping": (1.6, _jumping),
-    "kicking": (1.2, _kicking),
-    "lunging": (1.2, _lunging),
-    "bending": (0.8, _bending),
-    "straddling": (1.0, lambda rng: _Legs(*_leg(rng, 15, rng.uniform(22, 55), 12), bend=rng.normal(5, 14))),
-    "lying": (0.5, _lying),
-    "free": (0.8, _free_legs),
-}
-"""What legs do, and how often."""
-
-
-def _pick(rng: Rng, table: dict[str, tuple[float, Value]]) -> Value:
-    """One entry of a table of weights and values."""
-    weights = np.cumsum([weight for weight, _ in table.values()])
-    chosen = int(np.searchsorted(weights, rng.random() * weights[-1], side="right"))
-    return list(table.values())[chosen][1]
+    bend, pitch, swing = 4.0, 0.0, 0.0
+    match action:
+        case "standing":
+            hips, knees = leg(2, 5, 4, 0.6)
+            bend = rng.normal(3, 6)
+        case "walking" | "running":  # one leg forward, the other one back with its knee more bent
+            reach, bent, pitch = (28, 22, 2) if action == "walking" else (52, 85, 12)
+            phase = rng.uniform(-1, 1)
+            hips, knees = leg(0, 3, 6, 0.7)
+            hips[:, 0] += reach * np.array([phase, -phase]) + bent / 3
+            knees += bent * rng.uniform(0.3, 1.0, 2) * np.where(hips[:, 0] > hips[::-1, 0], 0.6, 1.2)
+            bend, swing = rng.normal(8, 5), -phase * reach
+        case "sitting":
+            hips, knees = leg(85, 10, 85, 1.3)
+            bend, pitch = rng.normal(10, 12), rng.normal(-8, 8)
+        case "crouching":
+            depth = rng.uniform(0.4, 1.0)
+            hips, knees = leg(115 * depth, 18, 135 * depth)
+            bend, pitch = rng.normal(30, 14), 20 * depth
+        case "kneeling":
+            hips, knees = leg(5, 8, 100)
+            if rng.random() < 0.5:
+                hips[rng.integers(2), 0] += 85
+            bend = rng.normal(10, 12)
+        case "jumping":
+            hips, knees = leg(rng.uniform(0, 70), rng.uniform(5, 35), rng.uniform(5, 90), 2.2)
+            bend, pitch = rng.normal(8, 15), rng.normal(0, 15)
+        case "kicking":
+            hips, knees = leg(0, 8, 12)
+            side = rng.integers(2)
+            hips[side] += (rng.uniform(30, 105), rng.uniform(0, 45), 0)
+            knees[side] += rng.uniform(-10, 60)
+            bend, pitch = rng.normal(2, 12), rng.normal(-5, 10)
+        case "lunging":
+            hips, knees = leg(0, 12, 10)
+            side = rng.integers(2)
+            hips[side, 0] += rng.uniform(50, 95)
+            knees[side] += rng.uniform(50, 90)
+            hips[1 - side, 0] -= 15
+            bend, pitch = rng.normal(8, 12), rng.normal(8, 8)
+        case "bending":
+            hips, knees = leg(rng.uniform(30, 85), 8, 12)
+            bend, pitch = rng.uniform(25, 65), rng.uniform(25, 60)
+        case "straddling":
+            hips, knees = leg(15, rng.uniform(22, 55), 12)
+            bend = rng.normal(5, 14)
+        case "lying":
+            hips, knees = leg(12, 8, 18, 1.8)
+            pitch = rng.choice([-90.0, 90.0]) + rng.normal(0, 8)
+        case _:
+            bend = rng.uniform(-15, 50)
+            hips, knees = rng.uniform(*LIMITS["hips"], (2, 3)), rng.beta(1.0, 1.5, 2) * 135
+            pitch = rng.normal(0, 20)
+    return hips, knees, bend, pitch, swing
 
 
 def random_posture(rng: Rng) -> Posture:
     """A posture within LIMITS; it may still push a hand into the trunk (see ``collides``)."""
-    legs = _pick(rng, LEGS)(rng)
-    arms, elbows = _pick(rng, ARMS)(rng)
+    action = _pick(rng, LEGS)
+    hips, knees, bend, pitch, swing = _legs(rng, action)
+    arms, elbows = _arms(rng)
     if rng.random() < 0.5:  # otherwise both arms do the same
-        others, other_elbows = _pick(rng, ARMS)(rng)
+        others, other_elbows = _arms(rng)
         arms = np.stack([arms[0], others[1]])
         elbows = np.array([elbows[0], other_elbows[1]])
-    if legs.swing and rng.random() < 0.7:
-        arms, elbows = _arm(rng, 0, 10, 15, 15 + abs(legs.swing) * 1.2)
-        arms[:, 0] += np.array([legs.swing, -legs.swing])
+    if swing and rng.random() < 0.7:
+        arms, elbows = _arm(rng, 0, 10, 15, 15 + abs(swing) * 1.2, 1.0)
+        arms[:, 0] += np.array([swing, -swing])
     drawn = {
-        "spine": np.array([legs.bend, 0, 0]) + rng.standard_normal(3) * (6, 8, 10),
-        "neck": np.array([0.1 * legs.bend, 0, 0]) + rng.standard_normal(3) * (14, 8, 24),
+        "spine": np.array([bend, 0, 0]) + rng.standard_normal(3) * (6, 8, 10),
+        "neck": np.array([0.1 * bend, 0, 0]) + rng.standard_normal(3) * (14, 8, 24),
         "arms": arms,
         "elbows": elbows,
-        "hips": legs.hips,
-        "knees": legs.knees,
+        "hips": hips,
+        "knees": knees,
         "ankles": rng.normal(4, 12, 2),
         "hands": rng.normal(5, 20, 2),
     }
-    roll = rng.uniform(-180, 180) if legs.lying else rng.normal(0, 4)
-    root = np.array([legs.pitch, roll * (not legs.lying), roll * legs.lying]) + rng.standard_normal(3) * (4, 0, 0)
+    lying = action == "lying"
+    roll = rng.uniform(-180, 180) if lying else rng.normal(0, 4)
+    root = np.array([pitch, roll * (not lying), roll * lying]) + rng.standard_normal(3) * (4, 0, 0)
     return Posture(root=root, **{name: np.clip(value, *LIMITS[name]) for name, value in drawn.items()})
 
 
@@ -217,9 +200,6 @@ BONES = (
 )
 BONE = {name: index for index, name in enumerate(BONES)}
 SIDES = ("right", "left")
-ARM = (("upper_arm", "shoulder"), ("forearm", "elbow"), ("hand", "wrist"))
-LEG = (("thigh", "hip"), ("shank", "knee"), ("foot", "ankle"))
-"""The bones of a limb from the trunk outwards, each with the joint at which it begins."""
 
 
 @dataclass(frozen=True)
@@ -298,24 +278,18 @@ def rotations(degrees: Array) -> Array:
     return result
 
 
-def _local_rotations(posture: Posture) -> Array:
-    """(17, 3, 3): pelvis, belly, chest, neck, head, then for right and left: arm, elbow, hand, hip, knee, ankle."""
-    trunk = np.array([1.0, -1, 1])  # forward, to the left, turned to the left
-    rows = [posture.root * trunk, posture.spine / 2 * trunk, posture.spine / 2 * trunk]
-    rows += [posture.neck / 2 * trunk, posture.neck / 2 * trunk]
-    for i, side in enumerate((-1.0, 1.0)):  # the right side is the left one mirrored: turns about y and z change sign
-        limb = np.array([-1.0, side, -side])  # flexion, abduction, inward rotation
-        rows += [posture.arms[i] * limb, np.array([-posture.elbows[i], 0, 0])]
-        rows += [np.array([0, -side * posture.hands[i], 0])]
-        rows += [posture.hips[i] * limb, np.array([posture.knees[i], 0, 0])]
-        rows += [np.array([posture.ankles[i] - 90.0, 0, 0])]  # a foot's -y points to the toes
-    return rotations(np.stack(rows))
-
-
 def build(proportions: Proportions, posture: Posture) -> Body:
     """Forward kinematics; the pelvis is the world's origin."""
     p = proportions
-    turn = _local_rotations(posture)
+    # One turn for pelvis, belly, chest, neck and head, then for right and left: arm, elbow, hand, hip, knee, ankle.
+    trunk = np.array([1.0, -1, 1])  # forward, to the left, turned to the left
+    rows: list[Any] = [posture.root * trunk, *[posture.spine / 2 * trunk] * 2, *[posture.neck / 2 * trunk] * 2]
+    for i, sign in enumerate((-1.0, 1.0)):  # the right side is the left one mirrored: turns about y and z change sign
+        limb = np.array([-1.0, sign, -sign])  # flexion, abduction, inward rotation
+        rows += [posture.arms[i] * limb, (-posture.elbows[i], 0, 0), (0, -sign * posture.hands[i], 0)]
+        # A foot's -y points to the toes.
+        rows += [posture.hips[i] * limb, (posture.knees[i], 0, 0), (posture.ankles[i] - 90.0, 0, 0)]
+    turn = rotations(np.array(rows))
     frames = np.empty((len(BONES), 3, 3))
     origins = np.zeros((len(BONES), 3))
     joints: dict[str, Array] = {}
@@ -332,16 +306,16 @@ def build(proportions: Proportions, posture: Posture) -> Body:
         raised = float(0.5 - 0.5 * local[0][1, 1])  # 0 for a hanging arm, 1 for one straight up: it lifts the shoulder
         shoulder = np.array([sign * p.shoulders * (1 - 0.12 * raised), -0.012 + 0.04 * raised, -0.004])
         shoulder = origins[3] + frames[2] @ shoulder
-        collar = BONE[f"{side}_collar"]
-        origins[collar], frames[collar] = origins[3], _pointing(shoulder - origins[3], frames[2][:, 2])
+        collar = BONE[f"{side}_collar"]  # its -y points to the shoulder, its z as far to the front as that allows
+        up = (origins[3] - shoulder) / np.linalg.norm(shoulder - origins[3])
+        ahead = _across(frames[2][:, 2], up)
+        origins[collar], frames[collar] = origins[3], np.stack([np.cross(up, ahead), up, ahead], axis=1)
         hip = origins[0] + frames[0] @ np.array([sign * p.hips, 0, 0])
-        arm, leg = (p.upper_arm, p.forearm, 0.0), (p.thigh, p.shank, 0.0)
-        for start, parent, chain, lengths, rotation in (
-            (shoulder, 2, ARM, arm, local[:3]),
-            (hip, 0, LEG, leg, local[3:]),
-        ):
+        arm = (("upper_arm", "shoulder", p.upper_arm), ("forearm", "elbow", p.forearm), ("hand", "wrist", 0.0))
+        leg = (("thigh", "hip", p.thigh), ("shank", "knee", p.shank), ("foot", "ankle", 0.0))
+        for start, parent, chain, turns in ((shoulder, 2, arm, local[:3]), (hip, 0, leg, local[3:])):
             frame, place = frames[parent], start
-            for (bone, joint), length, turned in zip(chain, lengths, rotation, strict=True):
+            for (bone, joint, length), turned in zip(chain, turns, strict=True):
                 frame = frame @ turned
                 index = BONE[f"{side}_{bone}"]
                 frames[index], origins[index], joints[f"{side}_{joint}"] = frame, place, place
@@ -357,13 +331,6 @@ def _across(direction: Array, up: Array) -> Array:
     """The unit vector nearest to a direction among those at a right angle to ``up``."""
     across = direction - up * (up @ direction)
     return np.asarray(across / (np.linalg.norm(across) + 1e-9))
-
-
-def _pointing(along: Array, front: Array) -> Array:
-    """A frame whose -y points along a vector, with z as far to the front as that allows."""
-    up = -along / np.linalg.norm(along)
-    ahead = _across(front, up)
-    return np.stack([np.cross(up, ahead), up, ahead], axis=1)
 
 
 def collides(body: Body) -> bool:

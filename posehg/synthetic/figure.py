@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg.synthetic.body import BONE, SIDES, Body
-from posehg.synthetic.clothing import Outfit, Tile
+from posehg.synthetic.textures import Outfit, Tile
 
 Floats = NDArray[np.float32]
 
@@ -31,6 +31,19 @@ FOREARM: Profile = ((0, 0.025), (0.22, 0.027), (0.6, 0.022), (1, 0.0165))
 THIGH: Profile = ((0, 0.056), (0.2, 0.056), (0.6, 0.046), (0.9, 0.037), (1, 0.036))
 SHANK: Profile = ((0, 0.036), (0.28, 0.038), (0.6, 0.029), (0.9, 0.021), (1, 0.022))
 COLLAR: Profile = ((0, 0.02), (0.4, 0.028), (1, 0.033))
+
+PALM = ((0.0, 0.013, 0.016), (0.25, 0.012, 0.023), (0.5, 0.011, 0.024), (0.8, 0.008, 0.019), (1.0, 0.001, 0.004))
+THUMB = ((0.1, 0.012, 0.009), (0.35, 0.028, 0.009), (0.58, 0.034, 0.006), (0.62, 0.034, 0.001))
+"""(share of the length, half width, half depth); of the thumb: (share, distance to the front, radius)."""
+
+FOOT = (
+    # share of the length before the ankle, height of the centre over the sole, half width and half height, in statures
+    *((-0.30, 0.022, 0.003, 0.004), (-0.26, 0.022, 0.017, 0.02), (-0.05, 0.027, 0.022, 0.027)),
+    *((0.25, 0.021, 0.023, 0.021), (0.55, 0.015, 0.027, 0.015), (0.68, 0.012, 0.024, 0.012)),
+    (0.74, 0.010, 0.006, 0.004),
+)
+SOLE = -0.04
+"""Height of the sole over the ankle, in statures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +79,16 @@ class Tubes:
         index = float(BONE[bone])
         self.add(tile, [(x, y * scale, z * scale, a * scale, b * scale, v, index) for y, z, a, b, v in rows])
 
+    def dressed(
+        self, part: tuple[str, float, Profile], girth: float, skin: Tile, cloth: Tile, cover: float, loose: float
+    ) -> None:
+        """Add a limb of which the share ``cover`` from the top is in cloth. part: bone, length, profile."""
+        cover = min(cover, 1.0)
+        if cover > 0.05:
+            self.add(cloth, limb(*part, girth * loose, 0.0, cover, wide=True))
+        if cover < 1:
+            self.add(skin, limb(*part, girth, max(cover - 0.03, 0.0) if cover > 0.05 else 0.0))
+
 
 def limb(
     bone: str, length: float, profile: Profile, girth: float, start: float = 0.0, stop: float = 1.0, wide: bool = False
@@ -76,14 +99,9 @@ def limb(
     """
     index = float(BONE[bone])
 
-    def radius_at(share: float) -> float:
-        for (low, first), (high, second) in pairwise(profile):
-            if share <= high:
-                return first + (second - first) * (share - low) / (high - low)
-        return profile[-1][1]
-
     def ring(share: float, scale: float, shift: float) -> Ring:
-        radius = radius_at(share) * girth
+        (low, first), (high, second) = next(pair for pair in pairwise(profile) if share <= pair[1][0])
+        radius = (first + (second - first) * (share - low) / (high - low)) * girth
         if wide:
             radius = 0.72 * radius + 0.28 * profile[0][1] * girth
         return 0.0, shift * radius - share * length, 0.0, scale * radius, scale * radius, share, index
@@ -95,48 +113,22 @@ def limb(
     return rings
 
 
-def _covered_limb(
-    tubes: Tubes,
-    bone: str,
-    length: float,
-    profile: Profile,
-    girth: float,
-    cloth: float,
-    loose: float,
-    tiles: tuple[Tile, Tile],
-) -> None:
-    """A limb of which the share ``cloth`` from the top is covered. tiles: of the cloth and of the skin."""
-    if cloth > 0.05:
-        tubes.add(tiles[0], limb(bone, length, profile, girth * loose, 0.0, cloth, wide=True))
-    if cloth < 1:
-        tubes.add(tiles[1], limb(bone, length, profile, girth, max(cloth - 0.03, 0.0) if cloth > 0.05 else 0.0))
-
-
 def _arms(tubes: Tubes, body: Body, outfit: Outfit) -> None:
+    """Palms towards the body, thumbs to the front when the arms hang; fingers slightly bent."""
     p = body.proportions
     girth = p.girth**0.8 * (0.9 if p.feminine else 1.04)
-    for side in SIDES:
+    for side, sign in (("right", -1.0), ("left", 1.0)):
         collar = limb(f"{side}_collar", p.shoulders, COLLAR, girth * 1.02, 0.4)
         tubes.add(Tile.SLEEVE, [(x, y, z, a, b, 0.2 + 0.1 * v, bone) for x, y, z, a, b, v, bone in collar])
-        for bone, length, profile, sleeve in (
-            (f"{side}_upper_arm", p.upper_arm, UPPER_ARM, outfit.sleeve / 0.55),
-            (f"{side}_forearm", p.forearm, FOREARM, (outfit.sleeve - 0.55) / 0.45),
-        ):
-            tiles = (Tile.SLEEVE, Tile.SKIN)
-            _covered_limb(tubes, bone, length, profile, girth, min(sleeve, 1.0), outfit.loose_top, tiles)
-        _hand(tubes, f"{side}_hand", p.hand, girth, 1.0 if side == "left" else -1.0)
-
-
-def _hand(tubes: Tubes, bone: str, length: float, girth: float, sign: float) -> None:
-    """Palm towards the body, thumb to the front when the arm hangs; fingers slightly bent."""
-    index = float(BONE[bone])
-    shape = ((0.0, 0.013, 0.016), (0.25, 0.012, 0.023), (0.5, 0.011, 0.024), (0.8, 0.008, 0.019), (1.0, 0.001, 0.004))
-    rings: list[Ring] = [
-        (-sign * 0.15 * length * t * t, -t * length, 0.0, a * girth, b * girth, t, index) for t, a, b in shape
-    ]
-    tubes.add(Tile.SKIN, rings)
-    thumb = ((0.1, 0.012, 0.009), (0.35, 0.028, 0.009), (0.58, 0.034, 0.006), (0.62, 0.034, 0.001))
-    tubes.stack(Tile.SKIN, bone, [(-t * length, z, r * girth, r * girth, t) for t, z, r in thumb])
+        upper, lower = (f"{side}_upper_arm", p.upper_arm, UPPER_ARM), (f"{side}_forearm", p.forearm, FOREARM)
+        tubes.dressed(upper, girth, Tile.SKIN, Tile.SLEEVE, outfit.sleeve / 0.55, outfit.loose_top)
+        tubes.dressed(lower, girth, Tile.SKIN, Tile.SLEEVE, (outfit.sleeve - 0.55) / 0.45, outfit.loose_top)
+        hand = float(BONE[f"{side}_hand"])
+        rings: list[Ring] = [
+            (-sign * 0.15 * p.hand * t * t, -t * p.hand, 0.0, a * girth, b * girth, t, hand) for t, a, b in PALM
+        ]
+        tubes.add(Tile.SKIN, rings)
+        tubes.stack(Tile.SKIN, f"{side}_hand", [(-t * p.hand, z, r * girth, r * girth, t) for t, z, r in THUMB])
 
 
 def _legs(tubes: Tubes, body: Body, outfit: Outfit, skirt: float) -> None:
@@ -144,30 +136,14 @@ def _legs(tubes: Tubes, body: Body, outfit: Outfit, skirt: float) -> None:
     p = body.proportions
     girth = p.girth * (1.03 if p.feminine else 1.0)
     for side in SIDES:
+        upper, lower = (f"{side}_thigh", p.thigh, THIGH), (f"{side}_shank", p.shank, SHANK)
         if skirt:
-            tubes.add(Tile.SKIN, limb(f"{side}_thigh", p.thigh, THIGH, girth, min(0.85 * skirt, 0.9)))
-            tubes.add(Tile.SHIN, limb(f"{side}_shank", p.shank, SHANK, girth, max(skirt - 1.1, 0.0)))
-            continue
-        for bone, length, profile, cover, bare in (
-            (f"{side}_thigh", p.thigh, THIGH, outfit.leg / 0.5, Tile.SKIN),
-            (f"{side}_shank", p.shank, SHANK, (outfit.leg - 0.5) / 0.5, Tile.SHIN),
-        ):
-            tiles = (Tile.LEG, bare)
-            _covered_limb(tubes, bone, length, profile, girth, min(cover, 1.0), outfit.loose_leg, tiles)
-
-
-FOOT = (
-    # share of the length before the ankle, height of the centre over the sole, half width and half height, in statures
-    *((-0.30, 0.022, 0.003, 0.004), (-0.26, 0.022, 0.017, 0.02), (-0.05, 0.027, 0.022, 0.027)),
-    *((0.25, 0.021, 0.023, 0.021), (0.55, 0.015, 0.027, 0.015), (0.68, 0.012, 0.024, 0.012)),
-    (0.74, 0.010, 0.006, 0.004),
-)
-SOLE = -0.04
-"""Height of the sole over the ankle, in statures."""
-
-
-def _feet(tubes: Tubes, body: Body, outfit: Outfit) -> None:
-    length, size = body.proportions.foot, 1.0 if outfit.barefoot else 1.12
+            tubes.add(Tile.SKIN, limb(*upper, girth, min(0.85 * skirt, 0.9)))
+            tubes.add(Tile.SHIN, limb(*lower, girth, max(skirt - 1.1, 0.0)))
+        else:
+            tubes.dressed(upper, girth, Tile.SKIN, Tile.LEG, outfit.leg / 0.5, outfit.loose_leg)
+            tubes.dressed(lower, girth, Tile.SHIN, Tile.LEG, (outfit.leg - 0.5) / 0.5, outfit.loose_leg)
+    length, size = p.foot, 1.0 if outfit.barefoot else 1.12
     rows = [(-t * length, SOLE + z, size * a, size * b, 0.3 + t * 0.9) for t, z, a, b in FOOT]
     for side in SIDES:
         tubes.stack(Tile.SHOE, f"{side}_foot", rows)
@@ -283,7 +259,6 @@ def dress(body: Body, outfit: Outfit) -> Mesh:
     _trunk(tubes, body, outfit)
     _arms(tubes, body, outfit)
     _legs(tubes, body, outfit, skirt)
-    _feet(tubes, body, outfit)
     _head(tubes, body, outfit)
     if skirt:
         _skirt(tubes, body, skirt)

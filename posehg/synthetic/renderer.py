@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg.synthetic.body import Rng, rotations
-from posehg.synthetic.clothing import TILE, Texture
 from posehg.synthetic.figure import SEGMENTS, Mesh
-
-Floats = NDArray[np.float32]
+from posehg.synthetic.textures import TILE, Floats, Texture
 
 FINE = 2
 """Samples a pixel, along each side."""
@@ -95,8 +93,7 @@ def random_light(rng: Rng, rotation: NDArray[np.float64]) -> Light:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Part of an image: colour (h, w, 3) float32 0 .. 1, already multiplied by alpha (h, w, 3: three times the same);
-    its corner x, y."""
+    """Part of an image with its corner at x, y: colour (h, w, 3) 0 .. 1, already multiplied by alpha (h, w, 3)."""
 
     colour: Floats
     alpha: Floats
@@ -109,21 +106,6 @@ class Layer:
         part = image[self.y : self.y + height, self.x : self.x + width]
         part *= np.float32(1) - self.alpha
         part += self.colour
-
-
-def _planes(corners: Floats) -> tuple[Floats, Floats]:
-    """(F, 4, 2 + C) pixels and values -> (3, C, F): value = a + b x + c y on each face; twice the signed areas (F,).
-
-    Slopes come from the diagonals, so that faces of which one side has shrunk to a point need no special care.
-    """
-    first, second = corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1]
-    area = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
-    inverse = (1 / np.where(np.abs(area) < 1e-3, np.float32(1e-3), area))[:, None]
-    by_x = (first[:, 2:] * second[:, 1:2] - second[:, 2:] * first[:, 1:2]) * inverse
-    by_y = (second[:, 2:] * first[:, 0:1] - first[:, 2:] * second[:, 0:1]) * inverse
-    middle = (corners[:, 0] + corners[:, 1] + corners[:, 2] + corners[:, 3]) * np.float32(0.25)
-    start = middle[:, 2:] - by_x * middle[:, 0:1] - by_y * middle[:, 1:2]
-    return np.stack([start.T, by_x.T, by_y.T]), area
 
 
 def render(mesh: Mesh, camera: Camera, textures: Texture, light: Light, size: tuple[int, int]) -> Layer | None:
@@ -143,7 +125,14 @@ def render(mesh: Mesh, camera: Camera, textures: Texture, light: Light, size: tu
     above, below = values[:-1][mesh.joined], values[1:][mesh.joined]
     faces = np.stack([above[:, :-1], above[:, 1:], below[:, 1:], below[:, :-1]], axis=2)
     corners = faces.reshape(-1, 4, 6)  # the four corners of every face, in order around it
-    planes, area = _planes(corners)
+    # On a face each value is start + by_x * x + by_y * y. The slopes come from the diagonals: a side may have length 0.
+    first, second = corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1]
+    area = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]  # twice the signed area
+    inverse = (1 / np.where(np.abs(area) < 1e-3, np.float32(1e-3), area))[:, None]
+    by_x = (first[:, 2:] * second[:, 1:2] - second[:, 2:] * first[:, 1:2]) * inverse
+    by_y = (second[:, 2:] * first[:, 0:1] - first[:, 2:] * second[:, 0:1]) * inverse
+    middle = (corners[:, 0] + corners[:, 1] + corners[:, 2] + corners[:, 3]) * np.float32(0.25)
+    start = middle[:, 2:] - by_x * middle[:, 0:1] - by_y * middle[:, 1:2]
     seen = np.flatnonzero(area < -0.4)  # negative: its outside faces the camera
     order = seen[np.argsort(-corners[seen, :, 5].sum(axis=1))]
     tile = np.repeat(mesh.tile[:-1][mesh.joined], SEGMENTS)[order]
@@ -152,7 +141,8 @@ def render(mesh: Mesh, camera: Camera, textures: Texture, light: Light, size: tu
     polygons = np.rint(corners[order, :, :2] * (1 << _SHIFT)).astype(np.int32)
     for number, polygon in enumerate(polygons, start=1):
         cv2.fillConvexPoly(buffer, polygon, number, cv2.LINE_8, _SHIFT)
-    colour = _colour(buffer, np.ascontiguousarray(planes[:, :3, order].swapaxes(0, 1)), tile, textures, light)
+    planes = np.ascontiguousarray(np.stack([start.T, by_x.T, by_y.T])[:, :3, order].swapaxes(0, 1))
+    colour = _colour(buffer, planes, tile, textures, light)
     colour = np.asarray(cv2.resize(colour, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.float32)
     cover = cv2.resize((buffer > 0).astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
     alpha = np.asarray(cv2.merge((cover, cover, cover)), dtype=np.float32)

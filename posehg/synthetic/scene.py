@@ -16,10 +16,9 @@ from posehg.poses import Person
 from posehg.synthetic import body as bodies
 from posehg.synthetic.backgrounds import random_background
 from posehg.synthetic.body import Rng
-from posehg.synthetic.clothing import Outfit, paint, random_colour, random_outfit
 from posehg.synthetic.figure import Mesh, dress
-from posehg.synthetic.noise import grain, patch, shaded
 from posehg.synthetic.renderer import Camera, random_camera, random_light, render
+from posehg.synthetic.textures import Outfit, grain, paint, patch, random_colour, random_outfit, shaded
 
 Floats = NDArray[np.float64]
 
@@ -63,14 +62,8 @@ def random_scene(seed: tuple[int, ...], size: int | None = None) -> Scene:
         middle += rng.normal(0, 0.1, 2) * (columns, rows)
     extent = share * min(rows, columns)
     camera = random_camera(rng, body.joints.mean(axis=0)).framing(mesh, middle, extent)
-    occluders = _random_occluders(rng, middle, extent) if rng.random() < 0.1 else ()
-    return Scene(body, outfit, mesh, camera, occluders, (rows, columns), seed)
-
-
-def _random_occluders(rng: Rng, middle: Floats, extent: float) -> tuple[Floats, ...]:
-    """Boxes, discs and bars, small enough to leave most of the body in sight."""
-    shapes = []
-    for _ in range(rng.integers(1, 3)):
+    occluders = []  # boxes, discs and bars, small enough to leave most of the body in sight
+    for _ in range(rng.integers(1, 3) if rng.random() < 0.1 else 0):
         center = middle + rng.normal(0, 0.3, 2) * extent
         kind, turn = rng.random(), rng.uniform(0, np.pi)
         count = 24 if kind < 0.35 else 4
@@ -78,8 +71,8 @@ def _random_occluders(rng: Rng, middle: Floats, extent: float) -> tuple[Floats, 
         angle = 2 * np.pi * (np.arange(count) + 0.5) / count
         points = np.stack([np.cos(angle), np.sin(angle)], axis=1) * half * (1.0 if count > 4 else 1.41)
         spin = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-        shapes.append(points @ spin + center)
-    return tuple(shapes)
+        occluders.append(points @ spin + center)
+    return Scene(body, outfit, mesh, camera, tuple(occluders), (rows, columns), seed)
 
 
 _LIMBS = (
@@ -112,65 +105,49 @@ def hidden_by_body(body: bodies.Body, camera: Camera) -> NDArray[np.bool_]:
 
 
 def person(scene: Scene, image: Path, id: str) -> Person:
-    """The annotation of a scene. The bbox is that of the clothed body's silhouette, cut off at the image's borders."""
-    rows, columns = scene.size
-    points = np.asarray(scene.camera.project(scene.body.joints)[0], dtype=np.float64)
-    outline = scene.camera.project(scene.mesh.vertices)[0].reshape(-1, 2)
+    """The annotation of a scene. The bbox is that of the clothed body's silhouette, cut off at the image's borders.
+
+    head_size: 0.6 of the diagonal, in pixels, of the square around the ball between upper_neck and head_top. A ball
+    looks the same from everywhere, so the unit of PCKh does not depend on how the head is turned.
+    """
+    (rows, columns), body, camera = scene.size, scene.body, scene.camera
+    points = np.asarray(camera.project(body.joints)[0], dtype=np.float64)
+    outline = camera.project(scene.mesh.vertices)[0].reshape(-1, 2)
     inside = ((points >= -0.5) & (points < (columns - 0.5, rows - 0.5))).all(axis=1)
-    hidden = hidden_by_body(scene.body, scene.camera)
+    hidden = hidden_by_body(body, camera)
     for shape in scene.occluders:
         corners = shape.astype(np.float32)
         hidden |= [cv2.pointPolygonTest(corners, (float(x), float(y)), False) >= 0 for x, y in points]
     box = Box.bounding(np.clip(outline, 0, (columns - 1, rows - 1)))
     assert box is not None
-    return Person(image, box, points, inside & ~hidden, _head_size(scene.body, scene.camera), id)
-
-
-def _head_size(body: bodies.Body, camera: Camera) -> float:
-    """0.6 of the diagonal, in pixels, of the square around the ball between upper_neck and head_top.
-
-    A ball looks the same from everywhere, so the unit of PCKh does not depend on how the head is turned.
-    """
     _, depth = camera.project(np.stack([body.joint("upper_neck"), body.joint("head_top")]))
-    height = body.proportions.head * camera.focal / float(depth.mean())
-    return 0.6 * math.sqrt(2) * height
+    head = body.proportions.head * camera.focal / float(depth.mean())
+    return Person(image, box, points, inside & ~hidden, 0.6 * math.sqrt(2) * head, id)
 
 
 def paint_scene(scene: Scene) -> Image:
     """The image of a scene: RGB uint8 (H, W, 3)."""
-    rng = np.random.default_rng((*scene.seed, 1))
+    rng, (rows, columns) = np.random.default_rng((*scene.seed, 1)), scene.size
     canvas = random_background(rng, *scene.size)
     light = random_light(rng, scene.camera.rotation)
-    if rng.random() < 0.12:
-        _add_bystander(rng, scene, canvas)
+    if rng.random() < 0.12:  # another person, behind and well to the side, without an annotation
+        body, outfit, mesh = _random_figure(rng)
+        side = rng.choice([-1, 1])
+        middle = np.array([columns * (0.5 + side * rng.uniform(0.38, 0.6)), rows * rng.uniform(0.35, 0.65)])
+        camera = random_camera(rng, body.joints.mean(axis=0)).framing(mesh, middle, rng.uniform(0.25, 0.8) * rows)
+        layer = render(mesh, camera, paint(rng, outfit), random_light(rng, camera.rotation), scene.size)
+        if layer is not None:
+            layer.over(canvas)
     layer = render(scene.mesh, scene.camera, paint(rng, scene.outfit), light, scene.size)
     if layer is not None:
         layer.over(canvas)
     for shape in scene.occluders:
-        _cover(rng, canvas, shape)
+        mask = np.zeros((rows, columns), dtype=np.uint8)
+        cv2.fillConvexPoly(mask, np.rint(shape * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+        alpha = cv2.merge((mask, mask, mask)) * np.float32(1 / 255)
+        shade = shaded(np.ones_like(canvas), patch(rng, rows, columns, rng.uniform(0.5, 2)), rng.uniform(0.05, 0.25))
+        canvas += alpha * (random_colour(rng) * shade - canvas)
     return develop(rng, canvas)
-
-
-def _add_bystander(rng: Rng, scene: Scene, canvas: NDArray[np.float32]) -> None:
-    """Another person, behind and well to the side, without an annotation."""
-    rows, columns = scene.size
-    body, outfit, mesh = _random_figure(rng)
-    side = rng.choice([-1, 1])
-    middle = np.array([columns * (0.5 + side * rng.uniform(0.38, 0.6)), rows * rng.uniform(0.35, 0.65)])
-    camera = random_camera(rng, body.joints.mean(axis=0)).framing(mesh, middle, rng.uniform(0.25, 0.8) * rows)
-    layer = render(mesh, camera, paint(rng, outfit), random_light(rng, camera.rotation), scene.size)
-    if layer is not None:
-        layer.over(canvas)
-
-
-def _cover(rng: Rng, canvas: NDArray[np.float32], shape: Floats) -> None:
-    """Fill a polygon with a textured colour."""
-    rows, columns = canvas.shape[:2]
-    mask = np.zeros((rows, columns), dtype=np.uint8)
-    cv2.fillConvexPoly(mask, np.rint(shape * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
-    alpha = cv2.merge((mask, mask, mask)) * np.float32(1 / 255)
-    shade = shaded(np.ones_like(canvas), patch(rng, rows, columns, rng.uniform(0.5, 2)), rng.uniform(0.05, 0.25))
-    canvas += alpha * (random_colour(rng) * shade - canvas)
 
 
 def develop(rng: Rng, canvas: NDArray[np.float32]) -> Image:

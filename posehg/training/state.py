@@ -6,7 +6,7 @@ import io
 import pickle
 import struct
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from posehg.training.config import TrainConfig
 
 VERSION = 3
 STATE = "state.pt"
-_PARTS = ("network", "optimizer", "scaler", "average", "persons", "origin")
 
 _BROKEN = (
     *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, struct.error),  # torch.load, depending on where it fails
@@ -66,10 +65,8 @@ class State:
 def save(path: Path, state: State) -> None:
     """Replaces ``path`` atomically: a kill at any moment leaves the old state or the new one."""
     content = {
-        "posehg": VERSION,
-        "config": asdict(state.config),
+        **{"posehg": VERSION, **vars(state), "config": asdict(state.config)},
         "progress": {**asdict(state.progress), "history": list(state.progress.history)},
-        **{name: getattr(state, name) for name in (*_PARTS, "data")},
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)  # to memory first: torch hides the errors of the disk
@@ -92,9 +89,9 @@ def load(path: Path) -> State:
             hint = "Finish the run with that version, or start a new one with --init last.safetensors."
             raise NotAvailable(f"{path} has format {content['posehg']}; this posehg reads {VERSION}.", hint)
         values = {k: v for k, v in content["config"].items() if (k, v) not in TrainConfig.REMOVED.items()}
-        progress = {**content["progress"], "history": tuple(content["progress"]["history"])}
         config = TrainConfig(**{**values, "stem": tuple(values["stem"])})
-        parts = {name: content[name] for name in _PARTS} | {"data": content.get("data", "")}
-        return State(config, Progress(**progress), **parts)
+        progress = Progress(**{**content["progress"], "history": tuple(content["progress"]["history"])})
+        parts = {"data": "", **content, "config": config, "progress": progress}
+        return State(**{field.name: parts[field.name] for field in fields(State)})
     except _BROKEN as error:
         raise NotAvailable(f"{path} is not the state of a training run, or is cut short.", str(error)[:200]) from None

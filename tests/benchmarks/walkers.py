@@ -18,9 +18,9 @@ from posehg.images import Image
 from posehg.synthetic import body as bodies
 from posehg.synthetic.backgrounds import random_background
 from posehg.synthetic.body import Posture, Rng
-from posehg.synthetic.clothing import Outfit, Texture, paint, random_outfit
 from posehg.synthetic.figure import dress
 from posehg.synthetic.renderer import Camera, Layer, Light, facing, random_light, render
+from posehg.synthetic.textures import Outfit, Texture, paint, random_outfit
 
 SIZE = (360, 640)
 """Rows and columns of a frame."""

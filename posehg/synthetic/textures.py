@@ -1,29 +1,35 @@
-"""What a person wears, and its textures: one square tile for each material, painted for each person."""
+"""What surfaces look like: random fields, colours, and a person's outfit with its textures.
+
+The fields look like cloth, ground, foliage and sensor noise; they are cut from a few that are computed once. A texture
+is a square tile for each material, painted for each person.
+"""
 
 from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from posehg.synthetic.body import Rng
-from posehg.synthetic.noise import patch
 
-Texture = NDArray[np.float32]
-Colour = NDArray[np.float32]
+Floats = NDArray[np.float32]
+Texture = Floats
+Colour = Floats
 
 TILE = 64
 """Texels along each side of a tile. Rows go down the body part, columns around it; its front is in the middle."""
 
+Tile = IntEnum("Tile", "SKIN HEAD HAIR SHIRT SLEEVE TRUNKS LEG SHOE SHIN", start=0)  # shin: bare, stocking or sock
+
+_SIDE = 512
 _ROWS, _COLUMNS = np.mgrid[:TILE, :TILE].astype(np.float32)
 _MIDDLE = TILE // 2
 _FROM_MIDDLE = np.abs(_COLUMNS[:1] - _MIDDLE)
-
-Tile = IntEnum("Tile", "SKIN HEAD HAIR SHIRT SLEEVE TRUNKS LEG SHOE SHIN", start=0)  # shin: bare, stocking or sock
 
 _SKINS = np.array(
     [(244, 212, 190), (230, 188, 160), (214, 165, 130), (184, 132, 98), (140, 94, 66), (96, 62, 44), (64, 42, 33)],
@@ -36,6 +42,56 @@ _HAIRS = np.array(
     ],
     dtype=np.float32,
 ) / np.float32(255)
+
+
+# ---- random fields ---------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _fields() -> Floats:
+    """(4, 512, 512) of mean 0 and deviation 1 whose amplitude falls as frequency ** -1.0 .. -1.9."""
+    rng = np.random.default_rng(20_160_322)
+    frequency = np.hypot(np.fft.fftfreq(_SIDE)[:, None], np.fft.rfftfreq(_SIDE)[None])
+    frequency[0, 0] = 1
+    fields = []
+    for power in (1.0, 1.3, 1.6, 1.9):
+        spectrum = np.fft.rfft2(rng.standard_normal((_SIDE, _SIDE))) / frequency**power
+        spectrum[0, 0] = 0
+        field = np.fft.irfft2(spectrum, s=(_SIDE, _SIDE))
+        fields.append(field / field.std())
+    return np.stack(fields).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _grain() -> Floats:
+    """(512, 512, 3) white noise, slightly blurred as a sensor's is after demosaicing; deviation about 1."""
+    white = np.random.default_rng(20_160_323).standard_normal((_SIDE, _SIDE, 3)).astype(np.float32)
+    grey = white.mean(axis=2, keepdims=True) * 1.2
+    return np.asarray(0.7 * white + 0.7 * grey, dtype=np.float32)
+
+
+def patch(rng: Rng, rows: int, columns: int, zoom: float) -> Floats:
+    """A (rows, columns) piece of a random field; the larger ``zoom``, the finer its structure. Not to be written to."""
+    field = _fields()[rng.integers(4)]
+    height, width = (min(_SIDE, max(8, round(size * zoom))) for size in (rows, columns))
+    y, x = rng.integers(0, _SIDE - height + 1), rng.integers(0, _SIDE - width + 1)
+    piece = field[y : y + height, x : x + width]
+    return np.asarray(cv2.resize(piece, (columns, rows), interpolation=cv2.INTER_LINEAR))
+
+
+def shaded(canvas: Floats, field: Floats, strength: float) -> Floats:
+    """An (H, W, 3) image made lighter and darker by an (H, W) random field."""
+    factor = field * np.float32(strength) + np.float32(1)
+    return np.asarray(cv2.multiply(canvas, cv2.merge((factor, factor, factor))))
+
+
+def grain(rng: Rng, rows: int, columns: int) -> Floats:
+    """A (rows, columns, 3) piece of sensor noise of deviation about 1; sides up to 512."""
+    y, x = rng.integers(0, _SIDE - rows + 1), rng.integers(0, _SIDE - columns + 1)
+    return _grain()[y : y + rows, x : x + columns]
+
+
+# ---- outfits ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -88,13 +144,37 @@ def random_colour(rng: Rng) -> Colour:
     return np.array(colorsys.hsv_to_rgb(*hsv), dtype=np.float32)
 
 
+def paint(rng: Rng, outfit: Outfit) -> Texture:
+    """(tiles * TILE * TILE, 3) in 0 .. 1: every texture of one person, in the order of Tile."""
+    place = rng.uniform(0, len(_SKINS) - 1)
+    low = int(place)
+    skin = _SKINS[low] + (place - low) * (_SKINS[min(low + 1, len(_SKINS) - 1)] - _SKINS[low])
+    skin = (skin * rng.uniform(0.92, 1.06, 3)).astype(np.float32)
+    hair = (_HAIRS[rng.integers(len(_HAIRS))] * rng.uniform(0.8, 1.2)).astype(np.float32)
+    shirt, trousers, flesh = _cloth(rng), _cloth(rng), _mottled(rng, skin, 0.04, 1.0)
+    if rng.random() < 0.12:  # a suit or a dress
+        trousers = shirt
+    sleeve = _cloth(rng) if rng.random() < 0.12 else shirt
+    scalp = random_colour(rng) if outfit.hair in ("cap", "helmet", "hood") else hair
+    # The order of these lines is the order of the random numbers.
+    head = _face(rng, skin, hair, outfit.hair)
+    hair_tile = _mottled(rng, scalp, 0.15, 3.0)
+    front = _shirt(rng, shirt, skin)
+    shoe = flesh if outfit.barefoot else _shoe(rng)
+    shin = flesh.copy()
+    if not outfit.barefoot and rng.random() < 0.5:
+        top = int(rng.choice([10, 45, 54], p=[0.3, 0.3, 0.4]))
+        shin[top:] = random_colour(rng)
+    return np.stack([flesh, head, hair_tile, front, sleeve, trousers, trousers, shoe, shin]).reshape(-1, 3)
+
+
 def _mottled(rng: Rng, colour: Colour, contrast: float, zoom: float) -> Texture:
     """A tile of a colour, made lighter and darker by a random field."""
     return np.asarray(colour * (1 + contrast * patch(rng, TILE, TILE, zoom)[..., None]), dtype=np.float32)
 
 
-def cloth(rng: Rng) -> Texture:
-    """(TILE, TILE, 3) in 0 .. 1: plain, striped, checked, dotted, printed or two-coloured, with folds."""
+def _cloth(rng: Rng) -> Texture:
+    """Plain, striped, checked, dotted, printed or two-coloured, with folds."""
     first, second = random_colour(rng), random_colour(rng)
     y, x = _ROWS, _COLUMNS
     kind = rng.random()
@@ -180,27 +260,3 @@ def _shoe(rng: Rng) -> Texture:
     if rng.random() < 0.6:
         cv2.rectangle(texture, (_MIDDLE - 4, 10), (_MIDDLE + 4, 34), random_colour(rng).tolist(), -1)
     return texture
-
-
-def paint(rng: Rng, outfit: Outfit) -> Texture:
-    """(tiles * TILE * TILE, 3): every texture of one person, in the order of Tile."""
-    place = rng.uniform(0, len(_SKINS) - 1)
-    low = int(place)
-    skin = _SKINS[low] + (place - low) * (_SKINS[min(low + 1, len(_SKINS) - 1)] - _SKINS[low])
-    skin = (skin * rng.uniform(0.92, 1.06, 3)).astype(np.float32)
-    hair = (_HAIRS[rng.integers(len(_HAIRS))] * rng.uniform(0.8, 1.2)).astype(np.float32)
-    shirt, trousers, flesh = cloth(rng), cloth(rng), _mottled(rng, skin, 0.04, 1.0)
-    if rng.random() < 0.12:  # a suit or a dress
-        trousers = shirt
-    sleeve = cloth(rng) if rng.random() < 0.12 else shirt
-    scalp = random_colour(rng) if outfit.hair in ("cap", "helmet", "hood") else hair
-    # The order of these lines is the order of the random numbers.
-    head = _face(rng, skin, hair, outfit.hair)
-    hair_tile = _mottled(rng, scalp, 0.15, 3.0)
-    front = _shirt(rng, shirt, skin)
-    shoe = flesh if outfit.barefoot else _shoe(rng)
-    shin = flesh.copy()
-    if not outfit.barefoot and rng.random() < 0.5:
-        top = int(rng.choice([10, 45, 54], p=[0.3, 0.3, 0.4]))
-        shin[top:] = random_colour(rng)
-    return np.stack([flesh, head, hair_tile, front, sleeve, trousers, trousers, shoe, shin]).reshape(-1, 3)
