@@ -23,21 +23,13 @@ __version__ = "0.1.0"
 
 __all__ = ["Box", "Model", "Pose", "__version__", "draw", "load"]
 
-_HOMES = {
-    "Box": "posehg.geometry",
-    "Model": "posehg.api",
-    "Pose": "posehg.poses",
-    "draw": "posehg.api",
-    "load": "posehg.api",
-}
+_HOMES = {"Box": "geometry", "Model": "api", "Pose": "poses", "draw": "api", "load": "api"}
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'posehg' has no attribute {name!r}")
-    found = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = found
-    return found
+    return getattr(import_module(f"posehg.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

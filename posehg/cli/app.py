@@ -95,7 +95,7 @@ def main() -> None:
         os.environ[terminal.DEBUG] = "1"
         arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        code = app(arguments or ["--help"], standalone_mode=False)
+        code = app(arguments or ["--help"], prog_name="posehg", standalone_mode=False)
     except _Misuse as error:
         code = terminal.report(_usage_error(error))
     except (typer.Abort, KeyboardInterrupt):  # before or after the command itself
@@ -139,13 +139,13 @@ def explained(error: Exception) -> PosehgError:
 
 
 _WORDS = (
+    (r": Value error, ", ": "),
     (r"Invalid value for '([^']+)'(?: / '[^']+')*: (?=Input should be|'.*' is not one of)", r"\1 "),
     (r"Input should be less than or equal to", "must be at most"),
     (r"Input should be greater than or equal to", "must be at least"),
     (r"Input should be a valid integer.*", "must be a whole number"),
     (r"Input should be a valid number.*", "must be a number"),
     (r"'([^']*)' is not one of (.*)", r"must be one of \2, not '\1'"),
-    (r": Value error, ", ": "),
 )
 """Parts of typer's messages, and what they become."""
 

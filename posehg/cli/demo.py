@@ -10,13 +10,9 @@ import typer
 from posehg.cli import options, terminal
 from posehg.errors import UsageError
 
-SEED = 3
-"""A standing person with raised arms."""
-
-_SIZE = 480
-"""Side of the rendered image in pixels."""
-_NEAR = 0.2
-"""How far a joint may be off, in torso lengths, as in PCK@0.2."""
+SEED = 3  # a standing person with raised arms
+_SIZE = 480  # side of the rendered image in pixels
+_NEAR = 0.2  # how far a joint may be off, in torso lengths, as in PCK@0.2
 
 
 def demo(

@@ -38,6 +38,8 @@ STDOUT = "-"
 MANY = 20
 """With more inputs only errors are reported for each of them; the rest is reported in total."""
 
+_FILES = {**IMAGE_FILES, **VIDEO_FILES, **RUN_FILES}
+
 
 @dataclass(frozen=True)
 class Output:
@@ -136,9 +138,7 @@ class Outputs:
                 raise UsageError(f"{path} is an input, which is never replaced.", "Write to another folder.")
         if existing and not may_exist:
             others = f", and so do {len(existing) - 1:,} more files" if len(existing) > 1 else ""
-            hint = "Give --overwrite to replace it, or another name."
-            if self.folder is not None:
-                hint = "--overwrite replaces existing files, --skip-existing continues an earlier run."
+            hint = "--overwrite replaces existing files, --skip-existing continues an earlier run."
             raise UsageError(f"{existing[0]} already exists{others}.", hint)
         of_frames = {(str(output.base), output.ending) for output in outputs if output.frames}
         for output in outputs if of_frames else ():
@@ -156,9 +156,15 @@ def plan(options: PredictOptions, draw: DrawOptions, sources: Sequence[Source], 
 
     scratch: a folder for the file that ``--out -`` copies to standard output.
     """
-    formats, moving = _formats(options.save), any(source.kind != "image" for source in sources)
+    moving, heatmaps = any(source.kind != "image" for source in sources), ("heatmaps",) if options.heatmaps else ()
+    formats = () if options.save is None else tuple(dict.fromkeys(name.strip() for name in options.save.split(",")))
+    for name in formats:
+        if name not in FORMATS:
+            close = get_close_matches(name, FORMATS, n=1)
+            hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(FORMATS)}."
+            raise UsageError(f"--save {name or options.save} is not a known format.", hint)
     if options.out is None:
-        if formats or options.heatmaps:
+        if formats or heatmaps:
             raise UsageError(f"{'--save' if formats else '--heatmaps'} needs a folder.", "Add --out FOLDER")
         if moving and not options.json:
             raise UsageError("The joints of a video are not printed.", "Give --out FILE, --out FOLDER or --json.")
@@ -166,13 +172,10 @@ def plan(options: PredictOptions, draw: DrawOptions, sources: Sequence[Source], 
     if not options.out:
         raise UsageError("--out is empty.", "Is a variable not set?")
     out, suffix = Path(options.out), Path(options.out).suffix.lower()
-    chosen = tuple(dict.fromkeys((*formats, "heatmaps") if options.heatmaps else formats or ("image",)))
-    is_file_name = suffix in {**IMAGE_FILES, **VIDEO_FILES, **RUN_FILES}
+    chosen = tuple(dict.fromkeys((*formats, *heatmaps))) or ("image",)
     if options.out == STDOUT:
-        if options.json:
-            raise UsageError("--json and --out - both print to standard output: give one of them.")
-        outputs = _to_stdout(chosen, sources, scratch)
-    elif out.is_dir() or (not is_file_name and (formats or not suffix or len(sources) > 1)):
+        outputs = _to_stdout(options, chosen, sources, scratch)
+    elif out.is_dir() or (suffix not in _FILES and (formats or not suffix or len(sources) > 1)):
         if out.is_file():
             raise UsageError(f"--out {out} is a file, but several files need a folder.", "Name a folder.")
         places = [(out / name if len(chosen) > 1 else out, FORMATS[name].run) for name in chosen]
@@ -181,37 +184,24 @@ def plan(options: PredictOptions, draw: DrawOptions, sources: Sequence[Source], 
     elif formats:
         raise UsageError(f"--save needs a folder, and --out {out} is one file.", "Give either of them.")
     else:
-        outputs = _one_file(out, bool(options.heatmaps), sources)
-    if draw.background == "none" and suffix in (".jpg", ".jpeg"):
-        raise UsageError(f"--out {out}: a JPEG cannot be transparent.", "Write a .png or .webp.")
-    if draw.background == "none" and moving and ("image" in outputs.formats or suffix in VIDEO_FILES):
-        raise UsageError("--background none: a video cannot be transparent.", "Use black or white.")
+        outputs = _to_file(out, chosen[0], sources)
+    opaque = suffix in (".jpg", ".jpeg", *VIDEO_FILES) or (moving and "image" in outputs.formats)
+    if draw.background == "none" and opaque:
+        hint = "Write .png or .webp, or use --background black or white."
+        raise UsageError("--background none: JPEGs and videos cannot be transparent.", hint)
     return outputs
 
 
-def _formats(save: str | None) -> tuple[str, ...]:
-    """--save FORMAT,FORMAT"""
-    formats = tuple(dict.fromkeys(name.strip() for name in (save or "").split(",") if name.strip()))
-    for name in formats:
-        if name not in FORMATS:
-            close = get_close_matches(name, FORMATS, n=1)
-            hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(FORMATS)}."
-            raise UsageError(f"--save {name} is not a known format.", hint)
-    if save is not None and not formats:
-        raise UsageError("--save names no format.", f"Known: {', '.join(FORMATS)}.")
-    return formats
-
-
-def _one_file(out: Path, heatmaps: bool, sources: Sequence[Source]) -> Outputs:
+def _to_file(out: Path, name: str, sources: Sequence[Source]) -> Outputs:
     """--out FILE"""
     suffix, moving = out.suffix.lower(), any(source.kind != "image" for source in sources)
-    if suffix in RUN_FILES and not heatmaps:
+    if suffix in RUN_FILES and name == "image":
         return Outputs(run=(Output(RUN_FILES[suffix], out),))
     if len(sources) > 1:
         hint = f"Name a folder, or a file for the joints of all: {', '.join(RUN_FILES)}."
         raise UsageError(f"--out {out} is one file for {len(sources)} inputs.", hint)
     what, known = ("a video", VIDEO_FILES) if moving else ("an image", IMAGE_FILES)
-    if heatmaps:
+    if name == "heatmaps":
         what, known = f"--heatmaps of {what}", {} if moving else dict.fromkeys(images.SUFFIXES, HeatmapsWriter)
     if suffix not in known:
         hint = f"Known: {', '.join((*known, *RUN_FILES))}; or name a folder."
@@ -219,11 +209,12 @@ def _one_file(out: Path, heatmaps: bool, sources: Sequence[Source]) -> Outputs:
     return Outputs(single=Output(known[suffix], out))
 
 
-def _to_stdout(chosen: Sequence[str], sources: Sequence[Source], scratch: Path) -> Outputs:
+def _to_stdout(options: PredictOptions, chosen: Sequence[str], sources: Sequence[Source], scratch: Path) -> Outputs:
     """--out -: the file of the only image, or the file of all inputs."""
     name, form = chosen[0], FORMATS[chosen[0]]
-    if len(chosen) > 1:
-        raise UsageError(f"--out - is one file, but --save names {len(chosen)} formats.", "Give one.")
+    if options.json or len(chosen) > 1:
+        others = "--json" if options.json else f"--save {options.save}"
+        raise UsageError(f"{others} and --out - do not go together: standard output takes one file.")
     if name in ("image", "heatmaps", "npz") and sys.stdout.isatty():
         raise UsageError(f"--out - would print binary {name} data.", "Pipe it: posehg ... --out - > FILE")
     if of_all := form.run or (form.video if name != "image" else None):
@@ -400,18 +391,16 @@ class Run:
         failed = [source.name for source in self.todo if source.name in self._errors]
         empty = [s.name for s in self.todo if not self._people[s.name] and s.name not in self._errors]
         total, skipped = f"{len(self.sources):,} inputs", len(self.sources) - len(self.todo)
-        notes = []
-        if skipped:
-            notes.append(f"{skipped:,} of {total} were done before.")
-        if self._many and self._written and self.outputs.folder:
-            notes.append(f"Wrote {self._written:,} files into {self.outputs.folder}.")
-        if self._many and empty:
-            notes.append(f"Nobody was found in {len(empty):,} of {total}.")
-        if failed and len(self.sources) > 1:
-            names = f": {', '.join(failed[:10])}{', ..' if failed[10:] else ''}" if self._many else ""
-            notes.append(f"{len(failed):,} of {total} failed; the others are done{names}.")
-        for text in notes if reports else ():
-            terminal.note(text)
+        names = f": {', '.join(failed[:10])}{', ..' if failed[10:] else ''}" if self._many else ""
+        notes = {
+            f"{skipped:,} of {total} were done before.": skipped,
+            f"Wrote {self._written:,} files into {self.outputs.folder}.": self._many and self.outputs.folder,
+            f"Nobody was found in {len(empty):,} of {total}.": self._many and empty,
+            f"{len(failed):,} of {total} failed; the others are done{names}.": failed and len(self.sources) > 1,
+        }
+        for text, applies in notes.items():
+            if applies and reports:
+                terminal.note(text)
         if failed:
             raise typer.Exit(InputError.exit_code)
         if empty and self.options.fail_if_empty:

@@ -12,14 +12,14 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -118,9 +118,15 @@ def predict(options: PredictOptions) -> None:
     from posehg.io.sources import expand
 
     # First all that is quick to check.
-    _check(options)
-    span = _seconds("--start", options.start), math.inf if options.end is None else _seconds("--end", options.end)
-    if span[1] <= span[0]:
+    if options.overwrite and options.skip_existing:
+        raise UsageError("--overwrite and --skip-existing contradict each other: give one of them.")
+    given = {"--box": options.box, "--boxes": options.boxes, "--detector": options.detector, "--whole": options.whole}
+    ways = [name for name, value in {**given, "--people all": options.people == "all"}.items() if value]
+    if len(ways) > 1:
+        raise UsageError(f"{ways[0]} and {ways[1]} are two ways to find people: give one of them.")
+    start = _seconds("--start", options.start)
+    end = math.inf if options.end is None else _seconds("--end", options.end)
+    if end <= start:
         raise UsageError(f"--end {options.end} is not after --start {options.start}.")
     joints = () if options.heatmaps in (None, "all") else tuple(name.strip() for name in options.heatmaps.split(","))
     style = replace(STYLES[options.style], labels=options.labels)
@@ -128,49 +134,40 @@ def predict(options: PredictOptions) -> None:
     box = [_box(text) for text in options.box] if options.box else None
     boxes = box_files.read(options.boxes, terminal.note) if options.boxes else None
     sources: Sequence[Source] = list(expand(options.inputs, options.recursive))
+    world = distributed.world()
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="posehg-")))
         outputs = plan(options, draw, sources, scratch)
         sources = outputs.without_results(sources, options.inputs)
         outputs.check(sources, options.overwrite or options.skip_existing)
         run = Run(options, outputs, draw, sources, outputs.missing(sources) if options.skip_existing else sources)
-        world = distributed.world()
         if not run.todo:
             return run.summarise(world.first)
         mine = distributed.share(run.todo if world.size == 1 else _without_videos(run.todo), world)
         ahead = 0 if any(map(_may_block, mine)) else AHEAD
-        frames = stack.enter_context(read_ahead(_frames(mine, span, run.abandoned), ahead))
+        frames = stack.enter_context(read_ahead(_frames(mine, start, end, run.abandoned), ahead))
         detector = Detector(options.detector) if options.detector else None
         engine = EngineOptions(options.device, options.threads, options.precision)
         estimator = opened(
             options.model, engine, options.flip, options.decoder, options.batch, options.offline, terminal.note
         )
-        for joint in draw.heatmaps:
+        for joint in joints:
             estimator.config.skeleton.index(joint)  # raises an error for an unknown joint, before any work
-        if any(source.kind == "camera" for source in mine):
-            stack.enter_context(_ctrl_c_ends_cameras(mine, run.abandoned))
+        if cameras := {source.name for source in mine if source.kind == "camera"}:
+            stack.callback(signal.signal, signal.SIGINT, _end_on_ctrl_c(cameras, run.abandoned))
         results = _results(run, estimator, frames, partial(_finder, options, estimator, box, boxes, detector))
         if boxes and world.first:
             stack.callback(_note_unused, boxes, sources)
         stack.callback(run.discard)
         if world.size == 1:
             run.alone(results)
-        else:  # no process starts before all have checked that their files do not exist
+        else:
             with distributed.joined(estimator.device), terminal.fail_together(world):
-                distributed.wait()
+                distributed.wait()  # until all have checked that their files do not exist
                 run.together(results, world)
 
 
 # ---- what the options mean -----------------------------------------------------------------------------------------
-
-
-def _check(options: PredictOptions) -> None:
-    if options.overwrite and options.skip_existing:
-        raise UsageError("--overwrite and --skip-existing contradict each other: give one of them.")
-    given = {"--box": options.box, "--boxes": options.boxes, "--detector": options.detector, "--whole": options.whole}
-    ways = [name for name, value in {**given, "--people all": options.people == "all"}.items() if value]
-    if len(ways) > 1:
-        raise UsageError(f"{ways[0]} and {ways[1]} are two ways to find people: give one of them.")
 
 
 def _seconds(name: str, text: str) -> float:
@@ -246,11 +243,12 @@ def _note_unused(boxes: BoxFile, sources: Sequence[Source]) -> None:
 
 def _without_videos(sources: Sequence[Source]) -> list[Source]:
     """Of several processes none can follow a video."""
-    hint, left = "Start posehg without torchrun.", []
-    for source in sources:
-        problem = source.problem or InputError(f"{source.name} is a video, which one process follows.", hint)
-        left.append(source if source.kind == "image" else replace(source, kind="image", problem=problem))
-    return left
+
+    def refused(source: Source) -> Source:
+        problem = InputError(f"{source.name} is a video, which one process follows.", "Start posehg without torchrun.")
+        return replace(source, kind="image", problem=source.problem or problem)
+
+    return [source if source.kind == "image" else refused(source) for source in sources]
 
 
 def _may_block(source: Source) -> bool:
@@ -263,14 +261,14 @@ def _may_block(source: Source) -> bool:
 
 
 def _frames(
-    sources: Sequence[Source], span: tuple[float, float], abandoned: set[str]
+    sources: Sequence[Source], start: float, end: float, abandoned: set[str]
 ) -> Iterator[tuple[Source, Frame | InputError | None]]:
     """The frames of each source, or the error that ends them; None at its end. Abandoned sources end early."""
     from posehg.io.frames import frames
 
     for source in sources:
         try:
-            with closing(frames(source, *span)) as opened:
+            with closing(frames(source, start, end)) as opened:
                 for frame in opened:
                     yield source, frame
                     if source.name in abandoned:
@@ -280,21 +278,17 @@ def _frames(
         yield source, None
 
 
-@contextmanager
-def _ctrl_c_ends_cameras(sources: Sequence[Source], abandoned: set[str]) -> Iterator[None]:
-    """The first Ctrl-C ends cameras, which have no end of their own, and completes their files."""
-    cameras = {source.name for source in sources if source.kind == "camera"}
+def _end_on_ctrl_c(cameras: set[str], abandoned: set[str]) -> Any:
+    """The first Ctrl-C ends cameras, which have no end of their own, and completes their files; the second ends all.
+
+    Returns the signal handler that was in place before.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if cameras <= abandoned:
-            raise KeyboardInterrupt
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         abandoned.update(cameras)
 
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    return signal.signal(signal.SIGINT, stop)
 
 
 def _results(
@@ -317,8 +311,8 @@ def _results(
             yield source, replace(result, error=run.fail(source, frame))
         else:
             result = replace(result, frame=frame.index, time=frame.time, fps=frame.fps)
-            find = find or finder(source)
             try:
+                find = find or finder(source)
                 poses = find(frame)
                 heatmaps = estimator.heatmaps_of(frame.image, poses) if need_heatmaps else ()
             except (InputError, MemoryError) as error:

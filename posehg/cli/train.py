@@ -6,8 +6,9 @@ import math
 import shlex
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -26,31 +27,22 @@ if TYPE_CHECKING:
 _CHANGEABLE = {"device", "workers", "warp", "compile", "save_minutes", "epochs", "max_time", "decay"}
 """What a resumed run may change: how it is computed, and how long."""
 
+_run: Callable[..., Any] = partial(typer.Option, rich_help_panel="Run")
+
 
 @shared.takes(TrainConfig)
 def train(
     context: typer.Context,
     config: TrainConfig,
     data: shared.Data = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the run.", rich_help_panel="Run")
-    ] = Path("runs/posehg"),
+    out: Annotated[Path, _run("--out", "-o", metavar="DIR", help="Folder of the run.")] = Path("runs/posehg"),
     file: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="Read options from a run's config.json.", rich_help_panel="Run"),
+        Path | None, _run("--config", metavar="FILE", help="Read options from a run's config.json.")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run in --out where it stopped.", rich_help_panel="Run")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run in --out by a new one.", rich_help_panel="Run")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Estimate memory and time by a few steps.", rich_help_panel="Run")
-    ] = False,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write events for TensorBoard.", rich_help_panel="Run")
-    ] = False,
+    resume: Annotated[bool, _run("--resume", help="Continue the run in --out where it stopped.")] = False,
+    overwrite: Annotated[bool, _run("--overwrite", help="Replace the run in --out by a new one.")] = False,
+    dry_run: Annotated[bool, _run("--dry-run", help="Estimate memory and time by a few steps.")] = False,
+    tensorboard: Annotated[bool, _run("--tensorboard", help="Also write events for TensorBoard.")] = False,
     threads: shared.Threads = 0,
 ) -> None:
     """Train a stacked hourglass network.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import platform
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -42,36 +44,40 @@ def test_help_fits_into_80_columns_with_a_help_for_every_option(
     posehg: Posehg, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    run = posehg(*command, "--help")
-    lines = run.out.splitlines()
+    lines = posehg(*command, "--help").out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[0].startswith("Usage: ")
+    assert lines[0].startswith(f"Usage: posehg {' '.join(command)} [OPTIONS]")
     options = [line for line in lines if re.match(r"  (-\w, |    )--\w", line)]
     assert options
     assert not [line for line in options if not re.search(r"\S  +\S", line.strip()) and len(line.strip()) < 34]
-    assert not re.search(r"<\w+>|list\[", run.out)
+    assert not re.search(r"<\w+>|list\[|[{}]", "\n".join(lines))
 
 
 def test_the_help_of_predict_is_short_and_begins_with_examples(posehg: Posehg) -> None:
     lines = posehg("predict", "--help").out.splitlines()
     assert len(lines) <= 80
     assert len([line for line in lines[:8] if line.startswith("    posehg predict ")]) == 3
+    # The threshold stands twice, as importing the drawing would make --help slow.
+    assert inspect.signature(predict).parameters["threshold"].default == DrawOptions().threshold
 
 
-# ---- wrong commands -------------------------------------------------------------------------------
+# ---- wrong commands ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("arguments", "named", "where"),
     [
-        (("predct", "a.jpg"), "'predict'", "posehg --help"),
-        (("predict",), "INPUT", "posehg predict --help"),
-        (("predict", "a.jpg", "--bax", "1"), "--bax", "posehg predict --help"),
-        (("predict", "a.jpg", "--style", "fat"), "'fat'", "posehg predict --help"),
-        (("predict", "a.jpg", "-t", "3"), "--threshold", "posehg predict --help"),
-        (("predict", "a.jpg", "--out"), "--out", "--help"),
-        (("eval", "--limit", "x"), "--limit", "posehg eval --help"),
-        (("--bax",), "--bax", "posehg --help"),
+        (("predct", "a.jpg"), "'predict'", "posehg"),
+        (("predict",), "INPUT", "posehg predict"),
+        (("predict", "a.jpg", "--bax", "1"), "--bax", "posehg predict"),
+        (("predict", "a.jpg", "--style", "fat"), "--style must be one of 'default'", "posehg predict"),
+        (("predict", "a.jpg", "-t", "3"), "--threshold must be at most 1", "posehg predict"),
+        (("predict", "a.jpg", "--batch", "-2"), "--batch must be at least 0", "posehg predict"),
+        (("predict", "a.jpg", "--batch", "x"), "--batch must be a whole number", "posehg predict"),
+        (("predict", "a.jpg", "--out"), "--out", "posehg predict"),
+        (("eval", "--compare", "a.json"), "--compare", "posehg eval"),
+        (("models", "get", "--bax"), "--bax", "posehg models get"),
+        (("--bax",), "--bax", "posehg"),
     ],
 )
 def test_a_wrong_command_gets_one_sentence_and_the_way_to_help(
@@ -79,9 +85,7 @@ def test_a_wrong_command_gets_one_sentence_and_the_way_to_help(
 ) -> None:
     run = posehg(*arguments)
     run.assert_failed(2, named)
-    _, hint = run.err.splitlines()
-    assert hint.startswith("Hint: See ")
-    assert hint.endswith(where)
+    assert run.err.splitlines()[1:] == [f"Hint: See {where} --help"]
 
 
 # ---- errors of every kind ----------------------------------------------------------------------------------------
@@ -110,7 +114,7 @@ def test_an_error_ends_with_a_sentence_a_hint_and_its_code(
     assert "Hint: " in run.err
 
 
-@pytest.mark.parametrize("position", [0, 1, 2, 4, "environment"])
+@pytest.mark.parametrize("position", [0, 2, 4, "environment"])
 def test_debug_shows_the_traceback_wherever_it_stands(
     posehg: Posehg, square: Path, position: int | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,19 +155,26 @@ def test_progress_is_shown_on_a_terminal_only(
     assert "Counting" in capsys.readouterr().err
 
 
-def test_the_threshold_of_the_help_is_that_of_the_drawing() -> None:
-    """It stands twice, as importing the drawing would make --help slow."""
-    assert inspect.signature(predict).parameters["threshold"].default == DrawOptions().threshold
+FAULTS = """
+import resource, sys
+import numpy as np
+from posehg.cli import app
+
+if sys.argv[1] == "keep":
+    app.keep_freed_memory()
+for turn in range(13):
+    if turn == 3:  # the first times are new
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    kept = [np.ones(2**20) for _ in range(4)]  # 8 MiB each, as a network's features are
+    del kept
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "limit"),
-    [("--threshold", "1.5", "1"), ("--batch", "-2", "0"), ("--batch", "x", "number"), ("--people", "some", "all")],
-)
-def test_a_value_out_of_range_names_the_option_and_what_it_may_be(
-    posehg: Posehg, option: str, value: str, limit: str
-) -> None:
-    run = posehg("predict", "photo.jpg", option, value)
-    run.assert_failed(2, option)
-    assert limit in run.err.splitlines()[0]
-    assert "Input should" not in run.err
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's memory is kept")
+def test_freed_pages_are_used_again() -> None:
+    keep, leave = (
+        int(subprocess.run([sys.executable, "-c", FAULTS, way], capture_output=True, check=True).stdout)
+        for way in ("keep", "leave")
+    )
+    assert keep < 1000 < leave

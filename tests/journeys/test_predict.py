@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
 from posehg import images
@@ -57,24 +59,22 @@ def test_out_writes_the_skeleton_or_json_that_equals_the_printed_line(
     assert (drawn != before).any()
     run = posehg("predict", photo, "--model", square, "--out", out.with_suffix(".json"), "--json")
     assert run.out == out.with_suffix(".json").read_text(encoding="utf-8")
+    assert posehg("predict", photo, "-m", square, "-o", out, "--overwrite", "--background", "none").code == 0
+    with PillowImage.open(out) as image:
+        assert image.mode == "RGBA"
 
 
-def test_a_folder_gets_a_file_for_each_image(posehg: Posehg, square: Path, photo: Path) -> None:
+def test_a_folder_gets_a_file_for_each_image(
+    posehg: Posehg, square: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     second, out = photo.with_suffix(".webp"), photo.parent / "new" / "folder"
     images.write(second, images.read(photo))
     assert posehg("predict", photo, second, "--model", square, "--out", out).code == 0
     assert sorted(path.name for path in out.iterdir()) == ["photo-webp.png", "photo.png"]
-    (photo.parent / "out").mkdir()
-    assert posehg("predict", photo, "--model", square, "--out", photo.parent / "out").code == 0
-    assert (photo.parent / "out" / "photo.png").is_file()
-
-
-@pytest.mark.parametrize("background", ["image", "black", "white", "none"])
-def test_the_skeleton_is_drawn_on_any_background(posehg: Posehg, square: Path, photo: Path, background: str) -> None:
-    out = photo.with_name("drawn.webp")
-    assert posehg("predict", photo, "-m", square, "-o", out, "--background", background).code == 0
-    with PillowImage.open(out) as drawn:
-        assert drawn.mode == ("RGBA" if background == "none" else "RGB")
+    (photo.parent / "here").mkdir()
+    monkeypatch.chdir(photo.parent / "here")
+    assert posehg("predict", photo, "--model", square, "--out", ".").code == 0
+    assert Path("photo.png").is_file()
 
 
 def test_every_format_is_written_and_agrees(posehg: Posehg, square: Path, photo: Path) -> None:
@@ -121,17 +121,6 @@ def test_json_is_one_record_an_image_errors_included(
     assert found["people"][0]["keypoints"][0][:2] == pytest.approx([159.5, 109.5], abs=2)
 
 
-def test_a_process_of_its_own_prints_only_json_on_stdout(
-    real_posehg: Callable[..., subprocess.Popen[bytes]], model: Path, photo: Path
-) -> None:
-    missing = photo.with_name("missing.png")
-    process = real_posehg("predict", photo, missing, "--model", model, "--whole", "--json")
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 3
-    assert [bool(record["error"]) for record in records(out.decode())] == [False, True]
-    assert [line.split(":")[0] for line in err.decode().splitlines()][:2] == ["Error", "Hint"]
-
-
 def test_a_reader_that_leaves_ends_it_quietly(
     real_posehg: Callable[..., subprocess.Popen[bytes]], model: Path, photo: Path
 ) -> None:
@@ -176,17 +165,6 @@ def test_each_box_gives_a_person_and_one_outside_the_image_an_error(
     posehg("predict", dots_photo, "--model", dots, "--box", "500,10,20,20").assert_failed(3, "500,10,20,20")
 
 
-def test_all_finds_each_of_several(posehg: Posehg, square: Path, tmp_path: Path) -> None:
-    photo = np.zeros((300, 701, 3), dtype=np.uint8)
-    for left in (60, 480):
-        photo[90:210, left : left + 120] = 255
-    images.write(tmp_path / "two.png", photo)
-    [record] = records(posehg("predict", tmp_path / "two.png", "-m", square, "--people", "all", "--json").out)
-    middles = sorted(person["keypoints"][0][0] for person in record["people"])
-    assert (middles[0], middles[-1]) == pytest.approx((119.5, 539.5), abs=6)
-    assert len(middles) <= 3  # to this network both together are a square, too
-
-
 def test_nobody_is_an_error_only_if_asked(posehg: Posehg, square: Path, photo: Path, empty_photo: Path) -> None:
     run = posehg("predict", empty_photo, "--model", square)
     assert (run.code, run.out, str(empty_photo) in run.err) == (0, "", True)
@@ -200,21 +178,11 @@ def test_nobody_is_an_error_only_if_asked(posehg: Posehg, square: Path, photo: P
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
-@pytest.mark.parametrize("where", [(), ("--whole",)])
-def test_the_smallest_images_are_processed(
-    posehg: Posehg, model: Path, tmp_path: Path, size: tuple[int, int], where: tuple[str, ...]
-) -> None:
+def test_the_smallest_images_are_processed(posehg: Posehg, model: Path, tmp_path: Path, size: tuple[int, int]) -> None:
     images.write(tmp_path / "tiny.png", np.full((*size, 3), 200, dtype=np.uint8))
-    run = posehg("predict", tmp_path / "tiny.png", "--model", model, "--out", tmp_path / "drawn.png", *where)
+    run = posehg("predict", tmp_path / "tiny.png", "--model", model, "--out", tmp_path / "drawn.png")
     assert run.code == 0, run.err
     assert images.read(tmp_path / "drawn.png").shape == (*size, 3)
-
-
-def test_a_very_large_image_is_processed(posehg: Posehg, square: Path, tmp_path: Path) -> None:
-    images.write(tmp_path / "large.png", stubs.square_photo(3000, 500, 2000, size=(3000, 8000)))
-    run = posehg("predict", tmp_path / "large.png", "--model", square, "--json", "--box", "2800,300,2400,2400")
-    [person] = records(run.out)[0]["people"]
-    assert person["keypoints"][0][:2] == pytest.approx([3999.5, 1499.5], abs=47)  # a crop pixel is 47 wide
 
 
 @pytest.mark.shared
@@ -234,17 +202,49 @@ def test_every_odd_file_ends_in_an_image_or_a_clear_error(
         assert not record["error"] or str(file) in record["error"]
 
 
-@pytest.mark.shared
-@pytest.mark.parametrize("orientation", [3, 6, 8])
-def test_a_photo_that_lies_on_its_side_gives_the_same_joints(
-    posehg: Posehg, dots: Path, shared: Path, orientation: int
+PillowImage.init()
+UNUSUAL = ("PDF", "HDF5", "GRIB", "BUFR", "WMF", "ICNS", "ICO")  # icons are of fixed sizes
+FORMATS = PillowImage.registered_extensions().items()
+SUFFIXES = sorted(suffix for suffix, form in FORMATS if form in PillowImage.SAVE and form not in UNUSUAL)
+MODES = ("1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "LA", "PA", "RGBX", "I;16", "I;16B")
+SIDES = st.one_of(st.integers(1, 40), st.sampled_from((127, 1009, 3000)))
+
+
+@given(
+    st.sampled_from(MODES), SIDES, SIDES.filter(lambda side: side < 3000), st.integers(0, 9), st.sampled_from(SUFFIXES)
+)
+@example("RGB", 3000, 1, 6, ".jpg")
+@example("RGBA", 1, 3000, 8, ".png")
+@example("F", 5, 3, 0, ".tiff")
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_image_that_pillow_writes_gives_a_result_or_a_clear_error(
+    posehg: Posehg, model: Path, tmp_path: Path, mode: str, width: int, height: int, orientation: int, suffix: str
 ) -> None:
-    photos = [shared / "photos/free/tfjs_pose.jpg", shared / f"photos/derived/yoga_exif{orientation}.jpg"]
-    upright, turned = map(images.read, photos)
-    assert turned.shape == upright.shape
-    assert np.abs(turned.astype(int) - upright).mean() < 4
-    for where in (("--whole",), ("--box", "300,80,420,560")):
-        first, second = records(posehg("predict", *photos, "--model", dots, "--json", *where).out)
-        assert (first["width"], first["height"]) == (second["width"], second["height"])
-        keypoints = [np.array(record["people"][0]["keypoints"])[:, :2] for record in (first, second)]
-        np.testing.assert_allclose(*keypoints, atol=3)
+    draw, exif = np.random.default_rng(width), PillowImage.Exif()
+    exif[0x0112] = orientation
+    noise = PillowImage.fromarray(draw.integers(0, 256, (height, width, 3), dtype=np.uint8))
+    path, out = tmp_path / f"noise{suffix}", tmp_path / "drawn.png"
+    out.unlink(missing_ok=True)
+    try:
+        if mode.startswith("I;16"):
+            sixteen = draw.integers(0, 65536, (height, width), dtype=np.uint16)
+            made = PillowImage.fromarray(sixteen).convert(mode)
+        elif mode == "LAB":
+            made = PillowImage.frombytes(mode, (width, height), noise.tobytes())
+        else:
+            made = noise.convert("P").convert(mode) if mode == "PA" else noise.convert(mode)
+        made.save(path, exif=exif.tobytes())
+    except (OSError, ValueError, KeyError, TypeError, SystemError, AttributeError):
+        return  # Pillow does not write this mode, or size, in this format
+    run = posehg("predict", path, "--whole", "--no-flip", "--model", model, "--json", "--out", out)
+    [record] = records(run.out)
+    if run.code == 0:
+        assert sorted((record["width"], record["height"])) == sorted((width, height))
+        assert np.isfinite(np.array(record["people"][0]["keypoints"])).all()
+        with PillowImage.open(out) as drawn:
+            assert drawn.size == (record["width"], record["height"])
+    else:
+        assert (run.code, bool(record["error"]), record["people"]) == (3, True, [])
+        assert str(path) in record["error"]
+        assert "bug" not in run.err
+        assert not out.exists()

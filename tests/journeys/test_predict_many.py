@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import signal
@@ -90,15 +89,6 @@ def test_of_many_inputs_only_errors_are_reported_one_by_one(posehg: Posehg, squa
     assert len(files_below(tmp_path / "out")) == 22
 
 
-def test_existing_files_are_refused_before_anything_is_computed(
-    posehg: Posehg, square: Path, tree: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "b b.png").write_text("mine")
-    posehg("predict", tree, "--model", square, "--out", tmp_path / "out").assert_failed(2, "b b.png")
-    assert files_below(tmp_path / "out") == {"b b.png"}
-
-
 def test_skip_existing_does_the_rest_and_then_nothing(posehg: Posehg, square: Path, tree: Path, tmp_path: Path) -> None:
     command = ("predict", tree, "-r", "--model", square, "--out", tmp_path / "out", "--skip-existing")
     assert posehg(*command).code == 0
@@ -111,30 +101,6 @@ def test_skip_existing_does_the_rest_and_then_nothing(posehg: Posehg, square: Pa
     assert kept.read_text() == "mine"
     run = posehg(*command)
     assert (run.code, "5 of 5" in run.err, "Wrote" in run.err) == (0, True, False)
-
-
-def test_skip_existing_writes_a_file_of_all_inputs_again_only_for_new_ones(
-    posehg: Posehg, square: Path, tree: Path, tmp_path: Path
-) -> None:
-    command = ("predict", tree, "-m", square, "--out", tmp_path / "out", "--save", "image,coco", "--skip-existing")
-    assert posehg(*command).code == 0
-    results = tmp_path / "out" / "coco" / "results.json"
-    before = results.stat().st_mtime_ns
-    assert posehg(*command).code == 0
-    assert results.stat().st_mtime_ns == before
-    shutil.copy(tree / "a.png", tree / "c.png")
-    run = posehg(*command)
-    assert (run.code, run.err.count("Wrote")) == (0, 2)
-    assert len(json.loads(results.read_text())) == 4
-
-
-def test_results_below_the_inputs_are_not_processed_again(posehg: Posehg, square: Path, tree: Path) -> None:
-    command = ("predict", tree, "-r", "-m", square, "--out", tree / "out", "--skip-existing")
-    assert posehg(*command).code == 0
-    before = files_below(tree / "out")
-    again = posehg(*command)
-    assert (again.code, str(tree / "out") in again.err) == (0, True)
-    assert files_below(tree / "out") == before
 
 
 def test_interrupted_it_leaves_whole_files_only(

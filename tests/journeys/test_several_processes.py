@@ -101,13 +101,6 @@ def test_every_image_is_processed_once_and_printed_in_order(model: Path, photos:
     assert [str(missing) in error for error in errors(both.stderr)] == [True]
 
 
-def test_a_single_image_is_enough_for_two_processes(posehg: Posehg, model: Path, photos: list[Path]) -> None:
-    options = ("predict", photos[0], "--model", model, "--whole")
-    first, second = two(*options)
-    assert first == (0, posehg(*options, "--device", "cpu").out, "")
-    assert second == (0, "", "")
-
-
 def test_an_error_in_the_second_process_ends_both_with_one_message(
     model: Path, photos: list[Path], tmp_path: Path
 ) -> None:

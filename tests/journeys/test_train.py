@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -126,9 +126,11 @@ def test_a_finished_run_is_not_replaced_but_may_be_made_longer(
     again = posehg("train", *TINY, "--out", undisturbed)
     assert again.code == 2
     assert {"--resume", "--overwrite"} <= set(re.findall(r"--\w+", again.err))
+    posehg("train", "--resume", "--out", undisturbed, "--batch", 3).assert_failed(2, "--batch is 2")
     assert snapshot(undisturbed) == before
     shutil.copytree(undisturbed, tmp_path / "longer")
-    assert posehg("train", "--resume", "--out", tmp_path / "longer", "--epochs", EPOCHS + 1).code == 0
+    longer = ("--epochs", EPOCHS + 1, "--features", 8, "--save-minutes", 3)
+    assert posehg("train", "--resume", "--out", tmp_path / "longer", *longer).code == 0
     assert len((tmp_path / "longer/metrics.csv").read_text().splitlines()) == 1 + EPOCHS + 1
 
 
@@ -139,34 +141,6 @@ def test_a_constant_phase_can_be_ended_by_a_decay_at_any_time(posehg: Posehg, tm
     state = states.load(tmp_path / "state.pt")
     assert (state.config.epochs, state.config.decay, state.progress.epoch) == (3, 2, 3)
     assert state.optimizer["param_groups"][0]["lr"] < state.config.lr / 4
-
-
-@pytest.mark.slow
-def test_a_resumed_run_keeps_its_options(posehg: Posehg, undisturbed: Path) -> None:
-    before = snapshot(undisturbed)
-    again = posehg("train", "--resume", "--out", undisturbed, "--features", 8, "--batch", 3)
-    again.assert_failed(2, "--batch is 2")
-    assert snapshot(undisturbed) == before
-    agreeing = posehg("train", "--resume", "--out", undisturbed, "--features", 8, "--save-minutes", 3)
-    assert agreeing.code == 0, agreeing.err
-
-
-@pytest.mark.parametrize(
-    ("options", "code", "named"),
-    [
-        (("--dataset", "synthetik"), 2, "synthetic?"),
-        (("--dataset", "mpii", "--data", "nowhere"), 5, "http"),
-        (("--dataset", "synthetic", "--limit", 2, "--input-size", 100), 2, "64"),
-        (("--dataset", "synthetic", "--limit", 2, "--background", 0.5, "--background-from", "lspet"), 2, "lspet"),
-    ],
-)
-def test_a_mistake_is_explained_and_leaves_nothing_behind(
-    posehg: Posehg, tmp_path: Path, options: tuple[object, ...], code: int, named: str
-) -> None:
-    done = posehg("train", *options, "--out", tmp_path / "run")
-    done.assert_failed(code, "")
-    assert named in done.err
-    assert not (tmp_path / "run").exists()
 
 
 # ---- options -----------------------------------------------------------------------------------------------------
@@ -200,20 +174,8 @@ def test_options_are_taken_from_the_command_line(posehg: Posehg, out: Path) -> N
     run = posehg("train", *OPTIONS, "--out", out)
     assert (run.code, run.out) == (0, ""), run.err
     assert options_of(out) == TOY
-    assert "epoch 2/2" in run.err
-    assert "PCK@0.2 toy" in run.err
+    assert {"epoch 2/2", "PCK@0.2 toy"} <= set(re.findall(r"epoch 2/2|PCK@0\.2 toy", run.err))
     assert f"posehg predict PHOTO --model {out}/best.safetensors" in run.err
-
-
-def test_the_help_starts_with_examples_and_has_every_option(posehg: Posehg, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
-    text = posehg("train", "--help").out
-    assert len(text.splitlines()) <= 110
-    assert [line.split()[0] for line in text.splitlines()[4:7]] == ["posehg", "posehg", "torchrun"]
-    flat = " ".join(text.split())
-    for field in fields(TrainConfig):
-        assert f" --{field.name.replace('_', '-')}" in flat
-        assert field.metadata["help"] in flat
 
 
 @pytest.mark.parametrize(
@@ -235,9 +197,13 @@ def test_the_help_starts_with_examples_and_has_every_option(posehg: Posehg, monk
             (("--resume", *other), 2, other[0], "")
             for other in (["--overwrite"], ["--dry-run"], ["--config", "a.json"])
         ),
+        (("--dataset", "synthetik"), 2, "", "synthetic?"),
+        (("--dataset", "mpii", "--data", "nowhere"), 5, "", "http"),
+        (("--input-size", 100), 2, "", "16"),
+        (("--background", 0.5, "--background-from", "lspet"), 2, "lspet", ""),
     ],
 )
-def test_an_option_with_a_mistake_is_named(
+def test_an_option_with_a_mistake_is_named_and_leaves_nothing_behind(
     posehg: Posehg, out: Path, options: tuple[str, ...], code: int, named: str, hint: str
 ) -> None:
     run = posehg("train", *OPTIONS, *options, "--out", out)
@@ -262,9 +228,6 @@ def test_a_stopped_run_names_the_command_to_continue_and_knows_its_data(
         assert (out / model).read_bytes() == (tmp_path / "whole" / model).read_bytes()
 
 
-# ---- options in a file -------------------------------------------------------------------------------------------
-
-
 def test_the_options_of_a_run_make_the_same_run_again(posehg: Posehg, out: Path, tmp_path: Path) -> None:
     more = ("--ema", 0.5, "--colour", 0, "--joints", "head,left_hip,right_hip", "--clip", 2)
     assert posehg("train", *OPTIONS, *more, "--out", out).code == 0
@@ -283,31 +246,25 @@ def test_the_command_line_wins_over_the_file(posehg: Posehg, out: Path, tmp_path
     assert options_of(out) == replace(TOY, epochs=1, stem=(4, 4, 4), lr=1e-4)
 
 
-# ---- the rest ----------------------------------------------------------------------------------------------------
-
-
-def test_a_dry_run_says_what_the_run_takes_and_changes_nothing(posehg: Posehg, out: Path, tmp_path: Path) -> None:
-    run = posehg("train", *OPTIONS, "--dry-run", "--out", out)
+def test_a_dry_run_says_what_the_run_takes_and_changes_nothing(posehg: Posehg, out: Path) -> None:
+    out.mkdir()
+    (out / "state.pt").write_text("mine")
+    run = posehg("train", *OPTIONS, "--dry-run", "--limit", 3, "--batch", 50, "--out", out)
     assert (run.code, run.err) == (0, "")
     words = [line.split()[0] for line in run.out.splitlines()]
     assert words == ["data", "joints", "network", "device", "step", "epoch", "run"]
-    assert not out.exists()
-    out.mkdir()
-    (out / "state.pt").write_text("mine")
-    assert posehg("train", *OPTIONS, "--dry-run", "--limit", 3, "--batch", 50, "--out", out).code == 0
     assert snapshot(out) == {"state.pt": b"mine"}
 
 
-@pytest.mark.parametrize("every", [1, 10])
 def test_the_speed_counts_the_crops_of_all_steps(
-    every: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [100.0]
     monkeypatch.setattr("posehg.cli.train.time.monotonic", lambda: now[0])
     progress = TrainingProgress(replace(TOY, batch=6, epochs=3))
     for epoch in range(3):
-        for step in range(every, 41, every):
-            now[0] += 0.5 * every
+        for step in range(10, 41, 10):  # on a GPU every tenth step is reported
+            now[0] += 0.5 * 10
             progress.step(epoch, step, 40, 0.25, 1e-3)
         now[0] += 1000  # the validation
         progress.epoch(Progress(epoch + 1, history=({"loss": 0.25},)), [])
