@@ -58,7 +58,7 @@ def test_the_hub_and_the_reader_find_what_they_need(tmp_path: Path) -> None:
     ],
 )
 def test_a_licence_is_known_by_its_first_words(text: str, identifier: str) -> None:
-    assert card.licence(text) == identifier
+    assert card.licence_id(text) == identifier
 
 
 @pytest.mark.parametrize(

@@ -216,21 +216,8 @@ def test_a_branch_moves_only_when_asked_and_a_commit_never(machine: Machine, fil
     assert (new / "README.md").read_bytes() != (old / "README.md").read_bytes()
 
 
-def test_a_lone_safetensors_file_is_a_model(machine: Machine, files: Files) -> None:
-    machine.server.publish("ann/lone", {"best.safetensors": files["model.safetensors"], "notes.txt": b"x"})
-    path = machine.get("ann/lone")
-    assert path.name == "best.safetensors"
-    assert checkpoints.load(path).config == stubs.mpii_checkpoint().config
-    machine.asked()
-    assert machine.get("ann/lone", "--offline") == path
-    assert machine.asked() == []
-
-
-@pytest.mark.parametrize("names", [("checkpoint.pth",), ("a.safetensors", "b.safetensors")])
-def test_nothing_is_downloaded_unless_there_is_one_model(
-    machine: Machine, files: Files, names: tuple[str, ...]
-) -> None:
-    machine.server.publish("ann/other", dict.fromkeys(names, files["model.safetensors"]))
+def test_nothing_is_downloaded_of_other_models(machine: Machine, files: Files) -> None:
+    machine.server.publish("ann/other", {"checkpoint.pth": files["model.safetensors"]})
     assert "ann/other" in machine.refused("ann/other")
     assert not [path for path in machine.asked() if "/resolve/" in path]
 

@@ -10,18 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from posehg.checkpoints.metadata import weights_file
+from posehg.checkpoints.format import weights_file
 from posehg.errors import NotAvailable, UsageError, printable
 from posehg.files import sha256
 
 _ADDRESS = re.compile(
-    r"(?P<url>(?P<scheme>https?)://(?P<host>[\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?(?P<path>/[^?#]*)?(\?[^#]*)?)"
+    r"(?P<url>https?://([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?(?P<path>/[^?#]*)?(\?[^#]*)?)"
     r"(#sha256=(?P<digest>[\da-fA-F]{64}))?"
 )
 _DIGEST_IN_NAME = re.compile(r"-([\da-f]{8,64})\.[A-Za-z\d.]+$")
-_LOCAL = ("localhost", "127.0.0.1", "[::1]")
-_WHOLE = 64
-"""Digits of a whole hash."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class Address:
         if not digest:
             hint = "Add #sha256= and the 64 digits that sha256sum FILE prints."
             raise UsageError(f"{shown(text)} comes without a hash, so the file cannot be verified.", hint)
-        if len(digest) < _WHOLE and match["scheme"] == "http" and match["host"] not in _LOCAL:
+        if len(digest) < 64 and not text.startswith(("https:", "http://localhost", "http://127.0.0.1", "http://[::1]")):
             raise UsageError(f"{shown(text)} needs https or a whole hash.", "Add #sha256= and all 64 digits.")
         return cls(match["url"], digest.lower())
 
@@ -60,10 +57,10 @@ class Address:
     def file(self) -> Path:
         """Where the file is kept. Only with its whole hash two addresses share one file."""
         folder = self.digest
-        if len(folder) < _WHOLE:
+        if len(folder) < 64:
             folder += "-" + hashlib.sha256(self.url.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         name = unquote(self.url.partition("?")[0]).replace("\\", "/").rpartition("/")[2]
-        safe = re.sub(r"[^\w.+-]", "_", name).lstrip(".")[-100:]  # it must not lead out of the folder
+        safe = re.sub(r"[^\w.+-]", "_", name)[-100:].lstrip(".")  # it must not lead out of the folder
         return home() / "downloads" / folder / (safe or "model")
 
     def is_verified(self) -> bool:
@@ -101,23 +98,19 @@ def download(address: Address) -> Path:
     import requests
 
     file = address.file
-    known = f"sha256:{address.digest}" if len(address.digest) == _WHOLE else None
     pooch.get_logger().setLevel("ERROR")  # its notes show the query of an address
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30)
     try:
         file.unlink(missing_ok=True)
-        pooch.retrieve(address.url, known, file.name, file.parent, downloader=downloader)
-    except requests.HTTPError as error:
-        answer = printable(str(error).partition(" for url")[0])  # without the address, whose query may be secret
-        raise NotAvailable(f"The server refuses {address}: {answer}.", "Open it in a browser.") from None
-    except requests.RequestException as error:
-        what = type(error).__name__
-        raise NotAvailable(f"{address} cannot be downloaded ({what}).", "Check your network connection.") from None
+        pooch.retrieve(address.url, None, file.name, file.parent, downloader=downloader)
+    except requests.RequestException as error:  # its text shows the query of an address
+        answer = error.response
+        what = type(error).__name__ if answer is None else f"the server answers {answer.status_code}"
+        hint = "Check your network connection, and open the address in a browser."
+        raise NotAvailable(f"{address} cannot be downloaded ({what}).", hint) from None
     except OSError as error:
         sentence = f"{address} cannot be stored in {file.parent}: {error.strerror or printable(str(error))}."
         raise NotAvailable(sentence, "Free some space, or set POSEHG_HOME to another folder.") from None
-    except ValueError:  # pooch found another hash
-        pass
     if not address.is_verified():
         file.unlink(missing_ok=True)
         hint = "The file on the server has changed, or it was damaged on the way."

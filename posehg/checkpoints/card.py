@@ -7,14 +7,15 @@ import re
 import shlex
 from pathlib import Path
 
-from posehg.checkpoints import metadata
-from posehg.checkpoints.metadata import CARD, WEIGHTS, weights_file
+from posehg.checkpoints.format import CARD, WEIGHTS, read_metadata
 from posehg.config import ModelConfig
 from posehg.errors import printable
 from posehg.files import atomic, sha256
 
-_LICENCES = ["mit", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "cc0-1.0"]
-_LICENCES += ["cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"]
+_LICENCES = (
+    *("mit", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "cc0-1.0"),
+    *("cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"),
+)
 """The Hub's identifiers of the licences that weights are likely to have."""
 
 _CARD = """---
@@ -49,18 +50,21 @@ def write(folder: Path, name: str) -> None:
     """Write README.md to a model's folder, unless there is one. name: what the model is called, such as user/repo."""
     if (folder / CARD).exists():
         return
-    found = metadata.read(folder)
-    counts = {"parameters": f"{found.parameters:,}", "stored as": ", ".join(found.storage)}
-    provenance = {key.replace("_", " "): str(text) for key, text in found.config.provenance.items()}
-    rows = {**describe(found.config), **counts, **provenance}
+    found, name = read_metadata(folder), _line(name)
+    licence = found.config.provenance.get("licence", "")
+    rows = {
+        **describe(found.config),
+        **{"parameters": f"{found.parameters:,}", "stored as": ", ".join(found.storage)},
+        **{key.replace("_", " "): str(text) for key, text in found.config.provenance.items()},
+    }
     card = _CARD.format(
-        licence=licence(provenance.get("licence", "")),
+        licence=licence_id(str(licence)),
         title=_cell(name),
-        argument=shlex.quote(_line(name)),
-        literal=json.dumps(_line(name), ensure_ascii=False),
+        argument=shlex.quote(name),
+        literal=json.dumps(name, ensure_ascii=False),
         rows="\n".join(f"| {_cell(heading)} | {_cell(text)} |" for heading, text in rows.items()),
         weights=WEIGHTS,
-        digest=sha256(weights_file(folder)),
+        digest=sha256(folder / WEIGHTS),
     )
     with atomic(folder / CARD) as temporary:
         temporary.write_text(card, encoding="utf-8")
@@ -75,11 +79,11 @@ def describe(config: ModelConfig) -> dict[str, str]:
     return {
         "joints": f"{len(joints)}: {', '.join(joint.replace('_', ' ') for joint in joints)}",
         "input": f"{columns} x {rows} pixels",
-        "network": ", ".join([*counts, f"depth {network.depth}"]),
+        "network": ", ".join([*counts, f"depth {network.depth}", f"stem {'-'.join(map(str, network.stem))}"]),
     }
 
 
-def licence(text: str) -> str:
+def licence_id(text: str) -> str:
     """The Hub's identifier of the licence with which a text begins, otherwise ``other``."""
     text = re.sub(r"\s+", "-", text.strip().lower())
     return next((one for one in _LICENCES if re.match(rf"{re.escape(one)}(?![\w.])", text)), "other")

@@ -1,29 +1,133 @@
-"""posehg's own checkpoint format, version 1.
+"""posehg's own checkpoint format, version 1: a folder with ``config.json`` and ``model.safetensors``.
 
-A folder holds ``config.json`` and ``model.safetensors``; the header of the safetensors file has the same config, so
-that the file can travel alone. Nothing in a file is ever executed.
+The header of the safetensors file has the same config, so that the file can travel alone. Nothing in a file is ever
+executed. Torch is imported only where weights are read or written: what a model says of itself needs none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
-from contextlib import suppress
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors.torch import save
-from torch import Tensor
-
-from posehg.checkpoints import metadata
-from posehg.checkpoints.metadata import CONFIG, WEIGHTS, weights_file
+from posehg import files
 from posehg.config import KEY, HourglassConfig, ModelConfig
-from posehg.errors import NotAvailable, UsageError, printable, reason
-from posehg.files import atomic, make_folder
-from posehg.network import StackedHourglass
+from posehg.errors import NotAvailable, PosehgError, printable, reason
 
-Verify = Callable[[Path], None]
-"""Takes the written file before it gets its name, and raises an error if it must not be kept."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from posehg.network import StackedHourglass
+
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+"""The files in a model's folder."""
+
+_OURS = re.compile(r"stacks\.\d+\.hourglass\.")
+"""How names of tensors begin in posehg's own files, and only there."""
+
+
+# ---- what a file says of itself ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """parameters: how many numbers were learned. storage: their types, such as F16, the most frequent first."""
+
+    config: ModelConfig
+    parameters: int
+    storage: tuple[str, ...]
+
+
+def weights_file(model: Path) -> Path:
+    """The file with the weights: in a folder ``model.safetensors``, otherwise the model itself."""
+    return model / WEIGHTS if model.is_dir() else model
+
+
+def read_metadata(model: Path) -> Metadata:
+    """What the header of posehg's own safetensors file says; ``model`` is the file or its folder.
+
+    Raises NotAvailable, naming the file, if it is cut short, or its config is missing or invalid.
+    """
+    file = weights_file(model)
+    parameters, storage = 0, Counter[str]()
+    with _opened(file) as content:
+        text = (content.metadata() or {}).get(KEY)
+        for name in content.keys():  # noqa: SIM118 (not a dict)
+            tensor = content.get_slice(name)
+            count, dtype = math.prod(tensor.get_shape()), tensor.get_dtype()
+            parameters += 0 if name.endswith(("running_mean", "running_var", "num_batches_tracked")) else count
+            storage[dtype] += count if "F" in dtype else 0
+    return Metadata(parse_config(file, text), parameters, tuple(dtype for dtype, n in storage.most_common() if n))
+
+
+def parse_config(file: Path, text: str | None) -> ModelConfig:
+    """The config of a model. ``text`` is what stands in ``file``; if it is None, config.json beside it is read.
+
+    Raises NotAvailable, naming the file, if the config is missing or invalid, or differs from config.json.
+    """
+    beside = file.with_name(CONFIG)
+    try:
+        text = text if text is not None else beside.read_text(encoding="utf-8")
+        config = ModelConfig.from_json(text)
+    except OSError:
+        raise NotAvailable(f"{file} has no posehg config in its header and no {CONFIG} beside it.") from None
+    except PosehgError as error:
+        sentence = f"The config of {file} cannot be used: {printable(str(error))}"
+        raise NotAvailable(sentence, printable(error.hint)) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ArithmeticError) as error:
+        raise NotAvailable(f"The config of {file} is not a posehg config ({reason(error)}).") from None
+    if file.name == WEIGHTS and beside.is_file() and beside.read_text("utf-8", "replace") != text:
+        raise NotAvailable(f"{beside} and the header of {file} differ.", "Export the model again.")
+    return config
+
+
+def is_ours(model: Path) -> bool:
+    """Whether a file or folder is in posehg's own format, judged by its content.
+
+    Raises NotAvailable if there is no such file, or it is cut short.
+    """
+    file = weights_file(model)
+    if not file.is_file():
+        hint = "A model is a folder with config.json and model.safetensors, or one file: .safetensors, .pth, .pt."
+        raise NotAvailable(f"There is no model at {model}.", hint)
+    if not is_safetensors(file):
+        return False
+    with _opened(file) as content:
+        return KEY in (content.metadata() or {}) or any(map(_OURS.match, content.keys()))
+
+
+def is_safetensors(file: Path) -> bool:
+    """Whether it begins like a safetensors file, with a length in eight bytes and JSON, or has the suffix of one."""
+    start = first_bytes(file)
+    return start[8:9] == b"{" or (file.suffix == ".safetensors" and not start.startswith((b"PK", b"\x80")))
+
+
+def first_bytes(file: Path) -> bytes:
+    """The first nine bytes, which tell the kinds of files apart. Raises NotAvailable if the file cannot be read."""
+    try:
+        with file.open("rb") as content:
+            return content.read(9)
+    except OSError as error:
+        raise NotAvailable(f"{file} cannot be read: {error.strerror or error}.") from None
+
+
+@contextmanager
+def _opened(file: Path, framework: str = "np") -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework=framework) as content:
+            yield content
+    except (SafetensorError, OSError) as error:
+        raise NotAvailable(f"{file} is not a safetensors file, or is cut short ({reason(error)}).") from None
+
+
+# ---- weights ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +142,8 @@ class Checkpoint:
 
         Raises NotAvailable if the tensors do not match the config or are not finite.
         """
+        from posehg.network import StackedHourglass
+
         expected, found = expected_state(self.config.network, len(self.state)), self.state
         both = expected.keys() & found.keys()
         refuse("The file", "lacks", expected.keys() - found.keys())
@@ -55,6 +161,10 @@ def expected_state(network: HourglassConfig, count: int, file: Path | str = "The
     ``count`` is how many tensors a file holds. Raises NotAvailable if they cannot be such a network: a few bytes can
     ask for a network that fills all memory.
     """
+    import torch
+
+    from posehg.network import StackedHourglass
+
     if not network.could_be_in(count):
         raise NotAvailable(f"{file} has {count} tensors, too few for {network.residuals} residual modules.")
     try:
@@ -71,51 +181,47 @@ def refuse(file: Path | str, what: str, names: Set[str]) -> None:
         raise NotAvailable(f"{file} {what} {printable(min(names))}{more}.")
 
 
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """The tensors in a safetensors file, by name. Raises NotAvailable, naming the file, if it is cut short."""
+    with _opened(file, "pt") as content:
+        return {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (not a dict)
+
+
 def load(model: Path) -> Checkpoint:
     """Read a model folder, a safetensors file or another project's checkpoint; weights become float32.
 
     The content of a file decides what it is, not its name. Raises NotAvailable, naming the file.
     """
     file = weights_file(model)
-    if not metadata.is_ours(model):
+    if not is_ours(model):
         from posehg.checkpoints import foreign
 
         return foreign.read(file)
-    tensors = metadata.read_tensors(file)
-    state = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
-    return Checkpoint(metadata.read(file).config, state)
+    state = {key: value.float() if value.is_floating_point() else value for key, value in read_tensors(file).items()}
+    return Checkpoint(read_metadata(file).config, state)
 
 
-def save_file(path: Path, checkpoint: Checkpoint, overwrite: bool = False, verify: Verify | None = None) -> None:
+def save_file(path: Path, checkpoint: Checkpoint, overwrite: bool = False) -> None:
     """Write one safetensors file with the config in its header, whole or not at all.
 
-    Raises UsageError if the file exists and may not be overwritten, and what ``verify`` raises.
+    Raises UsageError if the file exists and may not be overwritten.
     """
+    from safetensors.torch import save
+
     tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.state.items()}
     content = save(tensors, metadata={KEY: checkpoint.config.to_json()})
-    with atomic(path, overwrite) as temporary:
+    with files.atomic(path, overwrite) as temporary:
         temporary.write_bytes(content)
-        if verify is not None:
-            verify(temporary)
 
 
-def save_folder(folder: Path, checkpoint: Checkpoint, overwrite: bool = False, verify: Verify | None = None) -> None:
+def save_folder(folder: Path, checkpoint: Checkpoint, overwrite: bool = False) -> None:
     """Write config.json and model.safetensors to ``folder``, which is created if necessary. Raises as ``save_file``."""
-    weights, config = folder / WEIGHTS, folder / CONFIG
-    for file in (weights, config):
-        if file.exists() and not overwrite:
-            raise UsageError(f"{file} already exists.", "Give --overwrite to replace it, or another folder.")
-    is_new = not folder.exists()
-    make_folder(folder)
-    try:
-        save_file(weights, checkpoint, overwrite, verify)
-        with atomic(config, overwrite) as temporary:
-            temporary.write_text(checkpoint.config.to_json(), encoding="utf-8")
-    except BaseException:
-        if is_new:
-            with suppress(OSError):  # it is not empty if only the config failed
-                folder.rmdir()
-        raise
+    files.make_folder(folder)
+    for name in (WEIGHTS, CONFIG):
+        files.check(folder / name, overwrite)
+    save_file(folder / WEIGHTS, checkpoint, overwrite)
+    with files.atomic(folder / CONFIG, overwrite) as temporary:
+        temporary.write_text(checkpoint.config.to_json(), encoding="utf-8")
 
 
 def halved(checkpoint: Checkpoint) -> Checkpoint:

@@ -8,19 +8,19 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from posehg.checkpoints.cache import Address, download, shown
-from posehg.checkpoints.metadata import CARD, CONFIG, WEIGHTS, is_ours, weights_file
-from posehg.errors import NotAvailable, PosehgError, UsageError, printable
+from posehg.checkpoints.format import CARD, CONFIG, WEIGHTS, is_ours
+from posehg.errors import NotAvailable, PosehgError, UsageError, reason
 from posehg.files import sha256
 
 Note = Callable[[str], None]
 """Takes a sentence for the user."""
 
-BUNDLED, SMALL = NAMES = ("bundled", "small")
+NAMES = ("bundled", "small")
 """The models that come with posehg: the default, and a faster one."""
 
 HUB = "hf://"
@@ -28,8 +28,6 @@ HUB = "hf://"
 
 _REPO = re.compile(r"([\w][\w.-]*/[\w][\w.-]*)(?:@([\w][\w./-]*))?", re.ASCII)
 _FILE = re.compile(r"\.(safetensors|pth|pt|tar|bin|ckpt|onnx|t7|json|zip)$", re.IGNORECASE)
-_LONE = re.compile(r"[\w][\w.-]*\.safetensors", re.ASCII)
-_ENDPOINT = re.compile(r"https?://([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?(/.*)?")
 _LARGEST = 2 << 30
 """Bytes. The largest hourglass ever published has a fifth of it."""
 
@@ -85,9 +83,11 @@ def parse(name: str) -> Path | Repo | Address:
         return Repo(*repo.groups())
     if on_hub:
         raise UsageError(f"{name} is not a repository of the Hub.", f"Write {HUB}user/repo@revision.")
-    close = difflib.get_close_matches(name, [*NAMES, *ALIASES], n=1)
-    hint = f"Did you mean {close[0]}?" if close else "Give a file, a folder, user/repo, or see posehg models list."
-    hint = f"If you mean the Hub, write {HUB}{name}" if repo else hint  # the folder exists: it may be a typing error
+    hint = "Give a file, a folder, user/repo, or see posehg models list."
+    if repo:  # its folder exists: it may be a typing error
+        hint = f"If you mean the Hub, write {HUB}{name}"
+    elif close := difflib.get_close_matches(name, [*NAMES, *ALIASES], n=1):
+        hint = f"Did you mean {close[0]}?"
     raise NotAvailable(f"There is no model at {name}.", hint)
 
 
@@ -114,11 +114,11 @@ def find(name: str, offline: bool = False, note: Note | None = None, update: boo
     return download(place) if isinstance(place, Address) else _download(place)
 
 
-def bundled_folder(name: str = BUNDLED) -> Path:
+def bundled_folder(name: str = NAMES[0]) -> Path:
     """posehg/weights in an installed package, weights/ beside the package in a checkout; below it small/."""
     package = Path(__file__).resolve().parent.parent
-    for folder in (package / "weights", package.parent / "weights"):
-        folder = folder if name == BUNDLED else folder / name
+    for weights in (package / "weights", package.parent / "weights"):
+        folder = weights if name == NAMES[0] else weights / name
         if (folder / WEIGHTS).is_file():
             return folder
     raise NotAvailable("This installation of posehg has no weights.", "Reinstall posehg, or give --model.")
@@ -134,7 +134,7 @@ def is_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
-# ---- the Hugging Face Hub ----------------------------------------------------------------------------------------
+# ---- the Hugging Face Hub ------------------------------------------------------------------------------------------
 
 
 def downloaded() -> Iterator[tuple[str, Path]]:
@@ -144,18 +144,15 @@ def downloaded() -> Iterator[tuple[str, Path]]:
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        repos = sorted(scan_cache_dir().repos, key=lambda repo: repo.repo_id)
+        found = sorted(scan_cache_dir().repos, key=lambda repo: repo.repo_id)
     except CacheNotFound:
         return
-    for repo in (repo for repo in repos if repo.repo_type == "model"):
-        for revision in repo.revisions:
-            model = _model_in(revision.snapshot_path)
-            name = None if "main" in revision.refs else min(revision.refs, default=revision.commit_hash)
-            try:
-                if model is not None and is_ours(model):
-                    yield str(Repo(repo.repo_id, name)), model
-            except NotAvailable:  # a broken file of any program
-                continue
+    pairs = ((one, revision) for one in found if one.repo_type == "model" for revision in one.revisions)
+    for repo, revision in pairs:
+        name = None if "main" in revision.refs else min(revision.refs, default=revision.commit_hash)
+        with suppress(NotAvailable):  # it has no model, or a broken file of any program
+            if is_ours(revision.snapshot_path):
+                yield str(Repo(repo.repo_id, name)), revision.snapshot_path
 
 
 def _cached(repo: Repo) -> Path | None:
@@ -169,7 +166,7 @@ def _cached(repo: Repo) -> Path | None:
             folder = snapshot_download(repo.id, revision=repo.revision, allow_patterns=wanted, local_files_only=True)
         except LocalEntryNotFoundError:
             return None
-    return _verified(_model_in(Path(folder)))
+    return _verified(Path(folder))
 
 
 def _download(repo: Repo) -> Path:
@@ -177,47 +174,36 @@ def _download(repo: Repo) -> Path:
 
     with hub_errors(repo):
         info = HfApi(library_name="posehg").model_info(repo.id, revision=repo.revision, files_metadata=True)
-        sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-        weights = [WEIGHTS] if WEIGHTS in sizes else [name for name in sizes if _LONE.fullmatch(name)]
-        if len(weights) != 1:
+        size = {file.rfilename: file.size or 0 for file in info.siblings or ()}.get(WEIGHTS)
+        if size is None:
             hint = "posehg loads no pickles from the Hub: download the file and see posehg models convert --help"
-            sentence = f"{repo} is not a posehg model: it has {len(weights)} safetensors files, not one."
-            raise NotAvailable(sentence, hint)
-        if sizes[weights[0]] > _LARGEST:
-            raise NotAvailable(f"{repo} is too large for an hourglass: {sizes[weights[0]] / 1e9:.1f} GB.")
-        wanted = [*weights, CONFIG, CARD]
+            raise NotAvailable(f"{repo} is not a posehg model: it has no {WEIGHTS}.", hint)
+        if size > _LARGEST:
+            raise NotAvailable(f"{repo} is too large for an hourglass: {size / 1e9:.1f} GB.")
+        wanted = [WEIGHTS, CONFIG, CARD]
         folder = snapshot_download(repo.id, revision=repo.revision, allow_patterns=wanted, library_name="posehg")
-    found = _verified(_model_in(Path(folder)))
-    if found is None:
+    if (found := _verified(Path(folder))) is None:
         raise NotAvailable(f"{repo} was not kept: its SHA-256 is not the Hub's.", "Run the command again.")
     return found
 
 
-def _model_in(folder: Path) -> Path | None:
-    """The folder with model.safetensors, or its only safetensors file."""
-    if (folder / WEIGHTS).is_file():
-        return folder
-    lone = [file for file in folder.glob("*.safetensors") if _LONE.fullmatch(file.name)]
-    return lone[0] if len(lone) == 1 else None
-
-
-def _verified(model: Path | None) -> Path | None:
-    """The model, or None if its file was damaged, which is then deleted.
+def _verified(snapshot: Path) -> Path | None:
+    """The snapshot, or None if it has no model or a damaged one, which is deleted.
 
     The Hub's cache names large files by their SHA-256; small ones cannot be verified.
     """
-    blob = weights_file(model).resolve() if model else None
-    if model and blob and re.fullmatch(r"[\da-f]{64}", blob.name) and sha256(blob) != blob.name:
+    weights = snapshot / WEIGHTS
+    blob = weights.resolve()
+    if re.fullmatch(r"[\da-f]{64}", blob.name) and blob.is_file() and sha256(blob) != blob.name:
         blob.unlink()
-        weights_file(model).unlink()
-        return None
-    return model
+        weights.unlink()
+    return snapshot if weights.is_file() else None
 
 
 def _prepare_client() -> None:
     """Check HF_ENDPOINT, on which the import of huggingface_hub may fail, and allow progress bars on terminals only."""
     endpoint = os.environ.get("HF_ENDPOINT")
-    if endpoint is not None and not _ENDPOINT.fullmatch(endpoint):
+    if endpoint is not None and not re.fullmatch(r"https?://([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?(/.*)?", endpoint):
         raise UsageError(f"HF_ENDPOINT is {shown(endpoint)}, which is not an address.", "As in https://huggingface.co")
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -235,22 +221,22 @@ def hub_errors(repo: Repo) -> Iterator[None]:
         raise
     except errors.HFValidationError as error:
         raise UsageError(f"{repo} is not a valid name on the Hub.", str(error).splitlines()[0]) from None
-    except errors.GatedRepoError:
-        raise NotAvailable(f"{repo.id} is gated.", f"Ask for access at {page}, then: {_LOGIN}") from None
-    except errors.RevisionNotFoundError:
-        raise NotAvailable(f"{repo.id} has no revision {repo.revision}.", f"See {page}/commits/main") from None
     except errors.HfHubHTTPError as error:
         code = error.response.status_code
-        if code == 404 or isinstance(error, errors.RepositoryNotFoundError):
+        if isinstance(error, errors.GatedRepoError):
+            sentence, hint = f"{repo.id} is gated.", f"Ask for access at {page}, then: {_LOGIN}"
+        elif isinstance(error, errors.RevisionNotFoundError):
+            sentence, hint = f"{repo.id} has no revision {repo.revision}.", f"See {page}/commits/main"
+        elif code == 404 or isinstance(error, errors.RepositoryNotFoundError):
+            sentence = f"There is no model at {repo.id}, neither on disk nor on the Hub."
             hint = f"Check {page}; if it is private: {_LOGIN}"
-            raise NotAvailable(f"There is no model at {repo.id}, neither on disk nor on the Hub.", hint) from None
-        if code in (401, 403):
-            what = "does not accept your token" if code == 401 else f"does not give you access to {repo.id}"
-            raise NotAvailable(f"The Hub {what} ({code}).", f"Use another token: {_LOGIN}") from None
-        raise NotAvailable(f"The Hub answers {code} for {repo}.", "Try again later.") from None
+        elif code in (401, 403):
+            sentence, hint = f"The Hub refuses your token for {repo.id} ({code}).", f"Use another token: {_LOGIN}"
+        else:
+            sentence, hint = f"The Hub answers {code} for {repo}.", "Try again later."
+        raise NotAvailable(sentence, hint) from None
     except Exception as error:  # of requests, httpx, json or hf_xet, as the client's version has it
-        cause = printable((str(error).splitlines() or [""])[0] or type(error).__name__, 120)
-        sentence = f"The Hub at {constants.ENDPOINT} cannot be used for {repo} ({cause.rstrip('.')})."
+        sentence = f"The Hub at {constants.ENDPOINT} cannot be used for {repo} ({reason(error).rstrip('.')})."
         raise NotAvailable(sentence, "Check your network connection, HF_ENDPOINT and HF_HOME.") from error
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
 from posehg.cli import options, terminal
+from posehg.cli.export import Overwrite, write
 from posehg.cli.help import Command, Group
-from posehg.errors import NotAvailable, printable
-
-if TYPE_CHECKING:
-    from posehg.config import ModelConfig
+from posehg.errors import NotAvailable, UsageError, printable
+from posehg.exporters import EXPORTERS, ExportOptions
 
 _LONGEST = 10_000
 """Characters of a text from a file that are shown."""
@@ -23,6 +24,7 @@ _LONGEST = 10_000
 Model = Annotated[
     str, typer.Argument(help="A name from posehg models list, user/repo[@revision], a URL with a hash, or a path.")
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, with paths and licences or the whole config.")]
 
 app = typer.Typer(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 
@@ -34,7 +36,7 @@ def models(context: typer.Context) -> None:
         print(context.get_help())
 
 
-# ---- list --------------------------------------------------------------------------------------------------------
+# ---- list ----------------------------------------------------------------------------------------------------------
 
 
 class _Row(NamedTuple):
@@ -48,9 +50,7 @@ class _Row(NamedTuple):
 
 
 @app.command("list", cls=Command)
-def list_models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with paths and licences.")] = False,
-) -> None:
+def list_models(as_json: Json = False) -> None:
     """List the models that have a name: those that come with posehg, aliases, and what was downloaded.
 
     Of the Hub's cache only posehg's own models are listed. Makes no request.
@@ -75,55 +75,38 @@ def list_models(
     for row in rows:
         name, about, licence = (printable(text, _LONGEST) for text in row[:3])
         table.add_row(Text(name), Text(about), "-" if row.size is None else f"{row.size / 1e6:.1f} MB")
-        if licence:
-            licences.setdefault(licence, []).append(name)
+        licences.setdefault(licence, []).append(name)
     terminal.show(table)
     for licence, names in licences.items():
-        print(f"\nlicence of {', '.join(names)}: {licence}")
+        if licence:
+            print(f"\nlicence of {', '.join(names)}: {licence}")
     print("\nUse a model: posehg predict photo.jpg --model NAME. Describe it: posehg models info NAME")
 
 
 def _rows() -> Iterator[_Row]:
-    from posehg.checkpoints import cache, hub
+    from posehg.checkpoints import cache, card, format, hub
 
-    for name in hub.NAMES:
-        yield _row_of_ours(name, hub.bundled_folder(name))
-    aliased = {}
+    for name, model in (*((name, hub.bundled_folder(name)) for name in hub.NAMES), *hub.downloaded()):
+        about, licence = "broken: it cannot be loaded", ""
+        with suppress(NotAvailable):
+            config = format.read_metadata(model).config
+            about = f"{len(config.skeleton.joints)} joints, {card.describe(config)['network']}"
+            licence = str(config.provenance.get("licence", ""))
+        size = sum(file.stat().st_size for file in model.iterdir() if file.is_file())
+        yield _Row(name, about, licence, str(model), size)
+    files = dict.fromkeys(cache.downloaded(), ("", "downloaded from a URL", ""))
     for name, alias in hub.ALIASES.items():
-        file = cache.Address.parse(alias.address).file
-        aliased[file] = name
-        is_here = file.is_file()
-        size = file.stat().st_size if is_here else None
-        yield _Row(name, alias.about, alias.licence, str(file) if is_here else None, size)
-    for name, model in hub.downloaded():
-        yield _row_of_ours(name, model)
-    for file in cache.downloaded():
-        if file not in aliased:
-            yield _Row(str(file), "downloaded from a URL", "", str(file), file.stat().st_size)
+        files[cache.Address.parse(alias.address).file] = (name, alias.about, alias.licence)
+    for file, (name, about, licence) in files.items():
+        here = (str(file), file.stat().st_size) if file.is_file() else (None, None)
+        yield _Row(name or str(file), about, licence, *here)
 
 
-def _row_of_ours(name: str, model: Path) -> _Row:
-    from posehg.checkpoints import metadata
-
-    files = model.iterdir() if model.is_dir() else [model]
-    size = sum(file.stat().st_size for file in files if file.is_file())
-    try:
-        config = metadata.read(model).config
-    except NotAvailable:
-        return _Row(name, "broken: it cannot be loaded", "", str(model), size)
-    stacks, features = config.network.stacks, config.network.features
-    about = f"{len(config.skeleton.joints)} joints, {_count(stacks, 'stack')}, {_count(features, 'feature')}"
-    return _Row(name, about, str(config.provenance.get("licence", "")), str(model), size)
-
-
-# ---- info --------------------------------------------------------------------------------------------------------
+# ---- info ----------------------------------------------------------------------------------------------------------
 
 
 @app.command("info", cls=Command)
-def info(
-    model: Model,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the whole config.")] = False,
-) -> None:
+def info(model: Model, as_json: Json = False) -> None:
     """Describe a model: its joints, input, network, training, size and SHA-256.
 
     Makes no request: posehg models get downloads a model.
@@ -139,16 +122,12 @@ def info(
     from posehg.checkpoints.cache import shown
 
     try:
-        path = find(model, offline=True)
+        facts, lines = _facts(find(model, offline=True))
     except NotAvailable:
-        alias = hub.ALIASES.get(model)
-        if alias is None:
+        if (alias := hub.ALIASES.get(model)) is None:
             raise
-        facts: dict[str, Any] = {"about": alias.about, "address": alias.address, "licence": alias.licence}
-        lines = {**facts, "path": f"not downloaded yet; posehg models get {model}"}
-        facts["path"] = None
-    else:
-        facts, lines = _facts(path)
+        facts = {"about": alias.about, "address": alias.address, "licence": alias.licence, "path": None}
+        lines = {**facts, "path": f"not downloaded; download it: posehg models get {model}"}
     if as_json:
         print(json.dumps({"model": shown(model), **facts}, indent=2))
         return
@@ -165,51 +144,36 @@ def _facts(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
     Only another project's checkpoint, which has to be read and understood first, takes torch and seconds.
     """
-    from posehg import checkpoints
-    from posehg.checkpoints import metadata
-    from posehg.checkpoints.card import describe
+    from posehg.checkpoints import card, format, load
     from posehg.files import sha256
+    from posehg.inference import engines
 
-    file = metadata.weights_file(path)
-    origin = "converted from"
-    if file.is_file() and metadata.is_ours(path):
-        found = metadata.read(path)
+    file = format.weights_file(path)
+    if file.is_file() and format.is_ours(path):
+        found = format.read_metadata(path)
         config, count, storage = found.config, found.parameters, list(found.storage)
-    elif exported := _exported(path):
-        file, config, storage = exported.weights, exported.config, [exported.form]
-        count = exported.parameters or _parameters(config)
+    elif exported := engines.describe(path):
+        file, config, storage, count = exported.weights, exported.config, [exported.form], exported.parameters
     else:
-        config, origin, storage = checkpoints.load(path).config, "read from", []
-        count = _parameters(config)
+        config, storage, count = load(path).config, [], 0
+    if not count:
+        from posehg.network import parameters
+
+        count = parameters(config.network)
     size, digest = file.stat().st_size, sha256(file)
-    facts = {"path": str(path), "file": str(file), "bytes": size, "sha256": digest, "parameters": count}
-    provenance = {key.replace("_", " "): str(text) for key, text in config.provenance.items()}
-    if "converted from" in provenance:
-        provenance[origin] = provenance.pop("converted from")
     lines = {
-        **describe(config),
-        **provenance,
+        **card.describe(config),
+        **{key.replace("_", " "): str(text) for key, text in config.provenance.items()},
         "parameters": f"{count:,}",
         **({"stored as": ", ".join(storage)} if storage else {}),
         "file": f"{file} ({size / 1e6:.1f} MB)",
         "sha256": digest,
     }
+    facts = {"path": str(path), "file": str(file), "bytes": size, "sha256": digest, "parameters": count}
     return {**facts, "storage": storage, "config": json.loads(config.to_json())}, lines
 
 
-def _exported(path: Path) -> Any:
-    from posehg.inference import engines
-
-    return engines.describe(path)
-
-
-def _parameters(config: ModelConfig) -> int:
-    from posehg.network import parameters
-
-    return parameters(config.network)
-
-
-# ---- get and convert ---------------------------------------------------------------------------------------------
+# ---- get and convert -----------------------------------------------------------------------------------------------
 
 
 @app.command("get", cls=Command)
@@ -236,55 +200,45 @@ def convert(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The checkpoint: .pth.tar, .pth, .pt or .safetensors.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
     skeleton: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Its joints: mpii, lsp, flic, coco, or their names separated by commas.",
-            show_default="by their number",
-        ),
-    ] = None,
-    input_size: Annotated[
-        int | None, typer.Option(metavar="PIXELS", min=1, help="Side of its training crops.", show_default="256")
-    ] = None,
+        str, typer.Option(help="Its joints: mpii, lsp, flic, coco, or their names separated by commas.", metavar="NAME")
+    ] = "",
+    input_size: Annotated[int, typer.Option(metavar="PIXELS", min=0, help="Side of its training crops (0: 256).")] = 0,
     precision: Annotated[
         Literal["fp32", "fp16"], typer.Option(help="Number format of the weights; fp16 halves the file.")
     ] = "fp32",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    overwrite: Overwrite = False,
     offline: options.Offline = False,
 ) -> None:
     """Convert another project's checkpoint to posehg's own format, without running any code in it.
 
     posehg recognises checkpoints of bearpaw/pytorch-pose, also as anibali republished them, and of
-    princeton-vl/pytorch_stacked_hourglass. Such a file can also be given as --model directly.
+    princeton-vl/pytorch_stacked_hourglass. Such a file can also be given as --model directly. Without --skeleton, the
+    number of its joints decides. The result is written only if it gives the same heatmaps and joints.
 
         posehg models convert model_best.pth.tar --out models/mine
         posehg models convert bearpaw-hg8 --out models/hg8 --precision fp16
         posehg models convert birds.pt --out models/birds --skeleton beak,left_wing,right_wing
     """
-    from posehg.checkpoints import convert as converting
-    from posehg.checkpoints import find, foreign, hub
+    from posehg.checkpoints import card, find, foreign, format, hub
+    from posehg.files import sha256
     from posehg.skeletons import SKELETONS
 
-    named = foreign.parse_skeleton(skeleton) if skeleton is not None else None
-    checkpoint = converting.read(find(file, offline, terminal.note), named, input_size or 0, hub.licence(file))
-    config = checkpoint.config
-    network, joints = config.network, config.skeleton.joints
-    counts = [_count(network.stacks, "stack"), _count(network.features, "feature"), f"depth {network.depth}"]
-    counts += [_count(network.blocks, "block"), f"stem {'-'.join(map(str, network.stem))}"]
-    counts += [_count(len(joints), "joint"), _count(_parameters(config), "parameter")]
-    origin = config.provenance
-    terminal.note(f"{origin['converted_from']} is from {origin['family']}: {', '.join(counts)}.")
-    if named is None and config.skeleton.name in SKELETONS:
-        terminal.note(f"From their number, its {len(joints)} joints are {config.skeleton.name}'s; else see --skeleton.")
+    named = foreign.parse_skeleton(skeleton) if skeleton else None
+    place = find(file, offline, terminal.note)
+    if format.is_ours(place):
+        format.read_metadata(place)  # raises for weights without a config
+        hint = "To store it differently: posehg export MODEL --out FOLDER"
+        raise UsageError(f"{place} is in posehg's own format already.", hint)
+    theirs = format.weights_file(place)
+    checkpoint = foreign.read(theirs, named, input_size)
+    joints, origin = checkpoint.config.skeleton, checkpoint.config.provenance
+    licence = {"licence": hub.licence(file)} if hub.licence(file) else {}
+    config = replace(checkpoint.config, provenance={**origin, "source_sha256": sha256(theirs), **licence})
+    about = f"{len(joints.joints)} joints, {card.describe(config)['network']}"
+    terminal.note(f"{origin['converted_from']} is from {origin['family']}: {about}.")
+    if named is None and joints.name in SKELETONS:
+        terminal.note(f"From their number, its joints are {joints.name}'s; else see --skeleton.")
     elif named is None:
         terminal.note("The names of its joints are unknown: they become joint_0 and so on; see --skeleton.")
-    with terminal.exit_on_sigterm():
-        difference = converting.write(checkpoint, out, precision == "fp16", overwrite)
-    size = sum(path.stat().st_size for path in (out / "model.safetensors", out / "config.json")) / 1e6
-    rounded = f", heatmaps within {difference:.2%} of the original" if precision == "fp16" else ""
-    command = f"posehg predict photo.jpg --model {shlex.quote(str(out))}"
-    terminal.note(f"Wrote {out} ({size:.1f} MB{rounded}). Use it: {command}")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    write(replace(checkpoint, config=config), EXPORTERS["safetensors"], out, ExportOptions(precision), overwrite)
+    terminal.note(f"Use it: posehg predict PHOTO --model {shlex.quote(str(out))}")

@@ -41,7 +41,7 @@ class Exporter:
 
     module: the file of this folder that has ``export(checkpoint, file, options)`` and, for a format that posehg itself
     does not run, ``load(file)`` for the parity check. suffix: of the file; empty for a folder, which gets ``files``.
-    options: the fields of ExportOptions that the format supports, in addition to the precisions.
+    options: what else the format supports, as the options of posehg export are called.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Exporter:
     suffix: str = ""
     files: tuple[str, ...] = ()
     precisions: tuple[Precision, ...] = ("fp32", "fp16")
-    options: tuple[str, ...] = ("decoder", "dynamic_size")
+    options: tuple[str, ...] = ("decode", "dynamic-size")
 
     def export(self, checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
         """Write ``file``, or of a folder the file named first. Raises UsageError or NotAvailable."""
@@ -64,7 +64,7 @@ EXPORTERS = {
     exporter.name: exporter
     for exporter in (
         Exporter("safetensors", "common", files=("model.safetensors", "config.json"), options=()),
-        Exporter("onnx", "onnx", ".onnx", (), ("fp32", "fp16", "int8"), ("decoder", "dynamic_size", "opset")),
+        Exporter("onnx", "onnx", ".onnx", (), ("fp32", "fp16", "int8"), ("decode", "dynamic-size", "opset")),
         Exporter("torchscript", "torchscript", ".torchscript"),
         Exporter("pt2", "pt2", ".pt2"),
         Exporter("openvino", "openvino", files=("model.xml", "model.bin")),

@@ -1,7 +1,4 @@
-"""What all formats share: the graph, its description, atomic writing and the parity check.
-
-posehg's own format, safetensors, is written here too.
-"""
+"""What all formats share: the graph, its description, writing and the parity check. Also writes posehg's own format."""
 
 from __future__ import annotations
 
@@ -24,18 +21,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim
 
-from posehg import __version__, checkpoints, heatmaps, images
+from posehg import __version__, checkpoints, files, heatmaps, images
 from posehg.checkpoints import Checkpoint
 from posehg.config import KEY, LONGEST_SIDE, STRIDE, ModelConfig
 from posehg.datasets import synthetic
 from posehg.errors import CheckFailed, InputError, UsageError
 from posehg.exporters import Exporter, ExportOptions, Precision
-from posehg.files import atomic, make_folder, naming
 from posehg.geometry import Affine, Box
 from posehg.heatmaps import Decoder
 from posehg.images import Image
 from posehg.inference import engines
-from posehg.inference.engines import Run
+from posehg.inference.engines import ExportedEngine, Run
 from posehg.inference.engines.torch import Folded, from_checkpoint
 from posehg.inference.estimator import Estimator, Region
 from posehg.inference.person_search import find
@@ -75,6 +71,10 @@ class Graph(nn.Module):
             return maps
         cells, scores = heatmaps.decode(maps, self.decoder)
         return maps, _cells_to_pixels(cells, self.config), scores
+
+
+def _cells_to_pixels(cells: Any, config: ModelConfig) -> Any:
+    return (cells + config.offset) * STRIDE + (STRIDE - 1) / 2
 
 
 class _HalfStored(nn.Module):
@@ -117,9 +117,9 @@ def dynamic_shapes(config: ModelConfig, options: ExportOptions) -> dict[str, dic
     return {INPUT: axes}
 
 
-def config_of(checkpoint: Checkpoint) -> ModelConfig:
+def config_json(checkpoint: Checkpoint) -> str:
     """The config of the graph, whose output is heatmaps even if the network's is logits."""
-    return replace(checkpoint.config, output="heatmaps")
+    return replace(checkpoint.config, output="heatmaps").to_json()
 
 
 def metadata(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, str]:
@@ -128,7 +128,7 @@ def metadata(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, str]:
     rows, columns = config.input_size
     joints = len(skeleton.joints)
     texts = {
-        KEY: config_of(checkpoint).to_json(),
+        KEY: config_json(checkpoint),
         "joints": ", ".join(skeleton.joints),
         "limbs": json.dumps(skeleton.limbs),
         "flip": json.dumps(skeleton.flip),
@@ -166,13 +166,12 @@ def suppress_output() -> Iterator[None]:
         logging.disable(before)
 
 
+# ---- writing -------------------------------------------------------------------------------------------------------
+
+
 def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
     """posehg's own format. fp16 halves the size of the file; the weights become float32 when they are loaded."""
-    stored = checkpoints.halved(checkpoint) if options.precision == "fp16" else checkpoint
-    checkpoints.save_folder(file.parent, stored, overwrite=True)
-
-
-# ---- writing -------------------------------------------------------------------------------------------------------
+    checkpoints.save_folder(file.parent, checkpoints.halved(checkpoint) if options.precision == "fp16" else checkpoint)
 
 
 def write(
@@ -194,19 +193,20 @@ def write(
         return check_parity(checkpoint, exporter, file, options) if check else None
 
     if exporter.suffix:
-        with atomic(out, overwrite) as temporary:
+        with files.atomic(out, overwrite) as temporary:
             return export(temporary)
-    for file in (out / name for name in exporter.files):
-        if file.exists() and not overwrite:
-            raise UsageError(f"{file} already exists.", "Give --overwrite to replace it, or another folder.")
-    make_folder(out.parent)
+    targets = [out / name for name in exporter.files]
+    if out.is_dir():
+        for target in targets:
+            files.check(target, overwrite)
+    files.make_folder(out.parent)
     beside = out if out.is_dir() else out.parent
-    with naming(beside), tempfile.TemporaryDirectory(prefix=".posehg-", dir=beside) as folder:
+    with files.naming(beside), tempfile.TemporaryDirectory(prefix=".posehg-", dir=beside) as folder:
         parity = export(Path(folder, exporter.files[0]))
-        make_folder(out)
-        for name in exporter.files:
-            with atomic(out / name, overwrite=True) as temporary:
-                os.replace(Path(folder, name), temporary)
+        files.make_folder(out)
+        for target in targets:
+            with files.atomic(target, overwrite=True) as temporary:
+                os.replace(Path(folder, target.name), temporary)
     return parity
 
 
@@ -226,17 +226,11 @@ _SAME_DECODING = 0.01
 
 _REPORT = "No file was written. Please report this with your version of torch; --no-check writes the file anyway."
 
+LIMITS: dict[Precision, tuple[float, float]] = {"fp32": (1e-3, 0.05), "fp16": (0.03, 0.25), "int8": (0.5, STRIDE)}
+"""The largest differences allowed: of heatmaps, relative to the highest value or to 1, and of joints, in crop pixels.
 
-@dataclass(frozen=True)
-class Limit:
-    """The largest differences allowed. maps: relative to the highest value, or to 1. joints: in crop pixels."""
-
-    maps: float
-    joints: float
-
-
-LIMITS: dict[Precision, Limit] = {"fp32": Limit(1e-3, 0.05), "fp16": Limit(0.03, 0.25), "int8": Limit(0.5, STRIDE)}
-"""int8 is coarse: this only checks that joints are in the right cell. ``posehg eval`` measures the accuracy."""
+int8 is coarse: this only checks that joints are in the right cell. ``posehg eval`` measures the accuracy.
+"""
 
 
 @dataclass(frozen=True)
@@ -254,30 +248,32 @@ def check_parity(checkpoint: Checkpoint, exporter: Exporter, file: Path, options
     Raises CheckFailed with the differences if they exceed LIMITS, and whatever opening or running the file raises.
     """
     exact = Estimator(from_checkpoint(checkpoint, Run("cpu")), flip=False)
-    run = _opened(checkpoint, exporter, file, options)
-    limit, worst = LIMITS[options.precision], Parity(0, 0, 0)
+    run = _opened(exporter, file)
+    most_maps, most_joints = LIMITS[options.precision]
+    found = []
     for crops in _test_crops(checkpoint.config, options.dynamic_size):
         maps, *decoded = run(crops)
-        found = difference(np.asarray(exact.maps(exact.ask(crops))), maps, limit)
-        if not (found.maps <= limit.maps and found.joints <= limit.joints):
+        parity = difference(np.asarray(exact.maps(exact.ask(crops))), maps, most_joints)
+        found.append(parity)
+        if not (parity.maps <= most_maps and parity.joints <= most_joints):
             raise CheckFailed(
                 "The exported file does not match the network: "
-                f"joints differ by up to {found.joints:.3g} px, with {limit.joints:g} allowed, "
-                f"heatmaps by up to {found.maps:.2g}, with {limit.maps:g} allowed "
+                f"joints differ by up to {parity.joints:.3g} px, with {most_joints:g} allowed, "
+                f"heatmaps by up to {parity.maps:.2g}, with {most_maps:g} allowed "
                 f"({len(crops)} crops of {crops.shape[2]} x {crops.shape[1]} pixels).",
                 _REPORT,
             )
         if options.decoder:
             check_decoding(maps, decoded[0], decoded[1], checkpoint.config, options.decoder)
-        worst = Parity(max(worst.maps, found.maps), max(worst.joints, found.joints), worst.counted + found.counted)
-    return worst
+    return Parity(max(p.maps for p in found), max(p.joints for p in found), sum(p.counted for p in found))
 
 
-def difference(exact: Maps, found: Maps, limit: Limit) -> Parity:
+def difference(exact: Maps, found: Maps, most_joints: float) -> Parity:
     """The largest differences between two sets of heatmaps (B, J, h, w).
 
     A joint counts only if rounding cannot explain that it moved: it is visible; its highest cell leads the next by more
-    than the two maps differ; and its peak is so sharp that the difference moves it by less than half the limit.
+    than the two maps differ; and its peak is so sharp that the difference moves it by less than half of ``most_joints``
+    crop pixels.
     """
     if found.shape != exact.shape or not np.isfinite(found).all():
         return Parity(np.inf, np.inf, 0)
@@ -285,22 +281,18 @@ def difference(exact: Maps, found: Maps, limit: Limit) -> Parity:
     apart = abs(found - exact).max(axis=(-2, -1))  # (B, J)
     points, scores = heatmaps.decode(exact, "subpixel")
     others, _ = heatmaps.decode(found, "subpixel")
-    highest = np.partition(exact.reshape(*exact.shape[:2], -1), -2)
+    flat = exact.reshape(*exact.shape[:2], -1)
+    highest = np.partition(flat, -2)
     leads = highest[..., -1] - highest[..., -2] > 2 * apart
-    sure = (scores >= _VISIBLE) & leads & (_sharpness(exact) * limit.joints > 4 * STRIDE * apart)
+    # The curvature of a peak is the smaller second difference of the two axes.
+    padded = np.pad(exact, ((0, 0), (0, 0), (1, 1), (1, 1)), "edge")
+    down = 2 * exact - padded[..., :-2, 1:-1] - padded[..., 2:, 1:-1]
+    across = 2 * exact - padded[..., 1:-1, :-2] - padded[..., 1:-1, 2:]
+    curvature = np.minimum(down, across).reshape(flat.shape)
+    sharpness = np.take_along_axis(curvature, flat.argmax(-1)[..., None], -1)[..., 0]
+    sure = (scores >= _VISIBLE) & leads & (sharpness * most_joints > 4 * STRIDE * apart)
     distances = STRIDE * np.linalg.norm(others - points, axis=-1)
     return Parity(float(apart.max()) / scale, float(distances[sure].max(initial=0)), int(sure.sum()))
-
-
-def _sharpness(maps: Maps) -> Maps:
-    """(B, J, h, w) -> (B, J): the curvature of each peak, as the smaller second difference of the two axes."""
-    padded = np.pad(maps, ((0, 0), (0, 0), (1, 1), (1, 1)), "edge")
-    down = 2 * maps - padded[..., :-2, 1:-1] - padded[..., 2:, 1:-1]
-    across = 2 * maps - padded[..., 1:-1, :-2] - padded[..., 1:-1, 2:]
-    flat = np.minimum(down, across).reshape(*maps.shape[:2], -1)
-    highest = maps.reshape(*maps.shape[:2], -1).argmax(-1)
-    sharpness: Maps = np.take_along_axis(flat, highest[..., None], -1)[..., 0]
-    return sharpness
 
 
 def check_decoding(maps: Maps, keypoints: Maps, scores: Maps, config: ModelConfig, decoder: Decoder) -> None:
@@ -312,60 +304,61 @@ def check_decoding(maps: Maps, keypoints: Maps, scores: Maps, config: ModelConfi
         raise CheckFailed(f"The exported file decodes its heatmaps wrongly: keypoints are {off:.3g} px off.", _REPORT)
 
 
-def _cells_to_pixels(cells: Any, config: ModelConfig) -> Any:
-    return (cells + config.offset) * STRIDE + (STRIDE - 1) / 2
-
-
-def _opened(
-    checkpoint: Checkpoint, exporter: Exporter, file: Path, options: ExportOptions
-) -> Callable[[Crops], Sequence[Any]]:
+def _opened(exporter: Exporter, file: Path) -> Callable[[Crops], Sequence[Any]]:
     """The file as its users open it, as a function from crops (B, H, W, 3) to all outputs."""
     code = exporter.code()
     if hasattr(code, "load"):
-        program, text = code.load(file)
-        if text != config_of(checkpoint).to_json():
-            raise CheckFailed("The exported file does not contain its config.", _REPORT)
+        program = code.load(file)
 
-        def run_program(crops: Crops) -> Sequence[Any]:
+        def run(crops: Crops) -> list[Any]:
             with torch.inference_mode():
                 outputs = program(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
             return [output.numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
-        return run_program
+        return run
     engine: Any = engines.open_engine(file, Run("cpu"))
+    if isinstance(engine, ExportedEngine):
+        return engine.outputs
     estimator = Estimator(engine, flip=False)
-
-    def run_engine(crops: Crops) -> Sequence[Any]:
-        maps = np.asarray(estimator.maps(estimator.ask(crops)))
-        return [maps, *engine.outputs(crops)[1:]] if options.decoder else [maps]
-
-    return run_engine
+    return lambda crops: [np.asarray(estimator.maps(estimator.ask(crops)))]
 
 
-# ---- crops ---------------------------------------------------------------------------------------------------------
+def _test_crops(config: ModelConfig, dynamic_size: bool) -> Iterator[Crops]:
+    """Batches of crops of the network's input size and, for a graph of any size, of another one."""
+    rows, columns = config.input_size
+    sizes = [(rows, columns)]
+    if dynamic_size:
+        sizes.append((rows + config.network.multiple, columns + 2 * config.network.multiple))
+    for size in sizes:
+        noise = np.random.default_rng(7).integers(0, 256, (sum(BATCHES) - _PEOPLE, *size, 3), dtype=np.uint8)
+        crops = np.stack([*_rendered_crops(config, _PEOPLE, size), *noise])
+        yield from np.split(crops, np.cumsum(BATCHES)[:-1])
+
+
+def _rendered_crops(config: ModelConfig, count: int, size: tuple[int, int]) -> Iterator[Image]:
+    """Crops (H, W, 3) of rendered people, of ``size`` (rows, columns)."""
+    for seed in range(count):
+        image, person = synthetic.render(seed)
+        yield images.warp(image, Affine.crop(person.box.square(config.padding), size), size)
+
+
+# ---- calibration ---------------------------------------------------------------------------------------------------
 
 ENOUGH = 64
 """Crops for calibration. More of them no longer change the ranges."""
 
 
-def rendered_crops(config: ModelConfig, count: int, size: tuple[int, int] | None = None) -> list[Image]:
-    """Crops (H, W, 3) of rendered people, of the network's input size or of ``size`` (rows, columns)."""
-    size = size or config.input_size
-    crops = []
-    for seed in range(count):
-        image, person = synthetic.render(seed)
-        crops.append(images.warp(image, Affine.crop(person.box.square(config.padding), size), size))
-    return crops
-
-
 def calibration_crops(
-    folder: Path, checkpoint: Checkpoint, progress: Progress = lambda sources, *_: sources
+    folder: Path | None, checkpoint: Checkpoint, progress: Progress = lambda sources, *_: sources
 ) -> list[Image]:
-    """The most prominent person in each of up to ENOUGH images of a folder, or the whole image if there is no person.
+    """Crops (H, W, 3) of the network's input size: ENOUGH rendered people, or of up to ENOUGH images of a folder.
 
-    progress: wraps the images in a progress bar, given a title and their number. Raises InputError for a folder without
-    images and for an image that cannot be read.
+    Of an image they show the most prominent person, or all of it if there is no person. progress: wraps the images in a
+    progress bar, given a title and their number. Raises InputError for a folder without images and for an image that
+    cannot be read.
     """
+    if folder is None:
+        return list(_rendered_crops(checkpoint.config, ENOUGH, checkpoint.config.input_size))
     found = expand([str(folder)], recursive=True) if folder.is_dir() else ()
     sources = [source for source in found if source.kind == "image" and not source.problem]
     if not sources:
@@ -379,15 +372,3 @@ def calibration_crops(
         box, rotation = (poses[0].box, poses[0].rotation) if poses else (Box(0, 0, width, height).square(), 0.0)
         crops.append(estimator.crops([Region(frame.image, box, rotation)])[0])
     return crops
-
-
-def _test_crops(config: ModelConfig, dynamic_size: bool) -> Iterator[Crops]:
-    """Batches of crops of the network's input size and, for a graph of any size, of another one."""
-    rows, columns = config.input_size
-    sizes = [(rows, columns)]
-    if dynamic_size:
-        sizes.append((rows + config.network.multiple, columns + 2 * config.network.multiple))
-    for size in sizes:
-        noise = np.random.default_rng(7).integers(0, 256, (sum(BATCHES) - _PEOPLE, *size, 3), dtype=np.uint8)
-        crops = np.stack([*rendered_crops(config, _PEOPLE, size), *noise])
-        yield from np.split(crops, np.cumsum(BATCHES)[:-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,16 +32,33 @@ def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
     if missing := [name for name in needed if find_spec(name) is None]:
         hint = f"Install it: pipx inject posehg {' '.join(missing)}, or pip install 'posehg[onnx]'"
         raise NotAvailable(f"Writing ONNX requires {' and '.join(missing)}.", hint)
-    if options.opset and options.opset not in _OPSETS:
-        what = f"--opset must be between {_OPSETS[0]} and {_OPSETS[-1]}, not {options.opset}."
+    opset = options.opset or OPSET
+    if opset not in _OPSETS:
+        what = f"--opset must be between {_OPSETS[0]} and {_OPSETS[-1]}, not {opset}."
         raise UsageError(what, f"Without --opset it is {OPSET}.")
     with suppress_output():
-        model = _exported(checkpoint, options)
-        graph = model.graph
-        for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        graph = Graph(checkpoint, options.decoder, half=options.precision == "fp16")
+        try:
+            program: Any = torch.onnx.export(
+                graph,
+                (torch.rand(2, 3, *checkpoint.config.input_size),),  # a batch of 1 would become a constant
+                dynamo=True,
+                verbose=False,
+                opset_version=opset,
+                input_names=[INPUT],
+                output_names=graph.outputs,
+                dynamic_shapes=dynamic_shapes(checkpoint.config, options),
+            )
+            model = program.model_proto
+        except Exception as error:  # errors of torch's exporter have no common class
+            raise NotAvailable(f"torch {torch.__version__} cannot export the network ({reason(error)}).") from error
+        if opset not in [one.version for one in model.opset_import if not one.domain]:
+            raise NotAvailable(f"The network cannot be converted to opset {opset}.")
+        nodes = model.graph
+        for part in (*nodes.node, *nodes.value_info, *nodes.input, *nodes.output, *nodes.initializer):
             del part.metadata_props[:]  # where in which Python file each operator comes from
             part.doc_string = ""
-        del graph.metadata_props[:], model.metadata_props[:]
+        del nodes.metadata_props[:], model.metadata_props[:]
         if options.precision == "int8":
             model = quantize(model, options.calibration)
         texts = metadata(checkpoint, options)
@@ -49,30 +66,6 @@ def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
         for key, text in texts.items():
             model.metadata_props.add(key=key, value=text)
         file.write_bytes(model.SerializeToString())
-
-
-def _exported(checkpoint: Checkpoint, options: ExportOptions) -> Any:
-    """The network as a model of the package onnx."""
-    graph = Graph(checkpoint, options.decoder, half=options.precision == "fp16")
-    opset = options.opset or OPSET
-    try:
-        program = torch.onnx.export(
-            graph,
-            (torch.rand(2, 3, *checkpoint.config.input_size),),  # a batch of 1 would become a constant
-            dynamo=True,
-            verbose=False,
-            opset_version=opset,
-            input_names=[INPUT],
-            output_names=graph.outputs,
-            dynamic_shapes=dynamic_shapes(checkpoint.config, options),
-        )
-        model = program.model_proto  # type: ignore[union-attr]
-    except Exception as error:  # errors of torch's exporter have no common class
-        raise NotAvailable(f"torch {torch.__version__} cannot export the network ({reason(error)}).") from error
-    written = next(one.version for one in model.opset_import if not one.domain)
-    if written != opset:
-        raise NotAvailable(f"The network cannot be converted to opset {opset}; it stayed at {written}.")
-    return model
 
 
 def quantize(model: Any, crops: Sequence[Image]) -> Any:
@@ -83,13 +76,10 @@ def quantize(model: Any, crops: Sequence[Image]) -> Any:
     onnx, library = import_module("onnx"), import_module("onnxruntime.quantization")
 
     class Reader(library.CalibrationDataReader):  # type: ignore[name-defined]
-        coming: Iterator[Image] = iter(crops)
+        feeds = ({INPUT: np.divide(crop.transpose(2, 0, 1)[None], np.float32(255), order="C")} for crop in crops)
 
         def get_next(self) -> dict[str, Any] | None:
-            crop = next(self.coming, None)
-            return (
-                None if crop is None else {INPUT: np.divide(crop.transpose(2, 0, 1)[None], np.float32(255), order="C")}
-            )
+            return next(self.feeds, None)
 
     with tempfile.TemporaryDirectory(prefix="posehg-") as folder:  # the library reads and writes files
         source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")

@@ -9,7 +9,7 @@ import torch
 from posehg.checkpoints import Checkpoint
 from posehg.config import KEY
 from posehg.exporters import ExportOptions
-from posehg.exporters.common import INPUT, Graph, config_of, suppress_output
+from posehg.exporters.common import INPUT, Graph, config_json, suppress_output
 from posehg.inference.engines.openvino import library
 
 
@@ -27,5 +27,5 @@ def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
         model = openvino.convert_model(graph, example_input=example, input=[shape])
     for output, name in zip(model.outputs, graph.outputs, strict=True):
         output.get_tensor().set_names({name})
-    model.set_rt_info(config_of(checkpoint).to_json(), [KEY])
+    model.set_rt_info(config_json(checkpoint), [KEY])
     openvino.save_model(model, file, compress_to_fp16=options.precision == "fp16")

@@ -11,7 +11,7 @@ import torch
 from posehg.checkpoints import Checkpoint
 from posehg.config import KEY
 from posehg.exporters import ExportOptions
-from posehg.exporters.common import config_of, dynamic_shapes, graph_of, suppress_output
+from posehg.exporters.common import config_json, dynamic_shapes, graph_of, suppress_output
 
 _NOTES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node", "custom")
 """Where each operation came from, with paths of this machine."""
@@ -31,11 +31,10 @@ def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
         for node in program.graph.nodes:
             for note in _NOTES:
                 node.meta.pop(note, None)
-        torch.export.save(program, file, extra_files={KEY: config_of(checkpoint).to_json()})
+        torch.export.save(program, file, extra_files={KEY: config_json(checkpoint)})
 
 
-def load(file: Path) -> tuple[Any, str]:
-    """The program in a file and its config as JSON. Only for files of your own: torch.export runs what is in them."""
-    texts = {KEY: ""}
+def load(file: Path) -> Any:
+    """The program in a file. Only for files of your own: torch.export runs what is in them."""
     with suppress_output():
-        return torch.export.load(file, extra_files=texts).module(), texts[KEY]
+        return torch.export.load(file).module()

@@ -12,7 +12,7 @@ import torch
 from posehg.checkpoints import Checkpoint
 from posehg.config import KEY
 from posehg.exporters import ExportOptions
-from posehg.exporters.common import config_of, graph_of, suppress_output
+from posehg.exporters.common import config_json, graph_of, suppress_output
 
 
 def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
@@ -22,32 +22,25 @@ def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
     """
     with suppress_output(), torch.no_grad():
         example = torch.zeros(2, 3, *checkpoint.config.input_size)
-        program = torch.jit.trace(graph_of(checkpoint, options), example, check_trace=False)
-        _follow_the_device(program.graph)
+        program: Any = torch.jit.trace(graph_of(checkpoint, options), example, check_trace=False)
+        # The device of the input replaces the one that the trace recorded. The first input is the program itself.
+        graph, images = program.graph, list(program.graph.inputs())[1]
+        device = graph.create("prim::device", [images])
+        device.output().setType(torch._C.DeviceObjType.get())
+        graph.prependNode(device)
+        for constant in graph.findAllNodes("prim::Constant"):
+            if constant.output().type().kind() == "DeviceObjType":
+                constant.output().replaceAllUsesWith(device.output())
+        graph.lint()
         written = io.BytesIO()
-        torch.jit.save(program, written, _extra_files={KEY: config_of(checkpoint).to_json()})
+        torch.jit.save(program, written, _extra_files={KEY: config_json(checkpoint)})
     with zipfile.ZipFile(written) as source, zipfile.ZipFile(file, "w") as target:
         for entry in source.infolist():
             if not entry.filename.endswith(".debug_pkl"):  # source lines, with paths of this machine
                 target.writestr(zipfile.ZipInfo(entry.filename), source.read(entry))
 
 
-def _follow_the_device(graph: Any) -> None:
-    """Replace the device that the trace recorded by that of the input."""
-    images = list(graph.inputs())[1]  # the first is the program itself
-    device = graph.create("prim::device", [images])
-    device.output().setType(torch._C.DeviceObjType.get())
-    graph.prependNode(device)
-    for constant in graph.findAllNodes("prim::Constant"):
-        if constant.output().type().kind() == "DeviceObjType":
-            constant.output().replaceAllUsesWith(device.output())
-    graph.lint()
-
-
-def load(file: Path) -> tuple[Any, str]:
-    """The program in a file and its config as JSON. Only for files of your own: TorchScript runs what is in them."""
-    texts = {KEY: ""}
+def load(file: Path) -> Any:
+    """The program in a file. Only for files of your own: TorchScript runs what is in them."""
     with suppress_output():
-        program = torch.jit.load(file, _extra_files=texts)
-    text: Any = texts[KEY]
-    return program, text.decode() if isinstance(text, bytes) else text
+        return torch.jit.load(file)

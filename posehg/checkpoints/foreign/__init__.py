@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from posehg.checkpoints import metadata
+from posehg.checkpoints import format
 from posehg.checkpoints.foreign import bearpaw, pickles, princeton
 from posehg.checkpoints.foreign.family import Family
 from posehg.checkpoints.format import Checkpoint, expected_state, refuse
-from posehg.config import ModelConfig
+from posehg.config import HourglassConfig, ModelConfig
 from posehg.errors import NotAvailable, UsageError, printable
 from posehg.skeletons import SKELETONS, Skeleton, of_joints
 
@@ -46,18 +46,33 @@ def read(file: Path, skeleton: Skeleton | None = None, input_size: int = 0) -> C
     """
     tensors = _tensors(file)
     family = _family_of(file, tensors)
-    try:
-        network = family.network({name: tuple(value.shape) for name, value in tensors.items()})
-    except UsageError as error:
-        raise NotAvailable(f"{file} does not hold a whole network: {printable(str(error))}") from None
+    theirs = {ours: name for name, ours in family.names(tensors).items()}
+    found = {ours: tensors[name] for ours, name in theirs.items()}
+    network = _network(file, found)
     expected = expected_state(network, len(tensors), file)
-    state = _state(file, tensors, family, expected, family.names(network))
+    # torch counts batches since 0.4.1 only, and nothing depends on the count.
+    needed = {name for name in expected if name in found or not name.endswith("num_batches_tracked")}
+    odd = {n for n in needed & found.keys() if found[n].layout != torch.strided or found[n].device.type != "cpu"}
+    odd |= {n for n in needed & found.keys() if found[n].is_complex() or found[n].is_quantized}
+    refuse(file, "lacks", needed - found.keys())
+    refuse(file, "has the wrong shape for", {theirs[n] for n in needed if found[n].shape != expected[n].shape})
+    unused = re.compile(f"{family.unused}$")
+    refuse(file, "has the unused", {theirs[n] for n in found.keys() - expected.keys() if not unused.search(n)})
+    refuse(file, "holds no plain numbers in", {theirs[name] for name in odd})
+    # A tensor can claim more numbers than its file holds, as many as its maker likes, by reading some repeatedly.
+    claimed = sum(found[name].nbytes for name in needed)
+    if claimed > file.stat().st_size:
+        raise NotAvailable(f"{file} claims to hold {claimed / 1e6:.0f} MB of weights, more than its size.")
+    state = {
+        name: found[name].detach().to(value.dtype) if name in found else torch.zeros((), dtype=torch.long)
+        for name, value in expected.items()
+    }
     skeleton = skeleton or guess_skeleton(network.joints)
     if len(skeleton.joints) != network.joints:
         count = len(skeleton.joints)
         raise UsageError(f"{file} has {network.joints} joints, and the skeleton {skeleton.name!r} has {count}.")
-    side = input_size or -(-256 // network.multiple) * network.multiple
     network = replace(network, mean=family.means.get(skeleton.name, family.mean))
+    side = input_size or -(-256 // network.multiple) * network.multiple
     provenance = {"family": family.project, "converted_from": file.name}
     return Checkpoint(ModelConfig(network, skeleton, (side, side), offset=family.offset, provenance=provenance), state)
 
@@ -87,9 +102,9 @@ def parse_skeleton(text: str) -> Skeleton:
 
 def _tensors(file: Path) -> dict[str, Tensor]:
     """The named tensors in a file, without what all their names are wrapped in."""
-    if metadata.is_safetensors(file):
-        tensors = metadata.read_tensors(file)
-    elif (start := metadata.first_bytes(file)).startswith((b"PK\x03\x04", b"\x80")):  # torch.save since 2020, before
+    if format.is_safetensors(file):
+        tensors = format.read_tensors(file)
+    elif (start := format.first_bytes(file)).startswith((b"PK\x03\x04", b"\x80")):  # torch.save since 2020, before
         content = pickles.read(file)
         inner = [content.get(name) for name in _CONTAINERS] if isinstance(content, Mapping) else []
         holders = [holder for holder in (*inner, content) if isinstance(holder, Mapping)]
@@ -120,41 +135,25 @@ def _family_of(file: Path, tensors: Mapping[str, Tensor]) -> Family:
     raise NotAvailable(sentence, f"Known: {known}.")
 
 
-def _state(
-    file: Path,
-    tensors: Mapping[str, Tensor],
-    family: Family,
-    expected: Mapping[str, Tensor],
-    modules: Mapping[str, str],
-) -> dict[str, Tensor]:
-    """The file's tensors in float32 by our names, all of which are ``expected``."""
-    names = {ours: their_name(family, modules, ours) for ours in expected}
-    # torch counts batches since 0.4.1 only, and nothing depends on the count.
-    needed = {ours: name for ours, name in names.items() if name in tensors or "num_batches" not in ours}
-    spare = {name for name in tensors.keys() - set(names.values()) if not re.fullmatch(family.unused, name)}
-    refuse(file, "lacks", set(needed.values()) - tensors.keys())
-    refuse(file, "has the wrong shape for", {n for o, n in needed.items() if tensors[n].shape != expected[o].shape})
-    refuse(file, "has the unused", spare)
-    used = {name: tensors[name] for name in needed.values()}
-    refuse(file, "holds no plain numbers in", {name for name, value in used.items() if not _is_plain(value)})
-    # A tensor can claim more numbers than its file holds, as many as its maker likes, by reading some repeatedly.
-    claimed = sum(value.numel() * value.element_size() for value in used.values())
-    if claimed > file.stat().st_size:
-        raise NotAvailable(f"{file} claims to hold {claimed / 1e6:.0f} MB of weights, more than its size.")
-    return {
-        ours: tensors[needed[ours]].detach().to(value.dtype) if ours in needed else torch.zeros((), dtype=torch.long)
-        for ours, value in expected.items()
-    }
+def _network(file: Path, found: Mapping[str, Tensor]) -> HourglassConfig:
+    """The architecture, by the names and shapes of the tensors."""
 
+    def width(name: str, axis: int = 0) -> int:
+        if name not in found or found[name].ndim != 4:
+            raise UsageError(f"{name} is not the weight of a convolution.")
+        return found[name].shape[axis]
 
-def _is_plain(value: Tensor) -> bool:
-    on_cpu = value.layout == torch.strided and value.device.type == "cpu"
-    return on_cpu and not value.is_complex() and not value.is_quantized
+    def count(pattern: str) -> int:
+        return len({match[1] for name in found if (match := re.match(pattern, name))})
 
-
-def their_name(family: Family, modules: Mapping[str, str], ours: str) -> str:
-    """Of a tensor, as stacks.0.linear.0.weight; ``modules`` has the names of the modules that they are in."""
-    parts = ours.split(".")
-    end = next(end for end in range(len(parts), 0, -1) if ".".join(parts[:end]) in modules)
-    first, *rest = parts[end:]
-    return ".".join([modules[".".join(parts[:end])], family.inside.get(first, first), *rest])
+    try:
+        return HourglassConfig(
+            joints=width("stacks.0.heatmaps.weight"),
+            stacks=count(r"stacks\.(\d+)\."),
+            features=width("stacks.0.heatmaps.weight", axis=1),
+            depth=count(r"stacks\.0\.hourglass\.((?:low2\.)*)(?:up|low1|low3)\."),
+            blocks=count(r"stacks\.0\.residuals\.(\d+)\."),
+            stem=(width("stem.0.weight"), width("stem.3.conv3.weight"), width("stem.5.conv3.weight")),
+        )
+    except UsageError as error:
+        raise NotAvailable(f"{file} does not hold a whole network: {printable(str(error))}") from None

@@ -1,4 +1,4 @@
-"""What describes a family: the names of its modules beside ours, and how its networks were trained.
+"""What describes a family: how its names become ours, and how its networks were trained.
 
 All of these projects spread a heatmap over its crop from edge to edge: cell i stands for everything from i to i + 1,
 and decoding adds 0.5. posehg measures from cell centre to cell centre, and its cell i has its centre i + 0.5 from the
@@ -10,52 +10,41 @@ The projects then cut off fractions of the image's pixels, which moves a joint b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from posehg.config import HourglassConfig
-from posehg.errors import UsageError
-
-Shapes = Mapping[str, tuple[int, ...]]
-"""The shapes of a file's tensors by name."""
-
 Triple = tuple[float, float, float]
+Rules = Mapping[str, str | Callable[[re.Match[str]], str]]
+"""Regular expressions for the beginning of a name, and what replaces it."""
 
 
 @dataclass(frozen=True)
 class Family:
     """A project's checkpoints.
 
-    mark: how a name begins in this family only (a regular expression). network: its sizes, from the tensors' shapes.
-    names: of modules, ours -> theirs. inside: of the parts of a residual module, ours -> theirs, where they differ.
-    unused: tensors that are stored and not used (a regular expression for a whole name). mean: what is subtracted from
-    RGB in 0 .. 1; means: by the name of the skeleton, where it depends on the data set. None of them divides by a std.
+    mark: how a name begins in this family only (a regular expression). rules: from the names of a file's tensors to the
+    rules that make them ours. inside: the same for a part of a residual module, anywhere in a name. unused: tensors
+    that are stored and not used (a regular expression for the end of our name). mean: what is subtracted from RGB in
+    0 .. 1; means: by the name of the skeleton, where it depends on the data set. None of them divides by a std.
     offset: heatmap cells from a peak to its joint, as in ModelConfig.
     """
 
     project: str
     mark: str
-    network: Callable[[Shapes], HourglassConfig]
-    names: Callable[[HourglassConfig], Mapping[str, str]]
+    rules: Callable[[Collection[str]], Rules]
     inside: Mapping[str, str]
     mean: Triple
     means: Mapping[str, Triple] = field(default_factory=dict)
     unused: str = r"(?!)"
     offset: float = 0.0
 
-
-def count(shapes: Shapes, pattern: str) -> int:
-    """How many different texts the pattern's group matches; at least 1, as what is missing is found later."""
-    return max(1, len({match[1] for match in (re.match(pattern, name) for name in shapes) if match}))
-
-
-def width(shapes: Shapes, name: str, axis: int = 0) -> int:
-    """The outputs (axis 0) or inputs (axis 1) of a convolution. Raises UsageError if it is not one."""
-    if len(shapes.get(name, ())) != 4:
-        raise UsageError(f"{name} is not the weight of a convolution.")
-    return shapes[name][axis]
-
-
-def hourglass(stack: int, depth: int) -> str:
-    """Our name, and a dot, of the hourglass ``depth`` steps inside the outermost one of a stack."""
-    return f"stacks.{stack}.hourglass." + "low2." * depth
+    def names(self, theirs: Collection[str]) -> dict[str, str]:
+        """Their names -> ours. A name that no rule matches stays as it is."""
+        rules, names = self.rules(theirs), {}
+        for name in theirs:
+            ours = name
+            for pattern, part in self.inside.items():
+                ours = re.sub(pattern, part, ours)
+            matching = (re.subn(rf"^{pattern}", begin, ours) for pattern, begin in rules.items())
+            names[name] = next((changed for changed, count in matching if count), ours)
+        return names

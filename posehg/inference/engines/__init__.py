@@ -24,8 +24,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.checkpoints import cache, metadata
-from posehg.checkpoints.metadata import WEIGHTS, weights_file
+from posehg.checkpoints import cache
+from posehg.checkpoints.format import WEIGHTS, parse_config, weights_file
 from posehg.config import STRIDE, ModelConfig
 from posehg.errors import NotAvailable, reason
 
@@ -175,7 +175,7 @@ def config_of(file: Path, text: str | None) -> ModelConfig:
     """The config that ``posehg export`` wrote into a file. Raises NotAvailable if there is none or it is not valid."""
     if text is None:
         raise NotAvailable(f"{file} was not exported by posehg: its joints are unknown.", EXPORT_AGAIN)
-    return metadata.parse_config(file, text)
+    return parse_config(file, text)
 
 
 def cannot_run(file: Path, error: Exception) -> NotAvailable:
