@@ -224,7 +224,9 @@ _VISIBLE = 0.1
 _SAME_DECODING = 0.01
 """Crop pixels allowed between the graph's own keypoints and posehg's decoding of the same heatmaps."""
 
-_REPORT = "No file was written. Please report this with your version of torch; --no-check writes the file anyway."
+_REPORT = (
+    "No file was written. Please report this with your version of torch; posehg export --no-check writes it anyway."
+)
 
 LIMITS: dict[Precision, tuple[float, float]] = {"fp32": (1e-3, 0.05), "fp16": (0.03, 0.25), "int8": (0.5, STRIDE)}
 """The largest differences allowed: of heatmaps, relative to the highest value or to 1, and of joints, in crop pixels.
