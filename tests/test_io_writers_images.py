@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,9 @@ from posehg import drawing, images
 from posehg.drawing import DrawOptions, Style
 from posehg.errors import InputError, UsageError
 from posehg.geometry import Box
-from posehg.io.frames import frames
-from posehg.io.sources import expand
-from posehg.io.writers import CropsWriter, HeatmapsWriter, ImageWriter, VideoWriter, crops, heatmaps, image
+from posehg.io.writers import CropsWriter, HeatmapsWriter, ImageWriter, crops, heatmaps, image
 from posehg.poses import Pose, Result
-from tests.results import SEVEN, SHAPE, failed, picture, pose, result
+from tests.results import SEVEN, SHAPE, picture, pose, result
 
 GREY = np.full(SHAPE, 120, dtype=np.uint8)
 NOSE = DrawOptions(heatmaps=("nose",))
@@ -72,19 +69,6 @@ def test_labels_and_ids_are_drawn() -> None:
     assert (named != numbered).any()
 
 
-def test_a_video_has_the_frames_that_could_be_processed(tmp_path: Path) -> None:
-    with VideoWriter(tmp_path / "a.mp4") as writer:
-        for number in range(5):
-            writer.add(failed() if number == 2 else result(image=GREY, frame=number, time=number / 10, fps=10.0))
-    assert writer.written == [tmp_path / "a.mp4"]
-    [source] = expand([str(tmp_path / "a.mp4")])
-    assert [round(frame.time or 0, 2) for frame in frames(source)] == [0, 0.1, 0.3, 0.4]
-    with pytest.raises(KeyboardInterrupt), VideoWriter(tmp_path / "b.mp4") as writer:  # noqa: PT012
-        writer.add(result(image=GREY))
-        raise KeyboardInterrupt
-    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
-
-
 # ---- heatmaps ----------------------------------------------------------------------------------------------------
 
 
@@ -136,11 +120,6 @@ def test_the_sheet_shows_the_part_of_the_image_where_the_people_are() -> None:
     left[:, :37], right[:28] = 0, 255
     sheets = [heatmaps.sheet(result(poses=[there], image=ground), NOSE) for ground in (left, right)]
     np.testing.assert_array_equal(sheets[0][30:600, 30:600], sheets[1][30:600, 30:600])
-
-
-def test_heatmaps_of_other_people_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 people for 3 poses"):
-        heatmaps.sheet(replace(result(), heatmaps=result().heatmaps[:2]), DrawOptions())
 
 
 @pytest.mark.parametrize("box", [Box(-300, -300, 40, 40), Box(96.5, 82.5, 900, 900), Box(0, 0, 0, 0)])

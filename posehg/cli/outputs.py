@@ -26,9 +26,12 @@ from posehg.errors import CheckFailed, InputError, UsageError
 from posehg.io.background import write_behind
 from posehg.io.frames import too_large
 from posehg.io.sources import Source
-from posehg.io.writers import FORMATS, IMAGE_FILES, RUN_FILES, VIDEO_FILES, CropsWriter, HeatmapsWriter, Writer
+from posehg.io.writers import FORMATS, IMAGE_FILES, RUN_FILES, VIDEO_FILES
+from posehg.io.writers.crops import CropsWriter
+from posehg.io.writers.csv import joints_table
+from posehg.io.writers.heatmaps import HeatmapsWriter
 from posehg.io.writers.json import line, record
-from posehg.io.writers.table import joints_table
+from posehg.io.writers.writer import Writer
 from posehg.poses import Result
 
 if TYPE_CHECKING:

@@ -11,20 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posehg.io import video_writer
 from posehg.io.frames import Frame, frames
 from posehg.io.sources import expand
+from posehg.io.writers import VideoWriter
 from tests import stubs
 from tests.journeys.conftest import Posehg
 from tests.journeys.test_predict import records
+from tests.results import result
 
 FRAMES, RATE = 13, 10
 
 
 def made(path: Path, images: list[np.ndarray]) -> Path:
-    with video_writer.create(path, RATE) as add:
-        for image in images:
-            add(image, None)
+    with VideoWriter(path) as writer:
+        for frame, image in enumerate(images):
+            writer.add(result(image=image, people=0, frame=frame, time=frame / RATE, fps=float(RATE)))
     return path
 
 

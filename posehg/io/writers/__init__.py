@@ -15,35 +15,13 @@ from posehg.io.writers.npz import NpzWriter
 from posehg.io.writers.openpose import OpenPoseWriter
 from posehg.io.writers.writer import Writer
 
-__all__ = [
-    "FORMATS",
-    "IMAGE_FILES",
-    "RUN_FILES",
-    "VIDEO_FILES",
-    "CocoWriter",
-    "CropsWriter",
-    "CsvWriter",
-    "Format",
-    "HeatmapsWriter",
-    "ImageWriter",
-    "JsonWriter",
-    "NpzWriter",
-    "OpenPoseWriter",
-    "VideoWriter",
-    "Writer",
-]
-
 FileOf = tuple[type[Writer], str]
 """A writer, and what follows the name of the source in the name of its file."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format of --save.
-
-    image: the file of each image, and of each frame of a video unless ``video`` is given. video: the file of each
-    video. run: the one file of all sources, whose name is the ending alone.
-    """
+    """The files of a format: of each image, of each video (else of each of its frames), or of all sources together."""
 
     image: FileOf | None = None
     video: FileOf | None = None

@@ -7,8 +7,8 @@ network with COCO's 17), in pixels of the upright image; the score of a joint st
 image without people has no entry.
 
 image_id is COCO's number if the file is named as in COCO: 785 for 000000000785.jpg and COCO_val2014_000000000785.jpg.
-Other images have their file name, such as im0001.jpg, and frames the name of the video with their number: frame 12 of
-walk.mp4 is walk_000000000012. If an id is taken by another image of the run, the path as it was given replaces it.
+Other images have their file name, and frames the name of the video with their number: frame 12 of walk.mp4 is
+walk_000000000012. If an id is taken by another image of the run, the path as it was given replaces it.
 
     import json
     import numpy as np
@@ -36,35 +36,25 @@ PERSON = 1
 class CocoWriter(TextWriter):
     """One list of all people of a run."""
 
-    def begin(self) -> None:
-        super().begin()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._separator = "[\n"
         self._owners: dict[int | str, str] = {}  # id -> source; a video owns the ids of all its frames by its stem
 
     def add(self, result: Result) -> None:
-        id = image_id(result.source, result.frame)
-        key = id if result.frame is None else PurePath(result.source).stem + "_"
-        if result.poses and self._owners.setdefault(key, result.source) != result.source:
-            id = result.source if result.frame is None else f"{result.source}_{result.frame:012d}"
+        name, number = PurePath(result.source), "" if result.frame is None else f"_{result.frame:012d}"
+        known = coco_number(name.stem)
+        id: int | str = name.name if known is None else known
+        owned = id
+        if number:
+            id, owned = f"{name.stem}{number}", f"{name.stem}_"
+        if result.poses and self._owners.setdefault(owned, result.source) != result.source:
+            id = f"{result.source}{number}"
         for pose in result.poses:
-            entry = {
-                "image_id": id,
-                "category_id": PERSON,
-                "keypoints": [number for triple in triples(pose) for number in triple],
-                "score": rounded(pose.score, 4),
-            }
+            keypoints = [value for triple in triples(pose) for value in triple]
+            entry = {"image_id": id, "category_id": PERSON, "keypoints": keypoints, "score": rounded(pose.score, 4)}
             self.write(self._separator + line(entry))
             self._separator = ",\n"
 
     def finish(self) -> None:
         self.write("[]\n" if self._separator == "[\n" else "\n]\n")
-        super().finish()
-
-
-def image_id(source: str, frame: int | None = None) -> int | str:
-    """COCO's number if the name has one, else the file's name, or the video's with the number of the frame."""
-    name = PurePath(source)
-    if frame is not None:
-        return f"{name.stem}_{frame:012d}"
-    known = coco_number(name.stem)
-    return name.name if known is None else known

@@ -6,13 +6,13 @@ The people are in the order of the results, as ``person`` in a .csv file.
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
-from itertools import count
+from itertools import count, takewhile
+from pathlib import Path
 
 import numpy as np
 
 from posehg import images
-from posehg.files import atomic, naming
+from posehg.files import naming
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.io.writers.writer import Writer
@@ -23,37 +23,36 @@ _MARGIN = 0.15
 
 
 class CropsWriter(Writer):
-    """Writes all people of an image, or none. The path is that of the first: NAME_person1.jpg."""
+    """All people of an image. The path is that of the first: NAME_person1.jpg."""
 
     def add(self, result: Result) -> None:
         assert result.image is not None
         name = self.path.stem.removesuffix("1")
         paths = (self.path.with_name(f"{name}{number}{self.path.suffix}") for number in count(1))
-        with ExitStack() as stack:  # it renames in reverse order: if the first file exists, all do
-            for pose, path in zip(result.poses, paths, strict=False):
-                temporary = stack.enter_context(atomic(path, self.overwrite))
-                images.save(temporary, crop(result.image, pose, self.draw.threshold), path)
-                self.written.append(path)
-        for number in count(len(self.written) + 1) if self.overwrite else ():
-            old = self.path.with_name(f"{name}{number}{self.path.suffix}")
-            if not old.is_file():
-                break
+        self.written += [path for _, path in zip(result.poses, paths, strict=False)]
+        for pose, path in reversed(list(zip(result.poses, self.written, strict=True))):  # if the first exists, all do
+            images.write(path, crop(result.image, pose, self.draw.threshold), self.overwrite)
+        for old in takewhile(Path.is_file, paths) if self.overwrite else ():
             with naming(old):
                 old.unlink()  # a person of an earlier run
 
 
 def crop(image: Image, pose: Pose, threshold: float) -> Image:
     """The image around the joints with at least that score, or the network's crop if there are fewer than two."""
-    height, width = image.shape[:2]
-    box = Box.bounding(pose.keypoints[pose.scores >= threshold]) if (pose.scores >= threshold).sum() > 1 else None
+    sure = pose.scores >= threshold
+    box = Box.bounding(pose.keypoints[sure]) if sure.sum() > 1 else None
     margin = _MARGIN * max(box.w, box.h) if box else 0.0
     box = box or pose.box
-    left, right = _inside(box.x - margin, box.x + box.w + margin, width)
-    top, bottom = _inside(box.y - margin, box.y + box.h + margin, height)
-    return np.ascontiguousarray(image[top:bottom, left:right])
+    rows, columns = inside(Box(box.x - margin, box.y - margin, box.w + 2 * margin, box.h + 2 * margin), image)
+    return np.ascontiguousarray(image[rows, columns])
 
 
-def _inside(low: float, high: float, length: int) -> tuple[int, int]:
-    """Whole pixels within 0 .. length; at least one, however far outside the person is."""
-    first = min(max(math.floor(low), 0), length - 1)
-    return first, max(min(math.ceil(high), length), first + 1)
+def inside(box: Box, image: Image) -> tuple[slice, slice]:
+    """The rows and columns of the image that a box covers; at least one of each, however far outside it is."""
+
+    def part(low: float, high: float, length: int) -> slice:
+        first = min(max(math.floor(low), 0), length - 1)
+        return slice(first, max(min(math.ceil(high), length), first + 1))
+
+    height, width = image.shape[:2]
+    return part(box.y, box.y + box.h, height), part(box.x, box.x + box.w, width)

@@ -25,10 +25,15 @@ A byte of a file name that is not UTF-8 is written as backslash, u, dc and its t
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from posehg.io.writers.json import rounded, triples
 from posehg.io.writers.writer import TextWriter
-from posehg.poses import Result
+from posehg.poses import Pose, Result
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 COLUMNS = ("source", "frame", "time", "person", "id", "joint", "x", "y", "score", "person_score")
 
@@ -36,8 +41,8 @@ COLUMNS = ("source", "frame", "time", "person", "id", "joint", "x", "y", "score"
 class CsvWriter(TextWriter):
     """A row for each joint of each person."""
 
-    def begin(self) -> None:
-        super().begin()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._rows = csv.writer(self, lineterminator="\n")
         self._rows.writerow(COLUMNS)
 
@@ -47,3 +52,21 @@ class CsvWriter(TextWriter):
             for joint, triple in zip(pose.skeleton.joints, triples(pose), strict=True):
                 head = (result.source, result.frame, time, number, pose.id, joint)
                 self._rows.writerow([*head, *triple, rounded(pose.score, 4)])
+
+
+def joints_table(poses: Sequence[Pose], threshold: float) -> Table:
+    """For the terminal, one line a joint: name, x and y in image pixels, score. Joints under the threshold are dim."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table("joint", box=box.SIMPLE_HEAD)
+    for heading in ("x", "y", "score"):
+        table.add_column(heading, justify="right")
+    for number, pose in enumerate(poses, start=1):
+        if len(poses) > 1:
+            table.add_row(f"person {number if pose.id is None else pose.id}", "", "", f"{pose.score:.2f}", style="bold")
+        for joint, (x, y), score in zip(pose.skeleton.joints, pose.keypoints, pose.scores, strict=True):
+            style = None if score >= threshold else "dim"
+            table.add_row(joint.replace("_", " "), f"{x:.1f}", f"{y:.1f}", f"{score:.2f}", style=style)
+        table.add_section()
+    return table

@@ -12,17 +12,15 @@ import numpy as np
 
 from posehg import drawing, images
 from posehg.drawing import DrawOptions
-from posehg.geometry import Affine
+from posehg.geometry import Affine, Box
 from posehg.images import Image
+from posehg.io.writers.crops import inside
 from posehg.io.writers.writer import Writer
 from posehg.poses import Result
 
-_CAPTION = 120
-"""The least width of a cell in pixels, for the name of the joint."""
-_WIDTH = 1600
-"""About how wide a sheet is, in pixels."""
-_CELL = 640
-"""The longest side of a cell, if few joints leave room for larger ones."""
+_WIDTH = 1600  # of a sheet, in pixels, about
+_CELL = 640  # the longest side of a cell, if few joints leave room for larger ones
+_CAPTION = 120  # the least width of a cell, for the name of the joint
 
 
 class HeatmapsWriter(Writer):
@@ -39,40 +37,24 @@ def sheet(result: Result, draw: DrawOptions) -> Image:
     Raises UsageError for a joint that the network does not have.
     """
     assert result.image is not None
-    if len(result.heatmaps) != len(result.poses):
-        raise ValueError(f"Heatmaps of {len(result.heatmaps)} people for {len(result.poses)} poses.")
     joints = draw.heatmaps or result.skeleton.joints
     columns = math.ceil(math.sqrt(len(joints)))
-    part, to_cell = _fitted(result.image, _region(result), min(_CELL, _WIDTH // columns))
+    boxes = [pose.box for pose in result.poses] or [Box(0, 0, result.image.shape[1], result.image.shape[0])]
+    seen = Box.bounding([point for b in boxes for point in ((b.x, b.y), (b.x + b.w - 1, b.y + b.h - 1))])
+    assert seen is not None
+    rows_seen, columns_seen = inside(seen, result.image)
+    part = result.image[rows_seen, columns_seen]
+    scale = min(_CELL, _WIDTH // columns) / max(part.shape)
+    height, width = (max(1, round(side * scale)) for side in part.shape[:2])
+    x, y = width / part.shape[1], height / part.shape[0]
+    left, top = columns_seen.start, rows_seen.start
+    to_cell = Affine([[x, 0, (0.5 - left) * x - 0.5], [0, y, (0.5 - top) * y - 0.5], [0, 0, 1]])
+    resized = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     cells, captions = [], []
     for joint in joints:
         channel = result.skeleton.index(joint)
         maps = [(person.maps[channel], person.to_image.then(to_cell)) for person in result.heatmaps]
-        cells.append(drawing.heatmaps_overlay(part, maps))
+        cells.append(drawing.heatmaps_overlay(np.asarray(resized, dtype=np.uint8), maps))
         best = max((float(pose.scores[channel]) for pose in result.poses), default=None)
         captions.append(joint.replace("_", " ") + ("" if best is None else f"  {best:.2f}"))
-    return drawing.contact_sheet(cells, columns, (part.shape[0], max(part.shape[1], _CAPTION)), captions=captions)
-
-
-def _region(result: Result) -> tuple[int, int, int, int]:
-    """What is shown, in whole pixels (left, top, right, bottom): the boxes of all people, or else the image."""
-    assert result.image is not None
-    height, width = result.image.shape[:2]
-    boxes = [pose.box for pose in result.poses]
-    left = max(0, math.floor(min((box.x for box in boxes), default=0)))
-    top = max(0, math.floor(min((box.y for box in boxes), default=0)))
-    right = min(width, math.ceil(max((box.x + box.w for box in boxes), default=width)))
-    bottom = min(height, math.ceil(max((box.y + box.h for box in boxes), default=height)))
-    return (left, top, right, bottom) if right > left and bottom > top else (0, 0, width, height)
-
-
-def _fitted(image: Image, region: tuple[int, int, int, int], cell: int) -> tuple[Image, Affine]:
-    """The region with ``cell`` pixels on its longer side, and the map from image pixels to its own."""
-    left, top, right, bottom = region
-    part = image[top:bottom, left:right]
-    scale = cell / max(part.shape)
-    rows, columns = (max(1, round(side * scale)) for side in part.shape[:2])
-    resized = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    x, y = columns / (right - left), rows / (bottom - top)
-    to_cell = Affine([[x, 0, (0.5 - left) * x - 0.5], [0, y, (0.5 - top) * y - 0.5], [0, 0, 1]])
-    return np.asarray(resized, dtype=np.uint8), to_cell
+    return drawing.contact_sheet(cells, columns, (height, max(width, _CAPTION)), captions=captions)

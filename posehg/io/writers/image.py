@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,28 @@ from numpy.typing import NDArray
 
 from posehg import drawing, images
 from posehg.drawing import DrawOptions
-from posehg.io import video_writer
-from posehg.io.writers.writer import Writer
+from posehg.errors import InputError
+from posehg.files import naming
+from posehg.geometry import Affine, Box
+from posehg.images import Image
+from posehg.io.frames import until_unreadable
+from posehg.io.writers.writer import FileWriter, Writer
 from posehg.poses import Result
 
-_RATE = 25.0
-"""Frames a second of a video that does not state its rate."""
+_CODECS = {
+    ".mp4": ("libx264", {"crf": "20", "preset": "veryfast"}),
+    ".webm": ("libvpx-vp9", {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}),
+}
+"""Encoders that every wheel of PyAV has, with settings that are fast beside a network and look like the source."""
+
+_SOUND = {".mp4": ({"aac"}, "aac"), ".webm": ({"opus", "vorbis"}, "libopus")}
+"""The sound that players expect, which is copied as it is, and the encoder for any other."""
+
+_RATE = 25.0  # frames a second of a video that does not state its rate, or an impossible one
+_SMALLEST = 16  # pixels a side: smaller videos can be written but not read
+_TICKS = 90_000  # a second, as in broadcasting: all usual frame rates are whole numbers of them
+_MIN_STEP = _TICKS // 1000  # between two frames: .webm counts milliseconds
+_BT709 = 1  # FFmpeg's code of the colour space that players assume for HD
 
 
 class ImageWriter(Writer):
@@ -25,31 +42,6 @@ class ImageWriter(Writer):
     def add(self, result: Result) -> None:
         images.write(self.path, render(result, self.draw), self.overwrite)
         self.written.append(self.path)
-
-
-class VideoWriter(Writer):
-    """A video, .mp4 or .webm, with the sound of the source if that is a file."""
-
-    _video: AbstractContextManager[video_writer.AddFrame] | None = None
-
-    def add(self, result: Result) -> None:
-        if result.image is None:
-            return  # a frame that could not be processed
-        if self._video is None:
-            sound = Path(result.source) if Path(result.source).is_file() else None
-            self._video = video_writer.create(self.path, result.fps or _RATE, self.overwrite, sound)
-            self._add = self._video.__enter__()
-        self._add(render(result, self.draw), result.time)
-
-    def close(self) -> None:
-        if self._video is not None:
-            self._video.__exit__(None, None, None)
-            self.written.append(self.path)
-
-    def discard(self) -> None:
-        if self._video is not None:
-            stop: Any = GeneratorExit()
-            self._video.__exit__(GeneratorExit, stop, None)
 
 
 def render(result: Result, draw: DrawOptions) -> NDArray[np.uint8]:
@@ -62,3 +54,127 @@ def render(result: Result, draw: DrawOptions) -> NDArray[np.uint8]:
         ground = image if draw.background == "image" else drawing.blank(image.shape, draw.background)
         drawn = drawing.draw(ground, result.poses, draw.threshold, draw.style)
     return drawing.side_by_side(image, drawn) if draw.side_by_side else drawn
+
+
+class VideoWriter(FileWriter):
+    """A video, .mp4 (H.264, AAC) or .webm (VP9, Opus), with the sound of the source if that is a file.
+
+    Each frame is shown at its own time. A frame with an odd side has its last row or column twice, as the codecs need
+    even sides, and a frame of another size than the first is fitted into that.
+    """
+
+    _container: Any = None
+    _stream: Any
+    _size: tuple[int, ...]
+    _last: int
+
+    def add(self, result: Result) -> None:
+        import av
+
+        if result.image is None:
+            return  # a frame that could not be processed
+        image = render(result, self.draw)
+        with self._naming():
+            if self._container is None:
+                self._open(image.shape, result)
+            self._last = max(self._last + _MIN_STEP, round(((result.time or 0.0) - self._start) * _TICKS))
+            frame = av.VideoFrame.from_ndarray(_fitted(image, self._size), format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+            frame.pts, frame.time_base = self._last, Fraction(1, _TICKS)
+            self._container.mux(self._stream.encode(frame))
+            self._add_sound(until=self._last / _TICKS)
+
+    def finish(self) -> None:
+        if self._container is None:
+            raise InputError(f"{self.path} is not written: there was no frame for it.")
+        with self._naming():
+            self._container.mux(self._stream.encode())
+            self._add_sound(until=self._last / _TICKS + 1 / self._rate)
+            self._container.close()
+
+    def _open(self, shape: tuple[int, ...], result: Result) -> None:
+        import av
+
+        suffix = self.path.suffix.lower()
+        codec, options = _CODECS[suffix]
+        options_of_file = {"movflags": "+faststart"} if suffix == ".mp4" else {}  # plays while it is downloaded
+        file: Any = av.open(str(self.temporary), "w", format=suffix[1:], container_options=options_of_file)
+        self._container = self.stack.enter_context(file)
+        self._start, self._last = result.time or 0.0, -_MIN_STEP
+        self._rate = result.fps if result.fps and 0.1 <= result.fps <= 1000 else _RATE
+        rate = Fraction(self._rate).limit_denominator(1001)
+        self._stream = file.add_stream(codec, rate=rate, options=options)
+        self._size = tuple(max(_SMALLEST, side + side % 2) for side in shape[:2])
+        self._stream.height, self._stream.width = self._size
+        self._stream.pix_fmt = "yuv420p"  # the only one that all players show
+        context = self._stream.codec_context
+        context.time_base = Fraction(1, _TICKS)
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = 1  # 16 .. 235, as in television
+        self._sound = _sound(result.source, file, suffix, self._start)
+        self._next_sound = next(self._sound, None)
+
+    def _add_sound(self, until: float) -> None:
+        """Sound goes along with the frames, so that neither waits for the other in memory."""
+        while self._next_sound is not None and self._next_sound[0] < until:
+            self._container.mux(self._next_sound[1])
+            self._next_sound = next(self._sound, None)
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """An error of PyAV becomes an InputError that names the file."""
+        import av
+
+        try:
+            with naming(self.path):
+                yield
+        except av.FFmpegError as error:
+            raise InputError(f"{self.path} cannot be written: {error}.") from None
+
+
+def _fitted(image: Image, size: tuple[int, ...]) -> Image:
+    """The image with ``size`` = (rows, columns): its last row and column repeated if a few are missing, else warped."""
+    rows, columns = size[0] - image.shape[0], size[1] - image.shape[1]
+    if 0 <= rows < _SMALLEST and 0 <= columns < _SMALLEST:
+        return np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge")
+    return images.warp(
+        image, Affine.crop(Box(0, 0, image.shape[1], image.shape[0]), (size[0], size[1])), (size[0], size[1])
+    )
+
+
+def _sound(path: str, target: Any, suffix: str, start: float) -> Iterator[tuple[float, Any]]:
+    """The packets of a video's sound, for ``target``, from ``start`` on, each with the time at which it is heard there.
+
+    Times are seconds. There are none where the file has no sound or cannot be read.
+    """
+    import av
+
+    with suppress(OSError, av.FFmpegError), open(path, "rb") as file, av.open(file) as opened:
+        source: Any = opened
+        stream, video = source.streams.best("audio"), source.streams.best("video")
+        if stream is None:
+            return
+        if video is not None and video.start_time is not None:
+            start += float(video.start_time * video.time_base)  # frame times count from the first frame
+        copied, encoder = _SOUND[suffix]
+        if stream.codec_context.name in copied:
+            output, tick = target.add_stream_from_template(stream), float(stream.time_base)
+            for packet in source.demux(stream):
+                if packet.dts is not None and packet.pts is not None:
+                    packet.pts, packet.dts = packet.pts - round(start / tick), packet.dts - round(start / tick)
+                    if (packet.pts + (packet.duration or 0)) * tick > 0:
+                        packet.stream = output
+                        yield packet.pts * tick, packet
+            return
+        rate = 48_000 if encoder == "libopus" else min(stream.codec_context.sample_rate, 48_000)
+        output = target.add_stream(encoder, rate=rate)
+        output.codec_context.layout = "mono" if stream.codec_context.layout.nb_channels == 1 else "stereo"
+        samples = None  # so far: the times that files state for pieces of sound may overlap
+        for frame in until_unreadable(source.decode(stream)):
+            heard = frame.time - start
+            if heard >= 0:
+                samples = round(heard * frame.sample_rate) if samples is None else samples
+                frame.pts, frame.time_base = samples, Fraction(1, frame.sample_rate)
+                samples += frame.samples
+                yield from ((heard, packet) for packet in output.encode(frame))
+        yield from ((heard, packet) for packet in output.encode())

@@ -19,8 +19,7 @@ A .json file holds one record, a .jsonl file any number of them, one a line. To 
         people = np.array([person["keypoints"] for person in record["people"]])
         people = people.reshape(-1, len(record["joints"]), 3)  # (people, joints, 3): x, y, score
 
-A file name that is not UTF-8 has an escape for each such byte; os.fsencode of the name that json.loads returns is the
-original name.
+A file name that is not UTF-8 has an escape for each such byte; os.fsencode of what json.loads returns is the name.
 """
 
 from __future__ import annotations
@@ -31,8 +30,6 @@ from typing import Any
 
 from posehg.io.writers.writer import TextWriter
 from posehg.poses import Pose, Result
-
-VERSION = 1
 
 
 class JsonWriter(TextWriter):
@@ -46,7 +43,7 @@ def record(result: Result) -> dict[str, Any]:
     """The record of a result, for json.dumps. Raises ValueError for a number that is not finite."""
     rows, columns = result.size or (None, None)
     return {
-        "posehg": VERSION,
+        "posehg": 1,
         "source": result.source,
         "frame": result.frame,
         "time": None if result.time is None else rounded(result.time, 4),
@@ -74,10 +71,7 @@ def triples(pose: Pose) -> list[list[float]]:
 
 
 def line(content: Any) -> str:
-    """Strict JSON in one line, without a line end, that UTF-8 can hold whatever names are in it.
-
-    Raises ValueError for NaN and infinity.
-    """
+    """Strict JSON in one line, without a line end. Raises ValueError for NaN and infinity."""
     text = json.dumps(content, allow_nan=False, ensure_ascii=False)
     # A lone surrogate, from a file name that is not UTF-8, becomes the escape that JSON has for it.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -33,14 +33,13 @@ from __future__ import annotations
 
 import math
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import IO, Any
+from contextlib import contextmanager
+from tempfile import SpooledTemporaryFile
+from typing import IO
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from posehg.files import naming
 from posehg.io.writers.writer import FileWriter
@@ -53,82 +52,70 @@ _CHUNK = 4096  # texts that are written at a time
 
 _COLUMNS = {
     **{"keypoints": "<f8", "scores": "<f8", "person_scores": "<f8", "boxes": "<f8", "tracks": "<i8", "pictures": "<i8"},
-    **{"sources": "<i8", "frames": "<i8", "times": "<f8", "sizes": "<i8", "errors": "<i8"},
+    **{"sources": "<i8", "errors": "<i8", "frames": "<i8", "times": "<f8", "sizes": "<i8"},
 }
 """The arrays with a row for each person, and those with a row for each image. Texts are numbered: most are repeated."""
 
-_TEXTS = ("sources", "errors")
-
 
 class NpzWriter(FileWriter):
-    """An archive of all results. All must be of networks with the same joints."""
+    """An archive of all results, which are of networks with the same joints."""
 
-    def begin(self) -> None:
-        super().begin()
-        self._stack = ExitStack()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._columns: dict[str, IO[bytes]] = {
-            name: self._stack.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(self.path.parent)))  # noqa: SIM115
+            name: self.stack.enter_context(SpooledTemporaryFile(_IN_MEMORY, dir=str(self.path.parent)))  # noqa: SIM115
             for name in _COLUMNS
         }
-        self._texts: dict[str, dict[str, int]] = {name: {} for name in _TEXTS}
+        self._texts: dict[str, dict[str, int]] = {"sources": {}, "errors": {}}
         self._joints: tuple[str, ...] = ()
         self._model = ""
         self._people = self._images = 0
 
     def add(self, result: Result) -> None:
-        if self._images and result.skeleton.joints != self._joints:
-            raise ValueError(f"Results of {len(result.skeleton.joints)} joints among those of {len(self._joints)}.")
         self._joints, self._model = result.skeleton.joints, result.model
+        sources, errors = self._texts["sources"], self._texts["errors"]
+        rows = [
+            {
+                **{"keypoints": pose.keypoints, "scores": pose.scores, "person_scores": pose.score},
+                **{"boxes": pose.box.as_tuple(), "tracks": -1 if pose.id is None else pose.id},
+                "pictures": self._images,
+            }
+            for pose in result.poses
+        ]
+        image = {
+            "sources": sources.setdefault(result.source, len(sources)),
+            "errors": errors.setdefault(result.error or "", len(errors)),
+            "frames": -1 if result.frame is None else result.frame,
+            "times": math.nan if result.time is None else result.time,
+            "sizes": result.size or (0, 0),
+        }
         with naming(self.path):
-            for pose in result.poses:
-                self._append("keypoints", pose.keypoints)
-                self._append("scores", pose.scores)
-                self._append("person_scores", pose.score)
-                self._append("boxes", pose.box.as_tuple())
-                self._append("tracks", -1 if pose.id is None else pose.id)
-                self._append("pictures", self._images)
-            self._append("frames", -1 if result.frame is None else result.frame)
-            self._append("times", math.nan if result.time is None else result.time)
-            self._append("sizes", result.size or (0, 0))
-            for name, text in zip(_TEXTS, (result.source, result.error or ""), strict=True):
-                self._append(name, self._texts[name].setdefault(text, len(self._texts[name])))
+            for row in (*rows, image):
+                for name, value in row.items():
+                    self._columns[name].write(np.asarray(value, dtype=_COLUMNS[name]).tobytes())
         self._people += len(result.poses)
         self._images += 1
 
-    def _append(self, column: str, row: ArrayLike) -> None:
-        self._columns[column].write(np.asarray(row, dtype=_COLUMNS[column]).tobytes())
-
     def finish(self) -> None:
         joints = len(self._joints)
-        of_person = {"keypoints": (joints, 2), "scores": (joints,), "boxes": (4,)}
+        of_row = {"keypoints": (joints, 2), "scores": (joints,), "boxes": (4,), "sizes": (2,)}
         with ZipFile(self.temporary, "w") as archive:
             for name, column in self._columns.items():
                 column.seek(0)
-                if name in _TEXTS:
-                    self._write_texts(archive, name, column)
-                    continue
-                rows = self._images if name in ("frames", "times", "sizes") else self._people
-                shape = (rows, 2) if name == "sizes" else (rows, *of_person.get(name, ()))
+                rows = self._images if name in ("sources", "errors", "frames", "times", "sizes") else self._people
+                texts = np.array([*self._texts.get(name, ()), ""])
+                dtype = texts.dtype.str if name in self._texts else _COLUMNS[name]
+                header = {"descr": dtype, "fortran_order": False, "shape": (rows, *of_row.get(name, ()))}
                 with _member(archive, name) as file:
-                    _write_header(file, _COLUMNS[name], shape)
-                    shutil.copyfileobj(column, file)
+                    np.lib.format.write_array_header_1_0(file, header)
+                    if name not in self._texts:
+                        shutil.copyfileobj(column, file)
+                    while numbers := column.read(8 * _CHUNK):
+                        file.write(texts[np.frombuffer(numbers, "<i8")].tobytes())
             for name, value in {"joints": self._joints, "model": self._model, "posehg": VERSION}.items():
                 array = np.array(value, dtype="<i8" if name == "posehg" else np.str_)
                 with _member(archive, name) as file:
                     np.lib.format.write_array(file, array, allow_pickle=False)
-        self._stack.close()
-
-    def _write_texts(self, archive: ZipFile, name: str, column: IO[bytes]) -> None:
-        texts = list(self._texts[name])
-        dtype = f"<U{max(map(len, texts), default=0) or 1}"
-        with _member(archive, name) as file:
-            _write_header(file, dtype, (self._images,))
-            while numbers := column.read(8 * _CHUNK):
-                file.write(np.array([texts[number] for number in np.frombuffer(numbers, "<i8")], dtype).tobytes())
-
-    def discard(self) -> None:
-        self._stack.close()
-        super().discard()
 
 
 @contextmanager
@@ -137,8 +124,3 @@ def _member(archive: ZipFile, name: str) -> Iterator[IO[bytes]]:
     entry.compress_type = ZIP_DEFLATED
     with archive.open(entry, "w", force_zip64=True) as file:
         yield file
-
-
-def _write_header(file: IO[bytes], dtype: str, shape: tuple[int, ...]) -> None:
-    header: dict[str, Any] = {"descr": dtype, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)

@@ -32,16 +32,13 @@ BODY_25 = (
 )
 """OpenPose's joints by posehg's names."""
 
-_MIDDLES = {
-    "neck": ("left_shoulder", "right_shoulder", "thorax"),
-    "mid_hip": ("left_hip", "right_hip", "pelvis"),
-}
+_MIDDLES = {"neck": ("left_shoulder", "right_shoulder", "thorax"), "mid_hip": ("left_hip", "right_hip", "pelvis")}
 """Joints between two others, and the joint that replaces them if one of the two is missing."""
 
-_EMPTY = (
-    *("face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d", "pose_keypoints_3d"),
-    *("face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d"),
-)
+_EMPTY: dict[str, list[float]] = {
+    "pose_keypoints_3d": [],
+    **{f"{part}_keypoints_{n}d": [] for n in (2, 3) for part in ("face", "hand_left", "hand_right")},
+}
 """Keys that readers expect, though only the body is found."""
 
 
@@ -49,18 +46,14 @@ class OpenPoseWriter(TextWriter):
     """The people of one image or frame."""
 
     def add(self, result: Result) -> None:
-        people = [
-            {
-                "person_id": [-1 if pose.id is None else pose.id],
-                "pose_keypoints_2d": [
-                    number
-                    for x, y, score in body_25(pose, self.draw.threshold)
-                    for number in (rounded(x, 2), rounded(y, 2), rounded(score, 4))
-                ],
-                **{key: [] for key in _EMPTY},
-            }
-            for pose in result.poses
-        ]
+        people = []
+        for pose in result.poses:
+            joints = body_25(pose, self.draw.threshold)
+            numbers = [
+                rounded(value, decimals) for joint in joints for value, decimals in zip(joint, (2, 2, 4), strict=True)
+            ]
+            id = -1 if pose.id is None else pose.id
+            people.append({"person_id": [id], "pose_keypoints_2d": numbers, **_EMPTY})
         self.write(line({"version": 1.3, "people": people}) + "\n")
 
 

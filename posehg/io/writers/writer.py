@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,9 +12,8 @@ from posehg.drawing import DrawOptions
 from posehg.files import atomic, naming
 from posehg.poses import Result
 
-_DEFAULT = DrawOptions()
 
-
+@dataclass(eq=False)
 class Writer:
     """Writes results: ``add`` each of them, then ``close``. Memory does not grow with the number of results.
 
@@ -27,13 +27,10 @@ class Writer:
     it cannot be written.
     """
 
-    def __init__(self, path: Path, draw: DrawOptions = _DEFAULT, overwrite: bool = False) -> None:
-        self.path, self.draw, self.overwrite = path, draw, overwrite
-        self.written: list[Path] = []
-        self.begin()
-
-    def begin(self) -> None:
-        pass
+    path: Path
+    draw: DrawOptions = field(default_factory=DrawOptions)
+    overwrite: bool = False
+    written: list[Path] = field(default_factory=list, init=False)
 
     def add(self, result: Result) -> None:
         raise NotImplementedError
@@ -54,12 +51,16 @@ class Writer:
             self.discard()
 
 
+@dataclass(eq=False)
 class FileWriter(Writer):
-    """A file of any number of results: a subclass writes to ``temporary``, which becomes ``path`` at the end."""
+    """A file of any number of results: a subclass writes to ``temporary``, which becomes ``path`` at the end.
 
-    def begin(self) -> None:
-        self._atomic = atomic(self.path, self.overwrite)
-        self.temporary = self._atomic.__enter__()
+    stack: what a subclass opens, to be closed before that.
+    """
+
+    def __post_init__(self) -> None:
+        self.stack = ExitStack()
+        self.temporary = self.stack.enter_context(atomic(self.path, self.overwrite))
 
     def finish(self) -> None:
         """Write what can be written at the end only."""
@@ -68,33 +69,26 @@ class FileWriter(Writer):
         try:
             with naming(self.path):
                 self.finish()
+            self.stack.close()
         except BaseException:
             self.discard()
             raise
-        self._atomic.__exit__(None, None, None)
         self.written.append(self.path)
 
     def discard(self) -> None:
-        stop = GeneratorExit()  # anything but an OSError, which atomic would take for an error of this file
-        self._atomic.__exit__(GeneratorExit, stop, None)
+        with suppress(Exception):  # closing writes what is buffered, perhaps to a full disk
+            self.stack.__exit__(GeneratorExit, GeneratorExit(), None)
 
 
 class TextWriter(FileWriter):
     """A text file in UTF-8. A byte of a file name that is not UTF-8 is written as backslash, u, dc and the byte."""
 
-    def begin(self) -> None:
-        super().begin()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         with naming(self.path):
-            self._file = open(self.temporary, "w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115
+            file = open(self.temporary, "w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115
+        self._file = self.stack.enter_context(file)
 
     def write(self, text: str) -> None:
         with naming(self.path):
             self._file.write(text)
-
-    def finish(self) -> None:
-        self._file.close()
-
-    def discard(self) -> None:
-        with suppress(OSError):  # closing writes what is buffered, perhaps to a full disk
-            self._file.close()
-        super().discard()
