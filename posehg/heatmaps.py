@@ -62,11 +62,11 @@ def decode(heatmaps: Array, decoder: Decoder = "quarter") -> tuple[Array, Array]
     column = highest - row * columns
     along_x = _take(heatmaps, row[..., None, None], -2)[..., 0, :]  # (..., w)
     along_y = _take(heatmaps, column[..., None, None], -1)[..., 0]  # (..., h)
-    if decoder == "quarter":
+    if decoder == "subpixel":
+        x, y = _vertex(along_x, column), _vertex(along_y, row)
+    else:
         inner = (column > 0) & (column < columns - 1) & (row > 0) & (row < rows - 1)
         x, y = _quarter(along_x, column, inner), _quarter(along_y, row, inner)
-    else:
-        x, y = _vertex(along_x, column), _vertex(along_y, row)
     return _library(heatmaps).stack((x, y), -1), _at(flat, highest).clip(0, 1)
 
 
@@ -131,18 +131,11 @@ def with_mirrored(straight: Array, mirrored: Array, flip: Sequence[int], unpaire
     ``unpaired`` joints keep the heatmaps of the crops: in a mirrored crop a left wrist looks like a right one, which a
     network without that joint has never learned.
     """
-    back = mirror_back(mirrored, flip)
+    # Columns and left/right channels swap. Crop and mirror are exact about pixel centres: there is no further shift.
+    back = _library(mirrored).flip(mirrored[:, list(flip)], (-1,))
     for channel in unpaired:
         back[:, channel] = straight[:, channel]
     return (straight + back) / 2
-
-
-def mirror_back(heatmaps: Array, flip: Sequence[int]) -> Array:
-    """Heatmaps (B, J, h, w) of mirrored crops -> those of the crops: columns and left/right channels swap.
-
-    Crop and mirror are exact about pixel centres, so averaging needs no further shift.
-    """
-    return _library(heatmaps).flip(heatmaps[:, list(flip)], (-1,))
 
 
 # ---- operations that numpy and torch name differently ---------------------------------------------------------------

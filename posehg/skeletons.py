@@ -33,20 +33,16 @@ class Skeleton:
     sigmas: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        known = set(self.joints)
+        known, flip_pairs, name = set(self.joints), self.flip_pairs or (), f"the skeleton {self.name!r}"
         if len(known) != len(self.joints) or not self.joints:
-            raise UsageError(f"The skeleton {self.name!r} has no joints or names one twice: {', '.join(self.joints)}.")
-        pairless = [pair for pair in self.flip_pairs or () if known.isdisjoint(pair)]
-        for what, pairs in (("Limbs", self.limbs), ("Flip pairs", pairless)):
-            strangers = {joint for pair in pairs for joint in pair} - known
-            if strangers:
-                names = ", ".join(sorted(strangers))
-                raise UsageError(f"{what} of the skeleton {self.name!r} use unknown joints: {names}.")
-        paired = [joint for pair in self.flip_pairs or () for joint in pair]
-        if len(set(paired)) != len(paired):
-            raise UsageError(f"The flip pairs of the skeleton {self.name!r} name a joint twice.")
+            raise UsageError(f"The joints of {name} are none, or one is named twice: {', '.join(self.joints)}.")
+        pairs = [*self.limbs, *(pair for pair in flip_pairs if known.isdisjoint(pair))]
+        if strangers := {joint for pair in pairs for joint in pair} - known:
+            raise UsageError(f"Limbs or flip pairs of {name} use unknown joints: {', '.join(sorted(strangers))}.")
+        if len({joint for pair in flip_pairs for joint in pair}) != 2 * len(flip_pairs):
+            raise UsageError(f"The flip pairs of {name} name a joint twice.")
         if self.sigmas and not (len(self.sigmas) == len(known) and all(0 < s < math.inf for s in self.sigmas)):
-            raise UsageError(f"The skeleton {self.name!r} needs {len(known)} sigmas above 0, not {self.sigmas}.")
+            raise UsageError(f"There must be {len(known)} sigmas above 0 in {name}, not {self.sigmas}.")
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, for a file; unset ones are left out."""
@@ -90,8 +86,11 @@ class Skeleton:
             self.index(joint)
         limbs = self.limbs
         for joint in self.joints:
-            if joint not in joints:
-                limbs = _bridged(limbs, joint)
+            own = [limb for limb in limbs if joint in limb]
+            neighbours = dict.fromkeys(end for limb in own for end in limb if end != joint)
+            if joint not in joints and len(neighbours) == 2:
+                a, b = neighbours
+                limbs = (*(limb for limb in limbs if limb not in own), (a, b))
         kept = {frozenset(limb): limb for limb in limbs if set(limb) <= set(joints)}  # a bridge may duplicate a limb
         pairs = self.flip_pairs and tuple(pair for pair in self.flip_pairs if not set(joints).isdisjoint(pair))
         sigmas = tuple(self.sigmas[self.index(joint)] for joint in joints) if self.sigmas else ()
@@ -101,9 +100,8 @@ class Skeleton:
     @cached_property
     def flip(self) -> tuple[int, ...]:
         """For each channel the one that it swaps with in a mirrored image; an unpaired channel keeps its place."""
-        return tuple(
-            self.joints.index(twin) if twin in self.joints else channel for channel, twin in enumerate(self._twins)
-        )
+        channels = {joint: channel for channel, joint in enumerate(self.joints)}
+        return tuple(channels.get(twin, channel) for channel, twin in enumerate(self._twins))
 
     @cached_property
     def unpaired(self) -> tuple[int, ...]:
@@ -114,7 +112,7 @@ class Skeleton:
     def _twins(self) -> tuple[str, ...]:
         """For each joint its counterpart in a mirrored image, whether or not the skeleton has it."""
         if self.flip_pairs is None:
-            return tuple(_mirrored(joint) for joint in self.joints)
+            return tuple(_SIDE.sub(lambda word: _OTHER_SIDE[word.group()], joint, count=1) for joint in self.joints)
         twins = {joint: twin for a, b in self.flip_pairs for joint, twin in ((a, b), (b, a))}
         return tuple(twins.get(joint, joint) for joint in self.joints)
 
@@ -126,16 +124,6 @@ class Skeleton:
     @cached_property
     def limb_indices(self) -> tuple[tuple[int, int], ...]:
         return tuple((self.index(a), self.index(b)) for a, b in self.limbs)
-
-
-def _bridged(limbs: tuple[tuple[str, str], ...], joint: str) -> tuple[tuple[str, str], ...]:
-    """The limbs after removing a joint: if it had two neighbours, one limb joins these."""
-    own = [limb for limb in limbs if joint in limb]
-    neighbours = dict.fromkeys(end for limb in own for end in limb if end != joint)
-    if len(neighbours) != 2:
-        return limbs
-    a, b = neighbours
-    return (*(limb for limb in limbs if limb not in own), (a, b))
 
 
 def _pairs(values: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
@@ -151,10 +139,6 @@ _SIDE = re.compile(
 )
 
 
-def _mirrored(joint: str) -> str:
-    return _SIDE.sub(lambda word: _OTHER_SIDE[word.group()], joint, count=1)
-
-
 def side(joint: str) -> str:
     """``left``, ``right`` or ``middle``: the person's own side, from the joint's name.
 
@@ -163,9 +147,7 @@ def side(joint: str) -> str:
     lefteye. The counterpart's name differs only in that word.
     """
     word = _SIDE.search(joint)
-    if word is None:
-        return "middle"
-    return "left" if word.group()[0] in "lL" else "right"
+    return "middle" if word is None else "left" if word.group()[0] in "lL" else "right"
 
 
 def of_joints(name: str, joints: Sequence[str]) -> Skeleton:
@@ -173,12 +155,13 @@ def of_joints(name: str, joints: Sequence[str]) -> Skeleton:
 
     A new skeleton has no limbs.
     """
-    joints = tuple(joints)
-    exactly = next((known for known in SKELETONS.values() if known.joints == joints), None)
-    if exactly is not None:
-        return exactly
-    larger = next((known for known in (COCO, MPII, LSP) if set(joints) <= set(known.joints)), None)
-    return larger.subset(joints) if larger is not None and joints else Skeleton(name, joints, ())
+    for known in SKELETONS.values():
+        if known.joints == tuple(joints):
+            return known
+    for larger in (COCO, MPII, LSP):
+        if joints and set(joints) <= set(larger.joints):
+            return larger.subset(joints)
+    return Skeleton(name, tuple(joints), ())
 
 
 _ARMS_AND_LEGS = tuple(
@@ -253,17 +236,10 @@ LIMB_JOINTS = tuple(
 )
 """The twelve joints of arms and legs, which every known skeleton but FLIC has; posehg compares models by their mean."""
 
-SIGMAS = {
-    **{"nose": 0.026, "head_top": 0.079, "upper_neck": 0.079},
-    **{
-        f"{side}_{joint}": sigma
-        for side in ("left", "right")
-        for joint, sigma in {
-            **{"eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062},
-            **{"hip": 0.107, "knee": 0.087, "ankle": 0.089},
-        }.items()
-    },
-}
+_SIGMAS = {"eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062, "hip": 0.107}
+_SIGMAS |= {"knee": 0.087, "ankle": 0.089}
+SIGMAS = {f"{side}_{joint}": sigma for joint, sigma in _SIGMAS.items() for side in ("left", "right")}
+SIGMAS |= {"nose": 0.026, "head_top": 0.079, "upper_neck": 0.079}
 """Published OKS sigmas: COCO's for its 17 joints, CrowdPose's for the top of the head and the neck."""
 DEFAULT_SIGMA = 0.067
 """For a joint without a published sigma: the mean of COCO's."""

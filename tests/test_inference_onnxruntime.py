@@ -56,8 +56,8 @@ def test_the_file_describes_itself(exported: Path) -> None:
 
 
 def test_it_uses_as_many_threads_as_asked(exported: Path) -> None:
-    engine = onnxruntime.open_file(exported, Run("cpu", threads=1))
-    assert engine.session.get_session_options().intra_op_num_threads == 1
+    session, _ = onnxruntime.session(exported, Run("cpu", threads=1))
+    assert session.get_session_options().intra_op_num_threads == 1
 
 
 def test_truncated_and_damaged_files_are_refused_by_name(exported: Path, tmp_path: Path) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import platform
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -18,14 +16,7 @@ from posehg.config import HourglassConfig
 from posehg.errors import DeviceError, UsageError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
 _KNOWN = "Known: auto, cpu, cuda, cuda:N, mps."
-
-_NO_MEMORY = (
-    *("can't allocate memory", "not enough memory", "out of memory"),
-    *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
-)
-"""Phrases in errors of torch and of the libraries that it uses."""
 
 
 def resolve(name: str) -> torch.device:
@@ -62,36 +53,12 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-@contextmanager
-def cpu_threads(count: int) -> Iterator[None]:
-    """Inside the block torch computes with ``count`` CPU threads (0: no change), afterwards with as many as before.
-
-    torch keeps this number for each thread of the process, so blocks in several threads do not disturb one another.
-    """
-    before = torch.get_num_threads()
-    if count in (0, before):
-        yield
-        return
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def wait(device: torch.device) -> None:
     """Blocks until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether torch ran out of memory: on a GPU, or on the CPU, for which it has no exception class."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
 def multiplies_bf16(device: torch.device) -> bool:
@@ -111,16 +78,12 @@ _SIDES_ON_GPU = (2048, 4096, 8192)
 
 
 def name_of(device: torch.device) -> str:
-    """The name of the GPU or processor, as far as the system knows it."""
+    """The name of the GPU or processor, as far as Linux or Python knows it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
-        if sys.platform == "darwin":
-            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-            name = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-        else:
-            lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-            name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     except OSError:
         name = ""
     return name or platform.processor() or platform.machine()
@@ -177,32 +140,23 @@ def forward_flop(config: HourglassConfig, size: tuple[int, int]) -> int:
 def product_rate(device: torch.device, precision: str, seconds: float) -> float:
     """The highest FLOP per second that products of large matrices reach, measured for ``seconds`` over some sizes."""
     sides, best, count = _SIDES.get(device.type, _SIDES_ON_GPU), 0.0, batches_ahead(device)
-    with _tf32_as_in_convolutions(device):
-        for side in sides:
-            left, right = (torch.rand(side, side, device=device).to(DTYPES[precision]) for _ in range(2))
-            result = torch.mm(left, right)
-            end = time.perf_counter() + seconds / len(sides)
-            while True:
-                wait(device)
-                began = time.perf_counter()
-                for _ in range(count):
-                    torch.mm(left, right, out=result)
-                wait(device)
-                now = time.perf_counter()
-                best = max(best, count * 2 * side**3 / (now - began))
-                if now >= end:
-                    break
-    return best
-
-
-@contextmanager
-def _tf32_as_in_convolutions(device: torch.device) -> Iterator[None]:
-    """Let float32 products on GPUs use TF32 if convolutions do, as torch allows by default."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    if device.type == "cuda":
+    tf32 = torch.backends.cuda.matmul.allow_tf32
+    if device.type == "cuda":  # TF32 if convolutions use it, as torch allows by default
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
-    try:
-        yield
-    finally:
-        if device.type == "cuda":
-            torch.backends.cuda.matmul.allow_tf32 = before
+    for side in sides:
+        left, right = (torch.rand(side, side, device=device).to(DTYPES[precision]) for _ in range(2))
+        result = torch.mm(left, right)
+        end = time.perf_counter() + seconds / len(sides)
+        while True:
+            wait(device)
+            began = time.perf_counter()
+            for _ in range(count):
+                torch.mm(left, right, out=result)
+            wait(device)
+            now = time.perf_counter()
+            best = max(best, count * 2 * side**3 / (now - began))
+            if now >= end:
+                break
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+    return best

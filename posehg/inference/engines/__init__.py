@@ -51,18 +51,24 @@ class Run:
 AUTOMATIC = Run()
 
 
+_NO_MEMORY = (
+    *("Failed to allocate memory", "can't allocate memory", "not enough memory", "out of memory", "bad allocation"),
+    *("bad_alloc", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
+)
+"""Phrases in errors of torch, onnxruntime, OpenVINO and the libraries that they use."""
+
+
 class Engine(ABC):
     """A network that can be called. What its output means is in ``config.output``.
 
-    device: where it computes, such as cpu or cuda:0. name: the library that computes, with its version.
+    device: where it computes, such as cpu or cuda:0. name: the library that computes, with its version. fitting: the
+    number of crops in one call for which there was memory so far.
     """
 
     config: ModelConfig
     device: str
     name: str
-
     fitting: int = 1 << 30
-    """The number of crops in one call for which there was memory so far."""
 
     @property
     def on_cpu(self) -> bool:
@@ -88,17 +94,23 @@ class Engine(ABC):
 
     def ran_out(self, error: Exception) -> bool:
         """Whether an error means that so many crops at once need more memory than there is."""
-        return False
+        return isinstance(error, MemoryError) or any(phrase in str(error) for phrase in _NO_MEMORY)
 
 
 class ExportedEngine(Engine):
-    """The engine of a file that ``posehg export`` wrote. Its first output is heatmaps."""
+    """The engine of a file that ``posehg export`` wrote. Its first output is heatmaps.
 
-    file: Path
+    run: gives all outputs of the file for images (B, 3, H, W) in 0 .. 1, and raises what its library raises.
+    """
 
-    @abstractmethod
+    def __init__(
+        self, file: Path, config: ModelConfig, device: str, name: str, run: Callable[[Any], Sequence[Any]]
+    ) -> None:
+        self.file, self.config, self.device, self.name, self._run = file, config, device, name, run
+
     def outputs(self, crops: NDArray[np.uint8]) -> Sequence[Any]:
-        """All outputs of the file for crops (B, H, W, 3). Raises what the library raises."""
+        """All outputs of the file for crops (B, H, W, 3)."""
+        return self._run(np.divide(crops.transpose(0, 3, 1, 2), np.float32(255), dtype=np.float32, order="C"))
 
     def __call__(self, crops: NDArray[np.uint8]) -> Any:
         try:
@@ -164,11 +176,6 @@ def describe(place: Path) -> Description | None:
     """
     module = _module(place)
     return None if module is None else module.describe(place)
-
-
-def images_of(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The input of exported networks: (B, H, W, 3) -> (B, 3, H, W) in 0 .. 1."""
-    return np.divide(crops.transpose(0, 3, 1, 2), np.float32(255), dtype=np.float32, order="C")
 
 
 def config_of(file: Path, text: str | None) -> ModelConfig:

@@ -9,30 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from posehg import distributed
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable, UsageError, reason
-from posehg.inference.engines import AUTOMATIC, Description, ExportedEngine, Run, config_of, images_of
+from posehg.inference.engines import AUTOMATIC, Description, ExportedEngine, Run, config_of
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-_NO_MEMORY = ("Failed to allocate memory", "bad allocation", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-
-
-class OnnxEngine(ExportedEngine):
-    def __init__(self, file: Path, session: Any, device: str) -> None:
-        self.file, self.session, self.device = file, session, device
-        self.config = config_of(file, session.get_modelmeta().custom_metadata_map.get(KEY))
-        self.name = f"onnxruntime {import_module('onnxruntime').__version__}"
-
-    def outputs(self, crops: NDArray[np.uint8]) -> Sequence[Any]:
-        found: Sequence[Any] = self.session.run(None, {self.session.get_inputs()[0].name: images_of(crops)})
-        return found
-
-    def ran_out(self, error: Exception) -> bool:
-        return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
 
 
 def session(file: Path, run: Run, optimize: bool = True) -> tuple[Any, str]:
@@ -74,9 +56,14 @@ def describe(file: Path) -> Description:
     return Description(file, config_of(file, metadata.get(KEY)), form, parameters)
 
 
-def open_file(file: Path, run: Run = AUTOMATIC) -> OnnxEngine:
+def open_file(file: Path, run: Run = AUTOMATIC) -> ExportedEngine:
     """Raises NotAvailable for a file that is broken or not posehg's, and without onnxruntime; DeviceError."""
-    return OnnxEngine(file, *session(file, run))
+    opened, device = session(file, run)
+    config = config_of(file, opened.get_modelmeta().custom_metadata_map.get(KEY))
+    name, version = opened.get_inputs()[0].name, import_module("onnxruntime").__version__
+    return ExportedEngine(
+        file, config, device, f"onnxruntime {version}", lambda images: opened.run(None, {name: images})
+    )
 
 
 def _device(asked: str, providers: Sequence[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -11,29 +10,11 @@ from types import ModuleType
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
-from numpy.typing import NDArray
-
-from posehg.config import KEY, ModelConfig
+from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable
-from posehg.inference.engines import AUTOMATIC, Description, ExportedEngine, Run, cannot_run, config_of, images_of
+from posehg.inference.engines import AUTOMATIC, Description, ExportedEngine, Run, cannot_run, config_of
 
 _TELEMETRY = "openvino_telemetry"
-
-
-class OpenVinoEngine(ExportedEngine):
-    device = "cpu"
-
-    def __init__(self, file: Path, config: ModelConfig, compiled: Any, version: str) -> None:
-        self.file, self.config, self.name = file, config, f"openvino {version}"
-        self._compiled = compiled
-
-    def outputs(self, crops: NDArray[np.uint8]) -> Sequence[Any]:
-        outputs = self._compiled(images_of(crops))
-        return [outputs[index] for index in range(len(self._compiled.outputs))]
-
-    def ran_out(self, error: Exception) -> bool:
-        return isinstance(error, MemoryError) or "bad_alloc" in str(error)
 
 
 def library() -> ModuleType:
@@ -68,7 +49,7 @@ def describe(place: Path) -> Description:
     return Description(weights, config_of(file, None if found is None else found.get("value")), "OpenVINO")
 
 
-def open_file(place: Path, run: Run = AUTOMATIC) -> OpenVinoEngine:
+def open_file(place: Path, run: Run = AUTOMATIC) -> ExportedEngine:
     """Raises NotAvailable for files that posehg did not export, DeviceError for a device other than the CPU."""
     if run.device not in ("auto", "cpu"):
         raise DeviceError(f"OpenVINO models run on the CPU, not on {run.device}.", "Give --device cpu.")
@@ -82,7 +63,12 @@ def open_file(place: Path, run: Run = AUTOMATIC) -> OpenVinoEngine:
         compiled = _core().compile_model(_core().read_model(file), "CPU", properties)
     except (RuntimeError, ValueError, TypeError) as error:
         raise cannot_run(file, error) from None
-    return OpenVinoEngine(file, config, compiled, version)
+
+    def run_compiled(images: Any) -> list[Any]:
+        outputs = compiled(images)
+        return [outputs[index] for index in range(len(compiled.outputs))]
+
+    return ExportedEngine(file, config, "cpu", f"openvino {version}", run_compiled)
 
 
 @cache

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, cast
 
@@ -36,11 +37,18 @@ class TorchEngine(Engine):
         output: Tensor = self.network.eval()(batch)[-1]
         return output.float()
 
-    def thread_limit(self) -> AbstractContextManager[None]:
-        return devices.cpu_threads(self._threads)
-
-    def ran_out(self, error: Exception) -> bool:
-        return devices.is_out_of_memory(error)
+    @contextmanager
+    def thread_limit(self) -> Iterator[None]:
+        # torch keeps this number for each thread of the process: calls in several threads do not disturb one another.
+        before = torch.get_num_threads()
+        if self._threads in (0, before):
+            yield
+            return
+        torch.set_num_threads(self._threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def from_checkpoint(checkpoint: Checkpoint, run: Run = AUTOMATIC) -> TorchEngine:
