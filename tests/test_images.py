@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -74,21 +72,11 @@ def test_transparent_palette_colours_are_white(save: Save) -> None:
     np.testing.assert_array_equal(images.read(path), [[[200, 0, 0], [255, 255, 255]]])
 
 
-def test_gray_becomes_three_equal_channels(save: Save) -> None:
-    gray = np.array([[0, 100, 255]], dtype=np.uint8)
-    np.testing.assert_array_equal(images.read(save(PillowImage.fromarray(gray))), gray[..., None].repeat(3, axis=2))
-
-
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_sixteen_bits_are_scaled_and_not_clipped(save: Save, suffix: str) -> None:
     deep = np.array([[0, 257, 25700, 65535]], dtype=np.uint16)
     read = images.read(save(PillowImage.fromarray(deep), f"a{suffix}"))
     np.testing.assert_array_equal(read[0], np.array([0, 1, 100, 255])[:, None].repeat(3, axis=1))
-
-
-def test_a_dark_sixteen_bit_picture_stays_dark(save: Save) -> None:
-    deep = np.full((2, 3), 200, dtype=np.uint16)
-    assert images.read(save(PillowImage.fromarray(deep), "a.tif")).max() == 1
 
 
 def test_cmyk_is_converted(save: Save) -> None:
@@ -97,12 +85,6 @@ def test_cmyk_is_converted(save: Save) -> None:
     assert red > 200
     assert green < 60
     assert blue < 60
-
-
-def test_one_pixel_is_a_picture(save: Save) -> None:
-    read = images.read(save(PillowImage.new("RGB", (1, 1), (1, 2, 3))))
-    np.testing.assert_array_equal(read, [[[1, 2, 3]]])
-    assert read.flags.writeable
 
 
 def cut_jpeg(path: Path) -> None:
@@ -127,15 +109,8 @@ def test_an_unreadable_file_is_named(tmp_path: Path, make: Callable[[Path], None
     with pytest.raises(InputError) as caught:
         images.read(path)
     assert str(path) in str(caught.value)
-
-
-def test_the_content_of_a_file_is_read_as_the_file_is(save: Save) -> None:
-    exif = PillowImage.Exif()
-    exif[0x0112] = 6
-    path = save(PillowImage.fromarray(noise(5, 7)), exif=exif)
-    read = images.read_bytes(path.read_bytes(), "it")
-    assert read.shape == (7, 5, 3)
-    np.testing.assert_array_equal(read, images.read(path))
+    with pytest.raises(InputError):
+        images.read(tmp_path / ("a" * 5000 + ".png"))
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"])
@@ -159,13 +134,6 @@ def test_a_refusal_of_the_system_is_not_called_broken(
     assert "broken" not in str(caught.value)
 
 
-def test_reading_in_threads_leaves_the_programs_warning_filters_alone(save: Save) -> None:
-    path, before = save(PillowImage.fromarray(noise(64, 64))), list(warnings.filters)
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(images.read, [path] * 64))
-    assert warnings.filters == before
-
-
 def test_every_way_to_cut_a_picture_short_is_an_input_error(tmp_path: Path, save: Save) -> None:
     for suffix in (".jpg", ".png", ".webp", ".gif", ".tif", ".bmp"):
         whole = save(PillowImage.fromarray(noise(9, 11)), f"whole{suffix}").read_bytes()
@@ -176,11 +144,6 @@ def test_every_way_to_cut_a_picture_short_is_an_input_error(tmp_path: Path, save
                 images.read(cut)
 
 
-def test_a_name_that_is_too_long_is_an_input_error() -> None:
-    with pytest.raises(InputError):
-        images.read("a" * 5000 + ".png")
-
-
 def test_too_many_pixels_are_refused(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(PillowImage.new("RGB", (10, 11)))
     monkeypatch.setattr(images, "MAX_PIXELS", 110)
@@ -188,19 +151,6 @@ def test_too_many_pixels_are_refused(save: Save, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(images, "MAX_PIXELS", 109)
     with pytest.raises(InputError, match="10 x 11"):
         images.read(path)
-
-
-def test_the_limit_is_below_that_of_pillow() -> None:
-    assert PillowImage.MAX_IMAGE_PIXELS is not None
-    assert images.MAX_PIXELS < 2 * PillowImage.MAX_IMAGE_PIXELS
-
-
-@pytest.mark.shared
-def test_photos_of_every_orientation_look_alike(shared: Path) -> None:
-    photos = [images.read(shared / "photos" / "free" / f"exif_portrait_{number}.jpg") for number in (1, 6, 8)]
-    assert {photo.shape for photo in photos} == {(1800, 1200, 3)}
-    for photo in photos[1:]:
-        assert np.abs(photo.astype(int) - photos[0]).mean() < 10
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".webp"])

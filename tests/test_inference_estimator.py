@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,18 +63,6 @@ def test_quarter_turns_are_undone(rotation: float) -> None:
     assert_found(pose.keypoints[[0, 2, 1]] if rotation >= 180 else pose.keypoints, region)
 
 
-def test_a_box_may_reach_beyond_the_image() -> None:
-    region = Region(PHOTO, Box(-150, -80, 460, 460))
-    [pose] = dots_estimator()([region])
-    assert_found(pose.keypoints, region)
-
-
-def test_the_quarter_decoder_is_within_a_quarter_of_a_cell() -> None:
-    region = Region(PHOTO, BOX)
-    [pose] = dots_estimator(decoder="quarter")([region])
-    assert_found(pose.keypoints, region, within=0.5 + 4 * 0.25 * 2**0.5)
-
-
 def shifted_estimator(flip: bool, offset: float, skeleton: Skeleton = DOTS) -> Estimator:
     """Its peaks lie 3/8 of a cell right of the joints and below, as if crop pixel 4 i were the centre of cell i."""
     checkpoint = stubs.tiny(skeleton)
@@ -113,14 +99,6 @@ def test_a_pose_has_its_skeleton_box_and_scores() -> None:
     assert pose.score == pytest.approx(pose.scores.mean())
 
 
-def test_a_missing_joint_has_score_0_and_finite_keypoints() -> None:
-    photo = PHOTO.copy()
-    photo[..., 0] = 0
-    [pose] = dots_estimator()([Region(photo, BOX)])
-    assert pose.scores[0] == 0
-    assert np.isfinite(pose.keypoints).all()
-
-
 def test_logits_give_the_same_joints_as_heatmaps() -> None:
     [from_maps] = dots_estimator()([Region(PHOTO, BOX)])
     [from_logits] = dots_estimator(output="logits")([Region(PHOTO, BOX)])
@@ -137,16 +115,7 @@ def test_heatmaps_peak_where_to_heatmap_says() -> None:
         assert channel[y, x] == channel.max()
 
 
-def test_a_person_box_is_padded_as_in_training() -> None:
-    assert dots_estimator().person_box(Box(10, 20, 40, 80)) == Box(10, 20, 40, 80).square(1.25)
-
-
 # ---- the flip test -----------------------------------------------------------------------------------------------
-
-
-def test_the_flip_test_changes_nothing_for_a_symmetric_network() -> None:
-    [straight], [flipped] = (list(dots_estimator(flip=flip).heatmaps([Region(PHOTO, BOX)])) for flip in (False, True))
-    np.testing.assert_allclose(straight, flipped, atol=1e-3)
 
 
 class Lopsided(nn.Module):
@@ -198,13 +167,6 @@ def test_regions_are_consumed_batch_by_batch() -> None:
 
     next(dots_estimator(batch=2)(regions()))  # type: ignore[arg-type]
     assert len(taken) == 2
-
-
-def test_a_region_does_not_depend_on_its_neighbours_in_the_batch() -> None:
-    estimator = stubs.estimator(stubs.tiny(DOTS), batch=3)
-    [alone] = estimator.heatmaps([Region(PHOTO, BOX)])
-    among = next(estimator.heatmaps([Region(PHOTO, BOX), Region(NOISE, BOX), Region(NOISE, Box(9, 9, 20, 20))]))
-    np.testing.assert_allclose(alone, among, atol=1e-4)
 
 
 def test_a_network_in_training_keeps_its_statistics() -> None:
@@ -296,15 +258,6 @@ def test_threads_are_limited_only_during_calls() -> None:
     from_checkpoint(stubs.tiny(DOTS), Run("cpu", threads=wanted))
     assert set(network.seen) == {wanted}
     assert torch.get_num_threads() == before
-
-
-def test_calls_in_several_threads_leave_the_process_as_it_was() -> None:
-    before, filters = torch.get_num_threads(), list(warnings.filters)
-    estimator = Estimator(TorchEngine(stubs.tiny(DOTS).config, Threads(), "cpu", threads=before + 2))
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda _: next(estimator([Region(PHOTO, BOX)])), range(30)))
-    assert torch.get_num_threads() == before
-    assert warnings.filters == filters
 
 
 # ---- data sets ---------------------------------------------------------------------------------------------------
