@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +33,7 @@ preds of other projects (.h5, .mat, .npz)."""
 _SUBMISSION = "Write a submission to MPII's benchmark: .mat."
 _METRIC = "auto: PCKh, if heads are annotated, and PCK."
 _THRESHOLD = "Instead of 0.5 and 0.1 (PCKh) or 0.2 (PCK). Repeatable."
+_BOOTSTRAP = "Resamples for the 95 % intervals (0: none)."
 _CURVE = "Write PCK over the threshold: .csv or .png. Repeatable."
 _COMPARE = "Compare two reports; takes only --bootstrap."
 _MIN = "Exit with 4 if the mean PCK of the limbs is lower (--metric pckh: its first mean; oks: AP)."
@@ -62,11 +62,11 @@ class EvalOptions:
     predictions: Path | None = option(None, "Predictions", "Write the predictions: .json, .npz or .h5.", metavar="FILE")
     submission: Path | None = option(None, "Predictions", _SUBMISSION, metavar="FILE")
     metric: Literal["auto", "pckh", "pck", "oks"] = option("auto", "Metrics", _METRIC)
-    threshold: list[float] | None = option(None, "Metrics", _THRESHOLD, metavar="SHARE")
-    bootstrap: int = option(1000, "Metrics", "Resamples for the 95 % intervals: 100 to 100000, or 0.", min=0)
+    threshold: list[float] | None = option(None, "Metrics", _THRESHOLD, metavar="SHARE", min=0)
+    bootstrap: int = option(1000, "Metrics", _BOOTSTRAP, min=0, max=100_000)
     joints: bool = option(False, "Metrics", "Print every joint with its number of labels.", "--joints")
     breakdown: bool = option(False, "Metrics", "Print scores by posture and by joint score.", "--breakdown")
-    minimum: float | None = option(None, "Metrics", _MIN, "--min", metavar="PERCENT")
+    minimum: float | None = option(None, "Metrics", _MIN, "--min", metavar="PERCENT", min=0, max=100)
     report: Path | None = option(None, "Output", "Write everything as .json.", metavar="FILE")
     worst: int = option(0, "Output", "Draw the N persons with the largest error.", min=0)
     sheet: Path = option(Path("worst.png"), "Output", "The image that --worst writes.", metavar="FILE")
@@ -89,72 +89,71 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
 
     Several processes share the persons: torchrun --nproc-per-node N -m posehg eval ...
     """
+    from posehg import datasets
+    from posehg.datasets.dataset import evenly
+    from posehg.evaluation import detections, predictions, score, submission
+
     names = {"source": "--from", "minimum": "--min"}
     given = {names.get(name, f"--{name}") for name in shared.given_names(context, EvalOptions)}
-    if options.bootstrap and not 100 <= options.bootstrap <= 100_000:
-        raise UsageError(f"--bootstrap must be between 100 and 100000, or 0, not {options.bootstrap}.")
     if options.compare is not None:
         _refuse(given, given - {"--compare", "--bootstrap"}, "cannot be combined with --compare.")
-        _compare(*options.compare, options.bootstrap)
-        return
-    _check(options, given)
-    _check_files(options)
-    if options.source is not None:
-        _score_file(options, options.source)
+        return _compare(*options.compare, options.bootstrap)
+    kind = "rows" if options.source is None else detections.kind_of(options.source)
+    by_people = kind == "results" or (kind == "records" and options.metric == "oks")
+    _check(options, given, by_people)
+    source = options.source
+    need_images = source is None or options.worst > 0
+    whole = datasets.load_one(options.dataset, options.data, options.split, need_images=need_images)
+    data = datasets.spread(whole, options.limit) if options.limit else whole
+    template = None if options.submission is None else submission.prepare(data)
+    scored = template is None and (options.predictions is None or score.has_labels(data))
+    if scored:
+        score.measures(data, options.metric)
+    finish = partial(_finish, options, data, template, scored)
+    if source is None:
+        return _estimate(options, data, scored and options.metric == "oks", finish)
+    if by_people:
+        category = None if datasets.is_file(options.dataset) else detections.PERSON
+        people, about = detections.read(source, data, category)
+        found, scores = None, score.Scores(oks=score.coco_scores(data, people))
     else:
-        _score_network(options)
+        read, scores = predictions.read if kind == "rows" else detections.matched, None
+        try:
+            found = read(source, data)  # a file may hold predictions of these persons alone
+        except NotAvailable:
+            found, rows = read(source, whole), evenly(len(whole), options.limit or len(whole))
+            found = replace(found, keypoints=found.keypoints[rows], scores=found.scores[rows])
+        about = dict(found.about)
+    finish({**about, "file": str(source), "sha256": files.sha256(source)}, found, scores)
 
 
-def _check(options: EvalOptions, given: set[str]) -> None:
-    """Raises UsageError for options that do not go together, NotAvailable without the file of --from."""
-    from posehg import datasets
-    from posehg.evaluation import detections
+def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
+    """Raises, before any work, UsageError for options that do not go together and for files that cannot be written.
 
-    metric, source, minimum = options.metric, options.source, options.minimum
-    if [times for _, times in datasets.parse(options.dataset)] != [1]:
-        raise UsageError(f"--dataset must be one data set, not {options.dataset}.")
-    for threshold in options.threshold or ():
-        if not 0 < threshold < math.inf:
-            raise UsageError(f"--threshold must be above 0, not {threshold:g}.")
-    if minimum is not None and not math.isfinite(minimum):
-        raise UsageError(f"--min must be a percentage, not {minimum:g}.")
-    if minimum is not None and options.threshold and metric == "auto":
+    by_people: the people in the file of --from, without names, are scored by OKS.
+    """
+    from posehg import images
+    from posehg.evaluation import detections, display, predictions
+
+    if options.minimum is not None and options.threshold and options.metric == "auto":
         raise UsageError("--min with --threshold needs one metric.", "Add --metric pck or --metric pckh.")
     if not options.worst:
         _refuse(given, ("--sheet",), "needs --worst.")
-    if metric == "oks":
+    if options.metric == "oks":
         _refuse(given, _OF_DISTANCES, "needs PCK or PCKh, not --metric oks.")
     if options.submission is not None:
         if (options.dataset, options.split) != ("mpii", "test"):
             raise UsageError("--submission is for MPII's test split.", "Add --dataset mpii --split test.")
         _refuse(given, _OF_SCORES, "needs labels, and those of MPII's test split are not public.")
-    if source is None:
-        return
-    _refuse(given, _OF_NETWORK, "is for a network and cannot be combined with --from.")
-    if os.environ.get("WORLD_SIZE", "1") not in ("", "1"):
-        raise UsageError("--from cannot be shared by several processes.", "Start it without torchrun.")
-    if not source.is_file():
-        hint = "Write predictions with: posehg eval --predictions FILE, or posehg predict FOLDER --out run.jsonl"
-        raise NotAvailable(f"{source} is not a file." if source.exists() else f"{source} does not exist.", hint)
-    kind = detections.kind_of(source)
-    if kind == "results" and metric not in ("auto", "oks"):
-        raise UsageError(f"COCO results such as {source} are scored by OKS alone, not by --metric {metric}.")
-    if kind == "results" or (kind == "records" and metric == "oks"):
-        why = f"needs to know who is who, and the people in {source}, scored by OKS, have no names."
+    if options.source is not None:
+        _refuse(given, _OF_NETWORK, "is for a network and cannot be combined with --from.")
+        if os.environ.get("WORLD_SIZE", "1") not in ("", "1"):
+            raise UsageError("--from cannot be shared by several processes.", "Start it without torchrun.")
+    if by_people:
+        why = f"needs to know who is who, and the people in {options.source}, scored by OKS, have no names."
+        _refuse(given, ("--metric",) if options.metric in ("pck", "pckh") else (), why)
         _refuse(given, ("--predictions", "--submission", "--limit", *_OF_DISTANCES), why)
-
-
-def _refuse(given: set[str], refused: Collection[str], why: str) -> None:
-    if wrong := sorted(given & set(refused)):
-        raise UsageError(f"{wrong[0]} {why}")
-
-
-def _check_files(options: EvalOptions) -> None:
-    """Raises, before the work, UsageError for wrong names and as ``files.check`` for files that cannot be written."""
-    from posehg import images
-    from posehg.evaluation import detections, display, predictions
-
-    wanted: list[tuple[str, Path | None, Collection[str]]] = [
+    names: list[tuple[str, Path | None, Collection[str]]] = [
         ("--from", options.source, dict.fromkeys((*predictions.SUFFIXES, *detections.SUFFIXES))),
         ("--predictions", options.predictions, predictions.WRITTEN),
         ("--submission", options.submission, (".mat",)),
@@ -163,7 +162,7 @@ def _check_files(options: EvalOptions) -> None:
         *(("--curve", path, display.CURVE_SUFFIXES) for path in options.curve or ()),
     ]
     seen: dict[Path, str] = {}
-    for name, path, suffixes in wanted:
+    for name, path, suffixes in names:
         if path is None:
             continue
         if path.suffix.lower() not in suffixes:
@@ -175,27 +174,27 @@ def _check_files(options: EvalOptions) -> None:
         seen[path.resolve()] = name
 
 
-def _score_network(options: EvalOptions) -> None:
+def _refuse(given: set[str], refused: Collection[str], why: str) -> None:
+    if wrong := sorted(given & set(refused)):
+        raise UsageError(f"{wrong[0]} {why}")
+
+
+def _estimate(options: EvalOptions, data: Dataset, by_oks: bool, finish: Callable[..., None]) -> None:
     """Estimates every person, after a check of all that could fail afterwards."""
     from posehg import __version__, checkpoints, datasets, distributed
     from posehg.checkpoints.cache import shown
     from posehg.datasets.reading import h5_library
-    from posehg.evaluation import predictions, score, submission
+    from posehg.evaluation import predictions, score
     from posehg.inference import engines, persons
     from posehg.inference.estimator import Estimator
 
     place = checkpoints.find(options.model, options.offline, terminal.note)
     run = engines.Run(options.device, options.threads, options.precision)
     estimator = Estimator(engines.open_engine(place, run), options.flip, options.decoder)
-    data = datasets.load_one(options.dataset, options.data, options.split, need_images=True)
-    data = datasets.spread(data, options.limit) if options.limit else data
-    template = None if options.submission is None else submission.prepare(data)
     if options.predictions is not None and options.predictions.suffix.lower() == ".h5":
         h5_library("Writing")
-    if _is_scored(options, data):
-        score.measures(data, options.metric)
-        if options.metric == "oks":
-            score.coco_scores(datasets.spread(data, 1), [])  # is pycocotools there?
+    if by_oks:
+        score.coco_scores(datasets.spread(data, 1), [])  # raises without pycocotools
     if not persons.joints_in_common(estimator, data):
         hint = f"The model has: {', '.join(estimator.config.skeleton.joints)}."
         raise UsageError(f"The model has none of the joints of {data.name}.", hint)
@@ -212,82 +211,44 @@ def _score_network(options: EvalOptions) -> None:
         share = len(distributed.share(range(len(data)), world))
         watch = partial(terminal.progress, what="Estimating", total=share) if world.first else iter
         found = predictions.estimate(estimator, data, about, watch)
-
-        def finish() -> None:
-            if world.first:
-                _finish(options, data, {**about, "device": str(estimator.device)}, found, template)
-
-        distributed.alike(finish)
-
-
-def _score_file(options: EvalOptions, source: Path) -> None:
-    """Scores predictions without torch."""
-    from posehg import datasets
-    from posehg.datasets.dataset import evenly
-    from posehg.evaluation import detections, predictions, score, submission
-
-    whole = datasets.load_one(options.dataset, options.data, options.split, need_images=bool(options.worst))
-    kind, file = detections.kind_of(source), {"file": str(source), "sha256": files.sha256(source)}
-    if kind == "results" or (kind == "records" and options.metric == "oks"):
-        category = None if datasets.is_file(options.dataset) else detections.PERSON
-        people, about = detections.read(source, whole, category)
-        return _finish(options, whole, {**about, **file}, scores=score.Scores(oks=score.coco_scores(whole, people)))
-    read = predictions.read if kind == "rows" else detections.matched
-    data = datasets.spread(whole, options.limit) if options.limit else whole
-    try:
-        found = read(source, data)  # a file may hold predictions of these persons alone
-    except NotAvailable:
-        found, rows = read(source, whole), evenly(len(whole), options.limit or len(whole))
-        found = replace(found, keypoints=found.keypoints[rows], scores=found.scores[rows])
-    template = None if options.submission is None else submission.prepare(data)
-    _finish(options, data, {**found.about, **file}, found, template)
-
-
-def _is_scored(options: EvalOptions, data: Dataset) -> bool:
-    """False for data without labels if only the predictions are wanted."""
-    from posehg.evaluation.score import has_labels
-
-    return options.submission is None and (options.predictions is None or has_labels(data))
+        about["device"] = str(estimator.device)
+        distributed.alike(lambda: finish(about, found) if world.first else None)
 
 
 def _finish(
     options: EvalOptions,
     data: Dataset,
+    template: Template | None,
+    scored: bool,
     about: Mapping[str, Any],
     found: Predictions | None = None,
-    template: Template | None = None,
     scores: Scores | None = None,
 ) -> None:
-    """Writes the files, then prints the tables, even if writing failed; a closed pipe loses no file. --min comes last.
-
-    about: how the predictions were made.
-    """
+    """Scores, writes the files and prints the tables. about: how the predictions were made."""
     from posehg import images
     from posehg.evaluation import display, predictions, report, score, submission
 
-    if found is not None and _is_scored(options, data):
+    if found is not None and scored:
         thresholds = tuple(dict.fromkeys(options.threshold or ()))
         scores = score.score(data, found, options.metric, thresholds, options.bootstrap, options.breakdown)
+    force, told = options.overwrite, terminal.note
     try:
         if options.predictions is not None and found is not None:
-            predictions.write(options.predictions, data, found, options.overwrite)
-            terminal.note(f"Wrote {options.predictions}.")
+            predictions.write(options.predictions, data, found, force)
+            told(f"Wrote {options.predictions}.")
         if options.submission is not None and found is not None and template is not None:
-            submission.write(options.submission, template, found, options.overwrite)
-            terminal.note(f"Wrote {options.submission}.")
+            submission.write(options.submission, template, found, force)
+            told(f"Wrote {options.submission}.")
         if options.report is not None and scores is not None:
-            command = shlex.join(["posehg", *sys.argv[1:]])
-            report.write(options.report, data, scores, about, command, options.overwrite)
-            terminal.note(f"Wrote {options.report}.")
-        if scores is not None:
-            for path in options.curve or ():
-                display.write_curves(path, scores.metrics, options.overwrite)
-                terminal.note(f"Wrote {path}.")
+            report.write(options.report, data, scores, about, shlex.join(["posehg", *sys.argv[1:]]), force)
+            told(f"Wrote {options.report}.")
+        for path in options.curve or ():
+            display.write_curves(path, scores.metrics if scores else (), force)
+            told(f"Wrote {path}.")
         if options.worst and scores is not None and found is not None:
-            page = display.worst_sheet(data, found, scores.metrics[0], options.worst)
-            images.write(options.sheet, page, options.overwrite)
-            terminal.note(f"Wrote {options.sheet}: ground truth thin and green, predictions in colour.")
-    finally:
+            images.write(options.sheet, display.worst_sheet(data, found, scores.metrics[0], options.worst), force)
+            told(f"Wrote {options.sheet}: ground truth thin and green, predictions in colour.")
+    finally:  # the tables are printed even if writing failed, and a closed pipe loses no file
         with terminal.ignore_closed_stdout():
             print(display.heading(data, about, scores))
             for part in display.tables(scores, data, options.joints) if scores is not None else ():
