@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from posehg.datasets import Dataset
 from posehg.errors import InputError
-from posehg.evaluation import predictions, score
+from posehg.evaluation import score
 from posehg.evaluation.predictions import Predictions
 from posehg.evaluation.score import POSTURES, Scores, Table
 from posehg.geometry import Box
 from posehg.images import Image
+from posehg.inference import persons
 from posehg.inference.estimator import Region
 from posehg.poses import Person, Pose
 from posehg.skeletons import COCO, LSP, MPII, Skeleton
@@ -59,10 +60,14 @@ def truth(data: Dataset) -> list[np.ndarray]:
     return [person.keypoints.copy() for person in data.persons]
 
 
+def estimate(estimator: object, data: Dataset) -> Predictions:
+    poses, keypoints = persons.predicted(estimator, data)  # type: ignore[arg-type]
+    return Predictions(keypoints, persons.scores(poses, data.skeleton))
+
+
 def evaluate(data: Dataset, answers: Sequence[np.ndarray], model: Skeleton | None = None, **options: object) -> Scores:
     oracle = Oracle(model or data.skeleton, answers)
-    found = predictions.estimate(oracle, data, {})  # type: ignore[arg-type]
-    return score.score(data, found, **{"resamples": 20, **options})  # type: ignore[arg-type]
+    return score.score(data, estimate(oracle, data), **{"resamples": 20, **options})  # type: ignore[arg-type]
 
 
 def table(scores: Scores, title: str) -> Table:
@@ -234,16 +239,16 @@ def crowd(persons: int, broken: int | None = None) -> Dataset:
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_several_processes_give_the_predictions_that_one_gives(count: int) -> None:
     data = crowd(count)
-    alone = predictions.estimate(Middle(), data, {})  # type: ignore[arg-type]
+    alone = estimate(Middle(), data)
     assert len(alone.keypoints) == count
-    for found in launch(3, lambda world: predictions.estimate(Middle(), data, {})):  # type: ignore[arg-type]
+    for found in launch(3, lambda world: estimate(Middle(), data)):
         np.testing.assert_array_equal(found.keypoints, alone.keypoints)
         np.testing.assert_array_equal(found.scores, alone.scores)
 
 
 def test_an_image_that_one_process_cannot_read_ends_all_with_its_name() -> None:
     data = crowd(7, broken=4)
-    answers = launch(3, lambda world: predictions.estimate(Middle(), data, {}))  # type: ignore[arg-type]
+    answers = launch(3, lambda world: estimate(Middle(), data))
     assert [(type(error), str(error), error.hint) for error in answers] == [
         (InputError, "There is no file 4.jpg.", "Look for it.")
     ] * 3

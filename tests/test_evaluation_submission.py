@@ -80,7 +80,7 @@ def predicted(count: int = len(EVERYBODY)) -> Predictions:
 def written(folder: Path, predictions: Predictions | None = None, ids: Sequence[str] = EVERYBODY) -> np.ndarray:
     """(M,) ``pred`` of a submission, read back."""
     release(folder)
-    path = folder / submission.FILE
+    path = folder / "pred_keypoints_mpii.mat"
     submission.write(path, submission.prepare(split_of(folder, ids)), predictions or predicted(len(ids)))
     content = loadmat(path)
     assert [name for name in content if not name.startswith("__")] == ["pred"]
@@ -137,7 +137,7 @@ def test_persons_of_other_images_are_refused(stranger: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["im00001", "", "5", ":1", "001:x"])
 def test_another_data_set_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=f"mpii test .*{name}"):
+    with pytest.raises(UsageError, match=f"mpii .*{name}"):
         written(tmp_path, ids=[name])
 
 

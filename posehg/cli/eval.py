@@ -184,7 +184,8 @@ def _estimate(options: EvalOptions, data: Dataset, by_oks: bool, finish: Callabl
     from posehg import __version__, checkpoints, datasets, distributed
     from posehg.checkpoints.cache import shown
     from posehg.datasets.reading import h5_library
-    from posehg.evaluation import predictions, score
+    from posehg.evaluation import score
+    from posehg.evaluation.predictions import Predictions
     from posehg.inference import engines, persons
     from posehg.inference.estimator import Estimator
 
@@ -210,7 +211,8 @@ def _estimate(options: EvalOptions, data: Dataset, by_oks: bool, finish: Callabl
     with distributed.joined(estimator.device) as world, terminal.fail_together(world):
         share = len(distributed.share(range(len(data)), world))
         watch = partial(terminal.progress, what="Estimating", total=share) if world.first else iter
-        found = predictions.estimate(estimator, data, about, watch)
+        poses, keypoints = persons.predicted(estimator, data, watch)
+        found = Predictions(keypoints, persons.scores(poses, data.skeleton), about.copy())
         about["device"] = str(estimator.device)
         distributed.alike(lambda: finish(about, found) if world.first else None)
 

@@ -10,7 +10,7 @@ import csv
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO, StringIO
@@ -33,12 +33,6 @@ SUFFIXES = (".json", ".jsonl", ".csv", ".npz")
 PERSON = 1  # COCO's category of people
 
 _RECORDS, _RESULTS = "a file that posehg predict wrote", "a list of COCO results"
-
-Found = tuple[str, Any, Any]
-"""A person: the name of the image, (K, 3) x, y and score of each joint, the person's score."""
-
-Content = tuple[Sequence[str], list[str], list[Found], str]
-"""What a file says: its joints, the names of all its images and frames, the people, and the model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +79,12 @@ def read(path: Path, data: Dataset, category: int | None = None) -> tuple[list[D
         return _read_coco(path, data, category), {}
     suffix = path.suffix.lower()
     with opened(path, _RECORDS) as file, described(path, _RECORDS):
-        joints, names, people, model = {".csv": _read_csv, ".npz": _read_npz}.get(suffix, _read_json)(file)
+        records = {".csv": _table_records, ".npz": _array_records}.get(suffix, _json_records)(file)
+        if any(record["posehg"] != 1 for record in records):
+            raise unreadable(path, _RECORDS, "its format is of another version")
+        (joints,) = {tuple(record["joints"]) for record in records}
+        sources = [(record["source"], record["frame"]) for record in records]
+        names = [name if frame is None else f"{PurePath(name).stem}_{frame:012d}" for name, frame in sources]
         images = locate(data, set(names))
         times = Counter(images[name] for name in names if name in images)
         if twice := [image for image, count in times.items() if count > 1]:
@@ -98,53 +97,50 @@ def read(path: Path, data: Dataset, category: int | None = None) -> tuple[list[D
                 f"such as {missing[0].name}.",
                 "Predict all images of the split: posehg predict FOLDER --out run.jsonl",
             )
-        found = _detections(path, data, joints, people, images)
-    about = {"model": model} if model else {}
-    return found, {**about, "people": len(found), "images_left_out": len(names) - len(images)}
+        people = [
+            (images[name], person["keypoints"], person["score"])
+            for name, record in zip(names, records, strict=True)
+            for person in record["people"]
+            if name in images
+        ]
+        found = _detections(path, data, joints, people)
+    models = ", ".join(sorted({str(record["model"]) for record in records if "model" in record}))
+    about = {"people": len(found), "images_left_out": len(names) - len(images)}
+    return found, {"model": models, **about} if models else about
 
 
-def _read_json(file: BytesIO) -> Content:
-    records = [json.loads(line) for line in file.getvalue().decode("utf-8-sig").split("\n") if line.strip()]
-    if any(record["posehg"] != 1 for record in records):
-        raise ValueError
-    (joints,) = {tuple(record["joints"]) for record in records}
-    images = [_image_name(record["source"], record["frame"]) for record in records]
-    people = [
-        (image, person["keypoints"], person["score"])
-        for image, record in zip(images, records, strict=True)
-        for person in record["people"]
-    ]
-    return joints, images, people, ", ".join(sorted({str(record["model"]) for record in records}))
+def _json_records(file: BytesIO) -> list[dict[str, Any]]:
+    """A record a line; of each image or frame, see posehg/io/writers/json.py."""
+    return [json.loads(line) for line in file.getvalue().decode("utf-8-sig").split("\n") if line.strip()]
 
 
-def _read_csv(file: BytesIO) -> Content:
-    persons: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+def _table_records(file: BytesIO) -> list[dict[str, Any]]:
+    """From a line for each joint of a person."""
+    persons: dict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)
     for row in csv.DictReader(StringIO(file.getvalue().decode("utf-8-sig"), newline=""), strict=True):
-        image = _image_name(row["source"], int(row["frame"]) if row["frame"] else None)
-        persons[image, row["person"]].append(row)
-    (joints,) = {tuple(row["joint"] for row in rows) for rows in persons.values()} or {()}
-    people = [
-        (image, [[float(row[name]) for name in ("x", "y", "score")] for row in rows], float(rows[0]["person_score"]))
-        for (image, _), rows in persons.items()
-    ]
-    return joints, list(dict.fromkeys(image for image, _ in persons)), people, ""
+        persons[row["source"], row["frame"], row["person"]].append(row)
+    records: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for (source, frame, _), rows in persons.items():
+        joints = tuple(row["joint"] for row in rows)
+        about = {"posehg": 1, "source": source, "frame": int(frame) if frame else None, "joints": joints}
+        record = records.setdefault((source, frame, joints), {**about, "people": []})
+        triples = [[float(row[name]) for name in ("x", "y", "score")] for row in rows]
+        record["people"].append({"keypoints": triples, "score": float(rows[0]["person_score"])})
+    return list(records.values())
 
 
-def _read_npz(file: BytesIO) -> Content:
+def _array_records(file: BytesIO) -> list[dict[str, Any]]:
     with np.load(file, allow_pickle=False) as archive:
         arrays = dict(archive)
-    frames = [None if frame < 0 else int(frame) for frame in arrays["frames"]]
-    images = [_image_name(str(source), frame) for source, frame in zip(arrays["sources"], frames, strict=True)]
-    triples = np.dstack([numbers(arrays["keypoints"]), numbers(arrays["scores"])])
-    people = [
-        (images[place], own, score)
-        for place, own, score in zip(arrays["pictures"], triples, arrays["person_scores"], strict=True)
+    about = {"posehg": int(arrays["posehg"]), "joints": arrays["joints"].tolist(), "model": str(arrays["model"])}
+    records = [
+        {**about, "source": str(source), "frame": None if frame < 0 else int(frame), "people": []}
+        for source, frame in zip(arrays["sources"], arrays["frames"], strict=True)
     ]
-    return tuple(map(str, arrays["joints"])), images, people, str(arrays["model"])
-
-
-def _image_name(source: str, frame: int | None) -> str:
-    return source if frame is None else f"{PurePath(source).stem}_{frame:012d}"
+    triples = np.dstack([numbers(arrays["keypoints"]), numbers(arrays["scores"])])
+    for place, own, score in zip(arrays["pictures"], triples, arrays["person_scores"], strict=True):
+        records[place]["people"].append({"keypoints": own, "score": score})
+    return records
 
 
 def _read_coco(path: Path, data: Dataset, category: int | None) -> list[Detection]:
@@ -167,32 +163,31 @@ def _read_coco(path: Path, data: Dataset, category: int | None) -> list[Detectio
                 "Score results on the split that they were made for.",
             )
         triples = numbers([record["keypoints"] for record in records]).reshape(-1, len(joints), 3)
-        people = [(id, own, record["score"]) for id, own, record in zip(ids, triples, records, strict=True)]
-        return _detections(path, data, joints, people, images)
+        people = [(images[id], own, record["score"]) for id, own, record in zip(ids, triples, records, strict=True)]
+        return _detections(path, data, joints, people)
 
 
 def _detections(
-    path: Path, data: Dataset, joints: Sequence[str], people: Sequence[Found], images: Mapping[str, Path]
+    path: Path, data: Dataset, joints: Sequence[str], people: Sequence[tuple[Path, Any, Any]]
 ) -> list[Detection]:
-    """The people on these images, moved from the file's joints to the data set's."""
+    """The people, moved from the file's joints to the data set's; each an image, x, y and score of joints, a score."""
     shared = [joint for joint in data.skeleton.joints if joint in joints]
     if not shared:
         hint = f"It has: {', '.join(joints)}."
         raise NotAvailable(f"{path} has no joint in common with the skeleton of {data.name}.", hint)
     triples = numbers([own for _, own, _ in people] or np.empty((0, len(joints), 3)))
     scores = numbers([score for *_, score in people])
-    if triples.shape != (len(people), len(joints), 3) or len(set(joints)) != len(joints):
+    if triples.shape != (len(people), len(joints), 3):
         raise unreadable(path, _RECORDS, "a person does not have x, y and score of each joint")
     if not np.isfinite(triples).all() or not np.isfinite(scores).all():
         raise unreadable(path, _RECORDS, "a number is not finite")
     moved = np.full((len(people), len(data.skeleton.joints), 3), np.nan)
     moved[:, [data.skeleton.index(joint) for joint in shared]] = triples[:, [joints.index(joint) for joint in shared]]
-    found = []
-    for (name, *_), own, values, score in zip(people, triples, moved, scores, strict=True):
-        if name in images:
-            extent = Box.bounding(own[own[:, 2] >= THRESHOLD, :2]) or Box.bounding(own[:, :2])
-            found.append(Detection(images[name], values[:, :2], values[:, 2], float(score), extent))
-    return found
+    extents = [Box.bounding(own[own[:, 2] >= THRESHOLD, :2]) or Box.bounding(own[:, :2]) for own in triples]
+    return [
+        Detection(image, values[:, :2], values[:, 2], float(score), extent)
+        for (image, *_), values, score, extent in zip(people, moved, scores, extents, strict=True)
+    ]
 
 
 def locate(data: Dataset, names: Collection[str]) -> dict[str, Path]:

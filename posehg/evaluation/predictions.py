@@ -13,13 +13,13 @@ published with MPII's validation split.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +29,7 @@ from posehg.datasets.reading import h5_library, opened, read_h5, read_matlab, un
 from posehg.errors import NotAvailable, UsageError
 from posehg.files import atomic
 from posehg.metrics import Array
-from posehg.poses import Pose
 from posehg.skeletons import MPII
-
-if TYPE_CHECKING:
-    from posehg.inference.estimator import Estimator
 
 SUFFIXES = (".json", ".npz", ".h5", ".mat")
 WRITTEN = (".json", ".npz", ".h5")
@@ -52,20 +48,6 @@ class Predictions:
     keypoints: Array
     scores: Array
     about: Mapping[str, Any] = field(default_factory=dict)
-
-
-def estimate(
-    estimator: Estimator, data: Dataset, about: dict[str, Any], watch: Callable[[Iterator[Pose]], Iterable[Pose]] = iter
-) -> Predictions:
-    """The network's predictions from the annotated boxes; joints are matched by name, NaN for those it does not have.
-
-    Several processes share the persons, and each returns all predictions.
-    about: what the predictions remember of their making. watch: sees this process's poses, for a progress bar.
-    """
-    from posehg.inference import persons
-
-    poses, keypoints = persons.predicted(estimator, data, watch)
-    return Predictions(keypoints, persons.scores(poses, data.skeleton), about)
 
 
 def write(path: Path, data: Dataset, predictions: Predictions, overwrite: bool = False) -> None:

@@ -180,8 +180,6 @@ def compare(a: Report, b: Report, resamples: int) -> list[Comparison]:
     compared = []
     for one, other in ((a.metrics[name], b.metrics[name]) for name in names):
         joints = tuple(joint for joint in one.joints if joint in other.joints)
-        if not joints:
-            raise UsageError(f"{both} have no predicted joint in common.")
         shared = np.isin(one.skeleton.joints, joints)
         for threshold in (*(threshold for threshold in one.thresholds if threshold in other.thresholds), None):
             values = [np.where(shared, metric.values(threshold), np.nan) for metric in (one, other)]

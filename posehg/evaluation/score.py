@@ -288,9 +288,9 @@ def as_detections(data: Dataset, predictions: Predictions) -> list[Detection]:
 def coco_scores(data: Dataset, detections: Sequence[Detection]) -> dict[str, float]:
     """COCO's average precision (AP) and recall (AR): ``OKS_FIGURES`` in 0 .. 1, NaN if nothing of a kind is annotated.
 
-    OKS, the similarity of a found and an annotated person, is the mean over the labelled joints of
-    exp(-d^2 / (2 (2 sigma)^2 area)) with d the distance of a joint: https://cocodataset.org/#keypoints-eval
-    AP, AR: over the OKS thresholds 0.50, 0.55 .. 0.95. Medium persons have an area of 32^2 to 96^2 pixels, large ones
+    By pycocotools (https://cocodataset.org/#keypoints-eval): OKS, the similarity of a found and an annotated person, is
+    the mean over the labelled joints of exp(-d^2 / (2 (2 sigma)^2 area)) with d the distance of a joint. AP and AR are
+    means over the OKS thresholds 0.50, 0.55 .. 0.95. Medium persons have an area of 32^2 to 96^2 pixels, large ones
     more. The twenty detections of an image with the highest scores count.
 
     A person without an annotated area is as large as the extent of its labelled joints, because bounding boxes have

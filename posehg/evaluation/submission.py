@@ -10,7 +10,6 @@ found. The instructions also limit how often you may submit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +22,11 @@ from posehg.datasets.reading import expecting, read_matlab
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation.predictions import Predictions
 from posehg.files import atomic
-from posehg.skeletons import MPII
-
-FILE = "pred_keypoints_mpii.mat"  # the name that the benchmark asks for
 
 Structs = NDArray[np.void]  # a MATLAB struct array whose fields are objects
-Key = tuple[str, int]  # an image's name without its suffix, and the one-based index of a person in its annorect
+Template = tuple[Structs, list[str]]  # what a submission fills in: the (M,) test images, and who each prediction is
 
 _EXPECTED = f"MPII's {mpii.MAT} with the struct 'RELEASE'"
-_WHOLE = "A submission needs the whole test split of MPII."
-
-
-@dataclass(frozen=True, eq=False)
-class Template:
-    """What a submission fills in: the (M,) test images, and which person of them each prediction is."""
-
-    images: Structs
-    people: Sequence[Key]
 
 
 def prepare(data: Dataset) -> Template:
@@ -48,53 +35,43 @@ def prepare(data: Dataset) -> Template:
     mpii_human_pose_v1_u12_1.mat lies in the folder of the data set or its annot/.
     Raises UsageError if the persons are not MPII's test split, NotAvailable without the official file.
     """
-    if data.skeleton.joints != MPII.joints:
-        raise UsageError(f"A submission needs MPII's 16 joints in their order; {data.name} has others.")
-    people = []
-    for person in data.persons:
-        stem, _, place = person.id.rpartition(":")
-        if not stem or not place.isdecimal():
-            raise UsageError(f"{data.name} {data.split} has a person {person.id!r}, who is not MPII's.", _WHOLE)
-        people.append((stem, int(place)))
-    root = data.persons[0].image.parent.parent
+    people, root = [person.id for person in data.persons], data.persons[0].image.parent.parent
     paths = [root / mpii.MAT, root / "annot" / mpii.MAT]
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         hint = f"Get it from {mpii.INFO['mpii'].url}: other annotations do not list the test images."
-        raise NotAvailable(f"A submission needs MPII's own file, but there is no {paths[0]}.", hint)
+        raise NotAvailable(f"A submission needs MPII's own file, but {paths[0]} does not exist.", hint)
     content = read_matlab(path, ["RELEASE"], _EXPECTED)
     with expecting(path, _EXPECTED):
         release = content["RELEASE"][0, 0]
         test = release["img_train"].ravel() == 0
         images, singles = release["annolist"].ravel()[test], release["single_person"].ravel()[test]
         placed = {  # the toolkit does not count persons without an objpos
-            (_stem(image), place)
-            for image in images
-            for place, rect in enumerate(_rects(image), start=1)
-            if np.size(rect.get("objpos", ())) > 0
+            name for image in images for name, rect in _rects(image) if np.size(rect.get("objpos", ())) > 0
         }
-        named = {(_stem(image), int(r)) for image, rects in zip(images, singles, strict=True) for r in np.ravel(rects)}
+        named = {f"{_stem(image)}:{int(r)}" for image, s in zip(images, singles, strict=True) for r in np.ravel(s)}
     strangers, missing = sorted(set(people) - placed), sorted((named & placed) - set(people))
     for wrong, what in ((strangers, "not on MPII's test images"), (missing, "not predicted, but scored")):
         if wrong:
-            raise UsageError(f"{len(wrong):,} persons are {what}, such as {wrong[0][0]}:{wrong[0][1]}.", _WHOLE)
-    return Template(images, people)
+            hint = "A submission needs the whole test split of MPII."
+            raise UsageError(f"{len(wrong):,} persons of {data.name} are {what}, such as {wrong[0]}.", hint)
+    return images, people
 
 
 def write(path: Path, template: Template, predictions: Predictions, overwrite: bool = False) -> None:
     """Writes the file atomically. Raises as ``files.atomic`` does."""
     from scipy.io import savemat
 
-    poses = dict(zip(template.people, (predictions.keypoints + 1).tolist(), strict=True))
-    filled = template.images.copy()
-    for number, image in enumerate(template.images):
+    images, people = template
+    poses, filled = dict(zip(people, (predictions.keypoints + 1).tolist(), strict=True)), images.copy()
+    for number, image in enumerate(images):
         rects = _rects(image)
-        for place, rect in enumerate(rects, start=1):
-            if pose := poses.get((_stem(image), place)):
-                points = [{"x": x, "y": y, "id": float(joint)} for joint, (x, y) in enumerate(pose)]
+        for name, rect in rects:
+            if name in poses:
+                points = [{"x": x, "y": y, "id": float(joint)} for joint, (x, y) in enumerate(poses[name])]
                 rect["annopoints"] = _structs([{"point": _structs(points)}])
-        if any("annopoints" in rect for rect in rects):
-            filled["annorect"][number] = _structs(rects)
+        if any("annopoints" in rect for _, rect in rects):
+            filled["annorect"][number] = _structs([rect for _, rect in rects])
     with atomic(path, overwrite) as temporary:
         savemat(temporary, {"pred": filled[np.newaxis]}, appendmat=False, do_compression=True)
 
@@ -103,10 +80,11 @@ def _stem(image: Any) -> str:
     return Path(str(image["image"][0, 0]["name"][0])).stem
 
 
-def _rects(image: Any) -> list[dict[str, Any]]:
-    """The fields of each person of an image; MATLAB's [], where there is nobody, is not a struct array."""
-    names = image["annorect"].dtype.names or ()
-    return [dict(zip(names, rect, strict=True)) for rect in image["annorect"].ravel() if names]
+def _rects(image: Any) -> list[tuple[str, dict[str, Any]]]:
+    """The id and the fields of each person of an image; MATLAB's [], where there is nobody, is not a struct array."""
+    names, stem = image["annorect"].dtype.names or (), _stem(image)
+    rects = [dict(zip(names, rect, strict=True)) for rect in image["annorect"].ravel() if names]
+    return [(f"{stem}:{place}", rect) for place, rect in enumerate(rects, start=1)]
 
 
 def _structs(records: Sequence[Mapping[str, Any]]) -> Structs:
