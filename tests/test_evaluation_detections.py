@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from posehg.datasets import Dataset
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation import detections
-from posehg.evaluation.detections import Detection
 from posehg.evaluation.score import coco_scores
 from posehg.geometry import Box
 from posehg.io.writers import RUN_FILES
@@ -139,21 +138,17 @@ def test_an_image_that_is_there_twice_is_told(sources: Sequence[str], tmp_path: 
         detections.matched(path, TWO)
 
 
-def precision(data: Dataset, people: Sequence[Detection]) -> float:
-    return coco_scores(data, people)["AP"]
-
-
 @pytest.mark.parametrize("suffix", WRITTEN)
 def test_for_oks_everybody_counts_who_was_found(suffix: str, tmp_path: Path) -> None:
     """A person who is surer than all others, and is nobody, costs precision."""
     right = (found("a.jpg", pose(points(1)), pose(points(2, (200, 0)))), found("b.jpg", pose(points(3))))
     people, about = detections.read(written(tmp_path / f"right{suffix}", *right), TWO)
-    assert precision(TWO, people) == pytest.approx(1)
+    assert coco_scores(TWO, people)["AP"] == pytest.approx(1)
     assert about["people"] == 3
     ghost = (*right[:1], found("b.jpg", pose(points(3)), pose(points(5, (200, 200)), score=0.9)))
     people, _ = detections.read(written(tmp_path / f"ghost{suffix}", *ghost), TWO)
     assert [one.score for one in people] == [0.8, 0.8, 0.8, 0.9]
-    assert precision(TWO, people) < 0.8
+    assert coco_scores(TWO, people)["AP"] < 0.8
 
 
 def test_coco_results_of_ones_own_set_are_known_by_file_names(tmp_path: Path) -> None:
@@ -171,19 +166,17 @@ def test_coco_results_of_ones_own_set_are_known_by_file_names(tmp_path: Path) ->
     assert [entry["image_id"] for entry in json.loads(path.read_text())] == ["a.jpg", "/d/y/a.jpg", 785]
     people, _ = detections.read(path, data)
     assert [detection.image for detection in people] == [one.image for one in data.persons]
-    assert precision(data, people) == pytest.approx(1)
+    assert coco_scores(data, people)["AP"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
     "edit",
     [
         lambda record: record.pop("joints"),
-        lambda record: record.pop("people"),
+        lambda record: record.update(posehg=2),
         lambda record: record.update(source=7),
         lambda record: record.update(frame="first"),
         lambda record: record.update(joints=["tip"]),
-        lambda record: record["people"][0].pop("score"),
-        lambda record: record["people"][0].update(keypoints=[[1, 2, 0.5]]),
         lambda record: record["people"][0].update(keypoints=[[1, 2]] * J),
         lambda record: record["people"][0].update(keypoints=[[1, None, 0.5]] * J),
         lambda record: record["people"][0].update(keypoints=[[1, float("nan"), 0.5]] * J),
@@ -262,9 +255,6 @@ def test_coco_results_are_read_in_their_order(tmp_path: Path) -> None:
         (lambda records: [record.update(category_id=3) for record in records], "category 3"),
         (lambda records: records.append(7), "results"),
         (lambda records: records[1].pop("score"), "score"),
-        (lambda records: records[1].pop("image_id"), "image_id"),
-        (lambda records: records[1].update(category_id=[]), "results"),
-        (lambda records: records[1].update(keypoints=None), "results"),
         (lambda records: records[1].update(score=float("nan")), "finite"),
         (lambda records: records[1].update(keypoints=["7"] * 15), "results"),
     ],

@@ -53,18 +53,6 @@ def score(data: Dataset, *detections: Detection) -> dict[str, float]:
     return coco_scores(data, detections)
 
 
-def ap(data: Dataset, *detections: Detection) -> float:
-    return score(data, *detections)["AP"]
-
-
-def ar(data: Dataset, *detections: Detection) -> float:
-    return score(data, *detections)["AR"]
-
-
-def figures(scores: dict[str, float]) -> np.ndarray:
-    return np.array(list(scores.values()))
-
-
 @pytest.mark.parametrize(("factor", "hit"), [(0.999, 1.0), (1.001, 0.0)])
 @pytest.mark.parametrize(("threshold", "name"), [(0.5, "AP50"), (0.75, "AP75")])
 def test_a_person_is_found_up_to_the_distance_of_the_threshold(
@@ -87,9 +75,7 @@ def test_without_an_area_a_person_is_as_large_as_the_joints_extend_whatever_the_
     data = dataset(replace(person(truth, area=None), box=box))
     same = dataset(person(truth, area=float(extent)))
     for away in (3.0, 6.0, 9.0, 12.0):
-        np.testing.assert_array_equal(
-            figures(score(data, found(pose(1, away)))), figures(score(same, found(pose(1, away))))
-        )
+        np.testing.assert_equal(score(data, found(pose(1, away))), score(same, found(pose(1, away))))
 
 
 def reference(data: Dataset, detections: Sequence[Detection]) -> tuple[float, float]:
@@ -165,9 +151,9 @@ def test_people_who_are_ignored_are_neither_missed_nor_wrong(kind: str) -> None:
     inside = np.full((J, 2), 20.0) if kind == "without joints" else pose(2)
     data = dataset(person(pose(1, away=900)), ignored=[ignored])
     right, there = found(pose(1, away=900), 0.4), found(inside, 0.9)
-    assert ap(data, right) == pytest.approx(1)
-    assert ap(data, right, there) == pytest.approx(1)
-    assert ap(replace(data, ignored=()), right, there) == pytest.approx(0.5)
+    assert score(data, right)["AP"] == pytest.approx(1)
+    assert score(data, right, there)["AP"] == pytest.approx(1)
+    assert score(replace(data, ignored=()), right, there)["AP"] == pytest.approx(0.5)
 
 
 def test_without_pycocotools_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,71 +176,40 @@ def test_each_person_of_whom_something_is_predicted_is_a_detection() -> None:
     assert (first.score, last.score) == pytest.approx((0.4, 0.6))  # of the joints that are predicted and have one
 
 
-@pytest.fixture(scope="module")
-def annotations(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four images of COCO, laid out as the set is; the path of the annotation file."""
-    sample = shared / "samples" / "mmpose_coco"
-    root = tmp_path_factory.mktemp("coco")
-    (root / "annotations").mkdir()
-    path = root / "annotations" / "person_keypoints_val2017.json"
-    path.write_bytes((sample / "test_coco.json").read_bytes())
-    (root / "val2017").symlink_to(sample)
-    return path
-
-
-@pytest.fixture(scope="module")
-def four_images(annotations: Path) -> Dataset:
-    return coco.load("coco", annotations.parent.parent, "val")
-
-
-def perfect(data: Dataset) -> Predictions:
-    keypoints = np.stack([person.keypoints for person in data.persons])
-    return Predictions(keypoints, np.where(np.isnan(keypoints[..., 0]), np.nan, 0.9))
-
-
-def write_results(path: Path, data: Dataset, detections: Sequence[Detection]) -> None:
-    numbers = {image: int(name) for name, image in data.images.items()}
-    records = [
-        {
-            "image_id": numbers[found.image],
-            "category_id": 1,
-            "keypoints": np.column_stack([found.keypoints, found.scores]).ravel().tolist(),
-            "score": found.score,
-        }
-        for found in detections
-    ]
-    path.write_text(json.dumps(records))
-
-
-def officially(annotations: Path, path: Path) -> np.ndarray:
-    """The ten figures as COCO's own example computes them."""
+@pytest.mark.shared
+@pytest.mark.parametrize("noise", [2.0, 6.0, 15.0])
+def test_results_score_as_with_the_official_tools(noise: float, shared: Path, tmp_path: Path) -> None:
+    """On four images of COCO, laid out as the set is, by COCO's own example."""
     from pycocotools import coco as tools
     from pycocotools.cocoeval import COCOeval
 
-    truth = tools.COCO(str(annotations))
-    evaluation = COCOeval(truth, truth.loadRes(str(path)), "keypoints")
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    return np.asarray(evaluation.stats)
-
-
-@pytest.mark.shared
-@pytest.mark.parametrize("noise", [2.0, 6.0, 15.0])
-def test_results_score_as_with_the_official_tools(
-    noise: float, annotations: Path, four_images: Dataset, tmp_path: Path
-) -> None:
-    rng = np.random.default_rng(7)
-    detections = []
-    for one in [*four_images.persons, *four_images.persons[::3]]:
+    sample, annotations = shared / "samples" / "mmpose_coco", tmp_path / "annotations/person_keypoints_val2017.json"
+    annotations.parent.mkdir()
+    annotations.write_bytes((sample / "test_coco.json").read_bytes())
+    (tmp_path / "val2017").symlink_to(sample)
+    data, rng = coco.load("coco", tmp_path, "val"), np.random.default_rng(7)
+    people = []
+    for one in [*data.persons, *data.persons[::3]]:
         around = np.where(np.isnan(one.keypoints), np.nanmean(one.keypoints, axis=0), one.keypoints)
-        keypoints = around + rng.normal(0, noise, (17, 2))
-        detections.append(Detection(one.image, keypoints, rng.random(17), rng.random()))
-    for image in {one.image for one in four_images.persons}:
-        keypoints = rng.uniform(0, 400, (17, 2))
-        detections.append(Detection(image, keypoints, rng.random(17), rng.random()))
-    write_results(tmp_path / "results.json", four_images, detections)
-    official = officially(annotations, tmp_path / "results.json")
-    again = people_found.read(tmp_path / "results.json", four_images)[0]
-    np.testing.assert_allclose(figures(coco_scores(four_images, again)), official, rtol=0, atol=1e-12)
-    assert 0 < official[0] < 1
+        people.append((one.image, around + rng.normal(0, noise, (17, 2))))
+    people += [(image, rng.uniform(0, 400, (17, 2))) for image in {one.image for one in data.persons}]
+    numbers = {image: int(name) for name, image in data.images.items()}
+    records = [
+        {
+            "image_id": numbers[image],
+            "category_id": 1,
+            "keypoints": np.column_stack([keypoints, rng.random(17)]).ravel().tolist(),
+            "score": rng.random(),
+        }
+        for image, keypoints in people
+    ]
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(records))
+    truth = tools.COCO(str(annotations))
+    official = COCOeval(truth, truth.loadRes(str(path)), "keypoints")
+    official.evaluate()
+    official.accumulate()
+    official.summarize()
+    scores = coco_scores(data, people_found.read(path, data)[0])
+    np.testing.assert_allclose(list(scores.values()), official.stats, rtol=0, atol=1e-12)
+    assert 0 < scores["AP"] < 1

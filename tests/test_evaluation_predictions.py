@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -44,35 +43,18 @@ def dataset(count: int = N, skeleton: Skeleton = SKELETON, origin: int = 0, name
     return Dataset(name, "val", skeleton, persons, origin=origin)
 
 
-def predicted(seed: int = 3, count: int = N, joints: int = J) -> Predictions:
-    """All values distinct; the second person has no last joint, the third has nothing, two scores are unknown."""
-    rng = np.random.default_rng(seed)
-    keypoints, scores = rng.uniform(-20, 900, (count, joints, 2)), rng.uniform(0, 1, (count, joints))
-    scores[0, :2] = np.nan
-    if count > 2:
-        keypoints[1, -1], scores[1, -1] = np.nan, np.nan
-        keypoints[2], scores[2] = np.nan, np.nan
-    return Predictions(keypoints, scores, {"model": "small", "flip": True, "persons": 7, "note": None})
+def predicted() -> Predictions:
+    """All values distinct; the third person has nothing."""
+    rng = np.random.default_rng(3)
+    keypoints, scores = rng.uniform(-20, 900, (N, J, 2)), rng.uniform(0, 1, (N, J))
+    keypoints[2], scores[2] = np.nan, np.nan
+    return Predictions(keypoints, scores, {"model": "small"})
 
 
-def assert_same(found: Predictions, wanted: Predictions, tolerance: float = 0.0) -> None:
-    np.testing.assert_allclose(found.keypoints, wanted.keypoints, rtol=0, atol=tolerance)
-    np.testing.assert_array_equal(found.scores, wanted.scores)
-    assert found.about == wanted.about
-
-
-def written(folder: Path, suffix: str, data: Dataset | None = None) -> Path:
+def written(folder: Path, suffix: str) -> Path:
     path = folder / f"some{suffix}"
-    data = data or dataset()
-    predictions.write(path, data, predicted(count=len(data)))
+    predictions.write(path, dataset(), predicted())
     return path
-
-
-def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    """Edits the content of a .json file."""
-    content = json.loads(path.read_text())
-    edit(content)
-    path.write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
@@ -96,11 +78,12 @@ def test_predictions_come_back_as_they_were(
     keypoints, confidences = np.array(coordinates).reshape(N, J, 2), np.array(scores).reshape(N, J)
     keypoints[np.isnan(keypoints).any(axis=-1)] = np.nan
     confidences[np.isnan(keypoints).any(axis=-1)] = np.nan
-    wanted = Predictions(keypoints, confidences, about)
-    path = tmp_path_factory.mktemp("round") / f"trip{suffix}"
-    data = dataset(origin=origin)
-    predictions.write(path, data, wanted)
-    assert_same(predictions.read(path, data), wanted, tolerance=1e-9 if suffix == ".h5" else 0)
+    path, data = tmp_path_factory.mktemp("round") / f"trip{suffix}", dataset(origin=origin)
+    predictions.write(path, data, Predictions(keypoints, confidences, about))
+    found = predictions.read(path, data)
+    np.testing.assert_allclose(found.keypoints, keypoints, rtol=0, atol=1e-9 if suffix == ".h5" else 0)
+    np.testing.assert_array_equal(found.scores, confidences)
+    assert found.about == about
 
 
 def others(folder: Path, suffix: str, array: np.ndarray) -> Path:
@@ -139,11 +122,8 @@ def test_mpii_detections_count_from_1(tmp_path: Path) -> None:
     savemat(tmp_path / "detections.mat", {"pos_pred_src": array, "pos_gt_src": -array})
     found = predictions.read(tmp_path / "detections.mat", dataset(skeleton=MPII, origin=1))
     np.testing.assert_array_equal(found.keypoints[4, 9], array[9, :, 4] - 1)
-    nothing = [
-        joint for joint, there in zip(MPII.joints, np.isfinite(found.keypoints[4, :, 0]), strict=True) if not there
-    ]
-    assert nothing == ["pelvis", "thorax"]  # filler in the file
-    assert found.keypoints.shape == (N, 16, 2)
+    nothing = np.flatnonzero(np.isnan(found.keypoints[4, :, 0]))
+    assert [MPII.joints[joint] for joint in nothing] == ["pelvis", "thorax"]  # filler in the file
 
 
 def test_pickled_arrays_are_not_opened(tmp_path: Path) -> None:
@@ -162,7 +142,7 @@ def good(folder: Path, suffix: str) -> Path:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.6, 0.9, 0.99])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
 def test_a_file_that_was_cut_short_is_told(suffix: str, share: float, tmp_path: Path) -> None:
     path = good(tmp_path, suffix)
     content = path.read_bytes()
@@ -195,17 +175,9 @@ def test_without_h5py_it_is_said_what_to_install(tmp_path: Path, monkeypatch: py
         predictions.write(path, dataset(), predicted(), overwrite=True)
 
 
-def test_scoring_files_does_not_load_torch() -> None:
-    script = (
-        "import sys; import posehg.evaluation.display, posehg.evaluation.submission; "
-        "sys.exit(int(bool({'torch', 'h5py', 'scipy', 'pycocotools'} & set(sys.modules))))"
-    )
-    assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0
-
-
 @pytest.mark.parametrize("suffix", WRITTEN)
 def test_what_was_written_of_one_split_is_not_read_for_another(suffix: str, tmp_path: Path) -> None:
-    path = written(tmp_path, suffix, dataset())
+    path = written(tmp_path, suffix)
     with pytest.raises(NotAvailable, match="birds val, not of birds train"):
         predictions.read(path, replace(dataset(), split="train"))
 
@@ -213,7 +185,7 @@ def test_what_was_written_of_one_split_is_not_read_for_another(suffix: str, tmp_
 @pytest.mark.parametrize("suffix", [".json", ".npz"])
 def test_other_people_and_joints_are_refused_by_name(suffix: str, tmp_path: Path) -> None:
     data = dataset()
-    path = written(tmp_path, suffix, data)
+    path = written(tmp_path, suffix)
     turned = replace(data, persons=list(reversed(data.persons)))
     with pytest.raises(NotAvailable, match=r"ids.*bird 0 for bird 6"):
         predictions.read(path, turned)
@@ -222,7 +194,7 @@ def test_other_people_and_joints_are_refused_by_name(suffix: str, tmp_path: Path
         predictions.read(path, replace(data, skeleton=beak))
     unnamed = replace(data, persons=[replace(person, id="", source="nest") for person in data.persons])
     predictions.write(path, unnamed, predicted(), overwrite=True)
-    assert_same(predictions.read(path, unnamed), predicted())
+    np.testing.assert_array_equal(predictions.read(path, unnamed).keypoints, predicted().keypoints)
     with pytest.raises(NotAvailable, match="nest/0 for bird 0"):
         predictions.read(path, data)
 
@@ -244,6 +216,8 @@ def test_other_people_and_joints_are_refused_by_name(suffix: str, tmp_path: Path
 )
 def test_damaged_json_is_refused(edit: Callable[[dict[str, Any]], object], tmp_path: Path) -> None:
     path = written(tmp_path, ".json")
-    change(path, edit)
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
     with pytest.raises(NotAvailable, match=r"some\.json"):
         predictions.read(path, dataset())

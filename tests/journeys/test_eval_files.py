@@ -62,12 +62,6 @@ def tables(run: Run) -> str:
     return run.out.partition("\n\n")[2]
 
 
-def without_images(people: Path, folder: Path) -> Path:
-    """The same people in a folder of their own."""
-    folder.mkdir()
-    return Path(shutil.copy(people, folder / people.name))
-
-
 @pytest.mark.parametrize("suffix", [".json", ".npz", ".h5"])
 def test_predictions_give_the_table_of_their_network(
     posehg: Posehg, of_people: tuple[object, ...], people: Path, tmp_path: Path, suffix: str
@@ -75,7 +69,7 @@ def test_predictions_give_the_table_of_their_network(
     name = f"said{suffix}"
     estimated = posehg(*of_people, "--predictions", name, "--joints", "--report", "a.json")
     assert f"Wrote {name}.\n" in estimated.err
-    alone = without_images(people, tmp_path / "alone")
+    alone = shutil.copy(people, tmp_path)  # without the images
     read = posehg("eval", "--dataset", alone, "--from", name, "--joints", "--report", "b.json")
     assert tables(read) == tables(estimated)
     assert "78.57" in read.out  # of the hands: 3 of 7 right ones are elsewhere
@@ -86,20 +80,17 @@ def test_predictions_give_the_table_of_their_network(
         np.testing.assert_allclose(*(np.array(m["distances"], dtype=float) for m in (one, other)), rtol=1e-9)
 
 
-@pytest.mark.parametrize("suffix", [".json", ".npz", ".h5"])
 def test_limit_takes_the_same_persons_of_a_file_as_of_a_network(
-    posehg: Posehg, of_people: tuple[object, ...], people: Path, suffix: str
+    posehg: Posehg, of_people: tuple[object, ...], people: Path
 ) -> None:
     """Whether the file holds the whole split or these persons alone."""
-    some = posehg(*of_people, "--limit", 3, "--predictions", f"some{suffix}")
-    posehg(*of_people, "--predictions", f"all{suffix}")
-    for name in ("some", "all"):
-        run = posehg("eval", "--dataset", people, "--from", f"{name}{suffix}", "--limit", 3)
-        assert tables(run) == tables(some)
-    assert tables(posehg("eval", "--dataset", people, "--from", f"all{suffix}")) != tables(some)
+    some = posehg(*of_people, "--limit", 3, "--predictions", "some.h5")
+    posehg(*of_people, "--predictions", "all.h5")
+    for name in ("some.h5", "all.h5"):
+        assert tables(posehg("eval", "--dataset", people, "--from", name, "--limit", 3)) == tables(some)
+    assert tables(posehg("eval", "--dataset", people, "--from", "all.h5")) != tables(some)
     for options in ((), ("--limit", 2)):
-        run = posehg("eval", "--dataset", people, "--from", f"some{suffix}", *options)
-        run.assert_failed(5, f"some{suffix}")
+        posehg("eval", "--dataset", people, "--from", "some.h5", *options).assert_failed(5, "some.h5")
 
 
 def test_scoring_a_file_does_not_load_torch(
@@ -247,24 +238,17 @@ def test_the_report_names_model_options_and_versions(posehg: Posehg, of_people: 
 def test_two_reports_are_compared(posehg: Posehg, of_people: tuple[object, ...], people: Path, dots: Path) -> None:
     posehg(*of_people, "--report", "b.json", "--predictions", "said.npz")
     with np.load("said.npz") as arrays:
-        shaken = dict(arrays)
-    shaken["keypoints"] = shaken["keypoints"] + 30.0
-    np.savez("worse.npz", **shaken)
+        np.savez("worse.npz", **{**arrays, "keypoints": arrays["keypoints"] + 30.0})
     posehg("eval", "--dataset", people, "--from", "worse.npz", "--report", "a.json")
-    run = posehg("eval", "--compare", "a.json", "b.json")
+    run = posehg("eval", "--compare", "a.json", "b.json", "--bootstrap", 200)
     assert (run.code, run.err) == (0, "")
     lines = run.out.splitlines()
     made = f"model {dots}, with flip test, subpixel decoding"
     assert lines[:2] == [f"A: a.json, predictions worse.npz, {made}", f"B: b.json, {made}"]
-    assert lines[2] == "people val: 7 persons"
-    assert "1,000 resamples" in lines[3]
+    assert "200 resamples" in lines[3]
     assert ["3", "joints", "0.00", "85.71", "+85.71"] in [line.split()[:5] for line in lines]
-    assert lines[-1].startswith("B is better: PCKh@0.5, mean of 3 joints, is 85.71 points higher in B (95 % interval +")
-    assert max(map(len, lines[3:-1])) <= 80
-    other = posehg("eval", "--compare", "b.json", "a.json", "--bootstrap", 200).out.splitlines()
-    assert "200 resamples" in other[3]
-    assert other[-1].startswith("A is better: PCKh@0.5, mean of 3 joints, is 85.71 points lower in B")
-    for option in (("--model", "m"), ("--limit", 3), ("--min", 3), ("--from", "a")):
+    assert lines[-1].startswith("B is better: ")
+    for option in (("--model", "m"), ("--min", 3), ("--from", "a")):
         posehg("eval", "--compare", "a.json", "b.json", *option).assert_failed(2, option[0])
     posehg(*of_people, "--report", "few.json", "--limit", 5)
     posehg("eval", "--compare", "a.json", "few.json").assert_failed(2, "few.json")
@@ -294,26 +278,22 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     ("options", "code", "named"),
     [
         (("--report", "old.json"), 2, "old.json"),
-        (("--predictions", "old.json"), 2, "old.json"),
         (("--curve", "old.csv"), 2, "old.csv"),
         (("--worst", 2), 2, "worst.png"),
         (("--report", "r.txt"), 2, "--report r.txt"),
         (("--predictions", "r.mat"), 2, "--predictions r.mat"),
-        (("--curve", "c.jpg"), 2, "--curve c.jpg"),
         (("--worst", 2, "--sheet", "w.gif"), 2, "--sheet w.gif"),
         (("--report", "none/r.json"), 2, "none"),
+        (("--report", "locked/r.json"), 3, "locked"),
         (("--predictions", "folder.json"), 2, "folder.json"),
-        (("--report", "r.json", "--predictions", "r.json"), 2, "r.json"),
         (("--curve", "c.csv", "--report", "r.json", "--curve", "./c.csv"), 2, "c.csv"),
         (("--sheet", "w.png"), 2, "--sheet"),
         (("--metric", "oks", "--worst", 3), 2, "--worst"),
-        (("--metric", "oks", "--breakdown"), 2, "--breakdown"),
         (("--metric", "oks", "--bootstrap", 200), 2, "--bootstrap"),
-        (("--min", "inf"), 2, "--min"),
+        (("--min", 101), 2, "--min"),
         (("--min", 5, "--threshold", 0.3), 2, "--threshold"),
-        (("--bootstrap", 100_001), 2, "--bootstrap"),
-        (("--report", "locked/r.json"), 3, "locked"),
         (("--threshold", -0.1), 2, "--threshold"),
+        (("--bootstrap", 100_001), 2, "--bootstrap"),
         (("--submission", "s.mat"), 2, "--submission"),
         (("--split", "train"), 5, "train"),
         (("--from", "old.json"), 2, "--model"),
@@ -346,13 +326,8 @@ def test_a_mistake_is_told_before_the_network_is_asked(
         ("/", None, (), 2, "--from /"),
         ("said.txt", b"", (), 2, "--from said.txt"),
         ("said.json", b"", (), 5, "said.json"),
-        ("said.npz", b"PK", (), 5, "said.npz"),
-        ("said.h5", b"\x89HDF", (), 5, "said.h5"),
-        ("said.mat", b"MATLAB 5", (), 5, "said.mat"),
-        ("said.json", b"{}", ("--predictions", "said.json", "--overwrite"), 2, "--from and --predictions"),
         ("said.json", b"{}", ("--report", "folder/../said.json", "--overwrite"), 2, "--from and --report"),
         ("said.json", b"{}", ("--no-flip",), 2, "--flip"),
-        ("said.json", b"{}", ("--device", "cpu"), 2, "--device"),
     ],
 )
 def test_a_file_that_cannot_be_scored_is_named(
@@ -403,17 +378,12 @@ def test_a_submission_has_what_the_network_said(posehg: Posehg, benchmark: tuple
     assert run.out.startswith("mpii test: ")
     assert "PCK" not in run.out
     with np.load("p.npz") as arrays:
-        place = arrays["ids"].tolist().index("001:1")
-        x = arrays["keypoints"][place, :, 0]
-    images = loadmat("s.mat", struct_as_record=False, squeeze_me=True)["pred"]
-    points = images[0].annorect[0].annopoints.point
-    np.testing.assert_allclose([point.x for point in sorted(points, key=lambda point: point.id)], x + 1)
+        x = arrays["keypoints"][arrays["ids"].tolist().index("001:1"), :, 0]
+    points = loadmat("s.mat", struct_as_record=False, squeeze_me=True)["pred"][0].annorect[0].annopoints.point
+    np.testing.assert_allclose([point.x for point in points], x + 1)
     assert posehg(*benchmark, "--from", "p.npz", "--submission", "again.mat").code == 0
-    for options in (("--from", "p.npz"), ("--model", model)):
-        posehg(*benchmark, *options).assert_failed(2, "mpii")
-    for name, *more in (("--report", "r.json"), ("--min", 5)):
-        posehg(*benchmark, "--submission", "s.mat", name, *more).assert_failed(2, name)
-    posehg(*benchmark, "--submission", "s.txt").assert_failed(2, "s.txt")
+    posehg(*benchmark, "--from", "p.npz").assert_failed(2, "mpii")
+    posehg(*benchmark, "--submission", "s.mat", "--report", "r.json").assert_failed(2, "--report")
 
 
 @pytest.mark.shared
