@@ -6,8 +6,10 @@ import errno
 import io
 import os
 import re
+import signal
 import sys
 import warnings
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -85,6 +87,7 @@ def options(
 
 def main() -> None:
     """Run the command in ``sys.argv`` and exit with its code."""
+    signal.signal(signal.SIGTERM, _end)
     keep_freed_memory()
     warnings.filterwarnings("ignore", module="PIL")  # Pillow's remarks on odd metadata help nobody at a terminal
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -101,6 +104,12 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):  # before or after the command itself
         code = terminal.INTERRUPTED
     sys.exit(code)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """A request to end removes temporary files."""
+    signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt that
+    raise SystemExit(128 + number)
 
 
 def keep_freed_memory() -> None:
@@ -123,10 +132,10 @@ def explained(error: Exception) -> PosehgError:
         return error
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return DeviceError("The device ran out of memory.", "Try --device cpu; in training, a smaller --batch.")
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return InputError(f"{error.filename or 'A file name'} cannot be used: the file name is too long.")
     if is_full(error):
         return InputError("The output cannot be written: the disk is full.")
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return InputError(f"{error.filename or 'A file name'} cannot be used: the file name is too long.")
     if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
         hint = "Try --workers 0. In a container, give it more shared memory: docker run --shm-size 8g"
         return DeviceError("A data loading process was killed.", hint)

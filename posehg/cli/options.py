@@ -59,7 +59,10 @@ def takes(config: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            values = {field.name: _value(field, given.pop(field.name)) for field in described}
+            values = {field.name: given.pop(field.name) for field in described}
+            values |= {
+                f.name: _numbers(f.name, values[f.name], f.default) for f in described if isinstance(f.default, tuple)
+            }
             command(**given, **{place: config(**values)})
 
         parameters = [parameter for parameter in own if parameter.name != place]
@@ -86,13 +89,10 @@ def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=given, annotation=kind)
 
 
-def _value(field: Field[Any], given: Any) -> Any:
-    if not isinstance(field.default, tuple):
-        return given
-    parts = given.split("-")
-    if len(parts) != len(field.default) or not all(part.isascii() and part.isdigit() for part in parts):
-        example = "-".join(map(str, field.default))
-        raise UsageError(f"--{field.name} {given} cannot be read.", f"Write it as {example}.")
+def _numbers(name: str, text: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    parts = text.split("-")
+    if len(parts) != len(default) or not all(part.isascii() and part.isdigit() for part in parts):
+        raise UsageError(f"--{name} {text} cannot be read.", f"Write it as {'-'.join(map(str, default))}.")
     return tuple(map(int, parts))
 
 

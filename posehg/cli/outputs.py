@@ -120,7 +120,7 @@ class Outputs:
 
     def without_results(self, sources: Sequence[Source], inputs: Sequence[str]) -> Sequence[Source]:
         """Leaves out sources in the folder of the results if that lies in a folder given as an input."""
-        folder = self.folder.absolute() if self.folder else Path()
+        folder = Path(self.folder or "").absolute()
         if not any(Path(text).absolute() in folder.parents and os.path.isdir(text) for text in inputs):
             return sources
         left = [source for source in sources if source.problem or folder not in Path(source.name).absolute().parents]
@@ -242,15 +242,13 @@ class Run:
     sources: Sequence[Source]
     todo: Sequence[Source]
     abandoned: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self._many = len(self.sources) > MANY
-        self._errors: dict[str, str] = {}  # source -> its first error
-        self._people: Counter[str] = Counter()  # source -> poses
-        self._writers: list[Writer] = []  # of the source that is being written
-        self._run_writers: list[Writer] = []
-        self._written = self._written_frames = 0
-        self._read_any = False
+    _errors: dict[str, str] = field(default_factory=dict)  # source -> its first error
+    _people: Counter[str] = field(default_factory=Counter)  # source -> poses
+    _writers: list[Writer] = field(default_factory=list)  # of the source that is being written
+    _run_writers: list[Writer] = field(default_factory=list)
+    _written: int = 0
+    _written_frames: int = 0
+    _read_any: bool = False
 
     def alone(self, results: Iterable[tuple[Source, Result | None]]) -> None:
         """The whole run by one process, which writes while the next results are computed."""
@@ -337,16 +335,17 @@ class Run:
 
     def _end(self, source: Source) -> None:
         """All frames of a source are written: complete its files, and say if there was nobody."""
+        many = len(self.sources) > MANY
         writers, self._writers = self._writers, []
         frames, self._written_frames = self._written_frames, 0
         self._written += frames
-        if frames and not self._many:
+        if frames and not many:
             terminal.note(f"Wrote {frames:,} files of {source.name} into {self.outputs.folder}")
         try:
             self._complete(writers)
         except (InputError, MemoryError) as error:
             self.fail(source, error)
-        if not self._people[source.name] and source.name not in self._errors and not self._many:
+        if not self._people[source.name] and source.name not in self._errors and not many:
             what = f"{self.options.boxes} has no boxes for it" if self.options.boxes else "nobody was found"
             terminal.note(f"{source.name}: {what}.")
 
@@ -356,7 +355,7 @@ class Run:
                 stack.enter_context(writer)
         paths = [path for writer in writers for path in writer.written]
         self._written += len(paths)
-        if self.options.out != STDOUT and (not self._many or self.outputs.folder is None):
+        if self.options.out != STDOUT and (len(self.sources) <= MANY or self.outputs.folder is None):
             for path in paths:
                 terminal.note(f"Wrote {path}")
 
@@ -393,12 +392,13 @@ class Run:
         """Report the run as a whole and raise what its exit code needs. Of several processes the first reports."""
         failed = [source.name for source in self.todo if source.name in self._errors]
         empty = [s.name for s in self.todo if not self._people[s.name] and s.name not in self._errors]
-        total, skipped = f"{len(self.sources):,} inputs", len(self.sources) - len(self.todo)
-        names = f": {', '.join(failed[:10])}{', ..' if failed[10:] else ''}" if self._many else ""
+        many, skipped = len(self.sources) > MANY, len(self.sources) - len(self.todo)
+        total = f"{len(self.sources):,} inputs"
+        names = f": {', '.join(failed[:10])}{', ..' if failed[10:] else ''}" if many else ""
         notes = {
             f"{skipped:,} of {total} were done before.": skipped,
-            f"Wrote {self._written:,} files into {self.outputs.folder}.": self._many and self.outputs.folder,
-            f"Nobody was found in {len(empty):,} of {total}.": self._many and empty,
+            f"Wrote {self._written:,} files into {self.outputs.folder}.": many and self.outputs.folder,
+            f"Nobody was found in {len(empty):,} of {total}.": many and empty,
             f"{len(failed):,} of {total} failed; the others are done{names}.": failed and len(self.sources) > 1,
         }
         for text, applies in notes.items():

@@ -138,7 +138,8 @@ def predict(options: PredictOptions) -> None:
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="posehg-")))
         outputs = plan(options, draw, sources, scratch)
-        sources = outputs.without_results(sources, options.inputs)
+        if outputs.folder is not None:
+            sources = outputs.without_results(sources, options.inputs)
         outputs.check(sources, options.overwrite or options.skip_existing)
         run = Run(options, outputs, draw, sources, outputs.missing(sources) if options.skip_existing else sources)
         if not run.todo:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
@@ -94,21 +92,6 @@ def ignore_closed_stdout() -> Iterator[None]:
         sys.stdout.flush()
     except BrokenPipeError:
         discard_stdout()
-
-
-@contextmanager
-def exit_on_sigterm() -> Iterator[None]:
-    """In the block a SIGTERM raises SystemExit, so that temporary files are removed."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the clean-up
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -124,8 +124,8 @@ class TrainingProgress:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._config, self._first, self._stopped = config, first, False
-        self._console = Console(stderr=True)
+        self._config, self._stopped = config, False
+        self._console = Console(stderr=True, quiet=not first)
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),
@@ -133,7 +133,7 @@ class TrainingProgress:
             TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]:.0f} crops/s"),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not (first and self._console.is_terminal),
+            disable=not self._console.is_terminal,
         )
         self._task = self._bar.add_task("", epoch=0, epochs=config.epochs, loss=0.0, speed=0.0, total=None)
         self._began, self._steps, self._place, self._speed = time.monotonic(), 0, -1, 0.0
@@ -157,8 +157,7 @@ class TrainingProgress:
 
     def note(self, text: str) -> None:
         # Verbatim: lines of a log are not wrapped, and brackets in file names are no markup.
-        if self._first:
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def stop(self) -> bool:
         return self._stopped

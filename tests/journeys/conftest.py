@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import subprocess
 import sys
@@ -46,6 +47,12 @@ class Run:
 
 
 Posehg = Callable[..., Run]
+
+
+def environment() -> dict[str, str]:
+    """For a process of its own."""
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("POSEHG_")}
+    return mine | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -16,16 +15,11 @@ import torch
 
 from posehg import checkpoints, images
 from tests import forks, launches, stubs
-from tests.journeys.conftest import ROOT, Posehg
+from tests.journeys.conftest import ROOT, Posehg, environment
 
 pytestmark = pytest.mark.slow
 
 TORCHRUN = ("--standalone", "--nproc-per-node", "2")
-
-
-def environment() -> dict[str, str]:
-    mine = {name: value for name, value in os.environ.items() if not name.startswith("POSEHG_")}
-    return mine | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 
 
 def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -78,15 +72,6 @@ def test_a_score_below_the_minimum_fails_and_is_reported_once(model: Path) -> No
     assert both.returncode != 0
     assert "exitcode  : 4" in both.stderr
     assert len(errors(both.stderr)) == both.stdout.count("\nPCK@T: ") == 1
-
-
-def test_a_file_that_exists_ends_all_processes_before_the_work(model: Path, tmp_path: Path) -> None:
-    (tmp_path / "r.json").write_text("mine")
-    both = torchrun(*EVAL, "--model", model, "--report", tmp_path / "r.json")
-    assert both.returncode != 0
-    assert errors(both.stderr)
-    assert all(str(tmp_path / "r.json") in error for error in errors(both.stderr))
-    assert (both.stdout, (tmp_path / "r.json").read_text()) == ("", "mine")
 
 
 def test_every_image_is_processed_once_and_printed_in_order(model: Path, photos: list[Path], tmp_path: Path) -> None:

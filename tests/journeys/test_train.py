@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import shutil
@@ -23,7 +22,7 @@ from posehg.training import state as states
 from posehg.training.config import TrainConfig
 from posehg.training.state import Progress
 from tests import forks, toy
-from tests.journeys.conftest import Posehg
+from tests.journeys.conftest import Posehg, environment
 
 TINY = (
     *("--dataset", "synthetic", "--limit", "4", "--stacks", "1", "--features", "8", "--stem", "8-8-8", "--depth", "2"),
@@ -31,11 +30,6 @@ TINY = (
 )
 EPOCHS = 4  # of two steps
 MODELS = ("last.safetensors", "best.safetensors")
-
-
-def environment() -> dict[str, str]:
-    mine = {name: value for name, value in os.environ.items() if not name.startswith("POSEHG_")}
-    return mine | {"OMP_NUM_THREADS": "1"}
 
 
 def train(*options: object) -> subprocess.CompletedProcess[str]:
