@@ -99,7 +99,7 @@ def bench(
         devices.use_threads(threads)
     run = engines.Run(device, threads, precision)
     place = checkpoints.find(model, offline, terminal.note)
-    estimator = Estimator(engines.open_engine(place, run, terminal.note), flip, decoder)
+    estimator = Estimator(engines.open_engine(place, run), flip, decoder)
     config, engine = estimator.config, estimator.engine
     with TemporaryDirectory(prefix="posehg-") as name:
         folder = Path(name)

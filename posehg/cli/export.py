@@ -165,8 +165,7 @@ def write(
     """Write and check a file or folder, and say how large it is and how closely it matches the network."""
     from posehg.exporters import common
 
-    with terminal.exit_on_sigterm():
-        parity = common.write(checkpoint, exporter, out, contents, overwrite, check)
+    parity = common.write(checkpoint, exporter, out, contents, overwrite, check)
     size = sum(file.stat().st_size for file in ([out / name for name in exporter.files] or [out]))
     wrote = f"Wrote {out} ({size / 1e6:.1f} MB)."
     if parity is not None:

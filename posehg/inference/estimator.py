@@ -173,4 +173,4 @@ def opened(
     offline: download nothing. tell: receives sentences for the user, for example about a download.
     Raises NotAvailable for a missing or broken model, DeviceError for a device that is not available.
     """
-    return Estimator(open_engine(find(model, offline, tell), run, tell), flip, decoder, batch)
+    return Estimator(open_engine(find(model, offline, tell), run), flip, decoder, batch)

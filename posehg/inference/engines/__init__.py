@@ -144,16 +144,13 @@ EXPORTED = {".onnx": "onnxruntime", ".xml": "openvino"}
 """The suffix of an exported file -> the module of this folder that runs it, by its ``describe`` and ``open_file``."""
 
 
-def open_engine(place: Path, run: Run = AUTOMATIC, tell: Callable[[str], None] | None = None) -> Engine:
-    """The engine of the model in a folder or file.
+def open_engine(place: Path, run: Run = AUTOMATIC) -> Engine:
+    """The engine of the model in a folder or file; of its cached ONNX file if that is faster here.
 
-    tell: receives one sentence if the model's cached ONNX file runs instead of the model.
     Raises NotAvailable for a missing, broken or foreign file, and DeviceError for a device that is not available.
     """
     if (cached := _faster_copy(place, run)) is not None:
         engine: Engine = import_module(f"{__name__}.onnxruntime").open_file(cached, run)
-        if tell is not None:
-            tell(f"Run by {engine.name}, from the copy that posehg export --cache keeps.")
         return engine
     if (module := _module(place)) is not None:
         exported: Engine = module.open_file(place, run)
