@@ -39,12 +39,11 @@ from posehg.training.data import (
     without_augmentation,
 )
 from tests import toy
-from tests.random_views import WAVES
+from tests.random_views import COLUMNS, ROWS, WAVES
 
 PATIENT = settings(max_examples=30, deadline=None)
 CPU = torch.device("cpu")
 SIZE = 128
-ROWS, COLUMNS = 307, 401
 BOX, SMALL = Box(101.5, 60.5, 149, 197), Box(30, 40, 60, 80)
 SKELETON = Skeleton("toy", ("left_hand", "head", "right_hand", "tail", "right_foot"), ())
 LEFT, HEAD, RIGHT, TAIL, FOOT = range(5)
@@ -86,49 +85,39 @@ def centroids(sample: Sample) -> np.ndarray:
     return np.stack([(values * x).sum(axis=(1, 2)) / mass, (values * y).sum(axis=(1, 2)) / mass], axis=-1)
 
 
-def is_mirrored(sample: Sample) -> bool:
-    """Whether left hand, head and right hand turn the other way than in the image."""
-
-    def turn(p: np.ndarray) -> float:
-        (ax, ay), (bx, by) = p[1] - p[0], p[2] - p[0]
-        return float(ax * by - ay * bx)
-
-    return turn(centroids(sample)) * turn(KEYPOINTS[[LEFT, HEAD, RIGHT]]) < 0
+def turn(p: np.ndarray) -> float:
+    """The sign tells on which side of the line from the first point to the second the third one lies."""
+    (ax, ay), (bx, by) = p[1] - p[0], p[2] - p[0]
+    return float(ax * by - ay * bx)
 
 
 def is_background(sample: Sample) -> bool:
     return bool((sample.points < -1000).all())
 
 
-# ---- points and pixels -------------------------------------------------------------------------------------------
+# ---- samples -----------------------------------------------------------------------------------------------------
 
 
 @PATIENT
 @given(st.sampled_from([WILD, replace(WILD, scale=0, translation=0, half_body=1)]), st.integers(0, 10**6))
 def test_points_lie_where_the_crop_shows_them(config: TrainConfig, epoch: int) -> None:
     sample = Samples(dataset(DOTS), config)[epoch, 0]
-    left, right = (RIGHT, LEFT) if is_mirrored(sample) else (LEFT, RIGHT)
+    mirrored = turn(centroids(sample)) * turn(KEYPOINTS[[LEFT, HEAD, RIGHT]]) < 0
+    left, right = (RIGHT, LEFT) if mirrored else (LEFT, RIGHT)
     assert (sample.points[[left, HEAD, right]] * 4 + 1.5) == pytest.approx(centroids(sample), abs=0.3)
 
 
 def test_a_mirrored_crop_is_the_crop_from_right_to_left_with_the_sides_exchanged() -> None:
-    straight, mirrored = (Samples(dataset(WAVES), replace(CALM, flip=flip))[0, 0] for flip in (0, 1))
-    assert np.abs(crop_of(straight)[:, ::-1] - crop_of(mirrored)).max() <= 1
-    expected = straight.points[list(SKELETON.flip)].copy()
-    expected[:, 0] = SIZE / 4 - 1 - expected[:, 0]
-    expected[FOOT] = np.nan  # now a left foot, which the skeleton does not have
-    np.testing.assert_allclose(mirrored.points, expected, rtol=1e-5)
-
-
-@PATIENT
-@given(st.integers(0, 10**6))
-def test_an_unlabelled_joint_stays_so_on_its_own_side(epoch: int) -> None:
     keypoints = KEYPOINTS.copy()
     keypoints[LEFT] = np.nan
-    complete, partial = (Samples(dataset(DOTS, k), WILD)[epoch, 0] for k in (KEYPOINTS, keypoints))
-    gone, always = (RIGHT, [TAIL, FOOT]) if is_mirrored(complete) else (LEFT, [TAIL])
-    missing = [np.flatnonzero(np.isnan(sample.points).all(axis=1)).tolist() for sample in (complete, partial)]
-    assert missing == [always, sorted([gone, *always])]
+    for data in (dataset(WAVES), dataset(WAVES, keypoints)):
+        straight, mirrored = (Samples(data, replace(CALM, flip=flip))[0, 0] for flip in (0, 1))
+        assert np.abs(crop_of(straight)[:, ::-1] - crop_of(mirrored)).max() <= 1
+        expected = straight.points[list(SKELETON.flip)].copy()
+        expected[:, 0] = SIZE / 4 - 1 - expected[:, 0]
+        expected[FOOT] = np.nan  # now a left foot, which the skeleton does not have
+        np.testing.assert_allclose(mirrored.points, expected, rtol=1e-5)
+        assert np.isnan(mirrored.points[TAIL]).all()
 
 
 def test_without_augmentation_the_crop_is_that_of_prediction_every_time() -> None:
@@ -139,9 +128,6 @@ def test_without_augmentation_the_crop_is_that_of_prediction_every_time() -> Non
         assert samples[epoch, 0].points[HEAD].tolist() == pytest.approx([(x - 1.5) / 4, (y - 1.5) / 4])
         assert centroids(samples[epoch, 0])[1] == pytest.approx([x, y], abs=0.2)
         np.testing.assert_array_equal(crop_of(samples[epoch, 0]), crop_of(samples[0, 0]))
-
-
-# ---- repeatable and different ------------------------------------------------------------------------------------
 
 
 def test_a_sample_is_the_same_in_any_order_and_whatever_is_kept() -> None:
@@ -160,6 +146,52 @@ def test_samples_differ_between_seeds_epochs_and_persons(seed: int, epoch: int, 
     assert np.abs(crop_of(sample) - crop_of(other)).mean() > 5
 
 
+def test_each_channel_is_multiplied_by_a_random_factor_within_the_limits_and_clipped() -> None:
+    samples = Samples(dataset(DOTS), replace(CALM, colour=0.3))
+    gains = np.array([samples[epoch, 0].gains for epoch in range(300)])
+    assert 0.7 <= gains.min() < 0.71
+    assert 1.29 < gains.max() <= 1.3
+    values, factors = np.arange(256), np.array([0.3, 1.0, 1.75])
+    grey = values.astype(np.uint8)[None, :, None].repeat(3, axis=2).repeat(256, axis=0)
+    crop = Sample(grey, Affine.identity(), factors, KEYPOINTS).crop(256)
+    np.testing.assert_array_equal(crop[0], np.minimum(np.rint(values[:, None] * factors), 255))
+
+
+def test_occlusion_is_as_frequent_as_configured_leaves_every_label_and_does_not_stay() -> None:
+    plain, occluded = (Samples(dataset(WAVES), replace(WILD, occlusion=share)) for share in (0, 0.3))
+    pairs = [(plain[epoch, 0], occluded[epoch, 0]) for epoch in range(200)]
+    assert 40 < sum(bool((crop_of(one) != crop_of(other)).any()) for one, other in pairs) < 80
+    for one, other in pairs:
+        np.testing.assert_array_equal(one.points, other.points)
+    samples = Samples(dataset(DOTS), replace(CALM, occlusion=1))
+    crops = np.stack([crop_of(samples[epoch, 0]) for epoch in range(40)])
+    np.testing.assert_array_equal(np.median(crops, axis=0), crop_of(Samples(dataset(DOTS), CALM)[0, 0]))
+
+
+@pytest.mark.parametrize("where", ["itself", "another person"])
+def test_a_background_crop_avoids_every_annotated_person(where: str) -> None:
+    image = np.full((ROWS, COLUMNS, 3), 40, dtype=np.uint8)
+    image[40:120, 30:90] = 255
+    data = dataset(image, KEYPOINTS / 4, box=SMALL if where == "itself" else Box(0, 0, 8, 8))
+    if where == "another person":
+        data = replace(data, persons=[*data.persons, replace(data.persons[0], box=SMALL, id="other")])
+    samples = Samples(data, replace(WILD, background=1))
+    found = [sample for sample in (samples[epoch, 0] for epoch in range(20)) if is_background(sample)]
+    assert found
+    assert all((crop_of(sample) > 200).mean() < 0.03 for sample in found)
+    assert {sample.points.shape for sample in found} == {KEYPOINTS.shape}
+
+
+@pytest.mark.parametrize(("sets", "expected"), [("", True), ("all", True), ("all+more", True), ("more", False)])
+def test_background_crops_come_only_from_the_named_sets(sets: str, expected: bool) -> None:
+    data = dataset(DOTS, KEYPOINTS / 4, box=Box(30, 30, 30, 40))
+    data = replace(data, persons=[replace(person, source="all") for person in data.persons])
+    assert is_background(Samples(data, replace(WILD, background=1, background_from=sets))[0, 0]) is expected
+
+
+# ---- what is kept in memory --------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("size", [64, 256])  # kept at a coarser scale than the image's, and unchanged
 def test_a_kept_part_gives_the_same_crop_as_the_image(size: int) -> None:
     config, data = replace(WILD, input_size=size), dataset(WAVES)
@@ -171,29 +203,24 @@ def test_a_kept_part_gives_the_same_crop_as_the_image(size: int) -> None:
         assert np.percentile(difference, 95) < 6  # the rest is the edge of the image, where black starts
 
 
-# ---- what is kept in memory --------------------------------------------------------------------------------------
-
-
-def counting(count: int) -> tuple[Dataset, list[str]]:
-    """A data set, and a list of the persons whose images it reads."""
+def test_parts_of_images_are_read_once_and_kept_in_a_share_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str] = []
-    return replace(dataset(WAVES, count=count), read=lambda person: reads.append(person.id) or WAVES), reads
 
+    def read_by(keep: float, repeated: bool = False) -> list[str]:
+        """The persons whose images are read in two epochs; with ``repeated`` each is in the set twice."""
+        reads.clear()
+        data = replace(dataset(WAVES, count=3), read=lambda person: reads.append(person.id) or WAVES)
+        persons = [*data.persons, *map(replace, data.persons)] if repeated else data.persons
+        samples = Samples(replace(data, persons=persons), WILD, keep)
+        assert [len(samples[e, i].points) for e in range(2) for i in range(len(persons))] == [5] * 2 * len(persons)
+        return reads
 
-@pytest.mark.parametrize(("keep", "expected"), [(0.25, ["0", "1"]), (0, ["0", "1"] * 3)])
-def test_an_image_is_read_once_for_all_epochs_if_anything_is_kept(keep: float, expected: list[str]) -> None:
-    data, reads = counting(2)
-    samples = Samples(data, WILD, keep)
-    for epoch in range(3):
-        assert [samples[epoch, index].points.shape for index in range(2)] == [(5, 2)] * 2
-    assert reads == expected
-
-
-def test_a_person_that_a_joined_set_has_twice_is_kept_once() -> None:
-    data, reads = counting(2)
-    samples = Samples(replace(data, persons=[*data.persons, *map(replace, data.persons)]), WILD)
-    assert [len(samples[0, index].points) for index in range(4)] == [5] * 4
-    assert reads == ["0", "1"]
+    assert read_by(0.25) == ["0", "1", "2"]
+    assert read_by(0.25, repeated=True) == ["0", "1", "2"]
+    assert read_by(0) == ["0", "1", "2"] * 2
+    needed = crop_region(WAVES, BOX, widest_region(WILD))[0].nbytes
+    monkeypatch.setattr(training_data, "memory", lambda: 4 * (needed + 1))  # room for one part in a quarter of it
+    assert read_by(0.25) == ["0", "1", "2", "1", "2"]
 
 
 @pytest.mark.parametrize(
@@ -214,56 +241,6 @@ def test_memory_is_that_of_the_container(
     monkeypatch.setattr(training_data, "CGROUP_LIMITS", (tmp_path / "memory.max", tmp_path / "limit_in_bytes"))
     monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 7_000_000, "SC_PAGE_SIZE": 4096}.__getitem__)
     assert memory() == (expected or 7_000_000 * 4096)
-
-
-def test_parts_fill_a_share_of_the_containers_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    data, reads = counting(3)
-    needed = crop_region(WAVES, BOX, widest_region(WILD))[0].nbytes
-    monkeypatch.setattr(training_data, "memory", lambda: 4 * (needed + 1))  # room for one part in a quarter of it
-    samples = Samples(data, WILD)
-    assert [len(samples[epoch, index].points) for epoch in range(2) for index in range(3)] == [5] * 6
-    assert reads == ["0", "1", "2", "1", "2"]
-
-
-# ---- occlusion, half bodies, background --------------------------------------------------------------------------
-
-
-def test_occlusion_is_as_frequent_as_configured_and_leaves_every_label() -> None:
-    plain, occluded = (Samples(dataset(WAVES), replace(WILD, occlusion=share)) for share in (0, 0.3))
-    pairs = [(plain[epoch, 0], occluded[epoch, 0]) for epoch in range(200)]
-    assert 40 < sum(bool((crop_of(one) != crop_of(other)).any()) for one, other in pairs) < 80
-    for one, other in pairs:
-        np.testing.assert_array_equal(one.points, other.points)
-
-
-def test_an_occluder_does_not_stay_in_the_kept_part() -> None:
-    samples = Samples(dataset(DOTS), replace(CALM, occlusion=1))
-    crops = np.stack([crop_of(samples[epoch, 0]) for epoch in range(40)])
-    np.testing.assert_array_equal(np.median(crops, axis=0), crop_of(Samples(dataset(DOTS), CALM)[0, 0]))
-
-
-@pytest.mark.parametrize("where", ["itself", "another person"])
-def test_a_background_crop_avoids_every_annotated_person(where: str) -> None:
-    image = np.full((ROWS, COLUMNS, 3), 40, dtype=np.uint8)
-    image[40:120, 30:90] = 255
-    data = dataset(image, KEYPOINTS / 4, box=SMALL if where == "itself" else Box(0, 0, 8, 8))
-    (person,) = data.persons
-    persons = {
-        "itself": [person],
-        "another person": [person, replace(person, box=SMALL, id="other")],
-    }[where]
-    samples = Samples(replace(data, persons=persons), replace(WILD, background=1))
-    found = [sample for sample in (samples[epoch, 0] for epoch in range(20)) if is_background(sample)]
-    assert found
-    assert all((crop_of(sample) > 200).mean() < 0.03 for sample in found)
-    assert {sample.points.shape for sample in found} == {KEYPOINTS.shape}
-
-
-@pytest.mark.parametrize(("sets", "expected"), [("", True), ("all", True), ("all+more", True), ("more", False)])
-def test_background_crops_come_only_from_the_named_sets(sets: str, expected: bool) -> None:
-    data = dataset(DOTS, KEYPOINTS / 4, box=Box(30, 30, 30, 40))
-    data = replace(data, persons=[replace(person, source="all") for person in data.persons])
-    assert is_background(Samples(data, replace(WILD, background=1, background_from=sets))[0, 0]) is expected
 
 
 # ---- order -------------------------------------------------------------------------------------------------------
@@ -292,30 +269,19 @@ def test_every_sample_comes_once_an_epoch_in_batches_of_nearly_one_size(run: tup
 
 @PATIENT
 @given(ORDERS, st.sampled_from([1, 2, 3]), st.data())
-def test_a_process_of_a_resumed_run_continues_with_the_rest_of_its_share(
+def test_processes_share_each_batch_and_continue_with_the_rest_of_their_shares(
     run: tuple[int, TrainConfig], size: int, data: st.DataObject
 ) -> None:
     count, config = run
-    steps = steps_per_epoch(count, config.batch)
-    epoch, done = data.draw(st.integers(0, EPOCHS - 1)), data.draw(st.integers(0, steps))
-    world = World(size - 1, size)
-    rest, whole = Order(count, config, epoch, done, world), list(Order(count, config, world=world))
-    assert list(rest) == list(rest) == whole[epoch * steps + done :]
-    assert len(rest) == len(list(rest))
-    assert list(Order(count, config, EPOCHS)) == []
-
-
-@PATIENT
-@given(ORDERS, st.sampled_from([1, 2, 3]), st.integers(1, 4))
-def test_the_shares_of_the_processes_make_up_the_batch(
-    run: tuple[int, TrainConfig], size: int, accumulate: int
-) -> None:
     shares = [list(Order(*run, world=World(rank, size))) for rank in range(size)]
-    fewest = run[0]
     for batch, *parts in zip(list(Order(*run)), *shares, strict=True):
         assert sorted(key for part in parts for key in part) == sorted(batch)
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
-        fewest = min(fewest, *(len(one) for part in parts for one in np.array_split(np.arange(len(part)), accumulate)))
+    steps = steps_per_epoch(count, config.batch)
+    epoch, done = data.draw(st.integers(0, EPOCHS - 1)), data.draw(st.integers(0, steps))
+    rest = Order(count, config, epoch, done, World(size - 1, size))
+    assert list(rest) == list(rest) == shares[-1][epoch * steps + done :]
+    assert len(rest) == len(list(rest))
 
 
 def test_the_order_differs_between_epochs_and_seeds() -> None:
@@ -425,21 +391,13 @@ def test_an_unreadable_image_raises_its_own_error_in_any_process(workers: int) -
     def read(person: Person) -> Image:
         raise InputError(f"{person.image} is broken.", "Copy it again.")
 
-    config = replace(toy.TINY, workers=workers)
-    loader = iter(batches(replace(toy.dataset(), read=read), config, CPU))
-    with pytest.raises(InputError) as caught:
-        crops_on(CPU, next(loader), config.input_size)
-    assert str(caught.value).removeprefix(str(caught.value)[0]) == ".png is broken."
-    assert caught.value.hint == "Copy it again."
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_opencv_has_no_threads_if_the_process_is_copied(workers: int) -> None:
-    """A copied process would wait forever for the threads that it does not have."""
-    before = cv2.getNumThreads()
+    before, config = cv2.getNumThreads(), replace(toy.TINY, workers=workers)
     try:
         cv2.setNumThreads(3)
-        batches(toy.dataset(), replace(toy.TINY, workers=workers), CPU)
-        assert cv2.getNumThreads() == (1 if workers else 3)
+        loader = iter(batches(replace(toy.dataset(), read=read), config, CPU))
+        assert cv2.getNumThreads() == (1 if workers else 3)  # a copied process would wait for threads it does not have
+        with pytest.raises(InputError, match=r"\.png is broken") as caught:
+            crops_on(CPU, next(loader), config.input_size)
+        assert caught.value.hint == "Copy it again."
     finally:
         cv2.setNumThreads(before)

@@ -14,57 +14,57 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from posehg.errors import NotAvailable
 from posehg.training import state as states
-from posehg.training.state import STATE, VERSION, Progress, State
+from posehg.training.state import STATE, Progress, State
 from tests.toy import TINY
 
 PATIENT = settings(max_examples=50, deadline=None)
 
-
-def some_state(average: dict[str, Tensor] | None = None) -> State:
-    progress = Progress(3, 5, 0.25, 61.5, ({"epoch": 1.0, "loss": 0.5}, {"epoch": 2.0, "loss": 0.1 + 0.2}), 17.25)
-    return State(
-        replace(TINY, dataset="a+b", freeze="stem", joints="head_top"),
-        progress,
-        network={"x": torch.rand(5, 7)},
-        optimizer={"state": {0: {"step": torch.tensor(7.0), "square_avg": torch.rand(2, 3)}}, "param_groups": []},
-        scaler={"scale": 65536.0, "_growth_tracker": 11},
-        average=average,
-        persons=11,
-        origin="mpii",
-    )
+SOME = State(
+    replace(TINY, dataset="a+b", freeze="stem", joints="head_top"),
+    Progress(3, 5, 0.25, 61.5, ({"epoch": 1.0, "loss": 0.5}, {"epoch": 2.0, "loss": 0.1 + 0.2}), 17.25),
+    network={"x": torch.rand(5, 7)},
+    optimizer={"state": {0: {"step": torch.tensor(7.0), "square_avg": torch.rand(2, 3)}}, "param_groups": []},
+    scaler={"scale": 65536.0, "_growth_tracker": 11},
+    average={"x": torch.rand(5, 7)},
+    persons=11,
+    origin="mpii",
+    data="/my data",
+)
 
 
-@pytest.mark.parametrize("average", [None, {"x": torch.rand(5, 7)}])
-def test_a_state_comes_back_as_it_was_saved(tmp_path: Path, average: dict[str, Tensor] | None) -> None:
-    state = some_state(average)
+@pytest.mark.parametrize("state", [SOME, replace(SOME, average=None)], ids=["average", "none"])
+def test_a_state_comes_back_as_it_was_saved(tmp_path: Path, state: State) -> None:
     states.save(tmp_path / STATE, state)
     loaded = states.load(tmp_path / STATE)
-    assert (loaded.config, loaded.progress, loaded.scaler) == (state.config, state.progress, state.scaler)
-    assert (loaded.persons, loaded.origin) == (11, "mpii")
+    for name in ("config", "progress", "scaler", "persons", "origin", "data"):
+        assert getattr(loaded, name) == getattr(state, name)
     assert torch.equal(loaded.network["x"], state.network["x"])
     assert torch.equal(loaded.optimizer["state"][0]["square_avg"], state.optimizer["state"][0]["square_avg"])
-    assert (loaded.average is None) == (average is None)
-    if average is not None and loaded.average is not None:
-        assert torch.equal(loaded.average["x"], average["x"])
+    if state.average is None or loaded.average is None:
+        assert loaded.average is state.average
+    else:
+        assert torch.equal(loaded.average["x"], state.average["x"])
 
 
 def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    states.save(path, some_state())
+    states.save(path, SOME)
     content = torch.load(path, weights_only=True)
     change(content)
     torch.save(content, path)
 
 
-def test_a_state_with_fields_of_an_earlier_version_that_are_empty_is_read(tmp_path: Path) -> None:
-    assert VERSION == 3
-    rewritten(
-        tmp_path / STATE, lambda content: content.update(doubts=None) or content["config"].update(doubt_labels=False)
-    )
-    assert states.load(tmp_path / STATE).config == some_state().config
+@pytest.mark.parametrize(
+    "change",
+    [lambda content: content.update(doubts=None) or content["config"].update(doubt_labels=False), dict.popitem],
+    ids=["doubts", "no data"],
+)
+def test_a_state_of_an_earlier_version_is_read(tmp_path: Path, change: Any) -> None:
+    rewritten(tmp_path / STATE, change)
+    loaded = states.load(tmp_path / STATE)
+    assert (loaded.config, loaded.progress) == (SOME.config, SOME.progress)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_state_that_cannot_be_continued_is_not_available(tmp_path: Path, chang
 def test_a_failed_save_leaves_the_old_state_and_no_temporary_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    states.save(tmp_path / STATE, some_state())
+    states.save(tmp_path / STATE, SOME)
     before = (tmp_path / STATE).read_bytes()
 
     def dies(content: Any, buffer: io.BytesIO) -> None:
@@ -95,9 +95,8 @@ def test_a_failed_save_leaves_the_old_state_and_no_temporary_file(
 
     monkeypatch.setattr(torch, "save", dies)
     with pytest.raises(KeyboardInterrupt):
-        states.save(tmp_path / STATE, some_state())
-    assert [path.name for path in tmp_path.iterdir()] == [STATE]
-    assert (tmp_path / STATE).read_bytes() == before
+        states.save(tmp_path / STATE, SOME)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {STATE: before}
 
 
 @PATIENT
@@ -106,7 +105,7 @@ def test_a_state_cut_short_or_any_bytes_are_not_available(
     share: float, content: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("cut") / STATE
-    states.save(path, some_state())
+    states.save(path, SOME)
     for broken in (path.read_bytes()[: int(share * path.stat().st_size)], content):
         path.write_bytes(broken)
         with pytest.raises(NotAvailable, match=STATE):
