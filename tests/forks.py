@@ -1,7 +1,7 @@
-"""posehg in processes of its own that need not start: forked from one that has imported everything.
+"""posehg in processes of its own that start at once: forked from one that has imported everything.
 
-Each reads its environment as a new process does, the Hub's client included, which is imported anew. What a test says
-about the modules that are loaded, or about the very beginning and end of a process, needs a real one.
+Each reads its environment as a new process does. What a test says about the modules that are loaded, or about the very
+beginning and end of a process, needs a real one.
 """
 
 from __future__ import annotations
@@ -31,9 +31,13 @@ class Fork:
         self.args = [module, *arguments]
         self._folder = tempfile.TemporaryDirectory(prefix="posehg-fork-")
         self._files = [Path(self._folder.name) / name for name in ("out", "err")]
-        paths = tuple(map(str, self._files))
-        self._process = _context.Process(target=_run, args=(module, arguments, dict(environment), *paths), daemon=True)
-        _preload()
+        given = (module, arguments, dict(environment), *map(str, self._files))
+        self._process = _context.Process(target=_run, args=given, daemon=True)
+        with pytest.MonkeyPatch.context() as preload:  # with one thread, as OpenMP asks only once
+            preload.setenv("OMP_NUM_THREADS", "1")
+            preload.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
+            _context.set_forkserver_preload(["tests.forks_preload"])
+            forkserver.ensure_running()
         self._process.start()
 
     @property
@@ -67,15 +71,6 @@ def run(*arguments: object, environment: Mapping[str, str], module: str = "poseh
     out, err = fork.communicate()
     assert fork.returncode is not None
     return subprocess.CompletedProcess(fork.args, fork.returncode, out, err)
-
-
-def _preload() -> None:
-    """Start the process that is forked, where there is none yet: with one thread, as OpenMP asks only once."""
-    with pytest.MonkeyPatch.context() as set_for_it:
-        set_for_it.setenv("OMP_NUM_THREADS", "1")
-        set_for_it.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
-        _context.set_forkserver_preload(["tests.forks_preload"])
-        forkserver.ensure_running()
 
 
 def _run(module: str, arguments: list[str], environment: dict[str, str], out: str, err: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -34,16 +33,13 @@ def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return all(torch.equal(value, other[key]) for key, value in one.items())
 
 
-# ---- the model ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("loss", "output"), OUTPUTS.items())
-def test_the_model_follows_from_the_options_and_the_data(loss: Any, output: str) -> None:
-    model = model_config(replace(TINY, padding=1.5, sigma=0.75, loss=loss), dataset())
-    network = model.network
-    assert (network.joints, network.stacks, network.features, network.depth, network.stem) == (5, 2, 4, 2, (2, 4, 4))
-    assert (model.skeleton, model.input_size, model.padding, model.sigma) == (SKELETON, (32, 32), 1.5, 0.75)
-    assert model.output == output
+def test_the_model_follows_from_the_options_and_the_data() -> None:
+    for loss, output in OUTPUTS.items():
+        model = model_config(replace(TINY, padding=1.5, sigma=0.75, loss=loss), dataset())
+        network = model.network
+        assert (network.joints, network.stacks, network.features, network.depth) == (5, 2, 4, 2)
+        assert (network.stem, model.input_size, model.padding, model.sigma) == ((2, 4, 4), (32, 32), 1.5, 0.75)
+        assert (model.skeleton, model.output) == (SKELETON, output)
 
 
 def test_a_model_names_its_data_and_the_options_that_are_not_the_default() -> None:
@@ -74,9 +70,6 @@ def test_random_weights_follow_from_the_seed() -> None:
     assert one[1] == ""
 
 
-# ---- the weights and options of another model --------------------------------------------------------------------
-
-
 def test_a_run_starts_with_the_weights_of_its_model() -> None:
     source = tiny(SKELETON, seed=7)
     network, kept = initial_network(LIKE_THE_STUB, model_config(LIKE_THE_STUB, dataset()), source)
@@ -103,15 +96,12 @@ def model(tmp_path: Path) -> str:
     return str(tmp_path / "model.safetensors")
 
 
-def test_options_that_are_not_given_are_those_of_the_model(model: str) -> None:
+def test_options_that_are_not_given_are_those_of_the_model(model: str, tmp_path: Path) -> None:
     config, source = options_of_model(TrainConfig(init=model, epochs=3), set())
     assert (config.stacks, config.features, config.depth, config.blocks, config.stem) == (2, 8, 2, 1, (4, 4, 8))
     assert (config.input_size, config.padding, config.sigma, config.epochs) == (64, 1.7, 0.6, 3)
     assert (config.loss, config.lr) == ("cross-entropy", RATES["cross-entropy"])
     assert same(source.state, tiny(MPII, output="logits").state)
-
-
-def test_options_that_are_given_stay_and_the_rate_follows_from_the_loss(model: str, tmp_path: Path) -> None:
     asked = TrainConfig(init=model, features=16, input_size=128, padding=2, loss="mse", lr=7e-4)
     config, _ = options_of_model(asked, {"features", "input_size", "padding", "loss", "lr"})
     assert (config.features, config.input_size, config.padding) == (16, 128, 2)

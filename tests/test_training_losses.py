@@ -120,9 +120,6 @@ def test_parts_of_a_batch_add_up_to_the_whole_in_value_and_gradient(loss: PerJoi
         torch.testing.assert_close(one, other)
 
 
-# ---- each loss by itself -----------------------------------------------------------------------------------------
-
-
 def test_missing_a_joint_costs_a_third_on_small_and_large_maps_if_weighted() -> None:
     # The mean of a Gaussian's square, weighted by the Gaussian: 1/3. Unweighted it is lost among the other cells.
     for rows, columns in ((31, 37), (61, 67), (127, 131)):
@@ -131,15 +128,6 @@ def test_missing_a_joint_costs_a_third_on_small_and_large_maps_if_weighted() -> 
         assert float(weighted_squared_difference(nothing, target)) == pytest.approx(1 / 3, abs=5e-3)
         expected = np.pi * SIGMA**2 / (rows * columns)
         assert float(squared_difference(nothing, target)) == pytest.approx(expected, rel=1e-3)
-
-
-@PATIENT
-@given(st.floats(-0.49, W - 0.51), st.floats(-0.49, H - 0.51))
-def test_the_gaussian_weighs_as_much_as_the_map_wherever_it_lies(x: float, y: float) -> None:
-    target = encode(torch.tensor([[[x, y]]], dtype=torch.float64), (H, W), SIGMA)
-    weighted, unweighted = (loss(target + 0.3, target) for loss in (weighted_squared_difference, squared_difference))
-    torch.testing.assert_close(unweighted, torch.full_like(unweighted, 0.09))
-    torch.testing.assert_close(weighted, 2 * unweighted)
 
 
 @each_loss

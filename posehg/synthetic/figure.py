@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg.synthetic.body import BONE, SIDES, Body
-from posehg.synthetic.textures import Outfit, Tile
-
-Floats = NDArray[np.float32]
+from posehg.synthetic.textures import Floats, Outfit, Tile
 
 SEGMENTS = 10
 """Faces around a tube."""
@@ -250,6 +248,10 @@ def _skirt(tubes: Tubes, body: Body, skirt: float) -> None:
     tubes.add(Tile.TRUNKS, rings)
 
 
+_ANGLE = 2 * np.pi * np.arange(SEGMENTS + 1) / SEGMENTS
+_SIN, _COS = np.sin(_ANGLE)[None, :, None], np.cos(_ANGLE)[None, :, None]  # 0 is the back, a quarter on is the left
+
+
 def dress(body: Body, outfit: Outfit) -> Mesh:
     """The surface of a body in its clothes."""
     tubes = Tubes()
@@ -262,14 +264,7 @@ def dress(body: Body, outfit: Outfit) -> Mesh:
     _head(tubes, body, outfit)
     if skirt:
         _skirt(tubes, body, skirt)
-    return _surface(tubes, body)
 
-
-_ANGLE = 2 * np.pi * np.arange(SEGMENTS + 1) / SEGMENTS
-_SIN, _COS = np.sin(_ANGLE)[None, :, None], np.cos(_ANGLE)[None, :, None]  # 0 is the back, a quarter on is the left
-
-
-def _surface(tubes: Tubes, body: Body) -> Mesh:
     rings = np.array(tubes.rings)
     bone, joined = rings[:, 6].astype(np.int64), np.array(tubes.joined)
     frames = body.frames[bone]

@@ -20,8 +20,6 @@ from posehg.synthetic.figure import Mesh, dress
 from posehg.synthetic.renderer import Camera, random_camera, random_light, render
 from posehg.synthetic.textures import Outfit, grain, paint, patch, random_colour, random_outfit, shaded
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -34,7 +32,7 @@ class Scene:
     outfit: Outfit
     mesh: Mesh
     camera: Camera
-    occluders: tuple[Floats, ...]
+    occluders: tuple[bodies.Array, ...]
     size: tuple[int, int]
     seed: tuple[int, ...]
 

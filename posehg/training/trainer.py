@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -293,13 +294,6 @@ def dry_run(config: TrainConfig, data: Path | None, listener: Listener, source: 
         f"network  {parameters(trainer.model.network):,} parameters; loss after {taken} steps: {loss:.4f}",
         f"device   {device}, {workers_of(config, device)} worker processes; peak memory {peak}",
         f"step     {step_seconds:.3f} s for {batch} crops{over}: {batch / step_seconds:.0f} crops a second",
-        f"epoch    {steps:,} steps and the validation: {duration(epoch)}",
-        f"run      {config.epochs} epochs: {duration(epoch * config.epochs)}{limit}",
+        f"epoch    {steps:,} steps and the validation: {timedelta(seconds=round(epoch))}",
+        f"run      {config.epochs} epochs: {timedelta(seconds=round(epoch * config.epochs))}{limit}",
     ]
-
-
-def duration(seconds: float) -> str:
-    """Returns seconds in a suitable unit, such as 45 s, 12 min or 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
