@@ -3,8 +3,8 @@
     python tests/benchmarks/ablation.py --data DIR --out runs/ablation            # train what is missing, and the table
     python tests/benchmarks/ablation.py --data DIR --out runs/ablation --table    # the table of what is there
 
-DIR holds mpii/ and lspet/ (or packs of them). Each run is a ``posehg train`` of some minutes on one CPU core; runs that
-are done are kept, so that the script can be stopped and started again.
+DIR holds mpii/ and lspet/. Each run is a ``posehg train`` of some minutes on one CPU core; finished runs are kept, so
+the script can be stopped and started again.
 """
 
 from __future__ import annotations
@@ -16,42 +16,39 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from posehg import datasets, metrics
+from posehg.inference import persons
+from posehg.inference.engines import Run, open_engine
+from posehg.inference.estimator import Estimator, Region
+from posehg.training.augment import background_box
 
 NETWORK = "--stacks 1 --features 64 --stem 16-32-64 --depth 3 --input-size 96 --batch 32 --precision bf16 --threads 1"
 RECIPE = "--loss cross-entropy --optimizer adamw --schedule one-cycle --lr 3e-3 --weight-decay 0.01"
 BASE = f"{NETWORK} {RECIPE} --dataset mpii:2+lspet --epochs 4"
 PRETRAIN = f"{NETWORK} {RECIPE} --dataset synthetic:0.5 --epochs 2 --seed 100"
-
-
-@dataclass(frozen=True)
-class Row:
-    name: str
-    what: str
-    options: str = ""
-
-
-ROWS = (
-    Row("base", "the recipe"),
-    Row("mse", "the paper's loss", "--loss mse"),
-    Row("weighted-mse", "weighted MSE", "--loss weighted-mse"),
-    Row("synthetic", "first trained on synthetic people", "--init PRETRAINED"),
-    Row("translation", "random translation", "--translation 0.1"),
-    Row("occlusion", "occluders", "--occlusion 0.5"),
-    Row("half-body", "half-body crops", "--half-body 0.3"),
-    Row("background", "background crops", "--background 0.1"),
-    Row("rotation", "rotation up to 60 degrees", "--rotation 60"),
-    Row("ema", "moving average of the weights", "--ema 0.999"),
-    Row("equal", "no extra weight for MPII", "--dataset mpii+lspet:1.2304"),
-    Row("mpii-more", "MPII four times, half of LSPET", "--dataset mpii:4+lspet:0.5390"),
-)
+ROWS = {
+    "base": ("the recipe", ""),
+    "mse": ("the paper's loss", "--loss mse"),
+    "weighted-mse": ("weighted MSE", "--loss weighted-mse"),
+    "synthetic": ("first trained on synthetic people", "--init PRETRAINED"),
+    "translation": ("random translation", "--translation 0.1"),
+    "occlusion": ("occluders", "--occlusion 0.5"),
+    "half-body": ("half-body crops", "--half-body 0.3"),
+    "background": ("background crops", "--background 0.1"),
+    "rotation": ("rotation up to 60 degrees", "--rotation 60"),
+    "ema": ("moving average of the weights", "--ema 0.999"),
+    "equal": ("no extra weight for MPII", "--dataset mpii+lspet:1.2304"),
+    "mpii-more": ("MPII four times, half of LSPET", "--dataset mpii:4+lspet:0.5390"),
+}
 """Each row is the base with these options after its own: the last one counts. An epoch has 13,148 crops in each."""
+SETS = ("mpii", "lspet")
+Hits = dict[str, np.ndarray]
+"""found, labelled: (N, 12) of each val person's limb joints. scores: (N,). elsewhere: the scores of background."""
 
 
 def main() -> None:
@@ -60,159 +57,95 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--rows", nargs="*", default=[row.name for row in ROWS])
+    parser.add_argument("--rows", nargs="*", default=list(ROWS), choices=list(ROWS))
     parser.add_argument("--table", action="store_true", help="do not train")
     given = parser.parse_args()
-    rows = [row for row in ROWS if row.name in given.rows]
-    given.out.mkdir(parents=True, exist_ok=True)
     if not given.table:
-        _train_all(rows, given.seeds, given.jobs, given.data, given.out)
-    print("\n".join(_table(rows, given.seeds, given.data, given.out)))
+        given.out.mkdir(parents=True, exist_ok=True)
+        if "synthetic" in given.rows:
+            train(PRETRAIN, given.data, given.out / "pretrained")
+        pretrained = str(given.out / "pretrained" / "last.safetensors")
+        with ThreadPoolExecutor(given.jobs) as pool:
+            for seed in range(given.seeds):
+                for row in given.rows:
+                    options = f"{BASE} {ROWS[row][1].replace('PRETRAINED', pretrained)} --seed {seed}"
+                    pool.submit(train, options, given.data, given.out / f"{row}-{seed}")
+    runs = {row: [given.out / f"{row}-{seed}" for seed in range(given.seeds)] for row in ["base", *given.rows]}
+    hits = {
+        (row, name): [measure(folder, name, given.data) for folder in folders if (folder / "done").exists()]
+        for row, folders in runs.items()
+        for name in SETS
+    }
+    print("| | options | seeds | MPII | difference | LSPET | difference | person above background |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row in given.rows:
+        what, options = ROWS[row]
+        if mine := hits[row, "mpii"]:
+            cells = [what, f"`{options}`" if options else "", str(len(mine))]
+            for name in SETS:
+                cells += compared(hits[row, name], hits["base", name] if options else [])
+            above = np.mean([(one["scores"][:, None] > one["elsewhere"][None]).mean() for one in mine])
+            print(f"| {' | '.join(cells)} | {100 * above:.1f} |")
 
 
-# ---- runs --------------------------------------------------------------------------------------------------------
-
-
-def _train_all(rows: list[Row], seeds: int, jobs: int, data: Path, out: Path) -> None:
-    if any("PRETRAINED" in row.options for row in rows):
-        _train(PRETRAIN, data, out / "pretrained")
-    with ThreadPoolExecutor(jobs) as pool:
-        runs = [(row, seed) for seed in range(seeds) for row in rows]
-        list(pool.map(lambda run: _train(f"{_command(*run, out)}", data, _folder(out, *run)), runs))
-
-
-def _command(row: Row, seed: int, out: Path) -> str:
-    options = row.options.replace("PRETRAINED", str(out / "pretrained" / "last.safetensors"))
-    return f"{BASE} {options} --seed {seed}"
-
-
-def _folder(out: Path, row: Row, seed: int) -> Path:
-    return out / f"{row.name}-{seed}"
-
-
-def _train(options: str, data: Path, folder: Path) -> None:
+def train(options: str, data: Path, folder: Path) -> None:
     if (folder / "done").exists():
         return
     how = ["--resume"] if (folder / "state.pt").exists() else shlex.split(options)
     command = [sys.executable, "-m", "posehg", "train", *how, "--data", str(data), "--out", str(folder)]
     done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
-    if done.returncode:
-        print(f"{folder.name}: {done.stderr[-500:]}", file=sys.stderr)
-        return
-    (folder / "done").touch()
-    print(f"{folder.name}: {done.stderr.splitlines()[-2]}", file=sys.stderr, flush=True)
+    if not done.returncode:
+        (folder / "done").touch()
+    print(f"{folder.name}: {done.stderr[-500:]}", file=sys.stderr, flush=True)
 
 
-# ---- figures -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Hits:
-    """found, labelled: (N, 12) of each val person's limb joints. scores: (N,). elsewhere: the scores of background."""
-
-    found: Floats
-    labelled: Floats
-    scores: Floats
-    elsewhere: Floats
-
-
-def _measure(folder: Path, name: str, data: Path) -> Hits:
+def measure(folder: Path, name: str, data: Path) -> Hits:
     """The run's last network on a val split, without flip test; kept in the run's folder."""
     kept = folder / f"hits-{name}.npz"
     if not kept.exists():
-        np.savez(kept, **vars(_hits(folder / "last.safetensors", name, data)))
+        estimator = Estimator(open_engine(folder / "last.safetensors", Run("cpu")), flip=False)
+        annotated = datasets.load(name, data, "val")
+        poses, predicted = persons.predicted(estimator, annotated)
+        truth = np.stack([person.keypoints for person in annotated.persons])
+        unit = metrics.torso_sizes(truth, annotated.skeleton)
+        distances = metrics.normalised_distances(predicted, truth, unit)[:, metrics.limb_channels(annotated.skeleton)]
+        scores, elsewhere = ([pose.score for pose in some] for some in (poses, estimator(backgrounds(annotated))))
+        np.savez(kept, found=distances <= 0.2, labelled=np.isfinite(distances), scores=scores, elsewhere=elsewhere)
     with np.load(kept) as values:
-        return Hits(**{key: values[key] for key in values.files})
+        return dict(values)
 
 
-def _hits(model: Path, name: str, data: Path) -> Hits:
-    from posehg import datasets, metrics
-    from posehg.inference import engines, persons
-    from posehg.inference.engines import Run
-    from posehg.inference.estimator import Estimator
-
-    estimator = Estimator(engines.open_engine(model, Run("cpu")), flip=False)
-    annotated = datasets.load(name, data, "val")
-    poses, predicted = persons.predicted(estimator, annotated)
-    truth = np.stack([person.keypoints for person in annotated.persons])
-    unit = metrics.torso_sizes(truth, annotated.skeleton)
-    distances = metrics.normalised_distances(predicted, truth, unit)[:, metrics.limb_channels(annotated.skeleton)]
-    with np.errstate(invalid="ignore"):
-        found = (distances <= 0.2).astype(float)
-    scores = np.array([pose.score for pose in poses])
-    elsewhere = np.array([pose.score for pose in estimator(_backgrounds(annotated))])
-    return Hits(found, np.isfinite(distances).astype(float), scores, elsewhere)
-
-
-def _backgrounds(annotated: object) -> Iterator[object]:
-    """A square beside the annotated people of each picture that has room for one; the same for every network."""
-    from posehg.training.views import background_box
-
-    from posehg.inference.estimator import Region
-
-    together: dict[Path, list[object]] = {}
-    for person in annotated.persons:  # type: ignore[attr-defined]
+def backgrounds(annotated: Any) -> Iterator[Region]:
+    """A square beside the annotated people of each image that has room for one; the same for every network."""
+    together: dict[Path, list[Any]] = {}
+    for person in annotated.persons:
         together.setdefault(person.image, []).append(person)
     for number, people in enumerate(together.values()):
-        image = annotated.read(people[0])  # type: ignore[attr-defined]
-        box = background_box([p.box for p in people], image, np.random.default_rng(number))  # type: ignore[attr-defined]
+        image = annotated.read(people[0])
+        box = background_box([person.box for person in people], image, np.random.default_rng(number))
         if box is not None:
             yield Region(image, box)
 
 
-def _pck(found: Floats, labelled: Floats) -> float:
-    """The mean of the joints' percentages: (S, N, 12) of S runs."""
-    return float(100 * (found.sum((0, 1)) / labelled.sum((0, 1))).mean())
-
-
-def _difference(row: list[Hits], base: list[Hits], draws: int = 2000) -> tuple[float, float, float]:
-    """The row's PCK less that of the base, and its 95 % interval: persons, and runs of each, drawn with replacement."""
+def compared(row: list[Hits], base: list[Hits], draws: int = 2000) -> list[str]:
+    """The row's PCK; and less that of the base, with its 95 % interval: persons, and runs, drawn with replacement."""
     rng = np.random.default_rng(0)
-    ours, theirs = (np.stack([np.stack((h.found, h.labelled)) for h in hits], axis=1) for hits in (row, base))
+    ours, theirs = (np.array([[hits["found"], hits["labelled"]] for hits in some], float) for some in (row, base))
 
-    def difference(persons: NDArray[np.int64], mine: NDArray[np.int64], its: NDArray[np.int64]) -> float:
-        (found, labelled), (f, n) = ours[:, mine][:, :, persons], theirs[:, its][:, :, persons]
-        return _pck(found, labelled) - _pck(f, n)
+    def pck(values: np.ndarray, runs: np.ndarray, people: np.ndarray) -> float:
+        found, labelled = values[runs][:, :, people].sum(axis=(0, 2))
+        return float(100 * (found / labelled).mean())
 
-    count = ours.shape[2]
-    drawn = [
-        difference(*(rng.integers(0, n, n) for n in (count, ours.shape[1], theirs.shape[1]))) for _ in range(draws)
-    ]
-    everything = difference(np.arange(count), np.arange(ours.shape[1]), np.arange(theirs.shape[1]))
+    whole = np.arange(ours.shape[2])
+    middle = pck(ours, np.arange(len(ours)), whole)
+    if not base:
+        return [f"{middle:.1f}", ""]
+    drawn = []
+    for _ in range(draws):
+        people, mine, its = (rng.integers(0, n, n) for n in (len(whole), len(ours), len(theirs)))
+        drawn.append(pck(ours, mine, people) - pck(theirs, its, people))
     low, high = np.percentile(drawn, [2.5, 97.5])
-    return everything, float(low), float(high)
-
-
-def _auc(hits: list[Hits]) -> float:
-    """How often, in percent, a person's score is above that of a background."""
-    return 100 * float(np.mean([(h.scores[:, None] > h.elsewhere[None]).mean() for h in hits]))
-
-
-def _table(rows: list[Row], seeds: int, data: Path, out: Path) -> list[str]:
-    lines = [
-        "| | options | seeds | MPII | difference | LSPET | difference | person above background |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    base = {name: _all_hits(ROWS[0], seeds, name, data, out) for name in ("mpii", "lspet")}
-    for row in rows:
-        hits = {name: _all_hits(row, seeds, name, data, out) for name in ("mpii", "lspet")}
-        if not hits["mpii"] or not base["mpii"]:
-            continue
-        cells = [row.what, f"`{row.options}`" if row.options else "", str(len(hits["mpii"]))]
-        for name in ("mpii", "lspet"):
-            found, labelled = (np.stack([getattr(h, key) for h in hits[name]]) for key in ("found", "labelled"))
-            middle, low, high = _difference(hits[name], base[name])
-            cells += [
-                f"{_pck(found, labelled):.1f}",
-                f"{middle:+.1f} ({low:+.1f} to {high:+.1f})" if row.options else "",
-            ]
-        lines.append(f"| {' | '.join(cells)} | {_auc(hits['mpii']):.1f} |")
-    return lines
-
-
-def _all_hits(row: Row, seeds: int, name: str, data: Path, out: Path) -> list[Hits]:
-    folders = [_folder(out, row, seed) for seed in range(seeds)]
-    return [_measure(folder, name, data) for folder in folders if (folder / "done").exists()]
+    return [f"{middle:.1f}", f"{middle - pck(theirs, np.arange(len(theirs)), whole):+.1f} ({low:+.1f} to {high:+.1f})"]
 
 
 if __name__ == "__main__":

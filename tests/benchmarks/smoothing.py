@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from walkers import FPS, Street, Walker
+from walkers import FPS, Street
 
 from posehg.geometry import Box
 from posehg.inference.engines import Run
@@ -62,23 +62,20 @@ def main() -> None:
 
 
 def shot(estimator: Estimator, seed: int, frames: int, still: bool) -> Shot:
-    """The one in front, in boxes that move with them."""
-    street = Street(seed)
-    walker: Walker = street.walkers[1]
-    views = _views(estimator, street, frames, still)
-    poses = [replace(pose, id=1) for pose in estimator(views)]
-    return Shot(poses, walker.height, walker.joints)
+    """The walker in front, in boxes that move with them."""
+    street, rng = Street(seed), np.random.default_rng(seed)
 
+    def regions() -> Iterator[Region]:
+        for number in range(frames):
+            moment = street.moment(_STANDING if still else number / FPS, number)
+            tight = Box.bounding(moment.joints[1])
+            assert tight is not None
+            box = estimator.person_box(tight)
+            x, y = box.center + rng.normal(0, 0.01 * box.w, 2)
+            yield Region(moment.image, Box.around((x, y), box.w))
 
-def _views(estimator: Estimator, street: Street, frames: int, still: bool) -> Iterator[Region]:
-    rng = np.random.default_rng(street.seed)
-    for number in range(frames):
-        moment = street.moment(_STANDING if still else number / FPS, number)
-        box = Box.bounding(moment.joints[1])
-        assert box is not None
-        box = estimator.person_box(box)
-        x, y = box.center + rng.normal(0, 0.01 * box.w, 2)
-        yield Region(moment.image, Box.around((x, y), box.w))
+    poses = [replace(pose, id=1) for pose in estimator(regions())]
+    return Shot(poses, street.walkers[1].height, street.walkers[1].joints)
 
 
 def _points(each: Shot, smooth: tuple[float, float] | None) -> np.ndarray:

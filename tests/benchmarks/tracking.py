@@ -63,9 +63,9 @@ def measure(estimator: Estimator, street: Street, frames: int, options: Followin
             early = resident()
     print(f"seed {street.seed}: {frames} frames, in {together} of them one person hides another", flush=True)
     print(f"  {count.kept / frames:7.1%} of frames: nobody has a wrong id ({count.switches} switches)")
-    for name, share in count.shares():
-        print(f"  {share:7.1%} of persons {name}")
-    print(f"  {count.strays} poses of nobody; {count.ids} ids")
+    for name in sorted(count.outcomes):
+        print(f"  {count.outcomes[name] / count.outcomes.total():7.1%} of persons {name}")
+    print(f"  {count.strays} poses of nobody; {len(count.ids)} ids")
     print(f"  {frames / seconds:.1f} frames a second")
     print(f"  {early:.0f} MB after a tenth of them, {resident():.0f} MB at the end", flush=True)
 
@@ -76,39 +76,31 @@ class Count:
     def __init__(self, verbose: bool) -> None:
         self.verbose = verbose
         self.kept = self.switches = self.strays = self.frames = 0
-        self._outcomes: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self._first: dict[int, int] = {}  # person -> their id
         self._last: dict[int, int] = {}  # person -> the id of their last pose
-        self._seen: set[int] = set()
-
-    @property
-    def ids(self) -> int:
-        return len(self._seen)
+        self.ids: set[int] = set()
 
     def add(self, number: int, poses: Sequence[Pose], moment: Moment) -> None:
         people = who(poses, moment, {id: person for person, id in self._last.items()})
         self.frames += 1
         self.strays += len(poses) - len(people)
-        self._seen |= {pose.id for pose in poses if pose.id is not None}
+        self.ids |= {pose.id for pose in poses if pose.id is not None}
         wrong = 0
         for person in range(len(moment.joints)):
             id = people.get(person)
             if id is None:
-                self._outcomes["not found"] += 1
+                self.outcomes["not found"] += 1
                 continue
             if id != self._first.setdefault(person, id):
                 wrong += 1
-            self._outcomes["found, with another id" if id != self._first[person] else "found, with their id"] += 1
+            self.outcomes["found, with another id" if id != self._first[person] else "found, with their id"] += 1
             if self._last.get(person, id) != id:
                 self.switches += 1
                 if self.verbose:
                     print(f"  frame {number}: person {person}: id {self._last[person]} -> {id}", flush=True)
             self._last[person] = id
         self.kept += not wrong
-
-    def shares(self) -> list[tuple[str, float]]:
-        total = self._outcomes.total()
-        return [(name, self._outcomes[name] / total) for name in sorted(self._outcomes)]
 
 
 def who(poses: Sequence[Pose], moment: Moment, before: dict[int, int]) -> dict[int, int]:
@@ -117,18 +109,13 @@ def who(poses: Sequence[Pose], moment: Moment, before: dict[int, int]) -> dict[i
     likeness = np.array([[_oks(pose, joints) for joints in moment.joints] for pose in poses])
     likeness = likeness.reshape(len(poses), len(moment.joints))
     ranked = sorted(zip(*np.nonzero(likeness >= SIMILAR), strict=True), key=lambda place: -likeness[place])
-    ranked.sort(key=lambda place: before.get(_id(poses[place[0]])) != place[1])  # who goes on comes first
+    ranked.sort(key=lambda place: before.get(poses[place[0]].id or 0) != place[1])  # who goes on comes first
     taken: set[int] = set()
     for place, person in ranked:
         if place not in taken and person not in people:
             taken.add(place)
-            people[int(person)] = _id(poses[place])
+            people[int(person)] = poses[place].id or 0
     return people
-
-
-def _id(pose: Pose) -> int:
-    assert pose.id is not None
-    return pose.id
 
 
 def _oks(pose: Pose, joints: np.ndarray) -> float:
