@@ -1,4 +1,4 @@
-"""What the machine can do: operations are counted right, and the clock waits for the device."""
+"""Which device computes; what it can do: operations are counted right, and the clock waits for the device."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from posehg.config import HourglassConfig
+from posehg.errors import DeviceError, UsageError
 from posehg.inference import devices
 from posehg.inference.devices import clocked, forward_flop
 
@@ -56,7 +57,7 @@ def test_a_gpu_is_waited_for_before_the_clock_is_read(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("content", "name"), [("flags\t: sse\nmodel name\t: Abacus 7: quick\n", "Abacus 7: quick"), ("model: 7\n", "old")]
+    ("content", "name"), [("flags: sse\nmodel name\t: Abacus 7: quick\n", "Abacus 7: quick"), ("", "old")]
 )
 def test_the_processor_has_the_name_that_the_system_knows(
     content: str, name: str, monkeypatch: pytest.MonkeyPatch
@@ -66,3 +67,34 @@ def test_the_processor_has_the_name_that_the_system_knows(
     monkeypatch.setattr(devices.platform, "machine", lambda: "old")
     monkeypatch.setattr(Path, "read_text", lambda path, **_: content)
     assert devices.name_of(CPU) == name
+
+
+# ---- devices -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"),
+    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_auto_takes_the_fastest_device(cuda: bool, mps: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert devices.resolve("auto").type == expected
+    assert devices.resolve("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("name", "count"), [("cuda", 0), ("cuda:1", 1), ("cuda:2", 2), ("mps", 0)])
+def test_a_missing_gpu_is_refused_with_advice(name: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match=name) as caught:
+        devices.resolve(name)
+    assert caught.value.exit_code == 6
+    assert "--device cpu" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "CPU", "cuda:x", "cuda:-1", "meta", "xpu"])
+def test_an_unknown_device_is_a_usage_error(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        devices.resolve(name)
+    assert "cuda:N" in caught.value.hint

@@ -1,4 +1,4 @@
-"""From regions of images to keypoints, the flip test, batches, memory, threads and devices."""
+"""From regions of images to keypoints, the flip test, batches, memory and threads."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from posehg.datasets import Dataset
-from posehg.errors import DeviceError, UsageError
+from posehg.errors import DeviceError
 from posehg.geometry import Affine, Box
-from posehg.inference import devices, persons
+from posehg.inference import persons
 from posehg.inference.engines import Run
 from posehg.inference.engines.torch import TorchEngine, from_checkpoint
 from posehg.inference.estimator import Estimator, Region
@@ -278,34 +278,3 @@ def test_consecutive_persons_share_one_reading_of_their_image() -> None:
     for pose in poses:
         assert pose.box == Box(100, 50, 200, 180).square(1.25)
         assert_found(pose.keypoints, Region(PHOTO, pose.box))
-
-
-# ---- devices -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("cuda", "mps", "expected"),
-    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
-)
-def test_auto_takes_the_fastest_device(cuda: bool, mps: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert devices.resolve("auto").type == expected
-    assert devices.resolve("cpu") == torch.device("cpu")
-
-
-@pytest.mark.parametrize(("name", "count"), [("cuda", 0), ("cuda:1", 1), ("cuda:2", 2), ("mps", 0)])
-def test_a_missing_gpu_is_refused_with_advice(name: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(DeviceError, match=name) as caught:
-        devices.resolve(name)
-    assert caught.value.exit_code == 6
-    assert "--device cpu" in caught.value.hint
-
-
-@pytest.mark.parametrize("name", ["", "gpu", "CPU", "cuda:x", "cuda:-1", "meta", "xpu"])
-def test_an_unknown_device_is_a_usage_error(name: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        devices.resolve(name)
-    assert "cuda:N" in caught.value.hint

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -60,21 +59,13 @@ def test_it_uses_as_many_threads_as_asked(exported: Path) -> None:
     assert session.get_session_options().intra_op_num_threads == 1
 
 
-def test_truncated_and_damaged_files_are_refused_by_name(exported: Path, tmp_path: Path) -> None:
+def test_truncated_files_are_refused_by_name(exported: Path, tmp_path: Path) -> None:
     content, file = exported.read_bytes(), tmp_path / "broken.onnx"
     for length in (0, 1, 100, len(content) // 2, len(content) - 1):
         file.write_bytes(content[:length])
         for use in (open_engine, describe):
             with pytest.raises(NotAvailable, match=r"broken\.onnx"):
                 use(file)  # type: ignore[operator]
-    random = np.random.default_rng(3)
-    for _ in range(20):
-        damaged = bytearray(content)
-        for place in random.integers(0, len(content), 23):
-            damaged[place] = random.integers(256)
-        file.write_bytes(damaged)
-        with suppress(NotAvailable):  # the damage may be in a weight
-            open_engine(file, Run("cpu"))(models.crops(1))
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", "[]", '{"posehg": 99}', '{"posehg": 1, "network": {}}', "{" * 9000])

@@ -44,16 +44,9 @@ def test_a_folder_and_the_file_in_it_are_one_model(folder: Path) -> None:
         found = engine(crops(3))
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, maps, atol=1e-5 * float(np.abs(maps).max()))
-        assert engine.name.startswith("openvino 20")
-        assert engine.device == "cpu"
-
-
-def test_an_output_survives_the_next_call(folder: Path) -> None:
-    engine = engines.open_engine(folder, Run("cpu"))
-    first = engine(crops(2))
-    kept = first.copy()
-    engine(255 - crops(2))
-    np.testing.assert_array_equal(first, kept)
+        kept = found.copy()
+        engine(255 - crops(3))
+        np.testing.assert_array_equal(found, kept)
 
 
 def test_the_file_describes_itself_without_openvino(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,24 +66,20 @@ def test_a_folder_with_a_checkpoint_is_that(copy: Path) -> None:
     assert not engines.is_exported(copy)
 
 
-@pytest.mark.parametrize(
-    "change", ["no weights", "short weights", "short", "empty", "html", "utf-16", "foreign", "newer"]
-)
+@pytest.mark.parametrize("change", ["no weights", "short weights", "short", "html", "utf-16", "foreign", "newer"])
 def test_broken_and_foreign_files_are_refused_by_name(copy: Path, change: str) -> None:
     file, weights = copy / "model.xml", copy / "model.bin"
     text = file.read_text("utf-8")
     contents = {
-        "short": text[: len(text) // 2],
-        "empty": "",
-        "html": "<?xml version='1.0'?><html/>",
-        "foreign": text.replace(f"<{KEY} ", "<other "),
-        "newer": text.replace(f"&quot;{KEY}&quot;: 1", f"&quot;{KEY}&quot;: 99"),
+        "short": text[: len(text) // 2].encode(),
+        "html": b"<?xml version='1.0'?><html/>",
+        "utf-16": b"\xff\xfe<\0?\0",
+        "foreign": text.replace(f"<{KEY} ", "<other ").encode(),
+        "newer": text.replace(f"&quot;{KEY}&quot;: 1", f"&quot;{KEY}&quot;: 99").encode(),
     }
     if change in contents:
-        assert contents[change] != text
-        file.write_text(contents[change], "utf-8")
-    elif change == "utf-16":
-        file.write_bytes(b"\xff\xfe<\0?\0")
+        assert contents[change] != file.read_bytes()
+        file.write_bytes(contents[change])
     elif change == "no weights":
         weights.unlink()
     else:
@@ -98,7 +87,7 @@ def test_broken_and_foreign_files_are_refused_by_name(copy: Path, change: str) -
     with pytest.raises(NotAvailable) as caught:
         engines.open_engine(copy, Run("cpu"))
     assert "\n" not in str(caught.value).partition("\nHint")[0]
-    assert str(file) in str(caught.value) or change == "newer"
+    assert str(file) in str(caught.value)
 
 
 def test_other_devices_and_sizes_are_refused(folder: Path) -> None:
@@ -109,7 +98,7 @@ def test_other_devices_and_sizes_are_refused(folder: Path) -> None:
 
 
 QUIET = """
-import json, socket
+import json, socket, time
 from pathlib import Path
 tried = []
 def no(*arguments, **options):
@@ -119,30 +108,24 @@ socket.getaddrinfo = socket.socket.connect = no
 """
 
 
-@pytest.mark.parametrize("telemetry", ["not imported", "already imported"])
-def test_a_run_needs_no_torch_and_reports_nothing(folder: Path, telemetry: str, tmp_path: Path) -> None:
+def test_a_run_needs_no_torch_and_reports_nothing(folder: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "crops.npy", crops(2))
     run = in_a_new_process(
         QUIET
         + """
 import numpy as np
-from importlib.util import find_spec
-if arguments[2] == "already imported" and find_spec("openvino_telemetry"):
-    import openvino_telemetry
 from posehg.inference.engines import openvino
-engine = openvino.open_file(Path(arguments[0]))
-maps = engine(np.load(arguments[1]))
-import time; time.sleep(1)  # threads send telemetry
+maps = openvino.open_file(Path(arguments[0]))(np.load(arguments[1]))
+time.sleep(1)  # threads send telemetry
 names = {name.partition(".")[0] for name in sys.modules}
-print(json.dumps([maps.shape, "torch" in names, tried]))
+print(json.dumps([maps.shape, sorted(names & {"torch", "openvino_telemetry"}), tried]))
 """,
         folder,
         tmp_path / "crops.npy",
-        telemetry,
         home=tmp_path,
     )
     assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout) == [[2, 14, 8, 12], False, []]
+    assert json.loads(run.stdout) == [[2, 14, 8, 12], [], []]
     assert not (tmp_path / "intel").exists()
 
 
@@ -179,7 +162,7 @@ from posehg.exporters import ExportOptions
 from posehg.exporters import openvino
 from tests.exported_models import one_stack
 openvino.export(one_stack(), Path(arguments[0]), ExportOptions())
-import time; time.sleep(1)
+time.sleep(1)
 print(json.dumps([tried, "openvino_telemetry" in sys.modules]))
 """,
         tmp_path / "model.xml",
