@@ -7,10 +7,8 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,18 +25,11 @@ from posehg.training.config import TrainConfig
 if TYPE_CHECKING:
     from posehg.checkpoints import Checkpoint
     from posehg.datasets import Dataset
-    from posehg.images import Image
     from posehg.inference.engines import Run
     from posehg.inference.estimator import Estimator, Region
 
 ROUNDS = 5
 """Alternatives are measured in turn, this many times, so that whatever disturbs the machine affects all of them."""
-
-BACKWARD = 2
-"""FLOP of a backward pass, in forward passes: one for the gradients of the inputs, one for those of the weights."""
-
-Record = dict[str, dict[str, Any]]
-"""What was measured: sections by title. A section has a value for each name, or for each name a value per column."""
 
 Seconds = Annotated[float, typer.Option(help="Duration of each measurement.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
@@ -100,7 +91,7 @@ def bench(
     run = engines.Run(device, threads, precision)
     place = checkpoints.find(model, offline, terminal.note)
     estimator = Estimator(engines.open_engine(place, run), flip, decoder)
-    config, engine = estimator.config, estimator.engine
+    config, used = estimator.config, torch.device(estimator.device)
     with TemporaryDirectory(prefix="posehg-") as name:
         folder = Path(name)
         photo = image or folder / "rendered.jpg"
@@ -111,45 +102,57 @@ def bench(
         if compare and not engines.is_exported(place):
             compared = _compare(checkpoints.load(place), photo, run, batch, folder, seconds)
     terminal.note("Measuring matrix products")
-    products = devices.product_rate(torch.device(engine.device), precision, seconds)
+    products = devices.product_rate(used, precision, seconds)
     flop = devices.forward_flop(config.network, config.input_size)
-    limit = (2 if flip else 1) * 1000 * flop / products
     for row in compared.values():
         row["to_limit"] = row["median_ms"] * products / (1000 * flop)
-    record: Record = {
+    medians = {name: statistics.median(times) for name, times in steps.items()}
+    limit = (1 + flip) * 1000 * flop / products
+    record: dict[str, dict[str, Any]] = {
         "setting": {
-            **{"image": "rendered" if image is None else str(image), "model": model, "flip": flip, "decoder": decoder},
-            **{"parameters": parameters(config.network), "input_size": config.input_size, "precision": precision},
-            **{"device": engine.device, "hardware": devices.name_of(torch.device(engine.device))},
-            **{"engine": engine.name, "threads": threads or torch.get_num_threads()},
-            **{"seconds": seconds, "repeats": len(steps["together"]), "rounds": ROUNDS},
+            "image": "rendered" if image is None else str(image),
+            "model": model,
+            "parameters": parameters(config.network),
+            "input_size": config.input_size,
+            "flip": flip,
+            "decoder": decoder,
+            "precision": precision,
+            "engine": estimator.engine.name,
+            "device": estimator.device,
+            "hardware": devices.name_of(used),
+            "threads": threads or torch.get_num_threads(),
+            "seconds": seconds,
+            "repeats": len(steps["together"]),
+            "rounds": ROUNDS,
         },
         "steps": {
             name: {
-                "median_ms": statistics.median(values),
-                "p95": sorted(values)[math.ceil(0.95 * len(values)) - 1],
-                "share_percent": 100 * statistics.median(values) / statistics.median(steps["together"]),
+                "median_ms": medians[name],
+                "p95": sorted(times)[math.ceil(0.95 * len(times)) - 1],
+                "share_percent": 100 * medians[name] / medians["together"],
             }
-            for name, values in steps.items()
+            for name, times in steps.items()
         },
         "limit": {
-            "network_gflop": (2 if flip else 1) * flop / 1e9,
+            "network_gflop": (1 + flip) * flop / 1e9,
             "matrix_products_gflop_per_second": products / 1e9,
             "network_milliseconds_at_least": limit,
-            "network_to_limit": statistics.median(steps["network"]) / limit,
+            "network_to_limit": medians["network"] / limit,
         },
     }
     _print(record | ({"engines_per_crop": compared} if compared else {}), as_json, as_markdown)
 
 
-def _whole(image: Image) -> Region:
+def _whole(photo: Path) -> Region:
+    from posehg import images
     from posehg.geometry import Box
     from posehg.inference.estimator import Region
 
+    image = images.read(photo)
     return Region(image, Box(0, 0, image.shape[1], image.shape[0]).square())
 
 
-def _time_steps(estimator: Estimator, photo: Path, folder: Path, seconds: float) -> dict[str, list[float]]:
+def _time_steps(estimator: Estimator, photo: Path, folder: Path, seconds: float) -> dict[str, tuple[float, ...]]:
     """The milliseconds of each step in each repeat, from an image file to a file with the skeleton."""
     import torch
 
@@ -157,35 +160,30 @@ def _time_steps(estimator: Estimator, photo: Path, folder: Path, seconds: float)
     from posehg.inference.devices import wait
 
     drawn = folder / f"drawn{photo.suffix if photo.suffix.lower() in images.SUFFIXES else '.png'}"
-    taken: dict[str, list[float]] = {}
+    repeats: list[list[float]] = []
+    times: list[float] = []
 
-    @contextmanager
-    def step(name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
+    def timed(step: Callable[..., Any], *values: Any) -> Any:
+        result = step(*values)
         wait(torch.device(estimator.device))
-        taken[name].append(1000 * (time.perf_counter() - began))
+        times.append(time.perf_counter())
+        return result
 
     terminal.note("Measuring the steps")
     for duration in (0.0, seconds):  # the first repeats allocate buffers
-        taken.update({name: [] for name in ("read", "warp", "network", "decode", "draw", "write", "together")})
+        repeats.clear()
         end = time.perf_counter() + duration
-        while len(taken["together"]) < 3 or time.perf_counter() < end:
-            with step("together"):
-                with step("read"):
-                    image = images.read(photo)
-                views = [_whole(image)]
-                with step("warp"):
-                    crops = estimator.crops(views)
-                with step("network"):
-                    output = estimator.ask(crops)
-                with step("decode"):
-                    poses = list(estimator.poses(views, estimator.maps(output)))
-                with step("draw"):
-                    skeleton = drawing.draw(image, poses, drawing.DrawOptions().threshold)
-                with step("write"):
-                    images.write(drawn, skeleton, overwrite=True)
-    return taken
+        while len(repeats) < 3 or time.perf_counter() < end:
+            times[:] = [time.perf_counter()]
+            region = timed(_whole, photo)
+            crops = timed(estimator.crops, [region])
+            output = timed(estimator.ask, crops)
+            poses = timed(lambda view, answer: list(estimator.poses([view], estimator.maps(answer))), region, output)
+            skeleton = timed(drawing.draw, region.image, poses, drawing.DrawOptions().threshold)
+            timed(images.write, drawn, skeleton, True)
+            repeats.append([1000 * (b - a) for a, b in (*itertools.pairwise(times), (times[0], times[-1]))])
+    names = ("read", "warp", "network", "decode", "draw", "write", "together")
+    return dict(zip(names, zip(*repeats, strict=True), strict=True))
 
 
 def _compare(
@@ -198,7 +196,6 @@ def _compare(
     import numpy as np
     import torch
 
-    from posehg import images
     from posehg.exporters import EXPORTERS, ExportOptions, common
     from posehg.inference import engines
     from posehg.inference.devices import clocked
@@ -222,13 +219,12 @@ def _compare(
         opened = engines.open_engine(out, run)
         compared[opened.name] = opened
     terminal.note(f"Measuring {len(compared)} engines in {ROUNDS} rounds")
-    crop = Estimator(ours, flip=False).crops([_whole(images.read(photo))])
-    crops = np.repeat(crop, batch or ours.batch, axis=0)
+    crops = np.repeat(Estimator(ours, flip=False).crops([_whole(photo)]), batch or ours.batch, axis=0)
     taken: dict[str, list[float]] = {name: [] for name in compared}
     for _ in range(ROUNDS):
         for name, engine in compared.items():
             engine(crops)  # another engine has used the caches
-            _, count, passed = clocked(device, partial(_count, engine, crops), seconds / ROUNDS)
+            _, count, passed = clocked(device, lambda: len(engine(crops)), seconds / ROUNDS)  # noqa: B023
             taken[name].append(1000 * passed / count)
     first = next(iter(taken.values()))
     return {
@@ -239,10 +235,6 @@ def _compare(
         }
         for name, values in taken.items()
     }
-
-
-def _count(engine: Callable[[Any], Any], crops: Any) -> int:
-    return len(engine(crops))
 
 
 # ---- training ------------------------------------------------------------------------------------------------------
@@ -286,18 +278,24 @@ def bench_train(
     rates = _training_rates(run, endless, persons, seconds)
     memory = devices.peak_memory(device)  # before the matrices, which are not part of training
     terminal.note("Measuring matrix products")
-    precision = run.stepper.precision
-    products = devices.product_rate(device, precision, seconds)
+    products = devices.product_rate(device, run.stepper.precision, seconds)
     forward = devices.forward_flop(run.model.network, (config.input_size, config.input_size))
-    limit = products / ((1 + BACKWARD) * forward)
-    record: Record = {
+    whole = 3 * forward  # backwards once more for the gradients of the inputs, and for those of the weights
+    chosen = ("dataset", "batch", "stacks", "features", "input_size", "compile")
+    record: dict[str, dict[str, Any]] = {
         "setting": {
-            **{"dataset": config.dataset, "persons": len(persons), "batch": config.batch, "stacks": config.stacks},
-            **{"features": config.features, "input_size": config.input_size, "compile": config.compile},
-            **{"parameters": parameters(run.model.network), "precision": precision, "torch": torch.__version__},
-            **{"device": str(device), "hardware": devices.name_of(device), "threads": torch.get_num_threads()},
-            **{"warp": "device" if warps_on(config, device) else "cpu", "workers": workers_of(config, device)},
-            **{"seconds": seconds, "rounds": ROUNDS},
+            **{name: value for name, value in asdict(config).items() if name in chosen},
+            "persons": len(persons),
+            "parameters": parameters(run.model.network),
+            "precision": run.stepper.precision,
+            "torch": torch.__version__,
+            "device": str(device),
+            "hardware": devices.name_of(device),
+            "threads": torch.get_num_threads(),
+            "warp": "device" if warps_on(config, device) else "cpu",
+            "workers": workers_of(config, device),
+            "seconds": seconds,
+            "rounds": ROUNDS,
         },
         "images_per_second": {name: _spread(values) for name, values in rates.items()},
         "ratio_to_step": {
@@ -306,10 +304,10 @@ def bench_train(
         },
         "limit": {
             "gflop_per_image_forward": forward / 1e9,
-            "gflop_per_image": (1 + BACKWARD) * forward / 1e9,
+            "gflop_per_image": whole / 1e9,
             "matrix_products_gflop_per_second": products / 1e9,
-            "images_per_second": limit,
-            "step_to_limit": statistics.median(rates["step"]) / limit,
+            "images_per_second": products / whole,
+            "step_to_limit": statistics.median(rates["step"]) / (products / whole),
             "peak_memory_gb": None if memory is None else memory / 1e9,
         },
     }
@@ -335,8 +333,7 @@ def _training_rates(run: Any, config: TrainConfig, persons: Dataset, seconds: fl
         return len(crops.images)
 
     terminal.note("Warming up")
-    alone = batches(persons, replace(config, workers=0), device)
-    fixed = crops_on(device, next(iter(alone)), config.input_size)
+    fixed = crops_on(device, next(iter(batches(persons, replace(config, workers=0), device))), config.input_size)
     smaller = type(fixed)(*(tensor[:-1] for tensor in fixed))
     for crops in [fixed, smaller] * 3 if len(persons) % steps else [fixed] * 3:
         learn(crops)  # allocates buffers, and compiles the network for each size of batch
@@ -346,16 +343,18 @@ def _training_rates(run: Any, config: TrainConfig, persons: Dataset, seconds: fl
         "step": lambda: learn(fixed),
     }
     rates: dict[str, list[float]] = {name: [] for name in parts}
-    if not loader.num_workers:  # then later passes find the decoded images in memory
+    ready = 0  # batches that are made while the clock does not run
+    if loader.num_workers:
+        ready = loader.num_workers * (loader.prefetch_factor or 0) + 1
+    else:  # later passes find the decoded images in memory
         count, images, passed = clocked(device, parts["pipeline"], seconds, most=steps)
         rates["pipeline_first_pass"] = [images / passed]
         seen = list(itertools.islice(loader.batch_sampler, count))
         later = ([(epoch, index) for _, index in batch] for epoch in itertools.count(1) for batch in seen)
         coming = iter(DataLoader(loader.dataset, batch_sampler=later, collate_fn=loader.collate_fn))
-    ready = loader.num_workers * (loader.prefetch_factor or 0) + 1 if loader.num_workers else 0
     terminal.note(f"Measuring pipeline, both and step in {ROUNDS} rounds")
     for _ in range(ROUNDS):
-        clocked(device, parts["pipeline"], math.inf, most=ready)  # made while the clock did not run
+        clocked(device, parts["pipeline"], math.inf, most=ready)
         for name, part in parts.items():
             if name == "step":  # wait until the workers have nothing to do
                 clocked(device, part, ready * config.batch / rates["pipeline"][-1])
@@ -382,8 +381,11 @@ def _spread(values: Sequence[float], unit: str = "") -> dict[str, float]:
     return {f"median{unit}": statistics.median(values), "lowest": min(values), "highest": max(values)}
 
 
-def _print(record: Record, as_json: bool, as_markdown: bool) -> None:
-    """The sections as tables on stdout, or as one line of JSON."""
+def _print(record: dict[str, dict[str, Any]], as_json: bool, as_markdown: bool) -> None:
+    """The sections as tables on stdout, or as one line of JSON.
+
+    A section has a value for each name, or for each name a value per column.
+    """
     if as_json:
         print(json.dumps(record, allow_nan=False, ensure_ascii=False))
         return
