@@ -27,10 +27,11 @@ class Sizes:
 
 
 class Maker:
-    """Random tensors such that the image's signal neither dies nor explodes on its way."""
+    """Random tensors such that the image's signal neither dies nor explodes on its way. suffix: of convolutions."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, suffix: str = "") -> None:
         self.state: State = {}
+        self.suffix = suffix
         self._generator = torch.Generator().manual_seed(seed)
 
     def conv(self, name: str, inputs: int, outputs: int, side: int = 1) -> None:
@@ -44,38 +45,51 @@ class Maker:
             self.state[f"{name}.{part}"] = value.clone() + 0.5
         self.state[f"{name}.num_batches_tracked"] = torch.tensor(1234)
 
+    def residual(self, name: str, inputs: int, outputs: int) -> None:
+        half = outputs // 2
+        for number, (before, after, side) in enumerate(((inputs, half, 1), (half, half, 3), (half, outputs, 1)), 1):
+            self.norm(f"{name}.bn{number}", before)
+            self.conv(f"{name}.conv{number}{self.suffix}", before, after, side)
+        if self.suffix:  # princeton's, whether it is used or not
+            self.conv(f"{name}.skip_layer.conv", inputs, outputs)
+        elif inputs != outputs:
+            self.conv(f"{name}.downsample.0", inputs, outputs)
+
+
+def _conv(state: State, name: str, x: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
+    return F.conv2d(x, state[f"{name}.weight"], state[f"{name}.bias"], stride, padding)
+
+
+def _norm(state: State, name: str, x: Tensor) -> Tensor:
+    parts = [state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
+    return F.batch_norm(x, *parts, eps=1e-5)
+
+
+def _residual(state: State, name: str, x: Tensor, suffix: str, skip: str) -> Tensor:
+    y = x
+    for number, padding in ((1, 0), (2, 1), (3, 0)):
+        y = F.relu(_norm(state, f"{name}.bn{number}", y))
+        y = _conv(state, f"{name}.conv{number}{suffix}", y, padding=padding)
+    return y + (x if x.shape == y.shape else _conv(state, f"{name}.{skip}", x))
+
 
 # ---- bearpaw/pytorch-pose --------------------------------------------------------------------------------------------
 
 
 def bearpaw(sizes: Sizes, seed: int = 0) -> State:
-    make = Maker(seed)
-
-    def residual(name: str, inputs: int, outputs: int) -> None:
-        half = outputs // 2
-        make.norm(f"{name}.bn1", inputs)
-        make.conv(f"{name}.conv1", inputs, half)
-        make.norm(f"{name}.bn2", half)
-        make.conv(f"{name}.conv2", half, half, 3)
-        make.norm(f"{name}.bn3", half)
-        make.conv(f"{name}.conv3", half, outputs)
-        if inputs != outputs:
-            make.conv(f"{name}.downsample.0", inputs, outputs)
-
+    make, width = Maker(seed), sizes.features
     first, second, third = sizes.stem
     make.conv("conv1", 3, first, 7)
     make.norm("bn1", first)
-    residual("layer1.0", first, second)
-    residual("layer2.0", second, third)
-    residual("layer3.0", third, sizes.features)
-    width = sizes.features
+    make.residual("layer1.0", first, second)
+    make.residual("layer2.0", second, third)
+    make.residual("layer3.0", third, width)
     for s in range(sizes.stacks):
-        for level in range(sizes.depth):
-            for branch in range(4 if level == 0 else 3):
-                for block in range(sizes.blocks):
-                    residual(f"hg.{s}.hg.{level}.{branch}.{block}", width, width)
         for block in range(sizes.blocks):
-            residual(f"res.{s}.{block}", width, width)
+            for level in range(sizes.depth):
+                for branch in range(4 if level == 0 else 3):
+                    make.residual(f"hg.{s}.hg.{level}.{branch}.{block}", width, width)
+            make.residual(f"res.{s}.{block}", width, width)
         make.conv(f"fc.{s}.0", width, width)
         make.norm(f"fc.{s}.1", width)
         make.conv(f"score.{s}", width, sizes.joints)
@@ -87,10 +101,7 @@ def bearpaw(sizes: Sizes, seed: int = 0) -> State:
 
 def bearpaw_heatmaps(state: State, sizes: Sizes, images: Tensor) -> list[Tensor]:
     def residual(name: str, x: Tensor) -> Tensor:
-        y = _conv(state, f"{name}.conv1", F.relu(_norm(state, f"{name}.bn1", x)))
-        y = _conv(state, f"{name}.conv2", F.relu(_norm(state, f"{name}.bn2", y)), padding=1)
-        y = _conv(state, f"{name}.conv3", F.relu(_norm(state, f"{name}.bn3", y)))
-        return y + (_conv(state, f"{name}.downsample.0", x) if f"{name}.downsample.0.weight" in state else x)
+        return _residual(state, name, x, "", "downsample.0")
 
     def blocks(name: str, x: Tensor) -> Tensor:
         for block in range(sizes.blocks):
@@ -104,8 +115,7 @@ def bearpaw_heatmaps(state: State, sizes: Sizes, images: Tensor) -> list[Tensor]
         return blocks(f"{name}.{level}.0", x) + F.interpolate(low, scale_factor=2)
 
     x = F.relu(_norm(state, "bn1", _conv(state, "conv1", images, stride=2, padding=3)))
-    x = residual("layer2.0", F.max_pool2d(residual("layer1.0", x), 2))
-    x = residual("layer3.0", x)
+    x = residual("layer3.0", residual("layer2.0", F.max_pool2d(residual("layer1.0", x), 2)))
     outputs = []
     for s in range(sizes.stacks):
         y = blocks(f"res.{s}", hourglass(f"hg.{s}.hg", sizes.depth - 1, x))
@@ -121,33 +131,21 @@ def bearpaw_heatmaps(state: State, sizes: Sizes, images: Tensor) -> list[Tensor]
 
 def princeton(sizes: Sizes, seed: int = 0) -> State:
     assert sizes.blocks == 1
-    make = Maker(seed)
-
-    def residual(name: str, inputs: int, outputs: int) -> None:
-        half = outputs // 2
-        make.norm(f"{name}.bn1", inputs)
-        make.conv(f"{name}.conv1.conv", inputs, half)
-        make.norm(f"{name}.bn2", half)
-        make.conv(f"{name}.conv2.conv", half, half, 3)
-        make.norm(f"{name}.bn3", half)
-        make.conv(f"{name}.conv3.conv", half, outputs)
-        make.conv(f"{name}.skip_layer.conv", inputs, outputs)  # whether it is used or not
-
+    make, width = Maker(seed, suffix=".conv"), sizes.features
     first, second, third = sizes.stem
-    width = sizes.features
     make.conv("pre.0.conv", 3, first, 7)
     make.norm("pre.0.bn", first)
-    residual("pre.1", first, second)
-    residual("pre.3", second, third)
-    residual("pre.4", third, width)
+    make.residual("pre.1", first, second)
+    make.residual("pre.3", second, third)
+    make.residual("pre.4", third, width)
     for s in range(sizes.stacks):
         name = f"hgs.{s}.0"
         for _ in range(sizes.depth):
             for branch in ("up1", "low1", "low3"):
-                residual(f"{name}.{branch}", width, width)
+                make.residual(f"{name}.{branch}", width, width)
             name += ".low2"
-        residual(name, width, width)
-        residual(f"features.{s}.0", width, width)
+        make.residual(name, width, width)
+        make.residual(f"features.{s}.0", width, width)
         make.conv(f"features.{s}.1.conv", width, width)
         make.norm(f"features.{s}.1.bn", width)
         make.conv(f"outs.{s}.conv", width, sizes.joints)
@@ -159,10 +157,7 @@ def princeton(sizes: Sizes, seed: int = 0) -> State:
 
 def princeton_heatmaps(state: State, sizes: Sizes, images: Tensor) -> list[Tensor]:
     def residual(name: str, x: Tensor) -> Tensor:
-        y = _conv(state, f"{name}.conv1.conv", F.relu(_norm(state, f"{name}.bn1", x)))
-        y = _conv(state, f"{name}.conv2.conv", F.relu(_norm(state, f"{name}.bn2", y)), padding=1)
-        y = _conv(state, f"{name}.conv3.conv", F.relu(_norm(state, f"{name}.bn3", y)))
-        return y + (x if x.shape == y.shape else _conv(state, f"{name}.skip_layer.conv", x))
+        return _residual(state, name, x, ".conv", "skip_layer.conv")
 
     def hourglass(name: str, depth: int, x: Tensor) -> Tensor:
         low = residual(f"{name}.low1", F.max_pool2d(x, 2))
@@ -180,15 +175,6 @@ def princeton_heatmaps(state: State, sizes: Sizes, images: Tensor) -> list[Tenso
             x = x + _conv(state, f"merge_features.{s}.conv.conv", y)
             x = x + _conv(state, f"merge_preds.{s}.conv.conv", outputs[-1])
     return outputs
-
-
-def _conv(state: State, name: str, x: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
-    return F.conv2d(x, state[f"{name}.weight"], state[f"{name}.bias"], stride, padding)
-
-
-def _norm(state: State, name: str, x: Tensor) -> Tensor:
-    parts = [state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
-    return F.batch_norm(x, *parts, eps=1e-5)
 
 
 # ---- both ------------------------------------------------------------------------------------------------------------

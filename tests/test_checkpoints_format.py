@@ -130,13 +130,7 @@ def test_any_bytes_are_refused_in_a_sentence(
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        '{"a": {"dtype": "F32", "shape": [1e999], "data_offsets": [0, 0]}}',
-        '{"a": {"dtype": "F32", "shape": [7], "data_offsets": [0, 0]}}',
-        '{"__metadata__": {"posehg": 7}}',
-        '{"__metadata__": {"posehg": "7"}}',
-    ],
+    "text", ['{"a": {"dtype": "F32", "shape": [7], "data_offsets": [0, 0]}}', '{"__metadata__": {"posehg": "7"}}']
 )
 def test_an_impossible_header_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "x.safetensors"
@@ -177,14 +171,8 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("share", [0, 0.0001, 0.5, 0.999])
 def test_a_file_cut_short_is_named(folder: Path, share: float) -> None:
     file = folder / "model.safetensors"
-    content = file.read_bytes()
-    file.write_bytes(content[: int(len(content) * share)])
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
     refused(folder, str(file))
-
-
-def test_weights_without_any_config_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    save_tensors(dict(checkpoint.state), tmp_path / "bare.safetensors")
-    refused(tmp_path / "bare.safetensors", "bare.safetensors", "config.json")
 
 
 def changed(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
@@ -196,9 +184,8 @@ def changed(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("content", [b"{}", b"\xff\xfe{"])
-def test_a_config_that_contradicts_the_header_is_refused(folder: Path, content: bytes) -> None:
-    (folder / "config.json").write_bytes(content)
+def test_a_config_that_contradicts_the_header_is_refused(folder: Path) -> None:
+    (folder / "config.json").write_bytes(b"\xff\xfe{")
     refused(folder, "differ")
 
 
@@ -207,10 +194,13 @@ def test_a_newer_format_asks_for_an_update(folder: Path, version: int) -> None:
     assert refused(changed(folder, lambda values: values.update(posehg=version)), "newer").hint
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"posehg": 1}', b"[" * 100_000, b"\xff\xfe{"])
-def test_something_else_in_config_json_is_refused(checkpoint: Checkpoint, tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"posehg": 1}', b"[" * 100_000, b"\xff\xfe{"])
+def test_a_missing_config_or_something_else_in_its_place_is_refused(
+    checkpoint: Checkpoint, tmp_path: Path, content: bytes | None
+) -> None:
     save_tensors(dict(checkpoint.state), tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_bytes(content)
+    if content is not None:
+        (tmp_path / "config.json").write_bytes(content)
     refused(tmp_path, str(tmp_path / "model.safetensors"))
 
 
@@ -251,11 +241,9 @@ def test_a_network_that_its_file_cannot_hold_is_not_built(
 ) -> None:
     """64 stacks of 64 blocks each would take gigabytes to describe alone."""
     config = replace(checkpoint.config, network=replace(checkpoint.config.network, stacks=64, blocks=64))
-    built: list[object] = []
-    monkeypatch.setattr("posehg.network.StackedHourglass", built.append)
+    monkeypatch.setattr("posehg.network.StackedHourglass", None)
     with pytest.raises(NotAvailable, match="32771"):
         Checkpoint(config, checkpoint.state).network()
-    assert built == []
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ FORM = pytest.mark.parametrize("form", ["zip", "legacy", "bare pickle"])
 
 
 @FORM
-@pytest.mark.parametrize("call", ["os.system", "open", "eval", "exec", "rename"])
+@pytest.mark.parametrize("call", ["os.system", "eval", "rename"])
 @pytest.mark.parametrize("lenient", ["0", "1"])
 def test_a_pickle_that_would_run_a_program_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, call: str, lenient: str
@@ -115,12 +115,9 @@ def test_a_pickle_that_would_run_a_program_does_not(
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", lenient)  # torch's own way to switch protection off
     trace, other = tmp_path / "trace", tmp_path / "other"
     other.touch()
-    code = f"open({str(trace)!r}, 'w')"
     content = {
         "os.system": Calls(os.system, f"touch {trace}"),
-        "open": Calls(open, str(trace), "w"),
-        "eval": Calls(eval, code),
-        "exec": Calls(exec, code),
+        "eval": Calls(eval, f"open({str(trace)!r}, 'w')"),
         "rename": Calls(os.rename, str(other), str(trace)),
     }[call]
     weights = {"a": torch.zeros(1) if form == "zip" else 1}
@@ -138,10 +135,9 @@ def test_the_same_pickle_would_have_run_it(tmp_path: Path) -> None:
     assert trace.exists()
 
 
-@pytest.mark.parametrize("content", [Calls(os.system, "true"), {"a": torch.float32}, 3])
-def test_a_pickle_of_a_later_protocol_is_not_called_a_broken_download(tmp_path: Path, content: object) -> None:
+def test_a_pickle_of_a_later_protocol_is_not_called_a_broken_download(tmp_path: Path) -> None:
     path = tmp_path / "later.pth"
-    path.write_bytes(pickle.dumps({"b": content, "c": [1, 2]}, protocol=4))
+    path.write_bytes(pickle.dumps({"b": {"a": torch.float32}, "c": [1, 2]}, protocol=4))
     assert "Download" not in refused(path, "code").hint
 
 
@@ -156,11 +152,6 @@ def test_what_needs_more_than_tensors_is_named(tmp_path: Path, content: object, 
         warnings.simplefilter("ignore")  # torch cannot find the source of a class in a test
         path = saved({"a": content}, tmp_path / "a.pt", zipped)
     assert "state_dict" in refused(path, asked).hint
-
-
-@FORM
-def test_what_asks_for_more_memory_than_there_is_is_refused(tmp_path: Path, form: str) -> None:
-    refused(hostile(tmp_path / "greedy.pt", {"a": Calls(bytearray, 2**62)}, form))
 
 
 # ---- archives ----------------------------------------------------------------------------------------------------

@@ -12,10 +12,7 @@ from posehg.config import ModelConfig
 from posehg.errors import printable
 from posehg.files import atomic, sha256
 
-_LICENCES = (
-    *("mit", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "cc0-1.0"),
-    *("cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"),
-)
+_LICENCE = re.compile(r"(mit|apache-2\.0|bsd-[23]-clause|[al]?gpl-3\.0|cc0-1\.0|cc-by(-nc)?(-sa)?-4\.0)(?![\w.])")
 """The Hub's identifiers of the licences that weights are likely to have."""
 
 _CARD = """---
@@ -51,14 +48,15 @@ def write(folder: Path, name: str) -> None:
     if (folder / CARD).exists():
         return
     found, name = read_metadata(folder), _line(name)
-    licence = found.config.provenance.get("licence", "")
+    words = str(found.config.provenance.get("licence", "")).lower().split()
+    licence = _LICENCE.match("-".join(words))
     rows = {
         **describe(found.config),
         **{"parameters": f"{found.parameters:,}", "stored as": ", ".join(found.storage)},
         **{key.replace("_", " "): str(text) for key, text in found.config.provenance.items()},
     }
     card = _CARD.format(
-        licence=licence_id(str(licence)),
+        licence=licence[0] if licence else "other",
         title=_cell(name),
         argument=shlex.quote(name),
         literal=json.dumps(name, ensure_ascii=False),
@@ -81,12 +79,6 @@ def describe(config: ModelConfig) -> dict[str, str]:
         "input": f"{columns} x {rows} pixels",
         "network": ", ".join([*counts, f"depth {network.depth}", f"stem {'-'.join(map(str, network.stem))}"]),
     }
-
-
-def licence_id(text: str) -> str:
-    """The Hub's identifier of the licence with which a text begins, otherwise ``other``."""
-    text = re.sub(r"\s+", "-", text.strip().lower())
-    return next((one for one in _LICENCES if re.match(rf"{re.escape(one)}(?![\w.])", text)), "other")
 
 
 def _cell(text: str) -> str:

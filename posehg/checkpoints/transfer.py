@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from posehg.checkpoints.format import Checkpoint
-from posehg.config import HourglassConfig
 from posehg.errors import UsageError
 from posehg.network import parameters
 
@@ -22,41 +21,7 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
     the user: how many parameters, joints and stacks were kept.
     Raises UsageError if the networks differ in more than joints and stacks, NotAvailable if the source is broken.
     """
-    theirs, ours = source.config, fresh.config
-    _check_same_build(theirs.network, ours.network)
-    trained = source.network().state_dict()
-    new = {key: value.detach().cpu() for key, value in fresh.state.items()}
-    stacks = min(theirs.network.stacks, ours.network.stacks)
-    same_output = theirs.output == ours.output
-    # A logit is not the height of a Gaussian: a head that was trained for one is useless for the other.
-    known = theirs.skeleton.joints if same_output else ()
-    joints = ours.skeleton.joints
-    channels = [known.index(joint) if joint in known else None for joint in joints]
-
-    state = {key: trained.get(key, value) for key, value in new.items()}
-    for stack in range(stacks):
-        for key in (f"stacks.{stack}.heatmaps.weight", f"stacks.{stack}.heatmaps.bias"):
-            state[key] = _chosen(trained[key], new[key], channels)
-    for stack in range(stacks - 1):
-        state |= _reinjection(trained, channels, stack)
-
-    added = [joint for joint, channel in zip(joints, channels, strict=True) if channel is None]
-    # A joint has a weight for each feature and a bias in every head, and a weight for each feature on every way back.
-    per_joint = stacks * (ours.network.features + 1) + (stacks - 1) * ours.network.features
-    learned = parameters(replace(ours.network, stacks=stacks)) - len(added) * per_joint
-    count = len(joints) - len(added)
-    text = f"Kept {learned:,} of {parameters(ours.network):,} parameters; "
-    if same_output:
-        text += f"heatmaps of {count or 'no'} joint{'' if count == 1 else 's'} by name"
-    else:
-        text += "no heatmaps, as the model was trained with another loss"
-    text += f", {len(added)} new: {', '.join(added)}" if added else ""
-    if ours.network.stacks > stacks:
-        text += f"; {ours.network.stacks - stacks} of {ours.network.stacks} stacks new"
-    return Checkpoint(ours, state), f"{text}."
-
-
-def _check_same_build(theirs: HourglassConfig, ours: HourglassConfig) -> None:
+    theirs, ours = source.config.network, fresh.config.network
     for name in ("features", "depth", "blocks", "stem"):
         there, here = (str(getattr(one, name)).strip("()").replace(", ", "-") for one in (theirs, ours))
         if there != here:
@@ -66,6 +31,32 @@ def _check_same_build(theirs: HourglassConfig, ours: HourglassConfig) -> None:
     if (theirs.mean, theirs.std) != (ours.mean, ours.std):
         sentence = f"The initial model normalises images by {theirs.mean} and {theirs.std}, "
         raise UsageError(sentence + f"the new network by {ours.mean} and {ours.std}.", "Both must be the same.")
+
+    trained = source.network().state_dict()
+    stacks = min(theirs.stacks, ours.stacks)
+    same_output = source.config.output == fresh.config.output
+    # A logit is not the height of a Gaussian: a head that was trained for one is useless for the other.
+    known = source.config.skeleton.joints if same_output else ()
+    joints = fresh.config.skeleton.joints
+    channels = [known.index(joint) if joint in known else None for joint in joints]
+    state = {key: trained.get(key, value.detach().cpu()) for key, value in fresh.state.items()}
+    for stack in range(stacks):
+        for key in (f"stacks.{stack}.heatmaps.weight", f"stacks.{stack}.heatmaps.bias"):
+            state[key] = _chosen(trained[key], fresh.state[key].detach().cpu(), channels)
+    for stack in range(stacks - 1):
+        state |= _reinjection(trained, channels, stack)
+
+    added = [joint for joint in joints if joint not in known]
+    # A joint has a weight for each feature and a bias in every head, and a weight for each feature on every way back.
+    per_joint = stacks * (ours.features + 1) + (stacks - 1) * ours.features
+    learned = parameters(replace(ours, stacks=stacks)) - len(added) * per_joint
+    count = len(joints) - len(added)
+    heads = f"heatmaps of {count or 'no'} joint{'' if count == 1 else 's'} by name"
+    text = f"Kept {learned:,} of {parameters(ours):,} parameters; "
+    text += heads if same_output else "no heatmaps, as the model was trained with another loss"
+    text += f", {len(added)} new: {', '.join(added)}" if added else ""
+    text += f"; {ours.stacks - stacks} of {ours.stacks} stacks new" if ours.stacks > stacks else ""
+    return Checkpoint(fresh.config, state), f"{text}."
 
 
 def _chosen(trained: Tensor, new: Tensor, channels: Sequence[int | None]) -> Tensor:

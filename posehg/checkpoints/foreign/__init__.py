@@ -104,15 +104,12 @@ def _tensors(file: Path) -> dict[str, Tensor]:
     """The named tensors in a file, without what all their names are wrapped in."""
     if format.is_safetensors(file):
         tensors = format.read_tensors(file)
-    elif (start := format.first_bytes(file)).startswith((b"PK\x03\x04", b"\x80")):  # torch.save since 2020, before
+    else:
         content = pickles.read(file)
         inner = [content.get(name) for name in _CONTAINERS] if isinstance(content, Mapping) else []
         holders = [holder for holder in (*inner, content) if isinstance(holder, Mapping)]
         named = ({str(key): one for key, one in holder.items() if isinstance(one, Tensor)} for holder in holders)
         tensors = next((found for found in named if found), {})
-    else:
-        what = "is neither a safetensors file nor a checkpoint of torch" if start else "is empty"
-        raise NotAvailable(f"{file} {what}.")
     if not tensors:
         raise NotAvailable(f"{file} holds no named weights.", "A checkpoint is, or contains, a state_dict.")
     while wrapper := next((w for w in _WRAPPERS if all(name.startswith(w) for name in tensors)), None):

@@ -50,8 +50,12 @@ def read(file: Path) -> object:
     try:
         # Given a name instead of an open file, torch takes the suffix .safetensors at its word.
         with file.open("rb") as content, warnings.catch_warnings(), torch.serialization.safe_globals(_HARMLESS):
-            if content.read(2) == b"PK":
+            start = content.read(4)
+            if start == b"PK\x03\x04":  # since 2020; a bare pickle before
                 _check_zip(file, content, size)
+            elif not start.startswith(b"\x80"):
+                what = "is neither a safetensors file nor a checkpoint of torch" if start else "is empty"
+                raise NotAvailable(f"{file} {what}.")
             content.seek(0)
             warnings.simplefilter("ignore")  # about the age of the format
             return torch.load(content, map_location="cpu", weights_only=True)
