@@ -19,7 +19,7 @@ from posehg.checkpoints import Checkpoint, cache
 from posehg.config import HourglassConfig, ModelConfig
 from posehg.errors import NotAvailable
 from posehg.inference import engines
-from posehg.inference.engines import Run, is_exported, open_engine
+from posehg.inference.engines import Run, is_exported, onnxruntime, open_engine
 from posehg.inference.engines.torch import Folded, TorchEngine, from_checkpoint
 from posehg.network import Residual, StackedHourglass
 from posehg.skeletons import FLIC
@@ -145,61 +145,36 @@ def test_other_archives_are_no_programs(tmp_path: Path) -> None:
 # ---- the cache of ONNX files -------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with weights, of which an ONNX file is cached, on a machine with onnxruntime and no GPU."""
+@pytest.mark.parametrize(
+    ("run", "gpu", "change", "expected"),
+    [
+        *[(Run(), False, "", True), (Run("cpu", threads=3), False, "", True), (Run("cpu"), True, "", True)],
+        *[(Run(), True, "", False), (Run("cuda:1"), False, "", False), (Run("mps"), False, "", False)],
+        (Run("cpu", precision="bf16"), False, "", False),
+        *[(Run(), False, change, False) for change in ("no onnxruntime", "other weights", "no cache")],
+    ],
+)
+def test_the_cached_file_runs_in_the_models_place_on_a_cpu(
+    run: Run, gpu: bool, change: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("POSEHG_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(engines, "find_spec", lambda name: SimpleNamespace(origin=None))
-    monkeypatch.setattr(engines, "may_have_gpu", lambda: False)
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "model.safetensors").write_bytes(b"weights")
-    cached = cache.onnx_file(tmp_path / "model")
+    monkeypatch.setattr(engines, "find_spec", lambda name: None if change == "no onnxruntime" else object())
+    monkeypatch.setattr(engines, "may_have_gpu", lambda: gpu)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"weights")
+    cached = cache.onnx_file(tmp_path)
     cached.parent.mkdir(parents=True)
-    cached.write_bytes(b"cached")
-    return tmp_path / "model"
-
-
-def chosen(place: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path | None:
-    """The ONNX file that runs in the model's place; None if it is the model itself."""
-    opened: list[Path] = []
-
-    def open_file(file: Path, run: Run) -> SimpleNamespace:
-        opened.append(file)
-        return SimpleNamespace(name="onnxruntime")
-
-    monkeypatch.setattr("posehg.inference.engines.onnxruntime.open_file", open_file)
+    cached.touch()
+    if change == "other weights":
+        weights.write_bytes(b"other weights")
+    elif change == "no cache":
+        monkeypatch.setenv("POSEHG_HOME", str(tmp_path / "empty"))
+    copy = SimpleNamespace(name="onnxruntime")
+    monkeypatch.setattr(onnxruntime, "open_file", lambda file, run: copy if file == cached else None)
     monkeypatch.setattr(checkpoints, "load", lambda path: trained(0))
     monkeypatch.setattr("posehg.inference.engines.torch.from_checkpoint", lambda checkpoint, run: None)
-    open_engine(place, run)
-    return opened[0] if opened else None
-
-
-@pytest.mark.parametrize("run", [Run(), Run("cpu"), Run("cpu", threads=3)])
-def test_the_cached_file_runs_on_the_cpu(model: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chosen(model, run, monkeypatch) == cache.onnx_file(model)
-    assert chosen(model / "model.safetensors", run, monkeypatch) == cache.onnx_file(model)
-
-
-@pytest.mark.parametrize("run", [Run("cuda"), Run("cuda:1"), Run("mps"), Run("cpu", precision="bf16")])
-def test_torch_runs_what_it_alone_can(model: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chosen(model, run, monkeypatch) is None
-
-
-def test_a_gpu_is_preferred_unless_the_cpu_is_asked_for(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "may_have_gpu", lambda: True)
-    assert chosen(model, Run("auto"), monkeypatch) is None
-    assert chosen(model, Run("cpu"), monkeypatch) == cache.onnx_file(model)
-
-
-@pytest.mark.parametrize("change", ["no onnxruntime", "other weights", "no cache"])
-def test_without_a_fitting_cached_file_torch_runs(model: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if change == "no onnxruntime":
-        monkeypatch.setattr(engines, "find_spec", lambda name: None)
-    elif change == "other weights":
-        (model / "model.safetensors").write_bytes(b"other weights")
-    else:
-        monkeypatch.setenv("POSEHG_HOME", str(model / "empty"))
-    assert chosen(model, Run(), monkeypatch) is None
+    for place in (tmp_path, weights):
+        assert open_engine(place, run) is (copy if expected else None)
 
 
 @pytest.mark.parametrize(
