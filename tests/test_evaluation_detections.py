@@ -39,16 +39,15 @@ def points(seed: int, at: tuple[float, float] = (0, 0)) -> np.ndarray:
     return np.random.default_rng(seed).uniform((0, 0), (60, 90), (J, 2)).round(2) + at
 
 
-def person(image: str, seed: int, at: tuple[float, float] = (0, 0), **changes: Any) -> Person:
+def person(image: str, seed: int, at: tuple[float, float] = (0, 0), box: Box | None = None) -> Person:
     keypoints = points(seed, at)
-    around = Box.bounding(keypoints)
+    around = box or Box.bounding(keypoints)
     assert around is not None
-    given = {"box": around, "keypoints": keypoints, "visible": np.ones(J, dtype=bool), "id": f"{image} {seed}"}
-    return Person(Path(image), **{**given, **changes})
+    return Person(Path(image), around, keypoints, np.ones(J, dtype=bool), id=f"{image} {seed}")
 
 
 def birds(*persons: Person, **changes: Any) -> Dataset:
-    return replace(Dataset("birds", "val", SKELETON, persons), **changes)
+    return Dataset("birds", "val", SKELETON, persons, **changes)
 
 
 def pose(keypoints: np.ndarray, score: float = 0.8, skeleton: Skeleton = SKELETON) -> Pose:
@@ -56,10 +55,8 @@ def pose(keypoints: np.ndarray, score: float = 0.8, skeleton: Skeleton = SKELETO
     return Pose(skeleton, keypoints, scores, Box(0, 0, 50, 50), score)
 
 
-def found(source: str, *poses: Pose, **changes: Any) -> Result:
-    return Result(
-        **{"source": source, "size": (300, 400), "poses": poses, "model": "m", "skeleton": SKELETON, **changes}
-    )
+def found(source: str, *poses: Pose, skeleton: Skeleton = SKELETON, **more: Any) -> Result:
+    return Result(source, "m", skeleton, poses, size=(300, 400), **more)
 
 
 def written(path: Path, *found: Result) -> Path:
@@ -69,6 +66,7 @@ def written(path: Path, *found: Result) -> Path:
     return path
 
 
+A, B = found("a.jpg", pose(points(1)), pose(points(2, (200, 0)))), found("b.jpg", pose(points(3)))
 TWO = birds(person("a.jpg", 1), person("a.jpg", 2, (200, 0)), person("b.jpg", 3))
 
 
@@ -76,9 +74,8 @@ TWO = birds(person("a.jpg", 1), person("a.jpg", 2, (200, 0)), person("b.jpg", 3)
 def test_joints_are_matched_by_name(suffix: str, tmp_path: Path) -> None:
     truth = points(3)
     seen = pose(np.stack([truth[4], truth[1], truth[0]]), skeleton=NETWORKS)
-    read = detections.matched(
-        written(tmp_path / f"run{suffix}", found("b.jpg", seen, skeleton=NETWORKS)), birds(person("b.jpg", 3))
-    )
+    path = written(tmp_path / f"run{suffix}", found("b.jpg", seen, skeleton=NETWORKS))
+    read = detections.matched(path, birds(person("b.jpg", 3)))
     np.testing.assert_allclose(read.keypoints[0, [0, 4]], truth[[0, 4]], atol=0.005)
     assert np.isnan(read.keypoints[0, 1:4]).all()
 
@@ -123,9 +120,8 @@ def test_a_bare_name_is_the_image_that_the_others_leave() -> None:
 def test_an_image_that_was_not_predicted_is_told(tmp_path: Path) -> None:
     """Lines name every image, a table only those on which a person was found."""
     with pytest.raises(NotAvailable, match=r"1 of 2 .*run\.jsonl.* b\.jpg"):
-        detections.matched(written(tmp_path / "run.jsonl", found("a.jpg", pose(points(1)))), TWO)
-    read = detections.matched(written(tmp_path / "run.csv", found("a.jpg", pose(points(1)))), TWO)
-    assert np.isnan(read.keypoints[2]).all()
+        detections.matched(written(tmp_path / "run.jsonl", A), TWO)
+    assert np.isnan(detections.matched(written(tmp_path / "run.csv", A), TWO).keypoints[2]).all()
     for suffix in WRITTEN:
         with pytest.raises(NotAvailable, match="2 of 2"):
             detections.matched(written(tmp_path / f"other{suffix}", found("z.jpg", pose(points(1)))), TWO)
@@ -133,32 +129,28 @@ def test_an_image_that_was_not_predicted_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sources", [("a.jpg", "a.jpg"), ("x/a.jpg", "y/a.jpg")])
 def test_an_image_that_is_there_twice_is_told(sources: Sequence[str], tmp_path: Path) -> None:
-    path = written(tmp_path / "run.jsonl", *(found(source, pose(points(1))) for source in (*sources, "b.jpg")))
+    path = written(tmp_path / "run.jsonl", *(found(source, pose(points(1))) for source in sources), B)
     with pytest.raises(NotAvailable, match=r"a\.jpg"):
         detections.matched(path, TWO)
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
-def test_for_oks_everybody_counts_who_was_found(suffix: str, tmp_path: Path) -> None:
-    """A person who is surer than all others, and is nobody, costs precision."""
-    right = (found("a.jpg", pose(points(1)), pose(points(2, (200, 0)))), found("b.jpg", pose(points(3))))
-    people, about = detections.read(written(tmp_path / f"right{suffix}", *right), TWO)
-    assert coco_scores(TWO, people)["AP"] == pytest.approx(1)
+def test_for_oks_everyone_counts_who_was_found(suffix: str, tmp_path: Path) -> None:
+    """A person who is surer than all others, and is not annotated, costs precision."""
+    people, about = detections.read(written(tmp_path / f"right{suffix}", A, B), TWO)
     assert about["people"] == 3
-    ghost = (*right[:1], found("b.jpg", pose(points(3)), pose(points(5, (200, 200)), score=0.9)))
-    people, _ = detections.read(written(tmp_path / f"ghost{suffix}", *ghost), TWO)
+    assert coco_scores(TWO, people)["AP"] == pytest.approx(1)
+    ghost = replace(B, poses=[*B.poses, pose(points(5, (200, 200)), score=0.9)])
+    people, _ = detections.read(written(tmp_path / f"ghost{suffix}", A, ghost), TWO)
     assert [one.score for one in people] == [0.8, 0.8, 0.8, 0.9]
     assert coco_scores(TWO, people)["AP"] < 0.8
 
 
 def test_coco_results_of_ones_own_set_are_known_by_file_names(tmp_path: Path) -> None:
     """The file of the set numbers its images; what posehg predict writes names them."""
-    data = birds(
-        person("/d/x/a.jpg", 1),
-        person("/d/y/a.jpg", 2),
-        person("/d/000000000785.jpg", 3),
-        images={"1": Path("/d/x/a.jpg"), "2": Path("/d/y/a.jpg"), "3": Path("/d/000000000785.jpg")},
-    )
+    names = ("/d/x/a.jpg", "/d/y/a.jpg", "/d/000000000785.jpg")
+    ids = {str(number): Path(name) for number, name in enumerate(names)}
+    data = birds(*(person(name, seed) for seed, name in enumerate(names)), images=ids)
     path = tmp_path / "results.json"
     with CocoWriter(path) as writer:
         for one in data.persons:
@@ -184,7 +176,7 @@ def test_coco_results_of_ones_own_set_are_known_by_file_names(tmp_path: Path) ->
     ],
 )
 def test_records_that_are_not_as_described_are_told(edit: Callable[[dict[str, Any]], object], tmp_path: Path) -> None:
-    record = record_of(found("b.jpg", pose(points(3))))
+    record = record_of(B)
     edit(record)
     (tmp_path / "run.jsonl").write_text(json.dumps(record))
     with pytest.raises(NotAvailable, match=r"run\.jsonl"):
@@ -195,8 +187,7 @@ def test_records_that_are_not_as_described_are_told(edit: Callable[[dict[str, An
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_broken_byte_is_no_crash(suffix: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
-    both = (found("a.jpg", pose(points(1))), found("b.jpg", pose(points(3))))
-    path = written(tmp_path_factory.mktemp("broken") / f"run{suffix}", *both)
+    path = written(tmp_path_factory.mktemp("broken") / f"run{suffix}", A, B)
     content = bytearray(path.read_bytes())
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content)
@@ -209,7 +200,7 @@ def test_a_broken_byte_is_no_crash(suffix: str, data: st.DataObject, tmp_path_fa
     [("person_score", "sure"), ("tip", "top"), (",,1,,tip", ",,1,tip"), (",0.7,", ",nan,"), (",0.7,", ",high,")],
 )
 def test_a_damaged_table_is_refused(old: str, new: str, tmp_path: Path) -> None:
-    path = written(tmp_path / "run.csv", found("a.jpg", pose(points(1)), pose(points(2))))
+    path = written(tmp_path / "run.csv", A)
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))

@@ -69,9 +69,9 @@ def write(path: Path, template: Template, predictions: Predictions, overwrite: b
         for name, rect in rects:
             if name in poses:
                 points = [{"x": x, "y": y, "id": float(joint)} for joint, (x, y) in enumerate(poses[name])]
-                rect["annopoints"] = _structs([{"point": _structs(points)}])
+                rect["annopoints"] = structs([{"point": structs(points)}])
         if any("annopoints" in rect for _, rect in rects):
-            filled["annorect"][number] = _structs([rect for _, rect in rects])
+            filled["annorect"][number] = structs([rect for _, rect in rects])
     with atomic(path, overwrite) as temporary:
         savemat(temporary, {"pred": filled[np.newaxis]}, appendmat=False, do_compression=True)
 
@@ -87,7 +87,7 @@ def _rects(image: Any) -> list[tuple[str, dict[str, Any]]]:
     return [(f"{stem}:{place}", rect) for place, rect in enumerate(rects, start=1)]
 
 
-def _structs(records: Sequence[Mapping[str, Any]]) -> Structs:
+def structs(records: Sequence[Mapping[str, Any]]) -> Structs:
     """(1, R), a MATLAB struct array; a field that a record lacks is []."""
     names = dict.fromkeys(name for record in records for name in record)
     array = np.empty((1, len(records)), dtype=[(name, object) for name in names])
