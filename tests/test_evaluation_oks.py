@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from posehg.datasets import Dataset, coco
 from posehg.errors import NotAvailable
@@ -28,7 +26,6 @@ SKELETON = Skeleton(
     "five", ("tip", "left_wing", "right_wing", "left_foot", "right_foot"), (), sigmas=tuple(SIGMAS.tolist())
 )
 IMAGES = [Path(f"images/{number}.jpg") for number in (2, 3, 5, 7)]
-PATIENT = settings(max_examples=25, deadline=None)  # another process may have the cores
 
 
 def person(keypoints: np.ndarray, image: Path = IMAGES[0], area: float | None = 5000.0, **more: Any) -> Person:
@@ -78,64 +75,11 @@ def test_without_an_area_a_person_is_as_large_as_the_joints_extend_whatever_the_
         np.testing.assert_equal(score(data, found(pose(1, away))), score(same, found(pose(1, away))))
 
 
-def reference(data: Dataset, detections: Sequence[Detection]) -> tuple[float, float]:
-    """AP and AR over all sizes, from their definition and nothing else.
-
-    By falling score each detection takes the most similar person of its image who is not taken yet and is as similar
-    as the threshold asks for. Precision is interpolated at 101 recalls.
-    """
-    ranked = sorted(detections, key=lambda d: -d.score)
-    precisions, recalls = [], []
-    for threshold in [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]:
-        taken: set[int] = set()
-        right = []
-        for detection in ranked:
-            best, best_index = threshold, None
-            for index, someone in enumerate(data.persons):
-                if someone.image == detection.image and index not in taken:
-                    similarity = similar(someone, detection)
-                    if similarity >= best:
-                        best, best_index = similarity, index
-            right.append(best_index is not None)
-            if best_index is not None:
-                taken.add(best_index)
-        hits = np.cumsum(right)
-        precision, recall = hits / np.arange(1, len(hits) + 1), hits / len(data.persons)
-        at = [precision[recall >= level - 1e-12].max(initial=0) for level in np.arange(101) / 100]
-        precisions.append(np.mean(at))
-        recalls.append(recall[-1])
-    return float(np.mean(precisions)), float(np.mean(recalls))
-
-
-def similar(someone: Person, detection: Detection) -> float:
-    total, joints = 0.0, 0
-    known = someone.keypoints[~np.isnan(someone.keypoints[:, 0])]
-    area = someone.area or float(np.prod(known.max(axis=0) - known.min(axis=0) + 1))
-    for (x, y), (u, v), sigma in zip(someone.keypoints, detection.keypoints, SIGMAS, strict=True):
-        if not np.isnan(x):
-            joints += 1
-            if not np.isnan(u):
-                total += np.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * (2 * sigma) ** 2 * area))
-    return total / joints
-
-
-@PATIENT
-@given(seed=st.integers(0, 2**32 - 1))
-def test_ap_and_ar_are_as_they_are_defined(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    people, detections = [], []
-    for number in range(11):
-        truth = rng.uniform(0, 200, (J, 2))
-        predicted = truth + rng.normal(0, rng.choice([2, 8, 30]), (J, 2))
-        truth[rng.integers(1, J) :] = np.nan
-        predicted[rng.random(J) < 0.2] = np.nan
-        image = IMAGES[rng.integers(len(IMAGES))]
-        people.append(person(truth, image, area=rng.uniform(2000, 8000) if number % 3 else None))
-        detections += [found(predicted, rng.random(), image) for _ in range(rng.integers(0, 3))]
-    detections.append(found(rng.uniform(0, 200, (J, 2)), rng.random()))
-    data = dataset(*people)
-    scores = score(data, *detections)
-    np.testing.assert_allclose((scores["AP"], scores["AR"]), reference(data, detections), atol=1e-9)
+def test_a_joint_that_is_not_predicted_has_no_similarity() -> None:
+    predicted = pose(1)
+    predicted[:2] = np.nan
+    scores = score(dataset(person(pose(1))), found(predicted))  # an OKS of 3/5
+    assert (scores["AP50"], scores["AP75"], scores["AR"]) == pytest.approx((1, 0, 0.3))
 
 
 def test_a_size_that_nobody_has_is_nan_and_not_minus_1() -> None:
