@@ -10,8 +10,7 @@ import math
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -22,11 +21,9 @@ from posehg.evaluation.detections import PERSON, Detection
 from posehg.evaluation.predictions import Predictions, is_known
 from posehg.geometry import Box
 from posehg.metrics import PCKH, Array, Average, JointScores, Measure
-from posehg.poses import Person
 from posehg.skeletons import LIMB_JOINTS, MPII, Skeleton
 
 Choice = Literal["auto", "pckh", "pck", "oks"]
-"""auto: PCKh, if heads are annotated, and PCK."""
 
 POSTURES = ("upright", "level", "upside down")
 """The torso is within 45 degrees of upright, in between, or within 45 degrees of upside down, on the image."""
@@ -35,7 +32,6 @@ OKS_FIGURES = ("AP", "AP50", "AP75", "AP_medium", "AP_large", "AR", "AR50", "AR7
 
 _BINS = 10  # of joint scores from 0 to 1, in the breakdown
 _NOT_IN_PCKH_MEAN = ("pelvis", "thorax")  # as in MPII's own evaluation
-_NOWHERE = 1e9  # where a joint that is not predicted is put for OKS: its similarity is 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,51 +299,49 @@ def coco_scores(data: Dataset, detections: Sequence[Detection]) -> dict[str, flo
     except ImportError:
         hint = "Install it: pipx inject posehg pycocotools, or pip install 'posehg[coco]'"
         raise NotAvailable("OKS needs pycocotools.", hint) from None
-    truth = [(person.image, _truth(person, counts=True)) for person in data.persons]
-    truth += [(person.image, _truth(person, counts=False)) for person in data.ignored]
-    found = [(detection.image, _found(detection)) for detection in detections]
+    people = [*data.persons, *data.ignored]
     # Equal scores rank in the order of images: sorted by name, that is the order of COCO's numbers.
-    numbers = {image: number for number, image in enumerate(sorted({image for image, _ in truth + found}), start=1)}
-
-    def indexed(records: list[tuple[Path, dict[str, Any]]]) -> Any:
-        content, coco = enumerate(records, start=1), COCO()  # ids begin with 1: pycocotools takes 0 for no match
-        annotations = [
-            {"id": id, "image_id": numbers[image], "category_id": PERSON, **record} for id, (image, record) in content
-        ]
-        images = [{"id": number} for number in numbers.values()]
-        coco.dataset = {"images": images, "categories": [{"id": PERSON}], "annotations": annotations}
-        coco.createIndex()
-        return coco
-
+    images = sorted({*(person.image for person in people), *(one.image for one in detections)})
+    numbers = {image: number for number, image in enumerate(images, start=1)}
+    truth, found = [], []
+    for place, person in enumerate(people):
+        labelled = is_known(person.keypoints)
+        keypoints, flags = np.where(labelled[:, None], person.keypoints, 0), np.where(labelled, 1 + person.visible, 0)
+        extent = Box.bounding(person.keypoints) or person.box
+        truth.append(
+            {
+                "image_id": numbers[person.image],
+                "keypoints": np.column_stack([keypoints, flags]).ravel(),  # 1: hidden, 2: visible
+                "num_keypoints": int(labelled.sum()) if place < len(data) else 0,  # people with 0 are ignored
+                "area": extent.w * extent.h if person.area is None else person.area,
+                "bbox": list(person.box.as_tuple()),
+                "iscrowd": int(person.crowd),
+            }
+        )
+    for one in detections:
+        predicted = is_known(one.keypoints)
+        keypoints = np.where(predicted[:, None], one.keypoints, 1e9)  # so far away, the similarity is 0
+        width, height = np.ptp(one.keypoints[predicted], axis=0) if predicted.any() else (0.0, 0.0)
+        triples = np.column_stack([keypoints, np.ones(len(keypoints))]).ravel()
+        found.append(
+            {"image_id": numbers[one.image], "keypoints": triples, "area": float(width * height), "score": one.score}
+        )
     with redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        evaluation = COCOeval(indexed(truth), indexed(found), "keypoints")
+        sides = []
+        for records in (truth, found):
+            coco = COCO()
+            coco.dataset = {
+                "images": [{"id": number} for number in numbers.values()],
+                "categories": [{"id": PERSON}],
+                # Ids begin with 1, because pycocotools takes 0 for no match.
+                "annotations": [{"id": id, "category_id": PERSON} | one for id, one in enumerate(records, start=1)],
+            }
+            coco.createIndex()
+            sides.append(coco)
+        evaluation = COCOeval(*sides, "keypoints")
         evaluation.params.kpt_oks_sigmas = np.array(data.skeleton.oks_sigmas)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
     values = (float(figure) if figure >= 0 else math.nan for figure in evaluation.stats)
     return dict(zip(OKS_FIGURES, values, strict=True))
-
-
-def _truth(person: Person, counts: bool) -> dict[str, Any]:
-    labelled = is_known(person.keypoints)
-    flags = np.where(labelled, 1 + person.visible, 0)  # 1: hidden, 2: visible
-    extent = Box.bounding(person.keypoints) or person.box
-    return {
-        "keypoints": np.column_stack([np.where(labelled[:, None], person.keypoints, 0), flags]).ravel(),
-        "num_keypoints": int(labelled.sum()) if counts else 0,  # pycocotools ignores persons without keypoints
-        "area": extent.w * extent.h if person.area is None else person.area,
-        "bbox": list(person.box.as_tuple()),
-        "iscrowd": int(person.crowd),
-    }
-
-
-def _found(detection: Detection) -> dict[str, Any]:
-    predicted = is_known(detection.keypoints)
-    keypoints = np.where(predicted[:, None], detection.keypoints, _NOWHERE)
-    width, height = np.ptp(detection.keypoints[predicted], axis=0) if predicted.any() else (0.0, 0.0)
-    return {
-        "keypoints": np.column_stack([keypoints, np.ones(len(keypoints))]).ravel(),
-        "area": float(width * height),
-        "score": detection.score,
-    }
