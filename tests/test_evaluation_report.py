@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from posehg.datasets import Dataset
 from posehg.errors import NotAvailable, UsageError
@@ -109,15 +107,11 @@ def test_a_change_changes_the_hash_of_its_part_and_of_all(changes: dict[str, obj
     assert {name for name in before if before[name] != after[name]} == {part, "all"}
 
 
-def pair(folder: Path, data: Dataset, a: Predictions, b: Predictions) -> tuple[Report, Report]:
-    return save(folder / "a.json", data, a), save(folder / "b.json", data, b)
-
-
 def test_differences_are_those_of_the_tables(tmp_path: Path) -> None:
     data = dataset(23)
     one, other = predictions(data), predictions(data, 5.0, 1)
     tables = [score.score(data, found, resamples=0).tables for found in (one, other)]
-    compared = report.compare(*pair(tmp_path, data, one, other), 50)
+    compared = report.compare(save(tmp_path / "a", data, one), save(tmp_path / "b", data, other), 50)
     assert [title for title, *_ in compared] == [table.title for table in tables[0]]
     for (_, *parts), before, after in zip(compared, *tables, strict=True):
         for part, name in zip(parts, ("groups", "means"), strict=True):
@@ -126,15 +120,11 @@ def test_differences_are_those_of_the_tables(tmp_path: Path) -> None:
                 assert difference.difference == b.percent - a.percent
 
 
-@settings(max_examples=10, deadline=None)
-@given(st.integers(0, 10**6))
-def test_the_other_way_round_every_difference_is_the_opposite(
-    tmp_path_factory: pytest.TempPathFactory, seed: int
-) -> None:
+def test_the_other_way_round_every_difference_is_the_opposite(tmp_path: Path) -> None:
     data = dataset(11)
-    a, b = pair(tmp_path_factory.mktemp("reports"), data, predictions(data, 12, seed), predictions(data, 9, seed + 1))
-    for there, back in zip(report.compare(a, b, 100), report.compare(b, a, 100), strict=True):
-        for one, other in zip(there[2], back[2], strict=True):
+    a, b = save(tmp_path / "a", data, predictions(data, 12, 1)), save(tmp_path / "b", data, predictions(data, 9, 2))
+    for (*_, there), (*_, back) in zip(report.compare(a, b, 100), report.compare(b, a, 100), strict=True):
+        for one, other in zip(there, back, strict=True):
             assert one.difference == -other.difference
             assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
             assert one.better + other.better <= 1
@@ -157,10 +147,12 @@ def test_reports_on_other_data_are_refused_with_what_differs(tmp_path: Path, oth
         report.compare(a, b, 5)
 
 
-def test_reports_of_different_metrics_are_not_compared(tmp_path: Path) -> None:
-    data = dataset()
+def test_what_nothing_is_measured_by_may_differ_but_not_the_metric(tmp_path: Path) -> None:
+    data, other = dataset(), moved(dataset(), 1, box=Box(0, 0, 9, 9), head_size=9.0)
+    a = save(tmp_path / "a.json", data, predictions(data))
+    b = save(tmp_path / "b.json", other, predictions(data), metric="pck")
+    assert [title for title, *_ in report.compare(a, b, 0)] == ["PCK@0.2", "PCK AUC"]
     a = save(tmp_path / "a.json", data, predictions(data), metric="pckh")
-    b = save(tmp_path / "b.json", data, predictions(data), metric="pck")
     with pytest.raises(UsageError, match="metric"):
         report.compare(a, b, 5)
 
@@ -190,10 +182,6 @@ def test_the_verdict_names_the_better_one_only_if_that_is_certain(start: str, va
         lambda values: values.update(posehg_report=2),
         lambda values: values["metrics"][0]["distances"].pop(),
         lambda values: values.pop("skeleton"),
-        lambda values: values.pop("joints"),
-        lambda values: values.pop("data"),
-        lambda values: values.pop("metrics"),
-        lambda values: values.pop("predictions"),
         lambda values: values.clear(),
     ],
 )

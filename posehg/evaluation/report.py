@@ -37,11 +37,12 @@ from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation.predictions import described, names_of, plain
 from posehg.evaluation.score import Metric, Scores, means
 from posehg.files import atomic
-from posehg.metrics import MEASURES, Average, JointScores
+from posehg.metrics import MEASURES, PCK_OF_BOX, PCKH, Average, JointScores
 from posehg.skeletons import Skeleton
 
 VERSION = 1
 _EXPECTED = "a report of posehg eval"
+_MEASURED_BY = {PCKH.name: "heads", PCK_OF_BOX.name: "boxes"}  # parts of the fingerprint, beside keypoints
 
 
 def write(
@@ -172,7 +173,8 @@ def compare(a: Report, b: Report, resamples: int) -> list[Comparison]:
     Raises UsageError if they have no metric in common, or are not on the same persons and ground truth.
     """
     names, both = [name for name in a.metrics if name in b.metrics], f"The reports {a.path} and {b.path}"
-    if different := [part for part, value in a.data.items() if part != "all" and value != b.data.get(part)]:
+    unused = {"all", *_MEASURED_BY.values()} - {_MEASURED_BY.get(name) for name in names}
+    if different := [part for part, value in a.data.items() if part not in unused and value != b.data.get(part)]:
         told = f"{both} are not on the same data: they differ in their {', '.join(different)}."
         raise UsageError(told, "Make both reports from the same data.")
     if not names:
