@@ -1,4 +1,4 @@
-"""Cameras, light, and meshes drawn as layers with soft edges.
+"""Cameras, light, and meshes drawn with soft edges.
 
 Faces are drawn from far to near into a buffer of face numbers, twice as fine as the image. Texture coordinates and
 brightness are affine on each face, so one pass over the buffer's pixels then gives every pixel's colour.
@@ -91,31 +91,15 @@ def random_light(rng: Rng, rotation: NDArray[np.float64]) -> Light:
     return Light(direction.astype(np.float32), key.astype(np.float32), ambient.astype(np.float32))
 
 
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """Part of an image with its corner at x, y: colour (h, w, 3) 0 .. 1, already multiplied by alpha (h, w, 3)."""
-
-    colour: Floats
-    alpha: Floats
-    x: int
-    y: int
-
-    def over(self, image: Floats) -> None:
-        """Lay this over an image (H, W, 3), in place."""
-        height, width = self.alpha.shape[:2]
-        part = image[self.y : self.y + height, self.x : self.x + width]
-        part *= np.float32(1) - self.alpha
-        part += self.colour
-
-
-def render(mesh: Mesh, camera: Camera, textures: Texture, light: Light, size: tuple[int, int]) -> Layer | None:
-    """Draw a mesh for an image of ``size`` = (rows, columns); None where nothing of it is inside."""
+def render(canvas: Floats, mesh: Mesh, camera: Camera, textures: Texture, light: Light) -> Floats:
+    """Draws a mesh over an image (H, W, 3) 0 .. 1 in place; returns (H, W), the share of each pixel that it covers."""
+    covered = np.zeros(canvas.shape[:2], dtype=np.float32)
     pixels, depth = camera.project(mesh.vertices)
     low = np.clip(np.floor([pixels[..., 0].min(), pixels[..., 1].min()]) - 1, 0, None).astype(int)
-    high = np.minimum(np.ceil([pixels[..., 0].max(), pixels[..., 1].max()]) + 2, size[::-1]).astype(int)
+    high = np.minimum(np.ceil([pixels[..., 0].max(), pixels[..., 1].max()]) + 2, covered.shape[::-1]).astype(int)
     columns, rows = (int(side) for side in high - low)
     if rows <= 0 or columns <= 0:
-        return None
+        return covered
     towards = (mesh.normals @ camera.rotation.T.astype(np.float32)) @ light.direction
     shade = np.clip(towards * np.float32(0.85) + np.float32(0.15), 0, 1)  # wrapped a little around the terminator
     values = np.empty((*depth.shape, 6), dtype=np.float32)
@@ -145,8 +129,11 @@ def render(mesh: Mesh, camera: Camera, textures: Texture, light: Light, size: tu
     colour = _colour(buffer, planes, tile, textures, light)
     colour = np.asarray(cv2.resize(colour, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.float32)
     cover = cv2.resize((buffer > 0).astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
-    alpha = np.asarray(cv2.merge((cover, cover, cover)), dtype=np.float32)
-    return Layer(colour, alpha, int(low[0]), int(low[1]))
+    there = np.s_[low[1] : low[1] + rows, low[0] : low[0] + columns]
+    covered[there] = cover
+    canvas[there] *= np.float32(1) - cv2.merge((cover, cover, cover))
+    canvas[there] += colour
+    return covered
 
 
 def _colour(

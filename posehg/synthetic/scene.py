@@ -133,12 +133,8 @@ def paint_scene(scene: Scene) -> Image:
         side = rng.choice([-1, 1])
         middle = np.array([columns * (0.5 + side * rng.uniform(0.38, 0.6)), rows * rng.uniform(0.35, 0.65)])
         camera = random_camera(rng, body.joints.mean(axis=0)).framing(mesh, middle, rng.uniform(0.25, 0.8) * rows)
-        layer = render(mesh, camera, paint(rng, outfit), random_light(rng, camera.rotation), scene.size)
-        if layer is not None:
-            layer.over(canvas)
-    layer = render(scene.mesh, scene.camera, paint(rng, scene.outfit), light, scene.size)
-    if layer is not None:
-        layer.over(canvas)
+        render(canvas, mesh, camera, paint(rng, outfit), random_light(rng, camera.rotation))
+    render(canvas, scene.mesh, scene.camera, paint(rng, scene.outfit), light)
     for shape in scene.occluders:
         mask = np.zeros((rows, columns), dtype=np.uint8)
         cv2.fillConvexPoly(mask, np.rint(shape * 16).astype(np.int32), 255, cv2.LINE_AA, 4)

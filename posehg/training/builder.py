@@ -1,4 +1,4 @@
-"""What a run starts with: its options and data sets, its network, initial weights and frozen parts."""
+"""What a run starts with: its options, data sets, network and initial weights."""
 
 from __future__ import annotations
 
@@ -31,9 +31,6 @@ MAX_VALIDATION = 500
 
 _NOT_IN_PROVENANCE = {"dataset", "device", "workers", "save_minutes", "warp", "compile"}
 """Options without influence on the weights, and the data set, which has an entry of its own."""
-
-
-# ---- options and data sets -------------------------------------------------------------------------------------------
 
 
 def options_of_model(config: TrainConfig, given: set[str]) -> tuple[TrainConfig, Checkpoint]:
@@ -91,9 +88,6 @@ def load_data(
         else:
             validation.append(datasets.spread(val, config.limit or MAX_VALIDATION))
     return config, training, validation
-
-
-# ---- the network -----------------------------------------------------------------------------------------------------
 
 
 def model_config(config: TrainConfig, data: Dataset, origin: str = "") -> ModelConfig:

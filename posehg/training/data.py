@@ -249,9 +249,6 @@ def crops_on(device: torch.device, batch: Crops | Parts | PosehgError, size: int
     return Crops(crops, there.points)
 
 
-# ---- the loader ------------------------------------------------------------------------------------------------------
-
-
 def batches(
     data: Dataset, config: TrainConfig, device: torch.device, epoch: int = 0, done: int = 0, world: World = ALONE
 ) -> DataLoader[Any]:

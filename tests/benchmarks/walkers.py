@@ -19,7 +19,7 @@ from posehg.synthetic import body as bodies
 from posehg.synthetic.backgrounds import random_background
 from posehg.synthetic.body import Posture, Rng
 from posehg.synthetic.figure import dress
-from posehg.synthetic.renderer import Camera, Layer, Light, facing, random_light, render
+from posehg.synthetic.renderer import Camera, Light, facing, random_light, render
 from posehg.synthetic.textures import Outfit, Texture, paint, random_outfit
 
 SIZE = (360, 640)
@@ -94,9 +94,6 @@ class Walker:
         """(16, 2) in MPII's order, photo pixels."""
         return np.asarray(self.camera(time).project(self.body(time).joints)[0], dtype=np.float64)
 
-    def layer(self, time: float, light: Light) -> Layer | None:
-        return render(dress(self.body(time), self.outfit), self.camera(time), self.textures, light, SIZE)
-
 
 @dataclass(frozen=True, eq=False)
 class Moment:
@@ -138,14 +135,14 @@ class Street:
     def moment(self, time: float, noise: int) -> Moment:
         """What is there at a time; noise: the number of the sensor's noise."""
         canvas = self._background.copy()
-        layers = [walker.layer(time, self._light) for walker in self.walkers]
-        for layer in layers:
-            if layer is not None:
-                layer.over(canvas)
+        behind, before = (
+            render(canvas, dress(walker.body(time), walker.outfit), walker.camera(time), walker.textures, self._light)
+            for walker in self.walkers
+        )
         grain = self._rng(1000 + noise).normal(0, 3, (*SIZE, 1))
         image = np.clip(255 * canvas + grain, 0, 255).astype(np.uint8)
         joints = np.stack([walker.joints(time) for walker in self.walkers])
-        return Moment(image, time, joints, _hidden(*layers))
+        return Moment(image, time, joints, float((behind * before).sum() / behind.sum()))
 
 
 def _walker(rng: Rng, way: float, height: float, ground: float, late: float) -> Walker:
@@ -153,13 +150,3 @@ def _walker(rng: Rng, way: float, height: float, ground: float, late: float) -> 
     outfit = random_outfit(rng, proportions.feminine)
     margin = rng.uniform(50, 90, 2)
     return Walker(proportions, outfit, paint(rng, outfit), height, ground, margin[0], SIZE[1] - margin[1], way, late)
-
-
-def _hidden(behind: Layer | None, before: Layer | None) -> float:
-    if behind is None or before is None:
-        return 0.0
-    masks = np.zeros((2, *SIZE))
-    for mask, layer in zip(masks, (behind, before), strict=True):
-        rows, columns = layer.alpha.shape[:2]
-        mask[layer.y : layer.y + rows, layer.x : layer.x + columns] = layer.alpha[..., 0]
-    return float((masks[0] * masks[1]).sum() / masks[0].sum())
