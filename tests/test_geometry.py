@@ -83,19 +83,9 @@ def test_a_cell_has_its_centre_in_the_middle_of_its_pixels(cell: int, stride: in
     assert_allclose(to_pixels((cell, cell)), [stride * cell + (stride - 1) / 2] * 2, atol=1e-9)
 
 
-def test_shrinking_is_cropping_the_whole_to_fewer_pixels() -> None:
-    whole = Affine.crop(Box(0, 0, 4 * 31, 4 * 23), (23, 31))
-    assert_allclose(Affine.shrink(4).matrix, whole.matrix, atol=1e-12)
-
-
 def test_nan_stays_nan_and_touches_no_other_point() -> None:
     moved = Affine.crop(Box(3, 5, 70, 110), (64, 64), 30)([(1, 2), (np.nan, np.nan), (3, 4)])
     assert_array_equal(np.isnan(moved), [[False, False], [True, True], [False, False]])
-
-
-@given(boxes)
-def test_a_box_is_the_one_around_its_own_centre(box: Box) -> None:
-    assert_allclose(Box.around(box.center, box.w, box.h).as_tuple(), box.as_tuple(), atol=1e-9)
 
 
 def test_a_square_keeps_the_middle_and_pads_the_longer_side() -> None:

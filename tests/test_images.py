@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from posehg import images
-from posehg.errors import InputError, PosehgError, UsageError
+from posehg.errors import InputError, PosehgError
 
 Save = Callable[..., Path]
 
@@ -166,16 +166,6 @@ def test_transparency_survives_in_png_and_is_laid_on_white_in_jpeg(tmp_path: Pat
     images.write(tmp_path / "a.jpg", clear)
     np.testing.assert_array_equal(np.asarray(PillowImage.open(tmp_path / "a.png")), clear)
     assert np.asarray(PillowImage.open(tmp_path / "a.jpg")).min() > 250
-
-
-def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    images.write(path, noise(2, 3))
-    with pytest.raises(UsageError):
-        images.write(path, noise(5, 5))
-    assert images.read(path).shape == (2, 3, 3)
-    images.write(path, noise(5, 5), overwrite=True)
-    assert images.read(path).shape == (5, 5, 3)
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt(), ValueError("too wide")])

@@ -99,11 +99,6 @@ def test_widths_that_cannot_be_halved_and_broken_means_are_refused(name: str, va
         HourglassConfig(**{name: values})
 
 
-def test_the_largest_sizes_are_allowed() -> None:
-    config = HourglassConfig(joints=4096, stacks=64, features=8192, depth=9, blocks=64, stem=(8192, 8192, 8192))
-    assert config.multiple == 2048
-
-
 @pytest.mark.parametrize(("stacks", "blocks", "depth"), [(1, 1, 1), (2, 3, 2), (3, 1, 4)])
 def test_a_network_has_as_many_residual_modules_as_it_says(stacks: int, blocks: int, depth: int) -> None:
     config = HourglassConfig(joints=J, stacks=stacks, blocks=blocks, depth=depth, features=14, stem=(4, 6, 10))
