@@ -246,9 +246,8 @@ class Run:
     _people: Counter[str] = field(default_factory=Counter)  # source -> poses
     _writers: list[Writer] = field(default_factory=list)  # of the source that is being written
     _run_writers: list[Writer] = field(default_factory=list)
-    _written: int = 0
-    _written_frames: int = 0
-    _read_any: bool = False
+    _written: int = 0  # files
+    _named: int = 0  # of these were reported by name
 
     def alone(self, results: Iterable[tuple[Source, Result | None]]) -> None:
         """The whole run by one process, which writes while the next results are computed."""
@@ -287,11 +286,13 @@ class Run:
             self._complete_run()
 
         everything = distributed.collect(share)
+        counts = distributed.gather((self._people, self._errors, self._written, self._named))
+        self._people, self._errors = Counter(), {}
+        for people, errors, _, _ in counts:
+            self._people.update(people)
+            self._errors |= errors
+        self._written, self._named = (sum(numbers) for numbers in list(zip(*counts, strict=True))[2:])
         distributed.alike(deliver if world.first else lambda: None)
-        others = distributed.gather((self._people, self._errors, self._written))
-        self._people = sum((people for people, _, _ in others), Counter())
-        self._errors = {name: text for _, errors, _ in others for name, text in errors.items()}
-        self._written = sum(written for _, _, written in others)
         self.summarise(world.first)
 
     def fail(self, source: Source, error: InputError | MemoryError) -> str:
@@ -325,27 +326,23 @@ class Run:
                 if output.frames:
                     with self._open(output, result.frame) as writer:
                         writer.add(result)
-                    self._written_frames += len(writer.written)
+                    self._written += len(writer.written)
         except (InputError, MemoryError) as error:
             if source.kind != "image":
                 self.abandoned.add(source.name)
             result = replace(result, poses=(), image=None, size=None, error=self.fail(source, error))
-        self._people[source.name] += len(result.poses)
+        if result.size is not None:
+            self._people[source.name] += len(result.poses)
         return result
 
     def _end(self, source: Source) -> None:
         """All frames of a source are written: complete its files, and say if there was nobody."""
-        many = len(self.sources) > MANY
         writers, self._writers = self._writers, []
-        frames, self._written_frames = self._written_frames, 0
-        self._written += frames
-        if frames and not many:
-            terminal.note(f"Wrote {frames:,} files of {source.name} into {self.outputs.folder}")
         try:
             self._complete(writers)
         except (InputError, MemoryError) as error:
             self.fail(source, error)
-        if not self._people[source.name] and source.name not in self._errors and not many:
+        if not self._people[source.name] and source.name not in self._errors and len(self.sources) <= MANY:
             what = f"{self.options.boxes} has no boxes for it" if self.options.boxes else "nobody was found"
             terminal.note(f"{source.name}: {what}.")
 
@@ -358,6 +355,7 @@ class Run:
         if self.options.out != STDOUT and (len(self.sources) <= MANY or self.outputs.folder is None):
             for path in paths:
                 terminal.note(f"Wrote {path}")
+            self._named += len(paths)
 
     def _deliver(self, result: Result) -> None:
         """Print a result and add it to the files of all sources."""
@@ -368,11 +366,10 @@ class Run:
             print(heading + terminal.rendered(joints_table(result.poses, self.draw.threshold)), end="", flush=True)
         for writer in self._run_writers:
             writer.add(result)
-        self._read_any |= result.size is not None
 
     def _complete_run(self) -> None:
         """Complete the files of all sources; copy what was written for standard output."""
-        if not self._read_any:
+        if not self._people:
             return self.discard()  # nothing could be read: no file without content
         writers, self._run_writers = self._run_writers, []
         self._complete(writers)
@@ -392,12 +389,12 @@ class Run:
         """Report the run as a whole and raise what its exit code needs. Of several processes the first reports."""
         failed = [source.name for source in self.todo if source.name in self._errors]
         empty = [s.name for s in self.todo if not self._people[s.name] and s.name not in self._errors]
-        many, skipped = len(self.sources) > MANY, len(self.sources) - len(self.todo)
-        total = f"{len(self.sources):,} inputs"
+        total, skipped = f"{len(self.sources):,} inputs", len(self.sources) - len(self.todo)
+        many, unnamed = len(self.sources) > MANY, self._written - self._named
         names = f": {', '.join(failed[:10])}{', ..' if failed[10:] else ''}" if many else ""
         notes = {
             f"{skipped:,} of {total} were done before.": skipped,
-            f"Wrote {self._written:,} files into {self.outputs.folder}.": many and self.outputs.folder,
+            f"Wrote {unnamed:,} files into {self.outputs.folder}.": unnamed and self.outputs.folder,
             f"Nobody was found in {len(empty):,} of {total}.": many and empty,
             f"{len(failed):,} of {total} failed; the others are done{names}.": failed and len(self.sources) > 1,
         }

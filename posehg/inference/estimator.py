@@ -141,8 +141,9 @@ class Estimator:
 
     def _maps(self, regions: tuple[Region, ...]) -> Maps:
         """Crop, network and heatmaps of one batch, or of its halves if memory runs out."""
+        crops = self.crops(regions)  # an image that memory does not hold is not the device's fault
         try:
-            return self.maps(self.ask(self.crops(regions)))
+            return self.maps(self.ask(crops))
         except Exception as error:
             if not self.engine.ran_out(error):
                 raise
