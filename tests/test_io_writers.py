@@ -32,7 +32,6 @@ from posehg.io.writers import (
     NpzWriter,
     OpenPoseWriter,
     Writer,
-    coco,
     csv,
     json,
     npz,
@@ -233,10 +232,7 @@ def arrays(path: Path) -> dict[str, Any]:
         return dict(file)
 
 
-@pytest.mark.parametrize("memory", [1, 1 << 20])
-def test_the_arrays_hold_a_whole_run_exactly(tmp_path: Path, memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(npz, "_IN_MEMORY", memory)
-    monkeypatch.setattr(npz, "_CHUNK", 3)
+def test_the_arrays_hold_a_whole_run_exactly(tmp_path: Path) -> None:
     people = [pose(1, id=4), pose(2), pose(3)]
     video = result("v.mp4", poses=people[2:], frame=12, time=0.48)
     path = write(NpzWriter, tmp_path / "run.npz", result(poses=people[:2]), result("b.jpg", people=0), failed(), video)
@@ -350,13 +346,6 @@ def test_results_are_scored_as_cocos(tmp_path: Path) -> None:
         read_people(other, data)
 
 
-def test_results_are_read_as_the_module_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = read_back(coco, write(CocoWriter, tmp_path / "results.json", result()), monkeypatch)
-    expected = [there.keypoints for there in result().poses]
-    np.testing.assert_allclose(names["people"][..., :2], expected, atol=0.00501)
-    assert names["images"] == ["a.jpg"] * 3
-
-
 # ---- OpenPose ----------------------------------------------------------------------------------------------------
 
 # As OpenPose's documentation lists it, doc/02_output.md.
@@ -402,9 +391,7 @@ def test_mpiis_thorax_and_pelvis_replace_a_middle_without_a_side() -> None:
     assert missing == {*("Nose", "REye", "LEye", "REar", "LEar"), *FEET}
 
 
-def test_openpose_files_have_its_keys_and_are_read_as_the_module_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_openpose_files_have_its_keys(tmp_path: Path) -> None:
     poses = [pose(1, id=5), pose(2)]
     path = write(OpenPoseWriter, tmp_path / "NAME_keypoints.json", result(poses=poses))
     read = standard_json.loads(path.read_text())
@@ -412,8 +399,8 @@ def test_openpose_files_have_its_keys_and_are_read_as_the_module_says(
     parts = ("face_keypoints", "hand_left_keypoints", "hand_right_keypoints")
     expected = {"person_id", "pose_keypoints_2d", "pose_keypoints_3d", *(f"{p}_{n}d" for p in parts for n in (2, 3))}
     assert all(set(person) == expected for person in read["people"])
-    people = read_back(openpose, path, monkeypatch)["people"]
-    np.testing.assert_allclose(people, [openpose.body_25(there, 0.3) for there in poses], atol=0.00501)
+    numbers = np.array([person["pose_keypoints_2d"] for person in read["people"]]).reshape(2, 25, 3)
+    np.testing.assert_allclose(numbers, [openpose.body_25(there, 0.3) for there in poses], atol=0.00501)
     nobody = write(OpenPoseWriter, tmp_path / "nobody.json", result(people=0))
     assert standard_json.loads(nobody.read_text())["people"] == []
 

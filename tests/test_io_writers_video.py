@@ -207,16 +207,6 @@ def test_the_sound_stays_with_the_frames(tmp_path: Path, suffix: str, codec: str
         assert beep(path) == pytest.approx(1.5 - start, abs=0.02)
 
 
-def test_sound_that_fits_is_copied_as_it_is(tmp_path: Path) -> None:
-    source = with_sound(tmp_path)
-    path = write(tmp_path / "out.mp4", [shade(0)] * 75, fps=25, source=str(source))
-    before, after = (
-        [bytes(packet) for packet in opened(file).demux(audio=0) if packet.size] for file in (source, path)
-    )
-    assert len(after) >= len(before) - 2  # nothing is heard of what is at the very ends
-    assert any(before[start : start + len(after)] == after for start in range(3))
-
-
 @pytest.mark.parametrize("kind", ["silent", "no video", "missing", "cut"])
 def test_a_source_without_sound_does_not_stop_the_video(tmp_path: Path, kind: str) -> None:
     source = tmp_path / "a.mkv"

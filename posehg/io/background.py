@@ -16,11 +16,7 @@ AHEAD = 2
 
 @contextmanager
 def read_ahead(items: Iterable[T], count: int = AHEAD) -> Iterator[Iterator[T]]:
-    """The items, in order; a thread prepares the next ``count`` from now on, before they are asked for.
-
-        with read_ahead(frames(source)) as items:
-            model = load()      # meanwhile the first frames are read
-            for frame in items:
+    """The items, in order; from now on a thread prepares the next ``count`` before they are asked for.
 
     What preparing an item raises is raised in its place. With a count of 0 items are prepared when they are asked for.
     Leaving the block waits for the item in preparation.
@@ -46,10 +42,6 @@ def read_ahead(items: Iterable[T], count: int = AHEAD) -> Iterator[Iterator[T]]:
 @contextmanager
 def write_behind(limit: int = AHEAD) -> Iterator[Callable[[Callable[[], None]], None]]:
     """A function that has work done by a thread, in order. It waits while more than ``limit`` pieces of work wait.
-
-        with write_behind() as later:
-            for result in ...:
-                later(partial(write, result))
 
     All work is done when the block ends. Its first error is raised by a later call or by the end of the block; work
     that still waits then, or when the block itself raises, is dropped.

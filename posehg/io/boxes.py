@@ -12,9 +12,9 @@ table may be separated by comma, semicolon or tab; with the latter two 1,5 is a 
 called source, file or file_name; frame is optional, and other columns are ignored.
 
 An image is found by its name as given, by its folders as far as both sides have some that tell images apart, by its
-file name with or without the suffix, or by COCO's number: 785 for 000000000785.jpg and COCO_val2014_000000000785.jpg. A
-frame of a video is found by its index from 0, or by its name in COCO results: walk_000000000012 is frame 12 of
-walk.mp4. The closest name wins. Two equally close names, or one name for two images, are an error.
+file name with or without the suffix, or by COCO's number: 785 for 000000000785.jpg and COCO_val2014_000000000785.jpg.
+The frames of a video count from 0. The closest name wins. Two equally close names, or one name for two images, are an
+error.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ import os
 import re
 import reprlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from posehg.errors import InputError
@@ -45,10 +45,9 @@ _HINT = (
 )
 _IMAGE_COLUMNS = ("image", "source", "file", "file_name")
 _PERSON, _PERSON_NAMES = "1", ("person", "Person", "people", "People")  # COCO's category, and what others call it
-_FRAME_NAME = re.compile(r"(.+)_([0-9]{12})", re.ASCII | re.DOTALL)  # of a frame in COCO results, without its suffix
 _NAME, _STEM, _NUMBER = 3, 2, 1  # what two file names share; more is closer
 
-Record = dict[str, Any]
+T = TypeVar("T")
 Entry = tuple[str, int | None, Box | None]
 """The image or video as the file names it, the index of a frame, and its box; None if there is only the name."""
 Key = tuple[bool, str]
@@ -64,9 +63,7 @@ def read(path: Path, note: Callable[[str], None]) -> BoxFile:
         raise InputError(f"{path} is a folder, not a file of boxes.", "Name the file in it.")
     text = read_text(str(path), MAX_BYTES).lstrip()
     try:
-        if not text:
-            raise ValueError("it is empty")
-        entries = _json_entries(text) if text[0] in "[{" else _table_entries(text)
+        entries = _json_entries(text) if text.startswith(("[", "{")) else _table_entries(text)
     except ValueError as error:
         raise InputError(f"{path}: {error}.", _HINT) from None
     # Some tools write a box without an area where there is nothing.
@@ -86,14 +83,8 @@ class BoxFile:
     def __init__(self, path: Path, entries: Iterable[Entry]) -> None:
         self._path = path
         self._boxes: defaultdict[Key, dict[int | None, list[Box]]] = defaultdict(dict)  # by frame; None for an image
-        self._meanings: defaultdict[str, set[Key]] = defaultdict(set)
         for image, frame, box in entries:
-            keys = [((frame is not None, image), frame)]
-            if frame is None and (named := _FRAME_NAME.fullmatch(_stem(image))):
-                keys.append(((True, named[1]), int(named[2])))
-            for key, index in keys:
-                self._meanings[image].add(key)
-                self._boxes[key].setdefault(index, []).extend([box] if box else [])
+            self._boxes[(frame is not None, image)].setdefault(frame, []).extend([box] if box else [])
         self._owners: dict[Key, tuple[str, tuple[float, int]]] = {}
         self._parts = {key: _parts(key[1]) for key in self._boxes}
         folders = [parts[:-1] for parts in self._parts.values()]
@@ -127,7 +118,7 @@ class BoxFile:
 
     def unmatched(self) -> list[str]:
         """The names in the file for which no image or video was asked."""
-        return [name for name, meanings in self._meanings.items() if meanings.isdisjoint(self._owners)]
+        return list(dict.fromkeys(key[1] for key in self._boxes if key not in self._owners))
 
     def _closest(self, source: Source, is_video: bool) -> tuple[list[Key], tuple[float, int]]:
         """The closest names, and how close they are: the number of equal parts from the end, and what names share.
@@ -139,8 +130,8 @@ class BoxFile:
             return [(is_video, source.name)], (math.inf, _NAME)
         parts = _parts(unquote(urlsplit(source.name).path) if is_url(source.name) else os.path.abspath(source.name))
         below = parts[-len(source.relative.parts) :]
-        same = self._index.get((is_video, below[:-1], _NAME, below[-1]), [])
-        same = [key for key in same if below in (self._parts[key], self._parts[key][self._shared :])]
+        ending = self._index.get((is_video, below[:-1], _NAME, below[-1]), [])
+        same = [key for start in (0, self._shared) for key in ending if self._parts[key][start:] == below]
         for depth in range(len(parts), 0, -1):
             for kind, form in _forms(parts[-1]).items():
                 found = self._index.get((is_video, parts[-depth:-1], kind, form), [])
@@ -184,75 +175,80 @@ def _json_entries(text: str) -> list[Entry]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"it is not JSON, or was cut short ({error})") from None
     data = values[0]
-    if isinstance(data, dict) and "posehg" in data:
-        return _records(values)
-    if len(values) > 1:
-        raise ValueError("it holds several JSON values, and they are not posehg's records")
     if isinstance(data, list):
-        return _people([(place, one.get("image_id"), one) for place, one in _objects("detection", data)], {_PERSON})
+        return _of_people("detection", data, lambda id: id, {_PERSON})
     if "images" in data and "annotations" in data:
         return _annotations(data)
-    raise ValueError("it has neither images and annotations nor posehg's people")
+    if "posehg" not in data:
+        raise ValueError("it has neither images and annotations nor posehg's people")
+
+    def of_record(record: Any) -> list[Entry]:
+        if record["posehg"] != 1:
+            raise ValueError(f"its version is {reprlib.repr(record['posehg'])}, and posehg reads 1")
+        image, frame = record["source"], record["frame"]
+        people = _each("person", record["people"], lambda person: _entry(image, frame, person["bbox"]))
+        return [_entry(image, frame, ()), *people]
+
+    return [entry for entries in _each("record", values, of_record) for entry in entries]
 
 
-def _records(values: list[Any]) -> list[Entry]:
-    entries = []
-    for place, record in _objects("record", values):
-        _check(record.get("posehg") == 1, place, "version", record.get("posehg"))
-        image, frame = record.get("source"), record.get("frame")
-        entries.append(_entry(place, image, frame, None))
-        for inner, person in _objects(f"{place}, person", record.get("people")):
-            entries.append(_entry(inner, image, frame, person.get("bbox") or []))
-    return entries
+def _annotations(data: Mapping[str, Any]) -> list[Entry]:
+    def id_and_name(image: Any) -> tuple[str, str]:
+        return str(image["id"]), _entry(image.get("file_name", image["id"]), None, ())[0]
 
+    def name_of(id: Any) -> str:
+        if str(id) not in names:
+            raise ValueError(f"no image has the id {reprlib.repr(id)}")
+        return names[str(id)]
 
-def _annotations(data: Record) -> list[Entry]:
-    names: dict[str, str] = {}
-    for place, record in _objects("image", data["images"]):
-        id = _name(place, "id", record.get("id"))
-        if id in names:
-            raise ValueError(f"{place}: another image has the id {id}")
-        names[id] = _name(place, "file_name", record.get("file_name", id))
-    entries: list[Entry] = [(name, None, None) for name in dict.fromkeys(names.values())]
-    if len(entries) < len(names):
-        raise ValueError("two of its images have the same file_name")
-    boxes = []
-    for place, record in _objects("annotation", data["annotations"]):
-        id = _name(place, "image_id", record.get("image_id"))
-        _check(id in names, place, "image_id", id)
-        boxes.append((place, names[id], record))
-    categories = [record for _, record in _objects("category", data.get("categories", []))]
-    people = [record for record in categories if record.get("name") in _PERSON_NAMES] or categories
-    if len(people) > 1 and people is categories:
-        found = ", ".join(reprlib.repr(record.get("name")) for record in categories[:5])
-        raise ValueError(f"none of its categories is named person, but {found}")
+    named = _each("image", data["images"], id_and_name)
+    names = dict(named)
+    if len(named) > len(set(names.values())):
+        raise ValueError("two of its images have the same id or file_name")
+    categories = _each("category", data.get("categories", []), lambda category: (str(category["id"]), category["name"]))
+    people = [id for id, name in categories if name in _PERSON_NAMES] or [id for id, _ in categories]
+    if len(people) > 1 and categories[0][1] not in _PERSON_NAMES:
+        raise ValueError(
+            f"none of its categories is named person, but {reprlib.repr([name for _, name in categories])}"
+        )
     # An image without annotations has no boxes, rather than those of another image with a similar name.
-    return entries + _people(boxes, {_name("categories", "id", record.get("id")) for record in people} or {_PERSON})
+    entries: list[Entry] = [(name, None, None) for name in names.values()]
+    return entries + _of_people("annotation", data["annotations"], name_of, {*people} or {_PERSON})
 
 
-def _people(boxes: Sequence[tuple[str, Any, Record]], categories: set[str]) -> list[Entry]:
-    """The boxes of these categories; of the others, and of crowds, there are only the images' names."""
-    entries, is_any = [], not boxes
-    for place, image, record in boxes:
-        category = record.get("category_id")
-        is_person = category is None or (isinstance(category, int | str) and str(category) in categories)
-        is_any |= is_person
-        is_kept = is_person and record.get("iscrowd") not in (1, "1")
-        entries.append(_entry(place, image, None, (record.get("bbox") or []) if is_kept else None))
-    if not is_any:
-        first = reprlib.repr(boxes[0][2]["category_id"])
-        raise ValueError(f"no box is of a person, category {' or '.join(sorted(categories))}: the first is of {first}")
+def _of_people(part: str, records: Any, name_of: Callable[[Any], Any], people: set[str]) -> list[Entry]:
+    """The boxes with these categories; of others, and of crowds, only the images' names."""
+    others = []
+
+    def entry(record: Any) -> Entry:
+        category, is_crowd = record.get("category_id"), record.get("iscrowd") in (1, "1")
+        is_person = category is None or (isinstance(category, int | str) and str(category) in people)
+        if not is_person:
+            others.append(category)
+        return _entry(name_of(record["image_id"]), None, record["bbox"] if is_person and not is_crowd else ())
+
+    entries = _each(part, records, entry)
+    if others and len(others) == len(entries):
+        wanted = " or ".join(sorted(people))
+        raise ValueError(f"no box is of a person, category {wanted}: the first is of {reprlib.repr(others[0])}")
     return entries
 
 
-def _objects(part: str, records: Any) -> list[tuple[str, Record]]:
-    """The objects of a list, each with its place, such as "detection 2"."""
+def _each(part: str, records: Any, convert: Callable[[Any], T]) -> list[T]:
+    """The converted objects of a list. An error names the object, such as "detection 2"."""
     if not isinstance(records, list):
         raise ValueError(f"{part}: a list is expected, not {reprlib.repr(records)}")
-    placed = [(f"{part} {number}", record) for number, record in enumerate(records, start=1)]
-    for place, record in placed:
-        _check(isinstance(record, dict), place, "object", record)
-    return placed
+    converted = []
+    for number, record in enumerate(records, start=1):
+        try:
+            converted.append(convert(record))
+        except KeyError as error:
+            raise ValueError(f"{part} {number} has no {error.args[0]}") from None
+        except (TypeError, AttributeError):
+            raise ValueError(f"{part} {number}: an object is expected, not {reprlib.repr(record)}") from None
+        except ValueError as error:
+            raise ValueError(f"{part} {number}: {error}") from None
+    return converted
 
 
 def _table_entries(text: str) -> list[Entry]:
@@ -266,56 +262,42 @@ def _table_entries(text: str) -> list[Entry]:
         if missing := [name for name in (image, *"xywh") if name not in header]:
             raise ValueError(f"it has no column {', '.join(missing)}")
         for row in lines:
-            place = f"line {lines.line_num}"
             if None in row or None in row.values():
-                raise ValueError(f"{place}: it does not have the {len(header)} cells of the first line")
+                raise ValueError(f"it does not have the {len(header)} cells of the first line")
             if any(row.values()):
-                bbox = [_number(row[column], separator) for column in "xywh"]
-                frame = _number(row.get("frame", ""), separator)
-                entries.append(_entry(place, row[image].strip(), frame, bbox if bbox != [None] * 4 else None))
+                bbox = [_number(row[column]) for column in "xywh"]
+                frame = _number(row.get("frame", ""))
+                entries.append(_entry(row[image].strip(), frame, bbox if bbox != [None] * 4 else ()))
     except csv.Error as error:
         raise ValueError(f"it is not a table, or was cut short ({error})") from None
+    except ValueError as error:
+        raise ValueError(f"line {lines.line_num}: {error}") from None
     return entries
 
 
-def _number(cell: str, separator: str) -> float | str | None:
+def _number(cell: str) -> float | str | None:
     """None for an empty cell; a text that is no number stays, and is reported where it is used."""
-    text = cell.strip() if separator == "," else cell.strip().replace(",", ".")
     try:
-        return float(text) if text else None
+        return float(cell.replace(",", ".")) if cell.strip() else None
     except ValueError:
-        return text
+        return cell
 
 
-def _entry(place: str, image: Any, frame: Any, bbox: Any) -> Entry:
-    """The values, checked. bbox: None where the file only names an image."""
-    is_index = _is_number(frame) and 0 <= frame < 1e12 and frame == int(frame)
-    _check(frame is None or is_index, place, "frame", frame)
-    name, index = _name(place, "image", image), None if frame is None else int(frame)
-    if bbox is None:
-        return name, index, None
+def _entry(image: Any, frame: Any, bbox: Any) -> Entry:
+    """The values, checked. bbox: () where the file only names an image."""
+    if not isinstance(image, int | str) or not str(image).strip() or "\0" in str(image):
+        raise ValueError(f"its image cannot be {reprlib.repr(image)}")
+    if frame is not None and not (isinstance(frame, int | float) and 0 <= frame < 1e12 and frame == int(frame)):
+        raise ValueError(f"its frame cannot be {reprlib.repr(frame)}")
+    index = None if frame is None else int(frame)
+    if bbox == ():
+        return str(image), index, None
     if not isinstance(bbox, list) or len(bbox) != 4:
-        raise ValueError(f"{place}: a bbox is four numbers x, y, w, h, not {reprlib.repr(bbox)}")
+        raise ValueError(f"a bbox is four numbers x, y, w, h, not {reprlib.repr(bbox)}")
     for number in bbox:
-        _check(_is_number(number) and abs(number) <= FARTHEST, place, "x, y, w or h", number)  # NaN is not
+        if not (isinstance(number, int | float) and abs(number) <= FARTHEST):  # NaN is not
+            raise ValueError(f"its x, y, w or h cannot be {reprlib.repr(number)}")
     x, y, w, h = map(float, bbox)
     if min(w, h) < 0:
-        raise ValueError(f"{place}: a box cannot be {w:g} wide and {h:g} high (from corners, w is x2 - x1)")
-    return name, index, Box(x, y, w, h)
-
-
-def _name(place: str, what: str, value: Any) -> str:
-    """A name, or a number as its digits."""
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    _check(is_number or (isinstance(value, str) and value.strip() and "\0" not in value), place, what, value)
-    return str(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check(is_valid: object, place: str, what: str, value: object) -> None:
-    if not is_valid:
-        problem = f"it has no {what}" if value is None else f"its {what} cannot be {reprlib.repr(value)}"
-        raise ValueError(f"{place}: {problem}")
+        raise ValueError(f"a box cannot be {w:g} wide and {h:g} high (from corners, w is x2 - x1)")
+    return str(image), index, Box(x, y, w, h)

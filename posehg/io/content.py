@@ -71,7 +71,6 @@ def download(url: str, file: IO[bytes], limit: int) -> None:
                 raise InputError(f"{url} cannot be downloaded: the server answers {answer}.", "Check the address.")
             if response.headers.get("Content-Type", "").startswith("text/html"):
                 raise InputError(f"{url} is a web page, not an image.", "Give the address of the image itself.")
-            _check_size(int(response.headers.get("Content-Length", 0)), url, limit)
             _copy(response.iter_content(_CHUNK), file, url, limit)
     except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
         raise InputError(f"{url} was cut short during the download.", "Try again.") from None
@@ -90,11 +89,7 @@ def _copy(chunks: Iterable[bytes], file: IO[bytes], name: str, limit: int) -> No
     size = 0
     for chunk in chunks:
         size += len(chunk)
-        _check_size(size, name, limit)
+        if size > limit:
+            hint = "Save it as a file and check it first."
+            raise InputError(f"{name} is larger than {limit / (1 << 20):,.0f} MiB.", hint)
         file.write(chunk)
-
-
-def _check_size(size: int, name: str, limit: int) -> None:
-    if size > limit:
-        hint = "Save it as a file and check it first."
-        raise InputError(f"{name} is larger than {limit / (1 << 20):,.0f} MiB.", hint)

@@ -14,7 +14,6 @@ A source is opened when its frames are read, and a problem with one source does 
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
 import re
@@ -143,9 +142,7 @@ def _inputs_of(argument: str) -> Iterator[_Input]:
     for line in lines:
         below = os.path.join("" if path == STANDARD_INPUT else os.path.dirname(path), line)
         elsewhere = line == STANDARD_INPUT or _URL.match(line) or _CAMERA.fullmatch(line)
-        item = _meaning_of(line if elsewhere and not os.path.lexists(below) else below)
-        nested = InputError(f"{line} in the list {path}: a list cannot name another list.")
-        yield item if item.meaning != "list" else _Input(line, "invalid", problem=nested)
+        yield _meaning_of(line if elsewhere and not os.path.lexists(below) else below)
 
 
 def _meaning_of(text: str) -> _Input:
@@ -179,76 +176,60 @@ def _meaning_of(text: str) -> _Input:
 
 def _names_of(item: _Input, recursive: bool) -> Iterator[str | InputError]:
     """The names of an input's sources, and an error for each folder that cannot be read."""
-    if item.meaning == "folder":
-        found = _matches(item.text, ("**", "[!.]*") if recursive else ("[!.]*",), set())
-    elif item.meaning == "pattern":
-        found = _matches("", Path(item.text).parts, set())
-    else:
+    if item.meaning not in ("folder", "pattern"):
         yield item.problem or item.text
         return
-    empty = True
-    for name in found:
+    empty, is_folder = True, item.meaning == "folder"
+    for name in _files_of(item.text, recursive) if is_folder else _matches(item.text):
         if isinstance(name, InputError) or has_known_suffix(name):
             empty = False
             yield name
-    if empty and item.meaning == "pattern":
-        yield InputError(f"No image matches {item.text}.", _SUFFIX_HINT)
-    elif empty:
-        more = not recursive and any(path.is_dir() for path in Path(item.text).iterdir())
-        hint = "Add --recursive to include its subfolders." if more else _SUFFIX_HINT
-        yield InputError(f"There are no images in {item.text}.", hint)
+    if empty:
+        above = is_folder and not recursive and any(path.is_dir() for path in Path(item.text).iterdir())
+        hint = "Add --recursive to include its subfolders." if above else _SUFFIX_HINT
+        yield InputError(f"{'There are no images in' if is_folder else 'No image matches'} {item.text}.", hint)
+
+
+def _files_of(top: str, recursive: bool) -> Iterator[str | InputError]:
+    """The files in a folder, in natural order, and errors for folders that cannot be read.
+
+    Links to folders come last and are followed once, and never to what is around ``top``: circles end.
+    """
+    errors: list[OSError] = []
+    seen: set[str] = set()
+    for folder, folders, files in os.walk(top, onerror=errors.append, followlinks=True):
+        real = os.path.realpath(folder)
+        below = [name for name in sorted(folders, key=natural_key) if recursive and not name.startswith(".")]
+        folders[:] = sorted(below, key=lambda name: os.path.islink(os.path.join(folder, name)))
+        if real in seen or (folder != top and Path(os.path.realpath(top)).is_relative_to(real)):
+            folders.clear()
+            continue
+        seen.add(real)
+        for path in (os.path.join(folder, name) for name in sorted(files, key=natural_key) if not name.startswith(".")):
+            if os.path.isfile(path) or os.path.islink(path):  # pipes and devices may never end
+                yield path
+    yield from (unreadable(Path(error.filename), error) for error in errors)
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """The files that match a pattern, in natural order; a folder that exists as it is written means itself."""
+    *folders, last = Path(pattern).parts
+    top = Path()
+    while folders and os.path.lexists(top / folders[0]):
+        top /= folders.pop(0)
+    rest = [part if part == "**" else re.sub(r"\*+", "*", part) for part in (*folders, last)]
+    found = set(top.glob("/".join([*rest, "*"] if last == "**" else rest)))
+    with_hidden = any(part.startswith(".") for part in rest)
+    for path in sorted(found, key=lambda path: (natural_key(str(path.parent)), natural_key(path.name))):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(top).parts)
+        if (path.is_file() or path.is_symlink()) and (with_hidden or not is_hidden):
+            yield str(path)
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
     """Sort key that puts a2 before a10 and ignores case."""
     parts = re.split(r"(\d+)", name.casefold())
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
-
-
-def _matches(folder: str, parts: tuple[str, ...], seen: set[tuple[str, ...]]) -> Iterator[str | InputError]:
-    """Files that match a pattern, as in a shell; a part that exists as it is written means itself.
-
-    Links to folders are followed once: circles end, and nothing is found twice. seen: the folders below ``**``.
-    """
-    part, rest = parts[0], parts[1:]
-    path = os.path.join(folder, part)
-    if part != "**" and (os.path.lexists(path) or not _WILDCARD.search(part)):
-        if rest and os.path.isdir(path):
-            yield from _matches(path, rest, seen)
-        elif not rest and os.path.lexists(path) and not os.path.isdir(path):
-            yield path
-        return
-    if part == "**":
-        real = os.path.realpath(folder)
-        above = Path(os.path.realpath(os.path.dirname(folder)))
-        if (real, *rest) in seen or (seen and os.path.islink(folder) and above.is_relative_to(real)):
-            return
-        seen.add((real, *rest))
-        rest = rest or ("*",)
-    files, folders = [], []
-    try:
-        with os.scandir(folder or os.curdir) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") and not part.startswith("."):
-                    continue
-                if os.path.isdir(entry):
-                    folders.append(entry.name)
-                elif entry.is_symlink() or entry.is_file():  # pipes and devices may never end
-                    files.append(entry.name)
-    except OSError as error:
-        yield unreadable(Path(folder), error)
-        return
-    folders.sort(key=natural_key)
-    if part == "**":
-        yield from _matches(folder, rest, seen)
-        below = sorted((os.path.join(folder, name) for name in folders), key=os.path.islink)  # links come last
-        for path in below:
-            yield from _matches(path, parts, seen)
-    elif rest:
-        for name in fnmatch.filter(folders, part):
-            yield from _matches(os.path.join(folder, name), rest, seen)
-    else:
-        yield from (os.path.join(folder, name) for name in sorted(fnmatch.filter(files, part), key=natural_key))
 
 
 # ---- where results belong ------------------------------------------------------------------------------------------

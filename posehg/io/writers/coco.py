@@ -9,15 +9,6 @@ image without people has no entry.
 image_id is COCO's number if the file is named as in COCO: 785 for 000000000785.jpg and COCO_val2014_000000000785.jpg.
 Other images have their file name, and frames the name of the video with their number: frame 12 of walk.mp4 is
 walk_000000000012. If an id is taken by another image of the run, the path as it was given replaces it.
-
-    import json
-    import numpy as np
-
-    with open("results.json", encoding="utf-8") as file:
-        results = json.load(file)
-    people = np.array([person["keypoints"] for person in results])
-    people = people.reshape(len(results), -1, 3)  # (people, joints, 3): x, y, score
-    images = [person["image_id"] for person in results]
 """
 
 from __future__ import annotations

@@ -21,13 +21,10 @@ from posehg.io.writers.writer import FileWriter, Writer
 from posehg.poses import Result
 
 _CODECS = {
-    ".mp4": ("libx264", {"crf": "20", "preset": "veryfast"}),
-    ".webm": ("libvpx-vp9", {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}),
+    ".mp4": ("libx264", {"crf": "20", "preset": "veryfast"}, "aac"),
+    ".webm": ("libvpx-vp9", {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}, "libopus"),
 }
 """Encoders that every wheel of PyAV has, with settings that are fast beside a network and look like the source."""
-
-_SOUND = {".mp4": ({"aac"}, "aac"), ".webm": ({"opus", "vorbis"}, "libopus")}
-"""The sound that players expect, which is copied as it is, and the encoder for any other."""
 
 _RATE = 25.0  # frames a second of a video that does not state its rate, or an impossible one
 _SMALLEST = 16  # pixels a side: smaller videos can be written but not read
@@ -96,7 +93,7 @@ class VideoWriter(FileWriter):
         import av
 
         suffix = self.path.suffix.lower()
-        codec, options = _CODECS[suffix]
+        codec, options, sound = _CODECS[suffix]
         options_of_file = {"movflags": "+faststart"} if suffix == ".mp4" else {}  # plays while it is downloaded
         file: Any = av.open(str(self.temporary), "w", format=suffix[1:], container_options=options_of_file)
         self._container = self.stack.enter_context(file)
@@ -111,7 +108,7 @@ class VideoWriter(FileWriter):
         context.time_base = Fraction(1, _TICKS)
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = 1  # 16 .. 235, as in television
-        self._sound = _sound(result.source, file, suffix, self._start)
+        self._sound = _sound(result.source, file, sound, self._start)
         self._next_sound = next(self._sound, None)
 
     def _add_sound(self, until: float) -> None:
@@ -142,8 +139,8 @@ def _fitted(image: Image, size: tuple[int, ...]) -> Image:
     )
 
 
-def _sound(path: str, target: Any, suffix: str, start: float) -> Iterator[tuple[float, Any]]:
-    """The packets of a video's sound, for ``target``, from ``start`` on, each with the time at which it is heard there.
+def _sound(path: str, target: Any, codec: str, start: float) -> Iterator[tuple[float, Any]]:
+    """The sound of a video from ``start`` on, as packets for ``target``, each with the time at which it is heard there.
 
     Times are seconds. There are none where the file has no sound or cannot be read.
     """
@@ -156,18 +153,8 @@ def _sound(path: str, target: Any, suffix: str, start: float) -> Iterator[tuple[
             return
         if video is not None and video.start_time is not None:
             start += float(video.start_time * video.time_base)  # frame times count from the first frame
-        copied, encoder = _SOUND[suffix]
-        if stream.codec_context.name in copied:
-            output, tick = target.add_stream_from_template(stream), float(stream.time_base)
-            for packet in source.demux(stream):
-                if packet.dts is not None and packet.pts is not None:
-                    packet.pts, packet.dts = packet.pts - round(start / tick), packet.dts - round(start / tick)
-                    if (packet.pts + (packet.duration or 0)) * tick > 0:
-                        packet.stream = output
-                        yield packet.pts * tick, packet
-            return
-        rate = 48_000 if encoder == "libopus" else min(stream.codec_context.sample_rate, 48_000)
-        output = target.add_stream(encoder, rate=rate)
+        rate = 48_000 if codec == "libopus" else min(stream.codec_context.sample_rate, 48_000)
+        output = target.add_stream(codec, rate=rate)
         output.codec_context.layout = "mono" if stream.codec_context.layout.nb_channels == 1 else "stereo"
         samples = None  # so far: the times that files state for pieces of sound may overlap
         for frame in until_unreadable(source.decode(stream)):

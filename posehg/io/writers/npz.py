@@ -32,12 +32,8 @@ To read it:
 from __future__ import annotations
 
 import math
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from tempfile import SpooledTemporaryFile
-from typing import IO
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import numpy as np
 
@@ -45,15 +41,9 @@ from posehg.files import naming
 from posehg.io.writers.writer import FileWriter
 from posehg.poses import Result
 
-VERSION = 1
-
-_IN_MEMORY = 1 << 20  # bytes; what a column has beyond them waits in a temporary file beside the archive
-_CHUNK = 4096  # texts that are written at a time
-
-_COLUMNS = {
-    **{"keypoints": "<f8", "scores": "<f8", "person_scores": "<f8", "boxes": "<f8", "tracks": "<i8", "pictures": "<i8"},
-    **{"sources": "<i8", "errors": "<i8", "frames": "<i8", "times": "<f8", "sizes": "<i8"},
-}
+_OF_PERSON = {"keypoints": "<f8", "scores": "<f8", "person_scores": "<f8", "boxes": "<f8", "tracks": "<i8"}
+_OF_IMAGE = {"sources": "<i8", "errors": "<i8", "frames": "<i8", "times": "<f8", "sizes": "<i8"}
+_COLUMNS = {**_OF_PERSON, "pictures": "<i8", **_OF_IMAGE}
 """The arrays with a row for each person, and those with a row for each image. Texts are numbered: most are repeated."""
 
 
@@ -62,10 +52,11 @@ class NpzWriter(FileWriter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._columns: dict[str, IO[bytes]] = {
-            name: self.stack.enter_context(SpooledTemporaryFile(_IN_MEMORY, dir=str(self.path.parent)))  # noqa: SIM115
-            for name in _COLUMNS
-        }
+        with naming(self.path):  # each array waits in a file, so that memory does not grow
+            self._columns: dict[str, IO[bytes]] = {
+                name: self.stack.enter_context(TemporaryFile(dir=self.path.parent))  # noqa: SIM115
+                for name in _COLUMNS
+            }
         self._texts: dict[str, dict[str, int]] = {"sources": {}, "errors": {}}
         self._joints: tuple[str, ...] = ()
         self._model = ""
@@ -74,10 +65,13 @@ class NpzWriter(FileWriter):
     def add(self, result: Result) -> None:
         self._joints, self._model = result.skeleton.joints, result.model
         sources, errors = self._texts["sources"], self._texts["errors"]
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
-                **{"keypoints": pose.keypoints, "scores": pose.scores, "person_scores": pose.score},
-                **{"boxes": pose.box.as_tuple(), "tracks": -1 if pose.id is None else pose.id},
+                "keypoints": pose.keypoints,
+                "scores": pose.scores,
+                "person_scores": pose.score,
+                "boxes": pose.box.as_tuple(),
+                "tracks": -1 if pose.id is None else pose.id,
                 "pictures": self._images,
             }
             for pose in result.poses
@@ -99,28 +93,17 @@ class NpzWriter(FileWriter):
     def finish(self) -> None:
         joints = len(self._joints)
         of_row = {"keypoints": (joints, 2), "scores": (joints,), "boxes": (4,), "sizes": (2,)}
-        with ZipFile(self.temporary, "w") as archive:
-            for name, column in self._columns.items():
-                column.seek(0)
-                rows = self._images if name in ("sources", "errors", "frames", "times", "sizes") else self._people
-                texts = np.array([*self._texts.get(name, ()), ""])
-                dtype = texts.dtype.str if name in self._texts else _COLUMNS[name]
-                header = {"descr": dtype, "fortran_order": False, "shape": (rows, *of_row.get(name, ()))}
-                with _member(archive, name) as file:
-                    np.lib.format.write_array_header_1_0(file, header)
-                    if name not in self._texts:
-                        shutil.copyfileobj(column, file)
-                    while numbers := column.read(8 * _CHUNK):
-                        file.write(texts[np.frombuffer(numbers, "<i8")].tobytes())
-            for name, value in {"joints": self._joints, "model": self._model, "posehg": VERSION}.items():
-                array = np.array(value, dtype="<i8" if name == "posehg" else np.str_)
-                with _member(archive, name) as file:
-                    np.lib.format.write_array(file, array, allow_pickle=False)
-
-
-@contextmanager
-def _member(archive: ZipFile, name: str) -> Iterator[IO[bytes]]:
-    entry = ZipInfo(f"{name}.npy")  # without the time, so that equal results are equal bytes
-    entry.compress_type = ZIP_DEFLATED
-    with archive.open(entry, "w", force_zip64=True) as file:
-        yield file
+        arrays: dict[str, Any] = {
+            "joints": np.array(self._joints, np.str_),
+            "model": np.array(self._model),
+            "posehg": np.array(1),
+        }
+        for name, column in self._columns.items():
+            shape = (self._images if name in _OF_IMAGE else self._people, *of_row.get(name, ()))
+            column.flush()
+            values = np.memmap(column, _COLUMNS[name], "r") if column.tell() else np.empty(0, _COLUMNS[name])
+            arrays[name] = values.reshape(shape)
+            if name in self._texts:
+                arrays[name] = np.array([*self._texts[name], ""])[arrays[name]]
+        with open(self.temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)

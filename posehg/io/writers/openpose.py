@@ -9,13 +9,6 @@ upright image; c is the score of the joint. A joint with a score under --thresho
 network does not have: the feet and, for networks trained on MPII, the face. The neck is the middle of the shoulders and
 the mid hip that of the hips, as in OpenPose's training; if one of a pair is missing, MPII's thorax or pelvis replaces
 the middle. person_id is the track id in a video, else -1.
-
-    import json
-    import numpy as np
-
-    with open("NAME_keypoints.json", encoding="utf-8") as file:
-        people = [person["pose_keypoints_2d"] for person in json.load(file)["people"]]
-    people = np.array(people).reshape(-1, 25, 3)  # (people, joints, 3): x, y, score
 """
 
 from __future__ import annotations
@@ -48,10 +41,8 @@ class OpenPoseWriter(TextWriter):
     def add(self, result: Result) -> None:
         people = []
         for pose in result.poses:
-            joints = body_25(pose, self.draw.threshold)
-            numbers = [
-                rounded(value, decimals) for joint in joints for value, decimals in zip(joint, (2, 2, 4), strict=True)
-            ]
+            joints = [[rounded(x, 2), rounded(y, 2), rounded(c, 4)] for x, y, c in body_25(pose, self.draw.threshold)]
+            numbers = [number for joint in joints for number in joint]
             id = -1 if pose.id is None else pose.id
             people.append({"person_id": [id], "pose_keypoints_2d": numbers, **_EMPTY})
         self.write(line({"version": 1.3, "people": people}) + "\n")
