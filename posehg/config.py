@@ -62,13 +62,15 @@ class HourglassConfig:
         if not _is_width(self.features):
             what = f"Features must be an even number up to {WIDEST}, not {_shown(self.features)}"
             raise UsageError(f"{what}: a residual halves them.")
-        if not _are_three(self.stem, _is_width):
-            what = f"A stem has three even widths up to {WIDEST}, as 64-128-128"
-            raise UsageError(f"{what}, not {_shown(self.stem)}.")
-        if not _are_three(self.mean, lambda value: _is_number(value) and -1000 <= value <= 1000):
-            raise UsageError(f"A mean is three numbers, of RGB in 0 .. 1, not {_shown(self.mean)}.")
-        if not _are_three(self.std, lambda value: _is_number(value) and 1e-6 <= value <= 1e6):
-            raise UsageError(f"A std is three numbers above 0, of RGB in 0 .. 1, not {_shown(self.std)}.")
+        three: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+            ("stem", _is_width, f"three even widths up to {WIDEST}, as 64-128-128"),
+            ("mean", lambda x: type(x) in (int, float) and -1000 <= x <= 1000, "three numbers, of RGB in 0 .. 1"),
+            ("std", lambda x: type(x) in (int, float) and 1e-6 <= x <= 1e6, "three numbers above 0, of RGB in 0 .. 1"),
+        )
+        for name, fits, what in three:
+            values = getattr(self, name)
+            if not (isinstance(values, tuple) and len(values) == 3 and all(map(fits, values))):
+                raise UsageError(f"The {name} of a network is {what}, not {_shown(values)}.")
 
     @property
     def multiple(self) -> int:
@@ -95,14 +97,6 @@ def _shown(value: object) -> str:
 
 def _is_width(value: Any) -> bool:
     return type(value) is int and 2 <= value <= WIDEST and value % 2 == 0
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
-def _are_three(values: Any, fits: Callable[[Any], bool]) -> bool:
-    return isinstance(values, tuple) and len(values) == 3 and all(fits(value) for value in values)
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,10 @@ def groups(skeleton: Skeleton) -> list[Average]:
     sides: dict[str, list[int]] = {}
     for channel, joint in enumerate(skeleton.joints):
         if joint == "head_top" or skeleton.flip[channel] != channel or side(joint) != "middle":
-            sides.setdefault(_without_side(joint, skeleton.joints[skeleton.flip[channel]]), []).append(channel)
+            twin = skeleton.joints[skeleton.flip[channel]]
+            words, others = (re.split(r"[ _.-]", name) for name in (joint, twin))  # elbow is what both elbows share
+            shared = "_".join(word for word in words if word in others) or "/".join(sorted((joint, twin)))
+            sides.setdefault(shared, []).append(channel)
     # Tables of MPII's validation split take the head top alone, tables of LSP the mean of neck and head top.
     if is_lsp(skeleton):
         sides["head_top"] = [skeleton.index("upper_neck"), skeleton.index("head_top")]
@@ -222,9 +225,3 @@ def groups(skeleton: Skeleton) -> list[Average]:
 def is_lsp(skeleton: Skeleton) -> bool:
     """Whether the skeleton has LSP's 14 joints, in any order."""
     return set(skeleton.joints) == set(LSP.joints)
-
-
-def _without_side(joint: str, twin: str) -> str:
-    """The words that a joint and its mirror image share: elbow for left_elbow and right_elbow."""
-    words, others = (re.split(r"[ _.-]", name) for name in (joint, twin))
-    return "_".join(word for word in words if word in others) or "/".join(sorted((joint, twin)))

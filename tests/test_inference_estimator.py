@@ -266,9 +266,9 @@ def test_consecutive_persons_share_one_reading_of_their_image() -> None:
 
     visible = np.ones(3, dtype=bool)
     people = [Person(Path(name), Box(100, 50, 200, 180), POINTS, visible) for name in ("a", "a", "b", "a")]
-    poses = list(persons.estimate(dots_estimator(), Dataset("dots", "val", DOTS, people, reader)))
+    poses, keypoints = persons.predicted(dots_estimator(), Dataset("dots", "val", DOTS, people, reader))
     assert read == ["a", "b", "a"]
-    assert len(poses) == 4
-    for pose in poses:
+    assert len(poses) == len(keypoints) == 4
+    for pose, points in zip(poses, keypoints, strict=True):
         assert pose.box == Box(100, 50, 200, 180).square(1.25)
-        assert_found(pose.keypoints, Region(PHOTO, pose.box))
+        assert_found(points, Region(PHOTO, pose.box))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -15,30 +14,24 @@ from posehg.poses import Pose
 from posehg.skeletons import Skeleton
 
 
-def estimate(estimator: Estimator, data: Dataset) -> Iterator[Pose]:
-    """One pose a person, in order. Consecutive persons on one image share one reading of it."""
-
-    def regions() -> Iterator[Region]:
-        path = image = None
-        for person in data.persons:
-            if image is None or person.image != path:
-                path, image = person.image, data.read(person)
-            yield Region(image, estimator.person_box(person.box))
-
-    return estimator(regions())
-
-
 def predicted(
     estimator: Estimator, data: Dataset, watch: Callable[[Iterator[Pose]], Iterable[Pose]] = iter
 ) -> tuple[list[Pose], Array]:
     """The poses of all persons, in order, and their keypoints (N, J, 2) in image pixels on the data set's skeleton.
 
     Joints are matched by name; a joint that the network does not have is NaN. Each of several processes estimates its
-    share, and all return everything.
+    share, and all return everything. Consecutive persons on one image share one reading of it.
     watch: wraps this process's poses as they come, for a progress bar.
     """
-    mine = replace(data, persons=distributed.share(data.persons, distributed.world()))
-    poses = distributed.collect(lambda: list(watch(estimate(estimator, mine))))
+
+    def regions() -> Iterator[Region]:
+        path = image = None
+        for person in distributed.share(data.persons, distributed.world()):
+            if image is None or person.image != path:
+                path, image = person.image, data.read(person)
+            yield Region(image, estimator.person_box(person.box))
+
+    poses = distributed.collect(lambda: list(watch(estimator(regions()))))
     keypoints = np.array([_matched(pose.keypoints, pose, data.skeleton) for pose in poses])
     return poses, keypoints.reshape(len(poses), len(data.skeleton.joints), 2)
 

@@ -209,16 +209,13 @@ class Tracker:
 
     def _estimated(self, tracks: Iterable[Track], image: Image, time: float) -> list[Pose]:
         """Poses where the tracks are expected on the image, without duplicates, the highest score first."""
-        options = self.options
-        rows, columns = image.shape[:2]
-        regions = []
+        options, regions = self.options, []
         for track in tracks:
             expected = extent(track.expected(time, options))
-            if expected is not None and expected.intersection(Box(0, 0, columns, rows)) > 0:
+            if expected is not None and expected.intersection(Box(0, 0, image.shape[1], image.shape[0])) > 0:
                 box = self._estimator.person_box(expected)
-                missing = float((track.pose.scores < THRESHOLD).mean())
-                wide = Box.around(box.center, box.w * (1 + options.widening * missing))
-                regions.append(Region(image, wide, track.pose.rotation))
+                wider = 1 + options.widening * float((track.pose.scores < THRESHOLD).mean())
+                regions.append(Region(image, Box.around(box.center, box.w * wider), track.pose.rotation))
         poses = (pose for pose in self._estimator(regions) if pose.score >= options.min_score)
         central = (pose for pose in poses if is_central(pose, options.min_joints, options.off_middle))
         return surest_first(central, options.repeat)
