@@ -307,7 +307,8 @@ class Run:
 
     def _open(self, output: Output, frame: int | None = None) -> Writer:
         path = output.path(frame)
-        files.make_folder(path.parent)
+        if self.outputs.folder is not None:
+            files.make_folder(path.parent)
         return output.writer(path, self.draw, self.options.overwrite or self.options.skip_existing)
 
     def _take(self, source: Source, result: Result | None) -> Result | None:

@@ -144,7 +144,7 @@ def predict(options: PredictOptions) -> None:
         run = Run(options, outputs, draw, sources, outputs.missing(sources) if options.skip_existing else sources)
         if not run.todo:
             return run.summarise(world.first)
-        mine = distributed.share(run.todo if world.size == 1 else _without_videos(run.todo), world)
+        mine = run.todo if world.size == 1 else distributed.share(_without_videos(run.todo), world)
         ahead = 0 if any(map(_may_block, mine)) else AHEAD
         frames = stack.enter_context(read_ahead(_frames(mine, start, end, run.abandoned), ahead))
         detector = Detector(options.detector) if options.detector else None

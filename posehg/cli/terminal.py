@@ -16,6 +16,7 @@ from posehg.errors import PosehgError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.progress import Progress
 
     from posehg.distributed import World
 
@@ -56,18 +57,29 @@ def show(result: RenderableType) -> None:
     print(rendered(result), end="", flush=True)
 
 
-@contextmanager
-def progress_bar(what: str, total: int | None) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr, if that is a terminal. The function that it yields advances the bar by one."""
+def bar(shown: bool = True) -> Progress:
+    """Progress bars on stderr, if that is a terminal and they are to be shown."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True, soft_wrap=True)  # a path in a note must be copied in one piece
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    hidden, to_terminal = not console.is_terminal, sys.stdout.isatty()  # only then: results must not go to stderr
-    with Progress(*columns, console=console, transient=True, disable=hidden, redirect_stdout=to_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=(console := Console(stderr=True, soft_wrap=True)),  # a path in a note must be copied in one piece
+        transient=True,
+        disable=not (shown and console.is_terminal),
+        redirect_stdout=sys.stdout.isatty(),  # else results would go to stderr
+    )
+
+
+@contextmanager
+def progress_bar(what: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """A progress bar. The function that it yields advances the bar by one."""
+    with bar() as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
 
 
 def progress(items: Iterable[T], what: str, total: int) -> Iterator[T]:

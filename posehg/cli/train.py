@@ -121,21 +121,9 @@ class TrainingProgress:
     """
 
     def __init__(self, config: TrainConfig, first: bool = True) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._config, self._stopped = config, False
-        self._console = Console(stderr=True, quiet=not first)
-        self._bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]:.0f} crops/s"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
-        self._task = self._bar.add_task("", epoch=0, epochs=config.epochs, loss=0.0, speed=0.0, total=None)
+        self._config, self._first, self._stopped = config, first, False
+        self._bar = terminal.bar(first)
+        self._task = self._bar.add_task("", total=None)
         self._began, self._steps, self._place, self._speed = time.monotonic(), 0, -1, 0.0
 
     def __enter__(self) -> Self:
@@ -156,8 +144,8 @@ class TrainingProgress:
         self.note("Stopping after this step, then saving.")
 
     def note(self, text: str) -> None:
-        # Verbatim: lines of a log are not wrapped, and brackets in file names are no markup.
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        if self._first:
+            terminal.note(text)
 
     def stop(self) -> bool:
         return self._stopped
@@ -168,7 +156,8 @@ class TrainingProgress:
         self._steps += place - self._place if self._place >= 0 else 1
         self._place = place
         self._speed = self._steps * self._config.batch / max(time.monotonic() - self._began, 1e-9)
-        self._bar.update(self._task, completed=step, total=steps, epoch=epoch + 1, loss=loss, speed=self._speed)
+        text = f"epoch {epoch + 1}/{self._config.epochs}  loss {loss:.3f}  {self._speed:.0f} crops/s"
+        self._bar.update(self._task, description=text, completed=step, total=steps)
 
     def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
         scores = "  ".join(f"{v.measure} {v.data.name} {v.pck:.1f}" for v in validations)
