@@ -1,4 +1,4 @@
-"""Random crops of people, of halves of people and of the background; colours and occluders."""
+"""Random crops of people, of halves of people and of the background; occluders."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.random import default_rng
 
-from posehg import images
-from posehg.datasets.crops import crop_region
 from posehg.geometry import Affine, Box
 from posehg.images import Image
 from posehg.poses import Person
@@ -24,7 +22,7 @@ from posehg.training.augment import (
     widest_region,
 )
 from posehg.training.config import TrainConfig
-from tests.random_views import BOXES, COLUMNS, ROWS, SIZE, WAVES, assert_alike
+from tests.random_views import BOXES, COLUMNS, ROWS, SIZE, WAVES
 
 PATIENT = settings(max_examples=60, deadline=None)
 SEEDS = st.integers(0, 10**6)
@@ -88,20 +86,17 @@ CONFIGS = st.builds(
 
 @PATIENT
 @given(CONFIGS, BOXES, SEEDS)
-def test_every_crop_lies_within_the_widest_region_and_can_be_made_of_it(
+def test_every_crop_lies_within_the_widest_region_and_needs_no_finer_pixels(
     config: TrainConfig, box: Box, seed: int
 ) -> None:
     rng, reached = default_rng(seed), widest_region(config)
     square, ends = box.square(reached.padding), (-0.5, SIZE - 0.5)
-    part, to_part = crop_region(WAVES, box, reached)
-    for _ in range(4):
+    for _ in range(5):
         whole = random_person(box, int(rng.integers(10**6)), beyond=0.3)
         to_crop = random_crop(half_body(whole, MPII, rng) if config.half_body else whole, config, rng)[0]
         corners = to_crop.inverse()([(x, y) for x in ends for y in ends])
         assert np.abs(corners - square.center).max() <= square.w / 2 + 1e-6
-        assert to_crop.scale <= reached.size / square.w + 1e-9  # no finer pixels are needed
-        crop = images.warp(part, to_part.inverse().then(to_crop), (SIZE, SIZE))
-        assert_alike(crop, images.warp(WAVES, to_crop, (SIZE, SIZE)), to_crop)
+        assert to_crop.scale <= reached.size / square.w + 1e-9
 
 
 # ---- half of a person --------------------------------------------------------------------------------------------
@@ -199,15 +194,6 @@ def test_a_rectangle_on_the_crop_is_covered_whose_sides_are_a_share_of_the_crops
     middle = to_crop([(columns.start + columns.stop - 1) / 2, (rows.start + rows.stop - 1) / 2])
     assert (middle > 0.13 * SIZE).all()
     assert (middle < 0.87 * SIZE).all()
-
-
-def test_every_place_in_the_middle_may_be_covered_and_on_average_a_sixteenth_is() -> None:
-    pixels, to_crop = NOISE[:, :ROWS], Affine.crop(Box(0, 0, ROWS, ROWS), (SIZE, SIZE))
-    results = [occlude(pixels, to_crop, SIZE, default_rng(seed)) for seed in range(300)]
-    times = np.sum([(result != pixels).any(axis=-1) for result in results], axis=0)
-    fifth = ROWS // 5
-    assert times[fifth:-fifth, fifth:-fifth].min() > 3
-    assert times.mean() / 300 == pytest.approx(1 / 16, rel=0.15)
 
 
 def test_half_of_the_occluders_have_one_colour_and_the_others_are_mirrored_pixels() -> None:

@@ -234,9 +234,7 @@ def random_proportions(rng: Rng) -> Proportions:
     return Proportions(
         hips=base.hips * factor[3] * (1.08 if feminine else 1.0),
         shoulders=base.shoulders * factor[4] * (0.92 if feminine or child else 1.04),
-        lower_spine=base.lower_spine * torso,
-        middle_spine=base.middle_spine * torso,
-        upper_spine=base.upper_spine * torso,
+        **{name: getattr(base, name) * torso for name in ("lower_spine", "middle_spine", "upper_spine")},
         neck=base.neck * factor[5],
         head=base.head * factor[6] * (1.28 if child else 1.0),
         upper_arm=base.upper_arm * arms * factor[7] ** 0.5,

@@ -103,7 +103,7 @@ class TrainConfig:
             value, positive, share = getattr(self, name), name in _POSITIVE, name in _SHARES
             if not (0 <= value < math.inf and (value or not positive) and (value <= 1 or not share)):
                 wanted = "greater than 0" if positive else "between 0 and 1" if share else "0 or greater"
-                raise UsageError(f"{_shown(name)} must be {wanted}, not {value}.")
+                raise UsageError(f"--{name.replace('_', '-')} must be {wanted}, not {value}.")
         if self.scale > _MOST_SCALE:
             raise UsageError(f"--scale must be at most {_MOST_SCALE}, not {self.scale}.")
         if self.half_body and self.padding < 1:
@@ -126,7 +126,3 @@ class TrainConfig:
     def background_sets(self) -> set[str]:
         """The data sets that background crops may come from; empty for all of them."""
         return {name.strip() for name in self.background_from.split("+") if name.strip()}
-
-
-def _shown(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

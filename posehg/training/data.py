@@ -87,7 +87,9 @@ class Samples(TorchDataset[Sample]):
         epoch, index = key
         config, rng = self._config, default_rng((self._config.seed, epoch, index))
         person = self._data.persons[index]
-        if config.background and self._everyone_is_annotated(person) and rng.random() < config.background:
+        sets = config.background_sets  # those that annotate everyone on an image
+        may_show_background = config.background and (not sets or (person.source or self._data.name) in sets)
+        if may_show_background and rng.random() < config.background:
             sample = self._background(person, rng)
             if sample is not None:
                 return sample
@@ -123,10 +125,6 @@ class Samples(TorchDataset[Sample]):
             self._free -= entry[0].nbytes
             self._parts[key] = entry
         return entry
-
-    def _everyone_is_annotated(self, person: Person) -> bool:
-        sets = self._config.background_sets
-        return not sets or (person.source or self._data.name) in sets
 
     def _background(self, person: Person, rng: Generator) -> Sample | None:
         """Returns a crop of the person's image without people; None if there is no room for one."""

@@ -17,7 +17,6 @@ from posehg.datasets.dataset import Dataset, evenly
 from posehg.errors import UsageError
 from posehg.files import atomic
 from posehg.geometry import Affine, Box
-from posehg.images import Image
 from posehg.inference import persons
 from posehg.inference.estimator import Estimator
 from posehg.poses import Pose
@@ -77,14 +76,15 @@ class Report:
     ) -> None:
         self._folder, self._training, self._config = folder, training, config
         self._listener, self.stop, self.note = listener, listener.stop, listener.note
-        self._tensorboard = tensorboard
+        self._writer_class: Any = None
         self._writer: Any = None
         if tensorboard:
             try:
-                import torch.utils.tensorboard  # noqa: F401
+                from torch.utils.tensorboard import SummaryWriter
             except ImportError:
                 hint = "Install it: pip install 'posehg[tensorboard]' (pipx inject posehg tensorboard)"
                 raise UsageError("TensorBoard is not installed.", hint) from None
+            self._writer_class = SummaryWriter
 
     def start(self, progress: Progress) -> None:
         """Writes the options and the samples, and the report of a resumed run, which a kill may have prevented."""
@@ -93,10 +93,8 @@ class Report:
         with atomic(self._folder / "config.json", overwrite=True) as temporary:
             temporary.write_text(json.dumps(asdict(self._config), indent=2) + "\n", encoding="utf-8")
         self.write_samples(progress.epoch)
-        if self._tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(self._folder))
+        if self._writer_class is not None:
+            self._writer = self._writer_class(str(self._folder))
 
     def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
         self._listener.step(epoch, step, steps, loss, rate)
@@ -124,7 +122,8 @@ class Report:
             cells.append(
                 drawing.draw_labels(sample.crop(size), self._training.skeleton, on_crop, Box(0, 0, size, size))
             )
-        _write_sheet(self._folder / "samples.png", cells)
+        sheet = drawing.contact_sheet(cells, _SHEET_COLUMNS, _SHEET_CELL)
+        images.write(self._folder / "samples.png", sheet, overwrite=True)
 
 
 def write(folder: Path, progress: Progress, validations: Sequence[Validation]) -> None:
@@ -141,7 +140,8 @@ def write(folder: Path, progress: Progress, validations: Sequence[Validation]) -
         for index in evenly(len(data), _SHEET_PERSONS):
             person, pose = data.persons[index], validation.poses[index]
             cells.append(drawing.judged(data.read(person), pose, data.skeleton, person.keypoints, _SHEET_CELL))
-        _write_sheet(folder / f"validation_{data.name}.png", cells)
+        sheet = drawing.contact_sheet(cells, _SHEET_COLUMNS, _SHEET_CELL)
+        images.write(folder / f"validation_{data.name}.png", sheet, overwrite=True)
 
 
 def _write_curves(path: Path, progress: Progress, measure: str) -> None:
@@ -165,7 +165,3 @@ def _write_curves(path: Path, progress: Progress, measure: str) -> None:
             axes.legend()
     with atomic(path, overwrite=True) as temporary:
         figure.savefig(temporary, format="png")
-
-
-def _write_sheet(path: Path, cells: Sequence[Image]) -> None:
-    images.write(path, drawing.contact_sheet(cells, _SHEET_COLUMNS, _SHEET_CELL), overwrite=True)

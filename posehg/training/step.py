@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -89,10 +90,14 @@ class Stepper:
         if config.sync_bn and world.size > 1 and not gpu:
             raise DeviceError("--sync-bn needs GPUs.", "On CPUs each process has its own BatchNorm statistics.")
         self._config, self._device, self._world = config, device, world
-        fixed = frozen_parts(network, config)
-        for module in fixed:
-            module.requires_grad_(False)
         self.network = network
+        body = "body" in config.frozen  # all but the heatmap layers
+        self._fixed: list[Any] = [network.stem] if body or "stem" in config.frozen else []
+        for stack in network.stacks if body else ():
+            self._fixed += [stack.hourglass, stack.residuals, stack.linear]
+        self._fixed += [reinjection.features for reinjection in network.reinjections] if body else []
+        for module in self._fixed:
+            module.requires_grad_(False)
         self.average = deepcopy(network).requires_grad_(False) if config.ema else None
         self.result = network if self.average is None else self.average
         automatic = "bf16" if devices.multiplies_bf16(device) else "fp32"
@@ -104,8 +109,7 @@ class Stepper:
             synced = nn.SyncBatchNorm.convert_sync_batchnorm(network) if config.sync_bn else network
             self._parallel = DistributedDataParallel(synced, device_ids=[device] if gpu else None)
         if "norm" in config.frozen:
-            fixed += [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-        self._fixed = fixed  # whose BatchNorm statistics do not change
+            self._fixed += [part for part in network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
         called: nn.Module = self._parallel or network
         # Batches of an epoch have two sizes: kernels for each are faster than those for any, which DDP dislikes, too.
         self._called: Callable[..., list[Tensor]] = torch.compile(called, dynamic=False) if config.compile else called
@@ -146,14 +150,3 @@ class Stepper:
         if self.average is not None:
             update_average(self.average, self.network, config.ema, number)
         return torch.stack(losses).sum()
-
-
-def frozen_parts(network: StackedHourglass, config: TrainConfig) -> list[nn.Module]:
-    """Returns the parts of the network whose weights --freeze keeps; heatmap layers always learn."""
-    body = "body" in config.frozen
-    frozen: list[nn.Module] = [network.stem] if body or "stem" in config.frozen else []
-    if body:
-        for stack in network.stacks:
-            frozen += [stack.hourglass, stack.residuals, stack.linear]  # type: ignore[list-item]
-        frozen += [reinjection.features for reinjection in network.reinjections]  # type: ignore[misc]
-    return frozen

@@ -231,15 +231,12 @@ def run(
     data: the folder of the data sets; by default that of the resumed run. resumed: the state to continue from.
     source: the initial weights.
     Nothing in the folder changes before options, data and device have been checked. Raises UsageError if the folder
-    holds a run already and neither ``resumed`` nor ``overwrite`` is given.
+    holds files of a run and neither ``resumed`` nor ``overwrite`` is given.
     """
-    if resumed is None and not overwrite:
-        if any((folder / name).exists() for name in (STATE, LAST, BEST)):
-            hint = "Give --resume to continue it, or --overwrite to start a new one."
-            raise UsageError(f"{folder} already holds a run.", hint)
-        existing = [name for name in report.FILES if (folder / name).exists()]
-        if existing:
-            raise UsageError(f"{folder / existing[0]} already exists.", "Give another folder, or --overwrite.")
+    existing = [folder / name for name in (STATE, LAST, BEST, *report.FILES) if (folder / name).exists()]
+    if existing and resumed is None and not overwrite:
+        hint = "Give --resume to continue the run, --overwrite to start a new one, or another folder."
+        raise UsageError(f"{existing[0]} already exists.", hint)
     if data is None and resumed is not None and resumed.data:
         data = Path(resumed.data)
     data_folder = "" if data is None else str(data.absolute())  # a run may be resumed from another folder
