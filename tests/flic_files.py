@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from scipy.io import savemat
 
-from tests.mpii_files import picture, structs
+from tests.mpii_files import picture, structs, write_h5
 
 FRAMES = ("film-00000011.jpg", "film-00000013.jpg", "film-00000011.jpg")
 """Of the three persons; two are on one frame."""
-SLOTS = [0, 1, 2, 3, 4, 5, 6, 9, 12, 13, 16]
 MISSING = 6  # the left hip, of the second person
 
 
@@ -34,20 +32,11 @@ def flic_arrays(persons: tuple[int, ...] = (0, 1, 2)) -> dict[str, Any]:
     part = np.nan_to_num(np.stack([joints(person) for person in persons]), nan=-1)
     return {
         "imgname": np.array([FRAMES[person] for person in persons], dtype="S43"),
-        "index": np.array(persons) + 17,
-        "person": np.zeros(len(persons), dtype=int),
         "center": np.array([(center(person), 240) for person in persons], dtype=np.float32),
         "scale": np.full(len(persons), 2.2),
         "part": part,
         "visible": (part[..., 0] > 0).astype(float),
     }
-
-
-def write_h5(path: Path, arrays: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
-        for name, array in arrays.items():
-            file[name] = array
 
 
 def make_flic(root: Path, split: str = "train") -> None:
@@ -68,7 +57,7 @@ def make_examples(root: Path, test: tuple[int, ...] = (), **changes: Any) -> Non
     rows = []
     for person, frame in enumerate(FRAMES):
         coords = np.full((2, 29), np.nan)
-        coords[:, SLOTS] = joints(person).T
+        coords[:, [0, 1, 2, 3, 4, 5, 6, 9, 12, 13, 16]] = joints(person).T
         box = np.array([[center(person) - 40, 60.0 + person, center(person) + 40, 300.0]])
         flags = {"istrain": float(person not in test), "istest": float(person in test)}
         rows.append({"filepath": frame, "moviename": "film", "coords": coords, "torsobox": box, **flags, **changes})

@@ -192,19 +192,20 @@ def hrnet_record(record: Record, labelled: bool = True) -> Record:
     return {**place, "joints": joints, "joints_vis": [int(there) for there in known]}
 
 
+def write_hrnet(path: Path, records: Sequence[Record], labelled: bool = True) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([hrnet_record(record, labelled) for record in records]))
+    pictures(path.parent)
+
+
 def make_mpii_hrnet(root: Path) -> None:
-    (root / "annot").mkdir(parents=True, exist_ok=True)
     for split, name in (("train", "train.json"), ("val", "valid.json"), ("test", "test.json")):
-        records = [hrnet_record(record, split != "test") for record in records_of(split)]
-        (root / "annot" / name).write_text(json.dumps(records))
+        write_hrnet(root / "annot" / name, records_of(split), split != "test")
     pictures(root)
 
 
 def make_trainval(root: Path) -> None:
-    records = [hrnet_record(record) for record in (*records_of("train"), *records_of("val"))]
-    root.mkdir(exist_ok=True)
-    (root / "trainval.json").write_text(json.dumps(records))
-    pictures(root)
+    write_hrnet(root / "trainval.json", [*records_of("train"), *records_of("val")])
 
 
 def detections(records: Sequence[Record] | None = None) -> dict[str, Any]:

@@ -1,6 +1,9 @@
+"""What holds for every data set, and how one is found."""
+
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,28 +13,29 @@ from posehg.datasets import LOADERS, RENDERED, Dataset, info, load, load_one, re
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import SKELETONS
 from tests.coco_files import make_coco
-from tests.flic_files import make_flic, make_flic_pc
+from tests.flic_files import make_examples, make_flic, make_flic_pc
 from tests.lsp_files import make_lsp, make_lspet
-from tests.mpii_files import JSON, MAT, make_mpii_json, make_mpii_mat
+from tests.mpii_files import JSON, MAT, make_detections, make_mpii_h5, make_mpii_hrnet, make_mpii_json, make_mpii_mat
 
 MAKERS = {
-    "mpii": make_mpii_json,
-    "flic": make_flic,
-    "flic-pc": make_flic_pc,
-    "lsp": make_lsp,
-    "lspet": make_lspet,
-    "coco": make_coco,
-    "synthetic": lambda root: None,
+    **{"mpii": make_mpii_json, "flic": make_flic, "flic-pc": make_flic_pc, "lsp": make_lsp, "lspet": make_lspet},
+    **{"coco": make_coco, "synthetic": lambda root: None},
 }
-ANNOTATIONS = {
-    "mpii": [JSON, MAT],
-    "flic": ["train.h5"],
-    "flic-pc": ["train_personcentric.h5"],
-    "lsp": ["joints.mat"],
-    "lspet": ["joints.mat"],
-    "coco": ["annotations/person_keypoints_train2017.json"],
-}
-FILES = [(name, file) for name, files in ANNOTATIONS.items() for file in files]
+ON_DISK = sorted(LOADERS.keys() - RENDERED)
+FORMATS: list[tuple[str, str, Callable[[Path], object]]] = [
+    ("mpii", JSON, make_mpii_json),
+    ("mpii", f"{JSON}.gz", lambda root: make_mpii_json(root, name=f"{JSON}.gz")),
+    ("mpii", MAT, make_mpii_mat),
+    ("mpii", "train.h5", make_mpii_h5),
+    ("mpii", "annot/train.json", make_mpii_hrnet),
+    ("mpii", "detections_our_format.mat", make_detections),
+    ("flic", "train.h5", make_flic),
+    ("flic", "examples.mat", make_examples),
+    ("flic-pc", "train_personcentric.h5", make_flic_pc),
+    ("lsp", "joints.mat", make_lsp),
+    ("lspet", "joints.mat", make_lspet),
+    ("coco", "annotations/person_keypoints_train2017.json", make_coco),
+]
 
 
 # ---- the contract of the family ----------------------------------------------------------------------------------
@@ -39,26 +43,22 @@ FILES = [(name, file) for name, files in ANNOTATIONS.items() for file in files]
 
 @pytest.fixture(params=LOADERS)
 def member(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Dataset]:
-    name = request.param
-    MAKERS[name](tmp_path / name)
-    return name, load_one(name, tmp_path / name, "train")
+    MAKERS[request.param](tmp_path / request.param)
+    return request.param, load_one(request.param, tmp_path / request.param, "train")
 
 
-def test_each_set_gives_labelled_persons_and_their_pictures(member: tuple[str, Dataset]) -> None:
+def test_each_set_gives_labelled_persons_and_their_images(member: tuple[str, Dataset]) -> None:
     name, dataset = member
     person = dataset.persons[len(dataset) - 1]
     joints = len(dataset.skeleton.joints)
     labelled = np.isfinite(person.keypoints).all(axis=1)
     assert (dataset.name, dataset.split) == (name, "train")
     assert dataset.skeleton is SKELETONS[dataset.skeleton.name]
-    assert person.keypoints.shape == (joints, 2)
-    assert person.keypoints.dtype == np.float64
-    assert person.visible.shape == (joints,)
-    assert person.visible.dtype == bool
+    assert (person.keypoints.shape, person.keypoints.dtype) == ((joints, 2), np.float64)
+    assert (person.visible.shape, person.visible.dtype) == ((joints,), bool)
     assert labelled.any()
     assert labelled[person.visible].all()
-    assert person.box.w > 0
-    assert person.box.h > 0
+    assert min(person.box.w, person.box.h) > 0
     assert person.id
     image = dataset.read(person)
     assert (image.dtype, image.ndim, image.shape[2]) == (np.uint8, 3, 3)
@@ -77,45 +77,14 @@ def test_what_is_known_of_a_set_is_so(member: tuple[str, Dataset]) -> None:
     assert {"train", "val"} <= known.splits.keys()
     assert all((known.title, known.paper, known.terms))
     assert all(re.match(r"[\d,]+ people", who) for who in known.splits.values())
-    assert bool(known.url) == bool(known.layout) == (name not in RENDERED)
+    assert bool(known.url) == bool(known.layout) == bool(known.folder) == (name not in RENDERED)
 
 
-@pytest.mark.parametrize("name", ANNOTATIONS)
-def test_a_folder_without_annotations_is_not_the_set(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ON_DISK)
+def test_missing_annotations_and_images_are_named(name: str, tmp_path: Path) -> None:
     with pytest.raises(NotAvailable, match=r"mat|json|h5") as caught:
         load_one(name, tmp_path, "train")
     assert "http" in caught.value.hint
-
-
-@pytest.mark.parametrize(("name", "file"), FILES)
-def test_files_of_another_format_are_named(name: str, file: str, tmp_path: Path) -> None:
-    path = tmp_path / file
-    path.parent.mkdir(exist_ok=True)
-    for content in (
-        b"",
-        b"GIF89a, or so",
-        b"[1, 2]",
-        b"{}",
-        b'{"images": 1, "annotations": 2, "categories": 3}',
-        b"\xff" * 400,
-    ):
-        path.write_bytes(content)
-        with pytest.raises(NotAvailable, match=path.name):
-            load_one(name, tmp_path, "train")
-
-
-@pytest.mark.parametrize(("name", "file"), FILES)
-def test_files_that_are_cut_short_are_named(name: str, file: str, tmp_path: Path) -> None:
-    make_mpii_mat(tmp_path) if file == MAT else MAKERS[name](tmp_path)
-    content = (tmp_path / file).read_bytes()
-    for length in range(1, len(content) - 1, 1 + len(content) // 40):
-        (tmp_path / file).write_bytes(content[:length])
-        with pytest.raises(NotAvailable, match="cut short"):
-            load_one(name, tmp_path, "train")
-
-
-@pytest.mark.parametrize("name", ANNOTATIONS)
-def test_missing_pictures_are_counted(name: str, tmp_path: Path) -> None:
     MAKERS[name](tmp_path)
     for path in tmp_path.rglob("*.jpg"):
         path.unlink()
@@ -123,32 +92,37 @@ def test_missing_pictures_are_counted(name: str, tmp_path: Path) -> None:
         load_one(name, tmp_path, "train")
 
 
+@pytest.mark.parametrize(("name", "file", "make"), FORMATS, ids=[f"{name}-{file}" for name, file, _ in FORMATS])
+def test_files_that_are_cut_short_or_of_another_format_are_named(
+    name: str, file: str, make: Callable[[Path], object], tmp_path: Path
+) -> None:
+    make(tmp_path)
+    path, split = tmp_path / file, "val" if "detections" in file else "train"
+    whole = path.read_bytes()
+    others = [b"GIF89a, or so", b"[1, 2]", b"{}", b'{"images": 1, "annotations": 2, "categories": 3}', b"\xff" * 400]
+    for content in (*others, *(whole[:length] for length in range(0, len(whole) - 1, 1 + len(whole) // 20))):
+        path.write_bytes(content)
+        with pytest.raises(NotAvailable, match=f"{re.escape(path.name)} .*cut short") as caught:
+            load_one(name, tmp_path, split)
+        assert caught.value.hint
+
+
 # ---- finding a set -----------------------------------------------------------------------------------------------
 
 
-def test_a_set_is_found_in_the_folder_or_below_it(tmp_path: Path) -> None:
-    make_coco(tmp_path / "coco")
-    assert len(load("coco", tmp_path, "train")) == len(load("coco", tmp_path / "coco", "train")) == 2
-
-
-def test_without_a_folder_the_environment_and_then_data_is_looked_in(
+def test_a_set_is_found_in_the_folder_or_below_it_else_by_the_environment_or_in_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("POSEHG_DATA", raising=False)
     make_coco(tmp_path / "data" / "coco")
+    assert len(load("coco", tmp_path / "data", "train")) == len(load("coco", tmp_path / "data/coco", "train")) == 2
     assert load("coco", None, "train").persons[0].image.is_relative_to("data")
     monkeypatch.setenv("POSEHG_DATA", str(tmp_path / "elsewhere"))
     with pytest.raises(NotAvailable, match="elsewhere") as caught:
         load("coco", None, "train")
     assert "cocodataset.org" in caught.value.hint
     assert "--data" in caught.value.hint
-
-
-@pytest.mark.parametrize("names", ["", "mpii+", "mpii:0", "mpii:-1", "mpii:", "mpii:two", ":2"])
-def test_names_that_cannot_be_meant_are_refused(names: str) -> None:
-    with pytest.raises(UsageError, match="data sets"):
-        load(names, None, "train")
 
 
 def test_a_split_without_persons_is_not_available(tmp_path: Path) -> None:
@@ -168,14 +142,12 @@ def test_a_folder_is_recognised_by_its_files_and_else_by_its_name(tmp_path: Path
         recognise(tmp_path / "frames")
     (tmp_path / "coco").mkdir()
     assert recognise(tmp_path / "coco") == "coco"
-    with pytest.raises(NotAvailable) as caught:
-        recognise(tmp_path)
-    assert str(tmp_path / "flic") in caught.value.hint
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.csv").touch()
-    with pytest.raises(NotAvailable) as caught:
-        recognise(tmp_path / "other")
-    assert "mine.csv" in caught.value.hint
+    for folder, inside in ((tmp_path, "flic"), (tmp_path / "other", "mine.csv")):
+        with pytest.raises(NotAvailable) as caught:
+            recognise(folder)
+        assert str(folder / inside) in caught.value.hint
 
 
 # ---- the real sets -----------------------------------------------------------------------------------------------
@@ -185,17 +157,14 @@ def test_a_folder_is_recognised_by_its_files_and_else_by_its_name(tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "split", "persons"),
     [
-        ("mpii", "train", 2074),
-        ("mpii", "val", 144),
-        ("lspet", "train", 9000),
-        ("lspet", "val", 500),
-        ("coco", "train", 282),
+        *(("mpii", "train", 2074), ("mpii", "val", 144)),
+        *(("lspet", "train", 9000), ("lspet", "val", 500), ("coco", "train", 282)),
     ],
 )
 def test_the_real_sets_are_whole(name: str, split: str, persons: int, shared: Path) -> None:
     dataset = load(name, shared / "data", split)
     assert len(dataset) == persons
-    # Almost all joints lie on their picture, so neither x and y nor rows and columns have changed places.
+    # Almost all joints lie on their image, so neither x and y nor rows and columns have changed places.
     shares = []
     for person in dataset.persons[:: persons // 20]:
         height, width = dataset.read(person).shape[:2]

@@ -1,7 +1,9 @@
+"""Files of your own: tables, names, where images are, and splits."""
+
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posehg import datasets
 from posehg.datasets import Dataset, load, load_one, own, parse, set_names
 from posehg.datasets import csv as table
 from posehg.errors import NotAvailable, UsageError
 from posehg.geometry import Box
-from posehg.poses import Person
 from posehg.skeletons import LSP
 from tests.coco_files import FIVE, animals, annotation, write
 from tests.lsp_files import make_lspet
@@ -25,7 +25,7 @@ COLUMNS = ["image", "x", "y", "w", "h", "tail_x", "tail_y", "tail_v", "left_ear_
 ROW = ["a.jpg", "1", "2", "30", "40", "5.5", "6.25", "1", "7", "8"]
 
 
-def tabled(path: Path, *rows: Sequence[str], header: Sequence[str] = COLUMNS, **options: Any) -> Path:
+def tabled(path: Path, *rows: Sequence[Any], header: Sequence[str] = COLUMNS, **options: Any) -> Path:
     encoding = options.pop("encoding", "utf-8")
     with open(path, "w", newline="", encoding=encoding) as file:
         csv.writer(file, **options).writerows([header, *rows])
@@ -45,40 +45,37 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_row_is_a_person(path: Path) -> None:
-    second = ["b/c.jpg", "", "", "", "", "5", "6", "", "17.5", "8.25"]
-    found = read(tabled(path, ROW, second))
+    found = read(tabled(path, ROW, ["b/c.jpg", "", "", "", "", "5", "6", "", "17.5", "8.25"]))
     first, last = found.persons
     assert found.skeleton.joints == ("tail", "left_ear")
     np.testing.assert_array_equal(first.keypoints, [[5.5, 6.25], [7, 8]])
-    assert first.visible.tolist() == [False, True]
+    assert (first.visible.tolist(), last.visible.tolist()) == ([False, True], [True, True])
     assert (first.image, first.box) == (Path("a.jpg"), Box(1, 2, 30, 40))
     assert (last.image, last.box) == (Path("b/c.jpg"), Box(5, 6, 13.5, 3.25))  # the extent of the joints' pixels
-    assert last.visible.tolist() == [True, True]
     assert [person.id for person in found.persons] == ["a.jpg:1", "b/c.jpg:1"]
     assert found.images == {"a.jpg": Path("a.jpg"), "b/c.jpg": Path("b/c.jpg")}
 
 
-def test_the_optional_columns_are_read(path: Path) -> None:
+def test_optional_columns_are_read_others_are_not_and_empty_rows_are_nobody(path: Path) -> None:
     header = [*COLUMNS, "ID", "Head_Size", "Area", "split", "photographer"]
-    found = read(
-        tabled(path, [*ROW, "Ada", "12.5", "", "val", "me"], [*ROW, "Bob", "", "99", "val", ""], header=header)
-    )
-    assert [(person.id, person.head_size, person.area) for person in found.persons] == [
-        ("Ada", 12.5, None),
-        ("Bob", None, 99),
-    ]
-    assert table.read(path, "mine").marks == {Path("a.jpg"): "val"}
+    rows = [[*ROW, "Ada", "12.5", "", "val", "me"], [*ROW, "Bob", "", "99", "val", ""]]
+    found = read(tabled(path, *rows, header=header))
+    sizes = [(person.id, person.head_size, person.area) for person in found.persons]
+    assert sizes == [("Ada", 12.5, None), ("Bob", None, 99)]
+    rows = [[*ROW[:5], *[""] * 5, "3"], ["nobody.jpg", *[""] * 9, "4"], [*ROW, "5"]]
+    found = read(tabled(path, *rows, header=[*COLUMNS, "uid"]))
+    assert [person.id for person in (*found.persons, *found.ignored)] == ["a.jpg:2", "a.jpg:1"]
+    assert list(found.images) == ["a.jpg", "nobody.jpg"]
 
 
 PLACES = st.floats(-50, 5000, allow_nan=False).map(lambda number: round(number, 3))
 LABELS = st.none() | st.tuples(PLACES, PLACES, st.sampled_from([1, 2]))
 NAMES = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters='\\/"'), min_size=1, max_size=5)
-PEOPLE = st.lists(st.tuples(NAMES, st.lists(LABELS, min_size=3, max_size=3)), min_size=1, max_size=5)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    people=PEOPLE,
+    people=st.lists(st.tuples(NAMES, st.lists(LABELS, min_size=3, max_size=3)), min_size=1, max_size=5),
     joints=st.lists(NAMES.map("j{}".format), min_size=3, max_size=3, unique_by=lambda name: name.lower()),
     delimiter=st.sampled_from(",;\t"),
     bom=st.booleans(),
@@ -89,40 +86,33 @@ def test_what_is_written_is_read(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "people.csv"
     header = ["image", "x", "y", "w", "h", *(f"{joint}_{column}" for joint in joints for column in "xyv")]
-    comma = "," if delimiter != "," else "."
     rows = []
     for name, labels in people:
-        cells = [str(cell).replace(".", comma) for label in labels for cell in (label or ("", "", ""))]
+        cells = [str(cell) for label in labels for cell in (label or ("", "", ""))]
+        cells = cells if delimiter == "," else [cell.replace(".", ",") for cell in cells]
         rows.append([f"{name}.jpg", "3", "5", "7", "11", *cells])
     encoding = "utf-8-sig" if bom else "utf-8"
-    tabled(path, *rows, header=header, delimiter=delimiter, quoting=quoting, encoding=encoding)
-    found = read(path)
+    found = read(tabled(path, *rows, header=header, delimiter=delimiter, quoting=quoting, encoding=encoding))
     assert found.skeleton.joints == tuple(joints)
     expected = [(f"{name}.jpg", labels) for name, labels in people if any(labels)]
     assert [str(person.image) for person in found.persons] == [name for name, _ in expected]
     assert len(found.persons) + len(found.ignored) == len(people)
     for person, (_, labels) in zip(found.persons, expected, strict=True):
-        truth = [(x, y) if label else (np.nan, np.nan) for label in labels for x, y, _ in [label or (0, 0, 0)]]
+        truth = [label[:2] if label else (np.nan, np.nan) for label in labels]
         np.testing.assert_array_equal(person.keypoints, truth)
         assert person.visible.tolist() == [label is not None and label[2] == 2 for label in labels]
 
 
-CELLS = [
-    *((0, "", "image"), (1, "", "box"), (3, "0", "box"), (4, "-40", "-40 high"), (2, "1e999", "1e999.*column y")),
-    *(
-        (5, "five", "five.*tail_x"),
-        (5, "5,5", "5,5"),
-        (5, "1_0", "1_0"),
-        (6, "", "tail"),
-        (7, "3", "v"),
-        (7, "yes", "yes"),
-    ),
-    *((5, "1e7", r"1e\+07"), (1, "-1e7", r"1e\+07"), (3, "1e-9", "1e-09")),
-]
+CELLS = {
+    **{(0, ""): "image", (1, ""): "box", (3, "0"): "box", (4, "-40"): "-40 high", (2, "1e999"): "1e999.*column y"},
+    **{(5, "five"): "five.*tail_x", (5, "5,5"): "5,5", (5, "1_0"): "1_0", (6, ""): "tail", (7, "3"): "v"},
+    **{(7, "yes"): "yes", (5, "1e7"): r"1e\+07", (1, "-1e7"): r"1e\+07", (3, "1e-9"): "1e-09"},
+}
 
 
-@pytest.mark.parametrize(("column", "cell", "named"), CELLS)
-def test_a_wrong_cell_is_named(path: Path, column: int, cell: str, named: str) -> None:
+@pytest.mark.parametrize(("place", "named"), CELLS.items())
+def test_a_wrong_cell_is_named(path: Path, place: tuple[int, str], named: str) -> None:
+    column, cell = place
     row = [*ROW[:column], cell, *ROW[column + 1 :]]
     with pytest.raises(NotAvailable, match=rf"mine\.csv, row 4: .*{named}") as caught:
         read(tabled(path, ROW, [], row))
@@ -148,17 +138,15 @@ def test_rows_that_contradict_are_named(path: Path, further: str, first: str, se
 @pytest.mark.parametrize(
     ("header", "named"),
     [
-        *((["tail_x", "tail_y"], "image"), (["image", "x", "y", "w", "h"], "joints"), (["image", "tail_x"], "tail_y")),
-        *((["image", "tail_v"], "tail_x"), (["image", "Image", "tail_x", "tail_y"], "image")),
-        (["image", "tail_x", "tail_y", "Tail_Y", "tail_y"], "tail_y"),
-        (["image", "x", "y", "w", "tail_x", "tail_y"], "x, y, w"),
-        (["image", "bbox_x", "bbox_y", "bbox_w", "bbox_h"], "bbox"),
-        (["image", "tail_x", "tail_y", "splt"], "splt, but split"),
+        *(("tail_x tail_y", "image"), ("image x y w h", "joints"), ("image tail_x", "tail_y")),
+        *(("image tail_v", "tail_x"), ("image Image a_x a_y", "image"), ("image tail_x tail_y tail_y", "tail_y")),
+        *(("image x y w tail_x tail_y", "x, y, w"), ("image bbox_x bbox_y bbox_w bbox_h", "bbox")),
+        ("image tail_x tail_y splt", "splt, but split"),
     ],
 )
-def test_a_wrong_header_is_named(path: Path, header: list[str], named: str) -> None:
+def test_a_wrong_header_is_named(path: Path, header: str, named: str) -> None:
     with pytest.raises(NotAvailable, match=rf"mine\.csv, first row: .*{named}") as caught:
-        read(tabled(path, header=header))
+        read(tabled(path, header=header.split()))
     assert caught.value.hint
 
 
@@ -170,21 +158,12 @@ def test_what_is_no_table_is_named(path: Path, content: bytes) -> None:
     assert caught.value.hint
 
 
-def test_other_columns_are_not_read_and_empty_rows_are_nobody(path: Path) -> None:
-    rows = [[*ROW[:5], *[""] * 5, "3"], ["nobody.jpg", *[""] * 9, "4"], [*ROW, "5"]]
-    found = read(tabled(path, *rows, header=[*COLUMNS, "uid"]))
-    assert [person.id for person in found.persons] == ["a.jpg:2"]
-    assert [person.id for person in found.ignored] == ["a.jpg:1"]
-    assert list(found.images) == ["a.jpg", "nobody.jpg"]
-
-
 # ---- names and files ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("names", "parts"),
     [
-        ("mine.json", [("mine.json", 1)]),
         ("a/mine.CSV:2 + lspet:0.5", [("a/mine.CSV", 2), ("lspet", 0.5)]),
         ("people-{split}.json:3", [("people-{split}.json", 3)]),
         ("C:\\pets\\mine.json", [("C:\\pets\\mine.json", 1)]),
@@ -196,33 +175,25 @@ def test_files_are_named_like_sets(names: str, parts: list[tuple[str, float]]) -
     assert parse(names) == parts
 
 
-def test_a_part_that_is_nobody_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "pets.json", animals(31))
-    with pytest.raises(UsageError, match=r"0\.001 .*pets"):
-        load(f"{path}:0.001", None, "train")
-
-
 def test_a_path_may_have_a_plus_and_a_colon_in_it(tmp_path: Path) -> None:
     one, two = (write(tmp_path / folder / "c.json", animals(2)) for folder in ("a+b", "a:2"))
     assert parse(str(one)) == [(str(one), 1)]
     assert parse(f"{two}:3+mpii") == [(str(two), 3), ("mpii", 1)]
 
 
+@pytest.mark.parametrize("names", ["", "mpii+", "mpii:0", "mpii:-1", "mpii:", "mpii:two", ":2", "a.json:0", "a.json:b"])
+def test_names_that_cannot_be_meant_are_refused(names: str) -> None:
+    with pytest.raises(UsageError, match="data sets"):
+        load(names, None, "train")
+
+
 @pytest.mark.parametrize(
     ("file", "name"),
     [
-        ("a/mine.json", "mine"),
-        ("people-{split}.json", "people"),
-        ("{split}_people.csv", "people"),
-        ("pets/{split}.json", "pets"),
-        ("{split}/_annotations.coco.json", "annotations.coco"),
-        ("mine.json#sea horse", "mine-sea horse"),
-        ("coco.json", "coco-json"),
-        ("a/{split}/{split}.json", "a"),
-        ("{split}/{split}.json", "own"),
-        ("a.JSON.json", "a-JSON"),
-        ("a:b.csv", "a-b"),
-        ("table.csv.json", "table-csv"),
+        *(("a/mine.json", "mine"), ("people-{split}.json", "people"), ("{split}_people.csv", "people")),
+        *(("pets/{split}.json", "pets"), ("a/{split}/{split}.json", "a"), ("{split}/{split}.json", "own")),
+        *(("{split}/_annotations.coco.json", "annotations.coco"), ("mine.json#sea horse", "mine-sea horse")),
+        *(("coco.json", "coco-json"), ("a.JSON.json", "a-JSON"), ("table.csv.json", "table-csv")),
     ],
 )
 def test_a_set_is_called_as_its_file(file: str, name: str) -> None:
@@ -230,59 +201,67 @@ def test_a_set_is_called_as_its_file(file: str, name: str) -> None:
     assert set_names(name) == name
 
 
-def test_a_file_is_named_in_place_of_a_set(tmp_path: Path) -> None:
-    path = write(tmp_path / "pets.json", animals())
-    data = load(str(path), None, "all")
+def test_a_file_is_named_in_place_of_a_set_and_joined_with_known_sets(tmp_path: Path) -> None:
+    data = load(str(write(tmp_path / "pets.json", animals())), None, "all")
     assert (data.name, data.split, len(data), data.skeleton.joints) == ("pets", "all", 11, FIVE)
-    assert data.persons[4].image == tmp_path / "a5.jpg"
-    assert data.images["5"] == tmp_path / "a5.jpg"
+    assert data.persons[4].image == data.images["5"] == tmp_path / "a5.jpg"
     assert data.read(data.persons[4]).shape == (5, 7, 3)
-
-
-def test_a_file_is_joined_with_known_sets(tmp_path: Path) -> None:
     make_lspet(tmp_path / "lspet")
     content = animals(0, keypoints=["head_top", "left_ear"])
-    content |= {"images": animals(5)["images"], "annotations": [annotation(3, ("head_top", "left_ear"))]}
-    path = write(tmp_path / "heads.json", content)
-    path.write_text(path.read_text().replace('"file_name"', '"split": "train", "file_name"'))
-    data = load(f"lspet+{path}:2", tmp_path, "train")
+    content |= {"images": [{"id": 3, "file_name": "a3.jpg", "split": "train"}]}
+    content |= {"annotations": [annotation(3, ("head_top", "left_ear"))]}
+    data = load(f"lspet+{write(tmp_path / 'heads.json', content)}:2", tmp_path, "train")
     assert (data.name, data.skeleton, len(data)) == ("lspet+heads", LSP, 4)
     np.testing.assert_array_equal(data.persons[3].keypoints[LSP.index("head_top")], [19, 26])
     assert data.read(data.persons[3]).shape == (5, 7, 3)
 
 
-# ---- pictures ----------------------------------------------------------------------------------------------------
+def test_a_table_and_a_json_of_the_same_people_are_the_same(tmp_path: Path) -> None:
+    content = animals(13)
+    header = ["image", "id", "area", "x", "y", "w", "h", *(f"{joint}_{column}" for joint in FIVE for column in "xyv")]
+    rows = [
+        [f"a{entry['image_id']}.jpg", entry["id"], entry["area"], *entry["bbox"], *entry["keypoints"]]
+        for entry in content["annotations"]
+    ]
+    one = load(str(write(tmp_path / "one.json", content)), None, "train")
+    two = load(str(tabled(tmp_path / "two.csv", *rows, header=header)), None, "train")
+    assert (one.skeleton.joints, one.skeleton.flip) == (two.skeleton.joints, two.skeleton.flip)
+    for person, other in zip(one.persons, two.persons, strict=True):
+        np.testing.assert_array_equal(other.keypoints, person.keypoints)
+        assert (other.id, other.image, other.box, other.area) == (person.id, person.image, person.box, person.area)
+
+
+# ---- images ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("folder", "given"), [("", False), ("images", False), ("far", True), ("far/images", True), ("images", True)]
 )
-def test_pictures_are_looked_for(tmp_path: Path, folder: str, given: bool) -> None:
+def test_images_are_looked_for(tmp_path: Path, folder: str, given: bool) -> None:
     path = write(tmp_path / "pets.json", animals(3), pictures=False)
+    with pytest.raises(NotAvailable, match=r"3 of 3 .*pets") as caught:
+        load(str(path), tmp_path / "far", "all")
+    for looked in ("far", "far/images", "", "images"):
+        assert str(tmp_path / looked) in caught.value.hint
+    assert len(load_one(str(path), None, "all", need_images=False)) == 3
     for number in (1, 2, 3):
         picture(tmp_path / folder / f"a{number}.jpg")
     data = load(str(path), tmp_path / "far" if given else None, "all")
     assert [person.image for person in data.persons] == [tmp_path / folder / f"a{n}.jpg" for n in (1, 2, 3)]
 
 
-def test_pictures_that_are_missing_are_said_to_be_looked_for_where(tmp_path: Path) -> None:
-    path = write(tmp_path / "pets.json", animals(3), pictures=False)
-    with pytest.raises(NotAvailable, match=r"3 of 3 .*pets") as caught:
-        load(str(path), tmp_path / "far", "all")
-    for folder in ("far", "far/images", "", "images"):
-        assert str(tmp_path / folder) in caught.value.hint
-    assert "--data" in caught.value.hint
-    assert len(load_one(str(path), None, "all", need_images=False)) == 3
-
-
 # ---- splits ------------------------------------------------------------------------------------------------------
 
 
+def part(path: Path, split: str) -> Dataset:
+    return load_one(str(path), None, split, need_images=False)
+
+
 def ids(path: Path, split: str) -> set[str]:
-    return {person.id for person in load_one(str(path), None, split, need_images=False).persons}
+    return {person.id for person in part(path, split).persons}
 
 
-def test_without_marks_one_picture_in_ten_is_held_out(tmp_path: Path) -> None:
+def test_without_marks_one_image_in_ten_is_held_out(tmp_path: Path) -> None:
     content = animals(997)
     content["annotations"] += [annotation(number, id=5000 + number) for number in range(1, 998)]
     path = write(tmp_path / "pets.json", content, pictures=False)
@@ -290,27 +269,25 @@ def test_without_marks_one_picture_in_ten_is_held_out(tmp_path: Path) -> None:
     assert training | validation == ids(path, "all")
     assert not training & validation
     assert 0.07 < len(validation) / (2 * 997) < 0.13
-    assert {str(int(id) + 4900) for id in validation if int(id) < 5000} <= validation  # both animals of a picture
-    assert load_one(str(path), None, "val", need_images=False).note == own.NO_SPLITS
-    assert load_one(str(path), None, "all", need_images=False).note == ""
+    assert {str(int(id) + 4900) for id in validation if int(id) < 5000} <= validation  # both animals of an image
+    assert (part(path, "val").note, part(path, "all").note) == (own.NO_SPLITS, "")
 
 
-@pytest.mark.parametrize(
-    "marks", [("train", "val", "test"), ("Training", "valid", "test"), ("TRAIN", "Validation", "x")]
-)
+@pytest.mark.parametrize("marks", [("train", "val", "test"), ("Training", "valid", "test"), ("TRAIN", "VAL", "x")])
 def test_the_marks_of_the_file_are_kept(tmp_path: Path, marks: Sequence[str]) -> None:
     content = animals(7)
     for number, image in enumerate(content["images"]):
         image["split"] = marks[number % 3]
+    content["annotations"][3] |= {"bbox": [0, 0, 0, 0], "keypoints": [5, 6, 2, *[0] * 12]}
     path = write(tmp_path / "pets.json", content, pictures=False)
+    assert [person.id for person in part(path, "train").ignored] == ["104"]
     header = ["image", "split", "tail_x", "tail_y", "nose_x", "nose_y", "id"]
-    rows = [[f"a{n}.jpg", marks[(n - 1) % 3], "1", "2", "3", "4", str(100 + n)] for n in range(1, 8)]
+    rows = [[f"a{n}.jpg", marks[(n - 1) % 3], 1, 2, 3, 4, 100 + n] for n in (1, 2, 3, 5, 6, 7)]
     for file in (path, tabled(tmp_path / "pets.csv", *rows, header=header)):
-        assert ids(file, "train") == {"101", "104", "107"}
-        assert ids(file, "val") == {"102", "105"}
-        assert ids(file, marks[2]) == {"103", "106"}
-        assert len(ids(file, "all")) == 7
-        assert own.NO_SPLITS not in load_one(str(file), None, "val", need_images=False).note
+        assert [ids(file, split) for split in ("train", "val")] == [{"101", "107"}, {"102", "105"}]
+        assert ids(file, marks[2]) == ids(file, marks[2].upper()) == {"103", "106"}
+        assert len(ids(file, "all")) == 6
+        assert own.NO_SPLITS not in part(file, "val").note
         with pytest.raises(UsageError, match="'tset'") as caught:
             ids(file, "tset")
         assert marks[2] in caught.value.hint
@@ -327,36 +304,16 @@ def test_a_file_may_be_there_for_each_split(tmp_path: Path, spelling: str) -> No
         load(str(pattern), None, "test")
 
 
-def test_a_split_of_marked_images_has_its_own_people(tmp_path: Path) -> None:
-    content = animals(6)
-    for number, image in enumerate(content["images"]):
-        image["split"] = ("train", "Test", "TEST")[number % 3]
-    content["annotations"][0] |= {"iscrowd": 1}
-    content["annotations"][3] |= {"bbox": [0, 0, 0, 0], "keypoints": [5, 6, 2, *[0] * 12]}
-    content["annotations"].append(annotation(1, id=900))
-    path = write(tmp_path / "pets.json", content, pictures=False)
-    assert ids(path, "test") == ids(path, "Test") == {"102", "103", "105", "106"}
-    train = load_one(str(path), None, "train", need_images=False)
-    assert [person.id for person in train.ignored] == ["101", "104"]
-    assert " 1 person " in train.note
-    assert datasets.dataset.people_by_image(train)["", tmp_path / "a1.jpg"] == [
-        (0, Box(6, 6, 41, 43.5)),
-        (-1, Box(6, 6, 41, 43.5)),
-    ]
-    with pytest.raises(NotAvailable, match="'val'"):
-        ids(path, "val")
-
-
 @pytest.mark.parametrize(
     ("name", "split", "error"),
     [
-        *(("pets.json", "test", UsageError), ("pets.txt", "train", UsageError), ("pets.json:two", "train", UsageError)),
+        *(("pets.json", "test", UsageError), ("pets.txt", "train", UsageError), ("marked.json", "val", NotAvailable)),
         *(
             ("gone.json", "val", NotAvailable),
             ("gone.csv", "val", NotAvailable),
             ("gone-{split}.json", "val", NotAvailable),
         ),
-        *(("long.json", "all", NotAvailable), ("empty.csv", "all", NotAvailable), ("pets.json:0", "all", UsageError)),
+        *(("long.json", "all", NotAvailable), ("empty.csv", "all", NotAvailable)),
     ],
 )
 def test_a_name_or_split_that_makes_no_sense_is_refused(
@@ -365,44 +322,10 @@ def test_a_name_or_split_that_makes_no_sense_is_refused(
     write(tmp_path / "pets.json", animals(3))
     (tmp_path / "pets.txt").write_text("a dog")
     (tmp_path / "empty.csv").write_text("image,nose_x,nose_y\n")
-    content = animals(2)
-    content["images"][1]["file_name"] = "a" * 300 + ".jpg"
-    write(tmp_path / "long.json", content, pictures=False)
+    for file, change in (("long.json", {"file_name": "a" * 300 + ".jpg"}), ("marked.json", {"split": "train"})):
+        content = animals(1)
+        content["images"][0] |= change
+        write(tmp_path / file, content, pictures=False)
     with pytest.raises(error, match=name.partition(".")[0].partition("-")[0]) as caught:
         load(str(tmp_path / name), None, split)
     assert caught.value.hint
-
-
-# ---- left and right ----------------------------------------------------------------------------------------------
-
-
-def test_whom_a_limit_leaves_out_is_no_background_and_known_to_packs(tmp_path: Path) -> None:
-    content = animals(2)
-    content["annotations"].append(annotation(1, id=900, bbox=[50, 60, 7, 8]))
-    data = datasets.spread(load(str(write(tmp_path / "pets.json", content)), None, "all"), 1)
-    assert [[person.id for person in people] for people in (data.persons, data.ignored)] == [["101"], ["102", "900"]]
-    boxes = datasets.dataset.people_by_image(data)[("", tmp_path / "a1.jpg")]
-    assert boxes == [(0, Box(6, 6, 41, 43.5)), (-1, Box(50, 60, 7, 8))]
-    few = datasets.spread(load("synthetic", None, "val"), 5)  # whom nobody is rendered for
-    assert (len(few), few.ignored) == (5, ())
-
-
-def by_id(persons: Sequence[Person]) -> Mapping[str, Person]:
-    return {person.id: person for person in persons}
-
-
-def test_a_table_and_a_json_of_the_same_people_are_the_same(tmp_path: Path) -> None:
-    content = animals(13)
-    header = ["image", "id", "area", "x", "y", "w", "h", *(f"{joint}_{column}" for joint in FIVE for column in "xyv")]
-    rows = [
-        [f"a{entry['image_id']}.jpg", entry["id"], entry["area"], *entry["bbox"], *entry["keypoints"]]
-        for entry in content["annotations"]
-    ]
-    one = load(str(write(tmp_path / "one.json", content)), None, "train")
-    two = load(str(tabled(tmp_path / "two.csv", *rows, header=header)), None, "train")
-    assert (one.skeleton.joints, one.skeleton.flip) == (two.skeleton.joints, two.skeleton.flip)
-    people = by_id(two.persons)
-    assert people.keys() == by_id(one.persons).keys()
-    for person in one.persons:
-        np.testing.assert_array_equal(people[person.id].keypoints, person.keypoints)
-        assert (people[person.id].box, people[person.id].area) == (person.box, person.area)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posehg.datasets import synthetic
+from posehg.datasets import load_one, synthetic
 from posehg.errors import UsageError
 from posehg.geometry import Box
 from posehg.skeletons import MPII
@@ -68,7 +68,7 @@ def test_persons_are_a_sequence_that_is_the_same_every_time_and_in_every_process
     with pytest.raises(IndexError):
         val.persons[500]
     with pytest.raises(UsageError) as error:
-        synthetic.load("synthetic", None, "test")
+        load_one("synthetic", None, "test")
     assert "train, val" in error.value.hint
 
 

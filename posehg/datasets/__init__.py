@@ -17,32 +17,41 @@ from pathlib import Path
 from posehg.datasets import own
 from posehg.datasets.dataset import Dataset, DatasetInfo, concat, on_skeleton, spread
 from posehg.datasets.naming import MODULES, SUFFIXES, is_file, parse, set_names
-from posehg.datasets.reading import TESTED, check_images
+from posehg.datasets.reading import check_images
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import MPII, Skeleton
 
-__all__ = ["TESTED", "Dataset", "is_file", "on_skeleton", "parse", "set_names", "spread"]
+__all__ = ["Dataset", "is_file", "on_skeleton", "parse", "set_names", "spread"]
 
 RENDERED = {"synthetic"}
 """Sets without files."""
+TESTED = {"lsp", "flic", "flic-pc"}
+"""Sets whose official test split is called val here; ``test`` is another name for it."""
 
 _MPII_LIKE = {"mpii", "synthetic"}
 """Sets with all of MPII's joints: several sets with one of them are put on MPII's skeleton."""
-
-
-def _load_known(name: str, root: Path, split: str) -> Dataset:
-    dataset: Dataset = import_module(f"posehg.datasets.{MODULES[name]}").load(name, root, split)
-    return dataset
-
-
-LOADERS: dict[str, Callable[[Path, str], Dataset]] = {name: partial(_load_known, name) for name in MODULES}
-"""name -> load(root, split), where ``root`` is the set's own folder; its module is imported when it is called."""
 
 
 def info(name: str) -> DatasetInfo:
     """What is known of a known set before its files are there."""
     known: dict[str, DatasetInfo] = import_module(f"posehg.datasets.{MODULES[name]}").INFO
     return known[name]
+
+
+def _load_known(name: str, root: Path, split: str) -> Dataset:
+    split = "val" if split == "test" and name in TESTED else split
+    splits = info(name).splits
+    if split not in splits:
+        raise UsageError(f"The data set {name} has no split {split!r}.", f"It has: {', '.join(splits)}.")
+    dataset: Dataset = import_module(f"posehg.datasets.{MODULES[name]}").load(name, root, split)
+    return dataset
+
+
+LOADERS: dict[str, Callable[[Path, str], Dataset]] = {name: partial(_load_known, name) for name in MODULES}
+"""name -> load(root, split), where ``root`` is the set's own folder; its module is imported when it is called.
+
+Each raises UsageError for an unknown split, NotAvailable if a file is missing or broken.
+"""
 
 
 def home(data: Path | None) -> Path:

@@ -116,10 +116,7 @@ class _Place(NamedTuple):
 
 
 class _Image(NamedTuple):
-    """A file, the people on it in the order of the splits, and what decoding it gave.
-
-    error: why it cannot be read, or "". size: (columns, rows). hashes: of its views.
-    """
+    """A file, the people on it, and what decoding it gave: why it cannot be read, or (columns, rows) and hashes."""
 
     path: Path
     people: list[_Place]

@@ -17,7 +17,6 @@ without a box, or with one without width or height as joint annotation tools wri
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +56,6 @@ Entry = Mapping[str, Any]
 
 def load(name: str, root: Path, split: str) -> Dataset:
     """The split ``train`` or ``val``. Raises NotAvailable if its file is missing or broken."""
-    reading.check_split(name, split, INFO[name].splits)
     path = root / "annotations" / f"person_keypoints_{split}2017.json"
     if not path.is_file():
         sentence = f"The data set coco has no split {split} here: {path} does not exist."
@@ -105,9 +103,6 @@ def read(path: Path, category: str = "") -> Annotated:
     return Annotated(skeleton, list(people.values()), images, marks, note, sizes)
 
 
-# ---- the category ------------------------------------------------------------------------------------------------
-
-
 def _choose(path: Path, categories: Sequence[Entry], name: str) -> tuple[list[Entry], str]:
     """The categories to read, which have the same joints, and a note if others are left out."""
     usable = []
@@ -144,20 +139,17 @@ def _skeleton(category: Entry) -> Skeleton:
     """
     joints, name = _joints(category), str(category.get("name") or "unnamed")
 
-    def joint(value: Any, what: str) -> str:
-        if isinstance(value, str) and value.strip() in joints:
-            return value.strip()
-        if isinstance(value, int) and 1 <= value <= len(joints):
-            return joints[value - 1]
-        raise ValueError(f"{what} has the joint {value!r}, and joints are counted from 1 to {len(joints)}")
-
     def pairs(values: Any, what: str) -> tuple[tuple[str, str], ...]:
         if not isinstance(values, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in values):
             raise ValueError(f"{what} must be pairs of joints")
-        found = tuple((joint(a, what), joint(b, what)) for a, b in values)
-        if any(a == b for a, b in found):
-            raise ValueError(f"{what} pairs a joint with itself")
-        return found
+        found = []
+        for pair in values:
+            a, b = (value.strip() if isinstance(value, str) else value for value in pair)
+            a, b = (joints[end - 1] if isinstance(end, int) and 1 <= end <= len(joints) else end for end in (a, b))
+            if a not in joints or b not in joints or a == b:
+                raise ValueError(f"{what} has the pair {pair}, and joints are counted from 1 to {len(joints)}")
+            found.append((a, b))
+        return tuple(found)
 
     changes: dict[str, Any] = {}
     if category.get("skeleton"):
@@ -174,9 +166,6 @@ def _skeleton(category: Entry) -> Skeleton:
     known = of_joints(name, joints)
     skeleton = replace(known, **changes)
     return known if skeleton == known else replace(skeleton, name=name)
-
-
-# ---- images and people -------------------------------------------------------------------------------------------
 
 
 def _images(path: Path, entries: Sequence[Entry]) -> tuple[dict[str, Path], dict[Path, str]]:
@@ -207,12 +196,11 @@ def _person(id: str, one: Entry, images: Mapping[str, Path], joints: int) -> Per
         raise ValueError(f"no image has the id {one.get('image_id')}")
     triples = np.zeros((joints, 3))  # an annotation without keypoints has no labelled joint
     if one.get("keypoints") is not None:
-        what = f"keypoints of {joints} joints, x, y and v each"
-        triples = _numbers(one["keypoints"], 3 * joints, what).reshape(joints, 3)
+        triples = _numbers(one["keypoints"], 3 * joints, "keypoints").reshape(joints, 3)
     keypoints, visible = reading.keypoints_of(triples)
     box = None
     if one.get("bbox") is not None:
-        box = reading.box_of(*_numbers(one["bbox"], 4, "bbox [x, y, width, height]").tolist())
+        box = reading.box_of(*_numbers(one["bbox"], 4, "bbox").tolist())
     head_size, area = positive(one.get("head_size"), "head_size"), positive(one.get("area"), "area", FARTHEST**2)
     crowd = bool(one.get("iscrowd"))
     return Person(image, reading.extent(box, keypoints), keypoints, visible, head_size, id, area=area, crowd=crowd)
@@ -220,9 +208,7 @@ def _person(id: str, one: Entry, images: Mapping[str, Path], joints: int) -> Per
 
 def _numbers(values: Any, count: int, what: str) -> NDArray[np.float64]:
     """``count`` numbers; null becomes NaN, as some tools write it for joints that are not labelled."""
-    if not isinstance(values, list) or len(values) != count:
-        found = f"{len(values)} of them" if isinstance(values, list) else repr(values)
-        raise ValueError(f"it must have {count} numbers as {what}, not {found}")
-    if not all(value is None or isinstance(value, int | float) for value in values):
-        raise ValueError(f"its {what} are not numbers")
-    return np.array([math.nan if value is None else float(value) for value in values])
+    numeric = isinstance(values, list) and all(value is None or isinstance(value, int | float) for value in values)
+    if not numeric or len(values) != count:
+        raise ValueError(f"its {what} are not {count} numbers")
+    return np.array(values, dtype=np.float64)

@@ -96,9 +96,6 @@ def moved(box: Box, to_crop: Affine) -> Box:
     return Box.around((float(x), float(y)), box.w * to_crop.scale, box.h * to_crop.scale)
 
 
-# ---- a contact sheet -----------------------------------------------------------------------------------------------
-
-
 def label_cell(data: Dataset, index: int) -> Image:
     """A person's surroundings (256, 256, 3) with the labelled joints; hidden ones are rings."""
     person = data.persons[index]
@@ -111,9 +108,6 @@ def label_cell(data: Dataset, index: int) -> Image:
 def sheet(cells: Sequence[Image], captions: Sequence[str]) -> Image:
     """The cells in rows of six, each with its caption below."""
     return drawing.contact_sheet(cells, max(1, min(_COLUMNS, len(cells))), CELL, captions=captions)
-
-
-# ---- a folder of crops ---------------------------------------------------------------------------------------------
 
 
 def write(

@@ -17,7 +17,7 @@ spreadsheets of many countries write it. A row without joints and box means that
 from __future__ import annotations
 
 import csv
-import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -26,8 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posehg.datasets.reading import Annotated, box_of, entry, extent, image_name, keypoints_of, positive
-from posehg.errors import NotAvailable
+from posehg.datasets.reading import Annotated, box_of, entry, extent, image_name, keypoints_of, opened, positive
 from posehg.geometry import FARTHEST
 from posehg.poses import Person
 from posehg.skeletons import of_joints
@@ -44,18 +43,12 @@ _HINT = (
 
 def read(path: Path, name: str) -> Annotated:
     """Everyone in the table. name: of a new skeleton. Raises NotAvailable, naming file and row, if it is broken."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise NotAvailable(f"{path} is not a table of text in UTF-8.", "Save it as CSV in UTF-8.") from None
-    except OSError as error:
-        raise NotAvailable(f"{path} cannot be read: {error.strerror or error}.") from None
-    separator = max(",;\t", key=text.partition("\n")[0].count)
-    try:
+    with opened(path, "a CSV table in UTF-8") as file:
+        text = file.getvalue().decode("utf-8-sig")
+        separator = max(",;\t", key=text.partition("\n")[0].count)
         lines = list(csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True))
-    except csv.Error as error:
-        raise NotAvailable(f"{path} is not a CSV file, or was cut short ({error}).", _HINT) from None
-    header = [_column(cell.strip()) for cell in lines[0]] if lines else []
+    names = [cell.strip() for cell in (lines or [[]])[0]]
+    header = [name.lower() if name.lower() in _KNOWN else name for name in names]
     with entry(path, "first row", _HINT):
         joints = _joints(header)
     people: dict[str, Person] = {}
@@ -83,13 +76,6 @@ def read(path: Path, name: str) -> Annotated:
             people[id] = person
     images = {image.as_posix(): image for image in on_image}
     return Annotated(of_joints(name, joints), list(people.values()), images, marks)
-
-
-def _column(name: str) -> str:
-    """A column's name; capitals matter only in the names of joints."""
-    if name.lower() in _KNOWN:
-        return name.lower()
-    return name[:-2] + name[-2:].lower() if name[-2:].lower() in ("_x", "_y", "_v", "_w", "_h") else name
 
 
 def _joints(header: Sequence[str]) -> tuple[str, ...]:
@@ -122,17 +108,12 @@ def _joints(header: Sequence[str]) -> tuple[str, ...]:
 def _person(id: str, row: Mapping[str, str], image: Path, joints: Sequence[str], decimal_comma: bool) -> Person:
     def number(column: str) -> float | None:
         """None for an empty cell and for a column that the table lacks."""
-        cell = row.get(column, "")
-        text = cell.replace(",", ".") if decimal_comma else cell
+        text = row.get(column, "").replace(",", "." if decimal_comma else ",")
         if not text or text.lower() == "nan":
             return None
-        try:
-            value = math.inf if "_" in text else float(text)  # Python reads 1_0 as 10
-        except ValueError:
-            value = math.inf
-        if not math.isfinite(value):
-            raise ValueError(f"{cell!r} in the column {column} is not a number")
-        return value
+        if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d{1,2})?", text, re.ASCII | re.IGNORECASE):
+            raise ValueError(f"{text!r} in the column {column} is not a number")
+        return float(text)
 
     triples = []
     for joint in joints:

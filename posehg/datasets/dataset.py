@@ -32,10 +32,8 @@ MIDPOINTS = {"pelvis": ("right_hip", "left_hip"), "thorax": ("right_shoulder", "
 class DatasetInfo:
     """What is known of a data set before it is downloaded.
 
-    folder: the name of its folder. title: the full name. paper: the authors and the publication.
-    url: where to get it; "" for a rendered set. terms: the licence in a few words.
-    layout: the files of its folder, as ``images/``.
-    splits: name -> number of people in the whole set, and details, as "2,958 people, J. Tompson's".
+    folder: the name of its folder. url: where to get it; "" for a rendered set. terms: the licence in a few words.
+    layout: the files of its folder. splits: name -> number of people, and details, as "2,958 people, J. Tompson's".
     """
 
     folder: str
@@ -106,9 +104,6 @@ class LazyPersons(Sequence[Person]):
         return self.make(range(self.size)[to_index(index)])  # a range counts from the end and raises IndexError
 
 
-# ---- who is on an image --------------------------------------------------------------------------------------------
-
-
 def image_key(person: Person) -> tuple[str, Path]:
     """What two persons on one image have in common: the set that reads it, and the file."""
     return person.source, person.image
@@ -117,14 +112,9 @@ def image_key(person: Person) -> tuple[str, Path]:
 def people_by_image(data: Dataset) -> dict[tuple[str, Path], list[tuple[int, Box]]]:
     """For each image the index and bounding box of everyone on it; the index of ignored people is -1."""
     together: dict[tuple[str, Path], list[tuple[int, Box]]] = {}
-    for index, person in enumerate(data.persons):
+    for index, person in [*enumerate(data.persons), *((-1, person) for person in data.ignored)]:
         together.setdefault(image_key(person), []).append((index, person.box))
-    for person in data.ignored:
-        together.setdefault(image_key(person), []).append((-1, person.box))
     return together
-
-
-# ---- a part of a set -----------------------------------------------------------------------------------------------
 
 
 def evenly(total: int, count: int) -> list[int]:
@@ -146,9 +136,6 @@ def spread(data: Dataset, count: int) -> Dataset:
         return replace(data, persons=persons)
     others = [data.persons[index] for index in sorted(set(range(len(data))) - set(chosen))]
     return replace(data, persons=persons, ignored=[*data.ignored, *others])
-
-
-# ---- one skeleton, several sets ------------------------------------------------------------------------------------
 
 
 def on_skeleton(data: Dataset, skeleton: Skeleton) -> Dataset:

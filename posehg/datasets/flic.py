@@ -1,12 +1,11 @@
 """Frames Labeled In Cinema: images/*.jpg, and examples.mat or the hourglass authors' train.h5 and valid.h5.
 
-B. Sapp, B. Taskar, MODEC: Multimodal Decomposable Models for Human Pose Estimation, CVPR 2013. 5,003 frames, 3,987 of
-them for training. Labels are observer-centric: a person's left is on the right of the image, as if everyone faced the
-camera. ``flic-pc`` is person-centric: in the authors' *_personcentric.h5, left and right of the 48 validation persons
-seen from behind are exchanged. Its files lie in the same folder.
+Labels are observer-centric: a person's left is on the right of the image, as if everyone faced the camera. ``flic-pc``
+is person-centric: in the authors' *_personcentric.h5, left and right of the 48 validation persons seen from behind are
+exchanged. Its files lie in the same folder.
 
     examples.mat   examples(i).filepath, coords (2, 29), torsobox (x1 y1 x2 y2), istrain, istest: MATLAB's, one-based
-    *.h5           a row a person: imgname, index (in examples.mat, from 0), part (11, 2), visible (11,), center, scale
+    *.h5           a row a person: imgname, part (11, 2), visible (11,), center, scale
 
 The .h5 are preferred (they need h5py): their centres are those of the hourglass paper, which crops a square of 440
 pixels at mid-height of the frame around the middle of the torso (that of the torso box, found by another detector). A
@@ -23,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg.datasets.dataset import Dataset, DatasetInfo
-from posehg.datasets.reading import check_near, check_split, each, expecting, h5_rows, read_mat, square_around
+from posehg.datasets.reading import check_near, each, expecting, find_file, h5_rows, read_mat, square_around
 from posehg.errors import NotAvailable
 from posehg.geometry import Points
 from posehg.poses import Person
@@ -52,10 +51,6 @@ NOTES = {
     "flic-pc": "Person-centric: left and right are the person's own.",
 }
 MAT = "examples.mat"
-FILES: dict[str, dict[str, tuple[str, ...]]] = {
-    "flic": {"train": ("train.h5", MAT), "val": ("valid.h5", MAT)},
-    "flic-pc": {"train": ("train_personcentric.h5",), "val": ("valid_personcentric.h5",)},
-}
 JOINTS = len(FLIC.joints)
 SIDE = 440 / 1.25
 """The box's side in pixels: crops are 1.25 times the box, and the paper's have 440."""
@@ -63,7 +58,7 @@ MIDDLE = 240.0
 """The one-based row around which frames are cropped; they have 480 rows or fewer."""
 
 _SLOTS = [0, 1, 2, 3, 4, 5, 6, 9, 12, 13, 16]  # of coords: the 11 of 29 that are labelled, in the skeleton's order
-_ROWS = {"center": (2,), "scale": (), "part": (JOINTS, 2), "visible": (JOINTS,), "index": ()}
+_ROWS = {"center": (2,), "scale": (), "part": (JOINTS, 2), "visible": (JOINTS,)}
 _EXPECTED_MAT = "FLIC's examples.mat with the struct array 'examples'"
 _EXPECTED_H5 = "the hourglass authors' .h5 of FLIC, one row a person with (11, 2) joints"
 
@@ -74,13 +69,11 @@ def load(name: str, root: Path, split: str) -> Dataset:
     An id is the frame and the person's number on it, from 1. Persons without a labelled joint are not trained on.
     Raises NotAvailable if no file has the split, or if it is broken.
     """
-    split = check_split(name, split, FILES[name])
-    names = FILES[name][split]
-    candidates = (folder / file for file in names for folder in (root, root / "annot"))
-    path = next((path for path in candidates if path.is_file()), None)
+    stem = "valid" if split == "val" else split
+    names = (f"{stem}.h5", MAT) if name == "flic" else (f"{stem}_personcentric.h5",)
+    path = find_file(root, names)
     if path is None:
-        missing = f"holds neither {' nor '.join(names)}" if len(names) > 1 else f"holds no {names[0]}"
-        raise NotAvailable(f"{root} {missing}.", INFO[name].hint)
+        raise NotAvailable(f"{root} holds no {' and no '.join(names)}.", INFO[name].hint)
     on_frame: Counter[Path] = Counter()
     persons = []
     for person in _read_examples(path, split) if path.name == MAT else _read_h5(path):
@@ -95,16 +88,11 @@ def _read_h5(path: Path) -> list[Person]:
     images, rows = h5_rows(path, _ROWS, _EXPECTED_H5)
     persons = []
     with expecting(path, _EXPECTED_H5):
-        index, times = np.unique(rows["index"], return_counts=True)
-        if (times > 1).any():
-            raise ValueError(f"person {index[times > 1][0]:g} is in it {times.max()} times")
-        sides = rows["scale"] * 200 / 1.25  # the scale is that of the crop
-        if not (sides > 0).all():
-            raise ValueError("a person has no scale")
         for row, image in enumerate(images):
             keypoints, labelled = _joints(rows["part"][row])
             x, y = map(float, rows["center"][row])
-            box = square_around((x - 1, y - 1), float(sides[row]))
+            side = float(rows["scale"][row]) * 200 / 1.25  # the scale is that of the crop
+            box = square_around((x - 1, y - 1), side)
             persons.append(Person(Path(image), box, keypoints, labelled & (rows["visible"][row] > 0)))
     return persons
 

@@ -1,15 +1,14 @@
 """Leeds Sports Pose and its extension LSPET: joints.mat and images/.
 
-LSP (S. Johnson and M. Everingham, BMVC 2010): joints.mat (3, 14, 2000), images/im0001.jpg .. im2000.jpg. Every joint is
-labelled. The third row is 1 for a *hidden* joint, although the set's readme calls it visibility. There are two
-releases, with images scaled to people of about 150 pixels and in their original size; each has its own joints.mat of
-this form. Left and right are the person's own. M. Eichner and V. Ferrari published the same joints with left and right
-as the observer sees them (ACCV 2012). Their file has the same form, and scores by the one and the other cannot be
-compared.
+LSP: joints.mat (3, 14, 2000), images/im0001.jpg .. im2000.jpg. Every joint is labelled. The third row is 1 for a
+*hidden* joint, although the set's readme calls it visibility. There are two releases, with images scaled to people of
+about 150 pixels and in their original size; each has its own joints.mat of this form. Left and right are the person's
+own. M. Eichner and V. Ferrari published the same joints with left and right as the observer sees them (ACCV 2012).
+Their file has the same form, and scores by the one and the other cannot be compared.
 
-LSPET (S. Johnson and M. Everingham, CVPR 2011): joints.mat (14, 3, N), images/im00001.jpg .. im10000.jpg. The third
-column is 1 for a labelled joint; where it is 0, the coordinates mean nothing. There is no official split: posehg trains
-on the first 9,000 images and validates on the others.
+LSPET: joints.mat (14, 3, N), images/im00001.jpg .. im10000.jpg. The third column is 1 for a labelled joint; where it is
+0, the coordinates mean nothing. There is no official split: posehg trains on the first 9,000 images and validates on
+the others.
 
 Coordinates are MATLAB's, so one-based.
 """
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from posehg.datasets.dataset import Dataset, DatasetInfo
-from posehg.datasets.reading import MIN_JOINTS, check_near, check_split, entry, left_out, read_mat, unreadable
+from posehg.datasets.reading import MIN_JOINTS, check_near, entry, left_out, read_mat, unreadable
 from posehg.errors import NotAvailable
 from posehg.geometry import Box
 from posehg.poses import Person
@@ -37,10 +36,7 @@ INFO = {
         url=f"{_URL}/lsp.html",
         terms="research use",
         layout=("joints.mat", "images/"),
-        splits={
-            "train": "1,000 people, images 1 to 1,000",
-            "val": "1,000 people, images 1,001 to 2,000, the official test split",
-        },
+        splits={"train": "1,000 people, images 1 to 1,000", "val": "1,000 people, the others, also called test"},
         skeleton=LSP,
     ),
     "lspet": DatasetInfo(
@@ -51,10 +47,7 @@ INFO = {
         url=f"{_URL}/lspet.html",
         terms="research use",
         layout=("joints.mat", "images/"),
-        splits={
-            "train": "9,000 people, images 1 to 9,000",
-            "val": "1,000 people, images 9,001 to 10,000 (no official split)",
-        },
+        splits={"train": "9,000 people, images 1 to 9,000", "val": "1,000 people, the others; not official"},
         skeleton=LSP,
     ),
 }
@@ -73,7 +66,6 @@ def load(name: str, root: Path, split: str) -> Dataset:
     Persons with fewer than two labelled joints are left out, and the note counts them.
     Raises NotAvailable if joints.mat is missing, broken or that of the other set.
     """
-    split = check_split(name, split, INFO[name].splits)
     first = TRAINING_IMAGES[name]
     path, layout = root / "joints.mat", _LAYOUTS[name]
     expected = f"the joints.mat of {INFO[name].title}, whose variable 'joints' is {layout[0]} x {layout[1]} x N"

@@ -1,20 +1,10 @@
 """MPII Human Pose: images/*.jpg and its annotation in any of the files in which it is distributed.
 
-M. Andriluka et al., 2D Human Pose Estimation: New Benchmark and State of the Art Analysis, CVPR 2014,
-http://human-pose.mpi-inf.mpg.de. ``mpii_formats`` reads each format:
-
-    mpii_annotations.json, also .json.gz     train, val
-    mpii_human_pose_v1_u12_1.mat, official   train, val, test    head boxes
-    the hourglass authors' train.h5 etc.     train, val, test    head sizes
-    HRNet's train.json etc.                  train, val, test
-    detections_our_format.mat                val                 head boxes, no centres and scales
-
-If several lie in the folder, or in its folder annot, the persons come from the first of them in this order, which is
-that of how much a format preserves. Whichever file is read, the persons of a split and their ids are the same (but see
-read_hrnet_json for train and test). Two things come from further files:
-
-* The joints and head boxes of ``val`` from detections_our_format.mat, by which published scores are measured.
-* Head sizes that the file itself lacks from the official .mat, else from the .h5.
+FORMATS lists them in the order of how much each preserves. If several lie in the folder, or in its folder annot, the
+persons come from the first. Whichever file is read, the persons of a split and their ids are the same (but see
+read_hrnet_json for train and test). Two things come from further files: the joints and head boxes of ``val`` from
+detections_our_format.mat, by which published scores are measured; and head sizes that the file itself lacks from the
+official .mat, else from the .h5.
 
 ``val`` is J. Tompson's split in his order, with nobody left out, so that row n of other people's predictions is person
 n. ``test`` has boxes only: its joints are NaN. A person's id is the image and the one-based place in its annorect.
@@ -24,15 +14,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from posehg.datasets import mpii_formats
 from posehg.datasets.dataset import Dataset, DatasetInfo
 from posehg.datasets.mpii_formats import validation
-from posehg.datasets.reading import check_split
+from posehg.datasets.reading import find_file
 from posehg.errors import NotAvailable
 from posehg.poses import Person
 from posehg.skeletons import MPII
@@ -49,11 +40,7 @@ INFO = {
             "or HRNet's {train,valid,test}.json",
             "images/",
         ),
-        splits={
-            "train": "22,246 people",
-            "val": "2,958 people, J. Tompson's",
-            "test": "11,731 people, whose joints are not published",
-        },
+        splits={"train": "22,246 people", "val": "2,958 people, J. Tompson's", "test": "11,731 people, no joints"},
         skeleton=MPII,
     )
 }
@@ -62,21 +49,20 @@ MAT = "mpii_human_pose_v1_u12_1.mat"
 _JSONS = (JSON, f"{JSON}.gz", "mpii_annotations*.json", "mpii_annotations*.json.gz")
 
 
-@dataclass(frozen=True)
-class Format:
-    """read: (path, split) -> the persons of the split. names: split -> the files that have it, as glob patterns.
+class Format(NamedTuple):
+    """read: (path, split) -> the persons of the split. files: split -> the files that have it, as glob patterns.
 
     note: what a reader of scores should know about persons from such a file.
     """
 
     read: Callable[[Path, str], list[Person]]
-    names: dict[str, tuple[str, ...]]
+    files: dict[str, tuple[str, ...]]
     note: str = ""
 
 
 FORMATS = {
     "json": Format(mpii_formats.read_annotations_json, {"train": _JSONS, "val": _JSONS}),
-    "mat": Format(mpii_formats.read_release_mat, dict.fromkeys(("train", "val", "test"), (MAT,))),
+    "mat": Format(mpii_formats.read_release_mat, {"train": (MAT,), "val": (MAT,), "test": (MAT,)}),
     "h5": Format(
         mpii_formats.read_authors_h5,
         {"train": ("train.h5", "annot.h5"), "val": ("valid.h5", "annot.h5"), "test": ("test.h5", "annot.h5")},
@@ -107,15 +93,12 @@ def load(name: str, root: Path, split: str) -> Dataset:
 
     Raises NotAvailable if no file in ``root`` has the split, or if one is broken or has a person twice.
     """
-    check_split(name, split, INFO[name].splits)
-    found = next(((form, path) for form in FORMATS.values() if (path := _find(root, form, split))), None)
-    if found is None:
-        names = ", ".join(name for form in FORMATS.values() for name in form.names.get(split, ()))
-        raise NotAvailable(
-            f"{root} holds neither {JSON} nor another annotation of MPII's split {split}.",
-            f"posehg looks there and in {root / 'annot'}, in this order, for: {names}. {INFO[name].hint}",
-        )
-    form, path = found
+    candidates = ((form, find_file(root, form.files.get(split, ()))) for form in FORMATS.values())
+    form, path = next(((form, path) for form, path in candidates if path), (FORMATS["json"], None))
+    if path is None:
+        looked = ", ".join(file for form in FORMATS.values() for file in form.files.get(split, ()))
+        hint = f"posehg looks there and in {root / 'annot'}, in this order, for: {looked}. {INFO[name].hint}"
+        raise NotAvailable(f"{root} holds neither {JSON} nor another annotation of MPII's split {split}.", hint)
     persons, notes = form.read(path, split), [form.note]
     again = next((id for id, times in Counter(person.id for person in persons).items() if times > 1), None)
     if again is not None:
@@ -133,7 +116,7 @@ def load(name: str, root: Path, split: str) -> Dataset:
         notes.append(note)
     heads = {person.id: person.head_size for person in persons}
     for other in (FORMATS["mat"], FORMATS["h5"]) if split != "test" else ():
-        if not any(heads.values()) and (further := _find(root, other, split)):
+        if not any(heads.values()) and (further := find_file(root, other.files.get(split, ()))):
             heads = {person.id: person.head_size for person in other.read(further, split)}
     if split != "test" and not any(heads.values()):
         notes.append(_NO_HEADS)
@@ -142,25 +125,12 @@ def load(name: str, root: Path, split: str) -> Dataset:
     return Dataset(name, split, MPII, persons, note=" ".join(filter(None, notes)), origin=1)
 
 
-def _find(root: Path, form: Format, split: str) -> Path | None:
-    """The file of a format that has the split. Raises NotAvailable if several files match one pattern."""
-    for name in form.names.get(split, ()):
-        for folder in (root, root / "annot"):
-            found = sorted(path for path in folder.glob(name) if path.is_file())
-            if len(found) > 1:
-                names = " and ".join(path.name for path in found)
-                raise NotAvailable(f"{folder} holds several annotations of MPII: {names}.", "Leave one of them there.")
-            if found:
-                return found[0]
-    return None
-
-
 def _as_published(root: Path, path: Path, persons: list[Person]) -> tuple[list[Person], str]:
     """Validation persons with the joints and head sizes of the published evaluation if its file is there, and a note.
 
     Raises NotAvailable if the file is about other persons.
     """
-    truth = _find(root, FORMATS["detections"], "val")
+    truth = find_file(root, FORMATS["detections"].files["val"])
     if truth is None:
         return persons, _NOT_PUBLISHED
     published = {person.id: person for person in FORMATS["detections"].read(truth, "val")}

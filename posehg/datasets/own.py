@@ -92,10 +92,10 @@ def _in_split(path: Path, annotated: Annotated, split: str) -> tuple[Callable[[P
         raise UsageError(f"{path} has no split {split!r}.", hint)
     if annotated.marks:
         return lambda image: annotated.marks[image] in marked, ""
-    return lambda image: _is_validation(image) == ("val" in marked), NO_SPLITS
 
+    def is_in(image: Path) -> bool:
+        # By the name alone, so that adding or removing images moves no other image to another split.
+        digest = sha256(image.as_posix().encode("utf-8", "surrogatepass")).digest()
+        return (int.from_bytes(digest[:8], "big") % _ONE_IN == 0) == ("val" in marked)
 
-def _is_validation(image: Path) -> bool:
-    """By the name alone, so that adding or removing images moves no other image to another split."""
-    digest = sha256(image.as_posix().encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") % _ONE_IN == 0
+    return is_in, NO_SPLITS

@@ -5,74 +5,62 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import struct
-import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posehg.datasets.dataset import Dataset
-from posehg.errors import NotAvailable, UsageError
+from posehg.errors import NotAvailable, PosehgError, UsageError
 from posehg.geometry import FARTHEST, SMALLEST, Box, Points
 from posehg.poses import Person
 from posehg.skeletons import Skeleton
 
-TESTED = {"lsp", "flic", "flic-pc"}
-"""Sets whose official test split is called val here; ``test`` is another name for it."""
 MIN_JOINTS = 2
 """A person without a bounding box needs this many labelled joints, whose extent becomes the box."""
-
-# What numpy, h5py, scipy and json raise for a broken file or one of another kind depends on the byte at which they
-# give up. UnboundLocalError is a bug of scipy's.
-_BROKEN = (
-    *(OSError, EOFError, BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, MemoryError),
-    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, UnboundLocalError),
-)
-
-
-def check_split(name: str, split: str, splits: Collection[str]) -> str:
-    """The name that a split of the set has here. Raises UsageError if the set does not have it."""
-    if split == "test" and name in TESTED:
-        split = "val"
-    if split not in splits:
-        raise UsageError(f"The data set {name} has no split {split!r}.", f"It has: {', '.join(splits)}.")
-    return split
 
 
 def check_images(name: str, persons: Sequence[Person], hint: str) -> None:
     """Raises NotAvailable, with the hint, if annotated images are missing."""
     missing = missing_images(persons)
     if missing:
-        total = len({person.image for person in persons})
-        raise NotAvailable(
-            f"{len(missing):,} of {total:,} images of {name} are missing in {missing[0].parent}; "
-            f"the first is {missing[0].name}.",
-            hint,
-        )
+        total, first = len({person.image for person in persons}), missing[0]
+        counts = f"{len(missing):,} of {total:,} images of {name}"
+        raise NotAvailable(f"{counts} are missing in {first.parent}; the first is {first.name}.", hint)
 
 
 def missing_images(persons: Sequence[Person]) -> list[Path]:
     """The annotated images whose files are missing, sorted. Each folder is listed once."""
     needed = {person.image for person in persons}
-    present: dict[Path, set[str]] = {}
+    present: set[Path] = set()
     for folder in {path.parent for path in needed}:
-        try:
-            with os.scandir(folder) as entries:
-                present[folder] = {entry.name for entry in entries}
-        except (OSError, ValueError):  # ValueError: a name that no folder can have
-            present[folder] = set()
-    return sorted(path for path in needed if path.name not in present[path.parent])
+        with suppress(OSError, ValueError):  # ValueError: a name that no folder can have
+            present.update(folder / name for name in os.listdir(folder))
+    return sorted(needed - present)
 
 
-# ---- files ---------------------------------------------------------------------------------------------------------
+def find_file(root: Path, names: Sequence[str]) -> Path | None:
+    """The first file of these names, which may be glob patterns, in a folder or in ``annot`` in it.
+
+    Raises NotAvailable if several files match one pattern.
+    """
+    for name in names:
+        for folder in (root, root / "annot"):
+            found = sorted(path.name for path in folder.glob(name) if path.is_file())
+            if len(found) > 1:
+                raise NotAvailable(f"{folder} holds {' and '.join(found)}.", "Leave one of them there.")
+            if found:
+                return folder / found[0]
+    return None
+
+
+# ---- files: each function raises NotAvailable for one that is missing, broken or of another kind --------------------
 
 
 def unreadable(path: Path, expected: str, detail: str = "", hint: str = "Copy or download it again.") -> NotAvailable:
@@ -83,13 +71,12 @@ def unreadable(path: Path, expected: str, detail: str = "", hint: str = "Copy or
 
 @contextmanager
 def expecting(path: Path, expected: str, place: str = "") -> Iterator[None]:
-    """If the block fails on the content of a file, raises NotAvailable: the file is not ``expected``.
-
-    place: where in the file, as "record 7".
-    """
+    """If the block fails on the content of a file, it is not ``expected``. place: where in it, as "record 7"."""
     try:
         yield
-    except _BROKEN as error:
+    except PosehgError:
+        raise
+    except Exception as error:  # what numpy, h5py, scipy and json raise depends on the byte at which they give up
         text = " ".join(str(error).split())  # it may quote the broken bytes
         reason = text if text.isprintable() and len(text) <= 120 else type(error).__name__
         detail = f"{place}: {type(error).__name__} {reason}" if place else reason
@@ -98,7 +85,7 @@ def expecting(path: Path, expected: str, place: str = "") -> Iterator[None]:
 
 @contextmanager
 def entry(path: Path, place: str, hint: str = "") -> Iterator[None]:
-    """If the block finds a value wrong, raises NotAvailable, which names the file and the entry ``place``."""
+    """If the block finds a value wrong, the error names the file and the entry ``place``."""
     try:
         yield
     except (ValueError, OverflowError, UsageError) as error:
@@ -107,7 +94,7 @@ def entry(path: Path, place: str, hint: str = "") -> Iterator[None]:
 
 @contextmanager
 def opened(path: Path, expected: str) -> Iterator[BytesIO]:
-    """The bytes of a file; the block is ``expecting``. Raises NotAvailable if the file cannot be read."""
+    """The bytes of a file; the block is ``expecting``."""
     try:
         file = BytesIO(path.read_bytes())
     except OSError as error:
@@ -117,7 +104,7 @@ def opened(path: Path, expected: str) -> Iterator[BytesIO]:
 
 
 def read_json(path: Path, expected: str) -> Any:
-    """The content of a .json or .json.gz file. Raises NotAvailable, naming it and ``expected``, if it is not that."""
+    """The content of a .json or .json.gz file."""
     with opened(path, expected) as file:
         return json.loads(gzip.decompress(file.getvalue()) if path.suffix == ".gz" else file.getvalue())
 
@@ -126,21 +113,16 @@ def read_matlab(path: Path, names: Sequence[str], expected: str, **options: bool
     """The variables ``names`` of a MATLAB file, without those that it lacks.
 
     options: of scipy's loadmat; by default nothing is squeezed and structs are record arrays.
-    Raises NotAvailable as read_json does.
     """
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
     with opened(path, expected) as file:
-        try:
-            variables = loadmat(file, variable_names=list(names), **options)
-        except MatReadError as error:
-            raise ValueError(str(error)) from None
+        variables = loadmat(file, variable_names=list(names), **options)
         return {name: variables[name] for name in names if name in variables}
 
 
 def read_mat(path: Path, variable: str, expected: str) -> Any:
-    """One variable of a MATLAB file, its structs as objects with attributes. Raises NotAvailable as read_json does."""
+    """One variable of a MATLAB file, its structs as objects with attributes."""
     variables = read_matlab(path, [variable], expected, struct_as_record=False, squeeze_me=True)
     with expecting(path, expected):
         return variables[variable]
@@ -171,24 +153,11 @@ def h5_library(doing: str = "Reading") -> ModuleType:
 
 
 def read_h5(path: Path, names: Sequence[str], expected: str, optional: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
-    """The arrays ``names`` of an HDF5 file, and those of the ``optional`` ones that it has.
-
-    Raises NotAvailable if h5py is not installed, and as read_json does.
-    """
+    """The arrays ``names`` of an HDF5 file, and those of the ``optional`` ones that it has."""
     h5py = h5_library()
     with opened(path, expected) as content, h5py.File(content, "r") as file:
         wanted = [*names, *(name for name in optional if name in file)]
         return {name: np.asarray(file[name][()]) for name in wanted}
-
-
-def numbers(arrays: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """An array of a file as float64. Raises ValueError if it is missing, has another shape or holds no numbers."""
-    if name not in arrays:
-        raise ValueError(f"it lacks '{name}'")
-    array = np.asarray(arrays[name])
-    if array.shape != shape or array.dtype.kind not in "fiub":
-        raise ValueError(f"'{name}' is {array.dtype} of shape {array.shape}")
-    return array.astype(np.float64)
 
 
 def h5_rows(
@@ -197,7 +166,7 @@ def h5_rows(
     """The image names ``imgname`` and other arrays of an HDF5 file with a row a person.
 
     Each name is stored as bytes, as text or as a row of character codes. rows: array -> the shape of one of its rows;
-    those of ``optional`` arrays are numbers. Raises NotAvailable as read_h5 does, also for other shapes.
+    those of ``optional`` arrays are numbers.
     """
     arrays = read_h5(path, [*rows, "imgname"], expected, optional)
     texts = arrays.pop("imgname")
@@ -215,11 +184,19 @@ def h5_rows(
         return names, found
 
 
-# ---- values --------------------------------------------------------------------------------------------------------
+# ---- values: each function raises ValueError for an impossible one -------------------------------------------------
+
+
+def numbers(arrays: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """An array of numbers of this shape as float64."""
+    array = np.asarray(arrays.get(name))
+    if array.shape != shape or array.dtype.kind not in "fiub":
+        raise ValueError(f"'{name}' is {array.dtype} of shape {array.shape}")
+    return array.astype(np.float64)
 
 
 def check_near(points: Points) -> Points:
-    """The same points. Raises ValueError if one, other than NaN, lies farther away than any image is large."""
+    """The same points, none of which, other than NaN, lies farther away than any image is large."""
     far = np.abs(points) > FARTHEST
     if far.any():
         raise ValueError(f"a joint lies at {points[far][0]:g}")
@@ -227,10 +204,7 @@ def check_near(points: Points) -> Points:
 
 
 def keypoints_of(triples: NDArray[np.float64]) -> tuple[Points, NDArray[np.bool_]]:
-    """(J, 3) x, y and COCO's v (0 not labelled, 1 hidden, 2 visible) -> keypoints (J, 2) with NaN, visible (J,).
-
-    Raises ValueError for another v, and for a labelled joint without coordinates.
-    """
+    """(J, 3) x, y and COCO's v (0 not labelled, 1 hidden, 2 visible) -> keypoints (J, 2) with NaN, visible (J,)."""
     v = triples[:, 2]
     strange = v[(v != 0) & (v != 1) & (v != 2)]
     if len(strange):
@@ -242,7 +216,7 @@ def keypoints_of(triples: NDArray[np.float64]) -> tuple[Points, NDArray[np.bool_
 
 
 def box_of(x: float, y: float, w: float, h: float) -> Box:
-    """A box whose sides may be 0, which means that there is none. Raises ValueError for an impossible one."""
+    """A box whose sides may be 0, which means that there is none."""
     near = all(abs(number) <= FARTHEST for number in (x, y, w, h))  # NaN is not
     if not near or not all(side == 0 or side >= SMALLEST for side in (w, h)):
         raise ValueError(f"a box at {x:g}, {y:g} cannot be {w:g} wide and {h:g} high")
@@ -250,7 +224,7 @@ def box_of(x: float, y: float, w: float, h: float) -> Box:
 
 
 def square_around(center: tuple[float, float], side: float) -> Box:
-    """The square around a point. Raises ValueError for an impossible one, also for one without a size."""
+    """The square around a point."""
     if side == 0:
         raise ValueError("a box has no size")
     return box_of(*Box.around(center, side).as_tuple())
@@ -270,7 +244,7 @@ def extent(box: Box | None, keypoints: Points) -> Box:
 
 
 def positive(value: object, what: str, limit: float = FARTHEST) -> float | None:
-    """A size in pixels; None for 0 and None. Raises ValueError for an impossible one. limit: the largest possible."""
+    """A size in pixels, at most ``limit``; None for 0 and None."""
     if value is None or value == 0:
         return None
     if not isinstance(value, int | float) or not SMALLEST**2 <= value <= limit:
@@ -285,13 +259,13 @@ def image_name(text: str) -> Path:
     return Path(text.strip().replace("\\", "/"))
 
 
+# ---- a file's content ----------------------------------------------------------------------------------------------
+
+
 def left_out(count: int) -> str:
     """The note that so many people have no bounding box and no extent of joints; "" for 0."""
     who = "1 person has" if count == 1 else f"{count:,} people have"
     return f"Left out: {who} neither a box nor two labelled joints." if count else ""
-
-
-# ---- a file's content ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)

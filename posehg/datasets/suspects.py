@@ -57,9 +57,6 @@ MIN_PERSONS, SIZE_JOINTS = 20, 6
 """With fewer persons nothing is usual; with fewer labelled joints the size of a person is not known."""
 
 
-# ---- the same photo ------------------------------------------------------------------------------------------------
-
-
 def hashes(image: Image, boxes: Sequence[Box]) -> list[Hash]:
     """The hashes (288,) of the whole image and of the people in ``boxes``, except views that show too little."""
     height, width = image.shape[:2]
@@ -118,9 +115,6 @@ def groups(count: int, pairs: dict[tuple[int, int], float]) -> list[tuple[list[i
     return [(numbers, weakest[label]) for label, numbers in members.items()]
 
 
-# ---- left and right ------------------------------------------------------------------------------------------------
-
-
 def swapped_sides(keypoints: Floats, skeleton: Skeleton) -> list[tuple[int, float, str]]:
     """Persons with a sign of exchanged sides, the strongest first: index, strength (1 or more) and the sign in words.
 
@@ -132,14 +126,24 @@ def swapped_sides(keypoints: Floats, skeleton: Skeleton) -> list[tuple[int, floa
         offsets = keypoints - np.nanmean(keypoints, axis=1, keepdims=True)
         spread = np.sqrt(np.nanmean((offsets**2).sum(axis=2), axis=1))
     sizes = np.where((labelled >= SIZE_JOINTS) & (spread > 0), spread, np.nan)
-    signs = [("shoulders and hips point opposite ways", _opposed(keypoints, skeleton) / sizes / OPPOSED)]
+    lines = []
+    for word in ("shoulder", "hip"):
+        pairs = enumerate(zip(skeleton.joints, skeleton.flip, strict=True))
+        lefts = [(a, b) for a, (name, b) in pairs if word in name.lower() and side(name) == "left" and a != b]
+        lines += [keypoints[:, a] - keypoints[:, b] for a, b in lefts[:1]]
+    opposed = np.sqrt(np.maximum(-(lines[0] * lines[1]).sum(axis=1), 0)) if len(lines) == 2 else np.nan * sizes
+    signs = [("shoulders and hips point opposite ways", opposed / sizes / OPPOSED)]
     scaled = keypoints / sizes[:, None, None]
 
     def length(a: int, b: int) -> Floats:
         return np.asarray(np.hypot(*(scaled[:, a] - scaled[:, b]).T))
 
-    for a, b in _limbs_of_one_side(skeleton):
+    seen: set[frozenset[int]] = set()
+    for a, b in skeleton.limb_indices:
         other_a, other_b = skeleton.flip[a], skeleton.flip[b]
+        if len({a, b, other_a, other_b}) < 4 or frozenset((other_a, other_b)) in seen:
+            continue
+        seen.add(frozenset((a, b)))
         straight = np.stack([length(a, b), length(other_a, other_b)], axis=1)
         exchanged = length(a, other_b) + length(other_a, b)
         known = straight[np.isfinite(straight).all(axis=1)]
@@ -151,28 +155,3 @@ def swapped_sides(keypoints: Floats, skeleton: Skeleton) -> list[tuple[int, floa
     strengths = np.nan_to_num(np.stack([strength for _, strength in signs], axis=1))
     found = [(i, float(strengths[i, sign]), signs[sign][0]) for i, sign in enumerate(strengths.argmax(axis=1))]
     return sorted((one for one in found if one[1] >= 1), key=lambda one: -one[1])
-
-
-def _limbs_of_one_side(skeleton: Skeleton) -> list[tuple[int, int]]:
-    """Limbs, as channels, that lie on one side and have a counterpart on the other; one limb of each such pair."""
-    flip = skeleton.flip
-    found: dict[frozenset[frozenset[int]], tuple[int, int]] = {}
-    for a, b in skeleton.limb_indices:
-        if flip[a] != a and flip[b] != b and flip[a] != b:
-            found.setdefault(frozenset((frozenset((a, b)), frozenset((flip[a], flip[b])))), (a, b))
-    return list(found.values())
-
-
-def _opposed(keypoints: Floats, skeleton: Skeleton) -> Floats:
-    """(N,) how far shoulders and hips extend opposite ways, in pixels; 0 if they do not, NaN if it is not known."""
-    lines = []
-    for word in ("shoulder", "hip"):
-        left = [
-            channel
-            for channel, joint in enumerate(skeleton.joints)
-            if word in joint.lower() and side(joint) == "left" and skeleton.flip[channel] != channel
-        ]
-        if not left:
-            return np.full(len(keypoints), np.nan)
-        lines.append(keypoints[:, left[0]] - keypoints[:, skeleton.flip[left[0]]])
-    return np.asarray(np.sqrt(np.maximum(-(lines[0] * lines[1]).sum(axis=1), 0)))
