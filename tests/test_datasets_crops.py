@@ -35,11 +35,8 @@ def test_no_view_shows_more_or_needs_finer_pixels_than_its_reach(limits: Limits,
     assert to_crop.scale <= reached.size / square.w + 1e-9
 
 
-def test_a_person_who_is_always_seen_alike_has_the_crop_itself_as_reach() -> None:
+def test_a_closer_view_needs_finer_pixels_and_a_fixed_one_the_crop_itself() -> None:
     assert region_of(256, padding=1.25, scale=0, rotation=0, translation=0) == CropRegion(1.25, 256)
-
-
-def test_a_closer_look_asks_for_finer_pixels_and_for_no_more_of_the_picture() -> None:
     limits = {"padding": 1.25, "scale": 0.25, "rotation": 30, "translation": 0.1}
     once, twice = region_of(256, **limits), region_of(256, **limits, zoom=2)
     assert twice.padding == once.padding
@@ -57,13 +54,10 @@ def test_a_view_of_the_part_is_the_view_of_the_photo(limits: Limits, box: Box, s
     assert_alike(crop, images.warp(WAVES, to_crop, (SIZE, SIZE)), to_crop)
 
 
-def test_what_is_coarse_already_is_cut_and_not_touched() -> None:
+def test_what_is_coarse_already_is_cut_and_what_is_finer_than_needed_is_made_smaller() -> None:
     part, to_part = crop_region(WAVES, Box(50, 60, 40, 30), CropRegion(2.0, 300))
     np.testing.assert_array_equal(part, WAVES[31:119, 26:114])
     np.testing.assert_array_equal(to_part([(26, 31)]), [(0, 0)])
-
-
-def test_what_is_finer_than_needed_is_made_smaller() -> None:
     part, to_part = crop_region(WAVES, Box(50, 60, 100, 200), CropRegion(1.5, 100))
     assert part.shape == (108, 108, 3)
     assert to_part.scale == pytest.approx(100 / 300)
@@ -88,12 +82,6 @@ def test_somebody_beside_the_picture_has_a_black_part(box: Box, size: int) -> No
     assert not part.any()
     crop = images.warp(part, to_part.inverse().then(Affine.crop(box, (SIZE, SIZE))), (SIZE, SIZE))
     assert not crop.any()
-
-
-def test_a_moved_box_has_its_corners_where_the_map_puts_them() -> None:
-    to_part = Affine.crop(Box(10, 20, 300, 300), (100, 100))
-    box = moved(Box(40, 50, 30, 60), to_part)
-    assert box.as_tuple() == pytest.approx((10, 10, 10, 20))
 
 
 # ---- a folder of crops ---------------------------------------------------------------------------------------------

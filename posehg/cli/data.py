@@ -218,7 +218,7 @@ def sheet(
     label are not drawn. Each person's id stands below.
 
         posehg data sheet --dataset lspet --out sheet.png
-        posehg data sheet --dataset people.json --split val -n 60 --seed 1 --out sheet.jpg
+        posehg data sheet --dataset people.json -n 60 --seed 1 --out sheet.jpg
         posehg data sheet --dataset lspet --ids im00007,im00011 --out two.png
     """
     import numpy as np
