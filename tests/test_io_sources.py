@@ -200,11 +200,10 @@ def test_a_list_names_one_source_a_line_from_its_own_folder(here: Path) -> None:
     assert [source.name for source in found if source.problem] == ["sets/x*.jpg"]
 
 
-def test_a_list_may_name_addresses_cameras_and_standard_input_but_no_list() -> None:
-    Path("list.txt").write_text("http://host/c.jpg\nwebcam\n-\n@list.txt")
-    found = list(expand(["@list.txt"]))
-    assert [source.name for source in found] == ["http://host/c.jpg", "webcam:0", "-", "@list.txt"]
-    assert [source.kind for source in found] == ["image", "camera", "image", "image"]
+def test_a_list_may_come_from_standard_input_and_name_addresses_and_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "read_bytes", lambda name, limit: b"a.jpg\nhttp://host/c.jpg\nwebcam\n-\n")
+    found = [(source.name, source.kind) for source in expand(["@-"])]
+    assert found == [("a.jpg", "image"), ("http://host/c.jpg", "image"), ("webcam:0", "camera"), ("-", "image")]
 
 
 @pytest.mark.parametrize("content", ["ы.jpg\r\nb.jpg\r\n".encode("utf-16"), b"a\xff.jpg\nb.jpg"])
@@ -216,24 +215,11 @@ def test_lists_of_powershell_and_names_that_are_not_utf8_are_read(content: bytes
     assert all(os.path.exists(name) for name in found)
 
 
-def test_a_list_on_standard_input_begins_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "read_bytes", lambda name, limit: b"a.jpg\nd/b.jpg\n")
-    assert names("@-") == ["a.jpg", "d/b.jpg"]
-
-
 @pytest.mark.parametrize("content", [None, b"", b"\n# a\n \n", b"\xff\xd8\xff\xe0\0\x10JFIF\0", b"\xff\xfea"])
 def test_a_list_that_cannot_be_read_is_a_problem(content: bytes | None) -> None:
     if content is not None:
         Path("list.txt").write_bytes(content)
     assert "list.txt" in str(problem("@list.txt"))
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.binary(max_size=60))
-def test_any_bytes_as_a_list_give_sources(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    path = tmp_path_factory.mktemp("list") / "list.txt"
-    path.write_bytes(content)
-    assert all(isinstance(source, Source) for source in expand([f"@{path}"]))
 
 
 # ---- kinds ---------------------------------------------------------------------------------------------------------

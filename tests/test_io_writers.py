@@ -8,7 +8,6 @@ import json as standard_json
 import os
 import resource
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from posehg import datasets
-from posehg.errors import InputError, NotAvailable, UsageError
-from posehg.evaluation import predictions
-from posehg.evaluation.detections import read as read_people
-from posehg.evaluation.score import coco_scores
+from posehg.errors import InputError, UsageError
 from posehg.geometry import Box
 from posehg.io.writers import (
     FORMATS,
@@ -40,8 +35,6 @@ from posehg.io.writers import (
 from posehg.io.writers.csv import joints_table
 from posehg.poses import Pose, Result
 from posehg.skeletons import COCO, MPII, Skeleton
-from tests import evaluated
-from tests.coco_files import make_coco
 from tests.results import SEVEN, failed, pose, result, small_disk, snippet
 
 AWKWARD = ['a,"b".jpg', "two\nlines.jpg", "Даша и кот.jpg", " =1+1.png", os.fsdecode(b"\xff\xfe.jpg"), "x" * 200]
@@ -57,14 +50,6 @@ def write(writer: type[Writer], path: Path, *results: Result, overwrite: bool = 
         for one in results:
             opened.add(one)
     return path
-
-
-def read_back(module: ModuleType, path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The names that the docstring's lines leave, of a file that has the name in them."""
-    monkeypatch.chdir(path.parent)
-    names: dict[str, Any] = {}
-    exec(snippet(module), names)
-    return names
 
 
 # ---- when files appear -------------------------------------------------------------------------------------------
@@ -111,12 +96,6 @@ def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path, writer: typ
     assert not list(tmp_path.iterdir())
 
 
-@stream
-def test_a_missing_folder_is_an_error_before_the_work(tmp_path: Path, writer: type[Writer]) -> None:
-    with pytest.raises(UsageError, match="none"):
-        writer(tmp_path / "none" / "run")
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
 @stream
@@ -133,16 +112,28 @@ def test_memory_does_not_grow_with_the_run(tmp_path: Path, writer: type[Writer])
     assert marks[9000] - marks[1000] < 8, marks
 
 
+def test_files_are_read_as_their_modules_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = [result("a.jpg"), result("b.jpg", people=0)]
+    left: dict[str, Any] = {}
+    for writer, module in ((JsonWriter, json), (CsvWriter, csv), (NpzWriter, npz)):
+        write(writer, Path(f"run.{module.__name__.rpartition('.')[2].replace('json', 'jsonl')}"), *given)
+        exec(snippet(module), left)
+    assert left["records"] == [json.record(one) for one in given]
+    expected = [there.keypoints[SEVEN.index("left_wrist")] for there in given[0].poses]
+    np.testing.assert_allclose(left["points"], expected, atol=0.00501)
+    assert left["keypoints"].shape == (len(expected), 7, 2)
+    assert capsys.readouterr().out.count(".jpg") == 2
+
+
 # ---- JSON --------------------------------------------------------------------------------------------------------
 
 
 def strict(text: str) -> Any:
     """What JSON's grammar allows, and nothing that Python's reader takes besides."""
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(constant)
-
-    return standard_json.loads(text, parse_constant=refuse)
+    return standard_json.loads(text, parse_constant=pytest.fail)
 
 
 def test_a_record_has_everything_and_survives_json() -> None:
@@ -187,13 +178,6 @@ def test_a_record_of_anything_is_one_line_of_strict_json(numbers: list[float], n
     assert os.fsencode(strict(line.encode("utf-8").decode("utf-8"))["source"]) == name
 
 
-def test_lines_are_read_as_the_module_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = [result("a.jpg"), result("b.jpg", people=0), failed(os.fsdecode(b"\xff\xfe.jpg"))]
-    names = read_back(json, write(JsonWriter, tmp_path / "run.jsonl", *results), monkeypatch)
-    assert names["records"] == [json.record(one) for one in results]
-    assert names["people"].shape == (0, 7, 3)
-
-
 # ---- CSV ---------------------------------------------------------------------------------------------------------
 
 
@@ -216,12 +200,6 @@ def test_the_table_has_a_row_for_each_joint_of_each_person(tmp_path: Path) -> No
         points = np.array([(float(row["x"]), float(row["y"])) for row in some])
         np.testing.assert_allclose(points, there.keypoints, atol=0.00501)
         np.testing.assert_allclose([float(row["score"]) for row in some], there.scores, atol=0.0000501)
-
-
-def test_the_table_is_read_as_the_module_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    points = read_back(csv, write(CsvWriter, tmp_path / "run.csv", result()), monkeypatch)["points"]
-    expected = [there.keypoints[SEVEN.index("left_wrist")] for there in result().poses]
-    np.testing.assert_allclose(points, expected, atol=0.00501)
 
 
 # ---- NPZ ---------------------------------------------------------------------------------------------------------
@@ -273,29 +251,6 @@ def test_a_run_without_people_has_arrays_of_their_shape(tmp_path: Path) -> None:
     assert (read["keypoints"].shape, read["sources"].shape, read["sizes"].shape) == ((0, 0, 2), (0,), (0, 2))
 
 
-def test_arrays_are_read_as_the_module_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = write(NpzWriter, tmp_path / "run.npz", result(people=2), result("b.jpg", people=0))
-    names = read_back(npz, path, monkeypatch)
-    assert names["keypoints"].shape == (2, 7, 2)
-    assert names["people"].shape == (0, 7, 2)
-    assert capsys.readouterr().out.count(".jpg") == 2
-
-
-def test_arrays_of_a_data_sets_persons_in_order_are_scored(tmp_path: Path) -> None:
-    data = evaluated.dataset(5)
-    guesses = evaluated.predictions(data)
-    poses = [Pose(MPII, keypoints, np.full(16, 0.5), Box(0, 0, 9, 9), 0.5) for keypoints in guesses.keypoints]
-    results = [
-        Result(str(person.image), "m", MPII, [there], size=(131, 173))
-        for person, there in zip(data.persons, poses, strict=True)
-    ]
-    read = predictions.read(write(NpzWriter, tmp_path / "run.npz", *results), data)
-    np.testing.assert_array_equal(read.keypoints, guesses.keypoints)
-    np.testing.assert_array_equal(read.scores, guesses.scores)
-
-
 # ---- COCO --------------------------------------------------------------------------------------------------------
 
 
@@ -327,23 +282,6 @@ def test_images_of_one_name_have_different_ids(tmp_path: Path) -> None:
     ]
     assert all((entry["category_id"], len(entry["keypoints"])) == (1, 21) for entry in entries)
     assert standard_json.loads(write(CocoWriter, tmp_path / "empty.json", failed()).read_text()) == []
-
-
-def test_results_are_scored_as_cocos(tmp_path: Path) -> None:
-    """The annotated joints themselves, found on an image with COCO's name, have an AP of 1."""
-    make_coco(tmp_path)
-    data = datasets.load("coco", tmp_path, "train")
-    truth = [np.nan_to_num(person.keypoints) for person in data.persons]
-    poses = [Pose(COCO, keypoints, np.full(17, 0.75), Box(0, 0, 9, 9), 0.8) for keypoints in truth]
-    path = write(CocoWriter, tmp_path / "results.json", Result("any/000000000007.jpg", "m", COCO, poses), failed())
-    detections, _ = read_people(path, data)
-    np.testing.assert_allclose([detection.keypoints for detection in detections], truth)
-    assert {(detection.score, *detection.scores) for detection in detections} == {(0.8, *[0.75] * 17)}
-    pytest.importorskip("pycocotools")
-    assert pytest.approx(1) == coco_scores(data, detections)["AP"]
-    other = write(CocoWriter, tmp_path / "other.json", result("000000000007.jpg"))
-    with pytest.raises(NotAvailable):
-        read_people(other, data)
 
 
 # ---- OpenPose ----------------------------------------------------------------------------------------------------

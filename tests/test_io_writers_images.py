@@ -104,16 +104,6 @@ def test_only_the_joints_that_are_asked_for_are_shown_in_their_order(tmp_path: P
     assert "left_wrist" in caught.value.hint
 
 
-def test_all_people_are_on_one_sheet() -> None:
-    people = [one([(15, 15)], Box(0, 0, 30, 30)), one([(80, 70)], Box(60, 50, 37, 33))]
-    sheet = heatmaps.sheet(result(poses=people, image=GREY), NOSE)
-    rows, columns = coloured(sheet[4:550, 4:644])
-    scale = 640 / 97
-    for x, y in ((15, 15), (80, 70)):
-        assert np.hypot(columns / scale - x, rows / scale - y).min() < 3
-    assert (heatmaps.sheet(result(people=0, image=GREY), NOSE)[300, 300] == 120).all()
-
-
 def test_the_sheet_shows_the_part_of_the_image_where_the_people_are() -> None:
     there = one([(50, 40)], Box(38, 28.5, 24, 24))
     left, right = GREY.copy(), GREY.copy()
