@@ -93,7 +93,9 @@ def test_annotations_are_read_without_crowds_and_other_categories(tmp_path: Path
     assert list(file.of(source("a.jpg"))) == []  # a crowd and a dog
 
 
-@pytest.mark.parametrize(("names", "category"), [((), 1), (("dog",), 3), (("dog", "People"), 4)])
+@pytest.mark.parametrize(
+    ("names", "category"), [((), 1), (("dog",), 3), (("dog", "People"), 4), (("dog", "person", "people"), 5)]
+)
 def test_the_category_of_people_is_the_one_of_that_name_or_the_only_one(
     tmp_path: Path, names: tuple[str, ...], category: int
 ) -> None:

@@ -33,7 +33,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from posehg.errors import InputError
-from posehg.geometry import FARTHEST, SMALLEST, Box
+from posehg.geometry import FARTHEST, Box
 from posehg.io.content import is_url, read_text
 from posehg.io.sources import Source, coco_number, has_known_suffix
 
@@ -59,19 +59,14 @@ def read(path: Path, note: Callable[[str], None]) -> BoxFile:
 
     Raises InputError, naming the file and the place in it, for what cannot be read or understood.
     """
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, not a file of boxes.", "Name the file in it.")
     text = read_text(str(path), MAX_BYTES).lstrip()
     try:
         entries = _json_entries(text) if text.startswith(("[", "{")) else _table_entries(text)
     except ValueError as error:
         raise InputError(f"{path}: {error}.", _HINT) from None
-    # Some tools write a box without an area where there is nothing.
-    kept = [(image, frame, box if box and min(box.w, box.h) >= SMALLEST else None) for image, frame, box in entries]
-    skipped = sum(before[2] is not after[2] for before, after in zip(entries, kept, strict=True))
-    if skipped:
-        note(f"{skipped:,} boxes in {path} have no area and are left out.")
-    return BoxFile(path, kept)
+    if skipped := sum(box is not None and not box.can_be for *_, box in entries):
+        note(f"{skipped:,} boxes in {path} have no area and are left out.")  # written where there is nothing
+    return BoxFile(path, entries)
 
 
 # ---- whose boxes are these -----------------------------------------------------------------------------------------
@@ -84,7 +79,8 @@ class BoxFile:
         self._path = path
         self._boxes: defaultdict[Key, dict[int | None, list[Box]]] = defaultdict(dict)  # by frame; None for an image
         for image, frame, box in entries:
-            self._boxes[(frame is not None, image)].setdefault(frame, []).extend([box] if box else [])
+            boxes = self._boxes[(frame is not None, image)].setdefault(frame, [])
+            boxes += [box] if box and box.can_be else []
         self._owners: dict[Key, tuple[str, tuple[float, int]]] = {}
         self._parts = {key: _parts(key[1]) for key in self._boxes}
         folders = [parts[:-1] for parts in self._parts.values()]
@@ -144,14 +140,11 @@ class BoxFile:
         return [], (0, 0)
 
 
-def _stem(name: str) -> str:
-    return os.path.splitext(name)[0] if has_known_suffix(name) else name
-
-
 def _forms(name: str) -> dict[int, str]:
     """What another name may share with a file name, closest first; COCO's lists have only the number of an image."""
-    number = int(name) if re.fullmatch("0|[1-9][0-9]{0,11}", name) else coco_number(_stem(name))
-    return {_NAME: name, _STEM: _stem(name), **({} if number is None else {_NUMBER: str(number)})}
+    stem = os.path.splitext(name)[0] if has_known_suffix(name) else name
+    number = int(name) if re.fullmatch("0|[1-9][0-9]{0,11}", name) else coco_number(stem)
+    return {_NAME: name, _STEM: stem, **({} if number is None else {_NUMBER: str(number)})}
 
 
 def _parts(name: str) -> tuple[str, ...]:
@@ -206,14 +199,14 @@ def _annotations(data: Mapping[str, Any]) -> list[Entry]:
     if len(named) > len(set(names.values())):
         raise ValueError("two of its images have the same id or file_name")
     categories = _each("category", data.get("categories", []), lambda category: (str(category["id"]), category["name"]))
-    people = [id for id, name in categories if name in _PERSON_NAMES] or [id for id, _ in categories]
-    if len(people) > 1 and categories[0][1] not in _PERSON_NAMES:
-        raise ValueError(
-            f"none of its categories is named person, but {reprlib.repr([name for _, name in categories])}"
-        )
+    named_person = [id for id, name in categories if name in _PERSON_NAMES]
+    if not named_person and len(categories) > 1:
+        found = reprlib.repr([name for _, name in categories])
+        raise ValueError(f"none of its categories is named person, but {found}")
+    people = {*named_person} or {id for id, _ in categories} or {_PERSON}
     # An image without annotations has no boxes, rather than those of another image with a similar name.
     entries: list[Entry] = [(name, None, None) for name in names.values()]
-    return entries + _of_people("annotation", data["annotations"], name_of, {*people} or {_PERSON})
+    return entries + _of_people("annotation", data["annotations"], name_of, people)
 
 
 def _of_people(part: str, records: Any, name_of: Callable[[Any], Any], people: set[str]) -> list[Entry]:
