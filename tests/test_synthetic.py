@@ -16,8 +16,7 @@ from posehg.skeletons import MPII
 from posehg.synthetic import body as bodies
 from posehg.synthetic.body import LIMITS, Posture, random_posture
 from posehg.synthetic.figure import dress
-from posehg.synthetic.renderer import Camera, Light, facing, render
-from posehg.synthetic.scene import hidden_by_body, random_scene
+from posehg.synthetic.scene import Camera, Light, facing, hidden_by_body, random_scene, render
 from posehg.synthetic.textures import random_outfit
 
 seeds = st.integers(0, 2**32 - 1)

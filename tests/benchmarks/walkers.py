@@ -19,7 +19,7 @@ from posehg.synthetic import body as bodies
 from posehg.synthetic.backgrounds import random_background
 from posehg.synthetic.body import Posture, Rng
 from posehg.synthetic.figure import dress
-from posehg.synthetic.renderer import Camera, Light, facing, random_light, render
+from posehg.synthetic.scene import Camera, Light, facing, random_light, render
 from posehg.synthetic.textures import Outfit, Texture, paint, random_outfit
 
 SIZE = (360, 640)
