@@ -11,12 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posehg.datasets import Dataset
-from posehg.errors import InputError
 from posehg.evaluation import score
 from posehg.evaluation.predictions import Predictions
 from posehg.evaluation.score import POSTURES, Scores, Table
 from posehg.geometry import Box
-from posehg.images import Image
 from posehg.inference import persons
 from posehg.inference.estimator import Region
 from posehg.poses import Person, Pose
@@ -193,36 +191,17 @@ class Middle:
             yield Pose(MPII, np.tile(view.box.center, (16, 1)), np.ones(16), view.box, 1.0)
 
 
-def crowd(count: int, broken: int | None = None) -> Dataset:
-    """Everyone has an image and a box of their own; one image may not be there."""
-
-    def read(person: Person) -> Image:
-        if person.id == str(broken):
-            raise InputError(f"There is no file {person.image}.", "Look for it.")
-        return np.zeros((4, 4, 3), dtype=np.uint8)
-
-    people = [
-        replace(person, image=Path(f"{i}.jpg"), box=Box(30.0 * i, 40, 50 + i, 60), id=str(i))
-        for i, person in enumerate(dataset(count=count).persons)
-    ]
-    return replace(dataset(), persons=people, read=read)
-
-
 @pytest.mark.parametrize("count", [1, 7])
 def test_several_processes_give_the_poses_that_one_gives(count: int) -> None:
-    data = crowd(count)
+    people = [
+        replace(person, image=Path(f"{i}.jpg"), box=Box(30.0 * i, 40, 50 + i, 60))
+        for i, person in enumerate(dataset(count=count).persons)
+    ]
+    data = replace(dataset(), persons=people, read=lambda person: np.zeros((4, 4, 3), dtype=np.uint8))
     poses, keypoints = persons.predicted(Middle(), data)  # type: ignore[arg-type]
     assert len(poses) == count
     for _, found in launch(3, lambda world: persons.predicted(Middle(), data)):  # type: ignore[arg-type]
         np.testing.assert_array_equal(found, keypoints)
-
-
-def test_an_image_that_one_process_cannot_read_ends_all_with_its_name() -> None:
-    data = crowd(7, broken=4)
-    answers = launch(3, lambda world: persons.predicted(Middle(), data))  # type: ignore[arg-type]
-    assert [(type(error), str(error), error.hint) for error in answers] == [
-        (InputError, "There is no file 4.jpg.", "Look for it.")
-    ] * 3
 
 
 def turned(degrees: float, skeleton: Skeleton) -> np.ndarray:
