@@ -250,22 +250,3 @@ def test_damaged_and_other_coco_results_are_refused(
 ) -> None:
     with pytest.raises(NotAvailable, match=named):
         detections.read(coco_results(tmp_path / "results.json", edit), NUMBERED, 1)[0]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "kind"),
-    [
-        ("a.JSON", b"\xef\xbb\xbf \n [1", "results"),
-        ("a.json", b'{"posehg_report": 1}', "rows"),
-        ("a.json", b'{"posehg": 1}', "records"),
-        ("a.json", b"", "rows"),
-        ("a.npz", b"[]", "rows"),
-        ("a.csv", b"", "records"),
-    ],
-)
-def test_the_kinds_of_files_are_told_apart_by_their_beginning(
-    name: str, content: bytes, kind: str, tmp_path: Path
-) -> None:
-    (tmp_path / name).write_bytes(content)
-    assert detections.kind_of(tmp_path / name) == kind
-    assert detections.kind_of(tmp_path / "nothing.json") == "rows"
