@@ -52,18 +52,16 @@ class Detection:
 
 def kind_of(path: Path) -> Literal["rows", "records", "results"]:
     """What a file holds: records of ``posehg predict``, COCO results, or else a row for each person of a data set."""
-    beginning = b""
+    suffix, beginning = path.suffix.lower(), b""
     with suppress(OSError, BadZipFile):
-        if path.suffix.lower() == ".npz":
+        if suffix == ".npz":
             with ZipFile(path) as archive:
                 return "records" if "sources.npy" in archive.namelist() else "rows"
-        if path.suffix.lower() == ".json":
-            with open(path, "rb") as file:
-                beginning = file.read(1024).removeprefix(codecs.BOM_UTF8).lstrip()
-    if beginning.startswith(b"["):
-        return "results"
-    is_record = re.match(rb'\{\s*"posehg"\s*:', beginning) is not None
-    return "records" if is_record or path.suffix.lower() in (".jsonl", ".csv") else "rows"
+        with open(path, "rb") as file:
+            beginning = file.read(1024).removeprefix(codecs.BOM_UTF8).lstrip()
+    if suffix in (".jsonl", ".csv") or (suffix == ".json" and re.match(rb'\{\s*"posehg"\s*:', beginning)):
+        return "records"
+    return "results" if suffix == ".json" and beginning.startswith(b"[") else "rows"
 
 
 def read(path: Path, data: Dataset, category: int | None = None) -> tuple[list[Detection], dict[str, Any]]:

@@ -49,6 +49,8 @@ def write(
     path: Path, data: Dataset, scores: Scores, predictions: Mapping[str, Any], command: str, overwrite: bool = False
 ) -> None:
     """Writes the report atomically. predictions: what was scored. Raises as ``files.atomic`` does."""
+    libraries = {"torch": "torch", "numpy": "numpy", "cv2": "opencv"}
+    loaded = {name: str(sys.modules[module].__version__) for module, name in libraries.items() if module in sys.modules}
     content = {
         "posehg_report": VERSION,
         "command": command,
@@ -76,18 +78,11 @@ def write(
         ],
         "breakdowns": [asdict(breakdown) for breakdown in scores.breakdowns],
         "oks": scores.oks,
-        "versions": versions(),
+        "versions": {"posehg": __version__, "python": platform.python_version(), **loaded},
     }
     lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in plain(content).items())
     with atomic(path, overwrite) as temporary:
         temporary.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
-
-
-def versions() -> dict[str, str]:
-    """The versions of posehg, Python and the libraries that this process has loaded."""
-    libraries = {"torch": "torch", "numpy": "numpy", "cv2": "opencv"}
-    loaded = {name: str(sys.modules[module].__version__) for module, name in libraries.items() if module in sys.modules}
-    return {"posehg": __version__, "python": platform.python_version(), **loaded}
 
 
 def fingerprint(data: Dataset) -> dict[str, str]:
@@ -207,8 +202,6 @@ def verdict(comparison: Comparison, resamples: int) -> str:
     what = f"{title}, {main.name}"
     if not math.isfinite(main.difference):
         return f"Cannot compare {what}: it has no value."
-    if main.difference == main.low == main.high == 0:
-        return f"No difference: {what}, is the same in both."
     by = f"{what}, is {abs(main.difference):.2f} points {'higher' if main.difference >= 0 else 'lower'} in B"
     if not resamples:
         return f"{by}; --bootstrap 0 does not test whether that is chance."
