@@ -98,20 +98,22 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
     if options.compare is not None:
         _refuse(given, given - {"--compare", "--bootstrap"}, "cannot be combined with --compare.")
         return _compare(*options.compare, options.bootstrap)
-    kind = "rows" if options.source is None else detections.kind_of(options.source)
+    source = options.source
+    kind = "rows" if source is None else detections.kind_of(source)
     by_people = kind == "results" or (kind == "records" and options.metric == "oks")
     _check(options, given, by_people)
-    source = options.source
     need_images = source is None or options.worst > 0
     whole = datasets.load_one(options.dataset, options.data, options.split, need_images=need_images)
     data = datasets.spread(whole, options.limit) if options.limit else whole
     template = None if options.submission is None else submission.prepare(data)
     scored = template is None and (options.predictions is None or score.has_labels(data))
-    if scored:
+    if scored and not by_people:
         score.measures(data, options.metric)
+        if options.metric == "oks":
+            score.coco_scores(datasets.spread(data, 1), [])  # raises, before the work, without pycocotools
     finish = partial(_finish, options, data, template, scored)
     if source is None:
-        return _estimate(options, data, scored and options.metric == "oks", finish)
+        return _estimate(options, data, finish)
     if by_people:
         category = None if datasets.is_file(options.dataset) else detections.PERSON
         people, about = detections.read(source, data, category)
@@ -133,6 +135,7 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
     by_people: the people in the file of --from, without names, are scored by OKS.
     """
     from posehg import images
+    from posehg.datasets.reading import h5_library
     from posehg.evaluation import detections, display, predictions
 
     if options.minimum is not None and options.threshold and options.metric == "auto":
@@ -172,6 +175,8 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
         if other := seen.get(path.resolve()):
             raise UsageError(f"{other} and {name} both name {path}.")
         seen[path.resolve()] = name
+        if name == "--predictions" and path.suffix.lower() == ".h5":
+            h5_library("Writing")
 
 
 def _refuse(given: set[str], refused: Collection[str], why: str) -> None:
@@ -179,12 +184,10 @@ def _refuse(given: set[str], refused: Collection[str], why: str) -> None:
         raise UsageError(f"{wrong[0]} {why}")
 
 
-def _estimate(options: EvalOptions, data: Dataset, by_oks: bool, finish: Callable[..., None]) -> None:
-    """Estimates every person, after a check of all that could fail afterwards."""
-    from posehg import __version__, checkpoints, datasets, distributed
+def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) -> None:
+    """Estimates every person. Several processes share them, and the first finishes."""
+    from posehg import __version__, checkpoints, distributed
     from posehg.checkpoints.cache import shown
-    from posehg.datasets.reading import h5_library
-    from posehg.evaluation import score
     from posehg.evaluation.predictions import Predictions
     from posehg.inference import engines, persons
     from posehg.inference.estimator import Estimator
@@ -192,10 +195,6 @@ def _estimate(options: EvalOptions, data: Dataset, by_oks: bool, finish: Callabl
     place = checkpoints.find(options.model, options.offline, terminal.note)
     run = engines.Run(options.device, options.threads, options.precision)
     estimator = Estimator(engines.open_engine(place, run), options.flip, options.decoder)
-    if options.predictions is not None and options.predictions.suffix.lower() == ".h5":
-        h5_library("Writing")
-    if by_oks:
-        score.coco_scores(datasets.spread(data, 1), [])  # raises without pycocotools
     if not persons.joints_in_common(estimator, data):
         hint = f"The model has: {', '.join(estimator.config.skeleton.joints)}."
         raise UsageError(f"The model has none of the joints of {data.name}.", hint)
@@ -241,15 +240,16 @@ def _finish(
         if options.submission is not None and found is not None and template is not None:
             submission.write(options.submission, template, found, force)
             told(f"Wrote {options.submission}.")
-        if options.report is not None and scores is not None:
-            report.write(options.report, data, scores, about, shlex.join(["posehg", *sys.argv[1:]]), force)
-            told(f"Wrote {options.report}.")
-        for path in options.curve or ():
-            display.write_curves(path, scores.metrics if scores else (), force)
-            told(f"Wrote {path}.")
-        if options.worst and scores is not None and found is not None:
-            images.write(options.sheet, display.worst_sheet(data, found, scores.metrics[0], options.worst), force)
-            told(f"Wrote {options.sheet}: ground truth thin and green, predictions in colour.")
+        if scores is not None:
+            if options.report is not None:
+                report.write(options.report, data, scores, about, shlex.join(["posehg", *sys.argv[1:]]), force)
+                told(f"Wrote {options.report}.")
+            for path in options.curve or ():
+                display.write_curves(path, scores.metrics, force)
+                told(f"Wrote {path}.")
+            if options.worst and found is not None:
+                images.write(options.sheet, display.worst_sheet(data, found, scores.metrics[0], options.worst), force)
+                told(f"Wrote {options.sheet}: ground truth thin and green, predictions in colour.")
     finally:  # the tables are printed even if writing failed, and a closed pipe loses no file
         with terminal.ignore_closed_stdout():
             print(display.heading(data, about, scores))
