@@ -99,7 +99,7 @@ def test_who_is_found_on_an_ignored_person_is_not_taken_for_a_neighbour(tmp_path
 
 @settings(max_examples=30, deadline=None)
 @given(st.permutations(range(5)), st.permutations(range(5)))
-def test_neither_order_decides_who_is_whom(
+def test_neither_order_decides_who_is_matched(
     tmp_path_factory: pytest.TempPathFactory, annotated: Sequence[int], seen: Sequence[int]
 ) -> None:
     """Five in a row who overlap their neighbours, each found four pixels from where they are."""
@@ -117,7 +117,7 @@ def test_a_bare_name_is_the_image_that_the_others_leave() -> None:
         detections.locate(data, ["a.jpg"])
 
 
-def test_an_image_that_was_not_predicted_is_told(tmp_path: Path) -> None:
+def test_an_image_that_was_not_predicted_is_named(tmp_path: Path) -> None:
     """Lines name every image, a table only those on which a person was found."""
     with pytest.raises(NotAvailable, match=r"1 of 2 .*run\.jsonl.* b\.jpg"):
         detections.matched(written(tmp_path / "run.jsonl", A), TWO)
@@ -128,7 +128,7 @@ def test_an_image_that_was_not_predicted_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sources", [("a.jpg", "a.jpg"), ("x/a.jpg", "y/a.jpg")])
-def test_an_image_that_is_there_twice_is_told(sources: Sequence[str], tmp_path: Path) -> None:
+def test_an_image_that_is_there_twice_is_named(sources: Sequence[str], tmp_path: Path) -> None:
     path = written(tmp_path / "run.jsonl", *(found(source, pose(points(1))) for source in sources), B)
     with pytest.raises(NotAvailable, match=r"a\.jpg"):
         detections.matched(path, TWO)
@@ -175,7 +175,9 @@ def test_coco_results_of_ones_own_set_are_known_by_file_names(tmp_path: Path) ->
         lambda record: record["people"].append(7),
     ],
 )
-def test_records_that_are_not_as_described_are_told(edit: Callable[[dict[str, Any]], object], tmp_path: Path) -> None:
+def test_records_that_are_not_as_described_are_refused(
+    edit: Callable[[dict[str, Any]], object], tmp_path: Path
+) -> None:
     record = record_of(B)
     edit(record)
     (tmp_path / "run.jsonl").write_text(json.dumps(record))

@@ -75,9 +75,9 @@ def test_the_heading_says_what_was_not_predicted() -> None:
     keypoints[:, 0], keypoints[3] = np.nan, np.nan
     scores = score.score(data, Predictions(keypoints, np.ones((5, 2))), resamples=0)
     heading = display.heading(data, {"file": "f"}, scores)
-    assert heading.startswith("made val: 5 persons; predictions f\nA note.\n")
+    assert heading.startswith("made val: 5 people; predictions f\nA note.\n")
     assert "[red]tip" in heading
-    assert "1 of 5 persons" in heading
+    assert "1 of 5 people" in heading
     assert "official" in display.heading(dataset(5, LSP, "lsp"), {})
 
 

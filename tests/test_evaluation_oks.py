@@ -107,7 +107,7 @@ def test_without_pycocotools_it_is_said_what_to_install(monkeypatch: pytest.Monk
     assert "posehg[coco]" in caught.value.hint
 
 
-def test_each_person_of_whom_something_is_predicted_is_a_detection() -> None:
+def test_each_person_with_a_prediction_is_a_detection() -> None:
     keypoints = np.stack([pose(seed) for seed in range(3)])
     scores = np.array([[0.1, 0.2, 0.3, 0.4, 1.0], [1, 1, 1, 1, 1], [0.8, np.nan, 0.4, np.nan, 0.7]])
     keypoints[1] = np.nan

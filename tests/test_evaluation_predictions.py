@@ -125,7 +125,7 @@ def good(folder: Path, suffix: str) -> Path:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
-def test_a_file_that_was_cut_short_is_told(suffix: str, share: float, tmp_path: Path) -> None:
+def test_a_file_that_was_cut_short_is_refused(suffix: str, share: float, tmp_path: Path) -> None:
     path = good(tmp_path, suffix)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])

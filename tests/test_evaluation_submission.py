@@ -33,7 +33,7 @@ IMAGES: list[tuple[str, int, list[dict[str, Any]], list[int]]] = [
     ("007.jpg", 0, [rect(400), rect(410), rect(420)], [3, 1]),
 ]
 """name, img_train, annorect, single_person; all but the second are test images. A crowd cannot be placed."""
-EVERYBODY = ["007:3", "001:1", "005:2", "001:2", "007:1"]
+ESTIMATED = ["007:3", "001:1", "005:2", "001:2", "007:1"]
 """Who is estimated, in another order than the file's. All but 001:2 are scored; 007:2 is not estimated."""
 
 
@@ -54,7 +54,7 @@ def release(folder: Path, images: Sequence[Any] = IMAGES) -> Path:
     return folder / mpii.MAT
 
 
-def split_of(folder: Path, ids: Sequence[str] = EVERYBODY) -> Dataset:
+def split_of(folder: Path, ids: Sequence[str] = ESTIMATED) -> Dataset:
     nothing, unseen = np.full((J, 2), np.nan), np.zeros(J, dtype=bool)
     persons = [
         Person(folder / "images" / f"{id.split(':')[0]}.jpg", Box(0, 0, 9, 9), nothing, unseen, id=id) for id in ids
@@ -62,7 +62,7 @@ def split_of(folder: Path, ids: Sequence[str] = EVERYBODY) -> Dataset:
     return Dataset("mpii", "test", MPII, persons, origin=1)
 
 
-KEYPOINTS = np.random.default_rng(3).uniform(-5, 900, (len(EVERYBODY), J, 2))
+KEYPOINTS = np.random.default_rng(3).uniform(-5, 900, (len(ESTIMATED), J, 2))
 
 
 def written(folder: Path) -> np.ndarray:
@@ -95,7 +95,7 @@ def as_the_toolkit_reads(pred: np.ndarray) -> np.ndarray:
 
 
 def test_the_benchmark_finds_each_pose_counted_from_1(tmp_path: Path) -> None:
-    order = [EVERYBODY.index(id) for id in ("001:1", "005:2", "007:1", "007:3")]
+    order = [ESTIMATED.index(id) for id in ("001:1", "005:2", "007:1", "007:3")]
     np.testing.assert_array_equal(as_the_toolkit_reads(written(tmp_path)), KEYPOINTS[order] + 1)
 
 
@@ -114,8 +114,8 @@ def test_every_test_image_is_there_in_its_order_with_all_that_it_had(tmp_path: P
 @pytest.mark.parametrize(
     ("ids", "named"),
     [
-        (["001:1", "001:2", "007:3"], "2 persons .* 005:2"),
-        *(([*EVERYBODY, stranger], f"1 persons .* {stranger}") for stranger in ("002:1", "001:3", "007:4", "im00001")),
+        (["001:1", "001:2", "007:3"], "2 people .* 005:2"),
+        *(([*ESTIMATED, stranger], f"1 people .* {stranger}") for stranger in ("002:1", "001:3", "007:4", "im00001")),
     ],
 )
 def test_others_than_those_of_the_test_split_are_refused(ids: Sequence[str], named: str, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_without_the_official_file_it_is_said_where_to_get_it(tmp_path: Path) ->
         {"RELEASE": structs([{"annolist": structs([{"image": 7}]), "img_train": 0, "single_person": 7}])},
     ],
 )
-def test_another_matlab_file_is_told(content: dict[str, Any], tmp_path: Path) -> None:
+def test_another_matlab_file_is_refused(content: dict[str, Any], tmp_path: Path) -> None:
     savemat(tmp_path / mpii.MAT, content)
     with pytest.raises(NotAvailable, match=mpii.MAT):
         submission.prepare(split_of(tmp_path))

@@ -50,7 +50,7 @@ class EvalOptions:
     dataset: str = option("mpii", "Data", _SETS)
     split: str = option("val", "Data", "train, val or test.")
     data: shared.Data = None
-    limit: int = option(0, "Data", "Take only N persons, evenly spread (0: all).", min=0)
+    limit: int = option(0, "Data", "Take only N people, evenly spread (0: all).", min=0)
     model: shared.Model = "bundled"
     offline: shared.Offline = False
     flip: shared.Flip = True
@@ -68,7 +68,7 @@ class EvalOptions:
     breakdown: bool = option(False, "Metrics", "Print scores by posture and by joint score.", "--breakdown")
     minimum: float | None = option(None, "Metrics", _MIN, "--min", metavar="PERCENT", min=0, max=100)
     report: Path | None = option(None, "Output", "Write everything as .json.", metavar="FILE")
-    worst: int = option(0, "Output", "Draw the N persons with the largest error.", min=0)
+    worst: int = option(0, "Output", "Draw the N people with the largest error.", min=0)
     sheet: Path = option(Path("worst.png"), "Output", "The image that --worst writes.", metavar="FILE")
     curve: list[Path] | None = option(None, "Output", _CURVE, metavar="FILE")
     overwrite: bool = option(False, "Output", "Replace existing files.", "--overwrite")
@@ -77,7 +77,7 @@ class EvalOptions:
 
 @shared.takes(EvalOptions)
 def evaluate(context: typer.Context, options: EvalOptions) -> None:
-    """Score a network, or predictions in a file, on annotated persons.
+    """Score a network, or predictions in a file, on annotated people.
 
         posehg eval --dataset mpii --data data
         posehg eval --dataset lspet --model runs/best --report b.json
@@ -87,7 +87,7 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
     within half the head size, PCK@0.2 within 0.2 of the torso's length. Joints without a label do not count, nor do
     people without a head box (PCKh) or without both joints of the torso (PCK).
 
-    Several processes share the persons: torchrun --nproc-per-node N -m posehg eval ...
+    Several processes share the people: torchrun --nproc-per-node N -m posehg eval ...
     """
     from posehg import datasets
     from posehg.datasets.dataset import evenly
@@ -270,9 +270,9 @@ def _compare(a: Path, b: Path, resamples: int) -> None:
     compared = report.compare(first, second, resamples)
     for letter, one in (("A", first), ("B", second)):
         print(", ".join(filter(None, (f"{letter}: {one.path}", display.made(one.predictions)))))
-    print(f"{first.data['name']} {first.data['split']}: {first.data['persons']:,} persons")
+    print(f"{first.data['name']} {first.data['split']}: {first.data['persons']:,} people")
     if resamples:
-        print(f"B > A: the share of {resamples:,} resamples of the persons in which B is higher.")
+        print(f"B > A: the share of {resamples:,} resamples of the people in which B is higher.")
     print()
     for part in (part for comparison in compared for part in display.differences(comparison)):
         terminal.show(part)

@@ -147,7 +147,7 @@ def _read_coco(path: Path, data: Dataset, category: int | None) -> list[Detectio
         categories = {record["category_id"] for record in records}
         if len(categories) > 1 or (category is not None and categories - {category}):
             told = f"{path} holds results of category {', '.join(map(str, sorted(categories)))}"
-            raise NotAvailable(f"{told}; the data set has persons of one category, {category or PERSON}.")
+            raise NotAvailable(f"{told}; the data set has people of one category, {category or PERSON}.")
         if sizes := {len(record["keypoints"]) for record in records} - {3 * len(joints)}:
             told = f"{path} has results of {sizes.pop()} numbers, but {len(joints)} joints have {3 * len(joints)}."
             raise NotAvailable(told, "Score results on a data set with the same joints.")

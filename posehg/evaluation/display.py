@@ -38,13 +38,13 @@ _PADDING = 1.25  # the side of the crop shown, as a multiple of the person's box
 def heading(data: Dataset, about: Mapping[str, Any], scores: Scores | None = None) -> str:
     """What was evaluated, and what to know about the figures. about: how the predictions were made."""
     official = " (the official test split)" if data.name in TESTED and data.split == "val" else ""
-    lines = [f"{data.name} {data.split}{official}: {len(data):,} persons; {made(about)}", data.note]
+    lines = [f"{data.name} {data.split}{official}: {len(data):,} people; {made(about)}", data.note]
     if scores is not None and scores.joints:
         absent = [joint.replace("_", " ") for joint in data.skeleton.joints if joint not in scores.joints]
         how = "count as wrong in OKS" if scores.oks is not None else "are left out"
         lines += [f"These joints are not predicted and {how}: {', '.join(absent)}."] if absent else []
     if scores is not None and scores.lost:
-        lines.append(f"Nothing is predicted for {scores.lost:,} of {len(data):,} persons: they count as not found.")
+        lines.append(f"Nothing is predicted for {scores.lost:,} of {len(data):,} people: they count as not found.")
     return "\n".join(filter(None, lines)) + "\n"
 
 
@@ -56,7 +56,7 @@ def made(about: Mapping[str, Any]) -> str:
     parts += [f"{about['decoder']} decoding"] if "decoder" in about else []
     parts += [f"computed in {about['precision']}"] if about.get("precision", "fp32") != "fp32" else []
     if "people_matched" in about:
-        parts.append(f"{about['people_matched']:,} of {about['people']:,} people found match annotated persons")
+        parts.append(f"{about['people_matched']:,} of {about['people']:,} detections match annotated people")
     if about.get("images_left_out"):
         parts.append(f"{about['images_left_out']:,} images are not in the data set")
     return ", ".join(parts)
@@ -93,7 +93,7 @@ def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableTy
             lines.append("The annotated boxes were given, which scores higher than finding people.")
         if without := sum(person.area is None for person in data.persons):
             lines.append(
-                f"{without:,} of {len(data):,} persons have no annotated area and are as large as their labelled"
+                f"{without:,} of {len(data):,} people have no annotated area and are as large as their labelled"
             )
             lines.append("joints extend: such an AP cannot be compared with others.")
         yield "\n".join(lines)
@@ -104,14 +104,14 @@ def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableTy
         )
 
 
-def _caption(metric: Metric, table: score.Table, persons: int) -> str:
+def _caption(metric: Metric, table: score.Table, people: int) -> str:
     measure, skeleton = metric.measure, metric.skeleton
     unit = measure.unit.format(torso=" to ".join(map(_plain, skeleton.torso)), skeleton=_plain(skeleton.name))
     heads = [group for group in table.groups if group.name == "head" and len(group.joints) > 1]
     return "\n".join(
         [
             f"{measure.short}@T{measure.of}: found within T x {unit}.",
-            f"{metric.persons:,} of {persons:,} persons can be measured.",
+            f"{metric.persons:,} of {people:,} people can be measured.",
             f"AUC: the area under the curve over thresholds from 0 to {measure.limit:g}, in {measure.steps} steps.",
             *(f"Head: the mean of {' and '.join(map(_plain, head.joints))}." for head in heads),
             f"Mean: {table.means[0].name.removeprefix('mean ')}.",

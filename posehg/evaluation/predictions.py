@@ -97,14 +97,14 @@ def read(path: Path, data: Dataset) -> Predictions:
         if keypoints.shape != wanted:
             raise NotAvailable(
                 f"{path} holds predictions of shape {' x '.join(map(str, keypoints.shape))}, "
-                f"but {data.name} {data.split} has {wanted[0]} persons x {wanted[1]} joints x 2.",
-                "The rows must be all persons of the split, in its order.",
+                f"but {data.name} {data.split} has {wanted[0]} people x {wanted[1]} joints x 2.",
+                "The rows must be all people of the split, in its order.",
             )
         for key, names in (("ids", names_of(data)), ("joints", data.skeleton.joints)):
             pairs = zip_longest(map(str, content.get(key, names)), names, fillvalue="nothing")
             if different := next((pair for pair in pairs if pair[0] != pair[1]), None):
                 told = f"{path} has other {key} than {data.name} {data.split}, such as {' for '.join(different)}."
-                raise NotAvailable(told, "Score predictions on exactly the persons and joints that they were made for.")
+                raise NotAvailable(told, "Score predictions on exactly the people and joints that they were made for.")
         scores = numbers(content["scores"]) if "scores" in content else np.full(wanted[:2], np.nan)
         if scores.shape != wanted[:2] or np.isinf(keypoints).any() or np.isinf(scores).any():
             raise unreadable(path, _EXPECTED, "it lacks scores of some joints, or a number is infinite")

@@ -156,7 +156,7 @@ def measures(data: Dataset, metric: Choice) -> list[Measure]:
     Raises UsageError if the annotation does not allow them.
     """
     if not has_labels(data):
-        hint = "You can still write its predictions: --predictions, or --submission for MPII's test persons."
+        hint = "You can still write its predictions: --predictions, or --submission for MPII's test split."
         raise UsageError(f"The split {data.split} of {data.name} has no labelled joints to score by.", hint)
     heads = any(person.head_size is not None for person in data.persons)
     if metric == "pckh" and not heads:
@@ -219,13 +219,12 @@ def _measure(data: Dataset, predictions: Predictions, joints: tuple[str, ...], m
 def _table(metric: Metric, threshold: float | None, resamples: int) -> Table:
     values, skeleton = metric.values(threshold), metric.skeleton
     whole, drawn = metrics.sums(values), metrics.resampled(values, resamples)
-
-    def figures(averages: Sequence[Average]) -> tuple[Figure, ...]:
-        return tuple(_figure(one, skeleton, whole, *metrics.interval(one.of(drawn))) for one in averages)
-
     single = [Average(joint, (channel,)) for channel, joint in enumerate(skeleton.joints)]
     columns = (metrics.groups(skeleton), means(metric.measure, skeleton, metric.joints), single)
-    return Table(metric.measure.name, metric.measure.at(threshold), threshold, *map(figures, columns))
+    groups, averages, joints = (
+        tuple(_figure(one, skeleton, whole, *metrics.interval(one.of(drawn))) for one in column) for column in columns
+    )
+    return Table(metric.measure.name, metric.measure.at(threshold), threshold, groups, averages, joints)
 
 
 def _figure(

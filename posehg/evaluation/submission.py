@@ -54,7 +54,7 @@ def prepare(data: Dataset) -> Template:
     for wrong, what in ((strangers, "not on MPII's test images"), (missing, "not predicted, but scored")):
         if wrong:
             hint = "A submission needs the whole test split of MPII."
-            raise UsageError(f"{len(wrong):,} persons of {data.name} are {what}, such as {wrong[0]}.", hint)
+            raise UsageError(f"{len(wrong):,} people of {data.name} are {what}, such as {wrong[0]}.", hint)
     return images, people
 
 

@@ -33,8 +33,8 @@ def test_the_scores_are_printed_as_tables(posehg: Posehg, dots: Path, dots_data:
     run = posehg("eval", "--model", dots)
     assert (run.code, run.err) == (0, "")
     heading, pckh, pck = run.out.partition("PCKh@T:")[0], *run.out.split("PCKh@T:")[1].split("PCK@T:")
-    assert heading == f"made val: 4 persons; model {dots}, with flip test, subpixel decoding\n\n"
-    assert "4 of 4 persons" in pckh
+    assert heading == f"made val: 4 people; model {dots}, with flip test, subpixel decoding\n\n"
+    assert "4 of 4 people" in pckh
     assert "nose to left hand" in pck
     rows = [line.split() for line in run.out.splitlines()]
     assert ["Hand", "Mean"] in rows
@@ -57,7 +57,7 @@ def test_metrics_are_taken_apart_when_asked(posehg: Posehg, dots: Path, dots_dat
 def test_oks_is_computed_from_the_annotated_boxes(posehg: Posehg, dots: Path, dots_data: Dataset) -> None:
     run = posehg("eval", "--model", dots, "--metric", "oks")
     assert run.code == 0
-    assert "4 of 4 persons" in run.out
+    assert "4 of 4 people" in run.out
     # One person of four has one joint of three far away: an OKS of 2/3, which is above four of ten thresholds.
     assert [line.split()[:3] for line in run.out.splitlines() if line.startswith("AR")] == [["AR", "0.850", "1.000"]]
 
@@ -101,5 +101,5 @@ def test_a_misspelt_data_set_is_recognised(posehg: Posehg, model: Path) -> None:
 def test_rendered_people_are_scored(posehg: Posehg, model: Path) -> None:
     run = posehg("eval", "--dataset", "synthetic", "--limit", 2, "--model", model)
     assert (run.code, run.err) == (0, "")
-    assert run.out.startswith("synthetic val: 2 persons; ")
+    assert run.out.startswith("synthetic val: 2 people; ")
     assert "the 12 limb joints" in run.out

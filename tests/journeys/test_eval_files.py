@@ -140,7 +140,7 @@ def test_what_predict_found_is_scored(evaluate: Posehg, people: Path, name: str)
             writer.add(Result(source, "dots", stubs.DOTS, [pose], size=(300, 420)))
     run = evaluate("--from", name, "--min", 100, "--worst", 2)
     assert run.code == 0, run.err
-    assert f"{COUNT} of {COUNT} people" in run.out.splitlines()[0]
+    assert f"{COUNT} of {COUNT} detections" in run.out.splitlines()[0]
     assert "1 images" in run.out.splitlines()[0]
     assert evaluate("--from", name, "--limit", 3, "--min", 100).code == 0
     run = evaluate("--from", name, "--metric", "oks", "--min", 100, "--report", "r.json")
@@ -221,7 +221,7 @@ def test_two_reports_are_compared(posehg: Posehg, evaluate: Posehg, network: Pos
     posehg("eval", "--compare", "a.json", "said.npz").assert_failed(5, "said.npz")
 
 
-def test_curves_and_the_sheet_are_written_and_told(network: Posehg) -> None:
+def test_curves_and_the_sheet_are_written_and_named(network: Posehg) -> None:
     run = network("--curve", "c.csv", "--curve", "c.png", "--worst", 4)
     assert run.code == 0
     assert [line.split()[1].rstrip(".:") for line in run.err.splitlines()] == ["c.csv", "c.png", "worst.png"]
@@ -256,7 +256,7 @@ def test_curves_and_the_sheet_are_written_and_told(network: Posehg) -> None:
         (("--from", "old.json"), 2, "--model"),
     ],
 )
-def test_a_mistake_is_told_before_the_network_is_asked(
+def test_a_mistake_is_reported_before_the_network_is_asked(
     network: Posehg, monkeypatch: pytest.MonkeyPatch, options: tuple[object, ...], code: int, named: str
 ) -> None:
     monkeypatch.setattr(stubs.Dots, "forward", lambda *arguments: pytest.fail("a network was asked"))
@@ -303,7 +303,7 @@ def test_the_environments_model_and_device_do_not_matter_to_a_file_but_several_p
 def test_a_submission_has_what_the_network_said(
     posehg: Posehg, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of five test persons of MPII, none of whom is labelled."""
+    """Of five test persons of MPII, without labels."""
     monkeypatch.chdir(tmp_path)
     release(tmp_path)
     Path("images").mkdir()
