@@ -203,37 +203,26 @@ def test_every_odd_file_ends_in_an_image_or_a_clear_error(
 
 
 PillowImage.init()
-UNUSUAL = ("PDF", "HDF5", "GRIB", "BUFR", "WMF", "ICNS", "ICO")  # icons are of fixed sizes
-FORMATS = PillowImage.registered_extensions().items()
-SUFFIXES = sorted(suffix for suffix, form in FORMATS if form in PillowImage.SAVE and form not in UNUSUAL)
-MODES = ("1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "LA", "PA", "RGBX", "I;16", "I;16B")
-SIDES = st.one_of(st.integers(1, 40), st.sampled_from((127, 1009, 3000)))
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM", "TGA", "MPO")
+SUFFIXES = sorted(suffix for suffix, format in PillowImage.registered_extensions().items() if format in FORMATS)
+MODES = ("1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I", "F", "LA", "PA", "RGBX", "I;16")
+SIDES = st.one_of(st.integers(1, 40), st.sampled_from((127, 1009)))
 
 
-@given(
-    st.sampled_from(MODES), SIDES, SIDES.filter(lambda side: side < 3000), st.integers(0, 9), st.sampled_from(SUFFIXES)
-)
+@given(st.sampled_from(MODES), SIDES, SIDES, st.integers(0, 9), st.sampled_from(SUFFIXES))
 @example("RGB", 3000, 1, 6, ".jpg")
-@example("RGBA", 1, 3000, 8, ".png")
 @example("F", 5, 3, 0, ".tiff")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_image_that_pillow_writes_gives_a_result_or_a_clear_error(
     posehg: Posehg, model: Path, tmp_path: Path, mode: str, width: int, height: int, orientation: int, suffix: str
 ) -> None:
-    draw, exif = np.random.default_rng(width), PillowImage.Exif()
+    exif, path, out = PillowImage.Exif(), tmp_path / f"noise{suffix}", tmp_path / "drawn.png"
     exif[0x0112] = orientation
-    noise = PillowImage.fromarray(draw.integers(0, 256, (height, width, 3), dtype=np.uint8))
-    path, out = tmp_path / f"noise{suffix}", tmp_path / "drawn.png"
     out.unlink(missing_ok=True)
+    noise = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
     try:
-        if mode.startswith("I;16"):
-            sixteen = draw.integers(0, 65536, (height, width), dtype=np.uint16)
-            made = PillowImage.fromarray(sixteen).convert(mode)
-        elif mode == "LAB":
-            made = PillowImage.frombytes(mode, (width, height), noise.tobytes())
-        else:
-            made = noise.convert("P").convert(mode) if mode == "PA" else noise.convert(mode)
-        made.save(path, exif=exif.tobytes())
+        via = {"PA": "P", "I;16": "I"}.get(mode, "RGB")
+        PillowImage.fromarray(noise).convert(via).convert(mode).save(path, exif=exif.tobytes())
     except (OSError, ValueError, KeyError, TypeError, SystemError, AttributeError):
         return  # Pillow does not write this mode, or size, in this format
     run = posehg("predict", path, "--whole", "--no-flip", "--model", model, "--json", "--out", out)
@@ -241,8 +230,7 @@ def test_any_image_that_pillow_writes_gives_a_result_or_a_clear_error(
     if run.code == 0:
         assert sorted((record["width"], record["height"])) == sorted((width, height))
         assert np.isfinite(np.array(record["people"][0]["keypoints"])).all()
-        with PillowImage.open(out) as drawn:
-            assert drawn.size == (record["width"], record["height"])
+        assert images.read(out).shape == (record["height"], record["width"], 3)
     else:
         assert (run.code, bool(record["error"]), record["people"]) == (3, True, [])
         assert str(path) in record["error"]

@@ -175,7 +175,7 @@ def test_options_are_taken_from_the_command_line(posehg: Posehg, out: Path) -> N
 @pytest.mark.parametrize(
     ("options", "code", "named", "hint"),
     [
-        *((("--stem", stem), 2, stem, "64-128-128") for stem in ("64-128", "a-b-c")),
+        *((("--stem", stem), 2, stem, "64-128-128") for stem in ("64-128", "a-b-c", "2-4-³", "2x4x4", "")),
         *((("--stem", stem), 2, stem, "") for stem in ("2-4-5", "0-0-0")),
         (("--loss", "l1"), 2, "cross-entropy", "--help"),
         (("--ema", "1"), 2, "--ema", ""),
