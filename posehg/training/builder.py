@@ -107,8 +107,7 @@ def model_config(config: TrainConfig, data: Dataset, origin: str = "") -> ModelC
         "options": ", ".join(f"{name} {options[name]}" for name in chosen),
     }
     size = (config.input_size, config.input_size)
-    output = OUTPUTS[config.loss]
-    return ModelConfig(network, data.skeleton, size, config.padding, config.sigma, output, provenance)
+    return ModelConfig(network, data.skeleton, size, config.padding, config.sigma, OUTPUTS[config.loss], provenance)
 
 
 def initial_network(config: TrainConfig, model: ModelConfig, source: Checkpoint | None) -> tuple[StackedHourglass, str]:

@@ -24,8 +24,6 @@ from posehg.training.losses import LOSSES, labelled, supervised
 
 _CURVES = {"one-cycle": (0.1, 0.0), "cosine": (0.02, 0.01)}
 """The share of a run in which the rate rises, and the last rate as a share of the highest one."""
-_DROP_AT, _DROP_BY = 0.8, 5
-_WSD_WARM_UP = 0.1
 
 
 def learning_rate(config: TrainConfig, done: float) -> float:
@@ -40,11 +38,11 @@ def learning_rate(config: TrainConfig, done: float) -> float:
     if config.schedule == "constant":
         return config.lr
     if config.schedule == "drop":
-        return config.lr / (_DROP_BY if done > _DROP_AT else 1)
+        return config.lr / (5 if done > 0.8 else 1)
     if config.schedule == "wsd":
         epoch = done * config.epochs
         falling = 1 - (config.epochs - epoch) / config.decay if config.decay else 0.0
-        return config.lr * min(1.0, epoch / _WSD_WARM_UP) * (1 - math.sqrt(max(0.0, falling)))
+        return config.lr * min(1.0, epoch / 0.1) * (1 - math.sqrt(max(0.0, falling)))
     warm_up, last = _CURVES[config.schedule]
     if done < warm_up:
         return config.lr * done / warm_up

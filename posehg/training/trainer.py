@@ -1,7 +1,4 @@
-"""The training loop: epochs, validation, and saving often enough that a kill costs little. A dry run takes some steps.
-
-``run`` and ``dry_run`` are what ``posehg train`` calls, in each of its processes.
-"""
+"""The training loop: epochs, validation, and saving often enough that a kill costs little; and a dry run."""
 
 from __future__ import annotations
 
@@ -40,10 +37,8 @@ from posehg.training.step import Stepper, learning_rate
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
-_WARM_UP, _TIMED = 2, 5
-"""Steps of a dry run before the clock starts (buffers, compilation), and timed ones."""
-_TRIED_PERSONS = 16
-"""Persons of each set that a dry run validates."""
+_WARM_UP, _TIMED, _TRIED_PERSONS = 2, 5, 16
+"""Of a dry run: steps before the clock starts (buffers, compilation), timed steps, persons of each validation set."""
 
 
 class Trainer:
