@@ -134,18 +134,6 @@ def test_an_image_that_is_there_twice_is_named(sources: Sequence[str], tmp_path:
         detections.matched(path, TWO)
 
 
-@pytest.mark.parametrize("suffix", WRITTEN)
-def test_for_oks_everyone_counts_who_was_found(suffix: str, tmp_path: Path) -> None:
-    """A person who is surer than all others, and is not annotated, costs precision."""
-    people, about = detections.read(written(tmp_path / f"right{suffix}", A, B), TWO)
-    assert about["people"] == 3
-    assert coco_scores(TWO, people)["AP"] == pytest.approx(1)
-    ghost = replace(B, poses=[*B.poses, pose(points(5, (200, 200)), score=0.9)])
-    people, _ = detections.read(written(tmp_path / f"ghost{suffix}", A, ghost), TWO)
-    assert [one.score for one in people] == [0.8, 0.8, 0.8, 0.9]
-    assert coco_scores(TWO, people)["AP"] < 0.8
-
-
 def test_coco_results_of_ones_own_set_are_known_by_file_names(tmp_path: Path) -> None:
     """The file of the set numbers its images; what posehg predict writes names them."""
     names = ("/d/x/a.jpg", "/d/y/a.jpg", "/d/000000000785.jpg")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,28 +126,3 @@ def test_sides_are_known_as_the_skeleton_knows_them() -> None:
     pairs = (("Front.L", "Front.R"), ("A1", "B1"))
     paws = Skeleton("cat", ("Front.L", "nose", "Front.R", "A1", "B1"), (), flip_pairs=pairs)
     assert grouped(paws) == {"Front": ["Front.L", "Front.R"], "A1/B1": ["A1", "B1"]}
-
-
-@pytest.mark.shared
-def test_pckh_of_published_predictions_equals_a_plain_computation(shared: Path) -> None:
-    """Tompson's predictions for the 2,958 persons of MPII's validation; coordinates are (J, 2, N), heads boxes."""
-    from scipy.io import loadmat
-
-    file = loadmat(shared / "samples/mpii_val_detections_our_format.mat")
-    truth, predicted = (file[key].transpose(2, 0, 1).copy() for key in ("pos_gt_src", "pos_pred_src"))
-    missing = file["jnt_missing"].T.astype(bool)
-    heads = 0.6 * np.hypot(*(file["headboxes_src"][1] - file["headboxes_src"][0]))
-    percent, hits, total = [], 0, 0
-    for joint in range(16):
-        good = all_ = 0
-        for n in np.flatnonzero(~missing[:, joint]):
-            dx, dy = predicted[n, joint] - truth[n, joint]
-            good, all_ = good + int((dx * dx + dy * dy) ** 0.5 / heads[n] <= 0.5), all_ + 1
-        percent.append(100 * good / all_)
-        hits, total = hits + good, total + all_
-    assert total == 16 * 2958 - 3088
-    truth[missing] = np.nan
-    scores = metrics.found(metrics.normalised_distances(predicted, truth, heads), 0.5)
-    np.testing.assert_allclose(scores.percent, percent)
-    assert float(Average("", tuple(range(16)), by_labels=True).of(scores)) == pytest.approx(100 * hits / total)
-    assert 75 < scores.mean([joint for joint in range(16) if joint not in (6, 7)]) < 90

@@ -70,10 +70,10 @@ def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableTy
         yield from _groups(own)
         means = []
         for table in own:
-            for title, figure in zip((table.title, *[""] * len(table.means)), table.means, strict=False):
+            for number, figure in enumerate(table.means):
                 users = f" ({figure.known_as})" if figure.known_as and table.threshold is not None else ""
                 name = figure.name.removeprefix("mean of ") + users
-                means.append((title, name, percent(figure.percent), _interval(figure)))
+                means.append(("" if number else table.title, name, percent(figure.percent), _interval(figure)))
         yield _table(["", "mean of"], ["percent", "95 % interval"], means)
         for table in own if joints else ():
             if table.threshold is not None:
@@ -93,15 +93,14 @@ def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableTy
             lines.append("The annotated boxes were given, which scores higher than finding people.")
         if without := sum(person.area is None for person in data.persons):
             lines.append(
-                f"{without:,} of {len(data):,} people have no annotated area and are as large as their labelled"
+                f"{without:,} of {len(data):,} people have no annotated area: the extent of their joints stands"
             )
-            lines.append("joints extend: such an AP cannot be compared with others.")
+            lines.append("for it, so this AP cannot be compared with others.")
         yield "\n".join(lines)
         values = {name: "-" if math.isnan(value) else f"{value:.3f}" for name, value in scores.oks.items()}
         kinds = {"": "0.50 to 0.95", "50": "0.50", "75": "0.75", "_medium": "medium", "_large": "large"}
-        yield _table(
-            [""], list(kinds.values()), [[name, *(values[name + kind] for kind in kinds)] for name in ("AP", "AR")]
-        )
+        figures = [[name, *(values[name + kind] for kind in kinds)] for name in ("AP", "AR")]
+        yield _table([""], list(kinds.values()), figures)
 
 
 def _caption(metric: Metric, table: score.Table, people: int) -> str:
@@ -124,21 +123,21 @@ def _groups(own: Sequence[score.Table]) -> Iterator[Table]:
 
     The main mean is in the first.
     """
-    names = [_plain(figure.name).capitalize() for figure in own[0].groups]
-    widths = [max(len(name), len("100.00")) + 2 for name in names]
+    columns = [
+        (_plain(figure.name).capitalize(), [percent(table.groups[number].percent) for table in own])
+        for number, figure in enumerate(own[0].groups)
+        if figure.labels
+    ]
     room = _WIDTH - max(len(table.title) for table in own) - len("  100.00")
-    blocks: list[list[int]] = [[]]
-    for number in (number for number, figure in enumerate(own[0].groups) if figure.labels):
-        if blocks[-1] and sum(widths[n] for n in (*blocks[-1], number)) > room:
+    blocks: list[list[tuple[str, list[str]]]] = [[]]
+    for column in columns:
+        if sum(2 + max(len(name), len("100.00")) for name, _ in (*blocks[-1], column)) > room:
             blocks.append([])
-        blocks[-1].append(number)
+        blocks[-1].append(column)
+    blocks[0].append(("Mean", [percent(table.means[0].percent) for table in own]))
     for block in blocks:
-        heads, mean = [names[n] for n in block], ["Mean"] if block is blocks[0] else []
-        figures = [[*(table.groups[n] for n in block), *(table.means[:1] if mean else ())] for table in own]
-        rows = [
-            [table.title, *(percent(one.percent) for one in some)] for table, some in zip(own, figures, strict=True)
-        ]
-        yield _table([""], heads + mean, rows)
+        rows = zip([table.title for table in own], *(cells for _, cells in block), strict=True)
+        yield _table([""], [name for name, _ in block], rows)
 
 
 def differences(comparison: Comparison) -> Iterator[Table]:
