@@ -22,7 +22,7 @@ from posehg import images
 from posehg.errors import InputError
 from posehg.io import content
 from posehg.io import frames as frames_module
-from posehg.io.frames import CutShort, Frame, frames
+from posehg.io.frames import Frame, frames
 from posehg.io.sources import Source, expand
 from tests import video_files
 
@@ -365,7 +365,7 @@ def test_a_video_is_downloaded_and_removed_again(
     before = set(tmp_path.iterdir())
     (source,) = expand([server.put("/a.avi", Answer(sent[: int(part * len(sent))]))])
     if part < 1:
-        with pytest.raises(CutShort, match=source.name):
+        with pytest.raises(InputError, match=source.name):
             list(frames(source))
     else:
         assert [frame.index for frame in frames(source)] == list(range(35))

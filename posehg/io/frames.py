@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 import tempfile
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heappop, heappush
@@ -28,7 +27,6 @@ T = TypeVar("T")
 MAX_IMAGE, MAX_VIDEO = 256 << 20, 4 << 30
 """Largest download or piped input, in bytes."""
 
-_DEFAULT_RATE = 25.0  # frames a second, where a video states neither a rate nor when its frames are shown
 _HINT = "Copy or download it again, or convert it."
 
 
@@ -47,15 +45,11 @@ class Frame:
     fps: float | None = None
 
 
-class CutShort(InputError):
-    """A video ended well before its stated duration. All frames before that have been delivered."""
-
-
 def frames(source: Source, start: float = 0.0, end: float = math.inf) -> Generator[Frame]:
     """One frame of an image; of a video or camera those from ``start`` up to, but not including, ``end`` seconds.
 
-    Frames are read one by one as they are asked for. Raises InputError, naming the source, where it cannot be read
-    (for a video perhaps after some frames), or where a video has no frame in that span.
+    Frames are read as they are asked for. Raises InputError, naming the source, where it cannot be read (for a video
+    perhaps after some frames), or where a video has no frame in that span.
     """
     if source.problem:
         raise source.problem
@@ -99,27 +93,25 @@ def _opened(source: Source) -> Generator[Frame]:
 
 
 def video(path: str, name: str) -> Generator[Frame]:
-    """The frames of a video file, upright, one in memory at a time; sound is ignored. ``name`` is what errors call it.
+    """The frames of a video file, upright; ``name`` is what errors call it.
 
     Frame times start at 0 and increase; where the file states none, or one that does not increase, the frame rate
     fills in. Damaged frames are left out, but counted by ``Frame.index``. Raises InputError where the file cannot be
-    read or has no frames; at its end CutShort where that comes too early, InputError where frames were damaged.
+    read or has no frames, and at its end where that comes too early or frames were damaged.
     """
     import av
 
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise InputError(f"{name} is not a file.", "Videos are read from files and from the web.")
-        file = open(path, "rb")  # noqa: SIM115  # FFmpeg itself would take some names for protocols or patterns
-    except OSError as error:
-        raise images.unreadable(Path(name), error) from None
-    with file:
-        try:
-            container: Any = av.open(file, metadata_errors="ignore")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{name} is not a file.", "Videos are read from files and from the web.")
+    with ExitStack() as stack:
+        try:  # FFmpeg itself would take some names for protocols or patterns
+            file = stack.enter_context(open(path, "rb"))
+            container: Any = stack.enter_context(av.open(file, metadata_errors="ignore"))
         except av.FFmpegError:
             raise InputError(f"{name} is not a readable video, or was cut short.", _HINT) from None
-        with container:
-            yield from _decoded(container, name)
+        except OSError as error:
+            raise images.unreadable(Path(name), error) from None
+        yield from _decoded(container, name)
 
 
 def _decoded(container: Any, name: str) -> Iterator[Frame]:
@@ -134,7 +126,7 @@ def _decoded(container: Any, name: str) -> Iterator[Frame]:
     fps = float(stream.average_rate or 0) or None
     duration = stream.frames / fps if stream.frames and fps else (container.duration or 0) / av.time_base
     start = float((stream.start_time or 0) * stream.time_base)
-    step = 1 / (fps or _DEFAULT_RATE)
+    step = 1 / (fps or 25)  # where frames state no time
     index, damaged, is_damaged, shown, end = 0, 0, False, -step, 0.0
     waiting: list[int] = []  # when the frames of the packets so far are due, in the stream's ticks
     for packet in until_unreadable(container.demux()):
@@ -162,7 +154,7 @@ def _decoded(container: Any, name: str) -> Iterator[Frame]:
     if not index:
         raise InputError(f"{name} has no frames that can be read.", _HINT)
     if duration - max(end, start + shown + step) > max(1.0, duration / 20):  # containers round their duration
-        raise CutShort(
+        raise InputError(
             f"{name} ends after {shown + step:.1f} of {duration:.1f} seconds: it was cut short.",
             "The part that is there is done. Copy or download it again for the rest.",
         )

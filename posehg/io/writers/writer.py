@@ -86,7 +86,7 @@ class TextWriter(FileWriter):
         super().__post_init__()
         with naming(self.path):
             file = open(self.temporary, "w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115
-        self._file = self.stack.enter_context(file)
+            self._file = self.stack.enter_context(file)
 
     def write(self, text: str) -> None:
         with naming(self.path):
