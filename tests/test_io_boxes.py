@@ -154,54 +154,41 @@ def test_each_frame_of_a_video_has_its_own_boxes(tmp_path: Path, content: object
 
 
 @pytest.mark.parametrize(
-    ("named", "given", "relative"),
+    ("names", "given", "relative", "expected"),
     [
-        ("photos/a.jpg", "photos/a.jpg", ""),
-        ("/elsewhere/photos/a.jpg", "mine/a.jpg", ""),
-        ("C:\\photos\\a.jpg", "mine/a.jpg", ""),
-        ("a", "photos/a.jpg", ""),
-        ("a.b", "photos/a.b.jpg", ""),
-        ("a.jpg", "https://host/photos/a.jpg?size=7", "a-1234.jpg"),
-        ("my photo.jpg", "https://host/my%20photo.jpg", ""),
-        ("-", "-", "stdin"),
-        (785, "val2017/000000000785.jpg", ""),
-        (785, "COCO_val2014_000000000785.jpg", ""),
-        ("000000000785.jpg", "COCO_val2014_000000000785.jpg", ""),
+        # the same image
+        (["photos/a.jpg"], "photos/a.jpg", "", A),
+        (["/elsewhere/photos/a.jpg"], "mine/a.jpg", "", A),
+        (["C:\\photos\\a.jpg"], "mine/a.jpg", "", A),
+        (["a.b"], "photos/a.b.jpg", "", A),
+        (["a.jpg"], "https://host/photos/a.jpg?size=7", "a-1234.jpg", A),
+        (["my photo.jpg"], "https://host/my%20photo.jpg", "", A),
+        (["-"], "-", "stdin", A),
+        ([785], "val2017/000000000785.jpg", "", A),
+        ([785], "COCO_val2014_000000000785.jpg", "", A),
+        (["000000000785.jpg"], "COCO_val2014_000000000785.jpg", "", A),
+        # another image
+        (["a.jpg"], "A.jpg", "", None),
+        (["a.b.jpg"], "a.jpg", "", None),
+        ([785], "0785.jpg", "", None),
+        ([785], "walk_000000000785.jpg", "", None),
+        (["a.jpg"], "-", "", None),
+        (["x/a.jpg", "y/b.jpg"], "photos/y/a.jpg", "y/a.jpg", None),
+        # the closest
+        (["x/a.jpg", "y/b.jpg"], "photos/x/a.jpg", "x/a.jpg", A),
+        (["a.jpg", "x/a.jpg"], "a.jpg", "", A),
+        (["x/a.jpg", "y/a.jpg"], "/data/y/a.jpg", "", B),
+        (["a.jpg", "a.png", "a"], "photos/a.png", "", B),
+        (["x/a.png", "y/a.png"], "photos/y/a.jpg", "", B),
+        ([785, "000000000785.png"], "000000000785.jpg", "", B),
     ],
 )
-def test_an_image_is_found_under_any_of_its_names(tmp_path: Path, named: object, given: str, relative: str) -> None:
-    assert list(read(tmp_path, detections(named)).of(source(given, relative))) == [A]
-
-
-@pytest.mark.parametrize(
-    ("named", "given"),
-    [
-        ("a.jpg", "A.jpg"),
-        ("a.b.jpg", "a.jpg"),
-        (785, "0785.jpg"),
-        (785, "walk_000000000785.jpg"),
-        ("0785", "000000000785.jpg"),
-        ("a.jpg", "-"),
-    ],
-)
-def test_other_images_are_not_found(tmp_path: Path, named: object, given: str) -> None:
-    assert list(read(tmp_path, detections(named)).of(source(given))) == []
-
-
-@pytest.mark.parametrize("order", [1, -1])
-@pytest.mark.parametrize(
-    ("names", "given", "expected"),
-    [
-        (["a.jpg", "x/a.jpg"], "a.jpg", 0),
-        (["x/a.jpg", "y/a.jpg"], "/data/y/a.jpg", 1),
-        (["a.jpg", "a.png", "a"], "photos/a.png", 1),
-        (["x/a.png", "y/a.png"], "photos/y/a.jpg", 1),
-        ([785, "000000000785.png"], "000000000785.jpg", 1),
-    ],
-)
-def test_the_closest_name_wins(tmp_path: Path, names: list[object], given: str, expected: int, order: int) -> None:
-    file = read(tmp_path, detections(*names)[::order])
-    assert list(file.of(source(given))) == [(A, B, C)[expected]]
+def test_the_closest_name_of_an_image_wins(
+    tmp_path: Path, names: list[object], given: str, relative: str, expected: Box | None
+) -> None:
+    for order in (1, -1):
+        file = read(tmp_path, detections(*names)[::order])
+        assert list(file.of(source(given, relative))) == ([expected] if expected else [])
 
 
 @pytest.mark.parametrize(
@@ -218,24 +205,9 @@ def test_two_names_that_are_as_close_are_an_error(
         read(tmp_path, detections(*listed)).of(source(given, relative))
 
 
-@pytest.mark.parametrize(
-    ("content", "given", "relative", "expected"),
-    [
-        (detections("x/a.jpg", "y/b.jpg"), "photos/y/a.jpg", "y/a.jpg", []),
-        (detections("x/a.jpg", "y/b.jpg"), "photos/x/a.jpg", "x/a.jpg", [A]),
-        ([detection("x/a.jpg"), detection("y/a.jpg", B, category_id=3)], "photos/y/a.jpg", "a.jpg", []),
-        (
-            annotated(images=[{"id": 11, "file_name": "x/a.jpg"}, {"id": 7, "file_name": "y/a.jpg"}]),
-            "photos/y/a.jpg",
-            "a.jpg",
-            [],
-        ),
-    ],
-)
-def test_images_of_the_same_name_in_different_folders_are_not_mixed(
-    tmp_path: Path, content: object, given: str, relative: str, expected: list[Box]
-) -> None:
-    assert list(read(tmp_path, content).of(source(given, relative))) == expected
+def test_an_image_without_boxes_does_not_get_those_of_another_folder(tmp_path: Path) -> None:
+    images = [{"id": 11, "file_name": "x/a.jpg"}, {"id": 7, "file_name": "y/a.jpg"}]
+    assert list(read(tmp_path, annotated(images=images)).of(source("photos/y/a.jpg", "a.jpg"))) == []
 
 
 @pytest.mark.parametrize(
@@ -270,20 +242,6 @@ def test_every_image_of_a_tree_gets_its_own_boxes(files: list[str], random: Any)
     for number, name in order:
         assert list(file.of(source(f"/elsewhere/{name}.jpg", f"{name}.jpg"))) == [Box(number, 0, 1, 1)]
     assert not file.unmatched()
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(names, max_size=5, unique=True), st.lists(names, max_size=5, unique=True))
-def test_no_two_images_get_the_same_boxes(listed: list[str], asked: list[str]) -> None:
-    entries = [(f"{name}.jpg", None, Box(number, 0, 1, 1)) for number, name in enumerate(listed)]
-    file = BoxFile(Path("boxes.csv"), entries)
-    given = []
-    for name in asked:
-        try:
-            given += file.of(source(f"photos/{name}.jpg", f"{name}.jpg"))
-        except InputError:
-            continue
-    assert len(given) == len(set(given))
 
 
 def test_names_that_were_not_asked_for_are_listed(tmp_path: Path) -> None:
