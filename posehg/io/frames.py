@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
@@ -46,10 +46,10 @@ class Frame:
 
 
 def frames(source: Source, start: float = 0.0, end: float = math.inf) -> Generator[Frame]:
-    """One frame of an image; of a video or camera those from ``start`` up to, but not including, ``end`` seconds.
+    """The one frame of an image, or the frames of a video or camera from ``start`` on and before ``end``, in seconds.
 
-    Frames are read as they are asked for. Raises InputError, naming the source, where it cannot be read (for a video
-    perhaps after some frames), or where a video has no frame in that span.
+    Raises InputError, naming the source, where it cannot be read (for a video perhaps after some frames), or where a
+    video has no frame in that span.
     """
     if source.problem:
         raise source.problem
@@ -81,19 +81,25 @@ def _opened(source: Source) -> Generator[Frame]:
     elif source.kind == "camera":
         yield from camera(int(name.partition(":")[2]))
     elif source.kind == "video" and content.is_url(name):
-        with tempfile.TemporaryDirectory(prefix="posehg-") as folder:
-            path = os.path.join(folder, "video")
-            with open(path, "wb") as file:
-                content.download(name, file, MAX_VIDEO)
-            yield from video(path, name)
+        with tempfile.TemporaryFile() as file:
+            content.download(name, file, MAX_VIDEO)
+            file.seek(0)
+            yield from video(file, name)
     elif source.kind == "video":
-        yield from video(name, name)
+        if os.path.exists(name) and not os.path.isfile(name):
+            raise InputError(f"{name} is not a file.", "Videos are read from files and from the web.")
+        with ExitStack() as stack:
+            try:
+                opened = stack.enter_context(open(name, "rb"))
+            except OSError as error:
+                raise images.unreadable(Path(name), error) from None
+            yield from video(opened, name)
     else:  # from the web or a pipe, in which Pillow cannot seek
         yield Frame(images.read_bytes(content.read_bytes(name, MAX_IMAGE), "Standard input" if is_stdin else name))
 
 
-def video(path: str, name: str) -> Generator[Frame]:
-    """The frames of a video file, upright; ``name`` is what errors call it.
+def video(file: IO[bytes], name: str) -> Iterator[Frame]:
+    """The frames of a video, upright; ``name`` is what errors call it.
 
     Frame times start at 0 and increase; where the file states none, or one that does not increase, the frame rate
     fills in. Damaged frames are left out, but counted by ``Frame.index``. Raises InputError where the file cannot be
@@ -101,16 +107,11 @@ def video(path: str, name: str) -> Generator[Frame]:
     """
     import av
 
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise InputError(f"{name} is not a file.", "Videos are read from files and from the web.")
-    with ExitStack() as stack:
-        try:  # FFmpeg itself would take some names for protocols or patterns
-            file = stack.enter_context(open(path, "rb"))
-            container: Any = stack.enter_context(av.open(file, metadata_errors="ignore"))
-        except av.FFmpegError:
-            raise InputError(f"{name} is not a readable video, or was cut short.", _HINT) from None
-        except OSError as error:
-            raise images.unreadable(Path(name), error) from None
+    try:  # not by its name, which FFmpeg could take for a protocol or pattern
+        container: Any = av.open(file, metadata_errors="ignore")
+    except av.FFmpegError:
+        raise InputError(f"{name} is not a readable video, or was cut short.", _HINT) from None
+    with container:
         yield from _decoded(container, name)
 
 

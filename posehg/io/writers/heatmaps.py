@@ -42,19 +42,18 @@ def sheet(result: Result, draw: DrawOptions) -> Image:
     boxes = [pose.box for pose in result.poses] or [Box(0, 0, result.image.shape[1], result.image.shape[0])]
     seen = Box.bounding([point for b in boxes for point in ((b.x, b.y), (b.x + b.w - 1, b.y + b.h - 1))])
     assert seen is not None
-    rows_seen, columns_seen = inside(seen, result.image)
-    part = result.image[rows_seen, columns_seen]
-    scale = min(_CELL, _WIDTH // columns) / max(part.shape)
-    height, width = (max(1, round(side * scale)) for side in part.shape[:2])
-    x, y = width / part.shape[1], height / part.shape[0]
-    left, top = columns_seen.start, rows_seen.start
-    to_cell = Affine([[x, 0, (0.5 - left) * x - 0.5], [0, y, (0.5 - top) * y - 0.5], [0, 0, 1]])
-    resized = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    rows, cols = inside(seen, result.image)
+    window = Box(cols.start, rows.start, cols.stop - cols.start, rows.stop - rows.start)
+    scale = min(_CELL, _WIDTH // columns) / max(window.w, window.h)
+    size = max(1, round(window.h * scale)), max(1, round(window.w * scale))
+    to_cell = Affine.crop(window, size)
+    shrink_or_grow = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    part = np.asarray(cv2.resize(result.image[rows, cols], size[::-1], interpolation=shrink_or_grow), dtype=np.uint8)
     cells, captions = [], []
     for joint in joints:
         channel = result.skeleton.index(joint)
         maps = [(person.maps[channel], person.to_image.then(to_cell)) for person in result.heatmaps]
-        cells.append(drawing.heatmaps_overlay(np.asarray(resized, dtype=np.uint8), maps))
+        cells.append(drawing.heatmaps_overlay(part, maps))
         best = max((float(pose.scores[channel]) for pose in result.poses), default=None)
         captions.append(joint.replace("_", " ") + ("" if best is None else f"  {best:.2f}"))
-    return drawing.contact_sheet(cells, columns, (height, max(width, _CAPTION)), captions=captions)
+    return drawing.contact_sheet(cells, columns, (size[0], max(size[1], _CAPTION)), captions=captions)
