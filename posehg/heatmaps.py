@@ -98,9 +98,16 @@ def from_logits(logits: Array, sigma: float) -> Array:
     Each cell holds the probability mass under a Gaussian of ``sigma`` around it: the confidence that the joint is
     about there, scaled so that a distribution of exactly the target's shape reaches 1.
     """
-    rows, columns = logits.shape[-2:]
-    maps = probabilities(logits)
-    around = _gaussians(rows, sigma, maps) @ maps @ _gaussians(columns, sigma, maps)
+    library, maps = _library(logits), probabilities(logits)
+
+    def gaussians(count: int) -> Array:
+        """(count, count) weights by the distance between cells; 0 beyond three times ``sigma``."""
+        cells = _range(count, maps)
+        apart = cells[:, None] - cells
+        weights = library.exp(-(apart**2) / (2 * sigma**2))
+        return library.where(abs(apart) <= math.ceil(3 * sigma), weights, library.zeros_like(weights))
+
+    around = gaussians(maps.shape[-2]) @ maps @ gaussians(maps.shape[-1])
     # The product of two Gaussians of one sigma sums to 1/2 at the peak.
     return (2 * around).clip(0, 1)
 
@@ -115,14 +122,6 @@ def probabilities(logits: Array) -> Array:
     highest = library.amax(logits, axis=(-2, -1), keepdims=True).clip(0, None)
     cells, nowhere = library.exp(logits - highest), library.exp(-highest)
     return cells / (cells.sum(axis=(-2, -1), keepdims=True) + nowhere)
-
-
-def _gaussians(count: int, sigma: float, like: Array) -> Array:
-    """(count, count) Gaussian weights by the distance between cells; 0 beyond three times ``sigma``."""
-    library, cells = _library(like), _range(count, like)
-    apart = cells[:, None] - cells
-    weights = library.exp(-(apart**2) / (2 * sigma**2))
-    return library.where(abs(apart) <= math.ceil(3 * sigma), weights, library.zeros_like(weights))
 
 
 def with_mirrored(straight: Array, mirrored: Array, flip: Sequence[int], unpaired: Sequence[int]) -> Array:

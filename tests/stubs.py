@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -57,25 +59,29 @@ def centroid(weights: Tensor) -> Tensor:
 
 
 class Square(nn.Module):
-    """A person is a white square; the scores are high if it is in the middle of the crop and not small."""
+    """A person is a white square: the one nearest to the middle of the crop. Small ones and those far off are none."""
+
+    def squares(self, image: Tensor) -> Sequence[Tensor]:
+        """The masks (H, W) of the squares on a crop (3, H, W)."""
+        return [image.amin(dim=0) > 0.5]
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        return [torch.stack([self._maps(image.amin(dim=0) > 0.5) for image in images])]
-
-    @staticmethod
-    def _maps(white: Tensor) -> Tensor:
-        rows, columns = white.shape
-        points = torch.full((5, 2), float("nan"))
-        ys, xs = white.nonzero(as_tuple=True)
-        if len(xs) == 0:
-            return heatmaps.encode(points, (rows // 4, columns // 4), sigma=1.0)
-        x0, x1, y0, y1 = xs.min(), xs.max(), ys.min(), ys.max()
-        middle = torch.stack((x0 + x1, y0 + y1)) / 2
-        share = float(max(x1 - x0, y1 - y0)) / rows
-        away = float((middle - (rows - 1) / 2).abs().max()) / rows
-        if 0.3 < share < 0.9 and away < 0.25:
-            points = torch.stack([middle, *(torch.stack((x, y)).float() for y in (y0, y1) for x in (x0, x1))])
-        return (1 - away) * heatmaps.encode((points - 1.5) / 4, (rows // 4, columns // 4), sigma=1.0)
+        rows, columns = images.shape[-2:]
+        maps = []
+        for image in images:
+            points, nearest = torch.full((5, 2), float("nan")), 0.25
+            for square in self.squares(image):
+                ys, xs = square.nonzero(as_tuple=True)
+                if len(xs) < 20:
+                    continue
+                x0, x1, y0, y1 = xs.min(), xs.max(), ys.min(), ys.max()
+                middle = torch.stack((x0 + x1, y0 + y1)) / 2
+                away = float((middle - (rows - 1) / 2).abs().max()) / rows
+                if away < nearest and 0.3 < float(max(x1 - x0, y1 - y0)) / rows < 0.9:
+                    points = torch.stack([middle, *(torch.stack((x, y)).float() for y in (y0, y1) for x in (x0, x1))])
+                    nearest = away
+            maps.append((1 - nearest) * heatmaps.encode((points - 1.5) / 4, (rows // 4, columns // 4), sigma=1.0))
+        return [torch.stack(maps)]
 
 
 class Guesses(nn.Module):

@@ -8,12 +8,10 @@ from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
-from posehg import heatmaps
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.inference.estimator import Estimator, Region
@@ -30,27 +28,11 @@ RED, GREEN, BLUE = range(3)
 J = len(MPII.joints)
 
 
-class Colours(nn.Module):
-    """A person is a red, green or blue square: the one nearest to the middle of the crop."""
+class Colours(stubs.Square):
+    """A person is a red, green or blue square."""
 
-    def forward(self, crops: Tensor) -> list[Tensor]:
-        return [torch.stack([self._maps(crop) for crop in crops])]
-
-    @staticmethod
-    def _maps(crop: Tensor) -> Tensor:
-        _, rows, columns = crop.shape
-        points, nearest = torch.full((5, 2), float("nan")), 0.25
-        for channel in crop:
-            ys, xs = (channel > 0.5).nonzero(as_tuple=True)
-            if len(xs) < 20:
-                continue
-            x0, x1, y0, y1 = xs.min(), xs.max(), ys.min(), ys.max()
-            middle = torch.stack((x0 + x1, y0 + y1)) / 2
-            away = float((middle - (rows - 1) / 2).abs().max()) / rows
-            if away < nearest and 0.3 < float(max(x1 - x0, y1 - y0)) / rows < 0.95:
-                points = torch.stack([middle, *(torch.stack((x, y)).float() for y in (y0, y1) for x in (x0, x1))])
-                nearest = away
-        return (1 - nearest) * heatmaps.encode((points - 1.5) / 4, (rows // 4, columns // 4), sigma=1.0)
+    def squares(self, image: Tensor) -> Sequence[Tensor]:
+        return [channel > 0.5 for channel in image]
 
 
 class Watched(Estimator):
@@ -80,17 +62,12 @@ class Finder:
         return [pose for pose in self._estimator(regions) if pose.score >= THRESHOLD]
 
 
-def photo(
-    *squares: tuple[int, float, float] | tuple[int, float, float, int], size: tuple[int, int] = (240, 480)
-) -> Image:
-    """Squares (colour, x and y of the middle, side); later ones cover earlier ones."""
-    image = np.zeros((*size, 3), dtype=np.uint8)
-    for colour, x, y, *sides in squares:
-        half = (sides[0] if sides else SIDE) // 2
-        left, top = max(0, round(x) - half), max(0, round(y) - half)
-        part = image[top : max(0, round(y) + half), left : max(0, round(x) + half)]
-        part[:] = 0
-        part[..., colour] = 255
+def photo(*squares: tuple[int, float, float]) -> Image:
+    """Squares (colour, x and y of the middle); later ones cover earlier ones."""
+    image = np.zeros((240, 480, 3), dtype=np.uint8)
+    for colour, x, y in squares:
+        left, top = max(0, round(x) - SIDE // 2), max(0, round(y) - SIDE // 2)
+        image[top : max(0, round(y) + SIDE // 2), left : max(0, round(x) + SIDE // 2)] = np.eye(3)[colour] * 255
     return image
 
 
