@@ -47,7 +47,7 @@ _OF_SCORES = ("--metric", "--min", "--report", "--sheet", *_OF_DISTANCES)
 class EvalOptions:
     """The options of posehg eval; ``source`` is --from and ``minimum`` is --min."""
 
-    dataset: str = option("mpii", "Data", _SETS)
+    dataset: str = option("mpii", "Data", _SETS, metavar="NAME")
     split: str = option("val", "Data", "train, val or test.")
     data: shared.Data = None
     limit: int = option(0, "Data", "Take only N people, evenly spread (0: all).", min=0)
