@@ -17,7 +17,7 @@ FIVE = ("nose", "L_paw", "R_paw", "tail", "belly")
 
 
 def make_coco(root: Path, split: str = "train", **changes: Any) -> None:
-    """The official layout with four annotations, of whom one is a crowd and one has no joints."""
+    """The official layout with four annotations: one is a crowd and one has no joints."""
     keypoints = np.arange(51.0).reshape(17, 3) + 0.5
     keypoints[:, 2] = 2
     keypoints[0] = 0

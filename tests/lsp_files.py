@@ -11,7 +11,7 @@ from tests.mpii_files import picture
 
 
 def make_lspet(root: Path, persons: int = 3) -> np.ndarray:
-    """joints.mat (14, 3, persons); of everybody joint 2 is missing and the second person has a single joint."""
+    """joints.mat (14, 3, persons); joint 2 is always missing and the second person has a single joint."""
     joints = np.arange(14 * 3 * persons, dtype=float).reshape(14, 3, persons) + 1
     joints[:, 2] = 1
     joints[2] = np.array([-26.5, 80.0, 0.0])[:, None]
@@ -23,7 +23,7 @@ def make_lspet(root: Path, persons: int = 3) -> np.ndarray:
 
 
 def make_lsp(root: Path, persons: int = 3) -> np.ndarray:
-    """joints.mat (3, 14, persons); of everybody every fifth joint is hidden."""
+    """joints.mat (3, 14, persons); every fifth joint is hidden."""
     joints = np.arange(3 * 14 * persons, dtype=float).reshape(3, 14, persons) + 1.25
     joints[2] = 0
     joints[2, ::5] = 1

@@ -23,7 +23,7 @@ TRAINING_PICTURE = "015601864.jpg"
 TEST_PICTURE = "090000007.jpg"
 JSON, MAT = mpii.JSON, mpii.MAT
 HEAD = (3.0, 5.0, 9.0, 13.0)
-"""Everybody's head box: 6 x 8 pixels."""
+"""The head box of every person: 6 x 8 pixels."""
 NAMES = [
     *("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "neck", "head"),
     *("rwri", "relb", "rsho", "lsho", "lelb", "lwri"),
@@ -172,7 +172,7 @@ def make_mpii_h5(root: Path) -> None:
 
 
 def make_annot_h5(root: Path) -> None:
-    """All splits in one file, in the folder annot, names as character codes; somebody has no annotation."""
+    """All splits in one file, in the folder annot, names as character codes; one person has no annotation."""
     parts = [h5_arrays(records_of(split), split != "test") for split in ("train", "val", "test")]
     nobody = h5_arrays([mpii_record(index=2)], labelled=False)
     arrays = {key: np.concatenate([part[key] for part in (*parts, nobody)]) for key in nobody}

@@ -247,7 +247,7 @@ def placed(**places: tuple[float, float]) -> Points:
 
 
 def crowd(count: int = 40) -> Points:
-    """(N, J, 2) people who stand, of whom nobody is suspect."""
+    """(N, J, 2) standing people; nobody is suspect."""
     rng = np.random.default_rng(0)
     people = UPRIGHT + rng.normal(0, 2, (count, *UPRIGHT.shape))
     return people * rng.uniform(0.4, 3, (count, 1, 1)) + rng.uniform(0, 500, (count, 1, 2))

@@ -29,7 +29,7 @@ def read(path: Path, content: Any, category: str = "") -> Dataset:
 
 
 def changed(**changes: Any) -> dict[str, Any]:
-    """Eleven animals, of whom the fourth is annotated otherwise."""
+    """Eleven animals; the fourth is annotated otherwise."""
     content = animals()
     content["annotations"][3].update(changes)
     return content

@@ -76,7 +76,7 @@ def test_a_part_that_is_cut_again_stays_as_it_is(box: Box) -> None:
     "box", [Box(-90, 10, 40, 40), Box(900, 10, 40, 40), Box(10, -90.5, 40, 40), Box(10, 900, 9, 9)]
 )
 @pytest.mark.parametrize("size", [20, 400])
-def test_somebody_beside_the_picture_has_a_black_part(box: Box, size: int) -> None:
+def test_a_person_beside_the_image_has_a_black_part(box: Box, size: int) -> None:
     part, to_part = crop_region(WAVES, box, CropRegion(1.5, size))
     assert part.size
     assert not part.any()

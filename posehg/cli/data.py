@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,9 +18,6 @@ from posehg.errors import CheckFailed, NotAvailable, UsageError
 if TYPE_CHECKING:
     from posehg.datasets import Dataset
     from posehg.datasets.check import Finding
-
-_NAMED = 4
-"""A case with more subjects names this many."""
 
 Split = Annotated[str, typer.Option(help="both (train and val), or one split.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
@@ -124,7 +120,6 @@ def check(
         raise UsageError("DIR and --data both say where the data set is.", "Leave out one of them.")
     if sheet is not None:
         _check_target("--sheet", sheet, overwrite)
-    began = time.monotonic()
     if folder is None and dataset is None:
         raise UsageError("No data set is given.", "Give a folder, or --dataset NAME. See posehg data list")
     if folder is None or (dataset is None and datasets.is_file(str(folder))):
@@ -150,7 +145,7 @@ def check(
         for part, (people, count) in counts.items():
             print(f"{name} {part}: {people:,} people on {count:,} images")
         _print_findings(found, None if everything else examples)
-    terminal.note(f"Checked {sum(count for _, count in counts.values()):,} images in {time.monotonic() - began:.1f} s.")
+    terminal.note(f"Checked {sum(count for _, count in counts.values()):,} images.")
     page = None if sheet is None else checks.suspects_sheet(splits, found)
     if sheet is not None and page is not None:
         images.write(sheet, page, overwrite)
@@ -178,24 +173,17 @@ def _loaded(split: str, load: Callable[[str], Dataset]) -> list[Dataset]:
 
 
 def _print_findings(found: Sequence[Finding], examples: int | None) -> None:
-    """A table of all counts, then at most ``examples`` of each finding; None prints all."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table("", "", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("found", justify="right", no_wrap=True)
-    for finding in found:
-        table.add_row(finding.level, finding.title, f"{finding.count:,}" if finding.known else "-")
+    """All counts, then at most ``examples`` of each finding; None prints all."""
     print()
-    terminal.show(table)
+    for finding in found:
+        print(f"{finding.level:<7} {finding.count if finding.known else '-':>7}  {finding.title}")
     for finding in (finding for finding in found if finding.count):
-        print(f"\n{finding.title[0].upper()}{finding.title[1:]}: {finding.count:,}")
-        terminal.show(finding.meaning)
+        print(f"\n{finding.title.capitalize()}: {finding.count:,}. {finding.meaning}")
         shown = finding.cases[:examples]
         for case in shown:
             names = [f"{subject.split} {subject.person or subject.image}" for subject in case.subjects]
-            if len(names) > _NAMED:
-                names[_NAMED - 1 :] = [f"{len(names) - _NAMED + 1} more"]
+            if len(names) > 4:
+                names[3:] = [f"{len(names) - 3} more"]
             print(f"  {', '.join(names)}{f': {case.detail}' if case.detail else ''}")
         if len(shown) < len(finding.cases):
             print(f"  and {len(finding.cases) - len(shown):,} more (--all)")

@@ -24,6 +24,8 @@ from posehg.geometry import Box, Points
 from posehg.poses import Person
 from posehg.skeletons import MPII
 
+Flags = NDArray[np.bool_]
+
 JOINTS = len(MPII.joints)
 HEAD_SIZE = 0.6
 """The unit of PCKh as a share of the head box's diagonal (the published evaluation's SC_BIAS)."""
@@ -58,10 +60,11 @@ def _belongs(image: str, index: int, split: str) -> bool:
 
 
 def _person(
-    image: str, index: int, keypoints: Points, visible: NDArray[np.bool_], box: Box | None, head: float | None = None
+    image: str, index: int, points: Points, labelled: Flags, visible: Flags, box: Box | None, head: float | None = None
 ) -> Person:
-    box = box or Box(0, 0, 0, 0)
-    return Person(Path(image), box, reading.check_near(keypoints), visible, head, id=_id(image, index))
+    """points: (16, 2), one-based. box: in zero-based pixels; None without a scale. head: the unit of PCKh."""
+    keypoints = reading.check_near(np.where(labelled[:, None], points - 1, np.nan))
+    return Person(Path(image), box or Box(0, 0, 0, 0), keypoints, labelled & visible, head, id=_id(image, index))
 
 
 def _body_box(x: float, y: float, scale: float) -> Box | None:
@@ -102,11 +105,9 @@ def read_annotations_json(path: Path, split: str) -> list[Person]:
                 raise ValueError("isValidation is not as in J. Tompson's list")
             if _belongs(image, index, split):
                 joints = np.array(record["joint_self"], dtype=np.float64).reshape(JOINTS, 3)
-                labelled = np.any(joints[:, :2] != 0, axis=1)
-                keypoints = np.where(labelled[:, None], joints[:, :2] - 1, np.nan)
-                x, y = map(float, record["objpos"])
-                box = _body_box(x, y, float(record["scale_provided"]))
-                persons.append(_person(image, index, keypoints, labelled & (joints[:, 2] > 0), box))
+                points, visible = joints[:, :2], joints[:, 2] > 0
+                box = _body_box(*map(float, (*record["objpos"], record["scale_provided"])))
+                persons.append(_person(image, index, points, np.any(points != 0, axis=1), visible, box))
     return persons
 
 
@@ -140,20 +141,17 @@ def read_release_mat(path: Path, split: str) -> list[Person]:
                     continue
                 if split != "test" and not (points and _belongs(image, index, split)):
                     continue
-                keypoints, visible, head = np.full((JOINTS, 2), np.nan), np.zeros(JOINTS, dtype=bool), None
+                joints = np.zeros((JOINTS, 4))  # x, y, labelled, visible
                 for point in points:
-                    joint = int(point.id)
+                    joint, flag = int(point.id), matlab_field(point, "is_visible")
                     if not 0 <= joint < JOINTS:
                         raise ValueError(f"a joint has the id {joint}")
-                    keypoints[joint] = float(point.x) - 1, float(point.y) - 1
                     # Neck and head top have no flag: they were drawn as the head box, so they are in sight.
-                    flag = matlab_field(point, "is_visible")
-                    visible[joint] = flag is None or float(flag) > 0
+                    joints[joint] = float(point.x), float(point.y), 1, flag is None or float(flag) > 0
                 corners = [matlab_field(rect, corner) for corner in ("x1", "y1", "x2", "y2")]
-                if points and None not in corners:
-                    head = _head_size(*map(float, corners))
+                head = _head_size(*map(float, corners)) if points and None not in corners else None
                 box = _body_box(float(place.x), float(place.y), float(scale))
-                persons.append(_person(image, index, keypoints, visible, box, head))
+                persons.append(_person(image, index, joints[:, :2], joints[:, 2] > 0, joints[:, 3] > 0, box, head))
     return persons
 
 
@@ -185,7 +183,6 @@ def read_authors_h5(path: Path, split: str) -> list[Person]:
         part, visible, is_annot = rows["part"], rows["visible"], "istrain" in rows
         labelled = (visible >= 0) & ((part != 0).any(axis=-1) | (visible > 0))
         part[:, _CUT] += 0.5 * np.sign(part[:, _CUT])  # they were cut towards 0
-        keypoints, visible = np.where(labelled[..., None], part - 1, np.nan), labelled & (visible > 0)
         scales = rows["scale"] if is_annot else rows["scale"] / ENLARGED
         downwards = 0 if is_annot else DOWNWARDS
         for row, (image, place) in enumerate(zip(images, rows["person"], strict=True)):
@@ -199,7 +196,8 @@ def read_authors_h5(path: Path, split: str) -> list[Person]:
             x, y, scale = map(float, (*rows["center"][row], scales[row]))
             box = _body_box(x, y - downwards * scale, scale)
             head = float(rows["normalize"][row])
-            persons.append(_person(image, index, keypoints[row], visible[row], box, head if head > 0 else None))
+            flags = labelled[row], visible[row] > 0
+            persons.append(_person(image, index, part[row], *flags, box, head if head > 0 else None))
     return persons
 
 
@@ -237,13 +235,12 @@ def read_hrnet_json(path: Path, split: str) -> list[Person]:
                 if index > len(listed):
                     raise ValueError(f"J. Tompson's validation split has {len(listed)} people on {image}")
                 index = listed[index - 1]
-            keypoints, visible = np.full((JOINTS, 2), np.nan), np.zeros(JOINTS, dtype=bool)
+            points, labelled = np.zeros((JOINTS, 2)), np.zeros(JOINTS, dtype=bool)
             if split != "test":
                 points = np.array(record["joints"], dtype=np.float64).reshape(JOINTS, 2)
-                visible = np.array(record["joints_vis"], dtype=np.float64).reshape(JOINTS) > 0
-                keypoints = np.where(visible[:, None], points - 1, np.nan)
-            x, y = map(float, record["center"])
-            persons.append(_person(image, index, keypoints, visible, _body_box(x, y, float(record["scale"]))))
+                labelled = np.array(record["joints_vis"], dtype=np.float64).reshape(JOINTS) > 0
+            box = _body_box(*map(float, (*record["center"], record["scale"])))
+            persons.append(_person(image, index, points, labelled, labelled, box))
     for image, count in seen.items() if split == "val" else ():
         listed = validation_images()[image]
         if count < len(listed):  # a person left out would give the others wrong numbers
@@ -273,15 +270,21 @@ def read_detections(path: Path, split: str = "val") -> list[Person]:
     count, names = len(validation()), ("dataset_joints", "pos_gt_src", "jnt_missing", "headboxes_src")
     arrays = reading.read_matlab(path, names, _EXPECTED_DETECTIONS, squeeze_me=True)
     with expecting(path, _EXPECTED_DETECTIONS):
-        points = numbers(arrays, "pos_gt_src", (JOINTS, 2, count)).transpose(2, 0, 1) - 1
+        points = numbers(arrays, "pos_gt_src", (JOINTS, 2, count)).transpose(2, 0, 1)
         labelled = numbers(arrays, "jnt_missing", (JOINTS, count)).T == 0
         corners = numbers(arrays, "headboxes_src", (2, 2, count)).transpose(2, 0, 1)
         joints = [str(name) for name in np.ravel(arrays.get("dataset_joints", []))]
         if joints != _NAMES:
             raise ValueError(f"its joints are {', '.join(joints[:JOINTS])}")
-        keypoints = np.where(labelled[..., None], points, np.nan)
         keys = [(image, index) for image, indices in validation_images().items() for index in indices]
         return [
-            _person(*key, points, known, Box.bounding(points), _head_size(*map(float, head.ravel())))
-            for key, points, known, head in zip(keys, keypoints, labelled, corners, strict=True)
+            _person(
+                *keys[row],
+                points[row],
+                flags,
+                flags,
+                Box.bounding(points[row][flags] - 1),
+                _head_size(*corners[row].ravel()),
+            )
+            for row, flags in enumerate(labelled)
         ]
