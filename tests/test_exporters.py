@@ -25,7 +25,6 @@ from tests.exported_models import MODELS, crops, expected, one_stack, two_stacks
 
 J, ROWS, COLUMNS = 5, 17, 23
 NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("openvino",)}
-EXTRAS = {"torchscript": "_extra_files", "pt2": "extra_files"}
 INSTALLED = [
     pytest.param(
         name,
@@ -48,46 +47,44 @@ def exported(checkpoint: Checkpoint, format: str, folder: Path, options: ExportO
     return file
 
 
-def outputs(format: str, file: Path, batch: np.ndarray) -> list[np.ndarray]:
-    """All that the file gives for crops (B, H, W, 3), by the library that the format is for."""
-    if format in ("torchscript", "pt2"):
-        program = torch.jit.load(file) if format == "torchscript" else torch.export.load(file).module()
-        with torch.inference_mode():
-            found = program(torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255)
-        return [value.numpy() for value in (found if isinstance(found, tuple) else (found,))]
-    return list(engines.open_engine(file, Run("cpu")).outputs(batch))  # type: ignore[attr-defined]
+def outputs(format: str, file: Path, batch: np.ndarray) -> tuple[ModelConfig, list[np.ndarray]]:
+    """The config in the file, and all that it gives for crops (B, H, W, 3), by the library that the format is for."""
+    texts = {KEY: ""}
+    if format == "torchscript":
+        program = torch.jit.load(file, _extra_files=texts)
+    elif format == "pt2":
+        program = torch.export.load(file, extra_files=texts).module()
+    else:
+        engine = engines.open_engine(file, Run("cpu"))
+        return engine.config, list(engine.outputs(batch))  # type: ignore[attr-defined]
+    with torch.inference_mode():
+        found = program(torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255)
+    config = ModelConfig.from_json(texts[KEY] if isinstance(texts[KEY], str) else texts[KEY].decode())
+    return config, [value.numpy() for value in (found if isinstance(found, tuple) else (found,))]
 
 
 # ---- what the files give -------------------------------------------------------------------------------------------
 
 
 @GRAPHS
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize(("name", "precision"), [*((name, "fp32") for name in MODELS), (next(iter(MODELS)), "fp16")])
 def test_a_file_gives_the_networks_heatmaps_and_joints(
     format: str, name: str, precision: Precision, tmp_path: Path
 ) -> None:
     checkpoint = MODELS[name]()
     file = exported(checkpoint, format, tmp_path, ExportOptions(precision, decoder="subpixel"))
-    if format in ("torchscript", "pt2"):
-        texts = {KEY: ""}
-        {"torchscript": torch.jit, "pt2": torch.export}[format].load(file, **{EXTRAS[format]: texts})
-        config = ModelConfig.from_json(texts[KEY] if format == "pt2" else texts[KEY].decode())  # type: ignore[attr-defined]
-    else:
-        config = engines.open_engine(file, Run("cpu")).config
-    assert config == replace(checkpoint.config, output="heatmaps")
     for batch in models.BATCHES:
         maps, keypoints, scores = expected(checkpoint, crops(batch))
-        found = outputs(format, file, crops(batch))
+        config, found = outputs(format, file, crops(batch))
+        assert config == replace(checkpoint.config, output="heatmaps")
         assert [value.dtype for value in found] == [np.float32] * 3
-        off = 2e-2 if precision == "fp16" else 5e-5
-        np.testing.assert_allclose(found[0], maps, rtol=0, atol=off * max(1, float(maps.max() - maps.min())))
+        off = (2e-2 if precision == "fp16" else 5e-5) * max(1, float(maps.max() - maps.min()))
+        np.testing.assert_allclose(found[0], maps, rtol=0, atol=off)
         own, own_scores = heatmaps.decode(found[0], "subpixel")
         np.testing.assert_allclose(found[1], (own + checkpoint.config.offset) * 4 + 1.5, atol=1e-3)
         np.testing.assert_allclose(found[2], own_scores, atol=1e-4)
-        if precision == "fp32" or name.startswith("two"):  # whose peaks are sharp
-            assert abs(found[1] - keypoints).max() < (0.25 if precision == "fp16" else 0.05)
-            np.testing.assert_allclose(found[2], scores, atol=off * max(1, float(maps.max() - maps.min())))
+        np.testing.assert_allclose(found[1], keypoints, rtol=0, atol=0.25 if precision == "fp16" else 0.05)
+        np.testing.assert_allclose(found[2], scores, atol=off)
 
 
 @GRAPHS
@@ -102,7 +99,7 @@ def test_a_graph_of_any_size_accepts_other_sizes_and_tells_nothing_of_the_machin
         assert text not in content
     for size in (*models.SIZES, (models.H, models.W)):
         maps, _, _ = expected(two_stacks(), crops(3, size))
-        np.testing.assert_allclose(outputs(format, file, crops(3, size))[0], maps, atol=2e-4)
+        np.testing.assert_allclose(outputs(format, file, crops(3, size))[1][0], maps, atol=2e-4)
 
 
 @EVERY
@@ -134,11 +131,11 @@ def test_the_opset_can_be_chosen(format: str, opset: int, tmp_path: Path) -> Non
 
     file = exported(two_stacks(), format, tmp_path, ExportOptions(decoder="quarter", opset=opset))
     assert [one.version for one in onnx.load(file).opset_import if not one.domain] == [opset]
-    np.testing.assert_allclose(outputs(format, file, crops(2))[0], expected(two_stacks(), crops(2))[0], atol=2e-4)
+    np.testing.assert_allclose(outputs(format, file, crops(2))[1][0], expected(two_stacks(), crops(2))[0], atol=2e-4)
 
 
 @ONNX
-@pytest.mark.parametrize("opset", [1, 16, 24])
+@pytest.mark.parametrize("opset", [16, 24])
 def test_other_opsets_are_refused(format: str, opset: int, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"{opset}"):
         exported(two_stacks(), format, tmp_path, ExportOptions(opset=opset))
@@ -148,8 +145,8 @@ def test_other_opsets_are_refused(format: str, opset: int, tmp_path: Path) -> No
 def test_int8_quantizes_all_convolutions_but_the_last(format: str, tmp_path: Path) -> None:
     import onnx
 
-    noise = list(crops(7))
-    graph = onnx.load(exported(two_stacks(), format, tmp_path, ExportOptions("int8", calibration=noise))).graph
+    options = ExportOptions("int8", calibration=list(crops(7)))
+    graph = onnx.load(exported(two_stacks(), format, tmp_path, options)).graph
     made = {name: node for node in graph.node for name in node.output}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     quantized = [node for node in convolutions if node.input[1] in made]
@@ -187,9 +184,9 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 # ---- parity --------------------------------------------------------------------------------------------------------
 
 
-def gaussians(seed: int, sigma: float = 1.3) -> np.ndarray:
+def gaussians(seed: int) -> np.ndarray:
     points = np.random.default_rng(seed).uniform(3, 12, (3, J, 2))
-    return heatmaps.encode(points, (ROWS, COLUMNS), sigma).astype(np.float32)
+    return heatmaps.encode(points, (ROWS, COLUMNS), 1.3).astype(np.float32)
 
 
 @settings(max_examples=25, deadline=None)
@@ -208,22 +205,17 @@ def test_the_difference_is_how_far_the_joints_moved(seed: int, x: float) -> None
 def test_only_joints_that_rounding_cannot_move_count() -> None:
     exact = gaussians(3)
     noise = np.random.default_rng(1).uniform(-1e-3, 1e-3, exact.shape).astype(np.float32)
-    counted = []
-    for maps in (exact, exact / 20, np.full_like(exact, 0.5)):  # sharp peaks; too low a score; flat
-        found = difference(maps, maps + noise, LIMITS["fp16"][1])
-        assert found.joints <= LIMITS["fp16"][1]
-        counted.append(found.counted)
-    assert counted[0] > J
-    assert counted[1:] == [0, 0]
+    _, most = LIMITS["fp16"]
+    # Sharp peaks; too low a score; flat.
+    found = [difference(maps, maps + noise, most) for maps in (exact, exact / 20, np.full_like(exact, 0.5))]
+    assert max(one.joints for one in found) <= most
+    assert found[0].counted > J
+    assert [one.counted for one in found[1:]] == [0, 0]
     tie = heatmaps.encode(np.array([[[5.5, 7.0], [5.0, 7.0]]]), (ROWS, COLUMNS), 1.0)
-    assert difference(tie, tie + 1e-5, LIMITS["fp32"][1]).counted == 1
-
-
-@pytest.mark.parametrize("wrong", [np.nan, np.inf])
-def test_values_that_are_not_finite_are_infinitely_wrong(wrong: float) -> None:
-    found = gaussians(5)
-    found[1, 2, 3, 4] = wrong
-    assert difference(gaussians(5), found, LIMITS["int8"][1]).maps == np.inf
+    assert difference(tie, tie + 1e-5, most).counted == 1
+    wrong = exact.copy()
+    wrong[1, 2, 3, 4] = np.nan
+    assert difference(exact, wrong, most).maps == np.inf
 
 
 def test_wrongly_decoded_keypoints_are_found() -> None:
@@ -251,9 +243,8 @@ def test_a_file_is_written_if_it_matches_the_network(
 
     with monkeypatch.context() as patch:
         patch.setattr(Exporter, "export", export)
-        for options in (ExportOptions("fp16"), full):
-            with pytest.raises(CheckFailed):
-                write(two_stacks(), exporter, out, options)
+        with pytest.raises(CheckFailed):
+            write(two_stacks(), exporter, out, ExportOptions("fp16"))
         assert list(out.parent.iterdir()) == []
         assert write(two_stacks(), exporter, out, ExportOptions(), check=False) is None
     with pytest.raises(UsageError, match="exists"):
@@ -267,17 +258,13 @@ def test_a_file_is_written_if_it_matches_the_network(
         assert {path.name for path in out.iterdir()} == set(exporter.files)
 
 
-def test_other_files_in_the_folder_stay(tmp_path: Path) -> None:
+def test_other_files_in_the_folder_stay_and_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     write(two_stacks(), EXPORTERS["safetensors"], tmp_path, ExportOptions(), check=False)
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert engines.open_engine(tmp_path, Run("cpu")).config == two_stacks().config
-
-
-def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="file"):
-        write(two_stacks(), EXPORTERS["safetensors"], tmp_path / "file" / "a", ExportOptions())
+    with pytest.raises(InputError, match=r"notes\.txt"):
+        write(two_stacks(), EXPORTERS["safetensors"], tmp_path / "notes.txt" / "a", ExportOptions())
 
 
 def test_calibration_takes_a_crop_of_each_image_of_a_folder(tmp_path: Path) -> None:
@@ -286,6 +273,6 @@ def test_calibration_takes_a_crop_of_each_image_of_a_folder(tmp_path: Path) -> N
             common.calibration_crops(folder, one_stack())
     for index in range(3):
         images.write(tmp_path / f"{index}.png", crops(1, (40, 60))[0])
-    found = common.calibration_crops(tmp_path, one_stack())
-    assert [crop.shape for crop in found] == [(models.H, models.W, 3)] * 3
-    assert [crop.shape for crop in common.calibration_crops(None, one_stack())] == [(models.H, models.W, 3)] * 64
+    for source, count in ((tmp_path, 3), (None, common.ENOUGH)):
+        found = common.calibration_crops(source, one_stack())
+        assert [crop.shape for crop in found] == [(models.H, models.W, 3)] * count
