@@ -113,24 +113,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: HubServer
     protocol_version = "HTTP/1.1"
 
-    def do_HEAD(self) -> None:
-        self._answer()
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_POST(self) -> None:
-        self._answer()
-
-    def do_PUT(self) -> None:
-        self._answer()
-
     def log_message(self, format: str, *arguments: object) -> None:
         pass
 
-    # ---- what is asked -------------------------------------------------------------------------------------------
-
-    def _answer(self) -> None:
+    def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.server.requests.append(path)
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
@@ -140,16 +126,19 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(200, b"<html>Please log in.</html>", {"Content-Type": "text/html; charset=utf-8"})
         if path in self.server.pages:
             return self._send_file(self.server.pages[path], {"Content-Type": "application/octet-stream"})
-        for pattern, answer in (
-            (r"/api/models/([^/]+/[^/]+?)(?:/revision/(.+))?", self._info),
-            (r"/api/models/([^/]+/[^/]+)/tree/([^/]+)", self._tree),
-            (r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self._resolve),
-        ):
+        patterns = {
+            r"/api/models/([^/]+/[^/]+?)(?:/revision/(.+))?": self._info,
+            r"/api/models/([^/]+/[^/]+)/tree/([^/]+)": self._tree,
+            r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)": self._resolve,
+        }
+        for pattern, answer in patterns.items():
             if self.command in ("GET", "HEAD") and (match := re.fullmatch(pattern, path)):
                 return self._of_repository(answer, *match.groups())
         if self.command in ("POST", "PUT"):
             return self._write(path, body)
         return self._send(404, b"")
+
+    do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815
 
     def _of_repository(self, answer: Any, name: str, revision: str | None, *rest: str) -> None:
         repository = self.server.repos.get(name)
@@ -206,20 +195,14 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/api/repos/create":
             return self._create(json.loads(body))
         if re.fullmatch(r"/api/models/[^/]+/[^/]+/preupload/main", path):
-            files = [
-                {
-                    "path": file["path"],
-                    "uploadMode": "lfs" if _is_large(file["path"]) else "regular",
-                    "shouldIgnore": False,
-                }
-                for file in json.loads(body)["files"]
-            ]
+            modes = {True: "lfs", False: "regular"}
+            names = [file["path"] for file in json.loads(body)["files"]]
+            files = [{"path": one, "uploadMode": modes[_is_large(one)], "shouldIgnore": False} for one in names]
             return self._json({"files": files})
         if path.endswith(".git/info/lfs/objects/batch"):
-            objects = [
-                {**one, "actions": {"upload": {"href": f"{self.server.address}/upload/{one['oid']}"}}}
-                for one in json.loads(body)["objects"]
-            ]
+            upload = f"{self.server.address}/upload"
+            objects = json.loads(body)["objects"]
+            objects = [{**one, "actions": {"upload": {"href": f"{upload}/{one['oid']}"}}} for one in objects]
             return self._json({"transfer": "basic", "objects": objects})
         if commit := re.fullmatch(r"/api/models/([^/]+/[^/]+)/commit/main", path):
             return self._commit(commit[1], [json.loads(line) for line in body.splitlines()])
@@ -246,8 +229,6 @@ class _Handler(BaseHTTPRequestHandler):
         made = repository.commit(files)
         url = f"{self.server.address}/{name}/commit/{made}"
         self._json({"success": True, "commitOid": made, "commitUrl": url, "hookOutput": ""})
-
-    # ---- what is said --------------------------------------------------------------------------------------------
 
     def _send_file(self, content: bytes, headers: dict[str, str]) -> None:
         if self.server.poison and self.command == "GET":

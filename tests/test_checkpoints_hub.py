@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from posehg import checkpoints, images
+from posehg import checkpoints
 from posehg.checkpoints import hub
 from posehg.checkpoints.cache import Address
 from posehg.checkpoints.hub import ALIASES, Repo
@@ -57,8 +56,7 @@ def test_a_name_stands_for_one_place(here: Path, name: str, place: Path | Repo |
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["nothing", "", "a/b/c", "/no/such", "./ann/toy", "../x", "~/toy", "ann/best.safetensors", "ann/x.pth", "a b/c"],
+    "name", ["nothing", "", "a/b/c", "/no/such", "./ann/toy", "~/toy", "ann/best.safetensors", "a b/c"]
 )
 def test_an_unknown_name_is_refused_without_a_request(here: Path, name: str) -> None:
     with pytest.raises(NotAvailable) as caught:
@@ -86,13 +84,6 @@ def test_any_name_is_a_place_or_a_sentence(name: str) -> None:
         assert isinstance(hub.parse(name), Path | Repo | Address)
     except PosehgError:
         return
-
-
-def test_an_alias_is_one_file_with_a_hash_and_a_licence() -> None:
-    for name, alias in ALIASES.items():
-        assert alias.address.startswith("https://")
-        assert len(Address.parse(alias.address).digest) >= 8
-        assert hub.licence(name) == alias.licence != ""
 
 
 @pytest.mark.parametrize("name", ["ann/toy", f"https://a.org/hg.pth?token=SECRET#sha256={DIGITS}", "bearpaw-hg8"])
@@ -192,20 +183,6 @@ def test_the_model_and_its_card_are_downloaded_once_to_the_clients_cache(machine
     assert machine.asked() == []
 
 
-def test_predict_downloads_once_and_then_makes_no_request(machine: Machine, files: Files, tmp_path: Path) -> None:
-    commit = machine.server.publish("ann/toy", files)
-    images.write(tmp_path / "photo.png", stubs.square_photo(40, 30, 50))
-    arguments = ("predict", str(tmp_path / "photo.png"), "--whole", "--json", "--model", f"ann/toy@{commit}")
-    first = machine.run(*arguments)
-    assert first.returncode == 0, first.stderr
-    assert "ann/toy" in first.stderr
-    assert machine.asked()
-    second = machine.run(*arguments, "--offline")
-    assert second.stdout == first.stdout
-    assert "ann/toy" not in second.stderr
-    assert machine.asked() == []
-
-
 def test_a_branch_moves_only_when_asked_and_a_commit_never(machine: Machine, files: Files) -> None:
     first = machine.server.publish("ann/toy", files)
     old = machine.get("ann/toy")
@@ -231,27 +208,23 @@ def test_models_of_other_programs_and_broken_ones_are_not_listed(machine: Machin
     assert not [row for row in listed if "/" in row["name"]]
 
 
-def test_a_repository_that_is_missing_or_private_asks_for_a_token(machine: Machine, files: Files) -> None:
+def test_a_repository_that_is_missing_private_or_gated_says_what_to_do(machine: Machine, files: Files) -> None:
     assert "ann/none" in machine.refused("ann/none")
-    machine.server.publish("ann/secret", files)
+    for name in ("ann/secret", "ann/gated"):
+        machine.server.publish(name, files)
     machine.server.repos["ann/secret"].private = True
+    gated = machine.server.repos["ann/gated"]
+    gated.gated = True
     assert "HF_TOKEN" in machine.refused("ann/secret")
-    machine.env["HF_TOKEN"] = TOKEN
-    assert (machine.get("ann/secret") / "config.json").is_file()
-    assert "ann/none" in machine.refused("ann/none")  # with a token the Hub answers 404 instead of 401
-
-
-def test_a_gated_repository_says_where_to_ask(machine: Machine, files: Files) -> None:
-    machine.server.publish("ann/gated", files)
-    repository = machine.server.repos["ann/gated"]
-    repository.gated = True
     assert f"{machine.server.address}/ann/gated" in machine.refused("ann/gated")
-    machine.env["HF_TOKEN"], repository.refused = TOKEN, True
+    machine.env["HF_TOKEN"], gated.refused = TOKEN, True
     said = machine.refused("ann/gated")
     assert "gated" in said
     assert TOKEN not in said
-    repository.refused = False
-    assert (machine.get("ann/gated") / "config.json").is_file()
+    gated.refused = False
+    for name in ("ann/secret", "ann/gated"):
+        assert (machine.get(name) / "config.json").is_file()
+    assert "ann/none" in machine.refused("ann/none")  # with a token the Hub answers 404 instead of 401
 
 
 def test_other_failures_are_named(machine: Machine, files: Files) -> None:
@@ -269,7 +242,7 @@ def test_other_failures_are_named(machine: Machine, files: Files) -> None:
     machine.env = environment(None, machine.folder)
     assert "ann/toy" in machine.refused("ann/toy")
     assert machine.get("bundled") == checkpoints.bundled_folder()
-    for endpoint in ("https://[::1", "nonsense", "ftp://a.org", "https://a.org:x"):
+    for endpoint in ("https://[::1", "ftp://a.org", "https://a.org:x"):
         machine.env["HF_ENDPOINT"] = endpoint
         assert endpoint in machine.refused("ann/toy", code=2)
 
@@ -340,24 +313,21 @@ def test_what_is_pushed_in_one_commit_can_be_downloaded_anywhere(machine: Machin
     assert sorted(made) == ["README.md", "config.json", "model.safetensors"]
 
 
-def test_a_card_of_ones_own_is_pushed_to_a_private_repository(
+def test_a_card_of_ones_own_and_another_model_are_replaced_only_with_overwrite(
     machine: Machine, files: Files, model: Callable[..., str]
 ) -> None:
     machine.env["HF_TOKEN"] = TOKEN
-    machine.run("export", model("README.md"), "--push", "ann/mine", "--private")
+    arguments = ("export", model("README.md"), "--push", "ann/mine", "--private")
+    assert machine.run(*arguments).returncode == 0
     repository = machine.server.repos["ann/mine"]
     assert repository.private
-    assert list(repository.commits.values())[-1]["README.md"] == files["README.md"]
-
-
-def test_an_existing_model_is_replaced_only_with_overwrite(machine: Machine, model: Callable[..., str]) -> None:
     machine.server.publish("ann/mine", {"model.safetensors": b"another"})
-    machine.env["HF_TOKEN"] = TOKEN
-    arguments = ("export", model(), "--push", "ann/mine")
     assert machine.run(*arguments).returncode == 2
-    assert len(machine.server.repos["ann/mine"].commits) == 1
+    assert list(repository.commits.values())[-1]["model.safetensors"] == b"another"
     assert machine.run(*arguments, "--overwrite").returncode == 0
-    assert list(machine.server.repos["ann/mine"].commits.values())[-1]["model.safetensors"] != b"another"
+    written = list(repository.commits.values())[-1]
+    assert written["model.safetensors"] != b"another"
+    assert written["README.md"] == files["README.md"]
 
 
 @pytest.mark.parametrize(
@@ -367,7 +337,7 @@ def test_an_existing_model_is_replaced_only_with_overwrite(machine: Machine, mod
         ("ann/mine", {"HF_TOKEN": "hf_somethingelse"}, 5, "401"),
         ("ann/mine", {"HF_TOKEN": TOKEN}, 5, "403"),
         ("ann/mine", {"HF_TOKEN": TOKEN, "HF_HUB_OFFLINE": "1"}, 5, "HF_HUB_OFFLINE"),
-        *[(name, {"HF_TOKEN": TOKEN}, 2, name) for name in ("mine", "ann/mine@main", "ann/a/b", "./mine")],
+        *[(name, {"HF_TOKEN": TOKEN}, 2, name) for name in ("mine", "ann/mine@main")],
     ],
 )
 def test_a_push_that_is_not_possible_says_why(
@@ -379,9 +349,3 @@ def test_a_push_that_is_not_possible_says_why(
     assert run.returncode == code
     assert named in run.stderr
     assert machine.server.repos == {}
-
-
-def test_the_environment_of_the_tests_reaches_no_other_hub(machine: Machine, tmp_path: Path) -> None:
-    for env in (machine.env, environment(None, tmp_path)):
-        assert env["HF_ENDPOINT"].startswith("http://127.0.0.1:")
-    assert os.environ["HF_HUB_OFFLINE"] == "1"

@@ -102,7 +102,7 @@ def find(name: str, offline: bool = False, note: Note | None = None, update: boo
     if isinstance(place, Path):
         return place
     offline = offline or is_offline()
-    cached = _cached(place) if isinstance(place, Repo) else (place.file if place.is_verified() else None)
+    cached = _snapshot(place, local=True) if isinstance(place, Repo) else (place.file if place.is_verified() else None)
     if cached is not None and (offline or not update or isinstance(place, Address)):
         return cached
     if offline:
@@ -155,49 +155,45 @@ def downloaded() -> Iterator[tuple[str, Path]]:
                 yield str(Repo(repo.repo_id, name)), revision.snapshot_path
 
 
-def _cached(repo: Repo) -> Path | None:
+def _snapshot(repo: Repo, local: bool) -> Path | None:
+    """Its folder in the Hub's cache, downloaded unless ``local``; None if it has no weights there or damaged ones.
+
+    The cache names large files by their SHA-256; small ones cannot be verified. A damaged file is deleted.
+    """
     _prepare_client()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
+    wanted = [WEIGHTS, CONFIG, CARD]
     with hub_errors(repo):
         try:
-            wanted = [WEIGHTS, CONFIG, CARD]
-            folder = snapshot_download(repo.id, revision=repo.revision, allow_patterns=wanted, local_files_only=True)
+            folder = snapshot_download(repo.id, revision=repo.revision, allow_patterns=wanted, local_files_only=local)
         except LocalEntryNotFoundError:
-            return None
-    return _verified(Path(folder))
-
-
-def _download(repo: Repo) -> Path:
-    from huggingface_hub import HfApi, snapshot_download
-
-    with hub_errors(repo):
-        info = HfApi(library_name="posehg").model_info(repo.id, revision=repo.revision, files_metadata=True)
-        size = {file.rfilename: file.size or 0 for file in info.siblings or ()}.get(WEIGHTS)
-        if size is None:
-            hint = "posehg loads no pickles from the Hub: download the file and see posehg models convert --help"
-            raise NotAvailable(f"{repo} is not a posehg model: it has no {WEIGHTS}.", hint)
-        if size > _LARGEST:
-            raise NotAvailable(f"{repo} is too large for an hourglass: {size / 1e9:.1f} GB.")
-        wanted = [WEIGHTS, CONFIG, CARD]
-        folder = snapshot_download(repo.id, revision=repo.revision, allow_patterns=wanted, library_name="posehg")
-    if (found := _verified(Path(folder))) is None:
-        raise NotAvailable(f"{repo} was not kept: its SHA-256 is not the Hub's.", "Run the command again.")
-    return found
-
-
-def _verified(snapshot: Path) -> Path | None:
-    """The snapshot, or None if it has no model or a damaged one, which is deleted.
-
-    The Hub's cache names large files by their SHA-256; small ones cannot be verified.
-    """
-    weights = snapshot / WEIGHTS
+            if local:
+                return None
+            raise
+    weights = Path(folder, WEIGHTS)
     blob = weights.resolve()
     if re.fullmatch(r"[\da-f]{64}", blob.name) and blob.is_file() and sha256(blob) != blob.name:
         blob.unlink()
         weights.unlink()
-    return snapshot if weights.is_file() else None
+    return Path(folder) if weights.is_file() else None
+
+
+def _download(repo: Repo) -> Path:
+    from huggingface_hub import HfApi
+
+    with hub_errors(repo):
+        info = HfApi(library_name="posehg").model_info(repo.id, revision=repo.revision, files_metadata=True)
+    size = {file.rfilename: file.size or 0 for file in info.siblings or ()}.get(WEIGHTS)
+    if size is None:
+        hint = "posehg loads no pickles from the Hub: download the file and see posehg models convert --help"
+        raise NotAvailable(f"{repo} is not a posehg model: it has no {WEIGHTS}.", hint)
+    if size > _LARGEST:
+        raise NotAvailable(f"{repo} is too large for an hourglass: {size / 1e9:.1f} GB.")
+    if (found := _snapshot(repo, local=False)) is None:
+        raise NotAvailable(f"{repo} was not kept: its SHA-256 is not the Hub's.", "Run the command again.")
+    return found
 
 
 def _prepare_client() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -39,16 +39,6 @@ def models(context: typer.Context) -> None:
 # ---- list ----------------------------------------------------------------------------------------------------------
 
 
-class _Row(NamedTuple):
-    """path, size: of what is on this machine, in bytes; None for a model that was not downloaded."""
-
-    name: str
-    about: str
-    licence: str
-    path: str | None
-    size: int | None
-
-
 @app.command("list", cls=Command)
 def list_models(as_json: Json = False) -> None:
     """List the models that have a name: those that come with posehg, aliases, and what was downloaded.
@@ -65,7 +55,7 @@ def list_models(as_json: Json = False) -> None:
 
     rows = list(_rows())
     if as_json:
-        print(json.dumps([row._asdict() for row in rows], indent=2))
+        print(json.dumps(rows, indent=2))
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("name", overflow="fold")
@@ -73,8 +63,8 @@ def list_models(as_json: Json = False) -> None:
     table.add_column("here", justify="right", no_wrap=True)
     licences: dict[str, list[str]] = {}
     for row in rows:
-        name, about, licence = (printable(text, _LONGEST) for text in row[:3])
-        table.add_row(Text(name), Text(about), "-" if row.size is None else f"{row.size / 1e6:.1f} MB")
+        name, about, licence = (printable(row[key], _LONGEST) for key in ("name", "about", "licence"))
+        table.add_row(Text(name), Text(about), "-" if row["size"] is None else f"{row['size'] / 1e6:.1f} MB")
         licences.setdefault(licence, []).append(name)
     terminal.show(table)
     for licence, names in licences.items():
@@ -83,23 +73,25 @@ def list_models(as_json: Json = False) -> None:
     print("\nUse a model: posehg predict photo.jpg --model NAME. Describe it: posehg models info NAME")
 
 
-def _rows() -> Iterator[_Row]:
+def _rows() -> Iterator[dict[str, Any]]:
+    """path, size: of what is on this machine, in bytes; None for a model that was not downloaded."""
     from posehg.checkpoints import cache, card, format, hub
 
     for name, model in (*((name, hub.bundled_folder(name)) for name in hub.NAMES), *hub.downloaded()):
         about, licence = "broken: it cannot be loaded", ""
         with suppress(NotAvailable):
             config = format.read_metadata(model).config
-            about = f"{len(config.skeleton.joints)} joints, {card.describe(config)['network']}"
+            sizes = card.describe(config)["network"].split(", ")[:2]
+            about = ", ".join([f"{len(config.skeleton.joints)} joints", *sizes])
             licence = str(config.provenance.get("licence", ""))
         size = sum(file.stat().st_size for file in model.iterdir() if file.is_file())
-        yield _Row(name, about, licence, str(model), size)
-    files = dict.fromkeys(cache.downloaded(), ("", "downloaded from a URL", ""))
+        yield {"name": name, "about": about, "licence": licence, "path": str(model), "size": size}
+    texts = {file: (str(file), "downloaded from a URL", "") for file in cache.downloaded()}
     for name, alias in hub.ALIASES.items():
-        files[cache.Address.parse(alias.address).file] = (name, alias.about, alias.licence)
-    for file, (name, about, licence) in files.items():
-        here = (str(file), file.stat().st_size) if file.is_file() else (None, None)
-        yield _Row(name or str(file), about, licence, *here)
+        texts[cache.Address.parse(alias.address).file] = (name, alias.about, alias.licence)
+    for file, (name, about, licence) in texts.items():
+        here = {"path": str(file), "size": file.stat().st_size} if file.is_file() else {"path": None, "size": None}
+        yield {"name": name, "about": about, "licence": licence, **here}
 
 
 # ---- info ----------------------------------------------------------------------------------------------------------
