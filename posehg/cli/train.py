@@ -70,6 +70,9 @@ def train(
     source = None
     if resumed is not None:
         config = _resumed_options(given, config, resumed)
+        source_of_data = context.get_parameter_source("data")
+        if source_of_data is not None and source_of_data.name == "ENVIRONMENT" and resumed.data:
+            data = None  # the run's own folder goes before $POSEHG_DATA
     else:
         if file is not None:
             from_file = shared.read_file(file, TrainConfig)

@@ -176,10 +176,7 @@ def random_posture(rng: Rng) -> Posture:
     drawn = {
         "spine": np.array([bend, 0, 0]) + rng.standard_normal(3) * (6, 8, 10),
         "neck": np.array([0.1 * bend, 0, 0]) + rng.standard_normal(3) * (14, 8, 24),
-        "arms": arms,
-        "elbows": elbows,
-        "hips": hips,
-        "knees": knees,
+        **{"arms": arms, "elbows": elbows, "hips": hips, "knees": knees},
         "ankles": rng.normal(4, 12, 2),
         "hands": rng.normal(5, 20, 2),
     }

@@ -215,8 +215,9 @@ def test_a_stopped_run_names_the_command_to_continue_and_knows_its_data(
         run = posehg("train", *OPTIONS, "--data", data, "--out", out)
     assert run.code == 130
     assert run.err.splitlines()[-1].endswith(f"posehg train --resume --out {out}")
-    assert states.load(out / "state.pt").data == str(data)
+    monkeypatch.setenv("POSEHG_DATA", str(tmp_path))
     assert posehg("train", "--resume", "--out", out).code == 0
+    assert states.load(out / "state.pt").data == str(data)
     assert posehg("train", *OPTIONS, "--out", tmp_path / "whole").code == 0
     for model in MODELS:
         assert (out / model).read_bytes() == (tmp_path / "whole" / model).read_bytes()
