@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,11 +14,8 @@ from posehg.evaluation import score
 from posehg.evaluation.predictions import Predictions
 from posehg.evaluation.score import POSTURES, Scores, Table
 from posehg.geometry import Box
-from posehg.inference import persons
-from posehg.inference.estimator import Region
-from posehg.poses import Person, Pose
+from posehg.poses import Person
 from posehg.skeletons import COCO, LSP, MPII, Skeleton
-from tests.launches import launch
 
 TORSO, HEAD = 100.0, 40.0
 
@@ -176,32 +172,6 @@ def test_the_interval_is_made_of_whole_persons() -> None:
     figure = table(evaluate(data, answers, resamples=2000), "PCKh@0.5").means[0]
     assert figure.percent == 50
     assert (figure.low, figure.high) == pytest.approx((50 - 13.9, 50 + 13.9), abs=2.1)  # 1.96 * 50 / root of 50
-
-
-class Middle:
-    """An estimator that takes every joint for the middle of the box."""
-
-    config = SimpleNamespace(skeleton=MPII)
-
-    def person_box(self, box: Box) -> Box:
-        return box
-
-    def __call__(self, views: Iterable[Region]) -> Iterator[Pose]:
-        for view in views:
-            yield Pose(MPII, np.tile(view.box.center, (16, 1)), np.ones(16), view.box, 1.0)
-
-
-@pytest.mark.parametrize("count", [1, 7])
-def test_several_processes_give_the_poses_that_one_gives(count: int) -> None:
-    people = [
-        replace(person, image=Path(f"{i}.jpg"), box=Box(30.0 * i, 40, 50 + i, 60))
-        for i, person in enumerate(dataset(count=count).persons)
-    ]
-    data = replace(dataset(), persons=people, read=lambda person: np.zeros((4, 4, 3), dtype=np.uint8))
-    poses, keypoints = persons.predicted(Middle(), data)  # type: ignore[arg-type]
-    assert len(poses) == count
-    for _, found in launch(3, lambda world: persons.predicted(Middle(), data)):  # type: ignore[arg-type]
-        np.testing.assert_array_equal(found, keypoints)
 
 
 def turned(degrees: float, skeleton: Skeleton) -> np.ndarray:

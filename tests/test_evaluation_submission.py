@@ -134,7 +134,6 @@ def test_without_the_official_file_it_is_said_where_to_get_it(tmp_path: Path) ->
     "content",
     [
         {"other": 7},
-        {"RELEASE": 7},
         {"RELEASE": structs([{"annolist": 7, "img_train": 1}])},
         {"RELEASE": structs([{"annolist": structs([{"image": 7}]), "img_train": 0, "single_person": 7}])},
     ],
