@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -26,8 +27,6 @@ def demo(
     device: options.Device = "auto",
 ) -> None:
     """Render a person, find the pose, and write both as an image. It needs no input and no download."""
-    import numpy as np
-
     from posehg import drawing, files, images, metrics
     from posehg.datasets import synthetic
     from posehg.inference.engines import Run
@@ -51,10 +50,8 @@ def demo(
     elif not joints:
         print(f"The model has none of the {len(rendered.joints)} rendered joints, so it cannot be judged.")
     else:
-        found = np.array([[poses[0][joint] for joint in joints]])
-        truth = person.keypoints[None]  # (1, J, 2)
-        wanted = truth[:, [rendered.index(joint) for joint in joints]]
-        distances = metrics.normalised_distances(found, wanted, metrics.torso_sizes(truth, rendered))
-        near = int(metrics.found(distances, _NEAR).correct.sum())
+        reach = _NEAR * float(metrics.torso_sizes(person.keypoints[None], rendered)[0])
+        pairs = [(poses[0][joint], person.keypoints[rendered.index(joint)]) for joint in joints]
+        near = sum(math.dist(found, truth) <= reach for found, truth in pairs)
         print(f"{near} of {len(joints)} joints are within {_NEAR:g} torso lengths of where they were rendered.")
     print("Next, with a photo of your own: posehg predict photo.jpg --out skeleton.png")
