@@ -17,7 +17,7 @@ from safetensors.torch import save_file as save_tensors
 
 from posehg import checkpoints, network
 from posehg.checkpoints import Checkpoint, format
-from posehg.config import HourglassConfig, ModelConfig
+from posehg.config import ModelConfig
 from posehg.errors import InputError, NotAvailable, PosehgError, UsageError
 from posehg.skeletons import Skeleton
 from tests import stubs
@@ -261,10 +261,3 @@ def test_weights_that_do_not_match_are_named(checkpoint: Checkpoint, changes: di
     state = {key: value for key, value in {**checkpoint.state, **changes}.items() if value is not None}
     with pytest.raises(NotAvailable, match=named):
         Checkpoint(checkpoint.config, state).network()
-
-
-def test_a_config_that_contradicts_itself_is_refused(checkpoint: Checkpoint) -> None:
-    with pytest.raises(UsageError, match="72 x 64"):
-        replace(checkpoint.config, input_size=(64, 72))
-    with pytest.raises(UsageError, match=r"16 .* 3 joints"):
-        ModelConfig(HourglassConfig(joints=16), ODD, (64, 64))

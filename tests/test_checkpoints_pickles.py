@@ -125,14 +125,9 @@ def test_a_pickle_that_would_run_a_program_does_not(
     with pytest.raises(NotAvailable, match=r"bad\.pth\.tar asks .* no code"):
         checkpoints.load(path)
     assert not trace.exists()
-
-
-def test_the_same_pickle_would_have_run_it(tmp_path: Path) -> None:
-    """So that the test above is one."""
-    trace = tmp_path / "trace"
-    path = hostile(tmp_path / "bad.pth", {"b": Calls(os.system, f"touch {trace}")}, "zip")
-    torch.load(path, weights_only=False)
-    assert trace.exists()
+    if form == "zip":  # so that this is a test
+        torch.load(path, weights_only=False)
+        assert trace.exists()
 
 
 def test_a_pickle_of_a_later_protocol_is_not_called_a_broken_download(tmp_path: Path) -> None:

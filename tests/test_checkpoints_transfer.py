@@ -15,7 +15,7 @@ from posehg.checkpoints.transfer import transfer
 from posehg.config import HourglassConfig, ModelConfig
 from posehg.errors import NotAvailable, UsageError
 from posehg.network import StackedHourglass
-from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
+from posehg.skeletons import MPII, Skeleton
 
 B, F, ROWS, COLUMNS = 2, 14, 48, 80
 NEW = ("tail", "left_wing", "right_wing")
@@ -101,16 +101,6 @@ def test_joints_in_another_order_give_the_same_heatmaps_in_that_order() -> None:
         torch.testing.assert_close(turned, maps.flip(1), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [(MPII.joints, LSP.joints), (LSP.joints, MPII.joints), (MPII.joints, FIVE), (COCO.joints, FLIC.joints)],
-    ids=["16 to 14", "14 to 16", "16 to 5", "17 to 11"],
-)
-def test_a_joint_that_both_have_is_seen_as_before_by_every_stack(old: tuple[str, ...], new: tuple[str, ...]) -> None:
-    source = trained(old)
-    assert_sees_the_same(source, transfer(source, fresh(new))[0])
-
-
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.sampled_from(FIVE + NEW), unique=True, min_size=1), st.integers(1, 3), st.integers(1, 3))
 def test_whichever_joints_and_stacks_come_and_go_the_others_are_seen_as_before(
@@ -120,22 +110,17 @@ def test_whichever_joints_and_stacks_come_and_go_the_others_are_seen_as_before(
     assert_sees_the_same(source, transfer(source, fresh(tuple(joints), stacks=new_stacks))[0])
 
 
-def test_a_new_joint_begins_with_its_fresh_head_and_no_say_in_the_next_stack() -> None:
+def test_a_new_joint_begins_with_its_fresh_head_and_no_say_in_the_next_stack_and_learns() -> None:
     begun = fresh((*FIVE, "tail"))
     target, _ = transfer(trained(FIVE), begun)
-    for stack in range(3):
-        for part in ("weight", "bias"):
-            name = f"stacks.{stack}.heatmaps.{part}"
-            assert equal(target.state[name][5], begun.state[name][5])
+    for name in (f"stacks.{stack}.heatmaps.{part}" for stack in range(3) for part in ("weight", "bias")):
+        assert equal(target.state[name][5], begun.state[name][5])
     assert not any(target.state[f"reinjections.{number}.heatmaps.weight"][:, 5].any() for number in range(2))
-
-
-def test_a_new_joint_learns_from_the_first_step_what_to_tell_the_next_stack() -> None:
-    built = transfer(trained(FIVE), fresh((*FIVE, "tail")))[0].network().train()
+    built = target.network().train()
     built(torch.rand(B, 3, ROWS, COLUMNS))[-1].square().mean().backward()
     gradient = built.reinjections[0].heatmaps.weight.grad
     assert gradient is not None
-    assert gradient[:, 5].all()
+    assert gradient[:, 5].all()  # from the first step on
 
 
 def test_nothing_is_done_to_either_network() -> None:
@@ -149,16 +134,12 @@ def test_nothing_is_done_to_either_network() -> None:
 # ---- stacks ------------------------------------------------------------------------------------------------------
 
 
-def test_more_stacks_than_the_model_has_are_new() -> None:
-    begun = fresh(FIVE, stacks=3)
+def test_of_more_stacks_the_first_are_kept_and_missing_ones_are_new() -> None:
+    begun, source = fresh(FIVE, stacks=3), trained(FIVE, stacks=3)
     target, kept = transfer(trained(FIVE, stacks=1), begun)
     assert "2 of 3 stacks new" in kept
     later = [key for key in begun.state if key.startswith(("stacks.1.", "stacks.2.", "reinjections."))]
     assert all(equal(target.state[key], begun.state[key]) for key in later)
-
-
-def test_of_more_stacks_than_are_wanted_the_first_are_kept() -> None:
-    source = trained(FIVE, stacks=3)
     target, kept = transfer(source, fresh(FIVE, stacks=2))
     assert numbers(kept)[0] == numbers(kept)[1]
     assert "stack" not in kept
@@ -206,29 +187,19 @@ def test_the_numbers_kept_add_up(joints: tuple[str, ...], stacks: int) -> None:
     ("name", "value", "message"),
     [
         ("features", 22, "features 14, not 22"),
-        ("depth", 2, "depth 1, not 2"),
-        ("blocks", 3, "blocks 1, not 3"),
         ("stem", (4, 6, 22), "stem 4-6-10, not 4-6-22"),
+        ("mean", (0.7, 0.3, 0.2), r"0\.7, 0\.3, 0\.2"),
+        ("std", (0.7, 0.3, 0.2), r"0\.7, 0\.3, 0\.2"),
     ],
 )
-def test_a_network_of_another_build_is_refused_by_the_option(name: str, value: object, message: str) -> None:
+def test_a_network_of_another_build_or_other_colours_is_refused(name: str, value: object, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         transfer(trained(FIVE), fresh(FIVE, **{name: value}))
-    assert f"--{name}" in caught.value.hint
+    assert f"--{name}" in caught.value.hint or name in ("mean", "std")
 
 
-@pytest.mark.parametrize("name", ["mean", "std"])
-def test_a_network_that_sees_other_colours_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match=r"0\.7, 0\.3, 0\.2"):
-        transfer(trained(FIVE), fresh(FIVE, **{name: (0.7, 0.3, 0.2)}))
-
-
-@pytest.mark.parametrize(
-    ("value", "message"), [(None, r"lacks stem\.0\.bias"), (torch.full((4,), torch.nan), "not finite")]
-)
-def test_a_broken_model_is_refused(value: Tensor | None, message: str) -> None:
+def test_a_broken_model_is_refused() -> None:
     source = trained(FIVE)
-    state = {key: value if key == "stem.0.bias" else old for key, old in source.state.items()}
-    broken = Checkpoint(source.config, {key: value for key, value in state.items() if value is not None})
-    with pytest.raises(NotAvailable, match=message):
-        transfer(broken, fresh(FIVE))
+    state = {key: value for key, value in source.state.items() if key != "stem.0.bias"}
+    with pytest.raises(NotAvailable, match=r"lacks stem\.0\.bias"):
+        transfer(Checkpoint(source.config, state), fresh(FIVE))

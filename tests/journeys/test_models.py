@@ -145,8 +145,7 @@ def test_a_file_that_is_not_a_model_is_refused_by_info(posehg: Posehg, tmp_path:
 def test_an_alias_that_was_not_downloaded_is_described(posehg: Posehg, server: HubServer, alias: str) -> None:
     run = posehg("models", "info", alias)
     assert (run.code, run.err) == (0, "")
-    for expected in (ALIASES[alias].about, ALIASES[alias].address, "GPL-3.0", f"posehg models get {alias}"):
-        assert expected in run.out
+    assert f"posehg models get {alias}" in run.out
     facts = described(posehg, alias)
     assert (facts["path"], facts["address"], facts["licence"]) == (None, ALIASES[alias].address, ALIASES[alias].licence)
     assert server.requests == []
@@ -198,16 +197,6 @@ def test_offline_no_command_makes_a_request(
     extra = ("--out", tmp_path / "demo.png") if command == ("demo",) else ()
     posehg(*arguments, *extra, "--model", address, "--offline").assert_failed(5, "/toy.safetensors")
     assert server.requests == []
-
-
-def test_a_url_without_a_hash_or_with_a_wrong_one_is_refused(
-    posehg: Posehg, server: HubServer, address: str, photo: Path
-) -> None:
-    posehg("predict", photo, "--model", address.partition("#")[0]).assert_failed(2, "hash")
-    assert server.requests == []
-    server.poison = True
-    posehg("predict", photo, "--model", address).assert_failed(5, "/toy.safetensors")
-    posehg("models", "get", address, "--offline").assert_failed(5, "/toy.safetensors")
 
 
 def test_the_small_model_is_half_as_large_and_finds_a_person(posehg: Posehg, tmp_path: Path) -> None:
