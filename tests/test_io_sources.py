@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import random
-import tracemalloc
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -308,29 +307,3 @@ def check_relatives(given: Iterable[Source]) -> None:
         assert all(0 < len(os.fsencode(part)) <= 255 for part in source.relative.parts)
     assert len({source.name for source in found}) == len(found)
     assert len({str(source.relative.with_suffix("")).casefold() for source in found}) == len(found)
-
-
-# ---- many ----------------------------------------------------------------------------------------------------------
-
-
-def test_sources_are_found_as_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    touch("a/1.jpg", "b/1.jpg")
-    listed: list[str] = []
-    scandir = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or scandir(path))
-    found = expand(["a", "b"])
-    assert listed == []
-    next(found)
-    assert listed == ["a"]
-
-
-def test_ten_thousand_sources_take_little_memory() -> None:
-    for number in range(10_000):
-        os.symlink("nowhere", f"{number}.jpg")
-    tracemalloc.start()
-    try:
-        assert sum(1 for _ in expand(["."])) == 10_000
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 20e6

@@ -95,8 +95,7 @@ class _Input:
 def expand(inputs: Sequence[str], recursive: bool = False) -> Iterator[Source]:
     """The sources of the arguments, in order, in natural order within a folder, each only once.
 
-    Sources are produced lazily: a folder is listed when its first source is asked for. An argument without a usable
-    source, such as a folder without images, yields one source with a ``problem``.
+    An argument without a usable source, such as a folder without images, yields one source with a ``problem``.
     """
     given = list(dict.fromkeys(item for text in inputs for item in _inputs_of(text)))
     # Results mirror the folders below the deepest one that all inputs share.
