@@ -69,7 +69,7 @@ def download(url: str, file: IO[bytes], limit: int) -> None:
             if not response.ok:
                 answer = f"{response.status_code} {printable(response.reason)}"
                 raise InputError(f"{url} cannot be downloaded: the server answers {answer}.", "Check the address.")
-            if response.headers.get("Content-Type", "").startswith("text/html"):
+            if "text/html" in response.headers.get("Content-Type", ""):
                 raise InputError(f"{url} is a web page, not an image.", "Give the address of the image itself.")
             _copy(response.iter_content(_CHUNK), file, url, limit)
     except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):

@@ -61,9 +61,27 @@ class VideoWriter(FileWriter):
     """
 
     _container: Any = None
-    _stream: Any
-    _size: tuple[int, ...]
-    _last: int
+
+    def _open(self, shape: tuple[int, ...], result: Result) -> None:
+        import av
+
+        suffix = self.path.suffix.lower()
+        codec, options, sound = _CODECS[suffix]
+        options_of_file = {"movflags": "+faststart"} if suffix == ".mp4" else {}  # plays while it is downloaded
+        file: Any = av.open(str(self.temporary), "w", format=suffix[1:], container_options=options_of_file)
+        self._container = self.stack.enter_context(file)
+        self._start, self._last = result.time or 0.0, -_MIN_STEP
+        self._rate = result.fps if result.fps and 0.1 <= result.fps <= 1000 else _RATE
+        self._stream = file.add_stream(codec, rate=Fraction(self._rate).limit_denominator(1001), options=options)
+        self._size = tuple(max(_SMALLEST, side + side % 2) for side in shape[:2])
+        self._stream.height, self._stream.width = self._size
+        self._stream.pix_fmt = "yuv420p"  # the only one that all players show
+        context = self._stream.codec_context
+        context.time_base = Fraction(1, _TICKS)
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = 1  # 16 .. 235, as in television
+        self._sound = _sound(result.source, file, sound, self._start)
+        self._next_sound = next(self._sound, None)
 
     def add(self, result: Result) -> None:
         import av
@@ -88,28 +106,6 @@ class VideoWriter(FileWriter):
             self._container.mux(self._stream.encode())
             self._add_sound(until=self._last / _TICKS + 1 / self._rate)
             self._container.close()
-
-    def _open(self, shape: tuple[int, ...], result: Result) -> None:
-        import av
-
-        suffix = self.path.suffix.lower()
-        codec, options, sound = _CODECS[suffix]
-        options_of_file = {"movflags": "+faststart"} if suffix == ".mp4" else {}  # plays while it is downloaded
-        file: Any = av.open(str(self.temporary), "w", format=suffix[1:], container_options=options_of_file)
-        self._container = self.stack.enter_context(file)
-        self._start, self._last = result.time or 0.0, -_MIN_STEP
-        self._rate = result.fps if result.fps and 0.1 <= result.fps <= 1000 else _RATE
-        rate = Fraction(self._rate).limit_denominator(1001)
-        self._stream = file.add_stream(codec, rate=rate, options=options)
-        self._size = tuple(max(_SMALLEST, side + side % 2) for side in shape[:2])
-        self._stream.height, self._stream.width = self._size
-        self._stream.pix_fmt = "yuv420p"  # the only one that all players show
-        context = self._stream.codec_context
-        context.time_base = Fraction(1, _TICKS)
-        context.colorspace = context.color_primaries = context.color_trc = _BT709
-        context.color_range = 1  # 16 .. 235, as in television
-        self._sound = _sound(result.source, file, sound, self._start)
-        self._next_sound = next(self._sound, None)
 
     def _add_sound(self, until: float) -> None:
         """Sound goes along with the frames, so that neither waits for the other in memory."""

@@ -32,19 +32,20 @@ To read it:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from tempfile import TemporaryFile
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from posehg.files import naming
 from posehg.io.writers.writer import FileWriter
 from posehg.poses import Result
 
-_OF_PERSON = {"keypoints": "<f8", "scores": "<f8", "person_scores": "<f8", "boxes": "<f8", "tracks": "<i8"}
-_OF_IMAGE = {"sources": "<i8", "errors": "<i8", "frames": "<i8", "times": "<f8", "sizes": "<i8"}
-_COLUMNS = {**_OF_PERSON, "pictures": "<i8", **_OF_IMAGE}
-"""The arrays with a row for each person, and those with a row for each image. Texts are numbered: most are repeated."""
+_OF_PERSON = ("keypoints", "scores", "person_scores", "boxes", "tracks", "pictures")
+_OF_IMAGE = ("sources", "errors", "frames", "times", "sizes")
+_WHOLE_NUMBERS = ("tracks", "pictures", "sources", "errors", "frames", "sizes")  # texts are numbered: most are repeated
 
 
 class NpzWriter(FileWriter):
@@ -52,11 +53,10 @@ class NpzWriter(FileWriter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        with naming(self.path):  # each array waits in a file, so that memory does not grow
-            self._columns: dict[str, IO[bytes]] = {
-                name: self.stack.enter_context(TemporaryFile(dir=self.path.parent))  # noqa: SIM115
-                for name in _COLUMNS
-            }
+        self._columns: dict[str, IO[bytes]] = {}
+        with naming(self.path):
+            for name in (*_OF_PERSON, *_OF_IMAGE):  # each waits in a file, so that memory does not grow
+                self._columns[name] = self.stack.enter_context(TemporaryFile(dir=self.path.parent))  # noqa: SIM115
         self._texts: dict[str, dict[str, int]] = {"sources": {}, "errors": {}}
         self._joints: tuple[str, ...] = ()
         self._model = ""
@@ -65,45 +65,36 @@ class NpzWriter(FileWriter):
     def add(self, result: Result) -> None:
         self._joints, self._model = result.skeleton.joints, result.model
         sources, errors = self._texts["sources"], self._texts["errors"]
-        rows: list[dict[str, Any]] = [
-            {
-                "keypoints": pose.keypoints,
-                "scores": pose.scores,
-                "person_scores": pose.score,
-                "boxes": pose.box.as_tuple(),
-                "tracks": -1 if pose.id is None else pose.id,
-                "pictures": self._images,
-            }
-            for pose in result.poses
-        ]
-        image = {
-            "sources": sources.setdefault(result.source, len(sources)),
-            "errors": errors.setdefault(result.error or "", len(errors)),
-            "frames": -1 if result.frame is None else result.frame,
-            "times": math.nan if result.time is None else result.time,
-            "sizes": result.size or (0, 0),
-        }
+        source = sources.setdefault(result.source, len(sources))
+        error = errors.setdefault(result.error or "", len(errors))
+        frame = -1 if result.frame is None else result.frame
+        time = math.nan if result.time is None else result.time
         with naming(self.path):
-            for row in (*rows, image):
-                for name, value in row.items():
-                    self._columns[name].write(np.asarray(value, dtype=_COLUMNS[name]).tobytes())
+            for pose in result.poses:
+                track = -1 if pose.id is None else pose.id
+                row = (pose.keypoints, pose.scores, pose.score, pose.box.as_tuple(), track, self._images)
+                self._append(_OF_PERSON, row)
+            self._append(_OF_IMAGE, (source, error, frame, time, result.size or (0, 0)))
         self._people += len(result.poses)
         self._images += 1
+
+    def _append(self, names: Sequence[str], row: Sequence[ArrayLike]) -> None:
+        for name, value in zip(names, row, strict=True):
+            self._columns[name].write(np.asarray(value, dtype=_dtype(name)).tobytes())
 
     def finish(self) -> None:
         joints = len(self._joints)
         of_row = {"keypoints": (joints, 2), "scores": (joints,), "boxes": (4,), "sizes": (2,)}
-        arrays: dict[str, Any] = {
-            "joints": np.array(self._joints, np.str_),
-            "model": np.array(self._model),
-            "posehg": np.array(1),
-        }
+        arrays: dict[str, Any] = {"joints": np.array(self._joints, np.str_), "model": self._model, "posehg": 1}
         for name, column in self._columns.items():
-            shape = (self._images if name in _OF_IMAGE else self._people, *of_row.get(name, ()))
             column.flush()
-            values = np.memmap(column, _COLUMNS[name], "r") if column.tell() else np.empty(0, _COLUMNS[name])
-            arrays[name] = values.reshape(shape)
+            values = np.memmap(column, _dtype(name), "r") if column.tell() else np.empty(0, _dtype(name))
+            arrays[name] = values.reshape(self._images if name in _OF_IMAGE else self._people, *of_row.get(name, ()))
             if name in self._texts:
                 arrays[name] = np.array([*self._texts[name], ""])[arrays[name]]
         with open(self.temporary, "wb") as file:
             np.savez_compressed(file, **arrays)
+
+
+def _dtype(column: str) -> str:
+    return "<i8" if column in _WHOLE_NUMBERS else "<f8"
