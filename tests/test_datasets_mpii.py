@@ -109,42 +109,29 @@ def test_the_list_of_validation_persons_is_tompsons() -> None:
 
 
 @pytest.mark.parametrize(
-    "shuffle",
+    ("name", "write"),
     [
-        lambda root: make_mpii_json(root, [*records_of("val")[::-1], *records_of("train")]),
-        lambda root: write_h5(root / "valid.h5", adjusted(h5_arrays(records_of("val")[::-1]))),
+        (JSON, make_mpii_json),
+        ("{}.h5", lambda root, records, name: write_h5(root / name, adjusted(h5_arrays(records)))),
+        ("{}.json", lambda root, records, name: write_hrnet(root / name, records)),
     ],
 )
-def test_validation_persons_are_in_tompsons_order_whatever_that_of_the_file(shuffle: Make, tmp_path: Path) -> None:
-    shuffle(tmp_path)
+def test_people_are_in_the_split_and_the_order_of_tompsons_list(name: str, write: Any, tmp_path: Path) -> None:
+    write(tmp_path, [*records_of("train"), mpii_record(PAIR_PICTURE, 2)], name=name.format("train"))
+    assert len(people(tmp_path, "train")) == len(records_of("train"))  # nobody on a validation image
+    write(tmp_path, [*records_of("val")[2:], *records_of("val")[:2]], name=name.format("valid"))
     assert ids(tmp_path, "val") == ["028077236:1", "028077236:3", "000025245:4"]
 
 
-def test_nobody_is_left_out_of_the_validation_split(tmp_path: Path) -> None:
+def test_persons_without_joints_or_scale_are_not_trained_on_but_nobody_is_left_out_of_val(tmp_path: Path) -> None:
+    no_joints = mpii_record(index=5, joint_self=[[0, 0, 0]] * 16)
+    make_mpii_json(tmp_path, [mpii_record(), no_joints, mpii_record(index=7, scale_provided=-1)])
+    assert ids(tmp_path, "train") == ["015601864:1"]
     keys = [(f"{image}.jpg", int(index)) for image, _, index in (id.partition(":") for id in validation())]
     make_mpii_json(tmp_path, [mpii_record(*key, joint_self=[[0, 0, 0]] * 16) for key in keys])
     data = mpii.load("mpii", tmp_path, "val")
     assert [person.id for person in data.persons] == list(validation())
     assert "2,958" not in data.note
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        make_mpii_json,
-        lambda root, records: write_h5(root / "train.h5", adjusted(h5_arrays(records))),
-        lambda root, records: write_hrnet(root / "train.json", records),
-    ],
-)
-def test_nobody_on_a_validation_image_is_trained_on(make: Callable[[Path, Any], None], tmp_path: Path) -> None:
-    make(tmp_path, [*records_of("train"), mpii_record(PAIR_PICTURE, 2)])
-    assert len(people(tmp_path, "train")) == len(records_of("train"))
-
-
-def test_persons_without_joints_or_scale_are_not_trained_on(tmp_path: Path) -> None:
-    no_joints = mpii_record(index=5, joint_self=[[0, 0, 0]] * 16)
-    make_mpii_json(tmp_path, [mpii_record(), no_joints, mpii_record(index=7, scale_provided=-1)])
-    assert ids(tmp_path, "train") == ["015601864:1"]
 
 
 # ---- which file is read ------------------------------------------------------------------------------------------
@@ -187,13 +174,18 @@ def test_head_sizes_that_the_json_lacks_come_from_another_file(make: Make, tmp_p
 # ---- the file that published scores are measured by --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["mpii_val_detections_our_format.mat", "gt_valid.mat", "annot/mpii_gt_val.mat"])
-@pytest.mark.parametrize("make", MAKERS)
+PUBLISHED = ["mpii_val_detections_our_format.mat", "annot/mpii_gt_val.mat"]
+
+
+@pytest.mark.parametrize(
+    ("make", "name"), [*((make, "gt_valid.mat") for make in MAKERS), *((make_mpii_json, name) for name in PUBLISHED)]
+)
 def test_validation_persons_have_the_published_joints_and_heads(make: Make, name: str, tmp_path: Path) -> None:
-    """Two coordinates are cut off, as in the published file; one head box is another than everywhere else."""
+    """Two coordinates are cut off, as in the published file; one lies beside; one head box differs."""
     make(tmp_path)
     published = detections()
     published["pos_gt_src"][5, 0, ROW] = published["pos_gt_src"][7, 1, ROW] = 0
+    published["pos_gt_src"][6, 0, ROW] += 0.9
     published["headboxes_src"][1, :, ROW] = (3 + 5, 5 + 12)
     (tmp_path / "annot").mkdir(exist_ok=True)
     savemat(tmp_path / name, published)
@@ -201,6 +193,7 @@ def test_validation_persons_have_the_published_joints_and_heads(make: Make, name
     joints = np.array(records_of("val")[2]["joint_self"])[:, :2] - 1
     joints[3] = np.nan
     joints[5, 0] = joints[7, 1] = -1
+    joints[6, 0] += 0.9
     np.testing.assert_allclose(data.persons[2].keypoints, joints)
     assert [person.head_size for person in data.persons] == pytest.approx([6, 6, 0.6 * 13])
     assert Path(name).name in data.note
@@ -229,21 +222,15 @@ def test_joints_that_an_h5_cut_to_whole_pixels_are_off_by_half_a_pixel_at_most(t
     record = mpii_record()
     record["joint_self"][8] = [17.999, -4.75, 1.0]
     record["joint_self"][9] = [-0.25, 6.001, 1.0]
-    write_h5(tmp_path / "train.h5", adjusted(h5_arrays([record])))
-    (person,) = people(tmp_path, "train")
-    assert person.keypoints[8].tolist() == [17.5 - 1, -4.5 - 1]
-    assert person.keypoints[9].tolist() == [0 - 1, 6.5 - 1]
-    assert person.keypoints[10].tolist() == [20 - 1, 50 - 1]  # labelled by hand, in whole pixels
-
-
-def test_a_visible_joint_in_the_corner_is_labelled_in_an_h5(tmp_path: Path) -> None:
-    arrays = h5_arrays([mpii_record()])
+    arrays = h5_arrays([record])
     arrays["part"][0, [3, 4]] = 0
     arrays["visible"][0, [3, 4]] = (0, 1)
     write_h5(tmp_path / "train.h5", adjusted(arrays))
     (person,) = people(tmp_path, "train")
+    assert person.keypoints[8:10].tolist() == [[17.5 - 1, -4.5 - 1], [0 - 1, 6.5 - 1]]
+    assert person.keypoints[10].tolist() == [20 - 1, 50 - 1]  # labelled by hand, in whole pixels
     assert np.isnan(person.keypoints[3]).all()
-    assert person.keypoints[4].tolist() == [-1, -1]
+    assert person.keypoints[4].tolist() == [-1, -1]  # in the corner, and visible
 
 
 def test_the_mat_has_persons_of_a_single_joint_and_leaves_out_those_that_lack_something(tmp_path: Path) -> None:
@@ -383,16 +370,12 @@ def records(name: str, split: str = "train", last: dict[str, Any] | None = None,
     return make
 
 
-def with_other_joints(change: float) -> Make:
+def with_other_joints(root: Path) -> None:
     """The published file beside a json; one joint was moved."""
-
-    def make(root: Path) -> None:
-        make_mpii_json(root)
-        published = detections()
-        published["pos_gt_src"][5, 0, ROW] += change
-        savemat(root / "gt_valid.mat", published)
-
-    return make
+    make_mpii_json(root)
+    published = detections()
+    published["pos_gt_src"][5, 0, ROW] += 1.1
+    savemat(root / "gt_valid.mat", published)
 
 
 def two_jsons(root: Path) -> None:
@@ -424,7 +407,7 @@ OF_VAL: list[tuple[Make, str]] = [
     (lambda root: make_mpii_json(root, [mpii_record(VALIDATION_PICTURE, 4, scale_provided=-1)]), "000025245:4"),
     (lambda root: make_detections(root, pos_gt_src=np.zeros((16, 2, 2957))), "'pos_gt_src'"),
     (lambda root: make_detections(root, dataset_joints=np.array([["head"]], dtype=object)), "head"),
-    (with_other_joints(1.1), r"gt_valid\.mat.*000025245:4"),
+    (with_other_joints, r"gt_valid\.mat.*000025245:4"),
 ]
 REFUSED = [*((*case, "train") for case in OF_TRAIN), *((*case, "val") for case in OF_VAL)]
 
@@ -435,11 +418,6 @@ def test_a_file_that_is_wrong_is_named_with_what_is_wrong(make: Make, named: str
     with pytest.raises(NotAvailable, match=named) as caught:
         mpii.load("mpii", tmp_path, split)
     assert caught.value.hint
-
-
-def test_the_published_joints_may_lie_a_pixel_beside(tmp_path: Path) -> None:
-    with_other_joints(0.9)(tmp_path)
-    assert mpii.load("mpii", tmp_path, "val")
 
 
 def test_without_h5py_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

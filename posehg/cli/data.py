@@ -146,10 +146,10 @@ def check(
             print(f"{name} {part}: {people:,} people on {count:,} images")
         _print_findings(found, None if everything else examples)
     terminal.note(f"Checked {sum(count for _, count in counts.values()):,} images.")
-    page = None if sheet is None else checks.suspects_sheet(splits, found)
-    if sheet is not None and page is not None:
-        images.write(sheet, page, overwrite)
     if sheet is not None:
+        page = checks.suspects_sheet(splits, found)
+        if page is not None:
+            images.write(sheet, page, overwrite)
         terminal.note("There are no suspects to draw." if page is None else f"Wrote {sheet}.")
     demanded = ("broken", "suspect") if strict else ("broken",)
     wrong = [f"{finding.title} ({finding.count:,})" for finding in found if finding.level in demanded and finding.count]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, chain
 from operator import index as to_index
 from pathlib import Path
 from typing import overload
@@ -112,7 +112,7 @@ def image_key(person: Person) -> tuple[str, Path]:
 def people_by_image(data: Dataset) -> dict[tuple[str, Path], list[tuple[int, Box]]]:
     """For each image the index and bounding box of everyone on it; the index of ignored people is -1."""
     together: dict[tuple[str, Path], list[tuple[int, Box]]] = {}
-    for index, person in [*enumerate(data.persons), *((-1, person) for person in data.ignored)]:
+    for index, person in chain(enumerate(data.persons), ((-1, person) for person in data.ignored)):
         together.setdefault(image_key(person), []).append((index, person.box))
     return together
 
