@@ -86,8 +86,10 @@ def read(path: Path, data: Dataset) -> Predictions:
         if made_for != (data.name, data.split):
             told = f"{path} holds predictions of {' '.join(made_for)}, not of {data.name} {data.split}."
             raise NotAvailable(told, "Give the --dataset and --split that they were made for.")
-        if "pos_pred_src" not in content:
-            keypoints = numbers(content["preds"]) - data.origin if "preds" in content else numbers(content["keypoints"])
+        if "keypoints" in content:
+            keypoints = numbers(content["keypoints"])
+        elif "pos_pred_src" not in content:
+            keypoints = numbers(content["preds"]) - data.origin
         elif data.skeleton.joints == MPII.joints:
             keypoints = np.transpose(numbers(content["pos_pred_src"]), (2, 0, 1)) - 1
             keypoints[:, [MPII.index("pelvis"), MPII.index("thorax")]] = np.nan  # placeholders in the file
