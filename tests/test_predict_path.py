@@ -19,7 +19,7 @@ from tests import stubs
 
 PACKAGE = str(Path(app.__file__).parents[1])
 NETWORK = ("/network.py", "/inference/engines/")
-MAX_FILES, MAX_FUNCTIONS = 20, 100
+MAX_FILES, MAX_FUNCTIONS = 20, 97
 
 
 @pytest.mark.slow

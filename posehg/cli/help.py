@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 _TYPES = {"int": "N", "float": "X", "str": "TEXT", "path": "PATH", "file": "FILE"}
@@ -32,7 +33,7 @@ class _Help:
         formatter.write_paragraph()
         formatter.write_text((self.help or "").replace("\n\n    ", "\n\n\b\n    "))  # examples are not wrapped
         for title, rows in blocks.items():
-            with formatter.section(title):
+            with formatter.section(typer.style(title, bold=True)):
                 formatter.write_dl(rows, col_max=_LABELS)
 
     def parse_args(self: Any, ctx: Any, args: list[str]) -> list[str]:

@@ -259,11 +259,12 @@ class Run:
         name, count = ("", len(self.todo)) if len(self.todo) > 1 else (self.todo[0].name, None)
         self._run_writers = [self._open(output) for output in self.outputs.run]
         try:
-            with terminal.progress_bar(name, count) as advance, write_behind() as later:
+            with terminal.bar() as bar, write_behind() as later:
+                task = bar.add_task(name, total=count)
                 for source, result in results:
                     later(partial(step, source, result))
                     if (result is None) == (count is not None):
-                        advance()
+                        bar.advance(task)
         except KeyboardInterrupt:
             if self.outputs.folder is not None and not self.outputs.run:
                 terminal.note(f"{self._written:,} files are written; --skip-existing continues from there.")

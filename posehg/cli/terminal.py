@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -74,20 +74,10 @@ def bar(shown: bool = True) -> Progress:
     )
 
 
-@contextmanager
-def progress_bar(what: str, total: int | None) -> Iterator[Callable[[], None]]:
-    """A progress bar. The function that it yields advances the bar by one."""
-    with bar() as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
-
-
 def progress(items: Iterable[T], what: str, total: int) -> Iterator[T]:
     """The items, with a progress bar while they are consumed."""
-    with progress_bar(what, total) as advance:
-        for item in items:
-            yield item
-            advance()
+    with bar() as shown:
+        yield from shown.track(items, total=total, description=what)
 
 
 def discard_stdout() -> None:
