@@ -6,7 +6,7 @@ In a single process every function can be called as well: it returns at once and
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -153,16 +153,6 @@ def total(tensor: Tensor) -> Tensor:
     with watched():
         dist.all_reduce(result)
     return result
-
-
-def spread(tensors: Iterable[Tensor]) -> None:
-    """Overwrites the tensors with their values in the first process."""
-    if world().size > 1:
-        import torch.distributed as dist
-
-        with watched():
-            for tensor in tensors:
-                dist.broadcast(tensor, src=0)
 
 
 def wait() -> None:

@@ -89,7 +89,6 @@ def test_a_single_process_waits_for_no_other() -> None:
         assert distributed.gather("a") == ["a"]
         assert distributed.collect(lambda: "bc") == ["b", "c"]
         assert distributed.total(tensor) is tensor
-        distributed.spread([tensor])
         distributed.wait()
         with pytest.raises(InputError) as caught:
             distributed.alike(fail)
@@ -97,17 +96,14 @@ def test_a_single_process_waits_for_no_other() -> None:
     assert world == World()
 
 
-def test_processes_gather_add_up_and_spread() -> None:
+def test_processes_gather_and_add_up() -> None:
     values = ["a", "bb" * 10_000, None]
 
     def work(world: World) -> list[object]:
         mine = torch.full((2, 5), float(world.rank)).T
-        tensors = [torch.full((2,), world.rank + 0.5), torch.tensor(world.rank + 7)]
-        distributed.spread(tensors)
-        gathered = distributed.gather(values[world.rank])
-        return [gathered, distributed.total(mine).tolist(), mine[0, 0].item(), [t.tolist() for t in tensors]]
+        return [distributed.gather(values[world.rank]), distributed.total(mine).tolist(), mine[0, 0].item()]
 
-    assert launch(3, work) == [[values, [[3.0, 3.0]] * 5, rank, [[0.5, 0.5], 7]] for rank in range(3)]
+    assert launch(3, work) == [[values, [[3.0, 3.0]] * 5, rank] for rank in range(3)]
 
 
 def test_a_group_is_joined_once_and_left_at_the_end() -> None:
@@ -133,7 +129,7 @@ def test_an_error_in_one_process_is_raised_in_all() -> None:
 # ---- a lost process ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["gather", "total", "spread", "hint", "backward"])
+@pytest.mark.parametrize("how", ["gather", "total", "hint", "backward"])
 def test_a_process_that_waits_for_a_lost_one_ends_with_the_callers_hint_if_there_is_one(how: str) -> None:
     def work(world: World) -> None:
         network = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(3, 2))
@@ -144,9 +140,6 @@ def test_a_process_that_waits_for_a_lost_one_ends_with_the_callers_hint_if_there
             distributed.gather(1)
         elif how == "total":
             distributed.total(torch.ones(7))
-        elif how == "spread":
-            distributed.wait()  # the first process has nothing to wait for in a broadcast
-            distributed.spread([torch.ones(7)])
         with distributed.watched("Use --resume."):
             if how == "backward":
                 network(torch.ones(5, 3)).sum().backward()

@@ -141,12 +141,8 @@ def test_overwriting_starts_a_new_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ({"input_size": 24}, "24"),
-        ({"device": "abacus"}, "abacus"),
-        ({"dataset": "toys"}, "toys"),
-        ({"skeleton": "x"}, "x"),
-        ({"joints": "head,left_hipp"}, "left_hipp"),
-        ({"background_from": "coco"}, "coco"),
+        *(({"input_size": 24}, "24"), ({"device": "abacus"}, "abacus"), ({"dataset": "toys"}, "toys")),
+        *(({"skeleton": "x"}, "x"), ({"joints": "head,left_hipp"}, "left_hipp"), ({"background_from": "coco"}, "coco")),
         ({"batch": 2, "accumulate": 2}, "2 parts"),
     ],
 )

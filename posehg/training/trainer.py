@@ -158,7 +158,9 @@ class Trainer:
         """Validates, saves the model if it is the best so far, and the state in any case."""
         done = self._progress
         for network in dict.fromkeys((self.stepper.network, self.stepper.result)):
-            distributed.spread(network.buffers())  # each process has its own BatchNorm statistics until now
+            buffers = list(network.buffers())  # each process has its own BatchNorm statistics until now
+            for mine, first in zip(buffers, distributed.gather([b.cpu() for b in buffers])[0], strict=True):
+                mine.copy_(first)
         validations = [self.validate(data) for data in self._validation]
         counted = [v for v in validations if math.isfinite(v.pck)]
         # Shares of the torso and of the box have no common mean: the first set decides which of them count.
