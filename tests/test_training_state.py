@@ -126,9 +126,3 @@ def test_code_in_a_state_is_not_executed(tmp_path: Path, save: Callable[[Any, Pa
     with pytest.raises(NotAvailable):
         states.load(tmp_path / STATE)
     assert not (tmp_path / "made").exists()
-
-
-def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
-    with pytest.raises(NotAvailable, match=STATE) as caught:
-        states.load(tmp_path / STATE)
-    assert "--out" in caught.value.hint
