@@ -42,9 +42,6 @@ def pictures(root: Path) -> None:
         picture(root / "images" / name)
 
 
-# ---- people ------------------------------------------------------------------------------------------------------
-
-
 def mpii_record(image: str = TRAINING_PICTURE, index: int = 1, shift: float = 0.0, **changes: Any) -> Record:
     """One person. Joint 3 is not labelled, even ones are hidden; neck and head top lie between pixels."""
     joints = [[10.0 + k + shift, 30.0 + 2 * k + 3 * shift, float(k % 2)] for k in range(16)]
@@ -69,9 +66,6 @@ def records_of(split: str) -> list[Record]:
         return [mpii_record(TEST_PICTURE, 1, shift=4), mpii_record(TEST_PICTURE, 2, shift=5)]
     people = [(PAIR_PICTURE, 1), (PAIR_PICTURE, 3), (VALIDATION_PICTURE, 4)]  # in J. Tompson's order
     return [mpii_record(*key, shift=number) for number, key in enumerate(people)]
-
-
-# ---- files -------------------------------------------------------------------------------------------------------
 
 
 def make_mpii_json(root: Path, records: Sequence[Record] | None = None, name: str = JSON) -> None:

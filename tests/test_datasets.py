@@ -38,9 +38,6 @@ FORMATS: list[tuple[str, str, Callable[[Path], object]]] = [
 ]
 
 
-# ---- the contract of the family ----------------------------------------------------------------------------------
-
-
 @pytest.fixture(params=LOADERS)
 def member(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Dataset]:
     MAKERS[request.param](tmp_path / request.param)
@@ -107,9 +104,6 @@ def test_files_that_are_cut_short_or_of_another_format_are_named(
         assert caught.value.hint
 
 
-# ---- finding a set -----------------------------------------------------------------------------------------------
-
-
 def test_a_set_is_found_in_the_folder_or_below_it_else_by_the_environment_or_in_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,9 +142,6 @@ def test_a_folder_is_recognised_by_its_files_and_else_by_its_name(tmp_path: Path
         with pytest.raises(NotAvailable) as caught:
             recognise(folder)
         assert str(folder / inside) in caught.value.hint
-
-
-# ---- the real sets -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.shared

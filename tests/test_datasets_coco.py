@@ -35,9 +35,6 @@ def changed(**changes: Any) -> dict[str, Any]:
     return content
 
 
-# ---- the official set --------------------------------------------------------------------------------------------
-
-
 def test_coco_knows_hidden_from_not_labelled_and_ignores_crowds_and_people_without_joints(tmp_path: Path) -> None:
     make_coco(tmp_path)
     data = load("coco", tmp_path, "train")
@@ -70,9 +67,6 @@ def test_coco_has_the_limbs_that_posehg_draws_and_its_joints_in_the_order_of_the
     if reverse:
         assert data.skeleton.joints == COCO.joints[::-1]
         assert np.isnan(data.persons[0].keypoints[data.skeleton.index("right_ankle")]).all()
-
-
-# ---- any category ------------------------------------------------------------------------------------------------
 
 
 def test_the_skeleton_is_that_of_the_file(path: Path) -> None:
@@ -144,9 +138,6 @@ def test_other_categories_are_left_out_and_sizes_of_heads_are_read(path: Path) -
     with pytest.raises(NotAvailable, match=r"animals\.json") as caught:
         read(path, content)
     assert "person_keypoints" in caught.value.hint
-
-
-# ---- annotations -------------------------------------------------------------------------------------------------
 
 
 def test_people_without_a_box_have_the_extent_of_their_joints_and_others_are_counted(path: Path) -> None:
@@ -249,9 +240,6 @@ def test_whatever_stands_in_a_file_is_read_or_named(
         assert person.keypoints.shape == (joints, 2)
         assert np.isfinite(person.keypoints).any()
         assert min(person.box.w, person.box.h) > 0
-
-
-# ---- the real set ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.shared

@@ -84,9 +84,6 @@ def test_a_person_beside_the_image_has_a_black_part(box: Box, size: int) -> None
     assert not crop.any()
 
 
-# ---- a folder of crops ---------------------------------------------------------------------------------------------
-
-
 def cropped(folder: Path, data: Dataset, size: int = 2000, quality: int = 95) -> Dataset:
     path = write(folder, data, training_region(size), quality, True, lambda items, what, total: items)
     return load_one(str(path), None, "all")

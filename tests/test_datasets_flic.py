@@ -28,9 +28,6 @@ def ids(data: Dataset) -> list[str]:
     return [person.id for person in data.persons]
 
 
-# ---- the same people from both files -----------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("make", [make_flic, make_examples])
 def test_joints_are_zero_based_and_the_box_makes_the_papers_crop_of_440_pixels(
     make: Callable[[Path], None], tmp_path: Path
@@ -98,9 +95,6 @@ def test_the_person_centric_set_has_the_same_people_with_sides_of_their_own(tmp_
     np.testing.assert_array_equal(own.persons[0].keypoints, observed.persons[0].keypoints)
 
 
-# ---- broken files ------------------------------------------------------------------------------------------------
-
-
 def h5(**changes: Any) -> Callable[[Path], None]:
     return lambda root: write_h5(root / "train.h5", flic_arrays() | changes)
 
@@ -129,9 +123,6 @@ def test_a_missing_or_wrong_file_is_named(make: Callable[[Path], None], name: st
     with pytest.raises(NotAvailable, match=named) as caught:
         load(tmp_path, name=name)
     assert caught.value.hint
-
-
-# ---- the real set ------------------------------------------------------------------------------------------------
 
 
 def linked(shared: Path, folder: Path, sample: str, name: str) -> Path:
