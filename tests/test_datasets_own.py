@@ -271,6 +271,8 @@ def test_without_marks_one_image_in_ten_is_held_out(tmp_path: Path) -> None:
     assert 0.07 < len(validation) / (2 * 997) < 0.13
     assert {str(int(id) + 4900) for id in validation if int(id) < 5000} <= validation  # both animals of an image
     assert (part(path, "val").note, part(path, "all").note) == (own.NO_SPLITS, "")
+    held_out = {image for image, mark in part(path, "all").marks.items() if mark == "val"}
+    assert held_out == {person.image for person in part(path, "val").persons}
 
 
 @pytest.mark.parametrize("marks", [("train", "val", "test"), ("Training", "valid", "test"), ("TRAIN", "VAL", "x")])

@@ -89,9 +89,7 @@ def list_sets(
 @app.command(cls=Command)
 def check(
     context: typer.Context,
-    folder: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="A data set's folder, or a .json or .csv file of your own.")
-    ] = None,
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="A data set's folder, or your own file.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Which data set it is, if DIR does not tell.")] = None,
     data: options.Data = None,
     split: Split = "both",

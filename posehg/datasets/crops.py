@@ -136,6 +136,8 @@ def write(
             with atomic(folder / name, overwrite) as file:
                 PillowImage.fromarray(crop).save(file, format="JPEG", quality=quality, subsampling=0)
             entries.append({"id": index + 1, "file_name": name, "width": width, "height": height})
+            if person.image in dataset.marks:
+                entries[-1]["split"] = dataset.marks[person.image]
             known = [_annotation(person, to_crop)]
             for other, box in together[image_key(person)]:
                 box = moved(box, to_crop)

@@ -67,6 +67,7 @@ class Dataset:
         those that ``spread`` leaves out.
     images: the set's own ids of its images -> their files; empty if the set has no ids.
     sizes: (width, height) in pixels of the images whose annotation gives it.
+    marks: image -> the split that it is in, if the set holds several of them.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Dataset:
     ignored: Sequence[Person] = ()
     images: Mapping[str, Path] = field(default_factory=dict)
     sizes: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
+    marks: Mapping[Path, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.persons)

@@ -63,6 +63,9 @@ def load(name: str, data: Path | None, split: str, need_images: bool = True) -> 
     folder = next((folder for folder in folders if any(isfile(folder / name) for name in names)), folders[0])
     notes = filter(None, (annotated.note, _about_sides(annotated.skeleton), note))
     dataset = replace(annotated, note=" ".join(notes)).dataset(set_name(name), split, folder, keep)
+    if split == ALL:
+        marks = {image: annotated.marks.get(image) or ("val" if _is_held_out(image) else "train") for image in names}
+        dataset = replace(dataset, marks={folder / image: mark for image, mark in marks.items()})
     if need_images:
         looked = ", ".join(map(str, folders))
         hint = f"posehg looked for them in {looked}. Give their folder with --data DIR."
@@ -92,10 +95,10 @@ def _in_split(path: Path, annotated: Annotated, split: str) -> tuple[Callable[[P
         raise UsageError(f"{path} has no split {split!r}.", hint)
     if annotated.marks:
         return lambda image: annotated.marks[image] in marked, ""
+    return lambda image: _is_held_out(image) == ("val" in marked), NO_SPLITS
 
-    def is_in(image: Path) -> bool:
-        # By the name alone, so that adding or removing images moves no other image to another split.
-        digest = sha256(image.as_posix().encode("utf-8", "surrogatepass")).digest()
-        return (int.from_bytes(digest[:8], "big") % _ONE_IN == 0) == ("val" in marked)
 
-    return is_in, NO_SPLITS
+def _is_held_out(image: Path) -> bool:
+    """By the name alone, so that adding or removing images moves no other image to another split."""
+    digest = sha256(image.as_posix().encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") % _ONE_IN == 0
