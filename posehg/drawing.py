@@ -337,16 +337,16 @@ class _Stroke:
 
 def _paint(canvas: Image, strokes: Sequence[_Stroke], casing: float, opacity: float) -> None:
     """Paint a black casing of that width (pixels) and opacity (0 .. 1) around all strokes, then the strokes."""
-    if strokes:
-        # All casings at once: one after the other, they would add up where strokes meet.
-        mask = np.zeros(canvas.shape[:2], dtype=np.float32)
-        covered = [_coverage(canvas.shape, stroke, stroke.radius + casing) for stroke in strokes]
-        for place, _, coverage in covered:
-            np.maximum(mask[place], coverage, out=mask[place])
-        places = [place for place, _, _ in covered]
-        region = tuple(slice(min(p[a].start for p in places), max(p[a].stop for p in places)) for a in (0, 1))
-        mask = mask[region]
-        _blend(canvas[region], mask > 0, np.zeros(3, dtype=np.float32), mask * np.float32(opacity))
+    if not strokes:
+        return
+    # All casings at once: one after the other, they would add up where strokes meet.
+    mask = np.zeros(canvas.shape[:2], dtype=np.float32)
+    covered = [_coverage(canvas.shape, stroke, stroke.radius + casing) for stroke in strokes]
+    for place, _, coverage in covered:
+        np.maximum(mask[place], coverage, out=mask[place])
+    places = [place for place, _, _ in covered]
+    region = tuple(slice(min(p[a].start for p in places), max(p[a].stop for p in places)) for a in (0, 1))
+    _blend(canvas[region], mask[region] > 0, np.zeros(3, dtype=np.float32), mask[region] * np.float32(opacity))
     for stroke in strokes:
         place, along, coverage = _coverage(canvas.shape, stroke, stroke.radius)
         touched = coverage > 0  # a slanting line covers little of its patch

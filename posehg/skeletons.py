@@ -35,14 +35,14 @@ class Skeleton:
     def __post_init__(self) -> None:
         known, flip_pairs, name = set(self.joints), self.flip_pairs or (), f"the skeleton {self.name!r}"
         if len(known) != len(self.joints) or not self.joints:
-            raise UsageError(f"The joints of {name} are none, or one is named twice: {', '.join(self.joints)}.")
+            raise UsageError(f"The skeleton {self.name!r} has no joints or names one twice: {', '.join(self.joints)}.")
         pairs = [*self.limbs, *(pair for pair in flip_pairs if known.isdisjoint(pair))]
         if strangers := {joint for pair in pairs for joint in pair} - known:
             raise UsageError(f"Limbs or flip pairs of {name} use unknown joints: {', '.join(sorted(strangers))}.")
         if len({joint for pair in flip_pairs for joint in pair}) != 2 * len(flip_pairs):
             raise UsageError(f"The flip pairs of {name} name a joint twice.")
         if self.sigmas and not (len(self.sigmas) == len(known) and all(0 < s < math.inf for s in self.sigmas)):
-            raise UsageError(f"There must be {len(known)} sigmas above 0 in {name}, not {self.sigmas}.")
+            raise UsageError(f"The skeleton {self.name!r} needs {len(known)} sigmas above 0, not {self.sigmas}.")
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, for a file; unset ones are left out."""

@@ -24,7 +24,7 @@ STANDING = np.array(
     ],
     dtype=np.float64,
 )
-"""The MPII joints of somebody who stands and faces us, 185 pixels tall: their right is on our left."""
+"""The MPII joints of a person who stands and faces us, 185 pixels tall: their right is on our left."""
 
 
 def pose(keypoints: Points = STANDING, scores: float | NDArray[np.float64] = 0.9, skeleton: Skeleton = MPII) -> Pose:
@@ -79,7 +79,7 @@ def test_a_limb_is_drawn_between_two_shown_joints_only() -> None:
 
 
 def shin_width(scale: float) -> float:
-    """How wide the line of the right shin is, in pixels, of somebody ``scale`` times as large as STANDING."""
+    """How wide the line of the right shin is, in pixels, of a person ``scale`` times as large as STANDING."""
     image = ground(int(240 * scale), int(180 * scale), value=0)
     drawn = drawing.draw(image, [pose(STANDING * scale)], 0.5, Style(dots=False, casing=0.0))
     row = drawn[round(172 * scale), : round(73 * scale), 0] / 213.0
@@ -144,9 +144,9 @@ def test_a_cut_out_laid_on_a_ground_is_a_drawing_on_that_ground(background: str)
     assert np.abs(laid - drawing.draw(blank, [pose()], 0.5)).max() < 4
 
 
-def test_a_contact_sheet_has_every_picture_in_its_place() -> None:
-    pictures = [np.full(shape, 40 * i, dtype=np.uint8) for i, shape in enumerate([(9, 9, 3), (90, 30, 3), (3, 3, 3)])]
-    sheet = drawing.contact_sheet(pictures, columns=2, cell=50, gap=4)
+def test_a_contact_sheet_has_every_image_in_its_place() -> None:
+    photos = [np.full(shape, 40 * i, dtype=np.uint8) for i, shape in enumerate([(9, 9, 3), (90, 30, 3), (3, 3, 3)])]
+    sheet = drawing.contact_sheet(photos, columns=2, cell=50, gap=4)
     assert sheet.shape == (2 * 54 + 4, 2 * 54 + 4, 3)
     assert (sheet[29, 29] == 0).all()
     assert (sheet[29, 83] == 40).all()
@@ -156,9 +156,9 @@ def test_a_contact_sheet_has_every_picture_in_its_place() -> None:
 
 
 def test_captions_stand_under_their_images_and_lose_their_middle_if_too_long() -> None:
-    pictures = [np.full((50, 50, 3), shade, dtype=np.uint8) for shade in (10, 20, 30)]
-    plain = drawing.contact_sheet(pictures, columns=2, cell=50, gap=4)
-    sheet = drawing.contact_sheet(pictures, columns=2, cell=50, gap=4, captions=["one", "", "three\n3"])
+    photos = [np.full((50, 50, 3), shade, dtype=np.uint8) for shade in (10, 20, 30)]
+    plain = drawing.contact_sheet(photos, columns=2, cell=50, gap=4)
+    sheet = drawing.contact_sheet(photos, columns=2, cell=50, gap=4, captions=["one", "", "three\n3"])
     assert sheet.shape[1] == plain.shape[1]
     below = (sheet.shape[0] - plain.shape[0]) // 2  # two rows of images
     assert below >= 30
@@ -166,7 +166,7 @@ def test_captions_stand_under_their_images_and_lose_their_middle_if_too_long() -
         assert (sheet[top : top + 50, left : left + 50] == 10 + 10 * number).all()
         assert (sheet[top + 50 : top + 50 + below, left : left + 50].min() < 100) == (number != 1)
     long, longer, other = (
-        drawing.contact_sheet(pictures[:1], 1, 90, captions=[f"begins so{count * 'm'}{end}"])
+        drawing.contact_sheet(photos[:1], 1, 90, captions=[f"begins so{count * 'm'}{end}"])
         for count, end in ((50, "end"), (70, "end"), (50, "out"))
     )
     np.testing.assert_array_equal(long, longer)
@@ -189,7 +189,7 @@ def test_a_pose_is_judged_on_the_square_in_which_it_was_found() -> None:
     assert changed[:, 0].max() > 2 * 70
 
 
-def test_pictures_beside_each_other_stay_as_they_are() -> None:
+def test_images_beside_each_other_stay_as_they_are() -> None:
     rng = np.random.default_rng(2)
     left, right, clear = (rng.integers(0, 256, (13, 17, channels), dtype=np.uint8) for channels in (3, 3, 4))
     np.testing.assert_array_equal(drawing.side_by_side(left, right), np.hstack([left, right]))

@@ -37,9 +37,9 @@ def test_mirroring_twice_is_the_identity(columns: int, points: np.ndarray) -> No
 
 
 def test_a_mirror_moves_points_as_reversing_the_columns_moves_pixels() -> None:
-    picture = np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS)
+    image = np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS)
     (x, y) = Affine.mirror(COLUMNS)((11, 7)).astype(int)
-    assert picture[:, ::-1][y, x] == picture[7, 11]
+    assert image[:, ::-1][y, x] == image[7, 11]
 
 
 def test_a_box_of_whole_pixels_at_its_own_size_is_a_slice() -> None:

@@ -20,14 +20,14 @@ def noise(rows: int, columns: int, seed: int = 0) -> images.Image:
 
 @pytest.fixture
 def save(tmp_path: Path) -> Save:
-    def saved(picture: PillowImage.Image, name: str = "photo.png", **options: Any) -> Path:
-        picture.save(tmp_path / name, **options)
+    def saved(image: PillowImage.Image, name: str = "photo.png", **options: Any) -> Path:
+        image.save(tmp_path / name, **options)
         return tmp_path / name
 
     return saved
 
 
-# What the camera stored for an upright picture, by the EXIF orientation that it wrote beside it.
+# What the camera stored for an upright image, by the EXIF orientation that it wrote beside it.
 STORED = {
     1: lambda upright: upright,
     2: lambda upright: upright[:, ::-1],
@@ -51,10 +51,10 @@ def test_every_exif_orientation_is_read_upright(save: Save, orientation: int, su
     np.testing.assert_array_equal(images.read(path), upright)
 
 
-def test_a_picture_with_broken_exif_is_read_as_it_is_stored(save: Save) -> None:
-    picture = PillowImage.fromarray(noise(5, 7))
-    path = save(picture, exif=b"Exif\0\0II*\0 no directory here")
-    np.testing.assert_array_equal(images.read(path), np.asarray(picture))
+def test_a_image_with_broken_exif_is_read_as_it_is_stored(save: Save) -> None:
+    image = PillowImage.fromarray(noise(5, 7))
+    path = save(image, exif=b"Exif\0\0II*\0 no directory here")
+    np.testing.assert_array_equal(images.read(path), np.asarray(image))
 
 
 def test_transparency_is_laid_on_white(save: Save) -> None:
@@ -64,11 +64,11 @@ def test_transparency_is_laid_on_white(save: Save) -> None:
 
 
 def test_transparent_palette_colours_are_white(save: Save) -> None:
-    picture = PillowImage.new("P", (2, 1))
-    picture.putpalette([200, 0, 0, 0, 0, 200])
-    picture.putpixel((1, 0), 1)
-    np.testing.assert_array_equal(images.read(save(picture, "a.png")), [[[200, 0, 0], [0, 0, 200]]])
-    path = save(picture, "b.png", transparency=1)
+    image = PillowImage.new("P", (2, 1))
+    image.putpalette([200, 0, 0, 0, 0, 200])
+    image.putpixel((1, 0), 1)
+    np.testing.assert_array_equal(images.read(save(image, "a.png")), [[[200, 0, 0], [0, 0, 200]]])
+    path = save(image, "b.png", transparency=1)
     np.testing.assert_array_equal(images.read(path), [[[200, 0, 0], [255, 255, 255]]])
 
 
@@ -134,7 +134,7 @@ def test_a_refusal_of_the_system_is_not_called_broken(
     assert "broken" not in str(caught.value)
 
 
-def test_every_way_to_cut_a_picture_short_is_an_input_error(tmp_path: Path, save: Save) -> None:
+def test_every_way_to_cut_a_image_short_is_an_input_error(tmp_path: Path, save: Save) -> None:
     for suffix in (".jpg", ".png", ".webp", ".gif", ".tif", ".bmp"):
         whole = save(PillowImage.fromarray(noise(9, 11)), f"whole{suffix}").read_bytes()
         cut = tmp_path / f"cut{suffix}"

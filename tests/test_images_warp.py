@@ -61,7 +61,7 @@ def test_a_spot_lands_where_the_map_sends_it(
 
 
 @pytest.mark.parametrize("reduction", [1, 3, 8])
-def test_what_lies_beside_the_picture_is_filled(reduction: int) -> None:
+def test_what_lies_beside_the_image_is_filled(reduction: int) -> None:
     white = np.full((100, 80, 3), 255, dtype=np.uint8)
     side = 20 * reduction
     crop = images.warp(white, Affine.crop(Box(-side / 2, -side / 2, side, side), (20, 20)), (20, 20), fill=7)

@@ -36,7 +36,7 @@ def build(config: HourglassConfig = TINY, seed: int = 7) -> StackedHourglass:
     return network.eval()
 
 
-def pictures(batch: int = B, rows: int = ROWS, columns: int = COLUMNS, seed: int = 11) -> Tensor:
+def photos(batch: int = B, rows: int = ROWS, columns: int = COLUMNS, seed: int = 11) -> Tensor:
     return torch.rand(batch, 3, rows, columns, generator=torch.Generator().manual_seed(seed))
 
 
@@ -59,7 +59,7 @@ def test_the_network_has_as_many_parameters_as_the_papers_and_published_ports(
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_every_stack_gives_a_heatmap_a_joint_at_a_quarter_of_the_size(stacks: int, blocks: int) -> None:
     network = build(HourglassConfig(joints=J, stacks=stacks, blocks=blocks, features=14, stem=(4, 6, 10)))
-    assert [maps.shape for maps in network(pictures())] == [(B, J, ROWS // 4, COLUMNS // 4)] * stacks
+    assert [maps.shape for maps in network(photos())] == [(B, J, ROWS // 4, COLUMNS // 4)] * stacks
 
 
 @torch.no_grad()
@@ -67,13 +67,13 @@ def test_every_stack_gives_a_heatmap_a_joint_at_a_quarter_of_the_size(stacks: in
 def test_an_hourglass_of_another_depth_takes_the_multiples_it_says(depth: int) -> None:
     config = HourglassConfig(joints=J, stacks=1, depth=depth, features=14, stem=(4, 6, 10))
     rows, columns = config.multiple, 2 * config.multiple
-    assert build(config)(pictures(2, rows, columns))[0].shape == (2, J, rows // 4, columns // 4)
+    assert build(config)(photos(2, rows, columns))[0].shape == (2, J, rows // 4, columns // 4)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(64, 96), (65, 64), (32, 32)])
 def test_an_input_of_another_size_is_refused_with_the_size_it_needs(rows: int, columns: int) -> None:
     with pytest.raises(UsageError, match=f"{columns} x {rows}") as caught:
-        StackedHourglass(TINY)(pictures(1, rows, columns))
+        StackedHourglass(TINY)(photos(1, rows, columns))
     assert "64" in caught.value.hint
 
 
@@ -111,13 +111,13 @@ def test_a_network_has_as_many_residual_modules_as_it_says(stacks: int, blocks: 
 
 @torch.no_grad()
 def test_the_order_of_the_batch_is_the_order_of_the_heatmaps() -> None:
-    network, images, order = build(), pictures(), torch.tensor([2, 0, 1])
+    network, images, order = build(), photos(), torch.tensor([2, 0, 1])
     for maps, reordered in zip(network(images), network(images[order]), strict=True):
         torch.testing.assert_close(reordered, maps[order], rtol=1e-4, atol=1e-4)
 
 
-def test_the_loss_of_one_picture_reaches_no_other() -> None:
-    images = pictures().requires_grad_()
+def test_the_loss_of_one_image_reaches_no_other() -> None:
+    images = photos().requires_grad_()
     build()(images)[-1][1].sum().backward()
     assert images.grad is not None
     assert [bool(grad.any()) for grad in images.grad] == [False, True, False]
@@ -125,7 +125,7 @@ def test_the_loss_of_one_picture_reaches_no_other() -> None:
 
 def test_the_last_heatmaps_depend_on_every_parameter() -> None:
     network = build().train()
-    network(pictures())[-1].square().mean().backward()
+    network(photos())[-1].square().mean().backward()
     assert not [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
 
 
@@ -134,7 +134,7 @@ def test_the_network_normalises_its_input_itself() -> None:
     mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
     plain = HourglassConfig(joints=J, features=14, stem=(4, 6, 10), mean=(0, 0, 0), std=(1, 1, 1))
     normalising = HourglassConfig(joints=J, features=14, stem=(4, 6, 10), mean=mean, std=std)
-    images = pictures()
+    images = photos()
     by_hand = (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
     torch.testing.assert_close(build(normalising)(images)[-1], build(plain)(by_hand)[-1], rtol=1e-4, atol=1e-4)
 

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/smoothing.py --frames 100 --seeds 0 1
 
-Jitter: by how much a joint of somebody who stands still moves from frame to frame, though only the sensor's noise
-changes, and the box trembles by 1 % of its side, as that of somebody who is followed does. Error: how far joints of
-somebody who walks are from the true ones. Lag: by how many milliseconds their true places must be delayed to fit best.
+Jitter: by how much a joint of a person who stands still moves from frame to frame, though only the sensor's noise
+changes, and the box trembles by 1 % of its side, as that of a followed person does. Error: how far joints of
+a walking person are from the true ones. Lag: by how many milliseconds their true places must be delayed to fit best.
 Lengths are in percent of the person's longer side; only found joints count.
 """
 

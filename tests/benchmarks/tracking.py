@@ -5,7 +5,7 @@
 The bundled network finds and follows them; what is true is known, since posehg has rendered it (walkers.py). A pose is
 of the person that it is most like, from an OKS of 0.3 on, and stays that of its id's person for as long as it is like
 them; so it is counted where people are tracked (CLEAR MOT). Each of the two has the id of their first pose. An id that
-is absent while its person is hidden or not found is kept; one that is on somebody else, or a new one, is not.
+is absent while its person is hidden or not found is kept; one that is on another person, or a new one, is not.
 """
 
 from __future__ import annotations

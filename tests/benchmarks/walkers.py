@@ -33,7 +33,7 @@ _SIDEWAYS = 65.0  # degrees by which a walker is turned from the camera
 
 @dataclass(frozen=True, eq=False)
 class Walker:
-    """Somebody who walks between two places at one speed.
+    """A person who walks between two places at one speed.
 
     height: in pixels. ground: the row of the feet. left, right: the columns between which they walk. way: seconds from
     one to the other. late: by how much of a way they are behind.
@@ -58,7 +58,7 @@ class Walker:
         return self.left + (self.right - self.left) * (phase if phase < 1 else 2 - phase)
 
     def _turned(self, time: float) -> float:
-        """Degrees to the body's own left: to the picture's right at first, back in the second half."""
+        """Degrees to the body's own left: to the image's right at first, back in the second half."""
         phase, half = self._phase(time), _TURN / self.way / 2
         there = min(phase, 1 - phase) if phase < 1 else max(1 - phase, phase - 2)  # from the nearest turning place
         return _SIDEWAYS * math.sin(math.pi / 2 * max(-1.0, min(1.0, there / half)))
@@ -84,7 +84,7 @@ class Walker:
         )
 
     def camera(self, time: float) -> Camera:
-        """Where the pelvis, the world's origin, is on the picture."""
+        """Where the pelvis, the world's origin, is on the image."""
         focal = self.height * _DISTANCE
         return Camera(
             facing(0.0, 4.0), np.zeros(3), _DISTANCE, focal, (self.column(time), self.ground - 0.52 * self.height)
