@@ -61,21 +61,16 @@ def test_what_is_away_from_the_person_stays_as_it_is() -> None:
 
 
 def test_joints_under_the_threshold_draw_nothing_and_neither_do_their_limbs() -> None:
-    scores = np.full(16, 0.3)
-    assert not changed(ground(), drawing.draw(ground(), [pose(scores=scores)], 0.31)).any()
-    scores[MPII.index("right_wrist")] = 0.9
-    drawn = changed(ground(), drawing.draw(ground(), [pose(scores=scores)], 0.31))
-    rows, columns = np.nonzero(drawn)
+    def drawn(**scores: float) -> NDArray[np.bool_]:
+        values = np.array([scores.get(joint, 0.3) for joint in MPII.joints])
+        return changed(ground(), drawing.draw(ground(), [pose(scores=values)], 0.31))
+
+    assert not drawn().any()
+    rows, columns = np.nonzero(drawn(right_wrist=0.31))
     assert np.hypot(columns - 25, rows - 100).max() < 8
-
-
-def test_a_limb_is_drawn_between_two_shown_joints_only() -> None:
-    scores = np.zeros(16)
-    scores[[MPII.index("right_knee"), MPII.index("right_ankle")]] = 1
-    middle = (172, 60)
-    assert changed(ground(), drawing.draw(ground(), [pose(scores=scores)], 0.5))[middle]
-    scores[MPII.index("right_ankle")] = 0.1
-    assert not changed(ground(), drawing.draw(ground(), [pose(scores=scores)], 0.5))[middle]
+    shin = (172, 60)
+    assert drawn(right_knee=1, right_ankle=1)[shin]
+    assert not drawn(right_knee=1)[shin]
 
 
 def shin_width(scale: float) -> float:
