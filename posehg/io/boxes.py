@@ -50,8 +50,7 @@ _NAME, _STEM, _NUMBER = 3, 2, 1  # what two file names share; more is closer
 T = TypeVar("T")
 Entry = tuple[str, int | None, Box | None]
 """The image or video as the file names it, the index of a frame, and its box; None if there is only the name."""
-Key = tuple[bool, str]
-"""Whether it is a video, and its name in the file."""
+Key = tuple[bool, str]  # whether it is a video, and its name in the file
 
 
 def read(path: Path, note: Callable[[str], None]) -> BoxFile:
@@ -65,7 +64,7 @@ def read(path: Path, note: Callable[[str], None]) -> BoxFile:
     except ValueError as error:
         raise InputError(f"{path}: {error}.", _HINT) from None
     if skipped := sum(box is not None and not box.can_be for *_, box in entries):
-        note(f"{skipped:,} boxes in {path} have no area and are left out.")  # written where there is nothing
+        note(f"{path}: boxes without an area are left out ({skipped:,}).")
     return BoxFile(path, entries)
 
 

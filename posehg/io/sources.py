@@ -19,7 +19,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -87,9 +86,8 @@ class _Input:
     """An argument, or a line of a list, and what it is. folder: on disk or in the web, where all its sources are."""
 
     text: str
-    meaning: Literal["path", "folder", "pattern", "list", "url", "stdin", "camera", "invalid"]
+    meaning: Literal["path", "folder", "pattern", "list", "url", "stdin", "camera"] | InputError
     folder: str = ""
-    problem: InputError | None = None
 
 
 def expand(inputs: Sequence[str], recursive: bool = False) -> Iterator[Source]:
@@ -136,7 +134,7 @@ def _inputs_of(argument: str) -> Iterator[_Input]:
         if not lines:
             raise InputError(f"The list {path} is empty.", "Write one input a line.")
     except InputError as error:
-        yield _Input(argument, "invalid", problem=error)
+        yield _Input(argument, error)
         return
     for line in lines:
         below = os.path.join("" if path == STANDARD_INPUT else os.path.dirname(path), line)
@@ -153,30 +151,27 @@ def _meaning_of(text: str) -> _Input:
         return _Input(text, "path", os.path.dirname(os.path.abspath(text)))
     if camera := _CAMERA.fullmatch(text):
         return _Input(f"webcam:{int(camera[1] or 0)}", "camera")
-    problem = None
     if is_url(text):
         try:
             return _Input(text, "url", os.path.dirname(_url_path(text)))
         except ValueError as error:
-            problem = InputError(f"{text} is not a valid address ({error}).")
-    elif _URL.match(text):
-        problem = InputError(f"{text} cannot be downloaded: only http and https are supported.")
-    elif not text:
-        problem = InputError("An input is empty.", "Is a shell variable not set?")
-    elif text.startswith("@"):
+            return _Input(text, InputError(f"{text} is not a valid address ({error})."))
+    if _URL.match(text):
+        return _Input(text, InputError(f"{text} cannot be downloaded: only http and https are supported."))
+    if not text:
+        return _Input(text, InputError("An input is empty.", "Is a shell variable not set?"))
+    if text.startswith("@"):
         return _Input(text, "list")
-    elif _WILDCARD.search(text):
-        fixed = takewhile(lambda part: not _WILDCARD.search(part), Path(text).parts[:-1])
-        return _Input(text, "pattern", os.path.abspath(os.path.join("", *fixed)))
-    else:  # reported when it is read; its folder must not change where the results of the others belong
-        return _Input(text, "path")
-    return _Input(text, "invalid", problem=problem)
+    if _WILDCARD.search(text):
+        return _Input(text, "pattern", os.path.abspath(_split(text)[0]))
+    # What is missing is reported when it is read; its folder must not change where the results of the others belong.
+    return _Input(text, "path")
 
 
 def _names_of(item: _Input, recursive: bool) -> Iterator[str | InputError]:
     """The names of an input's sources, and an error for each folder that cannot be read."""
     if item.meaning not in ("folder", "pattern"):
-        yield item.problem or item.text
+        yield item.meaning if isinstance(item.meaning, InputError) else item.text
         return
     empty, is_folder = True, item.meaning == "folder"
     for name in _files_of(item.text, recursive) if is_folder else _matches(item.text):
@@ -210,14 +205,19 @@ def _files_of(top: str, recursive: bool) -> Iterator[str | InputError]:
     yield from (unreadable(Path(error.filename), error) for error in errors)
 
 
+def _split(pattern: str) -> tuple[Path, list[str]]:
+    """The folder in which a pattern is searched, and the rest; a part that exists as it is written means itself."""
+    top, rest = Path(), list(Path(pattern).parts)
+    while len(rest) > 1 and os.path.lexists(top / rest[0]):
+        top /= rest.pop(0)
+    return top, rest
+
+
 def _matches(pattern: str) -> Iterator[str]:
-    """The files that match a pattern, in natural order; a folder that exists as it is written means itself."""
-    *folders, last = Path(pattern).parts
-    top = Path()
-    while folders and os.path.lexists(top / folders[0]):
-        top /= folders.pop(0)
-    rest = [part if part == "**" else re.sub(r"\*+", "*", part) for part in (*folders, last)]
-    found = set(top.glob("/".join([*rest, "*"] if last == "**" else rest)))
+    """The files that match a pattern, in natural order."""
+    top, rest = _split(pattern)
+    parts = [part if part == "**" else re.sub(r"\*+", "*", part) for part in rest]
+    found = set(top.glob("/".join([*parts, "*"] if parts[-1] == "**" else parts)))
     with_hidden = any(part.startswith(".") for part in rest)
     for path in sorted(found, key=lambda path: (natural_key(str(path.parent)), natural_key(path.name))):
         is_hidden = any(part.startswith(".") for part in path.relative_to(top).parts)
