@@ -149,14 +149,13 @@ def sound_only(path: Path) -> None:
     ("make", "what"),
     [
         (lambda path: None, "no file"),
-        (lambda path: path.write_bytes(b""), "not"),
         (lambda path: path.write_text("words " * 99), "not"),
         (lambda path: os.mkfifo(path), "not a file"),
         (lambda path: video_files.write(path, count=0), "no frames"),
         (lambda path: path.write_bytes(video_files.half_of_an_mp4(path)), "cut short"),
         (sound_only, "no video"),
     ],
-    ids=["missing", "empty", "text", "pipe", "no frames", "no index", "sound only"],
+    ids=["missing", "text", "pipe", "no frames", "no index", "sound only"],
 )
 def test_a_video_that_cannot_be_read_is_named(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], make: Callable[[Path], object], what: str
