@@ -24,10 +24,7 @@ TEST_PICTURE = "090000007.jpg"
 JSON, MAT = mpii.JSON, mpii.MAT
 HEAD = (3.0, 5.0, 9.0, 13.0)
 """The head box of every person: 6 x 8 pixels."""
-NAMES = [
-    *("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "neck", "head"),
-    *("rwri", "relb", "rsho", "lsho", "lelb", "lwri"),
-]
+NAMES = "rank rkne rhip lhip lkne lank pelv thor neck head rwri relb rsho lsho lelb lwri".split()
 
 Record = dict[str, Any]
 
@@ -105,11 +102,6 @@ def mat_person(record: Record, **changes: Any) -> dict[str, Any]:
     return {field: value for field, value in (person | changes).items() if value is not None}
 
 
-def mat_test_person(record: Record) -> dict[str, Any]:
-    person = mat_person(record, annopoints=None)
-    return {field: person[field] for field in ("scale", "objpos")}
-
-
 def make_mpii_mat(root: Path, training: list[dict[str, Any]] | None = None) -> None:
     """training: the people on the training picture. Whoever is not in a record has a head box only."""
     crowd = {"x1": 1.0, "y1": 2.0, "x2": 3.0, "y2": 4.0}
@@ -119,7 +111,8 @@ def make_mpii_mat(root: Path, training: list[dict[str, Any]] | None = None) -> N
     for record in records_of("val"):
         there = rects.setdefault(record["img_paths"], [])
         there += [crowd] * (int(record["people_index"]) - 1 - len(there)) + [mat_person(record)]
-    rects[TEST_PICTURE] = [mat_test_person(record) for record in records_of("test")]
+    test = [mat_person(record) for record in records_of("test")]
+    rects[TEST_PICTURE] = [{field: person[field] for field in ("scale", "objpos")} for person in test]
     annolist = structs(
         *({"image": structs({"name": name}), "annorect": structs(*people)} for name, people in rects.items()),
         {"image": structs({"name": "nobody.jpg"})},

@@ -41,9 +41,6 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "mine.csv"
 
 
-# ---- tables ------------------------------------------------------------------------------------------------------
-
-
 def test_a_row_is_a_person(path: Path) -> None:
     found = read(tabled(path, ROW, ["b/c.jpg", "", "", "", "", "5", "6", "", "17.5", "8.25"]))
     first, last = found.persons
@@ -158,9 +155,6 @@ def test_what_is_no_table_is_named(path: Path, content: bytes) -> None:
     assert caught.value.hint
 
 
-# ---- names and files ---------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("names", "parts"),
     [
@@ -231,9 +225,6 @@ def test_a_table_and_a_json_of_the_same_people_are_the_same(tmp_path: Path) -> N
         assert (other.id, other.image, other.box, other.area) == (person.id, person.image, person.box, person.area)
 
 
-# ---- images ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("folder", "given"), [("", False), ("images", False), ("far", True), ("far/images", True), ("images", True)]
 )
@@ -248,9 +239,6 @@ def test_images_are_looked_for(tmp_path: Path, folder: str, given: bool) -> None
         picture(tmp_path / folder / f"a{number}.jpg")
     data = load(str(path), tmp_path / "far" if given else None, "all")
     assert [person.image for person in data.persons] == [tmp_path / folder / f"a{n}.jpg" for n in (1, 2, 3)]
-
-
-# ---- splits ------------------------------------------------------------------------------------------------------
 
 
 def part(path: Path, split: str) -> Dataset:
