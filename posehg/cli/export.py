@@ -81,9 +81,11 @@ def export(
     own format; its folder gets a model card, README.md, unless there is one. --push needs a token from hf auth login or
     in HF_TOKEN, and also uploads the card beside the model.
     """
-    exporter = EXPORTERS[format or ("onnx" if cache else _format_of(out))]
-    name, extras = exporter.name, {"decode": decode, "dynamic-size": dynamic_size, "opset": opset > 0}
+    by_suffix = next((one.name for one in EXPORTERS.values() if out and one.suffix == out.suffix.lower()), "")
+    exporter = EXPORTERS[format or ("onnx" if cache else by_suffix or "safetensors")]
+    name, extras = exporter.name, {"--decode": decode, "--dynamic-size": dynamic_size, "--opset": opset > 0}
     given = [option for option, is_given in extras.items() if is_given]
+    able = {one: [e.name for e in EXPORTERS.values() if one in e.precisions + e.options] for one in (precision, *given)}
     plain = name == "onnx" and precision == "fp32" and not given
     for wrong, message, hint in (
         (not (out or push or cache), "There is nothing to write to.", "Give --out PATH or --push USER/NAME."),
@@ -94,8 +96,10 @@ def export(
         (push and name != "safetensors", f"--push uploads safetensors, not {name}.", "Leave --format out."),
         (decoder and not decode, "--decoder needs --decode.", "Give --decode too, or leave --decoder out."),
         (calibration and precision != "int8", "--calibration needs --precision int8.", ""),
-        (precision not in exporter.precisions, f"{name} does not support --precision {precision}.", ""),
-        *((one not in exporter.options, f"{name} does not support --{one}.", "") for one in given),
+        *(
+            (name not in able[one], f"{name} does not support {one}.", f"These do: {', '.join(able[one])}")
+            for one in able
+        ),
     ):
         if wrong:
             raise UsageError(message, hint)
@@ -137,12 +141,6 @@ def export(
             card.write(folder, repository.id)
             revision = hub.push(repository, folder, private)
         terminal.note(f"Pushed {revision}. Use it: posehg predict PHOTO --model {repository.id}")
-
-
-def _format_of(out: Path | None) -> str:
-    """The format that the suffix of --out stands for; otherwise posehg's own."""
-    suffix = "" if out is None else out.suffix.lower()
-    return next((one.name for one in EXPORTERS.values() if suffix and one.suffix == suffix), "safetensors")
 
 
 def _check_target(exporter: Exporter, out: Path, overwrite: bool) -> None:

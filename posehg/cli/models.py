@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -114,12 +114,14 @@ def info(model: Model, as_json: Json = False) -> None:
     from posehg.checkpoints.cache import shown
 
     try:
-        facts, lines = _facts(find(model, offline=True))
+        path = find(model, offline=True)
     except NotAvailable:
         if (alias := hub.ALIASES.get(model)) is None:
             raise
-        facts = {"about": alias.about, "address": alias.address, "licence": alias.licence, "path": None}
+        facts: dict[str, Any] = {**asdict(alias), "path": None}
         lines = {**facts, "path": f"not downloaded; download it: posehg models get {model}"}
+    else:
+        facts, lines = _facts(path)
     if as_json:
         print(json.dumps({"model": shown(model), **facts}, indent=2))
         return

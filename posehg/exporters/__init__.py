@@ -48,8 +48,8 @@ class Exporter:
     module: str
     suffix: str = ""
     files: tuple[str, ...] = ()
-    precisions: tuple[Precision, ...] = ("fp32", "fp16")
-    options: tuple[str, ...] = ("decode", "dynamic-size")
+    precisions: tuple[str, ...] = ("fp32", "fp16")
+    options: tuple[str, ...] = ("--decode", "--dynamic-size")
 
     def export(self, checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
         """Write ``file``, or of a folder the file named first. Raises UsageError or NotAvailable."""
@@ -64,7 +64,7 @@ EXPORTERS = {
     exporter.name: exporter
     for exporter in (
         Exporter("safetensors", "common", files=("model.safetensors", "config.json"), options=()),
-        Exporter("onnx", "onnx", ".onnx", (), ("fp32", "fp16", "int8"), ("decode", "dynamic-size", "opset")),
+        Exporter("onnx", "onnx", ".onnx", (), ("fp32", "fp16", "int8"), ("--decode", "--dynamic-size", "--opset")),
         Exporter("torchscript", "torchscript", ".torchscript"),
         Exporter("pt2", "pt2", ".pt2"),
         Exporter("openvino", "openvino", files=("model.xml", "model.bin")),
