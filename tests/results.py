@@ -27,7 +27,7 @@ PEOPLE = 3
 
 
 def pose(seed: int = 0, id: int | None = None, skeleton: Skeleton = SEVEN) -> Pose:
-    """Somebody on a picture of SHAPE."""
+    """A person on an image of SHAPE."""
     rng = np.random.default_rng(seed)
     joints = len(skeleton.joints)
     scores = rng.uniform(0.2, 1, joints)

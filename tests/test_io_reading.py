@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -214,27 +214,13 @@ class Answer:
     pause: float = 0
 
 
-class Server(ThreadingHTTPServer):
-    """Answers by path; agents: who asked."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Answer] = {}
-        self.agents: list[str] = []
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    def put(self, path: str, answer: Answer) -> str:
-        self.answers[path] = answer
-        return f"http://127.0.0.1:{self.server_port}{path}"
-
-
 class Handler(BaseHTTPRequestHandler):
-    server: Server
+    answers: ClassVar[dict[str, Answer]] = {}
+    agents: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
-        self.server.agents.append(self.headers["User-Agent"])
-        answer = self.server.answers.get(self.path, Answer(code=404))
+        self.agents.append(self.headers["User-Agent"])
+        answer = self.answers.get(self.path, Answer(code=404))
         self.send_response(answer.code)
         length = len(answer.content) if answer.length == -1 else answer.length
         headers = {"Content-Type": "image/png", **({} if length is None else {"Content-Length": str(length)})}
@@ -255,28 +241,40 @@ def moved(place: str) -> Answer:
     return Answer(code=302, headers={"Location": place})
 
 
+Put = Callable[[str, Answer], str]
+
+
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def put(monkeypatch: pytest.MonkeyPatch) -> Iterator[Put]:
+    """Has a server answer under a path; returns the address."""
     monkeypatch.setenv("no_proxy", "*")
-    with Server() as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield server
+
+        def put(path: str, answer: Answer) -> str:
+            Handler.answers[path] = answer
+            return f"http://127.0.0.1:{server.server_port}{path}"
+
+        yield put
+        Handler.answers.clear()
+        Handler.agents.clear()
         server.shutdown()
         thread.join()
 
 
 @pytest.mark.parametrize("answer", [{}, {"headers": {"Content-Type": "nonsense"}}, {"length": None}])
 def test_an_image_is_downloaded_once_and_redirections_are_followed(
-    server: Server, tmp_path: Path, answer: dict[str, Any]
+    put: Put, tmp_path: Path, answer: dict[str, Any]
 ) -> None:
-    there = server.put("/there.png", Answer(png(tmp_path, noise()), **answer))
-    server.put("/and/here", moved(there))
-    address = server.put("/a.png", moved("/and/here"))
+    there = put("/there.png", Answer(png(tmp_path, noise()), **answer))
+    put("/and/here", moved(there))
+    address = put("/a.png", moved("/and/here"))
     for source in expand([address, address]):
         np.testing.assert_array_equal(next(frames(source)).image, noise())
-    assert len(server.agents) == 3
-    assert all(agent.startswith("posehg/") for agent in server.agents)  # some servers refuse unknown clients
+    assert len(Handler.agents) == 3
+    assert all(agent.startswith("posehg/") for agent in Handler.agents)  # some servers refuse unknown clients
 
 
 @pytest.mark.parametrize(
@@ -288,8 +286,8 @@ def test_an_image_is_downloaded_once_and_redirections_are_followed(
         ("/a.png#part", "/a.png"),
     ],
 )
-def test_an_address_may_have_letters_of_any_kind(server: Server, tmp_path: Path, path: str, sent: str) -> None:
-    address = server.put(sent, Answer(png(tmp_path, noise()))).removesuffix(sent) + path
+def test_an_address_may_have_letters_of_any_kind(put: Put, tmp_path: Path, path: str, sent: str) -> None:
+    address = put(sent, Answer(png(tmp_path, noise()))).removesuffix(sent) + path
     np.testing.assert_array_equal(only(address).image, noise())
 
 
@@ -314,21 +312,21 @@ CHUNKED = {"Transfer-Encoding": "chunked"}
     ],
 )
 def test_what_is_wrong_with_an_answer_is_reported(
-    server: Server, monkeypatch: pytest.MonkeyPatch, answer: Answer, what: str
+    put: Put, monkeypatch: pytest.MonkeyPatch, answer: Answer, what: str
 ) -> None:
     monkeypatch.setattr(content, "TIMEOUT", 0.2)
     monkeypatch.setattr(frames_module, "MAX_IMAGE", 1000)
     begin = time.monotonic()
-    assert what in failure(server.put("/a.png", answer))
+    assert what in failure(put("/a.png", answer))
     assert time.monotonic() - begin < 1.5
 
 
-def test_a_server_that_cannot_be_reached_is_reported(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_cannot_be_reached_is_reported(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nothing listens there
         assert "refused" in failure(f"http://127.0.0.1:{taken.getsockname()[1]}/a.png")
     assert all(map(failure, ["http://", "http:///a.png", "http://host:port/a", "http://a\n b/"]))
-    assert "SSL" in failure(server.put("/a.png", Answer()).replace("http:", "https:"))
+    assert "SSL" in failure(put("/a.png", Answer()).replace("http:", "https:"))
 
     def unknown(*arguments: object, **options: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")
@@ -339,12 +337,12 @@ def test_a_server_that_cannot_be_reached_is_reported(server: Server, monkeypatch
 
 @pytest.mark.parametrize("part", [1.0, 0.5])
 def test_a_video_is_downloaded_and_removed_again(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: float
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: float
 ) -> None:
     sent = video_files.write(tmp_path / "a.avi", count=35).read_bytes()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = set(tmp_path.iterdir())
-    (source,) = expand([server.put("/a.avi", Answer(sent[: int(part * len(sent))]))])
+    (source,) = expand([put("/a.avi", Answer(sent[: int(part * len(sent))]))])
     if part < 1:
         with pytest.raises(InputError, match=source.name):
             list(frames(source))
