@@ -13,7 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores; torch re
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test reaches the network, or finds what somebody fetched before."""
+    """No test reaches the network, or finds what was fetched before."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("POSEHG_HOME", str(tmp_path_factory.getbasetemp() / "no-models"))
 

@@ -1,4 +1,4 @@
-"""Several processes as torchrun starts them, but forked: to start one anew takes seconds."""
+"""Several processes as torchrun starts them, but forked: to start one takes seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random views of somebody on a photo, as training takes them."""
+"""Random views of a person on a photo, as training takes them."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from posehg.cli.outputs import Output, Outputs
@@ -68,6 +68,7 @@ names = st.builds(
 @given(
     kinds=KINDS, names=st.lists(names, min_size=2, max_size=6, unique_by=lambda name: Path(name).with_suffix("").name)
 )
+@example(kinds=["crops"], names=["v.mp4", "v_000000000001.jpg"])
 def test_no_two_sources_share_a_file(
     tmp_path_factory: pytest.TempPathFactory, kinds: list[str], names: list[str]
 ) -> None:

@@ -40,7 +40,7 @@ def dataset(count: int = 7, name: str = "toy", split: str = "train") -> Dataset:
 
 
 class Watcher:
-    """A Listener that remembers what it was told, and ends the run after so many steps."""
+    """A Listener that remembers what was reported, and ends the run after so many steps."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.stop_after = stop_after
@@ -59,7 +59,7 @@ class Watcher:
         self.epochs.append(progress)
 
     def stop(self) -> bool:
-        return len(self.losses) + 1 == self.stop_after  # it is asked before it is told of the step
+        return len(self.losses) + 1 == self.stop_after  # it is asked before the step is reported
 
     def note(self, text: str) -> None:
         self.notes.append(text)

@@ -229,7 +229,7 @@ def _to_stdout(options: PredictOptions, chosen: Sequence[str], sources: Sequence
 
 
 @dataclass
-class Run:
+class PredictRun:
     """Writes, prints and counts the results of a run. One thread calls its methods, except ``fail``.
 
     sources: all, of which ``todo`` were not done by an earlier run.

@@ -29,7 +29,7 @@ from posehg.cli.options import option
 from posehg.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from posehg.cli.outputs import Run
+    from posehg.cli.outputs import PredictRun
     from posehg.geometry import Box
     from posehg.images import Image
     from posehg.inference.detector import Detector
@@ -108,10 +108,10 @@ def predict(options: PredictOptions) -> None:
     Several processes share the images: torchrun --nproc-per-node N -m posehg predict ...
     """
     from posehg import distributed
-    from posehg.cli.outputs import Run, plan
+    from posehg.cli.outputs import PredictRun, plan
     from posehg.drawing import STYLES, DrawOptions
     from posehg.inference.detector import Detector
-    from posehg.inference.engines import Run as EngineOptions
+    from posehg.inference.engines import Run
     from posehg.inference.estimator import opened
     from posehg.io import boxes as box_files
     from posehg.io.background import AHEAD, read_ahead
@@ -141,14 +141,15 @@ def predict(options: PredictOptions) -> None:
         if outputs.folder is not None:
             sources = outputs.without_results(sources, options.inputs)
         outputs.check(sources, options.overwrite or options.skip_existing)
-        run = Run(options, outputs, draw, sources, outputs.missing(sources) if options.skip_existing else sources)
-        if not run.todo:
+        todo = outputs.missing(sources) if options.skip_existing else sources
+        run = PredictRun(options, outputs, draw, sources, todo)
+        if not todo:
             return run.summarise(world.first)
-        mine = run.todo if world.size == 1 else distributed.share(_without_videos(run.todo), world)
+        mine = todo if world.size == 1 else distributed.share(_without_videos(todo), world)
         ahead = 0 if any(map(_may_block, mine)) else AHEAD
         frames = stack.enter_context(read_ahead(_frames(mine, start, end, run.abandoned), ahead))
         detector = Detector(options.detector) if options.detector else None
-        engine = EngineOptions(options.device, options.threads, options.precision)
+        engine = Run(options.device, options.threads, options.precision)
         estimator = opened(
             options.model, engine, options.flip, options.decoder, options.batch, options.offline, terminal.note
         )
@@ -293,7 +294,7 @@ def _end_on_ctrl_c(cameras: set[str], abandoned: set[str]) -> Any:
 
 
 def _results(
-    run: Run,
+    run: PredictRun,
     estimator: Estimator,
     frames: Iterator[tuple[Source, Frame | InputError | None]],
     finder: Callable[[Source], Finder],
