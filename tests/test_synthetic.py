@@ -29,11 +29,6 @@ def attention() -> Posture:
     return Posture(*(np.zeros(3) for _ in range(3)), np.zeros((2, 3)), np.zeros(2), np.zeros((2, 3)), *np.zeros((3, 2)))
 
 
-def random_body(seed: int) -> bodies.Body:
-    rng = np.random.default_rng(seed)
-    return bodies.build(bodies.random_proportions(rng), random_posture(rng))
-
-
 # ---- the data set --------------------------------------------------------------------------------------------------
 
 
@@ -129,11 +124,11 @@ def test_limbs_bend_the_way_they_do() -> None:
 @given(seeds)
 @SOME
 def test_bones_keep_their_lengths_and_postures_their_limits(seed: int) -> None:
-    posture = random_posture(np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    p, posture = bodies.random_proportions(rng), random_posture(rng)
     for name, (low, high) in LIMITS.items():
         assert ((getattr(posture, name) >= low) & (getattr(posture, name) <= high)).all()
-    body = random_body(seed)
-    p = body.proportions
+    body = bodies.build(p, posture)
     lengths = {("upper_neck", "head_top"): p.head}
     for side in bodies.SIDES:
         for start, middle, end, upper, lower in (
