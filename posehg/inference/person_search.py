@@ -132,7 +132,8 @@ def find_one(estimator: Estimator, image: Image, search: OneSearch = OneSearch()
         if len(candidates) < search.candidates and all(box.iou(other) < search.apart for other in candidates):
             candidates.append(box)
             pose = _settle(estimator, image, answer, search)
-            settled += [pose] if search.is_person(pose) else []
+            if search.is_person(pose):
+                settled.append(pose)
     return max(settled, key=prominence, default=None)
 
 
@@ -150,14 +151,11 @@ def _settle(estimator: Estimator, image: Image, pose: Pose, search: OneSearch) -
         turns = (rotation,) if number else (0.0, 90.0, 180.0, 270.0)
         regions = [Region(image, box, turn) for box in (tight, loose) for turn in turns]
         answers = list(estimator.unflipped()(regions))
-        merits = [
-            -1.0
-            if answer.rotation and answer.score < search.min_turned
-            else answer.score
-            - search.zoom_margin * (region.box is loose)
-            - search.turn_margin * (region.rotation != rotation)
-            for answer, region in zip(answers, regions, strict=True)
-        ]
+        merits = []
+        for answer, region in zip(answers, regions, strict=True):
+            margin = search.turn_margin * (region.rotation != rotation)
+            merit = answer.score - search.zoom_margin * (region.box is loose) - margin
+            merits.append(-1.0 if answer.rotation and answer.score < search.min_turned else merit)
         best = int(np.argmax(merits))
         pose, rotation = answers[best], regions[best].rotation
     return next(estimator([Region(image, pose.box, rotation)]))
