@@ -214,8 +214,9 @@ def test_a_file_larger_than_any_checkpoint_is_refused_unread(tmp_path: Path) -> 
     refused(tmp_path / "huge.pt", "5.0 GB")
 
 
-def told(path: Path) -> str:
+def told(path: Path, content: bytes) -> str:
     """The sentence about a file that cannot be read; any other error goes through."""
+    path.write_bytes(content)
     try:
         pickles.read(path)
     except NotAvailable as error:
@@ -226,9 +227,7 @@ def told(path: Path) -> str:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.sampled_from([b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"\x80"]), rest=st.binary(max_size=60))
 def test_whatever_follows_the_first_bytes_it_is_one_sentence(tmp_path: Path, start: bytes, rest: bytes) -> None:
-    path = tmp_path / "odd.pt"
-    path.write_bytes(start + rest)
-    assert told(path).isprintable()
+    assert told(tmp_path / "odd.pt", start + rest).isprintable()
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -238,6 +237,4 @@ def test_a_changed_byte_does_no_harm(tmp_path: Path, at: float, value: int, zipp
     torch.save({"state_dict": {"a": torch.arange(9.0)}}, buffer, _use_new_zipfile_serialization=zipped)
     content = bytearray(buffer.getvalue())
     content[int(at * len(content))] = value
-    path = tmp_path / "odd.pt"
-    path.write_bytes(content)
-    assert told(path).isprintable()
+    assert told(tmp_path / "odd.pt", content).isprintable()

@@ -12,6 +12,7 @@ import torch
 
 from posehg.cli import bench
 from posehg.inference import devices
+from tests import launches
 from tests.journeys.conftest import Posehg
 
 STEPS = ("read", "warp", "network", "decode", "draw", "write", "together")
@@ -184,8 +185,7 @@ def test_a_missing_device_is_reported_before_anything_is_measured(
 
 
 def test_one_of_several_processes_cannot_be_measured(posehg: Posehg, monkeypatch: pytest.MonkeyPatch) -> None:
-    launch = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
-    for name, value in launch.items():
+    for name, value in launches.variables(rank=0, size=2, port=1).items():
         monkeypatch.setenv(name, value)
     for arguments in ((), TRAIN):
         posehg("bench", *arguments).assert_failed(2, "process")
