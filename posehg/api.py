@@ -23,7 +23,7 @@ from posehg import drawing, images
 from posehg.geometry import Box
 from posehg.heatmaps import DECODERS, Decoder
 from posehg.images import Image
-from posehg.inference.engines import PRECISIONS, Precision, Run
+from posehg.inference.engines import PRECISIONS, EngineOptions, Precision
 from posehg.inference.estimator import Estimator, opened
 from posehg.inference.oks import THRESHOLD
 from posehg.inference.person_search import People, find
@@ -69,7 +69,7 @@ def load(
     for name, number in (("threads", threads), ("batch", batch)):
         if number < 0:
             raise ValueError(f"{name} must be at least 0, not {number}")
-    return Model(opened(os.fspath(model), Run(device, threads, precision), flip, decoder, batch, offline))
+    return Model(opened(os.fspath(model), EngineOptions(device, threads, precision), flip, decoder, batch, offline))
 
 
 class Model:

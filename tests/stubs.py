@@ -12,7 +12,7 @@ from posehg import heatmaps
 from posehg.checkpoints import Checkpoint
 from posehg.config import HourglassConfig, ModelConfig
 from posehg.images import Image
-from posehg.inference.engines import Run
+from posehg.inference.engines import EngineOptions
 from posehg.inference.engines.torch import TorchEngine, from_checkpoint
 from posehg.inference.estimator import Estimator
 from posehg.network import StackedHourglass
@@ -108,7 +108,7 @@ def tiny(skeleton: Skeleton, size: tuple[int, int] = (64, 64), output: str = "he
 def estimator(checkpoint: Checkpoint, network: nn.Module | None = None, **options: object) -> Estimator:
     """network: instead of the checkpoint's own."""
     if network is None:
-        engine = from_checkpoint(checkpoint, Run("cpu"))
+        engine = from_checkpoint(checkpoint, EngineOptions("cpu"))
     else:
         engine = TorchEngine(checkpoint.config, network, "cpu")
     return Estimator(engine, **options)  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ io | datasets
 checkpoints | synthetic
 network | metrics | drawing
 images | poses | config | distributed
-skeletons | geometry | heatmaps | strokes
+skeletons | geometry | heatmaps
 files
 errors
 """

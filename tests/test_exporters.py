@@ -19,7 +19,7 @@ from posehg.errors import CheckFailed, InputError, NotAvailable, UsageError
 from posehg.exporters import EXPORTERS, Exporter, ExportOptions, Precision, common, onnx
 from posehg.exporters.common import LIMITS, difference, write
 from posehg.inference import engines
-from posehg.inference.engines import Run
+from posehg.inference.engines import EngineOptions
 from tests import exported_models as models
 from tests.exported_models import MODELS, crops, expected, one_stack, two_stacks
 
@@ -55,7 +55,7 @@ def outputs(format: str, file: Path, batch: np.ndarray) -> tuple[ModelConfig, li
     elif format == "pt2":
         program = torch.export.load(file, extra_files=texts).module()
     else:
-        engine = engines.open_engine(file, Run("cpu"))
+        engine = engines.open_engine(file, EngineOptions("cpu"))
         return engine.config, list(engine.outputs(batch))  # type: ignore[attr-defined]
     with torch.inference_mode():
         found = program(torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255)
@@ -262,7 +262,7 @@ def test_other_files_in_the_folder_stay_and_a_place_that_cannot_be_written_to_is
     (tmp_path / "notes.txt").write_text("mine")
     write(two_stacks(), EXPORTERS["safetensors"], tmp_path, ExportOptions(), check=False)
     assert (tmp_path / "notes.txt").read_text() == "mine"
-    assert engines.open_engine(tmp_path, Run("cpu")).config == two_stacks().config
+    assert engines.open_engine(tmp_path, EngineOptions("cpu")).config == two_stacks().config
     with pytest.raises(InputError, match=r"notes\.txt"):
         write(two_stacks(), EXPORTERS["safetensors"], tmp_path / "notes.txt" / "a", ExportOptions())
 

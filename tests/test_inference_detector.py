@@ -16,7 +16,7 @@ from posehg.errors import NotAvailable
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.inference.detector import Detection, Detector
-from posehg.inference.engines import Run, onnxruntime
+from posehg.inference.engines import EngineOptions, onnxruntime
 
 pytest.importorskip("onnxruntime", reason="onnxruntime runs the files")
 
@@ -159,7 +159,7 @@ def test_each_network_receives_the_colours_and_padding_of_its_training(
     path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     output, type = LAYOUTS[name]
-    real, _ = onnxruntime.session(constant(path, {"output": output}, PLANAR, type), Run("cpu"))
+    real, _ = onnxruntime.session(constant(path, {"output": output}, PLANAR, type), EngineOptions("cpu"))
     seen: list[np.ndarray] = []
 
     def run(names: None, arrays: dict[str, np.ndarray]) -> Any:

@@ -19,7 +19,7 @@ from posehg.checkpoints import Checkpoint, cache
 from posehg.config import HourglassConfig, ModelConfig
 from posehg.errors import NotAvailable
 from posehg.inference import engines
-from posehg.inference.engines import Run, is_exported, onnxruntime, open_engine
+from posehg.inference.engines import EngineOptions, is_exported, onnxruntime, open_engine
 from posehg.inference.engines.torch import Folded, TorchEngine, from_checkpoint
 from posehg.network import Residual, StackedHourglass
 from posehg.skeletons import FLIC
@@ -76,7 +76,7 @@ def test_batch_norms_with_tiny_factors_keep_their_shift() -> None:
             value[:4] = torch.tensor([0.7, -0.7, 0.7, 0.7])
     with torch.inference_mode():
         expected = checkpoint.network()(torch.from_numpy(crops(2)).permute(0, 3, 1, 2) / 255)[-1]
-    found = from_checkpoint(checkpoint, Run("cpu"))(crops(2))
+    found = from_checkpoint(checkpoint, EngineOptions("cpu"))(crops(2))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
@@ -98,8 +98,8 @@ def test_torch_receives_rgb_in_0_to_1() -> None:
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_is_close(precision: str) -> None:
     checkpoint = trained(7)
-    exact = from_checkpoint(checkpoint, Run("cpu"))(crops(1))
-    rough = from_checkpoint(checkpoint, Run("cpu", precision=precision))(crops(1))  # type: ignore[arg-type]
+    exact = from_checkpoint(checkpoint, EngineOptions("cpu"))(crops(1))
+    rough = from_checkpoint(checkpoint, EngineOptions("cpu", precision=precision))(crops(1))  # type: ignore[arg-type]
     assert rough.dtype == torch.float32
     assert 0 < float((rough - exact).abs().max()) < 0.1 * float(exact.abs().max())
 
@@ -111,7 +111,7 @@ def test_a_checkpoint_runs_in_torch_and_is_not_exported(tmp_path: Path) -> None:
     checkpoints.save_folder(tmp_path, trained(1))
     assert not is_exported(tmp_path)
     assert engines.describe(tmp_path) is None
-    assert isinstance(open_engine(tmp_path, Run("cpu")), TorchEngine)
+    assert isinstance(open_engine(tmp_path, EngineOptions("cpu")), TorchEngine)
     with pytest.raises(NotAvailable):
         open_engine(tmp_path / "nothing.onnx")
 
@@ -148,14 +148,22 @@ def test_other_archives_are_no_programs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("run", "gpu", "change", "expected"),
     [
-        *[(Run(), False, "", True), (Run("cpu", threads=3), False, "", True), (Run("cpu"), True, "", True)],
-        *[(Run(), True, "", False), (Run("cuda:1"), False, "", False), (Run("mps"), False, "", False)],
-        (Run("cpu", precision="bf16"), False, "", False),
-        *[(Run(), False, change, False) for change in ("no onnxruntime", "other weights", "no cache")],
+        *[
+            (EngineOptions(), False, "", True),
+            (EngineOptions("cpu", threads=3), False, "", True),
+            (EngineOptions("cpu"), True, "", True),
+        ],
+        *[
+            (EngineOptions(), True, "", False),
+            (EngineOptions("cuda:1"), False, "", False),
+            (EngineOptions("mps"), False, "", False),
+        ],
+        (EngineOptions("cpu", precision="bf16"), False, "", False),
+        *[(EngineOptions(), False, change, False) for change in ("no onnxruntime", "other weights", "no cache")],
     ],
 )
 def test_the_cached_file_runs_in_the_models_place_on_a_cpu(
-    run: Run, gpu: bool, change: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: EngineOptions, gpu: bool, change: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POSEHG_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(engines, "find_spec", lambda name: None if change == "no onnxruntime" else object())

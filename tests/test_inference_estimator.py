@@ -16,7 +16,7 @@ from posehg.datasets import Dataset
 from posehg.errors import DeviceError
 from posehg.geometry import Affine, Box
 from posehg.inference import persons
-from posehg.inference.engines import Run
+from posehg.inference.engines import EngineOptions
 from posehg.inference.engines.torch import TorchEngine, from_checkpoint
 from posehg.inference.estimator import Estimator, Region
 from posehg.poses import Person
@@ -249,7 +249,7 @@ def test_threads_are_limited_only_during_calls() -> None:
     assert torch.get_num_threads() == before
     list(poses)
     next(estimator.heatmaps([Region(PHOTO, BOX)]))
-    from_checkpoint(stubs.tiny(DOTS), Run("cpu", threads=wanted))
+    from_checkpoint(stubs.tiny(DOTS), EngineOptions("cpu", threads=wanted))
     assert set(network.seen) == {wanted}
     assert torch.get_num_threads() == before
 

@@ -10,7 +10,7 @@ import pytest
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable, UsageError
 from posehg.exporters import EXPORTERS, ExportOptions
-from posehg.inference.engines import Run, describe, onnxruntime, open_engine
+from posehg.inference.engines import EngineOptions, describe, onnxruntime, open_engine
 from tests import exported_models as models
 
 onnx = pytest.importorskip("onnx", reason="onnx writes the files")
@@ -37,7 +37,7 @@ def changed(exported: Path, file: Path, text: str | None) -> Path:
 
 
 def test_it_gives_what_the_network_gives(exported: Path) -> None:
-    engine = open_engine(exported, Run("cpu"))
+    engine = open_engine(exported, EngineOptions("cpu"))
     assert (engine.device, engine.config.output) == ("cpu", "heatmaps")
     for batch in models.BATCHES:
         found = engine(models.crops(batch))
@@ -55,7 +55,7 @@ def test_the_file_describes_itself(exported: Path) -> None:
 
 
 def test_it_uses_as_many_threads_as_asked(exported: Path) -> None:
-    session, _ = onnxruntime.session(exported, Run("cpu", threads=1))
+    session, _ = onnxruntime.session(exported, EngineOptions("cpu", threads=1))
     assert session.get_session_options().intra_op_num_threads == 1
 
 
@@ -78,10 +78,10 @@ def test_foreign_files_and_broken_configs_are_refused(text: str | None, exported
 
 def test_crops_of_another_size_and_the_config_of_another_network_are_refused(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(NotAvailable, match=r"two\.onnx"):
-        open_engine(exported, Run("cpu"))(models.crops(1, (16, 16)))
+        open_engine(exported, EngineOptions("cpu"))(models.crops(1, (16, 16)))
     other = changed(exported, tmp_path / "other.onnx", models.one_stack().config.to_json())
     with pytest.raises(NotAvailable, match=r"other\.onnx"):
-        open_engine(other, Run("cpu"))(models.crops(1))
+        open_engine(other, EngineOptions("cpu"))(models.crops(1))
 
 
 @pytest.mark.parametrize(

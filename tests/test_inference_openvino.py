@@ -16,7 +16,7 @@ from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable
 from posehg.exporters import ExportOptions
 from posehg.inference import engines
-from posehg.inference.engines import Run
+from posehg.inference.engines import EngineOptions
 from tests.exported_models import crops, expected, in_a_new_process, one_stack
 
 # Not by importing it: that is what tells its maker.
@@ -40,7 +40,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
 def test_a_folder_and_the_file_in_it_are_one_model(folder: Path) -> None:
     maps = expected(one_stack(), crops(3))[0]
     for place in (folder, folder / "model.xml"):
-        engine = engines.open_engine(place, Run("cpu", threads=1))
+        engine = engines.open_engine(place, EngineOptions("cpu", threads=1))
         found = engine(crops(3))
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, maps, atol=1e-5 * float(np.abs(maps).max()))
@@ -56,7 +56,7 @@ def test_the_file_describes_itself_without_openvino(folder: Path, monkeypatch: p
     assert found.weights == folder / "model.bin"
     assert found.config.skeleton == one_stack().config.skeleton
     with pytest.raises(NotAvailable, match="openvino") as caught:
-        engines.open_engine(folder, Run("cpu"))
+        engines.open_engine(folder, EngineOptions("cpu"))
     assert "posehg[openvino]" in caught.value.hint
 
 
@@ -85,16 +85,16 @@ def test_broken_and_foreign_files_are_refused_by_name(copy: Path, change: str) -
     else:
         weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(NotAvailable) as caught:
-        engines.open_engine(copy, Run("cpu"))
+        engines.open_engine(copy, EngineOptions("cpu"))
     assert "\n" not in str(caught.value).partition("\nHint")[0]
     assert str(file) in str(caught.value)
 
 
 def test_other_devices_and_sizes_are_refused(folder: Path) -> None:
     with pytest.raises(DeviceError, match="cuda"):
-        engines.open_engine(folder, Run("cuda"))
+        engines.open_engine(folder, EngineOptions("cuda"))
     with pytest.raises(NotAvailable, match=r"model\.xml"):
-        engines.open_engine(folder, Run("cpu"))(crops(1, (16, 16)))
+        engines.open_engine(folder, EngineOptions("cpu"))(crops(1, (16, 16)))
 
 
 QUIET = """

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from posehg import images
 from posehg.geometry import Box
 from posehg.images import Image
-from posehg.inference.engines import Run
+from posehg.inference.engines import EngineOptions
 from posehg.inference.estimator import Estimator, opened
 from posehg.inference.oks import oks
 from posehg.inference.person_search import AllSearch, OneSearch, clearness, find_all, find_one, windows_of
@@ -192,7 +192,7 @@ def test_nobody_is_found_on_an_empty_image(size: tuple[int, int]) -> None:
 
 @pytest.fixture(scope="module")
 def bundled() -> Estimator:
-    return opened("bundled", Run("cpu"))
+    return opened("bundled", EngineOptions("cpu"))
 
 
 @pytest.mark.shared

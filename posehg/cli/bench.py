@@ -25,7 +25,7 @@ from posehg.training.config import TrainConfig
 if TYPE_CHECKING:
     from posehg.checkpoints import Checkpoint
     from posehg.datasets import Dataset
-    from posehg.inference.engines import Run
+    from posehg.inference.engines import EngineOptions
     from posehg.inference.estimator import Estimator, Region
 
 ROUNDS = 5
@@ -88,7 +88,7 @@ def bench(
 
     if threads:
         devices.use_threads(threads)
-    run = engines.Run(device, threads, precision)
+    run = engines.EngineOptions(device, threads, precision)
     place = checkpoints.find(model, offline, terminal.note)
     estimator = Estimator(engines.open_engine(place, run), flip, decoder)
     config, used = estimator.config, torch.device(estimator.device)
@@ -187,7 +187,7 @@ def _time_steps(estimator: Estimator, photo: Path, folder: Path, seconds: float)
 
 
 def _compare(
-    checkpoint: Checkpoint, photo: Path, run: Run, batch: int, folder: Path, seconds: float
+    checkpoint: Checkpoint, photo: Path, run: EngineOptions, batch: int, folder: Path, seconds: float
 ) -> dict[str, dict[str, Any]]:
     """Milliseconds per crop of every installed engine, and its speedup over the first, plain torch.
 

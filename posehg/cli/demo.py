@@ -29,14 +29,14 @@ def demo(
     """Render a person, find the pose, and write both as an image. It needs no input and no download."""
     from posehg import drawing, files, images, metrics
     from posehg.datasets import synthetic
-    from posehg.inference.engines import Run
+    from posehg.inference.engines import EngineOptions
     from posehg.inference.estimator import opened
     from posehg.inference.person_search import find
 
     if out.suffix.lower() not in images.SUFFIXES:
         raise UsageError(f"--out {out}: its suffix must be one of {', '.join(images.SUFFIXES)}.")
     files.check(out, overwrite)
-    estimator = opened(model, Run(device), offline=offline, tell=terminal.note)
+    estimator = opened(model, EngineOptions(device), offline=offline, tell=terminal.note)
     image, person = synthetic.render(seed, _SIZE)
     poses = find(estimator, image)
     drawn = drawing.draw(image, poses, drawing.DrawOptions().threshold)

@@ -193,7 +193,7 @@ def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) 
     from posehg.inference.estimator import Estimator
 
     place = checkpoints.find(options.model, options.offline, terminal.note)
-    run = engines.Run(options.device, options.threads, options.precision)
+    run = engines.EngineOptions(options.device, options.threads, options.precision)
     estimator = Estimator(engines.open_engine(place, run), options.flip, options.decoder)
     if not persons.joints_in_common(estimator, data):
         hint = f"The model has: {', '.join(estimator.config.skeleton.joints)}."

@@ -111,7 +111,7 @@ def predict(options: PredictOptions) -> None:
     from posehg.cli.outputs import PredictRun, plan
     from posehg.drawing import STYLES, DrawOptions
     from posehg.inference.detector import Detector
-    from posehg.inference.engines import Run
+    from posehg.inference.engines import EngineOptions
     from posehg.inference.estimator import opened
     from posehg.io import boxes as box_files
     from posehg.io.background import AHEAD, read_ahead
@@ -149,7 +149,7 @@ def predict(options: PredictOptions) -> None:
         ahead = 0 if any(map(_may_block, mine)) else AHEAD
         frames = stack.enter_context(read_ahead(_frames(mine, start, end, run.abandoned), ahead))
         detector = Detector(options.detector) if options.detector else None
-        engine = Run(options.device, options.threads, options.precision)
+        engine = EngineOptions(options.device, options.threads, options.precision)
         estimator = opened(
             options.model, engine, options.flip, options.decoder, options.batch, options.offline, terminal.note
         )

@@ -31,7 +31,7 @@ from posehg.geometry import Affine, Box
 from posehg.heatmaps import Decoder
 from posehg.images import Image
 from posehg.inference import engines
-from posehg.inference.engines import ExportedEngine, Run
+from posehg.inference.engines import EngineOptions, ExportedEngine
 from posehg.inference.engines.torch import Folded, from_checkpoint
 from posehg.inference.estimator import Estimator, Region
 from posehg.inference.person_search import find
@@ -246,7 +246,7 @@ def check_parity(checkpoint: Checkpoint, exporter: Exporter, file: Path, options
 
     Raises CheckFailed with the differences if they exceed LIMITS, and whatever opening or running the file raises.
     """
-    exact = Estimator(from_checkpoint(checkpoint, Run("cpu")), flip=False)
+    exact = Estimator(from_checkpoint(checkpoint, EngineOptions("cpu")), flip=False)
     run = _opened(exporter, file)
     most_maps, most_joints = LIMITS[options.precision]
     found = []
@@ -315,7 +315,7 @@ def _opened(exporter: Exporter, file: Path) -> Callable[[Crops], Sequence[Any]]:
             return [output.numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
         return run
-    engine: Any = engines.open_engine(file, Run("cpu"))
+    engine: Any = engines.open_engine(file, EngineOptions("cpu"))
     if isinstance(engine, ExportedEngine):
         return engine.outputs
     estimator = Estimator(engine, flip=False)

@@ -26,7 +26,7 @@ from posehg import images
 from posehg.errors import NotAvailable, reason
 from posehg.geometry import Affine, Box
 from posehg.images import Image
-from posehg.inference.engines import Run, onnxruntime
+from posehg.inference.engines import EngineOptions, onnxruntime
 
 Array = NDArray[Any]
 Size = tuple[int, int]
@@ -62,7 +62,7 @@ class Detector:
         self.path, self.options = Path(path), options
         if not self.path.is_file():
             raise NotAvailable(f"There is no file {path}.", "posehg has no detector of its own; give an .onnx file.")
-        self._session, _ = onnxruntime.session(self.path, Run("cpu"))
+        self._session, _ = onnxruntime.session(self.path, EngineOptions("cpu"))
         inputs = self._session.get_inputs()
         shape = [side if isinstance(side, int) else None for side in inputs[0].shape]
         is_image = len(inputs) == 1 and len(shape) == 4 and shape[0] in (1, None) and shape[1] in (3, None)

@@ -18,7 +18,7 @@ from posehg.errors import DeviceError
 from posehg.geometry import Affine, Box
 from posehg.heatmaps import Decoder
 from posehg.images import Image
-from posehg.inference.engines import AUTOMATIC, Engine, Run, open_engine
+from posehg.inference.engines import Engine, EngineOptions, open_engine
 from posehg.poses import Heatmaps, Pose
 
 Maps = Any
@@ -162,7 +162,7 @@ def _as_array(maps: Maps) -> NDArray[np.float32]:
 
 def opened(
     model: str,
-    run: Run = AUTOMATIC,
+    options: EngineOptions = EngineOptions(),
     flip: bool = True,
     decoder: Decoder = "subpixel",
     batch: int = 0,
@@ -174,4 +174,4 @@ def opened(
     offline: download nothing. tell: receives sentences for the user, for example about a download.
     Raises NotAvailable for a missing or broken model, DeviceError for a device that is not available.
     """
-    return Estimator(open_engine(find(model, offline, tell), run), flip, decoder, batch)
+    return Estimator(open_engine(find(model, offline, tell), options), flip, decoder, batch)

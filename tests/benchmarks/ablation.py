@@ -23,7 +23,7 @@ import numpy as np
 
 from posehg import datasets, metrics
 from posehg.inference import persons
-from posehg.inference.engines import Run, open_engine
+from posehg.inference.engines import EngineOptions, open_engine
 from posehg.inference.estimator import Estimator, Region
 from posehg.training.augment import background_box
 
@@ -103,7 +103,7 @@ def measure(folder: Path, name: str, data: Path) -> Hits:
     """The run's last network on a val split, without flip test; kept in the run's folder."""
     kept = folder / f"hits-{name}.npz"
     if not kept.exists():
-        estimator = Estimator(open_engine(folder / "last.safetensors", Run("cpu")), flip=False)
+        estimator = Estimator(open_engine(folder / "last.safetensors", EngineOptions("cpu")), flip=False)
         annotated = datasets.load(name, data, "val")
         poses, predicted = persons.predicted(estimator, annotated)
         truth = np.stack([person.keypoints for person in annotated.persons])

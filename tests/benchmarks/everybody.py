@@ -26,7 +26,7 @@ import torch
 from posehg import datasets, images
 from posehg.errors import NotAvailable
 from posehg.geometry import Box
-from posehg.inference.engines import Run
+from posehg.inference.engines import EngineOptions
 from posehg.inference.estimator import Estimator, opened
 from posehg.inference.person_search import AllSearch, clearness, find_all
 from posehg.poses import Person, Pose
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--tune-only", action="store_true", help="leave the half of the report alone")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    estimator = opened(given.model, Run("cpu"))
+    estimator = opened(given.model, EngineOptions("cpu"))
     frames = {name: frames_of(name, given.data)[: given.limit or None] for name in given.sets}
 
     def tallies(which: int) -> dict[str, Tally]:

@@ -23,7 +23,7 @@ import torch
 from walkers import Moment, Street
 
 from posehg.geometry import Box
-from posehg.inference.engines import Run
+from posehg.inference.engines import EngineOptions
 from posehg.inference.estimator import Estimator, opened
 from posehg.inference.oks import oks
 from posehg.inference.person_search import find_all
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true", help="a line for each change of an id")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    estimator = opened(given.model, Run("cpu"), given.flip)
+    estimator = opened(given.model, EngineOptions("cpu"), given.flip)
     for seed in given.seed:
         measure(estimator, Street(seed), given.frames, replace(Following(), every=given.every), given.verbose)
 

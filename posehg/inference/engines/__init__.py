@@ -36,7 +36,7 @@ EXPORT_AGAIN = "Export the model again: posehg export MODEL"
 
 
 @dataclass(frozen=True)
-class Run:
+class EngineOptions:
     """How to run a network.
 
     device: auto, cpu, cuda, cuda:N or mps. threads: CPU threads; 0: as many as the engine chooses. precision: of the
@@ -46,9 +46,6 @@ class Run:
     device: str = "auto"
     threads: int = 0
     precision: Precision = "fp32"
-
-
-AUTOMATIC = Run()
 
 
 _NO_MEMORY = (
@@ -144,21 +141,21 @@ EXPORTED = {".onnx": "onnxruntime", ".xml": "openvino"}
 """The suffix of an exported file -> the module of this folder that runs it, by its ``describe`` and ``open_file``."""
 
 
-def open_engine(place: Path, run: Run = AUTOMATIC) -> Engine:
+def open_engine(place: Path, options: EngineOptions = EngineOptions()) -> Engine:
     """The engine of the model in a folder or file; of its cached ONNX file if that is faster here.
 
     Raises NotAvailable for a missing, broken or foreign file, and DeviceError for a device that is not available.
     """
-    if (cached := _faster_copy(place, run)) is not None:
-        engine: Engine = import_module(f"{__name__}.onnxruntime").open_file(cached, run)
+    if (cached := _faster_copy(place, options)) is not None:
+        engine: Engine = import_module(f"{__name__}.onnxruntime").open_file(cached, options)
         return engine
     if (module := _module(place)) is not None:
-        exported: Engine = module.open_file(place, run)
+        exported: Engine = module.open_file(place, options)
         return exported
     from posehg import checkpoints
     from posehg.inference.engines.torch import from_checkpoint
 
-    return from_checkpoint(checkpoints.load(place), run)
+    return from_checkpoint(checkpoints.load(place), options)
 
 
 def is_exported(place: Path) -> bool:
@@ -205,11 +202,11 @@ def _module(place: Path) -> Any:
 # ---- cached ONNX copies --------------------------------------------------------------------------------------------
 
 
-def _faster_copy(model: Path, run: Run) -> Path | None:
+def _faster_copy(model: Path, options: EngineOptions) -> Path | None:
     """The ONNX copy that ``posehg export --cache`` kept of a model, if onnxruntime is faster: on a CPU, in fp32."""
-    if run.precision != "fp32" or find_spec("onnxruntime") is None or not weights_file(model).is_file():
+    if options.precision != "fp32" or find_spec("onnxruntime") is None or not weights_file(model).is_file():
         return None
-    if run.device != "cpu" and (run.device != "auto" or may_have_gpu()):
+    if options.device != "cpu" and (options.device != "auto" or may_have_gpu()):
         return None
     if not (cache.home() / "onnx").is_dir():  # hashing a large file takes a while
         return None

@@ -12,12 +12,12 @@ from typing import Any
 from posehg import distributed
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable, UsageError, reason
-from posehg.inference.engines import AUTOMATIC, Description, ExportedEngine, Run, config_of
+from posehg.inference.engines import Description, EngineOptions, ExportedEngine, config_of
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
-def session(file: Path, run: Run, optimize: bool = True) -> tuple[Any, str]:
+def session(file: Path, options: EngineOptions, optimize: bool = True) -> tuple[Any, str]:
     """An InferenceSession that logs nothing, and the device that it uses.
 
     Raises NotAvailable for a file that onnxruntime cannot load, and without onnxruntime; DeviceError.
@@ -26,22 +26,22 @@ def session(file: Path, run: Run, optimize: bool = True) -> tuple[Any, str]:
         hint = "Install it: pipx inject posehg onnxruntime, or pip install 'posehg[onnx]'"
         raise NotAvailable("ONNX files need onnxruntime, which is not installed.", hint)
     runtime = import_module("onnxruntime")
-    device = _device(run.device, runtime.get_available_providers())
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = run.threads
-    options.log_severity_level = 4  # its errors are raised, and reported by posehg
+    device = _device(options.device, runtime.get_available_providers())
+    settings = runtime.SessionOptions()
+    settings.intra_op_num_threads = options.threads
+    settings.log_severity_level = 4  # its errors are raised, and reported by posehg
     if not optimize:
-        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        settings.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     providers = [_CPU] if device == "cpu" else [(_CUDA, {"device_id": int(device.partition(":")[2])}), _CPU]
     try:
-        opened = runtime.InferenceSession(str(file), options, providers=providers)
+        opened = runtime.InferenceSession(str(file), settings, providers=providers)
     except Exception as error:  # onnxruntime's errors have no other class in common
         if "Protobuf parsing failed" in str(error) or "No graph was found" in str(error):
             raise NotAvailable(f"{file} is not an ONNX file, or is damaged.", "Export it again.") from None
         why = reason(error).rpartition("failed:")[2].removesuffix(".")
         raise NotAvailable(f"{file} cannot be run by onnxruntime ({why}).", "Export it again.") from None
     if device != "cpu" and opened.get_providers()[0] != _CUDA:
-        if run.device != "auto":
+        if options.device != "auto":
             raise DeviceError(f"onnxruntime cannot use {device}: its CUDA libraries do not fit.", "Try --device cpu.")
         device = "cpu"
     return opened, device
@@ -49,16 +49,16 @@ def session(file: Path, run: Run, optimize: bool = True) -> tuple[Any, str]:
 
 def describe(file: Path) -> Description:
     """Raises NotAvailable for a file that is broken or not posehg's, and without onnxruntime."""
-    metadata = session(file, Run("cpu"), optimize=False)[0].get_modelmeta().custom_metadata_map
+    metadata = session(file, EngineOptions("cpu"), optimize=False)[0].get_modelmeta().custom_metadata_map
     count = metadata.get("parameters", "")
     parameters = int(count) if count.isascii() and count.isdigit() else 0
     form = f"ONNX, {metadata.get('precision', 'fp32')}"
     return Description(file, config_of(file, metadata.get(KEY)), form, parameters)
 
 
-def open_file(file: Path, run: Run = AUTOMATIC) -> ExportedEngine:
+def open_file(file: Path, options: EngineOptions = EngineOptions()) -> ExportedEngine:
     """Raises NotAvailable for a file that is broken or not posehg's, and without onnxruntime; DeviceError."""
-    opened, device = session(file, run)
+    opened, device = session(file, options)
     config = config_of(file, opened.get_modelmeta().custom_metadata_map.get(KEY))
     name, version = opened.get_inputs()[0].name, import_module("onnxruntime").__version__
     return ExportedEngine(

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable
-from posehg.inference.engines import AUTOMATIC, Description, ExportedEngine, Run, cannot_run, config_of
+from posehg.inference.engines import Description, EngineOptions, ExportedEngine, cannot_run, config_of
 
 _TELEMETRY = "openvino_telemetry"
 
@@ -49,16 +49,16 @@ def describe(place: Path) -> Description:
     return Description(weights, config_of(file, None if found is None else found.get("value")), "OpenVINO")
 
 
-def open_file(place: Path, run: Run = AUTOMATIC) -> ExportedEngine:
+def open_file(place: Path, options: EngineOptions = EngineOptions()) -> ExportedEngine:
     """Raises NotAvailable for files that posehg did not export, DeviceError for a device other than the CPU."""
-    if run.device not in ("auto", "cpu"):
-        raise DeviceError(f"OpenVINO models run on the CPU, not on {run.device}.", "Give --device cpu.")
+    if options.device not in ("auto", "cpu"):
+        raise DeviceError(f"OpenVINO models run on the CPU, not on {options.device}.", "Give --device cpu.")
     file, config = place / "model.xml" if place.is_dir() else place, describe(place).config
     version = library().__version__.partition("-")[0]
     # On a processor with fast bfloat16, OpenVINO would use it by default, which moves joints by pixels.
     properties = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    if run.threads:
-        properties["INFERENCE_NUM_THREADS"] = str(run.threads)
+    if options.threads:
+        properties["INFERENCE_NUM_THREADS"] = str(options.threads)
     try:
         compiled = _core().compile_model(_core().read_model(file), "CPU", properties)
     except (RuntimeError, ValueError, TypeError) as error:

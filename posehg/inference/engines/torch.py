@@ -16,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from posehg.checkpoints import Checkpoint
 from posehg.config import ModelConfig
 from posehg.inference import devices
-from posehg.inference.engines import AUTOMATIC, Engine, Run
+from posehg.inference.engines import Engine, EngineOptions
 from posehg.network import Residual, Stack, StackedHourglass
 
 
@@ -51,18 +51,18 @@ class TorchEngine(Engine):
             torch.set_num_threads(before)
 
 
-def from_checkpoint(checkpoint: Checkpoint, run: Run = AUTOMATIC) -> TorchEngine:
+def from_checkpoint(checkpoint: Checkpoint, options: EngineOptions = EngineOptions()) -> TorchEngine:
     """The engine of a trained network, folded for speed.
 
     Raises NotAvailable for weights that do not fit their config, DeviceError for a device that is not available.
     """
-    network = Folded(checkpoint.network(), devices.DTYPES[run.precision])
-    if run.precision == "fp32":  # clamping needs all digits of single precision
+    network = Folded(checkpoint.network(), devices.DTYPES[options.precision])
+    if options.precision == "fp32":  # clamping needs all digits of single precision
         for module in list(network.modules()):
             for name, child in module.named_children():
                 if isinstance(child, Residual):
                     setattr(module, name, _Clamped(child))
-    return TorchEngine(checkpoint.config, network, run.device, run.threads)
+    return TorchEngine(checkpoint.config, network, options.device, options.threads)
 
 
 # ---- folding -------------------------------------------------------------------------------------------------------
