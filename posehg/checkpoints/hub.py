@@ -67,7 +67,7 @@ class Repo:
 def parse(name: str) -> Path | Repo | Address:
     """What a name stands for. In this order: a bundled model, a file or folder, an alias, an address, user/repo.
 
-    Raises NotAvailable if it is none of these, UsageError for an address without a hash.
+    Raises NotAvailable for anything else, UsageError for an address without a hash.
     """
     if name in NAMES:
         return bundled_folder(name)

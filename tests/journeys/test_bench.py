@@ -1,4 +1,4 @@
-"""posehg bench: every figure is there and fits the others. How large they are depends on the devices."""
+"""posehg bench: every figure is there and fits the others. How large they are depends on the machine."""
 
 from __future__ import annotations
 
