@@ -158,18 +158,6 @@ def make_mpii_h5(root: Path) -> None:
     pictures(root)
 
 
-def make_annot_h5(root: Path) -> None:
-    """All splits in one file, in the folder annot, names as character codes; one person has no annotation."""
-    parts = [h5_arrays(records_of(split), split != "test") for split in ("train", "val", "test")]
-    nobody = h5_arrays([mpii_record(index=2)], labelled=False)
-    arrays = {key: np.concatenate([part[key] for part in (*parts, nobody)]) for key in nobody}
-    codes = [[*name, *[0] * (16 - len(name))] for name in arrays["imgname"].tolist()]
-    counts = [len(part["scale"]) for part in (*parts, nobody)]
-    arrays |= {"imgname": np.array(codes, dtype=float), "istrain": np.repeat([1.0, 1.0, 0.0, 2.0], counts)}
-    write_h5(root / "annot" / "annot.h5", arrays)
-    pictures(root)
-
-
 def hrnet_record(record: Record, labelled: bool = True) -> Record:
     place = {"image": record["img_paths"], "center": record["objpos"], "scale": record["scale_provided"]}
     if not labelled:
@@ -189,10 +177,6 @@ def make_mpii_hrnet(root: Path) -> None:
     for split, name in (("train", "train.json"), ("val", "valid.json"), ("test", "test.json")):
         write_hrnet(root / "annot" / name, records_of(split), split != "test")
     pictures(root)
-
-
-def make_trainval(root: Path) -> None:
-    write_hrnet(root / "trainval.json", [*records_of("train"), *records_of("val")])
 
 
 def detections(records: Sequence[Record] | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posehg.datasets import LOADERS, RENDERED, Dataset, info, load, load_one, recognise
+from posehg.datasets import MODULES, RENDERED, Dataset, info, load, load_one, recognise
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import SKELETONS
 from tests.coco_files import make_coco
@@ -21,7 +21,7 @@ MAKERS = {
     **{"mpii": make_mpii_json, "flic": make_flic, "flic-pc": make_flic_pc, "lsp": make_lsp, "lspet": make_lspet},
     **{"coco": make_coco, "synthetic": lambda root: None},
 }
-ON_DISK = sorted(LOADERS.keys() - RENDERED)
+ON_DISK = sorted(MODULES.keys() - RENDERED)
 FORMATS: list[tuple[str, str, Callable[[Path], object]]] = [
     ("mpii", JSON, make_mpii_json),
     ("mpii", f"{JSON}.gz", lambda root: make_mpii_json(root, name=f"{JSON}.gz")),
@@ -38,7 +38,7 @@ FORMATS: list[tuple[str, str, Callable[[Path], object]]] = [
 ]
 
 
-@pytest.fixture(params=LOADERS)
+@pytest.fixture(params=MODULES)
 def member(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Dataset]:
     MAKERS[request.param](tmp_path / request.param)
     return request.param, load_one(request.param, tmp_path / request.param, "train")
@@ -121,7 +121,7 @@ def test_a_set_is_found_in_the_folder_or_below_it_else_by_the_environment_or_in_
 
 def test_a_split_without_persons_is_not_available(tmp_path: Path) -> None:
     make_lspet(tmp_path)
-    with pytest.raises(NotAvailable, match=r"lspet.* val "):
+    with pytest.raises(NotAvailable, match=r"lspet.* val\."):
         load("lspet", tmp_path, "val")
 
 
@@ -138,7 +138,7 @@ def test_a_folder_is_recognised_by_its_files_and_else_by_its_name(tmp_path: Path
     assert recognise(tmp_path / "coco") == "coco"
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.csv").touch()
-    for folder, inside in ((tmp_path, "flic"), (tmp_path / "other", "mine.csv")):
+    for folder, inside in ((tmp_path, "coco"), (tmp_path / "other", "mine.csv")):
         with pytest.raises(NotAvailable) as caught:
             recognise(folder)
         assert str(folder / inside) in caught.value.hint

@@ -63,7 +63,7 @@ def test_a_sound_set_has_every_kind_of_finding_and_none_of_them(tmp_path: Path) 
     findings = found(a_set(people))
     assert list(findings) == [kind.name for kind in KINDS]
     assert not any(finding.count for finding in findings.values())
-    assert {name for name, finding in findings.items() if not finding.known} == {"other_sizes", "leaks", "alike_leaks"}
+    assert {name for name, finding in findings.items() if not finding.known} == {"other_sizes", "leaks"}
 
 
 def test_missing_broken_and_scaled_images_are_named_from_the_folder_that_all_share(tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_joints_and_persons_outside_their_image_are_found(tmp_path: Path) -> Non
     people = [person(image, name, points) for name, points in zip("enft", (edge, near, far, two), strict=True)]
     people += [person(image, "in", box=Box(-40, 0, 41, 50)), person(image, "left", box=Box(-40, 0, 40, 50))]
     findings = found(a_set(people))
-    finding = findings["joints_outside"]
-    assert (who(finding.cases), finding.count) == ([("train f",), ("train t",), ("train n",)], 4)
-    assert [case.detail.split()[-2] for case in finding.cases] == ["31", "3", "0.25"]
+    cases = findings["joints_outside"].cases
+    assert who(cases) == [("train f",), ("train t",), ("train n",)]
+    assert [case.detail.split()[-2] for case in cases] == ["31", "3", "0.25"]
     assert who(findings["persons_outside"].cases) == [("train left",)]
 
 
@@ -182,7 +182,7 @@ def test_a_changed_copy_of_a_photo_is_found(how: str) -> None:
     assert who(within["duplicate_images"].cases) == [("train 3.png", "train copy.png")]
     across = found(*photos(*others, ("val", "copy.png", *copy)))
     assert who(across["leaks"].cases) == [("train 3.png", "val copy.png")]
-    assert across["duplicate_images"].count == within["leaks"].count == 0
+    assert across["duplicate_images"].cases == within["leaks"].cases == ()
 
 
 @pytest.mark.usefixtures("all_there")
@@ -191,11 +191,9 @@ def test_different_photos_and_plain_ones_are_no_duplicates_and_three_copies_are_
     plain = np.full_like(image, 90)
     different = [("train", f"{seed}.png", *rendered(seed)) for seed in range(30)]
     several = found(*photos(*different, ("train", "p.png", plain, box), ("train", "q.png", plain, box)))
-    names = ("leaks", "alike_leaks", "duplicate_images", "alike_images")
-    assert [who(several[name].cases) for name in names] == [[]] * 4
+    assert (several["leaks"].cases, several["duplicate_images"].cases) == ((), ())
     three = found(*photos(*different, ("train", "a.png", image, box), ("train", "b.png", image, box)))
     assert who(three["duplicate_images"].cases) == [("train 1.png", "train a.png", "train b.png")]
-    assert three["alike_images"].count == 0
 
 
 @pytest.mark.shared
@@ -254,7 +252,7 @@ def crowd(count: int = 40) -> Points:
 
 
 def suspects(keypoints: Points, skeleton: Skeleton = MPII) -> dict[int, str]:
-    return {int(index): sign for index, _, sign in swapped_sides(keypoints, skeleton)}
+    return {int(index): sign for index, sign in swapped_sides(keypoints, skeleton)}
 
 
 def test_standing_people_and_people_who_turned_around_are_not_suspect() -> None:
@@ -299,10 +297,7 @@ def test_size_place_rotation_and_mirror_change_nothing(kind: str, turn: float, s
     moved = Affine([[cos, sin, -31], [-sin, cos, 17], [0, 0, 1]])(people) * (-1 if mirror else 1, 1)
     if mirror:
         moved = moved[:, list(MPII.flip)]
-    before, after = swapped_sides(people, MPII), swapped_sides(moved, MPII)
-    assert [index for index, _, _ in before] == [index for index, _, _ in after]
-    for (_, strength, _), (_, other, _) in zip(before, after, strict=True):
-        assert strength == pytest.approx(other, rel=1e-6)
+    assert swapped_sides(people, MPII) == swapped_sides(moved, MPII)
 
 
 def test_people_with_few_joints_and_skeletons_without_sides_are_passed_over() -> None:

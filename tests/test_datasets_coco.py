@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posehg.datasets import Dataset, coco, load
+from posehg.datasets.reading import part
 from posehg.errors import NotAvailable, UsageError
 from posehg.geometry import Box
 from posehg.skeletons import COCO, MPII
@@ -24,8 +25,8 @@ def path(tmp_path: Path) -> Path:
 
 
 def read(path: Path, content: Any, category: str = "") -> Dataset:
-    annotated = coco.read(write(path, content, pictures=False), category)
-    return annotated.dataset("animals", "all", Path(), lambda image: True)
+    everyone = coco.read(write(path, content, pictures=False), "animals", category)
+    return part(everyone, "all", Path(), set(everyone.images.values()))
 
 
 def changed(**changes: Any) -> dict[str, Any]:
@@ -202,10 +203,10 @@ def test_a_wrong_entry_is_named(path: Path, part: str, key: str, named: str, val
 
 def test_a_file_of_another_form_and_an_annotation_without_an_id_are_named(path: Path) -> None:
     content = animals(2)
-    for part in content:
+    for key in content:
         for value in (None, 3, {}, [3], "all"):
             with pytest.raises(NotAvailable, match=r"animals\.json"):
-                read(path, content | {part: value})
+                read(path, content | {key: value})
     del content["annotations"][1]["id"]
     with pytest.raises(NotAvailable, match="number 2"):
         read(path, content)

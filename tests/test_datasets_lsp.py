@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posehg.datasets import LOADERS, load, lsp
+from posehg.datasets import load, load_known, lsp
 from posehg.errors import NotAvailable
 from posehg.geometry import Box
 from posehg.poses import Person
@@ -20,7 +20,7 @@ both = pytest.mark.parametrize(("name", "make"), [("lsp", make_lsp), ("lspet", m
 
 
 def people(root: Path, name: str, split: str = "train") -> list[Person]:
-    return list(LOADERS[name](root, split).persons)
+    return list(load_known(name, root, split).persons)
 
 
 def ids(root: Path, name: str, split: str) -> list[str]:
@@ -29,7 +29,7 @@ def ids(root: Path, name: str, split: str) -> list[str]:
 
 def test_lsp_labels_every_joint_in_zero_based_pixels_and_inverts_its_visibility(tmp_path: Path) -> None:
     joints = make_lsp(tmp_path)
-    dataset = LOADERS["lsp"](tmp_path, "train")
+    dataset = load_known("lsp", tmp_path, "train")
     assert ids(tmp_path, "lsp", "train") == ["im0001", "im0002", "im0003"]
     person = dataset.persons[1]
     np.testing.assert_array_equal(person.keypoints, joints[:2, :, 1].T - 1)
@@ -41,7 +41,7 @@ def test_lsp_labels_every_joint_in_zero_based_pixels_and_inverts_its_visibility(
 
 def test_lspet_shifts_to_zero_based_pixels_and_leaves_out_missing_joints(tmp_path: Path) -> None:
     joints = make_lspet(tmp_path)
-    dataset = LOADERS["lspet"](tmp_path, "train")
+    dataset = load_known("lspet", tmp_path, "train")
     assert [person.id for person in dataset.persons] == ["im00001", "im00003"]  # the second has one joint only
     assert " 1 person " in dataset.note
     person = dataset.persons[1]

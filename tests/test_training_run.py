@@ -33,13 +33,12 @@ from tests.toy import SKELETON, TINY, Watcher, dataset, photo
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(root: Path, split: str) -> datasets.Dataset:
-        if root.name == "unvalidated" and split == "val":
+    def load(name: str, root: Path, split: str) -> datasets.Dataset:
+        if name == "unvalidated" and split == "val":
             raise NotAvailable("no val")
-        return dataset(7 if split == "train" else 3, root.name, split)
+        return dataset(7 if split == "train" else 3, name, split)
 
-    for name in ("toy", "unvalidated"):
-        monkeypatch.setitem(datasets.LOADERS, name, load)
+    monkeypatch.setattr(datasets, "load_known", load)
     monkeypatch.setattr(datasets, "RENDERED", {"toy", "unvalidated"})
 
 

@@ -53,26 +53,26 @@ def list_sets(
 
     from posehg import datasets
 
-    if name is not None and datasets.is_file(name):
-        raise UsageError(f"{name} is a data set of your own.", f"Look into it: posehg data check {shlex.quote(name)}")
-    if name is not None:
-        datasets.check_name(name)
     entries: list[dict[str, Any]] = []
-    for one in datasets.LOADERS if name is None else [name]:
+    for one in datasets.MODULES if name is None else [name]:
         info = datasets.info(one)
         folder = datasets.home(data) / info.folder
         there = one not in datasets.RENDERED and folder.is_dir()
         known = {"name": one, "title": info.title, "paper": info.paper, "url": info.url or None, "terms": info.terms}
-        files = {"layout": list(info.layout), "folder": str(folder) if there else None}
-        entries.append({**known, "joints": list(info.skeleton.joints), "splits": info.splits, **files})
+        files = {"layout": info.layout, "folder": str(folder) if there else None}
+        entries.append({**known, "joints": info.skeleton.joints, "splits": info.splits, **files})
     if as_json:
         print(json.dumps(entries, indent=2))
     elif name is not None:
         table = Table.grid(padding=(0, 2))
-        for heading, value in entries[0].items():
-            lines = [f"{split}: {who}" for split, who in value.items()] if isinstance(value, dict) else value
-            text = (", " if heading == "joints" else "\n").join(lines) if isinstance(lines, list) else lines
-            table.add_row(heading, Text(text or "-"))  # not as markup: {train,val} or [..] may be in it
+        splits = [f"{split}: {who}" for split, who in entries[0]["splits"].items()]
+        joined = {
+            "splits": "\n".join(splits),
+            "layout": "\n".join(info.layout),
+            "joints": ", ".join(info.skeleton.joints),
+        }
+        for heading, value in (entries[0] | joined).items():
+            table.add_row(heading, Text(value or "-"))  # not as markup: {train,val} or [..] may be in it
         terminal.show(table)
     else:
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
@@ -125,25 +125,23 @@ def check(
     elif folder.is_dir():
         name, home = dataset or datasets.recognise(folder), folder
     else:
-        hint = f"For a known set: posehg data check --dataset {folder}" if str(folder) in datasets.LOADERS else ""
+        hint = f"For a known set: posehg data check --dataset {folder}" if str(folder) in datasets.MODULES else ""
         raise NotAvailable(f"{folder} does not exist.", hint)
-    if [weight for _, weight in datasets.parse(name)] != [1]:
-        raise UsageError(f"--dataset {name}: one data set is checked at a time.")
     if name in datasets.RENDERED:
         raise UsageError(f"{name} has no files to check: posehg renders it.")
     splits = _loaded(split, lambda one: datasets.load_one(name, home, one, need_images=False))
     name = splits[0].name
     found = checks.check(splits, terminal.progress)
-    counts = {part.split: (len(part), len({person.image for person in part.persons})) for part in splits}
+    counts = {
+        part.split: {"persons": len(part), "images": len({person.image for person in part.persons})} for part in splits
+    }
     if as_json:
-        parts = {part: {"persons": people, "images": count} for part, (people, count) in counts.items()}
-        findings = [asdict(finding) | {"count": finding.count if finding.known else None} for finding in found]
-        print(json.dumps({"dataset": name, "splits": parts, "findings": findings}, indent=2))
+        findings = [asdict(finding) | {"count": finding.count} for finding in found]
+        print(json.dumps({"dataset": name, "splits": counts, "findings": findings}, indent=2))
     else:
-        for part, (people, count) in counts.items():
-            print(f"{name} {part}: {people:,} people on {count:,} images")
+        for part, count in counts.items():
+            print(f"{name} {part}: {count['persons']:,} people on {count['images']:,} images")
         _print_findings(found, None if everything else examples)
-    terminal.note(f"Checked {sum(count for _, count in counts.values()):,} images.")
     if sheet is not None:
         page = checks.suspects_sheet(splits, found)
         if page is not None:
@@ -174,17 +172,14 @@ def _print_findings(found: Sequence[Finding], examples: int | None) -> None:
     """All counts, then at most ``examples`` of each finding; None prints all."""
     print()
     for finding in found:
-        print(f"{finding.level:<7} {finding.count if finding.known else '-':>7}  {finding.title}")
+        print(f"{finding.level:<7} {'-' if finding.count is None else finding.count:>7}  {finding.title}")
     for finding in (finding for finding in found if finding.count):
         print(f"\n{finding.title.capitalize()}: {finding.count:,}. {finding.meaning}")
-        shown = finding.cases[:examples]
-        for case in shown:
-            names = [f"{subject.split} {subject.person or subject.image}" for subject in case.subjects]
-            if len(names) > 4:
-                names[3:] = [f"{len(names) - 3} more"]
-            print(f"  {', '.join(names)}{f': {case.detail}' if case.detail else ''}")
-        if len(shown) < len(finding.cases):
-            print(f"  and {len(finding.cases) - len(shown):,} more (--all)")
+        for case in finding.cases[:examples]:
+            names = ", ".join(f"{subject.split} {subject.person or subject.image}" for subject in case.subjects)
+            print(f"  {names}{case.detail and f': {case.detail}'}")
+        if finding.cases[:examples] != finding.cases:
+            print("  ... (--all prints them all)")
 
 
 @app.command(cls=Command)

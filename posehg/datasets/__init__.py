@@ -7,10 +7,8 @@ Wherever a data set is named, a .json or .csv file can be named instead (see ``o
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from difflib import get_close_matches
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from posehg.datasets.reading import check_images
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import MPII, Skeleton
 
-__all__ = ["Dataset", "is_file", "on_skeleton", "parse", "set_names", "spread"]
+__all__ = ["MODULES", "Dataset", "is_file", "on_skeleton", "parse", "set_names", "spread"]
 
 RENDERED = {"synthetic"}
 """Sets without files."""
@@ -33,12 +31,23 @@ _MPII_LIKE = {"mpii", "synthetic"}
 
 
 def info(name: str) -> DatasetInfo:
-    """What is known of a known set before its files are there."""
+    """What is known of a known set before its files are there.
+
+    Raises UsageError, with a similar name if there is one, unless a known set has that name.
+    """
+    if name not in MODULES:
+        close = get_close_matches(name, MODULES, n=1)
+        listed = f"The data sets are: {', '.join(MODULES)}; or give a .json or .csv file of your own."
+        raise UsageError(f"There is no data set {name!r}.", f"Did you mean {close[0]}? {listed}" if close else listed)
     known: dict[str, DatasetInfo] = import_module(f"posehg.datasets.{MODULES[name]}").INFO
     return known[name]
 
 
-def _load_known(name: str, root: Path, split: str) -> Dataset:
+def load_known(name: str, root: Path, split: str) -> Dataset:
+    """One split of a known set, whose own folder is ``root``; images are not looked for.
+
+    Raises UsageError for an unknown split, NotAvailable if a file is missing or broken.
+    """
     split = "val" if split == "test" and name in TESTED else split
     splits = info(name).splits
     if split not in splits:
@@ -47,24 +56,9 @@ def _load_known(name: str, root: Path, split: str) -> Dataset:
     return dataset
 
 
-LOADERS: dict[str, Callable[[Path, str], Dataset]] = {name: partial(_load_known, name) for name in MODULES}
-"""name -> load(root, split), where ``root`` is the set's own folder; its module is imported when it is called.
-
-Each raises UsageError for an unknown split, NotAvailable if a file is missing or broken.
-"""
-
-
 def home(data: Path | None) -> Path:
     """The folder of the data sets: ``data``, else $POSEHG_DATA, else ./data."""
     return data if data is not None else Path(os.environ.get("POSEHG_DATA") or "data")
-
-
-def check_name(name: str) -> None:
-    """Raises UsageError, with a similar name if there is one, unless a known set has that name."""
-    if name not in LOADERS:
-        close = get_close_matches(name, LOADERS, n=1)
-        known = f"The data sets are: {', '.join(LOADERS)}; or give a .json or .csv file of your own."
-        raise UsageError(f"There is no data set {name!r}.", f"Did you mean {close[0]}? {known}" if close else known)
 
 
 def load_one(name: str, data: Path | None, split: str, joined: bool = False, need_images: bool = True) -> Dataset:
@@ -76,24 +70,22 @@ def load_one(name: str, data: Path | None, split: str, joined: bool = False, nee
     Raises NotAvailable if the set or split is missing, broken or empty, UsageError for an unknown name or split.
     """
     if is_file(name):
-        dataset, place = own.load(name, data, split, need_images), Path(name)
-        hint = f"Each person needs a box or two joints. --split {own.ALL} takes everyone."
+        dataset = own.load(name, data, split, need_images)
+    elif name in RENDERED:
+        dataset = load_known(name, Path(name), split)
     else:
-        check_name(name)
-        if name in RENDERED:
-            return LOADERS[name](Path(name), split)
         known = info(name)
         folders = [home(data) / known.folder, *([data] if data is not None and not joined else [])]
         found = next((folder for folder in folders if folder.is_dir()), None)
         if found is None:
             sentence = f"The data set {name} was not found: {' or '.join(map(str, folders))} does not exist."
             raise NotAvailable(sentence, f"{known.hint} Give the folder that holds it with --data DIR.")
-        dataset, place, hint = LOADERS[name](found, split), found, ""
+        dataset = load_known(name, found, split)
         if need_images:
             check_images(name, dataset.persons, "Unpack the set's images there; the annotations name these files.")
     if len(dataset) == 0:
-        sentence = f"The data set {dataset.name} has no annotated people of the split {dataset.split} in {place}."
-        raise NotAvailable(sentence, hint)
+        sentence = f"The data set {dataset.name} has no annotated people of the split {dataset.split}."
+        raise NotAvailable(sentence, "Each person needs a box or two joints.")
     return dataset
 
 
@@ -119,23 +111,20 @@ def recognise(folder: Path) -> str:
     Raises UsageError if several can be read, NotAvailable if none can.
     """
 
-    def can_be_read(name: str) -> bool:
+    names, readable = [name for name in MODULES if name not in RENDERED], []
+    for name in names:
         for split in info(name).splits:
             with suppress(NotAvailable, UsageError):
-                if len(LOADERS[name](folder, split)):
-                    return True
-        return False
-
-    names = [name for name in LOADERS if name not in RENDERED]
-    readable = list(filter(can_be_read, names))
+                if len(load_known(name, folder, split)):
+                    readable.append(name)
+                    break
     called = folder.resolve().name.lower()
     if called in readable or (called in names and not readable):
         return called  # if it cannot be read, its reader explains best what is wrong
     if len(readable) > 1:
         raise UsageError(f"{folder} may be {' or '.join(readable)}.", f"Say which it is: --dataset {readable[0]}")
     if not readable:
-        inside = [str(folder / name) for name in names if (folder / name).is_dir()]
-        inside += [str(path) for suffix in SUFFIXES for path in sorted(folder.glob(f"*{suffix}"))]
+        inside = [path for path in sorted(folder.iterdir()) if path.name in names or path.suffix in SUFFIXES]
         hint = f"Check what it holds: posehg data check {inside[0]}" if inside else "See posehg data list for layouts."
         raise NotAvailable(f"{folder} holds no data set that posehg knows.", hint)
     return readable[0]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -14,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from posehg import metrics
-from posehg.datasets.crops import label_cell, sheet
+from posehg.datasets.crops import Progress, label_cell, sheet
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.reading import missing_images
-from posehg.datasets.suspects import SAME, Hash, groups, hashes, similar_pairs, swapped_sides
+from posehg.datasets.suspects import Hash, hashes, same_photos, swapped_sides
 from posehg.errors import InputError
 from posehg.geometry import Box
 from posehg.images import Image
@@ -48,11 +49,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Case:
-    """One or several subjects, and a detail in a few words. weight: how many things were found on them."""
+    """One or several subjects, and a detail in a few words."""
 
     subjects: tuple[Subject, ...]
     detail: str = ""
-    weight: int = 1
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Finding:
     known: bool = True
 
     @property
-    def count(self) -> int:
-        return sum(case.weight for case in self.cases)
+    def count(self) -> int | None:
+        return len(self.cases) if self.known else None
 
 
 _KINDS = {
@@ -84,12 +84,7 @@ _KINDS = {
     ],
     "suspect": [
         ("other_sizes", "images of another size than annotated", "The joints are wrong if an image was scaled later."),
-        (
-            "leaks",
-            "photos in more than one split",
-            "The same, perhaps cropped: scores include what was learnt by heart.",
-        ),
-        ("alike_leaks", "scenes in more than one split", "Nearly the same: scores are better than on new images."),
+        ("leaks", "photos in more than one split", "Scores include what was learnt by heart."),
         ("duplicate_images", "photos that a split has several times", "They weigh more; their labels may disagree."),
         ("duplicate_persons", "people annotated twice on an image", "Their joints nearly agree: they weigh more."),
         ("swapped_sides", "people whose left and right may be exchanged", "A guess, the most doubtful first: look."),
@@ -98,9 +93,8 @@ _KINDS = {
         ("torso_zero", "people whose torso has no length", "PCK cannot measure them, and a label may be wrong."),
     ],
     "note": [
-        ("alike_images", "scenes that a split has several times", "As frames of one video do, they add little."),
         ("unlabelled_persons", "people without a labelled joint", "They are not trained on or scored."),
-        ("joints_outside", "joints outside the image", "Some sets guess them. They count in scores like all others."),
+        ("joints_outside", "people with joints outside the image", "Some sets guess them. They count like all others."),
     ],
 }
 KINDS = tuple(Finding(name, level, title, text) for level, kinds in _KINDS.items() for name, title, text in kinds)
@@ -114,107 +108,102 @@ class _Place(NamedTuple):
     number: int
     person: Person
 
+    @property
+    def side(self) -> float:
+        return max(self.person.box.w, self.person.box.h)
 
-class _Image(NamedTuple):
-    """A file, the people on it, and what decoding it gave: why it cannot be read, or (columns, rows) and hashes."""
 
-    path: Path
+class _Seen(NamedTuple):
+    """The people on an image, and what decoding it gave: why it cannot be read, or (columns, rows) and hashes."""
+
     people: list[_Place]
-    error: str = ""
+    error: str
     size: tuple[int, int] = (0, 0)
     hashes: Sequence[Hash] = ()
-
-
-Progress = Callable[[Iterable[_Image], str, int], Iterable[_Image]]
-"""(images, description, total) -> the same images, while a progress bar is shown."""
 
 
 def check(splits: Sequence[Dataset], progress: Progress) -> list[Finding]:
     """All findings of a data set on disk, in the order of KINDS; those without cases too. Decodes every image."""
     people = [_Place(split, index, person) for split in splits for index, person in enumerate(split.persons)]
-    by_image: dict[Path, list[_Place]] = {}
+    by_image: dict[Path, list[_Place]] = defaultdict(list)
+    by_id: dict[tuple[str, str], list[_Place]] = defaultdict(list)
     for place in people:
-        by_image.setdefault(place.person.image, []).append(place)
-    files = [_Image(path, places) for path, places in by_image.items()]
+        by_image[place.person.image].append(place)
+        by_id[place.split.split, place.person.id].append(place)
     missing = set(missing_images([place.person for place in people]))
-    present = [image for image in files if image.path not in missing]
-    scanned = list(progress(_scan(present), "Reading images", len(present)))
-    sound = [image for image in scanned if not image.error]
+    present = [places for path, places in by_image.items() if path not in missing]
+    seen = list(progress(_scan(present), "Reading images", len(present)))
+    sizes = {path: size for split in splits for path, size in split.sizes.items()}
     folder = os.path.commonpath([os.path.abspath(path.parent) for path in by_image])
     cases: dict[str, list[Case]] = {kind.name: [] for kind in KINDS}
 
-    def add(kind: str, places: Iterable[_Place], detail: str = "", weight: int = 1, whole: bool = False) -> None:
+    def add(kind: str, places: Iterable[_Place], detail: str = "", whole: bool = False) -> None:
         """whole: the case is about the images of these people."""
         subjects = []
-        for place in places:
-            image = Path(os.path.relpath(place.person.image, folder)).as_posix()
-            id = None if whole else place.person.id or f"number {place.number}"
-            subjects.append(Subject(place.split.split, image, id, place.number))
-        cases[kind].append(Case(tuple(subjects), detail, weight))
+        for split, number, person in places:
+            image = Path(os.path.relpath(person.image, folder)).as_posix()
+            subjects.append(Subject(split.split, image, None if whole else person.id or f"number {number}", number))
+        cases[kind].append(Case(tuple(subjects), detail))
 
-    sizes = {path: size for split in splits for path, size in split.sizes.items()}
-    for image in files:
-        if image.path in missing:
-            add("missing_images", image.people[:1], whole=True)
-        for a, b, distance in _annotated_twice(image.people):
+    for path, places in by_image.items():
+        if path in missing:
+            add("missing_images", places[:1], whole=True)
+        for a, b, distance in _annotated_twice(places):
             add("duplicate_persons", (a, b), f"{distance:.1f} pixels apart")
-    for image in scanned:
-        annotated = sizes.get(image.path, image.size)
-        if image.error:
-            add("broken_images", image.people[:1], image.error, whole=True)
-        elif annotated != image.size:
-            detail = "{} x {} pixels, annotated as {} x {}".format(*image.size, *annotated)
-            add("other_sizes", image.people[:1], detail, whole=True)
-    for kind, places, detail in _duplicates(splits, sound):
-        add(kind, places, detail, whole=True)
-    for place, count, furthest in _joints_outside(sound):
-        detail = f"{count} {'joint' if count == 1 else 'joints'}, up to {furthest:.3g} pixels"
-        add("joints_outside", [place], detail, count)
-    for image in sound:
-        for place in image.people:
-            if place.person.box.intersection(Box(0, 0, *image.size)) == 0:
+    sound, outside = [one for one in seen if not one.error], []
+    for places, error, size, _ in seen:
+        annotated = sizes.get(places[0].person.image, size)
+        if error:
+            add("broken_images", places[:1], error, whole=True)
+            continue
+        if annotated != size:
+            add("other_sizes", places[:1], "{} x {} pixels, annotated as {} x {}".format(*size, *annotated), whole=True)
+        for place in places:
+            if place.person.box.intersection(Box(0, 0, *size)) == 0:
                 add("persons_outside", [place])
-    by_id: dict[tuple[str, str], list[_Place]] = {}
-    for place in people:
-        by_id.setdefault((place.split.split, place.person.id), []).append(place)
+            points = place.person.keypoints
+            beyond = np.nanmax(np.maximum(-0.5 - points, points - np.array(size) + 0.5), initial=0)
+            outside += [(float(beyond), place)] if beyond > 0 else []
+    for beyond, place in sorted(outside, key=lambda one: -one[0]):
+        add("joints_outside", [place], f"up to {beyond:.3g} pixels")
+    for group in same_photos([one.hashes for one in sound]):
+        # One person of each split and image stands for the image.
+        photos = [{place.split.split: place for place in sound[number].people} for number in group]
+        by_split = [[photo[split.split] for photo in photos if split.split in photo] for split in splits]
+        if sum(map(bool, by_split)) > 1:
+            add("leaks", [place for same in by_split for place in same], whole=True)
+        for same in by_split:
+            if len(same) > 1:
+                add("duplicate_images", same, whole=True)
     for (_, id), places in by_id.items():
         if id and len(places) > 1:
             add("duplicate_ids", places, f"{len(places)} people")
-    for place in sorted(people, key=_longer_side):
-        if _longer_side(place) < TINY:
-            add("small_persons", [place], f"{place.person.box.w:.3g} x {place.person.box.h:.3g} pixels")
+    for place in sorted((place for place in people if place.side < TINY), key=lambda place: place.side):
+        add("small_persons", [place], f"{place.person.box.w:.3g} x {place.person.box.h:.3g} pixels")
     keypoints, skeleton = np.stack([place.person.keypoints for place in people]), splits[0].skeleton
-    for index, _, sign in swapped_sides(keypoints, skeleton):
+    for index, sign in swapped_sides(keypoints, skeleton):
         add("swapped_sides", [people[index]], sign)
     unlabelled, flat = ~np.isfinite(keypoints[:, :, 0]).any(axis=1), metrics.torso_sizes(keypoints, skeleton) == 0
     for kind, flags in (("torso_zero", flat), ("unlabelled_persons", unlabelled)):
         for index in np.flatnonzero(flags).tolist():
             add(kind, [people[index]])
-    several = len(splits) > 1
-    known = {"other_sizes": bool(sizes), "torso_zero": metrics.has_torso(skeleton)}
-    known |= {"leaks": several, "alike_leaks": several}
+    known = {"other_sizes": bool(sizes), "torso_zero": metrics.has_torso(skeleton), "leaks": len(splits) > 1}
     return [replace(kind, cases=tuple(cases[kind.name]), known=known.get(kind.name, True)) for kind in KINDS]
 
 
-def _longer_side(place: _Place) -> float:
-    return max(place.person.box.w, place.person.box.h)
+def _scan(images: Sequence[list[_Place]]) -> Iterator[_Seen]:
+    """Each image, given by the people on it, decoded in full by several threads; in their order."""
 
-
-def _scan(images: Sequence[_Image]) -> Iterator[_Image]:
-    """Each image decoded in full, in their order, by as many threads as this process has cores."""
-
-    def look(image: _Image) -> _Image:
-        first = image.people[0]
+    def look(people: list[_Place]) -> _Seen:
         try:
-            pixels = first.split.read(first.person)
+            pixels = people[0].split.read(people[0].person)
         except InputError as error:
-            return image._replace(error=str(error))
-        views = hashes(pixels, [place.person.box for place in image.people])
-        return image._replace(size=(pixels.shape[1], pixels.shape[0]), hashes=views)
+            return _Seen(people, str(error))
+        views = hashes(pixels, [place.person.box for place in people])
+        return _Seen(people, "", (pixels.shape[1], pixels.shape[0]), views)
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # Filters of warnings belong to the whole process, so threads must not each set their own.
-    with warnings.catch_warnings(), ThreadPoolExecutor(cores) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")
         yield from pool.map(look, images)
 
@@ -226,45 +215,8 @@ def _annotated_twice(people: Sequence[_Place]) -> Iterator[tuple[_Place, _Place,
         both = np.isfinite(distances)
         if a.split is b.split and both.sum() >= AGAIN_JOINTS:
             distance = float(distances[both].mean())
-            if distance <= AGAIN * _longer_side(a):
+            if distance <= AGAIN * a.side:
                 yield a, b, distance
-
-
-def _joints_outside(sound: Sequence[_Image]) -> list[tuple[_Place, int, float]]:
-    """Persons with joints beyond the outermost pixels' edge, the number of these and the largest distance in pixels."""
-    found = []
-    for image in sound:
-        for place in image.people:
-            keypoints = place.person.keypoints
-            beyond = np.maximum(-0.5 - keypoints, keypoints - np.array(image.size) + 0.5).max(axis=1)
-            outside = beyond > 0  # NaN is not
-            if outside.any():
-                found.append((place, int(outside.sum()), float(beyond[outside].max())))
-    return sorted(found, key=lambda one: -one[2])
-
-
-def _duplicates(splits: Sequence[Dataset], sound: Sequence[_Image]) -> Iterator[tuple[str, list[_Place], str]]:
-    """Kind, people and detail of photos and scenes that are in several splits or several times in one.
-
-    A scene has two images that are not one photo.
-    """
-    pairs = similar_pairs([image.hashes for image in sound])
-    photos = {pair: share for pair, share in pairs.items() if share >= SAME}
-    scene_ends = {number for pair in pairs.keys() - photos.keys() for number in pair}
-    for chosen, across, within in ((photos, "leaks", "duplicate_images"), (pairs, "alike_leaks", "alike_images")):
-        for numbers, share in groups(len(sound), chosen):
-            if chosen is pairs and scene_ends.isdisjoint(numbers):
-                continue
-            by_split: dict[str, list[_Place]] = {split.split: [] for split in splits}
-            for number in numbers:
-                for name, place in {place.split.split: place for place in reversed(sound[number].people)}.items():
-                    by_split[name].append(place)
-            detail = f"agreement {share:.2f}" if len(numbers) > 1 else "the same file"
-            if sum(map(bool, by_split.values())) > 1:
-                yield across, [place for same in by_split.values() for place in same], detail
-            for same in by_split.values():
-                if len(same) > 1:
-                    yield within, same, detail
 
 
 def suspects_sheet(splits: Sequence[Dataset], found: Sequence[Finding]) -> Image | None:

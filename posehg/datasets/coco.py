@@ -17,7 +17,7 @@ without a box, or with one without width or height as joint annotation tools wri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,15 +27,13 @@ from numpy.typing import NDArray
 
 from posehg.datasets import reading
 from posehg.datasets.dataset import Dataset, DatasetInfo
-from posehg.datasets.reading import Annotated, entry, positive
+from posehg.datasets.reading import entry, positive
 from posehg.errors import NotAvailable, UsageError
-from posehg.geometry import FARTHEST
 from posehg.poses import Person
 from posehg.skeletons import COCO, Skeleton, of_joints
 
 EXPECTED = "a COCO keypoints file with 'images', 'annotations' and 'categories'"
 _PARTS = ("images", "annotations", "categories")
-_PERSON = "person"
 _FORMAT = "The format is described at https://cocodataset.org/#format-data"
 
 INFO = {
@@ -58,9 +56,9 @@ def load(name: str, root: Path, split: str) -> Dataset:
     """The split ``train`` or ``val``. Raises NotAvailable if its file is missing or broken."""
     path = root / "annotations" / f"person_keypoints_{split}2017.json"
     if not path.is_file():
-        sentence = f"The data set coco has no split {split} here: {path} does not exist."
-        raise NotAvailable(sentence, INFO[name].hint)
-    data = read(path).dataset(name, split, root / f"{split}2017", lambda image: True)
+        raise NotAvailable(f"The data set {name} has no split {split} here: {path} does not exist.", INFO[name].hint)
+    everyone = read(path, name)
+    data = reading.part(everyone, split, root / f"{split}2017", set(everyone.images.values()))
     if data.skeleton.joints != COCO.joints:
         return data
     # The limbs of the file differ from those we draw: they connect ears and shoulders.
@@ -68,8 +66,8 @@ def load(name: str, root: Path, split: str) -> Dataset:
     return replace(data, skeleton=COCO if skeleton == COCO else skeleton)
 
 
-def read(path: Path, category: str = "") -> Annotated:
-    """Everyone who is annotated with joints.
+def read(path: Path, name: str, category: str = "") -> Dataset:
+    """Everyone who is annotated with joints, on images named as in the file.
 
     category: the name of the one to read; by default all if they have the same joints, else ``person``.
     Raises NotAvailable, naming file and entry, for a broken file; UsageError if the category is not clear.
@@ -81,9 +79,8 @@ def read(path: Path, category: str = "") -> Annotated:
     entries, annotations, categories = parts
     chosen, note = _choose(path, categories, category)
     named = chosen[0]
-    if len(chosen) > 1:  # many kinds of animals with the same joints are called by what they have in common
-        above = {str(one.get("supercategory") or "") for one in chosen}
-        named = {**named, "name": above.pop() if len(above) == 1 else ""}
+    if len(chosen) > 1:  # many kinds of animals with the same joints
+        named = {**named, "name": named.get("supercategory")}
     hint = "skeleton, flip_pairs and torso are pairs of joints, counted from 1 or named; sigmas are one a joint."
     with entry(path, f"category {named.get('name')!r}", hint):
         skeleton = _skeleton(named)
@@ -100,7 +97,8 @@ def read(path: Path, category: str = "") -> Annotated:
             people[id] = _person(id, one, images, len(skeleton.joints))
     sides = [(images[str(one["id"])], one.get("width"), one.get("height")) for one in entries]
     sizes = {image: (w, h) for image, w, h in sides if isinstance(w, int) and isinstance(h, int)}
-    return Annotated(skeleton, list(people.values()), images, marks, note, sizes)
+    persons = list(people.values())
+    return Dataset(name, "all", skeleton, persons, note=note, images=images, sizes=sizes, marks=marks)
 
 
 def _choose(path: Path, categories: Sequence[Entry], name: str) -> tuple[list[Entry], str]:
@@ -108,28 +106,23 @@ def _choose(path: Path, categories: Sequence[Entry], name: str) -> tuple[list[En
     usable = []
     for one in categories:
         with entry(path, f"category {one.get('name')!r}", _FORMAT):
-            usable += [one] if _joints(one) else []
+            joints = one.get("keypoints") or []
+            if not isinstance(joints, list) or not all(isinstance(joint, str) for joint in joints):
+                raise ValueError("keypoints must be a list of names")
+            usable += [one] if joints else []
     if not usable:
         hint = "posehg reads files of keypoints: person_keypoints_val2017.json, not instances_val2017.json."
         raise NotAvailable(f"{path} has no category with keypoints.", hint)
-    names = [str(one.get("name")) for one in usable]
-    listed = ", ".join(names)
-    if not name and len(set(map(_joints, usable))) == 1:
+    if not name and all(one["keypoints"] == usable[0]["keypoints"] for one in usable):
         return usable, ""
-    chosen = [one for one in usable if str(one.get("name")) == (name or _PERSON)]
+    listed = ", ".join(str(one.get("name")) for one in usable)
+    chosen = [one for one in usable if str(one.get("name")) == (name or "person")]
     if name and not chosen:
         raise UsageError(f"{path} has no category {name!r} with keypoints.", f"It has: {listed}.")
     if not chosen:
-        hint = f"Name one behind the file: {path}#{names[0]}. It has: {listed}."
+        hint = f"Name one behind the file: {path}#{usable[0].get('name')}. It has: {listed}."
         raise UsageError(f"{path} has several categories with different joints.", hint)
-    return chosen, "" if name else f"Of the categories {listed} only {_PERSON} was read."
-
-
-def _joints(category: Entry) -> tuple[str, ...]:
-    joints = category.get("keypoints") or []
-    if not isinstance(joints, list) or not all(isinstance(joint, str) and joint.strip() for joint in joints):
-        raise ValueError("keypoints must be a list of names")
-    return tuple(joint.strip() for joint in joints)
+    return chosen, "" if name else f"Of the categories {listed} only person was read."
 
 
 def _skeleton(category: Entry) -> Skeleton:
@@ -137,32 +130,28 @@ def _skeleton(category: Entry) -> Skeleton:
 
     Raises ValueError, or UsageError as Skeleton does, for an impossible one.
     """
-    joints, name = _joints(category), str(category.get("name") or "unnamed")
+    joints, name = tuple(category["keypoints"]), str(category.get("name") or "unnamed")
 
-    def pairs(values: Any, what: str) -> tuple[tuple[str, str], ...]:
-        if not isinstance(values, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in values):
-            raise ValueError(f"{what} must be pairs of joints")
-        found = []
-        for pair in values:
-            a, b = (value.strip() if isinstance(value, str) else value for value in pair)
-            a, b = (joints[end - 1] if isinstance(end, int) and 1 <= end <= len(joints) else end for end in (a, b))
-            if a not in joints or b not in joints or a == b:
-                raise ValueError(f"{what} has the pair {pair}, and joints are counted from 1 to {len(joints)}")
-            found.append((a, b))
-        return tuple(found)
+    def pair(ends: Any) -> tuple[str, str]:
+        a, b = (joints[end - 1] if isinstance(end, int) and end > 0 else joints[joints.index(end)] for end in ends)
+        if a == b:
+            raise ValueError("a joint is no pair")
+        return a, b
 
+    readers: dict[str, Callable[[Any], Any]] = {
+        "skeleton": lambda limbs: tuple({frozenset(limb): limb for limb in map(pair, limbs)}.values()),
+        "flip_pairs": lambda pairs: tuple(map(pair, pairs)),
+        "torso": pair,
+        "sigmas": lambda sigmas: tuple(map(float, sigmas)),
+    }
     changes: dict[str, Any] = {}
-    if category.get("skeleton"):
-        limbs = pairs(category["skeleton"], "skeleton")
-        changes["limbs"] = tuple({frozenset(limb): limb for limb in limbs}.values())
-    if category.get("flip_pairs") is not None:
-        changes["flip_pairs"] = pairs(category["flip_pairs"], "flip_pairs")
-    if category.get("torso"):
-        (changes["torso"],) = pairs([category["torso"]], "torso")
-    if sigmas := category.get("sigmas"):
-        if not isinstance(sigmas, list) or not all(isinstance(sigma, int | float) for sigma in sigmas):
-            raise ValueError("sigmas must be numbers")
-        changes["sigmas"] = tuple(float(sigma) for sigma in sigmas)
+    for key, read in readers.items():
+        value = category.get(key)
+        if value or (key == "flip_pairs" and value is not None):  # []: no joints swap in a mirror
+            try:
+                changes["limbs" if key == "skeleton" else key] = read(value)
+            except (TypeError, ValueError, LookupError, OverflowError):
+                raise ValueError(f"its {key} cannot be understood") from None
     known = of_joints(name, joints)
     skeleton = replace(known, **changes)
     return known if skeleton == known else replace(skeleton, name=name)
@@ -183,10 +172,9 @@ def _images(path: Path, entries: Sequence[Entry]) -> tuple[dict[str, Path], dict
             if ids.setdefault(images[id], id) != id:
                 raise ValueError(f"its file_name, {images[id]}, is that of image {ids[images[id]]}, too")
     marks = {images[str(one["id"])]: str(one["split"]) for one in entries if one.get("split")}
-    for id, image in images.items() if marks else ():
-        with entry(path, f"image {id}", "Give all images one."):
-            if image not in marks:
-                raise ValueError("it has no split, and others have one")
+    unmarked = next((id for id, image in images.items() if image not in marks), None)
+    if marks and unmarked is not None:
+        raise NotAvailable(f"{path}, image {unmarked}: it has no split, and others have one.", "Give all images one.")
     return images, marks
 
 
@@ -201,7 +189,7 @@ def _person(id: str, one: Entry, images: Mapping[str, Path], joints: int) -> Per
     box = None
     if one.get("bbox") is not None:
         box = reading.box_of(*_numbers(one["bbox"], 4, "bbox").tolist())
-    head_size, area = positive(one.get("head_size"), "head_size"), positive(one.get("area"), "area", FARTHEST**2)
+    head_size, area = (positive(one.get(key), key) for key in ("head_size", "area"))
     crowd = bool(one.get("iscrowd"))
     return Person(image, reading.extent(box, keypoints), keypoints, visible, head_size, id, area=area, crowd=crowd)
 

@@ -34,8 +34,8 @@ _DECIMALS = 4
 _COLUMNS, CELL = 6, 256
 """Cells in a row of a contact sheet, and the side of one in pixels."""
 
-Progress = Callable[[Iterable[Person], str, int], Iterable[Person]]
-"""(persons, description, total) -> the same persons, while a progress bar is shown."""
+Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
+"""(items, description, total) -> the same items, while a progress bar is shown."""
 
 
 @dataclass(frozen=True)

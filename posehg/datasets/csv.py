@@ -17,32 +17,29 @@ spreadsheets of many countries write it. A row without joints and box means that
 from __future__ import annotations
 
 import csv
-import re
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
-from posehg.datasets.reading import Annotated, box_of, entry, extent, image_name, keypoints_of, opened, positive
-from posehg.geometry import FARTHEST
+from posehg.datasets.dataset import Dataset
+from posehg.datasets.reading import box_of, entry, extent, image_name, keypoints_of, opened, positive
 from posehg.poses import Person
 from posehg.skeletons import of_joints
 
 _BOX = ("x", "y", "w", "h")
 _KNOWN = ("image", *_BOX, "split", "id", "head_size", "area")
-_LONG = ("split", "head_size", "area")
-"""Known columns whose misspellings are found; shorter names resemble columns of other programs, as uid and idx."""
 _HINT = (
     "The columns are image, and NAME_x and NAME_y of each joint; optional are x, y, w, h, NAME_v, split, id, "
     "head_size and area."
 )
 
 
-def read(path: Path, name: str) -> Annotated:
-    """Everyone in the table. name: of a new skeleton. Raises NotAvailable, naming file and row, if it is broken."""
+def read(path: Path, name: str) -> Dataset:
+    """Everyone in the table, on images named as in it. Raises NotAvailable, naming file and row, if it is broken."""
     with opened(path, "a CSV table in UTF-8") as file:
         text = file.getvalue().decode("utf-8-sig")
         separator = max(",;\t", key=text.partition("\n")[0].count)
@@ -75,45 +72,36 @@ def read(path: Path, name: str) -> Annotated:
         if person.box.w or np.isfinite(person.keypoints).any():
             people[id] = person
     images = {image.as_posix(): image for image in on_image}
-    return Annotated(of_joints(name, joints), list(people.values()), images, marks)
+    return Dataset(name, "all", of_joints(name, joints), list(people.values()), images=images, marks=marks)
 
 
 def _joints(header: Sequence[str]) -> tuple[str, ...]:
     """The joints that have columns. Raises ValueError if the header is incomplete or ambiguous."""
-    twice = [name for name, times in Counter(header).items() if times > 1 and name]
-    if twice:
-        raise ValueError(f"two columns are called {twice[0]}")
-    if "image" not in header:
-        raise ValueError("it has no column image" if header else "it is empty")
-    box = [name for name in _BOX if name in header]
-    if box and len(box) < len(_BOX):
-        raise ValueError(f"of a box it has the columns {', '.join(box)} only")
-    stems = dict.fromkeys(name[:-2] for name in header if name[-2:] in ("_x", "_y", "_v") and name not in _KNOWN)
-    joints = tuple(stem for stem in stems if stem)
+    joints = tuple(dict.fromkeys(name[:-2] for name in header if name[-2:] in ("_x", "_y", "_v") and name[:-2]))
+    needed = [
+        "image",
+        *(_BOX if set(_BOX) & set(header) else ()),
+        *(f"{joint}_{axis}" for joint in joints for axis in "xy"),
+    ]
+    for name in needed:
+        if header.count(name) != 1:
+            raise ValueError(f"it has {header.count(name) or 'no'} columns {name}")
     if not joints:
         raise ValueError("it has no columns of joints")
     for joint in joints:
-        for axis in "xy":
-            if f"{joint}_{axis}" not in header:
-                raise ValueError(f"the joint {joint} has no column {joint}_{axis}")
-        if {f"{joint}_w", f"{joint}_h"} & set(header):
+        if f"{joint}_w" in header:
             raise ValueError(f"{joint} looks like a box, whose columns are called x, y, w and h")
-    for name in header:
-        similar = get_close_matches(name.lower(), _LONG, n=1, cutoff=0.8)
-        if similar and name not in _KNOWN and name[:-2] not in joints:
-            raise ValueError(f"there is no column {name}, but {similar[0]}")
     return joints
 
 
 def _person(id: str, row: Mapping[str, str], image: Path, joints: Sequence[str], decimal_comma: bool) -> Person:
     def number(column: str) -> float | None:
         """None for an empty cell and for a column that the table lacks."""
-        text = row.get(column, "").replace(",", "." if decimal_comma else ",")
-        if not text or text.lower() == "nan":
-            return None
-        if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d{1,2})?", text, re.ASCII | re.IGNORECASE):
-            raise ValueError(f"{text!r} in the column {column} is not a number")
-        return float(text)
+        text = row.get(column, "").replace(",", "." if decimal_comma else ",") or "nan"
+        try:
+            return None if math.isnan(float(text)) else float(text)
+        except ValueError:
+            raise ValueError(f"{text!r} in the column {column} is not a number") from None
 
     triples = []
     for joint in joints:
@@ -126,6 +114,5 @@ def _person(id: str, row: Mapping[str, str], image: Path, joints: Sequence[str],
     box = None if x is None or y is None or not w or not h else box_of(x, y, w, h)
     if box is None and (x, y, w, h) != (None,) * 4:
         raise ValueError("a box has x, y, w and h, and the last two are above 0")
-    head_size = positive(number("head_size"), "head_size")
-    area = positive(number("area"), "area", FARTHEST**2)
+    head_size, area = positive(number("head_size"), "head_size"), positive(number("area"), "area")
     return Person(image, extent(box, keypoints), keypoints, visible, head_size, id, area=area)

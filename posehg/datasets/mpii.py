@@ -65,11 +65,11 @@ FORMATS = {
     "mat": Format(mpii_formats.read_release_mat, {"train": (MAT,), "val": (MAT,), "test": (MAT,)}),
     "h5": Format(
         mpii_formats.read_authors_h5,
-        {"train": ("train.h5", "annot.h5"), "val": ("valid.h5", "annot.h5"), "test": ("test.h5", "annot.h5")},
+        {"train": ("train.h5",), "val": ("valid.h5",), "test": ("test.h5",)},
     ),
     "hrnet": Format(
         mpii_formats.read_hrnet_json,
-        {"train": ("train.json", "trainval.json"), "val": ("valid.json", "trainval.json"), "test": ("test.json",)},
+        {"train": ("train.json",), "val": ("valid.json",), "test": ("test.json",)},
         mpii_formats.HRNET_NOTE,
     ),
     "detections": Format(
@@ -93,13 +93,13 @@ def load(name: str, root: Path, split: str) -> Dataset:
 
     Raises NotAvailable if no file in ``root`` has the split, or if one is broken or has a person twice.
     """
-    candidates = ((form, find_file(root, form.files.get(split, ()))) for form in FORMATS.values())
-    form, path = next(((form, path) for form, path in candidates if path), (FORMATS["json"], None))
-    if path is None:
+    files = {key: file for key, form in FORMATS.items() if (file := find_file(root, form.files.get(split, ())))}
+    if not files:
         looked = ", ".join(file for form in FORMATS.values() for file in form.files.get(split, ()))
         hint = f"posehg looks there and in {root / 'annot'}, in this order, for: {looked}. {INFO[name].hint}"
         raise NotAvailable(f"{root} holds neither {JSON} nor another annotation of MPII's split {split}.", hint)
-    persons, notes = form.read(path, split), [form.note]
+    key, path = next(iter(files.items()))
+    persons, notes = FORMATS[key].read(path, split), [FORMATS[key].note]
     again = next((id for id, times in Counter(person.id for person in persons).items() if times > 1), None)
     if again is not None:
         raise NotAvailable(f"{path} holds the person {again} twice.", "Copy or download it again.")
@@ -112,34 +112,25 @@ def load(name: str, root: Path, split: str) -> Dataset:
         persons.sort(key=lambda person: validation()[person.id])
         if len(persons) < len(validation()):
             notes.append(f"These are {len(persons):,} of the {len(validation()):,} validation people.")
-        persons, note = _as_published(root, path, persons)
-        notes.append(note)
-    heads = {person.id: person.head_size for person in persons}
-    for other in (FORMATS["mat"], FORMATS["h5"]) if split != "test" else ():
-        if not any(heads.values()) and (further := find_file(root, other.files.get(split, ()))):
-            heads = {person.id: person.head_size for person in other.read(further, split)}
-    if split != "test" and not any(heads.values()):
+        truth = files.get("detections")
+        notes.append(_NOT_PUBLISHED if truth is None else _PUBLISHED.format(truth.name))
+        if truth is not None:
+            persons = _as_published(persons, path, truth)
+    for other in ("mat", "h5") if split != "test" else ():
+        if other in files and not any(person.head_size for person in persons):
+            heads = {person.id: person.head_size for person in FORMATS[other].read(files[other], split)}
+            persons = [replace(person, head_size=heads.get(person.id)) for person in persons]
+    if split != "test" and not any(person.head_size for person in persons):
         notes.append(_NO_HEADS)
-    folder = root / "images"
-    persons = [replace(one, image=folder / one.image, head_size=heads.get(one.id)) for one in persons]
+    persons = [replace(person, image=root / "images" / person.image) for person in persons]
     return Dataset(name, split, MPII, persons, note=" ".join(filter(None, notes)), origin=1)
 
 
-def _as_published(root: Path, path: Path, persons: list[Person]) -> tuple[list[Person], str]:
-    """Validation persons with the joints and head sizes of the published evaluation if its file is there, and a note.
-
-    Raises NotAvailable if the file is about other persons.
-    """
-    truth = find_file(root, FORMATS["detections"].files["val"])
-    if truth is None:
-        return persons, _NOT_PUBLISHED
+def _as_published(persons: list[Person], path: Path, truth: Path) -> list[Person]:
+    """Validation persons with the joints and head sizes of the published evaluation, from the file ``truth``."""
     published = {person.id: person for person in FORMATS["detections"].read(truth, "val")}
-    measured = []
-    for person in persons:
-        ours, theirs = person.keypoints, published[person.id].keypoints
-        near = np.abs(ours - theirs) <= 1  # -1 is a coordinate that the published file cut off, see read_detections
-        if not ((np.isnan(ours) == np.isnan(theirs)).all() and (near | np.isnan(theirs) | (theirs == -1)).all()):
-            sentence = f"{truth} does not fit {path}: the person {person.id} has other joints."
-            raise NotAvailable(sentence, "Leave the one there that fits your images.")
-        measured.append(replace(person, keypoints=theirs, head_size=published[person.id].head_size))
-    return measured, _PUBLISHED.format(truth.name)
+    theirs = [published[person.id] for person in persons]
+    if np.nanmedian([np.abs(a.keypoints - b.keypoints) for a, b in zip(persons, theirs, strict=True)]) > 1:
+        hint = "Leave the one there that fits your images."
+        raise NotAvailable(f"{truth} does not fit {path}: its joints lie elsewhere.", hint)
+    return [replace(a, keypoints=b.keypoints, head_size=b.head_size) for a, b in zip(persons, theirs, strict=True)]

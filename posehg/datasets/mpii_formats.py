@@ -155,53 +155,45 @@ def read_release_mat(path: Path, split: str) -> list[Person]:
     return persons
 
 
-# ---- train.h5, valid.h5, test.h5, annot.h5 -------------------------------------------------------------------------
+# ---- train.h5, valid.h5, test.h5 -----------------------------------------------------------------------------------
 
 ENLARGED = 1.25
-"""The scales of train.h5, valid.h5 and test.h5 are this much larger than MPII's."""
+"""Their scales are this much larger than MPII's."""
 _CUT = [MPII.index("upper_neck"), MPII.index("head_top")]
 _ROWS = {"center": (2,), "scale": (), "part": (JOINTS, 2), "visible": (JOINTS,), "person": (), "normalize": ()}
-_ISTRAIN = {"train": 1, "val": 1, "test": 0}
 _EXPECTED_H5 = "the hourglass authors' .h5 of MPII, one row a person with (16, 2) joints"
 
 
 def read_authors_h5(path: Path, split: str) -> list[Person]:
-    """The hourglass authors' train.h5, valid.h5 and test.h5, or annot.h5, which holds all three.
+    """The hourglass authors' files, one row a person.
 
-    One row a person: imgname (in annot.h5 as character codes), person (zero-based), center, scale, part (16, 2),
-    visible (16,), normalize (the unit of PCKh). annot.h5 adds istrain: 0 test, 1 train, 2 a training image without
-    annotation.
+    imgname, person (zero-based), center, scale, part (16, 2), visible (16,), normalize (the unit of PCKh).
 
-    * In all but annot.h5 the centre is already moved down by 15 * scale, and the scale multiplied by 1.25 after that.
+    * The centre is already moved down by 15 * scale, and the scale multiplied by 1.25 after that.
     * part is 0 where a joint is not labelled, and -1 like visible where a person has no annotation.
     * Coordinates were cut to whole pixels. Hand-labelled joints are whole anyway. Neck and head top come from the head
       box and lost half a pixel on average; it is added back, so they are right to 0.5 px.
     """
-    images, rows = reading.h5_rows(path, _ROWS, _EXPECTED_H5, optional=["istrain"])
+    images, rows = reading.h5_rows(path, _ROWS, _EXPECTED_H5)
     persons = []
     with expecting(path, _EXPECTED_H5):
-        part, visible, is_annot = rows["part"], rows["visible"], "istrain" in rows
+        part, visible, heads = rows["part"], rows["visible"], rows["normalize"].tolist()
         labelled = (visible >= 0) & ((part != 0).any(axis=-1) | (visible > 0))
         part[:, _CUT] += 0.5 * np.sign(part[:, _CUT])  # they were cut towards 0
-        scales = rows["scale"] if is_annot else rows["scale"] / ENLARGED
-        downwards = 0 if is_annot else DOWNWARDS
         for row, (image, place) in enumerate(zip(images, rows["person"], strict=True)):
             index = int(place) + 1
-            if is_annot and rows["istrain"][row] != _ISTRAIN[split]:
-                continue
             if split != "test" and not _belongs(image, index, split):
-                if split == "val" and not is_annot:
+                if split == "val":
                     raise ValueError(f"person {index} on {image} is not in J. Tompson's validation split")
                 continue
-            x, y, scale = map(float, (*rows["center"][row], scales[row]))
-            box = _body_box(x, y - downwards * scale, scale)
-            head = float(rows["normalize"][row])
-            flags = labelled[row], visible[row] > 0
-            persons.append(_person(image, index, part[row], *flags, box, head if head > 0 else None))
+            x, y, scale = map(float, (*rows["center"][row], rows["scale"][row] / ENLARGED))
+            box = _body_box(x, y - DOWNWARDS * scale, scale)
+            head = heads[row] if heads[row] > 0 else None
+            persons.append(_person(image, index, part[row], labelled[row], visible[row] > 0, box, head))
     return persons
 
 
-# ---- HRNet's train.json, valid.json, trainval.json, test.json ------------------------------------------------------
+# ---- HRNet's train.json, valid.json, test.json ---------------------------------------------------------------------
 
 HRNET_NOTE = (
     "HRNet's json says neither which joints are hidden (all labelled ones count as visible) nor, except for validation "
@@ -227,7 +219,7 @@ def read_hrnet_json(path: Path, split: str) -> list[Person]:
         with expecting(path, _EXPECTED_HRNET, f"record {number}"):
             image = str(record["image"])
             listed = validation_images().get(image, ())
-            if (split == "train" and listed) or (split == "val" and path.name == "trainval.json" and not listed):
+            if split == "train" and listed:
                 continue
             seen[image] += 1
             index = seen[image]

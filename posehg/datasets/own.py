@@ -13,7 +13,6 @@ split ``all`` is everyone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from os.path import isfile
@@ -22,7 +21,7 @@ from pathlib import Path
 from posehg.datasets import coco, csv
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.naming import SPLIT, file_and_category, set_name
-from posehg.datasets.reading import Annotated, check_images
+from posehg.datasets.reading import check_images, part
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import Skeleton
 
@@ -48,23 +47,25 @@ def load(name: str, data: Path | None, split: str, need_images: bool = True) -> 
     if path is None:
         looked = " or ".join(dict.fromkeys(map(str, candidates)))
         raise NotAvailable(f"{looked} does not exist.", "A data set is a known name or a .json or .csv file.")
-    match path.suffix.lower():
-        case ".json":
-            annotated = coco.read(path, category)
-        case ".csv":
-            annotated = csv.read(path, set_name(name))
-        case _:
-            hint = "posehg reads COCO's json and tables as CSV."
-            raise UsageError(f"{path} is neither a .json nor a .csv file.", hint)
-    keep, note = _in_split(path, annotated, ALL if SPLIT in str(pattern) else split)
+    if path.suffix.lower() not in (".json", ".csv"):
+        raise UsageError(f"{path} is neither a .json nor a .csv file.", "posehg reads COCO's json and tables as CSV.")
+    is_table = path.suffix.lower() == ".csv"
+    everyone = csv.read(path, set_name(name)) if is_table else coco.read(path, set_name(name), category)
+    notes = [everyone.note, _about_sides(everyone.skeleton)]
+    marks = everyone.marks or {image: "val" if _is_held_out(image) else "train" for image in everyone.images.values()}
+    kept = set(marks)
+    if split != ALL and SPLIT not in str(pattern):
+        kept = {image for image, mark in marks.items() if mark.lower() in SPLITS.get(split, (split.lower(),))}
+        notes += [] if everyone.marks else [NO_SPLITS]
+        if not kept:
+            hint = f"It has: {', '.join((*dict.fromkeys(marks.values()), ALL))}."
+            raise (NotAvailable if split in SPLITS else UsageError)(f"{path} has nobody of the split {split!r}.", hint)
     homes = [path.parent] if data is None else [data, path.parent]
     folders = list(dict.fromkeys([*homes, *(home / "images" for home in homes)]))
-    names = dict.fromkeys(person.image for person in annotated.people if keep(person.image))
-    folder = next((folder for folder in folders if any(isfile(folder / name) for name in names)), folders[0])
-    notes = filter(None, (annotated.note, _about_sides(annotated.skeleton), note))
-    dataset = replace(annotated, note=" ".join(notes)).dataset(set_name(name), split, folder, keep)
+    folder = next((folder for folder in folders if any(isfile(folder / image) for image in kept)), folders[0])
+    everyone = replace(everyone, note=" ".join(filter(None, notes)))
+    dataset = part(everyone, split, folder, kept)
     if split == ALL:
-        marks = {image: annotated.marks.get(image) or ("val" if _is_held_out(image) else "train") for image in names}
         dataset = replace(dataset, marks={folder / image: mark for image, mark in marks.items()})
     if need_images:
         looked = ", ".join(map(str, folders))
@@ -80,22 +81,6 @@ def _about_sides(skeleton: Skeleton) -> str:
     if skeleton.flip_pairs is None and skeleton.flip == tuple(range(len(skeleton.joints))):
         return NO_SIDES
     return ""
-
-
-def _in_split(path: Path, annotated: Annotated, split: str) -> tuple[Callable[[Path], bool], str]:
-    """Whether an image is in a split, and a note if that follows from the images' names."""
-    if split == ALL:
-        return lambda image: True, ""
-    there = dict.fromkeys(annotated.marks.values()) or SPLITS
-    marked = {mark for mark in there if mark.lower() in SPLITS.get(split, (split.lower(),))}
-    hint = f"It has: {', '.join((*there, ALL))}."
-    if not marked and split in SPLITS:
-        raise NotAvailable(f"{path} has nobody of the split {split!r}.", hint)
-    if not marked:
-        raise UsageError(f"{path} has no split {split!r}.", hint)
-    if annotated.marks:
-        return lambda image: annotated.marks[image] in marked, ""
-    return lambda image: _is_held_out(image) == ("val" in marked), NO_SPLITS
 
 
 def _is_held_out(image: Path) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
+from os.path import isdir  # False for whatever cannot be a folder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +21,6 @@ from posehg.datasets.dataset import Dataset
 from posehg.errors import NotAvailable, PosehgError, UsageError
 from posehg.geometry import FARTHEST, SMALLEST, Box, Points
 from posehg.poses import Person
-from posehg.skeletons import Skeleton
 
 MIN_JOINTS = 2
 """A person without a bounding box needs this many labelled joints, whose extent becomes the box."""
@@ -38,11 +38,8 @@ def check_images(name: str, persons: Sequence[Person], hint: str) -> None:
 def missing_images(persons: Sequence[Person]) -> list[Path]:
     """The annotated images whose files are missing, sorted. Each folder is listed once."""
     needed = {person.image for person in persons}
-    present: set[Path] = set()
-    for folder in {path.parent for path in needed}:
-        with suppress(OSError, ValueError):  # ValueError: a name that no folder can have
-            present.update(folder / name for name in os.listdir(folder))
-    return sorted(needed - present)
+    folders = filter(isdir, {path.parent for path in needed})
+    return sorted(needed - {folder / name for folder in folders for name in os.listdir(folder)})
 
 
 def find_file(root: Path, names: Sequence[str]) -> Path | None:
@@ -161,27 +158,16 @@ def read_h5(path: Path, names: Sequence[str], expected: str, optional: Sequence[
 
 
 def h5_rows(
-    path: Path, rows: Mapping[str, tuple[int, ...]], expected: str, optional: Sequence[str] = ()
+    path: Path, rows: Mapping[str, tuple[int, ...]], expected: str
 ) -> tuple[list[str], dict[str, NDArray[np.float64]]]:
     """The image names ``imgname`` and other arrays of an HDF5 file with a row a person.
 
-    Each name is stored as bytes, as text or as a row of character codes. rows: array -> the shape of one of its rows;
-    those of ``optional`` arrays are numbers.
+    rows: array -> the shape of one of its rows.
     """
-    arrays = read_h5(path, [*rows, "imgname"], expected, optional)
-    texts = arrays.pop("imgname")
+    arrays = read_h5(path, [*rows, "imgname"], expected)
     with expecting(path, expected):
-        count = len(arrays[next(iter(rows))])
-        found = {name: numbers(arrays, name, (count, *rows.get(name, ()))) for name in arrays}
-        if texts.ndim == 2 and texts.dtype.kind in "fiu":
-            names = [bytes(row[row > 0].astype(np.uint8)).decode() for row in texts]
-        elif texts.ndim == 1 and texts.dtype.kind in "SO":
-            names = [name.decode() if isinstance(name, bytes) else str(name) for name in texts]
-        else:
-            raise ValueError(f"names are {texts.dtype} of shape {texts.shape}")
-        if len(names) != count:
-            raise ValueError(f"{len(names)} names of {count} people")
-        return names, found
+        names = [name.decode() for name in arrays["imgname"]]
+        return names, {name: numbers(arrays, name, (len(names), *shape)) for name, shape in rows.items()}
 
 
 # ---- values: each function raises ValueError for an impossible one -------------------------------------------------
@@ -243,11 +229,11 @@ def extent(box: Box | None, keypoints: Points) -> Box:
     return box or Box(0, 0, 0, 0)
 
 
-def positive(value: object, what: str, limit: float = FARTHEST) -> float | None:
-    """A size in pixels, at most ``limit``; None for 0 and None."""
+def positive(value: object, what: str) -> float | None:
+    """A length or area in pixels; None for 0 and None."""
     if value is None or value == 0:
         return None
-    if not isinstance(value, int | float) or not SMALLEST**2 <= value <= limit:
+    if not isinstance(value, int | float) or not 0 < value <= FARTHEST**2:
         raise ValueError(f"its {what} is {value}")
     return float(value)
 
@@ -268,46 +254,28 @@ def left_out(count: int) -> str:
     return f"Left out: {who} neither a box nor two labelled joints." if count else ""
 
 
-@dataclass(frozen=True, eq=False)
-class Annotated:
-    """The content of an annotation file, with all splits and before its images are looked for.
+def part(everyone: Dataset, split: str, folder: Path, kept: Container[Path]) -> Dataset:
+    """The people on the images ``kept`` of a file, whose names are relative to ``folder``, as the split of a data set.
 
-    people: everyone, each image named as in the file. images, sizes: as in Dataset, but by those names.
-    marks: image -> the split that the file says it is in; empty if the file does not mention splits.
-    note: what a reader of scores should know.
+    Crowds, people without a labelled joint and those without a usable bounding box are ignored; the note counts the
+    last.
     """
-
-    skeleton: Skeleton
-    people: Sequence[Person]
-    images: Mapping[str, Path]
-    marks: Mapping[Path, str] = field(default_factory=dict)
-    note: str = ""
-    sizes: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
-
-    def dataset(
-        self, name: str, split: str, folder: Path, keep: Callable[[Path], bool] = lambda image: True
-    ) -> Dataset:
-        """The data set of the people on the images for which ``keep`` is true; the images are in ``folder``.
-
-        Crowds, people without a labelled joint and those without a usable bounding box are ignored; the note counts
-        the last.
-        """
-        persons: list[Person] = []
-        ignored: list[Person] = []
-        unboxed = 0
-        for person in self.people:
-            if keep(person.image):
-                empty = person.box.w == 0 or person.box.h == 0
-                unusable = person.crowd or empty or not np.isfinite(person.keypoints).all(axis=1).any()
-                (ignored if unusable else persons).append(replace(person, image=folder / person.image))
-                unboxed += empty and not person.crowd
-        return Dataset(
-            name,
-            split,
-            self.skeleton,
-            persons,
-            note=f"{self.note} {left_out(unboxed)}".strip(),
-            ignored=ignored,
-            images={id: folder / image for id, image in self.images.items() if keep(image)},
-            sizes={folder / image: size for image, size in self.sizes.items() if keep(image)},
-        )
+    persons: list[Person] = []
+    ignored: list[Person] = []
+    unboxed = 0
+    for person in everyone.persons:
+        if person.image in kept:
+            empty = person.box.w == 0 or person.box.h == 0
+            unusable = person.crowd or empty or not np.isfinite(person.keypoints).all(axis=1).any()
+            (ignored if unusable else persons).append(replace(person, image=folder / person.image))
+            unboxed += empty and not person.crowd
+    return replace(
+        everyone,
+        split=split,
+        persons=persons,
+        ignored=ignored,
+        note=f"{everyone.note} {left_out(unboxed)}".strip(),
+        images={id: folder / image for id, image in everyone.images.items() if image in kept},
+        sizes={folder / image: size for image, size in everyone.sizes.items() if image in kept},
+        marks={},
+    )

@@ -1,28 +1,18 @@
 """Signs that a data set has a photo twice, or a person whose left and right are exchanged.
 
-Duplicates: the hash of a view is the brightness difference of each of 12 x 12 gray cells to its right and lower
-neighbour, as square roots with their signs; two views are compared by the correlation of these 288 numbers. Unlike the
-bits of the usual difference hash, plain areas, whose signs are noise, hardly count. Each image has one view of the
-whole and one of the square around each person, because two crops of one photo differ as images but show the same
-person. LSPET's 9,500 images have 37 pairs of one photo, known by local features (SIFT) and looked at: 32 of them and 3
-other pairs reach SAME; 35 of them and 8 others reach SIMILAR.
+The hash of a view is the brightness difference of each of 12 x 12 gray cells to its right and lower neighbour, as
+square roots with their signs. Views are compared by the correlation of these 288 numbers, in which plain areas, whose
+signs are noise, hardly count. An image has one view of the whole and one of the square around each person, because two
+crops of one photo differ as images. Of 37 pairs of one photo in LSPET, 32 reach SAME, and 3 other pairs.
 
-Exchanged sides are suspect by two signs of the joints themselves:
-
-opposed   The line from the right to the left shoulder and that from hip to hip point opposite ways. 1 in 100 of MPII's
-          people does this, twisted ones and exchanged ones, and 4 in 5 of those whose arms or legs are exchanged.
-crossed   A pair of limbs, as both forearms, would be much shorter with their ends exchanged, and one is longer than
-          usual in this set. Crossed arms pass: they are not too long.
-
-A person mirrored as a whole looks like one who turned around and is not found. Of all other exchanges, planted into
-MPII, 4 in 5 are found (2 in 5 of exchanged lower legs), and 2 in 100 of its people are suspect without. Of LSPET's
-suspects, 4 in 100 of its people, about two in three are wrongly labelled.
+Sides are suspect if the lines through shoulders and hips point opposite ways, or if a pair of limbs, as both forearms,
+would be much shorter with their ends exchanged and one is longer than usual in this set. Of exchanges planted into MPII
+4 in 5 are found, and 2 in 100 of its people are suspect without. A person mirrored as a whole is not found.
 """
 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 
 import cv2
@@ -36,8 +26,8 @@ from posehg.skeletons import Skeleton, side
 Floats = NDArray[np.float64]
 Hash = NDArray[np.float32]
 
-SAME, SIMILAR = 0.8, 0.75
-"""From these correlations on, views show the same photo, or the same scene at about the same moment."""
+SAME = 0.8
+"""From this correlation on, views show the same photo."""
 PADDING = 1.5
 """The side of a person's view, as a multiple of the box: the surroundings distinguish more than the person."""
 
@@ -59,21 +49,15 @@ MIN_PERSONS, SIZE_JOINTS = 20, 6
 
 def hashes(image: Image, boxes: Sequence[Box]) -> list[Hash]:
     """The hashes (288,) of the whole image and of the people in ``boxes``, except views that show too little."""
-    height, width = image.shape[:2]
-    views = [image]
-    for box in boxes:
-        square = box.square(PADDING)
-        if square.w >= _MIN_BOX and square.intersection(Box(0, 0, width, height)) > 0.25 * square.w * square.h:
-            left, top = round(square.x), round(square.y)
-            right, bottom = left + round(square.w), top + round(square.w)
-            part = image[max(top, 0) : bottom, max(left, 0) : right]
-            # The image's edge goes on: a black border would look alike in different images.
-            beyond = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
-            views.append(np.asarray(cv2.copyMakeBorder(part, *beyond, cv2.BORDER_REPLICATE), dtype=np.uint8))
+    gray = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
+    whole, views = Box(0, 0, gray.shape[1], gray.shape[0]), [gray]
+    for square in (box.square(PADDING) for box in boxes):
+        if square.w >= _MIN_BOX and square.intersection(whole) > 0.25 * square.w * square.h:
+            # It repeats the image's edge beyond it: a black border would look alike in different images.
+            views.append(cv2.getRectSubPix(gray, (round(square.w), round(square.h)), square.center))
     found = []
     for view in views:
-        gray = cv2.cvtColor(np.ascontiguousarray(view), cv2.COLOR_RGB2GRAY)
-        cells = cv2.resize(gray, (_CELLS + 1, _CELLS + 1), interpolation=cv2.INTER_AREA).astype(np.float32)
+        cells = cv2.resize(view, (_CELLS + 1, _CELLS + 1), interpolation=cv2.INTER_AREA).astype(np.float32)
         if cells.std() >= _MIN_CONTRAST:
             steps = np.concatenate([np.diff(cells, axis=1)[:-1].ravel(), np.diff(cells, axis=0)[:, :-1].ravel()])
             roots = np.sign(steps) * np.sqrt(np.abs(steps))
@@ -81,71 +65,51 @@ def hashes(image: Image, boxes: Sequence[Box]) -> list[Hash]:
     return found
 
 
-def similar_pairs(hashes: Sequence[Sequence[Hash]]) -> dict[tuple[int, int], float]:
-    """Pairs of images (a, b), a < b, of which two views are similar -> the largest correlation of their views."""
-    owners = np.array([number for number, views in enumerate(hashes) for _ in views], dtype=int)
-    if len(owners) < 2:
-        return {}
-    rows = np.stack([view for views in hashes for view in views])
-    found: dict[tuple[int, int], float] = {}
-    step = max(1, _BLOCK // len(rows))
-    for start in range(0, len(rows), step):
-        correlations = rows[start : start + step] @ rows[start:].T
-        for row, column in np.argwhere(correlations >= SIMILAR).tolist():
-            a, b = sorted((int(owners[start + row]), int(owners[start + column])))
-            if a != b:
-                found[a, b] = max(found.get((a, b), 0.0), float(correlations[row, column]))
-    return found
-
-
-def groups(count: int, pairs: dict[tuple[int, int], float]) -> list[tuple[list[int], float]]:
-    """All ``count`` images, each in one group with those it is paired with and theirs; and a group's weakest pair."""
+def same_photos(hashes: Sequence[Sequence[Hash]]) -> list[list[int]]:
+    """All images, by number, each in one group with those of which a view shows the same photo, and with theirs."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    ends = np.array(list(pairs), dtype=int).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(pairs)), (ends[0], ends[1])), shape=(count, count))
-    labels = connected_components(graph, directed=False)[1].tolist()
-    members: dict[int, list[int]] = {}
-    for number, label in enumerate(labels):
-        members.setdefault(label, []).append(number)
-    weakest = dict.fromkeys(members, 1.0)
-    for (a, _), correlation in pairs.items():
-        weakest[labels[a]] = min(weakest[labels[a]], correlation)
-    return [(numbers, weakest[label]) for label, numbers in members.items()]
+    owners = np.repeat(np.arange(len(hashes)), [len(views) for views in hashes])
+    rows = np.array([view for views in hashes for view in views], dtype=np.float32).reshape(-1, 2 * _CELLS**2)
+    step = max(1, _BLOCK // max(1, len(rows)))
+    pairs = [np.argwhere(rows[at : at + step] @ rows[at:].T >= SAME) + at for at in range(0, len(rows), step)]
+    a, b = owners[np.concatenate([np.zeros((0, 2), dtype=int), *pairs])].T
+    graph = coo_array((np.ones(len(a)), (a, b)), shape=(len(hashes), len(hashes)))
+    groups: dict[int, list[int]] = {}
+    for number, group in enumerate(connected_components(graph, directed=False)[1].tolist()):
+        groups.setdefault(group, []).append(number)
+    return list(groups.values())
 
 
-def swapped_sides(keypoints: Floats, skeleton: Skeleton) -> list[tuple[int, float, str]]:
-    """Persons with a sign of exchanged sides, the strongest first: index, strength (1 or more) and the sign in words.
+def swapped_sides(keypoints: Floats, skeleton: Skeleton) -> list[tuple[int, str]]:
+    """Persons with a sign of exchanged sides, by index, and the sign in words; the strongest first.
 
     keypoints: (N, J, 2) pixels, NaN = not labelled.
     """
     labelled = np.isfinite(keypoints).all(axis=2).sum(axis=1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a person without a joint has no mean
-        offsets = keypoints - np.nanmean(keypoints, axis=1, keepdims=True)
-        spread = np.sqrt(np.nanmean((offsets**2).sum(axis=2), axis=1))
-    sizes = np.where((labelled >= SIZE_JOINTS) & (spread > 0), spread, np.nan)
-    lines = []
-    for word in ("shoulder", "hip"):
-        pairs = enumerate(zip(skeleton.joints, skeleton.flip, strict=True))
-        lefts = [(a, b) for a, (name, b) in pairs if word in name.lower() and side(name) == "left" and a != b]
-        lines += [keypoints[:, a] - keypoints[:, b] for a, b in lefts[:1]]
-    opposed = np.sqrt(np.maximum(-(lines[0] * lines[1]).sum(axis=1), 0)) if len(lines) == 2 else np.nan * sizes
-    signs = [("shoulders and hips point opposite ways", opposed / sizes / OPPOSED)]
-    scaled = keypoints / sizes[:, None, None]
+    sizes = np.sqrt(np.ma.masked_invalid(keypoints).var(axis=1).sum(axis=1)).filled(0)
+    scaled = keypoints / np.where((labelled >= SIZE_JOINTS) & (sizes > 0), sizes, np.nan)[:, None, None]
+    flip = skeleton.flip
+
+    def across(word: str) -> Floats:
+        """(N, 2) from the right one of a pair of joints to the left one."""
+        lefts = [i for i, name in enumerate(skeleton.joints) if word in name.lower() and side(name) == "left"]
+        paired = [i for i in lefts if flip[i] != i]
+        return scaled[:, paired[0]] - scaled[:, flip[paired[0]]] if paired else np.full((len(scaled), 2), np.nan)
 
     def length(a: int, b: int) -> Floats:
         return np.asarray(np.hypot(*(scaled[:, a] - scaled[:, b]).T))
 
+    opposed = np.sqrt(np.maximum(-(across("shoulder") * across("hip")).sum(axis=1), 0))
+    signs = [("shoulders and hips point opposite ways", opposed / OPPOSED)]
     seen: set[frozenset[int]] = set()
     for a, b in skeleton.limb_indices:
-        other_a, other_b = skeleton.flip[a], skeleton.flip[b]
-        if len({a, b, other_a, other_b}) < 4 or frozenset((other_a, other_b)) in seen:
+        if len({a, b, flip[a], flip[b]}) < 4 or frozenset((flip[a], flip[b])) in seen:
             continue
         seen.add(frozenset((a, b)))
-        straight = np.stack([length(a, b), length(other_a, other_b)], axis=1)
-        exchanged = length(a, other_b) + length(other_a, b)
+        straight = np.stack([length(a, b), length(flip[a], flip[b])], axis=1)
+        exchanged = length(a, flip[b]) + length(flip[a], b)
         known = straight[np.isfinite(straight).all(axis=1)]
         usual = np.percentile(known, USUAL) if len(known) >= MIN_PERSONS else np.inf
         gain = np.where((straight > usual).any(axis=1), straight.sum(axis=1) - exchanged, 0.0)
@@ -153,5 +117,5 @@ def swapped_sides(keypoints: Floats, skeleton: Skeleton) -> list[tuple[int, floa
         names = (" ".join(word for word in name if word.lower() not in ("left", "right", "l", "r")) for name in words)
         signs.append((f"crossed: {' to '.join(names)}", gain / CROSSED))
     strengths = np.nan_to_num(np.stack([strength for _, strength in signs], axis=1))
-    found = [(i, float(strengths[i, sign]), signs[sign][0]) for i, sign in enumerate(strengths.argmax(axis=1))]
-    return sorted((one for one in found if one[1] >= 1), key=lambda one: -one[1])
+    order = np.argsort(-strengths.max(axis=1), kind="stable").tolist()
+    return [(i, signs[strengths[i].argmax()][0]) for i in order if strengths[i].max() >= 1]

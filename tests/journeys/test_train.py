@@ -151,10 +151,10 @@ OPTIONS = (
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for a run, where the data set ``toy`` is known."""
 
-    def load(root: Path, split: str) -> datasets.Dataset:
-        return toy.dataset(7 if split == "train" else 3, root.name, split)
+    def load(name: str, root: Path, split: str) -> datasets.Dataset:
+        return toy.dataset(7 if split == "train" else 3, name, split)
 
-    monkeypatch.setitem(datasets.LOADERS, "toy", load)
+    monkeypatch.setattr(datasets, "load_known", load)
     monkeypatch.setattr(datasets, "RENDERED", {"toy"})
     return tmp_path / "run"
 
