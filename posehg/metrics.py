@@ -7,12 +7,13 @@ A NaN distance does not count (not labelled, or unknown to the network); an infi
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.poses import Person
 from posehg.skeletons import LIMB_JOINTS, LSP, Skeleton, side
 
 Array = NDArray[np.float64]
@@ -22,24 +23,10 @@ _CHUNK = 2**21  # random numbers that the bootstrap draws at a time, which bound
 
 @dataclass(frozen=True, eq=False)
 class JointScores:
-    """How many joints were found: (J,), or with resamples (D, J). Of areas under curves, ``correct`` is their sum.
+    """How many joints were found: (J,), or with resamples (D, J). Of areas under curves, ``correct`` is their sum."""
 
-    persons: how many persons count; those without a unit, such as a torso, do not.
-    """
-
-    correct: NDArray[np.int64] | Array
+    correct: Array
     labelled: NDArray[np.int64] | Array
-    persons: int
-
-    @property
-    def percent(self) -> Array:
-        """(J,); NaN for a joint that is never labelled."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return 100.0 * self.correct / self.labelled
-
-    def mean(self, joints: Collection[int]) -> float:
-        """The unweighted mean of these joints' percentages without those never labelled; NaN if none is."""
-        return float(Average("", tuple(joints)).of(self))
 
 
 @dataclass(frozen=True)
@@ -56,24 +43,12 @@ class Average:
     known_as: str = ""
 
     def of(self, scores: JointScores) -> Array:
-        """In percent: () of (J,) scores, (D,) of (D, J); NaN if none of the joints is labelled."""
-        joints = list(self.channels)
+        """In percent: () of (J,) scores, (D,) of (D, J); joints without labels do not count, and none gives NaN."""
+        correct, labelled = (part[..., list(self.channels)] for part in (scores.correct, scores.labelled))
         with np.errstate(invalid="ignore", divide="ignore"):
             if self.by_labels:
-                return 100.0 * scores.correct[..., joints].sum(axis=-1) / scores.labelled[..., joints].sum(axis=-1)
-            values = scores.percent[..., joints]
-            known = np.isfinite(values)
-            return np.where(known, values, 0.0).sum(axis=-1) / known.sum(axis=-1)
-
-    def labels(self, scores: JointScores) -> int:
-        """The number of labels behind the figure."""
-        return int(scores.labelled[list(self.channels)].sum())
-
-
-def normalised_distances(predicted: Array, truth: Array, unit: Array) -> Array:
-    """|predicted - truth| / unit: (N, J, 2), (N, J, 2), (N,) in pixels -> (N, J); NaN unless the unit is positive."""
-    unit = np.where(np.isfinite(unit) & (unit > 0), unit, np.nan)
-    return np.linalg.norm(predicted - truth, axis=-1) / unit[:, None]
+                return 100.0 * correct.sum(axis=-1) / labelled.sum(axis=-1)
+            return np.nansum(100.0 * correct / labelled, axis=-1) / (labelled > 0).sum(axis=-1)
 
 
 def has_torso(skeleton: Skeleton) -> bool:
@@ -110,8 +85,9 @@ class Measure:
         return self.short + self.of
 
     @property
-    def threshold(self) -> float:
-        return self.thresholds[0]
+    def curve(self) -> Array:
+        """(steps + 1,) evenly spaced thresholds from 0 to ``limit``."""
+        return np.arange(self.steps + 1) * self.limit / self.steps
 
     def at(self, threshold: float | None) -> str:
         """PCKh@0.5 or PCK@0.05 of the box; without a threshold PCKh AUC, the area under the curve."""
@@ -129,9 +105,16 @@ def pck_measure(skeleton: Skeleton) -> Measure:
     return PCK if has_torso(skeleton) else PCK_OF_BOX
 
 
-def pck_units(truth: Array, sides: Array, skeleton: Skeleton) -> Array:
-    """The units of ``pck_measure``, (N,) in image pixels. sides: (N,) the longer sides of the bounding boxes."""
-    return torso_sizes(truth, skeleton) if has_torso(skeleton) else sides
+def distances(measure: Measure, predicted: Array, persons: Sequence[Person], skeleton: Skeleton) -> Array:
+    """(N, J, 2) predictions for N persons, in image pixels -> (N, J) ``normalised_distances`` from their joints."""
+    truth = np.stack([person.keypoints for person in persons])
+    if measure is PCKH:
+        unit = np.array([person.head_size for person in persons], dtype=np.float64)  # None becomes NaN
+    elif measure is PCK:
+        unit = torso_sizes(truth, skeleton)
+    else:
+        unit = np.array([max(person.box.w, person.box.h) for person in persons])
+    return normalised_distances(predicted, truth, unit)
 
 
 def found(distances: Array, threshold: float) -> JointScores:
@@ -144,26 +127,20 @@ def hits(distances: Array, threshold: float) -> Array:
     return np.where(np.isnan(distances), np.nan, distances <= threshold)
 
 
-def thresholds(limit: float, steps: int) -> Array:
-    """(steps + 1,) evenly spaced thresholds from 0 to ``limit``."""
-    return np.arange(steps + 1) * limit / steps
-
-
-def areas(distances: Array, limit: float, steps: int) -> Array:
-    """(N, J) in 0 .. 1: the area under the curve of each joint's hits over thresholds from 0 to ``limit``.
+def areas(distances: Array, curve: Array) -> Array:
+    """(N, J) in 0 .. 1: the area under the curve of each joint's hits over the thresholds of ``Measure.curve``.
 
     The mean over persons is the area under the PCK curve (AUC), by the trapezoidal rule.
     """
+    steps = len(curve) - 1
     heights = np.concatenate([[0.5], np.ones(steps - 1), [0.5]]) / steps
     from_there_on = np.append(heights[::-1].cumsum()[::-1], 0.0)
-    first_hit = np.searchsorted(thresholds(limit, steps), distances)
-    return np.where(np.isnan(distances), np.nan, from_there_on[first_hit])
+    return np.where(np.isnan(distances), np.nan, from_there_on[np.searchsorted(curve, distances)])
 
 
 def sums(values: Array) -> JointScores:
     """The scores of (N, J) ``hits`` or ``areas``; of the latter, the percentages are AUCs."""
-    counted = np.isfinite(values)
-    return JointScores(np.nansum(values, axis=0), counted.sum(axis=0).astype(np.int64), int(counted.any(axis=1).sum()))
+    return JointScores(np.nansum(values, axis=0), np.isfinite(values).sum(axis=0))
 
 
 def resampled(values: Array, draws: int, seed: int = 0) -> JointScores:
@@ -181,7 +158,7 @@ def resampled(values: Array, draws: int, seed: int = 0) -> JointScores:
         drawn = rng.integers(0, count, (some, count)) + count * np.arange(some)[:, None]
         times = np.bincount(drawn.ravel(), minlength=some * count).reshape(some, count)  # how often each was drawn
         totals[start : start + some] = times @ both
-    return JointScores(totals[:, :joints], totals[:, joints:], count)
+    return JointScores(totals[:, :joints], totals[:, joints:])
 
 
 def interval(values: Array, share: float = 0.95) -> tuple[float, float]:
@@ -191,13 +168,13 @@ def interval(values: Array, share: float = 0.95) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def limb_channels(skeleton: Skeleton, joints: Collection[str] | None = None) -> list[int]:
-    """The channels of the twelve arm and leg joints, whose mean is a network's main figure.
+def limb_channels(skeleton: Skeleton, joints: Collection[str]) -> tuple[int, ...]:
+    """The channels of these joints that are on arms and legs, whose mean is a network's main figure.
 
-    joints: those that count, by default all. If none of them is on an arm or a leg, their channels.
+    If none of them is, all of their channels.
     """
-    counted = [channel for channel, joint in enumerate(skeleton.joints) if joints is None or joint in joints]
-    return [channel for channel in counted if skeleton.joints[channel] in LIMB_JOINTS] or counted
+    counted = tuple(channel for channel, joint in enumerate(skeleton.joints) if joint in joints)
+    return tuple(channel for channel in counted if skeleton.joints[channel] in LIMB_JOINTS) or counted
 
 
 def groups(skeleton: Skeleton) -> list[Average]:

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import os
+import math
 import shlex
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -38,9 +38,9 @@ _CURVE = "Write PCK over the threshold: .csv or .png. Repeatable."
 _COMPARE = "Compare two reports; takes only --bootstrap."
 _MIN = "Exit with 4 if the mean PCK of the limbs is lower (--metric pckh: its first mean; oks: AP)."
 
-_OF_NETWORK = ("--model", "--offline", "--flip", "--decoder", "--device", "--precision", "--threads")
-_OF_DISTANCES = ("--threshold", "--joints", "--breakdown", "--bootstrap", "--worst", "--curve")
-_OF_SCORES = ("--metric", "--min", "--report", "--sheet", *_OF_DISTANCES)
+_OF_NETWORK = {"--model", "--offline", "--flip", "--decoder", "--device", "--precision", "--threads"}
+_OF_DISTANCES = {"--threshold", "--joints", "--breakdown", "--bootstrap", "--worst", "--curve"}
+_OF_SCORES = {"--metric", "--min", "--report", "--sheet", *_OF_DISTANCES}
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,13 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
 
     names = {"source": "--from", "minimum": "--min"}
     given = {names.get(name, f"--{name}") for name in shared.given_names(context, EvalOptions)}
-    if options.compare is not None:
-        _refuse(given, given - {"--compare", "--bootstrap"}, "cannot be combined with --compare.")
-        return _compare(*options.compare, options.bootstrap)
     source = options.source
     kind = "rows" if source is None else detections.kind_of(source)
     by_people = kind == "results" or (kind == "records" and options.metric == "oks")
-    _check(options, given, by_people)
+    _check_combinations(options, given, by_people)
+    if options.compare is not None:
+        return _compare(*options.compare, options.bootstrap)
+    _check_files(options)
     need_images = source is None or options.worst > 0
     whole = datasets.load_one(options.dataset, options.data, options.split, need_images=need_images)
     data = datasets.spread(whole, options.limit) if options.limit else whole
@@ -114,12 +114,12 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
     finish = partial(_finish, options, data, template, scored)
     if source is None:
         return _estimate(options, data, finish)
+    found, scores = None, None
     if by_people:
-        category = None if datasets.is_file(options.dataset) else detections.PERSON
-        people, about = detections.read(source, data, category)
-        found, scores = None, score.Scores(oks=score.coco_scores(data, people))
+        people, about = detections.read(source, data)
+        scores = score.Scores(oks=score.coco_scores(data, people))
     else:
-        read, scores = predictions.read if kind == "rows" else detections.matched, None
+        read = predictions.read if kind == "rows" else detections.matched
         try:
             found = read(source, data)  # a file may hold predictions of these persons alone
         except NotAvailable:
@@ -129,43 +129,46 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
     finish({**about, "file": str(source), "sha256": files.sha256(source)}, found, scores)
 
 
-def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
-    """Raises, before any work, UsageError for options that do not go together and for files that cannot be written.
+def _check_combinations(options: EvalOptions, given: set[str], by_people: bool) -> None:
+    """by_people: the people in the file of --from, without names, are scored by OKS."""
+    of_pck = {"--metric"} if options.metric in ("pck", "pckh") else set()
+    for applies, refused, why in (
+        (options.compare, given - {"--compare", "--bootstrap"}, "cannot be combined with --compare."),
+        (not options.worst, {"--sheet"}, "needs --worst."),
+        (options.metric == "oks", _OF_DISTANCES, "needs PCK or PCKh, not --metric oks."),
+        (options.submission, _OF_SCORES, "needs labels, and those of MPII's test split are not public."),
+        (options.source, _OF_NETWORK, "is for a network and cannot be combined with --from."),
+        (
+            by_people,
+            {"--predictions", "--submission", "--limit", *_OF_DISTANCES, *of_pck},
+            f"needs to know who is who, and the people in {options.source}, scored by OKS, have no names.",
+        ),
+    ):
+        if applies and (wrong := sorted(given & refused)):
+            raise UsageError(f"{wrong[0]} {why}")
+    if not all(map(math.isfinite, [*(options.threshold or ()), options.minimum or 0])):
+        raise UsageError("--threshold and --min must be finite numbers.")
+    if options.minimum is not None and options.threshold and options.metric == "auto":
+        raise UsageError("--min with --threshold needs one metric.", "Add --metric pck or --metric pckh.")
+    if options.submission is not None and (options.dataset, options.split) != ("mpii", "test"):
+        raise UsageError("--submission is for MPII's test split.", "Add --dataset mpii --split test.")
 
-    by_people: the people in the file of --from, without names, are scored by OKS.
-    """
+
+def _check_files(options: EvalOptions) -> None:
+    """Raises, before any work, what reading and writing the files would raise after it."""
     from posehg import images
     from posehg.datasets.reading import h5_library
     from posehg.evaluation import detections, display, predictions
 
-    if options.minimum is not None and options.threshold and options.metric == "auto":
-        raise UsageError("--min with --threshold needs one metric.", "Add --metric pck or --metric pckh.")
-    if not options.worst:
-        _refuse(given, ("--sheet",), "needs --worst.")
-    if options.metric == "oks":
-        _refuse(given, _OF_DISTANCES, "needs PCK or PCKh, not --metric oks.")
-    if options.submission is not None:
-        if (options.dataset, options.split) != ("mpii", "test"):
-            raise UsageError("--submission is for MPII's test split.", "Add --dataset mpii --split test.")
-        _refuse(given, _OF_SCORES, "needs labels, and those of MPII's test split are not public.")
-    if options.source is not None:
-        _refuse(given, _OF_NETWORK, "is for a network and cannot be combined with --from.")
-        if os.environ.get("WORLD_SIZE", "1") not in ("", "1"):
-            raise UsageError("--from cannot be shared by several processes.", "Start it without torchrun.")
-    if by_people:
-        why = f"needs to know who is who, and the people in {options.source}, scored by OKS, have no names."
-        _refuse(given, ("--metric",) if options.metric in ("pck", "pckh") else (), why)
-        _refuse(given, ("--predictions", "--submission", "--limit", *_OF_DISTANCES), why)
-    names: list[tuple[str, Path | None, Collection[str]]] = [
+    seen: dict[Path, str] = {}
+    for name, path, suffixes in (
         ("--from", options.source, dict.fromkeys((*predictions.SUFFIXES, *detections.SUFFIXES))),
         ("--predictions", options.predictions, predictions.WRITTEN),
         ("--submission", options.submission, (".mat",)),
         ("--report", options.report, (".json",)),
         ("--sheet", options.sheet if options.worst else None, images.SUFFIXES),
         *(("--curve", path, display.CURVE_SUFFIXES) for path in options.curve or ()),
-    ]
-    seen: dict[Path, str] = {}
-    for name, path, suffixes in names:
+    ):
         if path is None:
             continue
         if path.suffix.lower() not in suffixes:
@@ -177,11 +180,6 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
         seen[path.resolve()] = name
         if name == "--predictions" and path.suffix.lower() == ".h5":
             h5_library("Writing")
-
-
-def _refuse(given: set[str], refused: Collection[str], why: str) -> None:
-    if wrong := sorted(given & set(refused)):
-        raise UsageError(f"{wrong[0]} {why}")
 
 
 def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import csv
 import json
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
@@ -21,7 +22,7 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from posehg.datasets.dataset import Dataset, people_by_image
-from posehg.datasets.reading import opened, unreadable
+from posehg.datasets.reading import opened
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation.predictions import Predictions, described, numbers
 from posehg.geometry import Box
@@ -30,9 +31,8 @@ from posehg.io.sources import coco_number
 from posehg.metrics import Array
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".npz")
-PERSON = 1  # COCO's category of people
 
-_RECORDS, _RESULTS = "a file that posehg predict wrote", "a list of COCO results"
+_EXPECTED = "a file of people that posehg predict wrote, or a list of COCO results"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,22 +64,21 @@ def kind_of(path: Path) -> Literal["rows", "records", "results"]:
     return "results" if suffix == ".json" and beginning.startswith(b"[") else "rows"
 
 
-def read(path: Path, data: Dataset, category: int | None = None) -> tuple[list[Detection], dict[str, Any]]:
+def read(path: Path, data: Dataset) -> tuple[list[Detection], dict[str, Any]]:
     """Everyone found on the data set's images, on its skeleton, in the file's order; and what to say of the file.
 
     ``posehg predict`` may have seen other images too: they are left out. Of COCO results
     (https://cocodataset.org/#format-results), image_id may be an id of the data set's own file, a file name, or COCO's
-    number of an image. category: of COCO's, that of the data set's persons; None if it is not known.
-    Raises NotAvailable if the file is damaged, has other joints or another category, has an image twice, names unknown
-    images in COCO results, or lacks images although it lists those without people too.
+    number of an image.
+    Raises NotAvailable if the file is damaged, has other joints, has an image twice, names unknown images in COCO
+    results, or lacks images although it lists those without people too.
     """
-    if kind_of(path) == "results":
-        return _read_coco(path, data, category), {}
-    suffix = path.suffix.lower()
-    with opened(path, _RECORDS) as file, described(path, _RECORDS):
+    with opened(path, _EXPECTED) as file, described(path, _EXPECTED):
+        if kind_of(path) == "results":
+            people = _coco_people(path, data, json.load(file))
+            return _detections(path, data, data.skeleton.joints, people), {}
+        suffix = path.suffix.lower()
         records = {".csv": _table_records, ".npz": _array_records}.get(suffix, _json_records)(file)
-        if any(record["posehg"] != 1 for record in records):
-            raise unreadable(path, _RECORDS, "its format is of another version")
         (joints,) = {tuple(record["joints"]) for record in records}
         sources = [(record["source"], record["frame"]) for record in records]
         names = [name if frame is None else f"{PurePath(name).stem}_{frame:012d}" for name, frame in sources]
@@ -102,14 +101,16 @@ def read(path: Path, data: Dataset, category: int | None = None) -> tuple[list[D
             if name in images
         ]
         found = _detections(path, data, joints, people)
-    models = ", ".join(sorted({str(record["model"]) for record in records if "model" in record}))
-    about = {"people": len(found), "images_left_out": len(names) - len(images)}
-    return found, {"model": models, **about} if models else about
+    model = {"model": str(records[0]["model"])} if "model" in records[0] else {}
+    return found, {**model, "people": len(found)}
 
 
 def _json_records(file: BytesIO) -> list[dict[str, Any]]:
     """A record a line; of each image or frame, see posehg/io/writers/json.py."""
-    return [json.loads(line) for line in file.getvalue().decode("utf-8-sig").split("\n") if line.strip()]
+    records = [json.loads(line) for line in file.getvalue().decode("utf-8-sig").split("\n") if line.strip()]
+    if any(record["posehg"] != 1 for record in records):
+        raise ValueError  # of a later version
+    return records
 
 
 def _table_records(file: BytesIO) -> list[dict[str, Any]]:
@@ -120,17 +121,17 @@ def _table_records(file: BytesIO) -> list[dict[str, Any]]:
     records: dict[tuple[Any, ...], dict[str, Any]] = {}
     for (source, frame, _), rows in persons.items():
         joints = tuple(row["joint"] for row in rows)
-        about = {"posehg": 1, "source": source, "frame": int(frame) if frame else None, "joints": joints}
-        record = records.setdefault((source, frame, joints), {**about, "people": []})
+        about = {"source": source, "frame": int(frame) if frame else None, "joints": joints, "people": []}
         triples = [[float(row[name]) for name in ("x", "y", "score")] for row in rows]
-        record["people"].append({"keypoints": triples, "score": float(rows[0]["person_score"])})
+        people = records.setdefault((source, frame, joints), about)["people"]
+        people.append({"keypoints": triples, "score": float(rows[0]["person_score"])})
     return list(records.values())
 
 
 def _array_records(file: BytesIO) -> list[dict[str, Any]]:
     with np.load(file, allow_pickle=False) as archive:
         arrays = dict(archive)
-    about = {"posehg": int(arrays["posehg"]), "joints": arrays["joints"].tolist(), "model": str(arrays["model"])}
+    about = {"joints": arrays["joints"].tolist(), "model": str(arrays["model"])}
     records = [
         {**about, "source": str(source), "frame": None if frame < 0 else int(frame), "people": []}
         for source, frame in zip(arrays["sources"], arrays["frames"], strict=True)
@@ -141,28 +142,21 @@ def _array_records(file: BytesIO) -> list[dict[str, Any]]:
     return records
 
 
-def _read_coco(path: Path, data: Dataset, category: int | None) -> list[Detection]:
-    with opened(path, _RESULTS) as file, described(path, _RESULTS):
-        records, joints = json.load(file), data.skeleton.joints
-        categories = {record["category_id"] for record in records}
-        if len(categories) > 1 or (category is not None and categories - {category}):
-            told = f"{path} holds results of category {', '.join(map(str, sorted(categories)))}"
-            raise NotAvailable(f"{told}; the data set has people of one category, {category or PERSON}.")
-        if sizes := {len(record["keypoints"]) for record in records} - {3 * len(joints)}:
-            told = f"{path} has results of {sizes.pop()} numbers, but {len(joints)} joints have {3 * len(joints)}."
-            raise NotAvailable(told, "Score results on a data set with the same joints.")
-        ids = [str(record["image_id"]) for record in records]
-        images = {id: data.images[id] for id in ids if id in data.images}
-        if len(images) < len(set(ids)):
-            images = max(images, locate(data, set(ids)), key=len)
-        if unknown := sorted(set(ids) - images.keys()):
-            raise NotAvailable(
-                f"{len(unknown):,} images in {path} are not in {data.name} {data.split}, such as {unknown[0]}.",
-                "Score results on the split that they were made for.",
-            )
-        triples = numbers([record["keypoints"] for record in records]).reshape(-1, len(joints), 3)
-        people = [(images[id], own, record["score"]) for id, own, record in zip(ids, triples, records, strict=True)]
-        return _detections(path, data, joints, people)
+def _coco_people(path: Path, data: Dataset, records: list[dict[str, Any]]) -> list[tuple[Path, Any, Any]]:
+    if len(categories := {record["category_id"] for record in records}) > 1:
+        listed = ", ".join(map(str, sorted(categories)))
+        raise NotAvailable(f"{path} holds results of categories {listed}.", "Keep those of people only.")
+    ids = [str(record["image_id"]) for record in records]
+    images = {id: data.images[id] for id in ids if id in data.images}
+    if len(images) < len(set(ids)):
+        images = max(images, locate(data, set(ids)), key=len)
+    if unknown := sorted(set(ids) - images.keys()):
+        raise NotAvailable(
+            f"{len(unknown):,} images in {path} are not in {data.name} {data.split}, such as {unknown[0]}.",
+            "Score results on the split that they were made for.",
+        )
+    triples = [numbers(record["keypoints"]).reshape(-1, 3) for record in records]
+    return [(images[id], own, record["score"]) for id, own, record in zip(ids, triples, records, strict=True)]
 
 
 def _detections(
@@ -175,10 +169,8 @@ def _detections(
         raise NotAvailable(f"{path} has no joint in common with the skeleton of {data.name}.", hint)
     triples = numbers([own for _, own, _ in people] or np.empty((0, len(joints), 3)))
     scores = numbers([score for *_, score in people])
-    if triples.shape != (len(people), len(joints), 3):
-        raise unreadable(path, _RECORDS, "a person does not have x, y and score of each joint")
-    if not np.isfinite(triples).all() or not np.isfinite(scores).all():
-        raise unreadable(path, _RECORDS, "a number is not finite")
+    if triples.shape != (len(people), len(joints), 3) or not (np.isfinite(triples).all() and np.isfinite(scores).all()):
+        raise NotAvailable(f"Not everyone in {path} has a finite x, y and score for each of {len(joints)} joints.")
     moved = np.full((len(people), len(data.skeleton.joints), 3), np.nan)
     moved[:, [data.skeleton.index(joint) for joint in shared]] = triples[:, [joints.index(joint) for joint in shared]]
     extents = [Box.bounding(own[own[:, 2] >= THRESHOLD, :2]) or Box.bounding(own[:, :2]) for own in triples]
@@ -206,8 +198,7 @@ def locate(data: Dataset, names: Collection[str]) -> dict[str, Path]:
         path = PurePath(name)
         likely = known.get(path.name, [])
         if len(likely) > 1:
-            lengths = range(2, len(path.parts) + 1)
-            common = [sum(path.parts[-n:-1] == image.parts[-n:-1] for n in lengths) for image in likely]
+            common = [len(os.path.commonprefix([path.parts[-2::-1], image.parts[-2::-1]])) for image in likely]
             likely = [image for image, count in zip(likely, common, strict=True) if count == max(common)]
         if len(likely) > 1 and len(likely := [image for image in likely if image not in found.values()]) != 1:
             hint = "Predict from the folder above both, so that their paths differ."
@@ -232,15 +223,15 @@ def matched(path: Path, data: Dataset) -> Predictions:
         on_image[detection.image].append(detection)
     for (_, image), annotated in people_by_image(data).items():
         pairs = [
-            (box.iou(detection.box), place, row, detection)
+            (overlap, place, row, detection)
             for place, (row, box) in enumerate(annotated)
             for detection in on_image[image]
-            if detection.box is not None
+            if detection.box is not None and (overlap := box.iou(detection.box)) > 0
         ]
-        pairs = [pair for pair in pairs if pair[0] > 0]
-        while pairs:
-            _, place, row, detection = max(pairs, key=lambda pair: pair[0])
-            pairs = [pair for pair in pairs if pair[1] != place and pair[3] is not detection]
-            if row >= 0:  # not an ignored person
-                keypoints[row], scores[row], count = detection.keypoints, detection.scores, count + 1
+        taken: set[int | Detection] = set()
+        for _, place, row, detection in sorted(pairs, key=lambda pair: -pair[0]):
+            if place not in taken and detection not in taken:
+                taken |= {place, detection}
+                if row >= 0:  # not an ignored person
+                    keypoints[row], scores[row], count = detection.keypoints, detection.scores, count + 1
     return Predictions(keypoints, scores, {**about, "people_matched": count})

@@ -19,20 +19,17 @@ from posehg.datasets import TESTED, Dataset
 from posehg.evaluation import score
 from posehg.evaluation.predictions import Predictions, names_of
 from posehg.evaluation.report import Comparison
-from posehg.evaluation.score import Figure, Metric, Scores
+from posehg.evaluation.score import Metric, Scores
 from posehg.files import atomic
 from posehg.images import Image
-from posehg.metrics import Array
+from posehg.metrics import Array, Measure
 from posehg.poses import Pose
 
 CURVE_SUFFIXES = (".csv", ".png")
 
-_WIDTH = 80  # of the tables, in characters
+_WIDTH = 8  # columns of a table: the seven groups of the papers and their mean
 _COLUMNS, _CELL = 6, 256  # of the contact sheet; a cell's side in pixels
 _PADDING = 1.25  # the side of the crop shown, as a multiple of the person's box
-
-
-# ---- tables --------------------------------------------------------------------------------------------------------
 
 
 def heading(data: Dataset, about: Mapping[str, Any], scores: Scores | None = None) -> str:
@@ -57,8 +54,6 @@ def made(about: Mapping[str, Any]) -> str:
     parts += [f"computed in {about['precision']}"] if about.get("precision", "fp32") != "fp32" else []
     if "people_matched" in about:
         parts.append(f"{about['people_matched']:,} of {about['people']:,} detections match annotated people")
-    if about.get("images_left_out"):
-        parts.append(f"{about['images_left_out']:,} images are not in the data set")
     return ", ".join(parts)
 
 
@@ -73,69 +68,57 @@ def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableTy
             for number, figure in enumerate(table.means):
                 users = f" ({figure.known_as})" if figure.known_as and table.threshold is not None else ""
                 name = figure.name.removeprefix("mean of ") + users
-                means.append(("" if number else table.title, name, percent(figure.percent), _interval(figure)))
+                cells = (percent(figure.percent), _interval(figure.low, figure.high))
+                means.append(("" if number else table.title, name, *cells))
         yield _table(["", "mean of"], ["percent", "95 % interval"], means)
         for table in own if joints else ():
             if table.threshold is not None:
                 named = [(_plain(figure.name).capitalize(), figure) for figure in table.groups]
                 named += [(_plain(figure.name), figure) for figure in table.joints]
-                rows = [(name, percent(one.percent), _interval(one), f"{one.labels:,}") for name, one in named]
+                rows = [(name, percent(f.percent), _interval(f.low, f.high), f"{f.labels:,}") for name, f in named]
                 yield _table([table.title], ["percent", "95 % interval", "labels"], rows)
     for breakdown in scores.breakdowns:
         title = f"{breakdown.title}, {breakdown.mean.removeprefix('mean of ')}"
-        for name, parts in ((title, breakdown.postures), ("by joint score", breakdown.scores)):
-            if parts:
-                cells = [(part.name, percent(part.percent), f"{part.labels:,}") for part in parts]
-                yield _table([name], ["percent", "labels"], cells)
+        for name, figures in ((title, breakdown.postures), ("by joint score", breakdown.scores)):
+            if figures:
+                counted = [(figure.name, percent(figure.percent), f"{figure.labels:,}") for figure in figures]
+                yield _table([name], ["percent", "labels"], counted)
     if scores.oks is not None:
         lines = ["OKS: COCO's average precision (AP) and recall (AR), at thresholds."]
         if scores.joints:
             lines.append("The annotated boxes were given, which scores higher than finding people.")
         if without := sum(person.area is None for person in data.persons):
-            lines.append(
-                f"{without:,} of {len(data):,} people have no annotated area: the extent of their joints stands"
-            )
-            lines.append("for it, so this AP cannot be compared with others.")
+            lines.append(f"{without:,} of {len(data):,} people have no annotated area: the extent of their joints")
+            lines.append("stands for it, so this AP cannot be compared with others.")
         yield "\n".join(lines)
-        values = {name: "-" if math.isnan(value) else f"{value:.3f}" for name, value in scores.oks.items()}
         kinds = {"": "0.50 to 0.95", "50": "0.50", "75": "0.75", "_medium": "medium", "_large": "large"}
-        figures = [[name, *(values[name + kind] for kind in kinds)] for name in ("AP", "AR")]
-        yield _table([""], list(kinds.values()), figures)
+        values = {name: "-" if math.isnan(value) else f"{value:.3f}" for name, value in scores.oks.items()}
+        yield _table([""], list(kinds.values()), [[name, *(values[name + k] for k in kinds)] for name in ("AP", "AR")])
 
 
 def _caption(metric: Metric, table: score.Table, people: int) -> str:
     measure, skeleton = metric.measure, metric.skeleton
     unit = measure.unit.format(torso=" to ".join(map(_plain, skeleton.torso)), skeleton=_plain(skeleton.name))
-    heads = [group for group in table.groups if group.name == "head" and len(group.joints) > 1]
-    return "\n".join(
-        [
-            f"{measure.short}@T{measure.of}: found within T x {unit}.",
-            f"{metric.persons:,} of {people:,} people can be measured.",
-            f"AUC: the area under the curve over thresholds from 0 to {measure.limit:g}, in {measure.steps} steps.",
-            *(f"Head: the mean of {' and '.join(map(_plain, head.joints))}." for head in heads),
-            f"Mean: {table.means[0].name.removeprefix('mean ')}.",
-        ]
-    )
+    lines = [
+        f"{measure.short}@T{measure.of}: found within T x {unit}.",
+        f"{metric.persons:,} of {people:,} people can be measured.",
+        f"AUC: the area under the curve over thresholds from 0 to {measure.limit:g}, in {measure.steps} steps.",
+    ]
+    if metrics.is_lsp(skeleton):
+        lines.append("Head: the mean of upper neck and head top.")
+    return "\n".join([*lines, f"Mean: {table.means[0].name.removeprefix('mean ')}."])
 
 
 def _groups(own: Sequence[score.Table]) -> Iterator[Table]:
-    """A line for each threshold, a column for each group with labels, in as many tables as fit into 80 columns.
-
-    The main mean is in the first.
-    """
+    """A line for each threshold and a column for each group with labels; the main mean is in the first table."""
     columns = [
-        (_plain(figure.name).capitalize(), [percent(table.groups[number].percent) for table in own])
+        (_plain(figure.name).capitalize().replace(" ", "\n"), [percent(table.groups[number].percent) for table in own])
         for number, figure in enumerate(own[0].groups)
         if figure.labels
     ]
-    room = _WIDTH - max(len(table.title) for table in own) - len("  100.00")
-    blocks: list[list[tuple[str, list[str]]]] = [[]]
-    for column in columns:
-        if sum(2 + max(len(name), len("100.00")) for name, _ in (*blocks[-1], column)) > room:
-            blocks.append([])
-        blocks[-1].append(column)
-    blocks[0].append(("Mean", [percent(table.means[0].percent) for table in own]))
-    for block in blocks:
+    columns.insert(_WIDTH - 1, ("Mean", [percent(table.means[0].percent) for table in own]))
+    for start in range(0, len(columns), _WIDTH):
+        block = columns[start : start + _WIDTH]
         rows = zip([table.title for table in own], *(cells for _, cells in block), strict=True)
         yield _table([""], [name for name, _ in block], rows)
 
@@ -150,8 +133,8 @@ def differences(comparison: Comparison) -> Iterator[Table]:
                 name,
                 percent(one.a),
                 percent(one.b),
-                f"{one.difference:+.2f}" if math.isfinite(one.difference) else "-",
-                f"{one.low:+.2f} to {one.high:+.2f}" if math.isfinite(one.low) else "",
+                percent(one.difference, "+"),
+                _interval(one.low, one.high, "+"),
                 f"{100 * one.better:.1f} %" if math.isfinite(one.better) else "",
             )
             for name, one in part
@@ -174,16 +157,13 @@ def _plain(name: str) -> str:
     return escape(name.replace("_", " "))
 
 
-def percent(value: float) -> str:
+def percent(value: float, sign: str = "") -> str:
     """Two decimals; a dash if the value is not known."""
-    return f"{value:.2f}" if math.isfinite(value) else "-"
+    return f"{value:{sign}.2f}" if math.isfinite(value) else "-"
 
 
-def _interval(figure: Figure) -> str:
-    return f"{figure.low:.2f} to {figure.high:.2f}" if math.isfinite(figure.low) else ""
-
-
-# ---- curves and the worst ------------------------------------------------------------------------------------------
+def _interval(low: float, high: float, sign: str = "") -> str:
+    return f"{low:{sign}.2f} to {high:{sign}.2f}" if math.isfinite(low) else ""
 
 
 def write_curves(path: Path, measured: Sequence[Metric], overwrite: bool = False) -> None:
@@ -191,40 +171,36 @@ def write_curves(path: Path, measured: Sequence[Metric], overwrite: bool = False
 
     .csv: a line for each metric and threshold; .png: a panel for each metric. Raises as ``files.atomic`` does.
     """
-    curves: list[tuple[Metric, Array, dict[str, Array]]] = []
+    curves: list[tuple[Measure, dict[str, Array]]] = []
     for metric in measured:
-        limits = metrics.thresholds(metric.measure.limit, metric.measure.steps)
-        found = [metrics.found(metric.distances, limit) for limit in limits]
+        found = [metrics.found(metric.distances, threshold) for threshold in metric.measure.curve]
         averages = {average.name: average for average in metrics.groups(metric.skeleton)}
         averages["mean"] = score.means(metric.measure, metric.skeleton, metric.joints)[0]
         lines = {name: np.array([average.of(one) for one in found]) for name, average in averages.items()}
-        curves.append((metric, limits, {name: line for name, line in lines.items() if np.isfinite(line).any()}))
+        curves.append((metric.measure, {name: line for name, line in lines.items() if np.isfinite(line).any()}))
     with atomic(path, overwrite) as temporary:
-        if path.suffix.lower() == ".png":
-            _draw_curves(temporary, curves)
+        if path.suffix.lower() == ".csv":
+            with open(temporary, "w", newline="", encoding="utf-8") as file:
+                names = dict.fromkeys(name for _, lines in curves for name in lines)
+                table = csv.DictWriter(file, ["metric", "threshold", *names])
+                table.writeheader()
+                for measure, lines in curves:
+                    for number, threshold in enumerate(measure.curve):
+                        row = {name: f"{line[number]:.4f}" for name, line in lines.items()}
+                        table.writerow({"metric": measure.name, "threshold": f"{threshold:g}", **row})
             return
-        columns = list(dict.fromkeys(name for *_, lines in curves for name in lines))
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(["metric", "threshold", *columns])
-            for metric, limits, lines in curves:
-                for number, limit in enumerate(limits):
-                    values = [f"{lines[column][number]:.4f}" if column in lines else "" for column in columns]
-                    table.writerow([metric.measure.name, f"{limit:g}", *values])
+        from matplotlib.figure import Figure
 
-
-def _draw_curves(path: Path, curves: Sequence[tuple[Metric, Array, dict[str, Array]]]) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7 * len(curves), 5), layout="constrained")
-    for axes, (metric, limits, lines) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves, strict=True):
-        for name, line in lines.items():
-            axes.plot(limits, line, label=name.replace("_", " "), linewidth=3 if name == "mean" else 1.5)
-        axes.set(xlabel=f"threshold in {metric.measure.units}", ylabel="joints found (%)", ylim=(0, 100))
-        axes.set_title(metric.measure.name)
-        axes.grid(alpha=0.3)
-        axes.legend()
-    figure.savefig(path, dpi=100)
+        figure = Figure(figsize=(7 * len(curves), 5), layout="constrained")
+        panels = figure.subplots(1, len(curves), squeeze=False)[0]
+        for axes, (measure, lines) in zip(panels, curves, strict=True):
+            for name, line in lines.items():
+                axes.plot(measure.curve, line, label=name.replace("_", " "), linewidth=3 if name == "mean" else 1.5)
+            axes.set(xlabel=f"threshold in {measure.units}", ylabel="joints found (%)", ylim=(0, 100))
+            axes.set_title(measure.name)
+            axes.grid(alpha=0.3)
+            axes.legend()
+        figure.savefig(temporary, dpi=100)
 
 
 def worst_sheet(data: Dataset, predictions: Predictions, metric: Metric, count: int) -> Image:
@@ -234,18 +210,17 @@ def worst_sheet(data: Dataset, predictions: Predictions, metric: Metric, count: 
     the image, that distance and the number of joints without a prediction. Persons without any prediction come last.
     Reads the images.
     """
-    known, missing = np.isfinite(metric.distances), np.isinf(metric.distances).sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        errors = np.where(known, metric.distances, 0.0).sum(axis=1) / known.sum(axis=1)
-    names, counted = names_of(data), np.flatnonzero(known.any(axis=1) | (missing > 0)).tolist()
-    order = sorted(counted, key=lambda index: -np.nan_to_num(errors[index], nan=-1.0))[:count]
-    cells, captions = [], []
+    errors = np.ma.masked_invalid(metric.distances).mean(axis=1).filled(-1.0)
+    missing, counted = np.isinf(metric.distances).sum(axis=1), ~np.isnan(metric.distances).all(axis=1)
+    order = [index for index in np.argsort(-errors, kind="stable") if counted[index]][:count]
+    names, cells, captions = names_of(data), [], []
     for index in order:
         person, scores = data.persons[index], np.nan_to_num(predictions.scores[index])
-        box = person.box.square(_PADDING)
-        pose = Pose(data.skeleton, predictions.keypoints[index], scores, box, float(scores.mean()))
+        pose = Pose(
+            data.skeleton, predictions.keypoints[index], scores, person.box.square(_PADDING), float(scores.mean())
+        )
         cells.append(drawing.judged(data.read(person), pose, data.skeleton, person.keypoints, _CELL))
-        text = f"{errors[index]:.2f} {metric.measure.units}" if known[index].any() else ""
-        text += f", {missing[index]} joints not predicted" if text and missing[index] else ""
-        captions.append(f"{names[index]}\n{person.image.name}\n{text or 'not predicted'}")
+        text = [f"{errors[index]:.2f} {metric.measure.units}"] if errors[index] >= 0 else []
+        text += [f"{missing[index]} joints not predicted"] if missing[index] else []
+        captions.append(f"{names[index]}\n{person.image.name}\n{', '.join(text)}")
     return drawing.contact_sheet(cells, max(1, min(_COLUMNS, len(cells))), _CELL, captions=captions)

@@ -6,8 +6,7 @@
     about       how they were made, with the data set and the split, as a JSON object
 
 posehg writes all of them to .json (null is NaN) and .npz, and to .h5 as the hourglass authors do: preds, scores, about.
-It reads files with keypoints or preds alone too, and .mat files with preds, or with pos_pred_src (16, 2, N) as
-published with MPII's validation split.
+It reads files with keypoints or preds alone too, and .mat files with preds.
 """
 
 from __future__ import annotations
@@ -26,10 +25,9 @@ from numpy.typing import NDArray
 
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.reading import h5_library, opened, read_h5, read_matlab, unreadable
-from posehg.errors import NotAvailable, UsageError
+from posehg.errors import NotAvailable, PosehgError
 from posehg.files import atomic
 from posehg.metrics import Array
-from posehg.skeletons import MPII
 
 SUFFIXES = (".json", ".npz", ".h5", ".mat")
 WRITTEN = (".json", ".npz", ".h5")
@@ -73,39 +71,30 @@ def write(path: Path, data: Dataset, predictions: Predictions, overwrite: bool =
 def read(path: Path, data: Dataset) -> Predictions:
     """The predictions that a file holds for the persons of a data set.
 
-    Raises UsageError for a report; NotAvailable for a file that cannot be read, is damaged, or holds predictions of
-    other people, of only some of them, or of other joints.
+    Raises NotAvailable for a file that cannot be read, is damaged, or holds predictions of other people, of only some
+    of them, or of other joints.
     """
-    content = _content(path)
+    content, split = _content(path), f"{data.name} {data.split}"
     with described(path, _EXPECTED):
-        if "posehg_report" in content:
-            raise UsageError(f"{path} is a report, not predictions.", "--compare compares two reports.")
         about = content.get("about", {})
         about = dict(about if isinstance(about, dict) else json.loads(np.asarray(about).item()))
-        made_for = about.pop("dataset", data.name), about.pop("split", data.split)
-        if made_for != (data.name, data.split):
-            told = f"{path} holds predictions of {' '.join(made_for)}, not of {data.name} {data.split}."
+        made_for = f"{about.pop('dataset', data.name)} {about.pop('split', data.split)}"
+        if made_for != split:
+            told = f"{path} holds predictions of {made_for}, not of {split}."
             raise NotAvailable(told, "Give the --dataset and --split that they were made for.")
-        if "keypoints" in content:
-            keypoints = numbers(content["keypoints"])
-        elif "pos_pred_src" not in content:
-            keypoints = numbers(content["preds"]) - data.origin
-        elif data.skeleton.joints == MPII.joints:
-            keypoints = np.transpose(numbers(content["pos_pred_src"]), (2, 0, 1)) - 1
-            keypoints[:, [MPII.index("pelvis"), MPII.index("thorax")]] = np.nan  # placeholders in the file
-        else:
-            raise NotAvailable(f"{path} holds predictions of MPII's 16 joints, but {data.name} has others.")
+        own = "keypoints" in content
+        keypoints = numbers(content["keypoints"]) if own else numbers(content["preds"]) - data.origin
         wanted = (len(data), len(data.skeleton.joints), 2)
         if keypoints.shape != wanted:
             raise NotAvailable(
                 f"{path} holds predictions of shape {' x '.join(map(str, keypoints.shape))}, "
-                f"but {data.name} {data.split} has {wanted[0]} people x {wanted[1]} joints x 2.",
+                f"but {split} has {wanted[0]} people x {wanted[1]} joints x 2.",
                 "The rows must be all people of the split, in its order.",
             )
         for key, names in (("ids", names_of(data)), ("joints", data.skeleton.joints)):
             pairs = zip_longest(map(str, content.get(key, names)), names, fillvalue="nothing")
             if different := next((pair for pair in pairs if pair[0] != pair[1]), None):
-                told = f"{path} has other {key} than {data.name} {data.split}, such as {' for '.join(different)}."
+                told = f"{path} has other {key} than {split}, such as {' for '.join(different)}."
                 raise NotAvailable(told, "Score predictions on exactly the people and joints that they were made for.")
         scores = numbers(content["scores"]) if "scores" in content else np.full(wanted[:2], np.nan)
         if scores.shape != wanted[:2] or np.isinf(keypoints).any() or np.isinf(scores).any():
@@ -120,23 +109,20 @@ def _content(path: Path) -> Mapping[str, Any]:
     if suffix == ".h5":
         return read_h5(path, ["preds"], _EXPECTED, optional=["scores", "about"])
     if suffix == ".mat":
-        return read_matlab(path, ("pos_pred_src", "preds"), _EXPECTED)
+        return read_matlab(path, ["preds"], _EXPECTED)
     with opened(path, _EXPECTED) as file:
-        if suffix == ".json":
-            return dict(json.load(file))
-        with np.load(file, allow_pickle=False) as archive:
-            return dict(archive)
+        return dict(json.load(file) if suffix == ".json" else np.load(file, allow_pickle=False))
 
 
 @contextmanager
-def described(path: Path, expected: str, **hint: str) -> Iterator[None]:
+def described(path: Path, expected: str, hint: str = "Copy or download it again.") -> Iterator[None]:
     """Raises NotAvailable for content of other types or shapes, without the libraries' words for it."""
     try:
         yield
-    except KeyError as error:
-        raise unreadable(path, expected, f"it lacks {error}", **hint) from None
-    except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError):
-        raise unreadable(path, expected, **hint) from None
+    except PosehgError:
+        raise
+    except Exception as error:
+        raise unreadable(path, expected, f"it lacks {error}" if isinstance(error, KeyError) else "", hint) from None
 
 
 def numbers(values: Any) -> Array:

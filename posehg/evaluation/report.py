@@ -37,12 +37,11 @@ from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation.predictions import described, names_of, plain
 from posehg.evaluation.score import Metric, Scores, means
 from posehg.files import atomic
-from posehg.metrics import MEASURES, PCK_OF_BOX, PCKH, Average, JointScores
+from posehg.metrics import MEASURES, Average, JointScores
 from posehg.skeletons import Skeleton
 
 VERSION = 1
 _EXPECTED = "a report of posehg eval"
-_MEASURED_BY = {PCKH.name: "heads", PCK_OF_BOX.name: "boxes"}  # parts of the fingerprint, beside keypoints
 
 
 def write(
@@ -54,7 +53,7 @@ def write(
     content = {
         "posehg_report": VERSION,
         "command": command,
-        "predictions": {name: value for name, value in predictions.items() if not isinstance(value, dict | list)},
+        "predictions": dict(predictions),
         "data": {
             "name": data.name,
             "split": data.split,
@@ -107,9 +106,6 @@ def fingerprint(data: Dataset) -> dict[str, str]:
     return {"all": hashlib.sha256("".join(hashes.values()).encode()).hexdigest(), **hashes}
 
 
-# ---- comparing two reports -----------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, eq=False)
 class Report:
     """What two reports are compared by. data: name, split, persons and the fingerprint of the data set, as written."""
@@ -123,21 +119,18 @@ class Report:
 def read(path: Path) -> Report:
     """Raises NotAvailable, naming the file, if it is missing, no report, or of a newer posehg."""
     content = read_json(path, _EXPECTED)
-    with described(path, _EXPECTED, hint="Make one: posehg eval ... --report FILE.json"):
+    with described(path, _EXPECTED, "Make one: posehg eval ... --report FILE.json"):
         if content["posehg_report"] != VERSION:
-            version = content["posehg_report"]
-            raise NotAvailable(f"{path} is a report of another posehg (version {version}).", "Update posehg.")
+            raise NotAvailable(f"{path} is a report of another version of posehg.", "Update posehg.")
         skeleton, joints = Skeleton.from_dict(content["skeleton"]), tuple(content["joints"])
         data = {name: content["data"][name] for name in ("name", "split", "persons")} | content["data"]["sha256"]
         measured = {}
         for values in content["metrics"]:
             distances = np.array(values["distances"], dtype=np.float64)  # null becomes NaN
-            if distances.shape != (data["persons"], len(skeleton.joints)):
-                raise ValueError
-            distances[distances == -1] = np.inf
+            distances = np.where(distances == -1, np.inf, distances).reshape(data["persons"], len(skeleton.joints))
             thresholds = tuple(float(t["threshold"]) for t in values["tables"] if t["threshold"] is not None)
-            measure, persons = MEASURES[values["name"]], int(values["persons"])
-            measured[measure.name] = Metric(measure, skeleton, joints, distances, thresholds, persons)
+            name, persons = values["name"], int(values["persons"])
+            measured[name] = Metric(MEASURES[name], skeleton, joints, distances, thresholds, persons)
         return Report(path, dict(content["predictions"]), data, measured)
 
 
@@ -167,15 +160,15 @@ def compare(a: Report, b: Report, resamples: int) -> list[Comparison]:
     The resamples draw the same persons for both, so that persons who are hard for both do not blur the difference.
     Raises UsageError if they have no metric in common, or are not on the same persons and ground truth.
     """
-    names, both = [name for name in a.metrics if name in b.metrics], f"The reports {a.path} and {b.path}"
-    unused = {"all", *_MEASURED_BY.values()} - {_MEASURED_BY.get(name) for name in names}
-    if different := [part for part, value in a.data.items() if part not in unused and value != b.data.get(part)]:
+    both = f"The reports {a.path} and {b.path}"
+    if different := [part for part, value in a.data.items() if part != "all" and value != b.data.get(part)]:
         told = f"{both} are not on the same data: they differ in their {', '.join(different)}."
         raise UsageError(told, "Make both reports from the same data.")
-    if not names:
-        raise UsageError(f"{both} have no metric in common: PCK or PCKh.")
+    pairs = [(one, b.metrics[name]) for name, one in a.metrics.items() if name in b.metrics]
+    if not pairs or set(pairs[0][0].joints).isdisjoint(pairs[0][1].joints):
+        raise UsageError(f"{both} have no {'joint' if pairs else 'metric'} in common.")
     compared = []
-    for one, other in ((a.metrics[name], b.metrics[name]) for name in names):
+    for one, other in pairs:
         joints = tuple(joint for joint in one.joints if joint in other.joints)
         shared = np.isin(one.skeleton.joints, joints)
         for threshold in (*(threshold for threshold in one.thresholds if threshold in other.thresholds), None):
@@ -196,15 +189,15 @@ def _difference(average: Average, whole: list[JointScores], drawn: list[JointSco
     return Difference(average.name, before, after, after - before, *metrics.interval(changes), better)
 
 
-def verdict(comparison: Comparison, resamples: int) -> str:
+def verdict(comparison: Comparison) -> str:
     """A sentence on the main mean."""
     title, _, (main, *_) = comparison
-    what = f"{title}, {main.name}"
+    direction = "higher" if main.difference >= 0 else "lower"
+    by = f"{title}, {main.name}, is {abs(main.difference):.2f} points {direction} in B"
     if not math.isfinite(main.difference):
-        return f"Cannot compare {what}: it has no value."
-    by = f"{what}, is {abs(main.difference):.2f} points {'higher' if main.difference >= 0 else 'lower'} in B"
-    if not resamples:
-        return f"{by}; --bootstrap 0 does not test whether that is chance."
+        return f"Cannot compare {title}, {main.name}: it has no value."
+    if not math.isfinite(main.low):
+        return f"{by}; without resamples, that may be chance."
     interval = f"95 % interval {main.low:+.2f} to {main.high:+.2f}"
     if main.low > 0 or main.high < 0:
         return f"{'B' if main.low > 0 else 'A'} is better: {by} ({interval})."

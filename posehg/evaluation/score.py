@@ -7,23 +7,20 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from posehg import metrics
 from posehg.datasets.dataset import Dataset
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation.detections import PERSON, Detection
+from posehg.evaluation.detections import Detection
 from posehg.evaluation.predictions import Predictions, is_known
 from posehg.geometry import Box
 from posehg.metrics import PCKH, Array, Average, JointScores, Measure
 from posehg.skeletons import LIMB_JOINTS, MPII, Skeleton
-
-Choice = Literal["auto", "pckh", "pck", "oks"]
 
 POSTURES = ("upright", "level", "upside down")
 """The torso is within 45 degrees of upright, in between, or within 45 degrees of upside down, on the image."""
@@ -52,7 +49,7 @@ class Metric:
     def values(self, threshold: float | None) -> Array:
         """(N, J) hits at a threshold; without one, areas under the curve."""
         if threshold is None:
-            return metrics.areas(self.distances, self.measure.limit, self.measure.steps)
+            return metrics.areas(self.distances, self.measure.curve)
         return metrics.hits(self.distances, threshold)
 
 
@@ -123,7 +120,7 @@ class Scores:
 def score(
     data: Dataset,
     predictions: Predictions,
-    metric: Choice = "auto",
+    metric: str = "auto",
     thresholds: Sequence[float] = (),
     resamples: int = 1000,
     breakdown: bool = False,
@@ -131,26 +128,32 @@ def score(
     """Scores predictions against the ground truth; joints are matched by name.
 
     A joint that is predicted for nobody does not count; one that is predicted only for some is not found in the others.
-    thresholds: of the first metric, instead of the usual ones. resamples: of the bootstrap; 0: no intervals.
-    breakdown: also by posture and by joint score. OKS has none of these.
+    metric: auto, pckh, pck or oks. thresholds: of the first metric, instead of the usual ones. resamples: of the
+    bootstrap; 0: no intervals. breakdown: also by posture and by joint score. OKS has none of these.
     Raises as ``measures`` does, and NotAvailable if nothing is predicted for anyone.
     """
-    chosen, known = measures(data, metric), is_known(predictions.keypoints)
-    joints = tuple(data.skeleton.joints[channel] for channel in np.flatnonzero(known.any(axis=0)))
+    chosen, known, skeleton = measures(data, metric), is_known(predictions.keypoints), data.skeleton
+    joints = tuple(skeleton.joints[channel] for channel in np.flatnonzero(known.any(axis=0)))
     if not joints:
         raise NotAvailable(f"Nothing is predicted for any person of {data.name} {data.split}.")
     lost = int((~known.any(axis=1)).sum())
     if metric == "oks":
         return Scores(joints, oks=coco_scores(data, as_detections(data, predictions)), lost=lost)
-    measured = [_measure(data, predictions, joints, measure) for measure in chosen]
-    if thresholds:
-        measured[0] = replace(measured[0], thresholds=tuple(thresholds))
+    truth = np.stack([person.keypoints for person in data.persons])
+    missed = known.any(axis=0) & ~known
+    keypoints = np.where(missed[..., None], np.inf, predictions.keypoints)  # infinitely far: counts and is not found
+    measured = []
+    for measure in chosen:
+        measurable = np.isfinite(metrics.distances(measure, truth, data.persons, skeleton)).any(axis=1)
+        distances = metrics.distances(measure, keypoints, data.persons, skeleton)
+        own = tuple(thresholds) if thresholds and not measured else measure.thresholds
+        measured.append(Metric(measure, skeleton, joints, distances, own, int(measurable.sum())))
     tables = [_table(one, threshold, resamples) for one in measured for threshold in (*one.thresholds, None)]
-    parts = [_breakdown(one, data, predictions) for one in measured] if breakdown else []
+    parts = [_breakdown(one, truth, predictions.scores) for one in measured] if breakdown else []
     return Scores(joints, tuple(measured), tuple(tables), resamples, lost=lost, breakdowns=tuple(parts))
 
 
-def measures(data: Dataset, metric: Choice) -> list[Measure]:
+def measures(data: Dataset, metric: str) -> list[Measure]:
     """The measures to compute, the main one first; none for OKS. Needs no predictions.
 
     Raises UsageError if the annotation does not allow them.
@@ -171,85 +174,63 @@ def has_labels(data: Dataset) -> bool:
     return any(np.isfinite(person.keypoints).any() for person in data.persons)
 
 
-def means(measure: Measure, skeleton: Skeleton, joints: Sequence[str]) -> tuple[Average, ...]:
-    """The means that are in use for a measure, over these joints of the skeleton; the first is the main one.
-
-    Three means of PCKh are in use, and programs differ in which of them they call the mean. LSP's Total is over all
-    joints.
-    """
+def means(measure: Measure, skeleton: Skeleton, joints: Sequence[str]) -> list[Average]:
+    """The means that are in use for a measure, over these joints of the skeleton; the first is the main one."""
     everything = tuple(channel for channel, joint in enumerate(skeleton.joints) if joint in joints)
-
-    def name(text: str, channels: Sequence[int]) -> str:
-        return "mean of " + (text.format(len(channels)) if len(channels) != 1 else "1 joint")
-
+    complete = len(everything) == len(skeleton.joints)
     if measure is not PCKH:
-        limbs = tuple(metrics.limb_channels(skeleton, joints))
-        total = "LSP's Total" if metrics.is_lsp(skeleton) and len(joints) == len(skeleton.joints) else ""
-        of_limbs = Average(name("the {} limb joints", limbs), limbs)
-        of_all = Average(name("all {} joints", everything), everything, known_as=total)
+        limbs = tuple(channel for channel in everything if skeleton.joints[channel] in LIMB_JOINTS)
+        averages = [Average(f"mean of the {len(limbs)} limb joints", limbs)] if limbs else []
         if limbs != everything:
-            return of_limbs, of_all
-        return (of_limbs,) if all(skeleton.joints[channel] in LIMB_JOINTS for channel in limbs) else (of_all,)
+            total = "LSP's Total" if metrics.is_lsp(skeleton) and complete else ""
+            averages.append(Average(f"mean of all {len(everything)} joints", everything, known_as=total))
+        return averages
     counted = tuple(channel for channel in everything if skeleton.joints[channel] not in _NOT_IN_PCKH_MEAN)
-    users = ("bearpaw, anibali", "HRNet, mmpose", "princeton PyTorch" * (len(everything) == len(MPII.joints)))
-    if skeleton.joints != MPII.joints or len(counted) < len(MPII.joints) - len(_NOT_IN_PCKH_MEAN):
-        users = ("", "", "")
-    three = (
-        Average(name("{} joints", counted), counted, known_as=users[0]),
-        Average(name("{} joints", counted) + ", label-weighted", counted, True, users[1]),
-        Average(name("all {}", everything) + ", label-weighted", everything, True, users[2]),
-    )
-    return three[:2] if everything == counted else three
-
-
-def _measure(data: Dataset, predictions: Predictions, joints: tuple[str, ...], measure: Measure) -> Metric:
-    truth = np.stack([person.keypoints for person in data.persons])
-    if measure is PCKH:
-        units = np.array([person.head_size for person in data.persons], dtype=np.float64)  # None becomes NaN
-    else:
-        sides = np.array([max(person.box.w, person.box.h) for person in data.persons])
-        units = metrics.pck_units(truth, sides, data.skeleton)
-    missed = np.isin(data.skeleton.joints, joints) & ~is_known(predictions.keypoints)
-    keypoints = np.where(missed[..., None], np.inf, predictions.keypoints)  # infinitely far: counts and is not found
-    distances = metrics.normalised_distances(keypoints, truth, units)
-    measurable = np.isfinite(metrics.normalised_distances(truth, truth, units)).any(axis=1)
-    return Metric(measure, data.skeleton, joints, distances, measure.thresholds, int(measurable.sum()))
+    users = ("", "", "")
+    if skeleton.joints == MPII.joints and len(counted) == len(MPII.joints) - len(_NOT_IN_PCKH_MEAN):
+        users = ("bearpaw, anibali", "HRNet, mmpose", "princeton PyTorch" if complete else "")
+    name = f"mean of {len(counted)} joints"
+    averages = [Average(name, counted, known_as=users[0]), Average(f"{name}, label-weighted", counted, True, users[1])]
+    if counted != everything:
+        averages.append(Average(f"mean of all {len(everything)}, label-weighted", everything, True, users[2]))
+    return averages
 
 
 def _table(metric: Metric, threshold: float | None, resamples: int) -> Table:
-    values, skeleton = metric.values(threshold), metric.skeleton
+    values, skeleton, measure = metric.values(threshold), metric.skeleton, metric.measure
     whole, drawn = metrics.sums(values), metrics.resampled(values, resamples)
-    single = [Average(joint, (channel,)) for channel, joint in enumerate(skeleton.joints)]
-    columns = (metrics.groups(skeleton), means(metric.measure, skeleton, metric.joints), single)
-    groups, averages, joints = (
-        tuple(_figure(one, skeleton, whole, *metrics.interval(one.of(drawn))) for one in column) for column in columns
-    )
-    return Table(metric.measure.name, metric.measure.at(threshold), threshold, groups, averages, joints)
+
+    def figures(averages: Iterable[Average]) -> tuple[Figure, ...]:
+        return tuple(_figure(one, skeleton, whole, *metrics.interval(one.of(drawn))) for one in averages)
+
+    groups, averages = figures(metrics.groups(skeleton)), figures(means(measure, skeleton, metric.joints))
+    joints = figures(Average(joint, (channel,)) for channel, joint in enumerate(skeleton.joints))
+    return Table(measure.name, measure.at(threshold), threshold, groups, averages, joints)
 
 
 def _figure(
     average: Average, skeleton: Skeleton, scores: JointScores, low: float = math.nan, high: float = math.nan
 ) -> Figure:
     joints = tuple(skeleton.joints[channel] for channel in average.channels)
-    percent, labels = float(average.of(scores)), average.labels(scores)
+    percent, labels = float(average.of(scores)), int(scores.labelled[list(average.channels)].sum())
     return Figure(average.name, joints, percent, labels, low, high, average.by_labels, average.known_as)
 
 
-def _breakdown(metric: Metric, data: Dataset, predictions: Predictions) -> Breakdown:
+def _breakdown(metric: Metric, truth: Array, scores: Array) -> Breakdown:
     mean = means(metric.measure, metric.skeleton, metric.joints)[0]
-    values = metric.values(metric.thresholds[0])
-    held = postures(np.stack([person.keypoints for person in data.persons]), data.skeleton)
+    values, held = metric.values(metric.thresholds[0]), postures(truth, metric.skeleton)
     rows = [(name, held == number) for number, name in enumerate(POSTURES)] + [("level or upside down", held > 0)]
-    by_posture = [_figure(replace(mean, name=name), data.skeleton, metrics.sums(values[some])) for name, some in rows]
-    counted = np.isfinite(values) & np.isfinite(predictions.scores)
-    hits, bins = values[counted], np.clip(predictions.scores[counted] * _BINS, 0, _BINS - 1).astype(int)
+    by_posture = tuple(
+        _figure(replace(mean, name=name), metric.skeleton, metrics.sums(values[some])) for name, some in rows
+    )
+    counted = np.isfinite(values) & np.isfinite(scores)
+    hits, bins = values[counted], np.clip(scores[counted] * _BINS, 0, _BINS - 1).astype(int)
     by_score = []
     for number in range(_BINS if counted.any() else 0):
         own = hits[bins == number]
         name = f"{number / _BINS:g} to {(number + 1) / _BINS:g}"
         by_score.append(Figure(name, metric.joints, 100 * float(own.mean()) if len(own) else math.nan, len(own)))
-    title = metric.measure.at(metric.thresholds[0])
-    return Breakdown(title, mean.name, tuple(by_posture), tuple(by_score))
+    return Breakdown(metric.measure.at(metric.thresholds[0]), mean.name, by_posture, tuple(by_score))
 
 
 def postures(truth: Array, skeleton: Skeleton) -> Array:
@@ -261,9 +242,6 @@ def postures(truth: Array, skeleton: Skeleton) -> Array:
     x, y = (above - below).T
     angles = np.degrees(np.abs(np.arctan2(x, -y)))  # y points down: 0 is upright, 180 upside down
     return np.where(np.isnan(angles), np.nan, np.digitize(angles, (45, 135), right=True))
-
-
-# ---- OKS -----------------------------------------------------------------------------------------------------------
 
 
 def as_detections(data: Dataset, predictions: Predictions) -> list[Detection]:
@@ -305,12 +283,12 @@ def coco_scores(data: Dataset, detections: Sequence[Detection]) -> dict[str, flo
     truth, found = [], []
     for place, person in enumerate(people):
         labelled = is_known(person.keypoints)
-        keypoints, flags = np.where(labelled[:, None], person.keypoints, 0), np.where(labelled, 1 + person.visible, 0)
+        flags = np.where(labelled, 1 + person.visible, 0)  # 1: hidden, 2: visible
         extent = Box.bounding(person.keypoints) or person.box
         truth.append(
             {
                 "image_id": numbers[person.image],
-                "keypoints": np.column_stack([keypoints, flags]).ravel(),  # 1: hidden, 2: visible
+                "keypoints": np.column_stack([np.where(labelled[:, None], person.keypoints, 0), flags]).ravel(),
                 "num_keypoints": int(labelled.sum()) if place < len(data) else 0,  # people with 0 are ignored
                 "area": extent.w * extent.h if person.area is None else person.area,
                 "bbox": list(person.box.as_tuple()),
@@ -325,18 +303,14 @@ def coco_scores(data: Dataset, detections: Sequence[Detection]) -> dict[str, flo
         found.append(
             {"image_id": numbers[one.image], "keypoints": triples, "area": float(width * height), "score": one.score}
         )
+    sides = [COCO(), COCO()]
     with redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        sides = []
-        for records in (truth, found):
-            coco = COCO()
-            coco.dataset = {
-                "images": [{"id": number} for number in numbers.values()],
-                "categories": [{"id": PERSON}],
-                # Ids begin with 1, because pycocotools takes 0 for no match.
-                "annotations": [{"id": id, "category_id": PERSON} | one for id, one in enumerate(records, start=1)],
-            }
+        for coco, records in zip(sides, (truth, found), strict=True):
+            # Ids begin with 1, because pycocotools takes 0 for no match.
+            annotations = [{"id": id, "category_id": 1} | one for id, one in enumerate(records, start=1)]
+            shown = [{"id": number} for number in numbers.values()]
+            coco.dataset = {"images": shown, "categories": [{"id": 1}], "annotations": annotations}
             coco.createIndex()
-            sides.append(coco)
         evaluation = COCOeval(*sides, "keypoints")
         evaluation.params.kpt_oks_sigmas = np.array(data.skeleton.oks_sigmas)
         evaluation.evaluate()

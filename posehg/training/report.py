@@ -47,12 +47,11 @@ class Validation:
 def validate(estimator: Estimator, data: Dataset) -> Validation:
     """Computes the PCK of the limb joints that the network has, measured on the skeleton of ``data``."""
     poses, predicted = persons.predicted(estimator, data)
-    truth = np.stack([person.keypoints for person in data.persons])
-    sides = np.array([max(person.box.w, person.box.h) for person in data.persons])
-    measure, units = metrics.pck_measure(data.skeleton), metrics.pck_units(truth, sides, data.skeleton)
-    scores = metrics.found(metrics.normalised_distances(predicted, truth, units), measure.threshold)
-    counted = metrics.limb_channels(data.skeleton, persons.joints_in_common(estimator, data))
-    return Validation(data, poses, scores.mean(counted), measure.at(measure.threshold))
+    measure = metrics.pck_measure(data.skeleton)
+    distances = metrics.distances(measure, predicted, data.persons, data.skeleton)
+    limbs = metrics.limb_channels(data.skeleton, persons.joints_in_common(estimator, data))
+    pck = metrics.Average("", limbs).of(metrics.found(distances, measure.thresholds[0]))
+    return Validation(data, poses, float(pck), measure.at(measure.thresholds[0]))
 
 
 class Listener(Protocol):

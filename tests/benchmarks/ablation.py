@@ -106,9 +106,8 @@ def measure(folder: Path, name: str, data: Path) -> Hits:
         estimator = Estimator(open_engine(folder / "last.safetensors", EngineOptions("cpu")), flip=False)
         annotated = datasets.load(name, data, "val")
         poses, predicted = persons.predicted(estimator, annotated)
-        truth = np.stack([person.keypoints for person in annotated.persons])
-        unit = metrics.torso_sizes(truth, annotated.skeleton)
-        distances = metrics.normalised_distances(predicted, truth, unit)[:, metrics.limb_channels(annotated.skeleton)]
+        distances = metrics.distances(metrics.PCK, predicted, annotated.persons, annotated.skeleton)
+        distances = distances[:, metrics.limb_channels(annotated.skeleton, annotated.skeleton.joints)]
         scores, elsewhere = ([pose.score for pose in some] for some in (poses, estimator(backgrounds(annotated))))
         np.savez(kept, found=distances <= 0.2, labelled=np.isfinite(distances), scores=scores, elsewhere=elsewhere)
     with np.load(kept) as values:
