@@ -106,7 +106,10 @@ def pck_measure(skeleton: Skeleton) -> Measure:
 
 
 def distances(measure: Measure, predicted: Array, persons: Sequence[Person], skeleton: Skeleton) -> Array:
-    """(N, J, 2) predictions for N persons, in image pixels -> (N, J) ``normalised_distances`` from their joints."""
+    """(N, J, 2) predictions for N persons, in image pixels -> (N, J) distances from their joints, in their units.
+
+    NaN for a joint without a label, and for a person without a unit, such as a torso.
+    """
     truth = np.stack([person.keypoints for person in persons])
     if measure is PCKH:
         unit = np.array([person.head_size for person in persons], dtype=np.float64)  # None becomes NaN
@@ -114,7 +117,8 @@ def distances(measure: Measure, predicted: Array, persons: Sequence[Person], ske
         unit = torso_sizes(truth, skeleton)
     else:
         unit = np.array([max(person.box.w, person.box.h) for person in persons])
-    return normalised_distances(predicted, truth, unit)
+    unit = np.where(np.isfinite(unit) & (unit > 0), unit, np.nan)
+    return np.linalg.norm(predicted - truth, axis=-1) / unit[:, None]
 
 
 def found(distances: Array, threshold: float) -> JointScores:

@@ -86,7 +86,6 @@ def test_frames_of_a_video_have_its_name_and_their_number(suffix: str, tmp_path:
     data = birds(person("walk_000000000007.png", 7))
     read = detections.matched(written(tmp_path / f"run{suffix}", *frames), data)
     np.testing.assert_allclose(read.keypoints, [points(7)], atol=0.005)
-    assert read.about["images_left_out"] == 1
 
 
 def test_who_is_found_on_an_ignored_person_is_not_taken_for_a_neighbour(tmp_path: Path) -> None:
@@ -110,9 +109,12 @@ def test_neither_order_decides_who_is_matched(
     np.testing.assert_allclose(detections.matched(path, data).keypoints, wanted, atol=0.005)
 
 
-def test_a_bare_name_is_the_image_that_the_others_leave() -> None:
+def test_folders_tell_images_of_one_name_apart() -> None:
     data = birds(person("/data/a.jpg", 1), person("/data/x/a.jpg", 2))
-    assert detections.locate(data, ["a.jpg", "x/a.jpg"])["a.jpg"] == Path("/data/a.jpg")
+    assert detections.locate(data, ["x/a.jpg", "data/a.jpg"]) == {
+        "x/a.jpg": Path("/data/x/a.jpg"),
+        "data/a.jpg": Path("/data/a.jpg"),
+    }
     with pytest.raises(UsageError, match=r"a\.jpg"):
         detections.locate(data, ["a.jpg"])
 
@@ -136,14 +138,14 @@ def test_an_image_that_is_there_twice_is_named(sources: Sequence[str], tmp_path:
 
 def test_coco_results_of_ones_own_set_are_known_by_file_names(tmp_path: Path) -> None:
     """The file of the set numbers its images; what posehg predict writes names them."""
-    names = ("/d/x/a.jpg", "/d/y/a.jpg", "/d/000000000785.jpg")
+    names = ("/d/x/a.jpg", "/d/y/b.jpg", "/d/000000000785.jpg")
     ids = {str(number): Path(name) for number, name in enumerate(names)}
     data = birds(*(person(name, seed) for seed, name in enumerate(names)), images=ids)
     path = tmp_path / "results.json"
     with CocoWriter(path) as writer:
         for one in data.persons:
             writer.add(found(str(one.image), pose(one.keypoints)))
-    assert [entry["image_id"] for entry in json.loads(path.read_text())] == ["a.jpg", "/d/y/a.jpg", 785]
+    assert [entry["image_id"] for entry in json.loads(path.read_text())] == ["a.jpg", "b.jpg", 785]
     people, _ = detections.read(path, data)
     assert [detection.image for detection in people] == [one.image for one in data.persons]
     assert coco_scores(data, people)["AP"] == pytest.approx(1)
@@ -213,7 +215,7 @@ NUMBERED = replace(TWO, images={"12": Path("a.jpg"), "14": Path("b.jpg"), "16": 
 
 
 def test_coco_results_are_read_in_their_order(tmp_path: Path) -> None:
-    read = detections.read(coco_results(tmp_path / "results.json"), NUMBERED, 1)[0]
+    read = detections.read(coco_results(tmp_path / "results.json"), NUMBERED)[0]
     assert [(one.image.name, one.score) for one in read] == [("b.jpg", 1 / 7), ("a.jpg", 1 / 5), ("a.jpg", 1 / 3)]
     np.testing.assert_array_equal(read[2].keypoints, points(3))
     np.testing.assert_array_equal(read[2].scores, np.arange(J))
@@ -226,9 +228,8 @@ def test_coco_results_are_read_in_their_order(tmp_path: Path) -> None:
     ("edit", "named"),
     [
         (lambda records: records[0].update(image_id=99), "99"),
-        (lambda records: records[1].update(keypoints=[0] * 51), "51.*15"),
+        (lambda records: [record.update(keypoints=[0] * 51) for record in records], "5 joints"),
         (lambda records: records[1].update(category_id=3), "1, 3"),
-        (lambda records: [record.update(category_id=3) for record in records], "category 3"),
         (lambda records: records.append(7), "results"),
         (lambda records: records[1].pop("score"), "score"),
         (lambda records: records[1].update(score=float("nan")), "finite"),
@@ -239,4 +240,4 @@ def test_damaged_and_other_coco_results_are_refused(
     edit: Callable[[list[Any]], object], named: str, tmp_path: Path
 ) -> None:
     with pytest.raises(NotAvailable, match=named):
-        detections.read(coco_results(tmp_path / "results.json", edit), NUMBERED, 1)[0]
+        detections.read(coco_results(tmp_path / "results.json", edit), NUMBERED)

@@ -18,8 +18,8 @@ from scipy.io import savemat
 
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation import predictions
-from posehg.evaluation.predictions import SUFFIXES, WRITTEN, Predictions
-from posehg.skeletons import MPII, Skeleton
+from posehg.evaluation.predictions import WRITTEN, Predictions
+from posehg.skeletons import Skeleton
 from tests.evaluated import dataset
 
 N, J = 7, 5
@@ -48,7 +48,10 @@ def written(folder: Path, suffix: str) -> Path:
 @given(
     keypoints=arrays(float, (N, J, 2), elements=st.floats(-1e6, 1e6) | NAN),
     scores=arrays(float, (N, J), elements=st.floats(0, 1) | NAN),
-    about=st.dictionaries(TEXT, st.none() | st.booleans() | st.integers(-99, 99) | st.floats(-9, 9) | TEXT),
+    about=st.dictionaries(
+        st.sampled_from(["model", "flip", "ids"]),
+        st.none() | st.booleans() | st.integers(-99, 99) | st.floats(-9, 9) | TEXT,
+    ),
     origin=st.sampled_from([0, 1]),
 )
 def test_predictions_come_back_as_they_were(
@@ -99,15 +102,6 @@ def test_preds_of_another_shape_are_refused(suffix: str, shape: tuple[int, ...],
         predictions.read(others(tmp_path, suffix, np.zeros(shape)), DATA)
 
 
-def test_mpii_detections_count_from_1(tmp_path: Path) -> None:
-    array = np.arange(16 * 2 * N, dtype=float).reshape(16, 2, N)
-    savemat(tmp_path / "detections.mat", {"pos_pred_src": array, "pos_gt_src": -array})
-    found = predictions.read(tmp_path / "detections.mat", replace(dataset(N), origin=1))
-    np.testing.assert_array_equal(found.keypoints[4, 9], array[9, :, 4] - 1)
-    nothing = np.flatnonzero(np.isnan(found.keypoints[4, :, 0]))
-    assert [MPII.joints[joint] for joint in nothing] == ["pelvis", "thorax"]  # filler in the file
-
-
 def test_pickled_arrays_are_not_opened(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[Any, ...]:
@@ -123,7 +117,7 @@ def good(folder: Path, suffix: str) -> Path:
     return others(folder, suffix, np.zeros((N, J, 2))) if suffix == ".mat" else written(folder, suffix)
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", [*WRITTEN, ".mat"])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
 def test_a_file_that_was_cut_short_is_refused(suffix: str, share: float, tmp_path: Path) -> None:
     path = good(tmp_path, suffix)
@@ -160,7 +154,7 @@ def test_without_h5py_it_is_said_what_to_install(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("suffix", WRITTEN)
 def test_what_was_written_of_one_split_is_not_read_for_another(suffix: str, tmp_path: Path) -> None:
     path = written(tmp_path, suffix)
-    with pytest.raises(NotAvailable, match="made val, not of made train"):
+    with pytest.raises(NotAvailable, match=r"made train.*val instead of train"):
         predictions.read(path, replace(DATA, split="train"))
 
 
@@ -169,15 +163,15 @@ def test_other_people_and_joints_are_refused_by_name(suffix: str, tmp_path: Path
     data = DATA
     path = written(tmp_path, suffix)
     turned = replace(data, persons=list(reversed(data.persons)))
-    with pytest.raises(NotAvailable, match=r"ids.*p0 for p6"):
+    with pytest.raises(NotAvailable, match=r"ids.*p0 instead of p6"):
         predictions.read(path, turned)
     beak = Skeleton("other", ("beak", *SKELETON.joints[1:]), ())
-    with pytest.raises(NotAvailable, match=r"joints.*tip for beak"):
+    with pytest.raises(NotAvailable, match=r"joints.*tip instead of beak"):
         predictions.read(path, replace(data, skeleton=beak))
     unnamed = replace(data, persons=[replace(person, id="", source="nest") for person in data.persons])
     predictions.write(path, unnamed, predicted(), overwrite=True)
     np.testing.assert_array_equal(predictions.read(path, unnamed).keypoints, predicted().keypoints)
-    with pytest.raises(NotAvailable, match="nest/0 for p0"):
+    with pytest.raises(NotAvailable, match="nest/0 instead of p0"):
         predictions.read(path, data)
 
 
@@ -189,7 +183,6 @@ def test_other_people_and_joints_are_refused_by_name(suffix: str, tmp_path: Path
         lambda content: content["ids"].pop(),
         lambda content: content["keypoints"][3].pop(),
         lambda content: content["keypoints"][3].__setitem__(1, ["left", 2]),
-        lambda content: content["keypoints"][3].__setitem__(1, [float("inf"), 2]),
         lambda content: content["keypoints"][3].__setitem__(1, [10**400, 2]),
         lambda content: content["scores"].pop(),
         lambda content: content.update(joints=7),

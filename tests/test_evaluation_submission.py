@@ -114,8 +114,8 @@ def test_every_test_image_is_there_in_its_order_with_all_that_it_had(tmp_path: P
 @pytest.mark.parametrize(
     ("ids", "named"),
     [
-        (["001:1", "001:2", "007:3"], "2 people .* 005:2"),
-        *(([*ESTIMATED, stranger], f"1 people .* {stranger}") for stranger in ("002:1", "001:3", "007:4", "im00001")),
+        (["001:1", "001:2", "007:3"], "005:2"),
+        *(([*ESTIMATED, stranger], stranger) for stranger in ("002:1", "001:3", "007:4", "im00001")),
     ],
 )
 def test_others_than_those_of_the_test_split_are_refused(ids: Sequence[str], named: str, tmp_path: Path) -> None:

@@ -93,25 +93,23 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
     from posehg.datasets.dataset import evenly
     from posehg.evaluation import detections, predictions, score, submission
 
-    names = {"source": "--from", "minimum": "--min"}
-    given = {names.get(name, f"--{name}") for name in shared.given_names(context, EvalOptions)}
     source = options.source
     kind = "rows" if source is None else detections.kind_of(source)
     by_people = kind == "results" or (kind == "records" and options.metric == "oks")
-    _check_combinations(options, given, by_people)
+    names = {"source": "--from", "minimum": "--min"}
+    given = {names.get(name, f"--{name}") for name in shared.given_names(context, EvalOptions)}
+    _check(options, given, by_people)
     if options.compare is not None:
         return _compare(*options.compare, options.bootstrap)
-    _check_files(options)
     need_images = source is None or options.worst > 0
     whole = datasets.load_one(options.dataset, options.data, options.split, need_images=need_images)
     data = datasets.spread(whole, options.limit) if options.limit else whole
     template = None if options.submission is None else submission.prepare(data)
-    scored = template is None and (options.predictions is None or score.has_labels(data))
-    if scored and not by_people:
+    if template is None and not by_people and (options.predictions is None or score.has_labels(data)):
         score.measures(data, options.metric)
         if options.metric == "oks":
             score.coco_scores(datasets.spread(data, 1), [])  # raises, before the work, without pycocotools
-    finish = partial(_finish, options, data, template, scored)
+    finish = partial(_finish, options, data, template)
     if source is None:
         return _estimate(options, data, finish)
     found, scores = None, None
@@ -129,57 +127,47 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
     finish({**about, "file": str(source), "sha256": files.sha256(source)}, found, scores)
 
 
-def _check_combinations(options: EvalOptions, given: set[str], by_people: bool) -> None:
-    """by_people: the people in the file of --from, without names, are scored by OKS."""
-    of_pck = {"--metric"} if options.metric in ("pck", "pckh") else set()
+def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
+    """Raises, before any work, UsageError for options that do not go together and for files that cannot be written.
+
+    by_people: the people in the file of --from, without names, are scored by OKS.
+    """
+    from posehg import images
+    from posehg.datasets.reading import h5_library
+    from posehg.evaluation import detections, display, predictions
+
+    unnamed = {"--predictions", "--submission", "--limit", *_OF_DISTANCES}
+    unnamed |= {"--metric"} if options.metric in ("pck", "pckh") else set()
     for applies, refused, why in (
         (options.compare, given - {"--compare", "--bootstrap"}, "cannot be combined with --compare."),
         (not options.worst, {"--sheet"}, "needs --worst."),
         (options.metric == "oks", _OF_DISTANCES, "needs PCK or PCKh, not --metric oks."),
         (options.submission, _OF_SCORES, "needs labels, and those of MPII's test split are not public."),
         (options.source, _OF_NETWORK, "is for a network and cannot be combined with --from."),
-        (
-            by_people,
-            {"--predictions", "--submission", "--limit", *_OF_DISTANCES, *of_pck},
-            f"needs to know who is who, and the people in {options.source}, scored by OKS, have no names.",
-        ),
+        (by_people, unnamed, f"needs names: the people in {options.source}, scored by OKS, have none."),
     ):
         if applies and (wrong := sorted(given & refused)):
             raise UsageError(f"{wrong[0]} {why}")
-    if not all(map(math.isfinite, [*(options.threshold or ()), options.minimum or 0])):
+    if not all(map(math.isfinite, (*(options.threshold or ()), options.minimum or 0))):
         raise UsageError("--threshold and --min must be finite numbers.")
     if options.minimum is not None and options.threshold and options.metric == "auto":
         raise UsageError("--min with --threshold needs one metric.", "Add --metric pck or --metric pckh.")
     if options.submission is not None and (options.dataset, options.split) != ("mpii", "test"):
         raise UsageError("--submission is for MPII's test split.", "Add --dataset mpii --split test.")
-
-
-def _check_files(options: EvalOptions) -> None:
-    """Raises, before any work, what reading and writing the files would raise after it."""
-    from posehg import images
-    from posehg.datasets.reading import h5_library
-    from posehg.evaluation import detections, display, predictions
-
-    seen: dict[Path, str] = {}
     for name, path, suffixes in (
-        ("--from", options.source, dict.fromkeys((*predictions.SUFFIXES, *detections.SUFFIXES))),
+        ("--from", options.source, detections.SUFFIXES),
         ("--predictions", options.predictions, predictions.WRITTEN),
         ("--submission", options.submission, (".mat",)),
         ("--report", options.report, (".json",)),
         ("--sheet", options.sheet if options.worst else None, images.SUFFIXES),
         *(("--curve", path, display.CURVE_SUFFIXES) for path in options.curve or ()),
     ):
-        if path is None:
-            continue
-        if path.suffix.lower() not in suffixes:
+        if path is not None and path.suffix.lower() not in suffixes:
             raise UsageError(f"{name} {path}: the name must end in {' or '.join(suffixes)}.")
-        if name != "--from":
+        if path is not None and name != "--from":
             files.check(path, options.overwrite)
-        if other := seen.get(path.resolve()):
-            raise UsageError(f"{other} and {name} both name {path}.")
-        seen[path.resolve()] = name
-        if name == "--predictions" and path.suffix.lower() == ".h5":
-            h5_library("Writing")
+    if options.predictions is not None and options.predictions.suffix.lower() == ".h5":
+        h5_library("Writing")
 
 
 def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) -> None:
@@ -203,14 +191,14 @@ def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) 
         "flip": options.flip,
         "decoder": options.decoder,
         "precision": options.precision,
+        "device": str(estimator.device),
         "posehg": __version__,
     }
     with distributed.joined(estimator.device) as world, terminal.fail_together(world):
         share = len(distributed.share(range(len(data)), world))
         watch = partial(terminal.progress, what="Estimating", total=share) if world.first else iter
         poses, keypoints = persons.predicted(estimator, data, watch)
-        found = Predictions(keypoints, persons.scores(poses, data.skeleton), about.copy())
-        about["device"] = str(estimator.device)
+        found = Predictions(keypoints, persons.scores(poses, data.skeleton), about)
         distributed.alike(lambda: finish(about, found) if world.first else None)
 
 
@@ -218,46 +206,43 @@ def _finish(
     options: EvalOptions,
     data: Dataset,
     template: Template | None,
-    scored: bool,
     about: Mapping[str, Any],
-    found: Predictions | None = None,
+    found: Predictions | None,
     scores: Scores | None = None,
 ) -> None:
-    """Scores, writes the files and prints the tables. about: how the predictions were made."""
+    """Scores, prints the tables and writes the files. about: how the predictions were made."""
     from posehg import images
     from posehg.evaluation import display, predictions, report, score, submission
 
-    if found is not None and scored:
+    if found is not None and template is None and score.has_labels(data):
         thresholds = tuple(dict.fromkeys(options.threshold or ()))
         scores = score.score(data, found, options.metric, thresholds, options.bootstrap, options.breakdown)
-    force, told = options.overwrite, terminal.note
-    try:
-        if options.predictions is not None and found is not None:
-            predictions.write(options.predictions, data, found, force)
-            told(f"Wrote {options.predictions}.")
-        if options.submission is not None and found is not None and template is not None:
-            submission.write(options.submission, template, found, force)
-            told(f"Wrote {options.submission}.")
-        if scores is not None:
-            if options.report is not None:
-                report.write(options.report, data, scores, about, shlex.join(["posehg", *sys.argv[1:]]), force)
-                told(f"Wrote {options.report}.")
-            for path in options.curve or ():
-                display.write_curves(path, scores.metrics, force)
-                told(f"Wrote {path}.")
-            if options.worst and found is not None:
-                images.write(options.sheet, display.worst_sheet(data, found, scores.metrics[0], options.worst), force)
-                told(f"Wrote {options.sheet}: ground truth thin and green, predictions in colour.")
-    finally:  # the tables are printed even if writing failed, and a closed pipe loses no file
-        with terminal.ignore_closed_stdout():
-            print(display.heading(data, about, scores))
-            for part in display.tables(scores, data, options.joints) if scores is not None else ():
-                terminal.show(part)
-                print()
-    if scores is not None and options.minimum is not None:
-        name, value = scores.main
-        if not value >= options.minimum:
-            raise CheckFailed(f"{name}, is {display.percent(value)}, below --min {options.minimum:g}.")
+    with terminal.ignore_closed_stdout():  # a closed pipe loses no file
+        print(display.heading(data, about, scores))
+        for part in display.tables(scores, data, options.joints) if scores is not None else ():
+            terminal.show(part)
+            print()
+    force = options.overwrite
+    if options.predictions is not None and found is not None:
+        predictions.write(options.predictions, data, found, force)
+        terminal.note(f"Wrote {options.predictions}.")
+    if options.submission is not None and found is not None and template is not None:
+        submission.write(options.submission, template, found, force)
+        terminal.note(f"Wrote {options.submission}.")
+    if scores is None:
+        return
+    if options.report is not None:
+        report.write(options.report, data, scores, about, shlex.join(["posehg", *sys.argv[1:]]), force)
+        terminal.note(f"Wrote {options.report}.")
+    for path in options.curve or ():
+        display.write_curves(path, scores.metrics, force)
+        terminal.note(f"Wrote {path}.")
+    if options.worst and found is not None:
+        images.write(options.sheet, display.worst_sheet(data, found, scores.metrics[0], options.worst), force)
+        terminal.note(f"Wrote {options.sheet}: ground truth thin and green, predictions in colour.")
+    name, value = scores.main
+    if options.minimum is not None and not value >= options.minimum:
+        raise CheckFailed(f"{name}, is {display.percent(value)}, below --min {options.minimum:g}.")
 
 
 def _compare(a: Path, b: Path, resamples: int) -> None:
@@ -268,11 +253,9 @@ def _compare(a: Path, b: Path, resamples: int) -> None:
     compared = report.compare(first, second, resamples)
     for letter, one in (("A", first), ("B", second)):
         print(", ".join(filter(None, (f"{letter}: {one.path}", display.made(one.predictions)))))
-    print(f"{first.data['name']} {first.data['split']}: {first.data['persons']:,} people")
-    if resamples:
-        print(f"B > A: the share of {resamples:,} resamples of the people in which B is higher.")
-    print()
-    for part in (part for comparison in compared for part in display.differences(comparison)):
-        terminal.show(part)
-        print()
-    print(report.verdict(compared[0], resamples))
+    print(f"{first.data['name']} {first.data['split']}: {first.data['persons']:,} people\n")
+    for comparison in compared:
+        for part in display.differences(comparison):
+            terminal.show(part)
+            print()
+    print(report.verdict(compared[0]))

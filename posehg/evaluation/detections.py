@@ -8,7 +8,6 @@ from __future__ import annotations
 import codecs
 import csv
 import json
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
@@ -30,7 +29,8 @@ from posehg.inference.oks import THRESHOLD
 from posehg.io.sources import coco_number
 from posehg.metrics import Array
 
-SUFFIXES = (".json", ".jsonl", ".csv", ".npz")
+SUFFIXES = (".json", ".jsonl", ".csv", ".npz", ".h5", ".mat")
+"""Of files that ``kind_of`` knows."""
 
 _EXPECTED = "a file of people that posehg predict wrote, or a list of COCO results"
 
@@ -121,10 +121,10 @@ def _table_records(file: BytesIO) -> list[dict[str, Any]]:
     records: dict[tuple[Any, ...], dict[str, Any]] = {}
     for (source, frame, _), rows in persons.items():
         joints = tuple(row["joint"] for row in rows)
-        about = {"source": source, "frame": int(frame) if frame else None, "joints": joints, "people": []}
+        about: dict[str, Any] = {"source": source, "frame": int(frame) if frame else None, "joints": joints}
         triples = [[float(row[name]) for name in ("x", "y", "score")] for row in rows]
-        people = records.setdefault((source, frame, joints), about)["people"]
-        people.append({"keypoints": triples, "score": float(rows[0]["person_score"])})
+        record = records.setdefault((source, frame, joints), {**about, "people": []})
+        record["people"].append({"keypoints": triples, "score": float(rows[0]["person_score"])})
     return list(records.values())
 
 
@@ -184,8 +184,7 @@ def locate(data: Dataset, names: Collection[str]) -> dict[str, Path]:
     """The data set's image for each name; names of other images are left out.
 
     A name is a file name with any folders before it, COCO's number, or (of a video frame) a name without suffix. Of
-    several images with that name, the longest common end of the folders decides, and then which one the other names
-    leave. Raises UsageError if that leaves two.
+    several images with that name, the longest common end of the folders decides. Raises UsageError if that leaves two.
     """
     known: dict[str, list[Path]] = defaultdict(list)
     images = [person.image for some in (data.persons, data.ignored) for person in some]
@@ -194,14 +193,13 @@ def locate(data: Dataset, names: Collection[str]) -> dict[str, Path]:
         for key in {image.name, image.stem, image.name if number is None else str(number)}:
             known[key].append(image)
     found: dict[str, Path] = {}
-    for name in sorted(names, key=lambda name: -len(PurePath(name).parts)):  # bare names come last
+    for name in names:
         path = PurePath(name)
         likely = known.get(path.name, [])
+        for n in range(2, len(path.parts) + 1):
+            likely = [image for image in likely if image.parts[-n:-1] == path.parts[-n:-1]] or likely
         if len(likely) > 1:
-            common = [len(os.path.commonprefix([path.parts[-2::-1], image.parts[-2::-1]])) for image in likely]
-            likely = [image for image, count in zip(likely, common, strict=True) if count == max(common)]
-        if len(likely) > 1 and len(likely := [image for image in likely if image not in found.values()]) != 1:
-            hint = "Predict from the folder above both, so that their paths differ."
+            hint = "Predict from the folder above both into a .jsonl file, which keeps their folders."
             raise UsageError(f"{data.name} {data.split} has two images named {path.name}.", hint)
         if likely:
             found[name] = likely[0]

@@ -124,22 +124,15 @@ def _groups(own: Sequence[score.Table]) -> Iterator[Table]:
 
 
 def differences(comparison: Comparison) -> Iterator[Table]:
-    """A table of the groups and one of the means; the last column is the share of resamples in which B is better."""
+    """A table of the groups and one of the means."""
     title, groups, means = comparison
     named = [(_plain(one.name).capitalize(), one) for one in groups]
     for heading, part in ((title, named), ("mean of", [(one.name.removeprefix("mean of "), one) for one in means])):
         rows = [
-            (
-                name,
-                percent(one.a),
-                percent(one.b),
-                percent(one.difference, "+"),
-                _interval(one.low, one.high, "+"),
-                f"{100 * one.better:.1f} %" if math.isfinite(one.better) else "",
-            )
+            (name, percent(one.a), percent(one.b), percent(one.b - one.a, "+"), _interval(one.low, one.high, "+"))
             for name, one in part
         ]
-        yield _table([heading], ["A", "B", "B - A", "95 % interval", "B > A"], rows)
+        yield _table([heading], ["A", "B", "B - A", "95 % interval"], rows)
 
 
 def _table(names: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -211,8 +204,8 @@ def worst_sheet(data: Dataset, predictions: Predictions, metric: Metric, count: 
     Reads the images.
     """
     errors = np.ma.masked_invalid(metric.distances).mean(axis=1).filled(-1.0)
-    missing, counted = np.isinf(metric.distances).sum(axis=1), ~np.isnan(metric.distances).all(axis=1)
-    order = [index for index in np.argsort(-errors, kind="stable") if counted[index]][:count]
+    missing, counts = np.isinf(metric.distances).sum(axis=1), np.isfinite(metric.distances).sum(axis=1)
+    order = [index for index in np.argsort(-errors, kind="stable") if missing[index] + counts[index] > 0][:count]
     names, cells, captions = names_of(data), [], []
     for index in order:
         person, scores = data.persons[index], np.nan_to_num(predictions.scores[index])

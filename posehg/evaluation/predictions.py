@@ -29,7 +29,6 @@ from posehg.errors import NotAvailable, PosehgError
 from posehg.files import atomic
 from posehg.metrics import Array
 
-SUFFIXES = (".json", ".npz", ".h5", ".mat")
 WRITTEN = (".json", ".npz", ".h5")
 
 _EXPECTED = "a file of predictions with 'keypoints' or 'preds'"
@@ -78,10 +77,6 @@ def read(path: Path, data: Dataset) -> Predictions:
     with described(path, _EXPECTED):
         about = content.get("about", {})
         about = dict(about if isinstance(about, dict) else json.loads(np.asarray(about).item()))
-        made_for = f"{about.pop('dataset', data.name)} {about.pop('split', data.split)}"
-        if made_for != split:
-            told = f"{path} holds predictions of {made_for}, not of {split}."
-            raise NotAvailable(told, "Give the --dataset and --split that they were made for.")
         own = "keypoints" in content
         keypoints = numbers(content["keypoints"]) if own else numbers(content["preds"]) - data.origin
         wanted = (len(data), len(data.skeleton.joints), 2)
@@ -91,14 +86,20 @@ def read(path: Path, data: Dataset) -> Predictions:
                 f"but {split} has {wanted[0]} people x {wanted[1]} joints x 2.",
                 "The rows must be all people of the split, in its order.",
             )
-        for key, names in (("ids", names_of(data)), ("joints", data.skeleton.joints)):
-            pairs = zip_longest(map(str, content.get(key, names)), names, fillvalue="nothing")
-            if different := next((pair for pair in pairs if pair[0] != pair[1]), None):
-                told = f"{path} has other {key} than {split}, such as {' for '.join(different)}."
-                raise NotAvailable(told, "Score predictions on exactly the people and joints that they were made for.")
-        scores = numbers(content["scores"]) if "scores" in content else np.full(wanted[:2], np.nan)
-        if scores.shape != wanted[:2] or np.isinf(keypoints).any() or np.isinf(scores).any():
-            raise unreadable(path, _EXPECTED, "it lacks scores of some joints, or a number is infinite")
+        ids, joints = names_of(data), data.skeleton.joints
+        for key, there, names in (
+            ("dataset", [about.pop("dataset", data.name)], [data.name]),
+            ("split", [about.pop("split", data.split)], [data.split]),
+            ("ids", content.get("ids", ids), ids),
+            ("joints", content.get("joints", joints), joints),
+        ):
+            for one, other in zip_longest(map(str, there), names, fillvalue="nothing"):
+                if one != other:
+                    told = f"{path} does not fit {split} ({key}: {one} instead of {other})."
+                    raise NotAvailable(told, "Score predictions on exactly the data that they were made for.")
+        scores = np.full(wanted[:2], np.nan)
+        if "scores" in content:
+            scores = numbers(content["scores"]).reshape(scores.shape)
     known = is_known(keypoints)  # a joint with only one coordinate is not predicted
     return Predictions(np.where(known[..., None], keypoints, np.nan), np.where(known, scores, np.nan), about)
 

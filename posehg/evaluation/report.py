@@ -1,15 +1,11 @@
 """The report of an evaluation as JSON, and the comparison of two reports.
 
-    posehg_report   1; grows when a reader of older reports could misread a new one
-    command         the command line
     predictions     what was scored: the model with the SHA-256 of its weights and its options, or the file with its own
     data            name, split, note, persons (how many), ids, sha256 (see ``fingerprint``)
     skeleton        name, joints, limbs and torso; joints: those that are predicted
-    bootstrap       resamples, interval (95)
     metrics         name, persons (how many can be measured), auc (the range and its steps), tables, distances
-    breakdowns      with --breakdown: a metric at its first threshold by posture and by joint score
+    breakdowns      with --breakdown: see ``score.Breakdown``
     oks             AP, AP50, .. in 0 .. 1, or null
-    versions        of posehg, Python and libraries
 
 A table is a metric at a ``threshold`` (null: the area under its curve); see ``score.Figure`` for its groups, means and
 joints. ``distances`` has a row for each person and in it a number for each joint, in units of the person: null does not
@@ -48,8 +44,8 @@ def write(
     path: Path, data: Dataset, scores: Scores, predictions: Mapping[str, Any], command: str, overwrite: bool = False
 ) -> None:
     """Writes the report atomically. predictions: what was scored. Raises as ``files.atomic`` does."""
-    libraries = {"torch": "torch", "numpy": "numpy", "cv2": "opencv"}
-    loaded = {name: str(sys.modules[module].__version__) for module, name in libraries.items() if module in sys.modules}
+    libraries = {"torch": "torch", "numpy": "numpy", "opencv": "cv2"}
+    loaded = {name: str(sys.modules[module].__version__) for name, module in libraries.items() if module in sys.modules}
     content = {
         "posehg_report": VERSION,
         "command": command,
@@ -136,22 +132,16 @@ def read(path: Path) -> Report:
 
 @dataclass(frozen=True)
 class Difference:
-    """An average in reports a and b, in percent; their difference b - a with its 95 % interval.
-
-    better: the share of resamples in which b is higher.
-    """
+    """An average in reports a and b, in percent, and the 95 % interval of b - a; NaN without resamples."""
 
     name: str
     a: float
     b: float
-    difference: float
     low: float
     high: float
-    better: float
 
 
-Comparison = tuple[str, list[Difference], list[Difference]]
-"""The title of a metric at one threshold, or of its AUC; the differences of the groups and of the means."""
+Comparison = tuple[str, list[Difference], list[Difference]]  # the title of a table, its groups and its means
 
 
 def compare(a: Report, b: Report, resamples: int) -> list[Comparison]:
@@ -182,23 +172,18 @@ def compare(a: Report, b: Report, resamples: int) -> list[Comparison]:
 
 
 def _difference(average: Average, whole: list[JointScores], drawn: list[JointScores]) -> Difference:
-    before, after = (float(average.of(scores)) for scores in whole)
-    changes = average.of(drawn[1]) - average.of(drawn[0])
-    changes = changes[np.isfinite(changes)]
-    better = float((changes > 0).mean()) if len(changes) else math.nan
-    return Difference(average.name, before, after, after - before, *metrics.interval(changes), better)
+    a, b = (float(average.of(scores)) for scores in whole)
+    return Difference(average.name, a, b, *metrics.interval(average.of(drawn[1]) - average.of(drawn[0])))
 
 
 def verdict(comparison: Comparison) -> str:
     """A sentence on the main mean."""
     title, _, (main, *_) = comparison
-    direction = "higher" if main.difference >= 0 else "lower"
-    by = f"{title}, {main.name}, is {abs(main.difference):.2f} points {direction} in B"
-    if not math.isfinite(main.difference):
-        return f"Cannot compare {title}, {main.name}: it has no value."
-    if not math.isfinite(main.low):
-        return f"{by}; without resamples, that may be chance."
+    change = main.b - main.a
+    by = f"{title}, {main.name}, is {abs(change):.2f} points {'higher' if change >= 0 else 'lower'} in B"
     interval = f"95 % interval {main.low:+.2f} to {main.high:+.2f}"
+    if math.isnan(main.low):
+        return f"{by}, without an interval: it may be chance."
     if main.low > 0 or main.high < 0:
         return f"{'B' if main.low > 0 else 'A'} is better: {by} ({interval})."
     return f"No clear difference: {by}, which may be chance ({interval})."

@@ -142,7 +142,7 @@ def score(
     truth = np.stack([person.keypoints for person in data.persons])
     missed = known.any(axis=0) & ~known
     keypoints = np.where(missed[..., None], np.inf, predictions.keypoints)  # infinitely far: counts and is not found
-    measured = []
+    measured: list[Metric] = []
     for measure in chosen:
         measurable = np.isfinite(metrics.distances(measure, truth, data.persons, skeleton)).any(axis=1)
         distances = metrics.distances(measure, keypoints, data.persons, skeleton)
@@ -217,20 +217,16 @@ def _figure(
 
 
 def _breakdown(metric: Metric, truth: Array, scores: Array) -> Breakdown:
-    mean = means(metric.measure, metric.skeleton, metric.joints)[0]
-    values, held = metric.values(metric.thresholds[0]), postures(truth, metric.skeleton)
-    rows = [(name, held == number) for number, name in enumerate(POSTURES)] + [("level or upside down", held > 0)]
-    by_posture = tuple(
-        _figure(replace(mean, name=name), metric.skeleton, metrics.sums(values[some])) for name, some in rows
-    )
-    counted = np.isfinite(values) & np.isfinite(scores)
-    hits, bins = values[counted], np.clip(scores[counted] * _BINS, 0, _BINS - 1).astype(int)
-    by_score = []
-    for number in range(_BINS if counted.any() else 0):
-        own = hits[bins == number]
-        name = f"{number / _BINS:g} to {(number + 1) / _BINS:g}"
-        by_score.append(Figure(name, metric.joints, 100 * float(own.mean()) if len(own) else math.nan, len(own)))
-    return Breakdown(metric.measure.at(metric.thresholds[0]), mean.name, by_posture, tuple(by_score))
+    skeleton, mean = metric.skeleton, means(metric.measure, metric.skeleton, metric.joints)[0]
+    values, held = metric.values(metric.thresholds[0]), postures(truth, skeleton)
+    parts = [(name, held == number) for number, name in enumerate(POSTURES)] + [("level or upside down", held > 0)]
+    by_posture = [_figure(replace(mean, name=name), skeleton, metrics.sums(values[some])) for name, some in parts]
+    pooled = Average("", tuple(map(skeleton.index, metric.joints)), by_labels=True)
+    bins, by_score = np.clip(np.floor(scores * _BINS), 0, _BINS - 1), []
+    for number in range(_BINS if np.isfinite(scores).any() else 0):
+        name, own = f"{number / _BINS:g} to {(number + 1) / _BINS:g}", np.where(bins == number, values, np.nan)
+        by_score.append(_figure(replace(pooled, name=name), skeleton, metrics.sums(own)))
+    return Breakdown(metric.measure.at(metric.thresholds[0]), mean.name, tuple(by_posture), tuple(by_score))
 
 
 def postures(truth: Array, skeleton: Skeleton) -> Array:

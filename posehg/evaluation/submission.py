@@ -50,11 +50,9 @@ def prepare(data: Dataset) -> Template:
             name for image in images for name, rect in _rects(image) if np.size(rect.get("objpos", ())) > 0
         }
         named = {f"{_stem(image)}:{int(r)}" for image, s in zip(images, singles, strict=True) for r in np.ravel(s)}
-    strangers, missing = sorted(set(people) - placed), sorted((named & placed) - set(people))
-    for wrong, what in ((strangers, "not on MPII's test images"), (missing, "not predicted, but scored")):
-        if wrong:
-            hint = "A submission needs the whole test split of MPII."
-            raise UsageError(f"{len(wrong):,} people of {data.name} are {what}, such as {wrong[0]}.", hint)
+    if wrong := sorted({*people} - placed) or sorted((named & placed) - {*people}):
+        what = "is not a person on MPII's test images" if wrong[0] in people else "is scored, but not predicted"
+        raise UsageError(f"{data.name} is not the test split of MPII: {wrong[0]} {what}.")
     return images, people
 
 

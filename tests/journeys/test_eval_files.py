@@ -125,8 +125,8 @@ def test_coco_results_are_scored_by_oks_alone(posehg: Posehg, tmp_path: Path, mo
     assert json.loads(Path("r.json").read_text())["oks"]["AP"] == pytest.approx(1)
     for option in (("--metric", "pck"), *WITHOUT_NAMES):
         of_file(*option).assert_failed(2, option[0])
-    Path("results.json").write_text(json.dumps([results[0] | {"category_id": 3}]))
-    of_file().assert_failed(5, "category 3")
+    Path("results.json").write_text(json.dumps([*results, results[0] | {"category_id": 3}]))
+    of_file().assert_failed(5, "1, 3")
 
 
 @pytest.mark.parametrize("name", ["run.jsonl", "run.json", "run.csv", "run.npz"])
@@ -141,7 +141,6 @@ def test_what_predict_found_is_scored(evaluate: Posehg, people: Path, name: str)
     run = evaluate("--from", name, "--min", 100, "--worst", 2)
     assert run.code == 0, run.err
     assert f"{COUNT} of {COUNT} detections" in run.out.splitlines()[0]
-    assert "1 images" in run.out.splitlines()[0]
     assert evaluate("--from", name, "--limit", 3, "--min", 100).code == 0
     run = evaluate("--from", name, "--metric", "oks", "--min", 100, "--report", "r.json")
     assert run.code == 0, run.err
@@ -156,23 +155,17 @@ def said(network: Posehg) -> tuple[object, ...]:
     return ("--from", "said.json", "--bootstrap", 0)
 
 
-def test_a_closed_pipe_and_a_full_disk_lose_neither_files_nor_the_gate(said: tuple[object, ...], people: Path) -> None:
-    def run_into(out: int, *options: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "posehg", "eval", "--dataset", *map(str, (people, *said, *options))]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        return subprocess.run(command, env=environment, stdout=out, stderr=subprocess.PIPE, text=True, timeout=60)
-
+def test_a_closed_pipe_loses_neither_files_nor_the_gate(said: tuple[object, ...], people: Path) -> None:
     reader, closed = os.pipe()
     os.close(reader)
-    run = run_into(closed, "--report", "r.json", "--curve", "c.csv", "--worst", 2, "--min", 99)
+    options = ("--report", "r.json", "--curve", "c.csv", "--worst", 2, "--min", 99)
+    command = [sys.executable, "-m", "posehg", "eval", "--dataset", *map(str, (people, *said, *options))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(command, env=environment, stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(closed)
     assert run.returncode == 4, run.stderr
     assert "--min 99" in run.stderr
     assert all(Path(name).exists() for name in ("r.json", "c.csv", "worst.png"))
-    if Path("/dev/full").exists():
-        with open("/dev/full", "w") as full:
-            assert run_into(full.fileno(), "--report", "full.json").returncode == 3
-        assert Path("full.json").exists()
 
 
 def test_the_tables_are_printed_even_if_a_file_cannot_be_written(
@@ -211,7 +204,6 @@ def test_two_reports_are_compared(posehg: Posehg, evaluate: Posehg, network: Pos
     lines = run.out.splitlines()
     made = f"model {dots}, with flip test, subpixel decoding"
     assert lines[:2] == [f"A: a.json, predictions worse.npz, {made}", f"B: b.json, {made}"]
-    assert "200 resamples" in lines[3]
     assert ["3", "joints", "0.00", "85.71", "+85.71"] in [line.split()[:5] for line in lines]
     assert lines[-1].startswith("B is better: ")
     for option in (("--model", "m"), ("--min", 3), ("--from", "a")):
@@ -244,12 +236,13 @@ def test_curves_and_the_sheet_are_written_and_named(network: Posehg) -> None:
         (("--report", "none/r.json"), 2, "none"),
         (("--report", "locked/r.json"), 3, "locked"),
         (("--predictions", "folder.json"), 2, "folder.json"),
-        (("--curve", "c.csv", "--report", "r.json", "--curve", "./c.csv"), 2, "c.csv"),
         (("--sheet", "w.png"), 2, "--sheet"),
         (("--metric", "oks", "--worst", 3), 2, "--worst"),
         (("--min", 101), 2, "--min"),
         (("--min", 5, "--threshold", 0.3), 2, "--threshold"),
         (("--threshold", -0.1), 2, "--threshold"),
+        (("--threshold", "nan"), 2, "--threshold"),
+        (("--threshold", "inf"), 2, "--threshold"),
         (("--bootstrap", 100_001), 2, "--bootstrap"),
         (("--submission", "s.mat"), 2, "--submission"),
         (("--split", "train"), 5, "train"),
@@ -277,27 +270,23 @@ def test_a_mistake_is_reported_before_the_network_is_asked(
         ("/", None, (), 2, "--from /"),
         ("said.txt", "", (), 2, "--from said.txt"),
         ("said.json", "", (), 5, "said.json"),
-        ("said.json", "{}", ("--report", "folder/../said.json", "--overwrite"), 2, "--from and --report"),
         ("said.json", "{}", ("--no-flip",), 2, "--flip"),
     ],
 )
 def test_a_file_that_cannot_be_scored_is_named(
     evaluate: Posehg, name: str, content: str | None, options: tuple[object, ...], code: int, named: str
 ) -> None:
-    Path("folder").mkdir()
     if content is not None:
         Path(name).write_text(content)
     evaluate("--from", name, *options).assert_failed(code, named)
 
 
-def test_the_environments_model_and_device_do_not_matter_to_a_file_but_several_processes_do(
+def test_the_environments_model_and_device_do_not_matter_to_a_file(
     evaluate: Posehg, said: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POSEHG_MODEL", "elsewhere")
     monkeypatch.setenv("POSEHG_DEVICE", "cuda")
     assert evaluate(*said).code == 0
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    evaluate(*said).assert_failed(2, "--from")
 
 
 def test_a_submission_has_what_the_network_said(
