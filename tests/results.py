@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import resource
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -61,13 +58,6 @@ def result(source: str = "a.jpg", people: int = PEOPLE, **changes: Any) -> Resul
 
 def failed(source: str = "broken.jpg") -> Result:
     return Result(source, "default", SEVEN, error="broken.jpg is broken.")
-
-
-def snippet(module: ModuleType) -> str:
-    """The Python that a module's docstring gives for reading its files."""
-    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", module.__doc__ or "", re.MULTILINE)
-    (code,) = (textwrap.dedent(block) for block in blocks if block.strip().startswith("import "))
-    return code
 
 
 @contextmanager

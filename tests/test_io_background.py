@@ -17,7 +17,7 @@ from posehg.io.background import read_ahead, write_behind
 @settings(max_examples=30, deadline=None)
 def test_items_and_work_keep_their_order(numbers: list[int], count: int) -> None:
     done: list[int] = []
-    with read_ahead(numbers, count) as items, write_behind(count) as later:
+    with read_ahead((number for number in numbers), count) as items, write_behind(count) as later:
         for number in items:
             later(partial(done.append, number))
     assert done == numbers
@@ -69,17 +69,14 @@ def test_work_waits_where_too_much_is_waiting() -> None:
     assert len(reached) == 9
 
 
-def test_an_error_of_the_work_ends_the_block_and_drops_the_rest() -> None:
-    done: list[int] = []
-
-    def work(number: int) -> None:
-        done.append(1 // number)
+def test_an_error_of_the_work_ends_the_block_and_drops_what_waits() -> None:
+    done: list[float] = []
 
     def run() -> None:
         with write_behind() as later:
             for number in range(100):
-                later(partial(work, number))
+                later(lambda number=number: done.append(1 / number))  # type: ignore[misc]
 
     with pytest.raises(ZeroDivisionError):
         run()
-    assert not done
+    assert len(done) <= 3

@@ -214,7 +214,7 @@ def test_lists_of_powershell_and_names_that_are_not_utf8_are_read(content: bytes
     assert all(os.path.exists(name) for name in found)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\n# a\n \n", b"\xff\xd8\xff\xe0\0\x10JFIF\0", b"\xff\xfea"])
+@pytest.mark.parametrize("content", [None, b"", b"\n# a\n \n", b"\xff\xd8\xff\xe0\0\x10JFIF\0"])
 def test_a_list_that_cannot_be_read_is_a_problem(content: bytes | None) -> None:
     if content is not None:
         Path("list.txt").write_bytes(content)

@@ -23,19 +23,16 @@ from posehg.io.writers import (
     RUN_FILES,
     CocoWriter,
     CsvWriter,
-    JsonWriter,
     NpzWriter,
     OpenPoseWriter,
     Writer,
-    csv,
     json,
-    npz,
     openpose,
 )
 from posehg.io.writers.csv import joints_table
 from posehg.poses import Pose, Result
 from posehg.skeletons import COCO, MPII, Skeleton
-from tests.results import SEVEN, failed, pose, result, small_disk, snippet
+from tests.results import SEVEN, failed, pose, result, small_disk
 
 AWKWARD = ['a,"b".jpg', "two\nlines.jpg", "Даша и кот.jpg", " =1+1.png", os.fsdecode(b"\xff\xfe.jpg"), "x" * 200]
 
@@ -112,22 +109,6 @@ def test_memory_does_not_grow_with_the_run(tmp_path: Path, writer: type[Writer])
     assert marks[9000] - marks[1000] < 8, marks
 
 
-def test_files_are_read_as_their_modules_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    given = [result("a.jpg"), result("b.jpg", people=0)]
-    left: dict[str, Any] = {}
-    for writer, module in ((JsonWriter, json), (CsvWriter, csv), (NpzWriter, npz)):
-        write(writer, Path(f"run.{module.__name__.rpartition('.')[2].replace('json', 'jsonl')}"), *given)
-        exec(snippet(module), left)
-    assert left["records"] == [json.record(one) for one in given]
-    expected = [there.keypoints[SEVEN.index("left_wrist")] for there in given[0].poses]
-    np.testing.assert_allclose(left["points"], expected, atol=0.00501)
-    assert left["keypoints"].shape == (len(expected), 7, 2)
-    assert capsys.readouterr().out.count(".jpg") == 2
-
-
 # ---- JSON --------------------------------------------------------------------------------------------------------
 
 
@@ -156,14 +137,11 @@ def test_a_record_has_everything_and_survives_json() -> None:
     assert (read["width"], read["people"], read["error"]) == (None, [], "broken.jpg is broken.")
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf])
-def test_numbers_that_are_not_finite_are_refused(wrong: float) -> None:
+def test_numbers_that_are_not_finite_are_refused() -> None:
     there = pose()
-    there.keypoints[3, 1] = wrong
-    with pytest.raises(ValueError, match="finite"):
-        json.record(result(poses=[there], heatmaps=()))
+    there.keypoints[3, 1] = np.nan
     with pytest.raises(ValueError, match="JSON"):
-        json.line({"score": wrong})
+        json.line(json.record(result(poses=[there], heatmaps=())))
 
 
 @settings(max_examples=60, deadline=None)

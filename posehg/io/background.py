@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -15,50 +15,40 @@ AHEAD = 2
 
 
 @contextmanager
-def read_ahead(items: Iterable[T], count: int = AHEAD) -> Iterator[Iterator[T]]:
+def read_ahead(items: Generator[T], count: int = AHEAD) -> Iterator[Iterator[T]]:
     """The items, in order; from now on a thread prepares the next ``count`` before they are asked for.
 
     What preparing an item raises is raised in its place. With a count of 0 items are prepared when they are asked for.
     Leaving the block waits for the item in preparation.
     """
-    iterator = iter(items)
     end: Any = object()
     with ThreadPoolExecutor(1, "read-ahead") as pool:
-        pending: deque[Future[T]] = deque(pool.submit(next, iterator, end) for _ in range(count))
+        pending: deque[Future[T]] = deque(pool.submit(next, items, end) for _ in range(count))
 
         def ahead() -> Iterator[T]:
             while (item := pending.popleft().result()) is not end:
-                pending.append(pool.submit(next, iterator, end))
+                pending.append(pool.submit(next, items, end))
                 yield item
 
         try:
-            yield ahead() if count else iterator
+            yield ahead() if count else items
         finally:
             pool.shutdown(cancel_futures=True)
-            if isinstance(iterator, Generator):
-                iterator.close()
+            items.close()
 
 
 @contextmanager
 def write_behind(limit: int = AHEAD) -> Iterator[Callable[[Callable[[], None]], None]]:
     """A function that has work done by a thread, in order. It waits while more than ``limit`` pieces of work wait.
 
-    All work is done when the block ends. Its first error is raised by a later call or by the end of the block; work
-    that still waits then, or when the block itself raises, is dropped.
+    All work is done when the block ends. Its first error is raised by a later call or by the end of the block; what
+    still waits then, or when the block itself raises, is dropped.
     """
     with ThreadPoolExecutor(1, "write-behind") as pool:
         pending: deque[Future[None]] = deque()
-        failed = False
-
-        def run(work: Callable[[], None]) -> None:
-            nonlocal failed
-            if not failed:
-                failed = True  # until the work has succeeded
-                work()
-                failed = False
 
         def later(work: Callable[[], None]) -> None:
-            pending.append(pool.submit(run, work))
+            pending.append(pool.submit(work))
             while len(pending) > limit or (pending and pending[0].done()):
                 pending.popleft().result()
 

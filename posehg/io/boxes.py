@@ -26,7 +26,7 @@ import os
 import re
 import reprlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -44,7 +44,7 @@ _HINT = (
     "image, x, y, w, h, where x, y is the top left corner."
 )
 _IMAGE_COLUMNS = ("image", "source", "file", "file_name")
-_PERSON, _PERSON_NAMES = "1", ("person", "Person", "people", "People")  # COCO's category, and what others call it
+_PERSON = "1"  # COCO's category
 _NAME, _STEM, _NUMBER = 3, 2, 1  # what two file names share; more is closer
 
 T = TypeVar("T")
@@ -84,11 +84,11 @@ class BoxFile:
         self._parts = {key: _parts(key[1]) for key in self._boxes}
         folders = [parts[:-1] for parts in self._parts.values()]
         self._shared = len(os.path.commonprefix(folders)) if folders else 0  # noqa: RUF071  # of tuples, not of texts
-        self._index: defaultdict[tuple[bool, tuple[str, ...], int, str], list[Key]] = defaultdict(list)
+        self._index: defaultdict[tuple[bool, int, tuple[str, ...]], list[Key]] = defaultdict(list)
         for key, (*above, last) in self._parts.items():
             for kind, form in _forms(last).items():
-                for depth in range(len(above) + 1):
-                    self._index[(key[0], tuple(above[len(above) - depth :]), kind, form)].append(key)
+                for start in range(len(above) + 1):
+                    self._index[(key[0], kind, (*above[start:], form))].append(key)
 
     def of(self, source: Source, frame: int | None = None) -> Sequence[Box]:
         """The boxes of an image, or of a video's frame; empty where the file has none.
@@ -111,10 +111,6 @@ class BoxFile:
             )
         return self._boxes[found[0]].get(frame, ()) if owner == source.name else ()
 
-    def unmatched(self) -> list[str]:
-        """The names in the file for which no image or video was asked."""
-        return list(dict.fromkeys(key[1] for key in self._boxes if key not in self._owners))
-
     def _closest(self, source: Source, is_video: bool) -> tuple[list[Key], tuple[float, int]]:
         """The closest names, and how close they are: the number of equal parts from the end, and what names share.
 
@@ -125,17 +121,13 @@ class BoxFile:
             return [(is_video, source.name)], (math.inf, _NAME)
         parts = _parts(unquote(urlsplit(source.name).path) if is_url(source.name) else os.path.abspath(source.name))
         below = parts[-len(source.relative.parts) :]
-        ending = self._index.get((is_video, below[:-1], _NAME, below[-1]), [])
-        same = [key for start in (0, self._shared) for key in ending if self._parts[key][start:] == below]
         for depth in range(len(parts), 0, -1):
             for kind, form in _forms(parts[-1]).items():
-                found = self._index.get((is_video, parts[-depth:-1], kind, form), [])
+                found = self._index.get((is_video, kind, (*parts[-depth:-1], form)), [])
                 found = [key for key in found if depth >= min(len(self._parts[key]) - self._shared, len(below))]
-                if found and same:
-                    # The name that equals the source's own, below what all share, decides or makes it doubtful.
-                    found = [key for key in same if key in found][:1] or [*found, same[0]]
-                if found:
-                    return found, (depth, kind)
+                if found:  # a name that equals the source's own decides, or makes it doubtful
+                    own = [key for key in self._index.get((is_video, _NAME, below), []) if self._parts[key] == below]
+                    return own if set(own) & set(found) else found + own, (depth, kind)
         return [], (0, 0)
 
 
@@ -148,7 +140,7 @@ def _forms(name: str) -> dict[int, str]:
 
 def _parts(name: str) -> tuple[str, ...]:
     """Folders and file name of a path of any system; at least one part."""
-    path = os.path.normpath(name.replace("\\", "/")).replace("\\", "/")
+    path = os.path.normpath(name.replace("\\", "/"))
     return tuple(part for part in PurePosixPath(path).parts if part not in ("/", "//", "..")) or (name,)
 
 
@@ -169,43 +161,35 @@ def _json_entries(text: str) -> list[Entry]:
     data = values[0]
     if isinstance(data, list):
         return _of_people("detection", data, lambda id: id, {_PERSON})
-    if "images" in data and "annotations" in data:
-        return _annotations(data)
-    if "posehg" not in data:
+    if "posehg" in data:
+        return [entry for entries in _each("record", values, _of_record) for entry in entries]
+    if "images" not in data or "annotations" not in data:
         raise ValueError("it has neither images and annotations nor posehg's people")
-
-    def of_record(record: Any) -> list[Entry]:
-        if record["posehg"] != 1:
-            raise ValueError(f"its version is {reprlib.repr(record['posehg'])}, and posehg reads 1")
-        image, frame = record["source"], record["frame"]
-        people = _each("person", record["people"], lambda person: _entry(image, frame, person["bbox"]))
-        return [_entry(image, frame, ()), *people]
-
-    return [entry for entries in _each("record", values, of_record) for entry in entries]
-
-
-def _annotations(data: Mapping[str, Any]) -> list[Entry]:
-    def id_and_name(image: Any) -> tuple[str, str]:
-        return str(image["id"]), _entry(image.get("file_name", image["id"]), None, ())[0]
+    images = _each("image", data["images"], lambda image: (str(image["id"]), image.get("file_name", image["id"])))
+    names = {id: _entry(name)[0] for id, name in images}
+    if len(images) > len(set(names.values())):
+        raise ValueError("two of its images have the same id or file_name")
+    categories = _each("category", data.get("categories", []), lambda one: (str(one["id"]), str(one["name"])))
+    people = {id for id, name in categories if name.lower() in ("person", "people")}
+    if not people and len(categories) > 1:
+        raise ValueError("none of its categories is named person")
 
     def name_of(id: Any) -> str:
         if str(id) not in names:
             raise ValueError(f"no image has the id {reprlib.repr(id)}")
         return names[str(id)]
 
-    named = _each("image", data["images"], id_and_name)
-    names = dict(named)
-    if len(named) > len(set(names.values())):
-        raise ValueError("two of its images have the same id or file_name")
-    categories = _each("category", data.get("categories", []), lambda category: (str(category["id"]), category["name"]))
-    named_person = [id for id, name in categories if name in _PERSON_NAMES]
-    if not named_person and len(categories) > 1:
-        found = reprlib.repr([name for _, name in categories])
-        raise ValueError(f"none of its categories is named person, but {found}")
-    people = {*named_person} or {id for id, _ in categories} or {_PERSON}
     # An image without annotations has no boxes, rather than those of another image with a similar name.
     entries: list[Entry] = [(name, None, None) for name in names.values()]
+    people = people or {id for id, _ in categories} or {_PERSON}
     return entries + _of_people("annotation", data["annotations"], name_of, people)
+
+
+def _of_record(record: Any) -> list[Entry]:
+    if record["posehg"] != 1:
+        raise ValueError(f"its version is {reprlib.repr(record['posehg'])}, and posehg reads 1")
+    image, frame = record["source"], record["frame"]
+    return [_entry(image, frame), *_each("person", record["people"], lambda one: _entry(image, frame, one["bbox"]))]
 
 
 def _of_people(part: str, records: Any, name_of: Callable[[Any], Any], people: set[str]) -> list[Entry]:
@@ -213,11 +197,11 @@ def _of_people(part: str, records: Any, name_of: Callable[[Any], Any], people: s
     others = []
 
     def entry(record: Any) -> Entry:
-        category, is_crowd = record.get("category_id"), record.get("iscrowd") in (1, "1")
-        is_person = category is None or (isinstance(category, int | str) and str(category) in people)
-        if not is_person:
+        image, category = name_of(record["image_id"]), record.get("category_id")
+        if category is not None and str(category) not in people:
             others.append(category)
-        return _entry(name_of(record["image_id"]), None, record["bbox"] if is_person and not is_crowd else ())
+            return _entry(image)
+        return _entry(image) if record.get("iscrowd") in (1, "1") else _entry(image, None, record["bbox"])
 
     entries = _each(part, records, entry)
     if others and len(others) == len(entries):
@@ -248,8 +232,7 @@ def _table_entries(text: str) -> list[Entry]:
     lines = csv.DictReader(StringIO(text, newline=""), delimiter=separator, strict=True)
     entries = []
     try:
-        header = [cell.strip().lower() for cell in lines.fieldnames or ()]
-        lines.fieldnames = header
+        header = lines.fieldnames = [cell.strip().lower() for cell in lines.fieldnames or ()]
         image = next((name for name in _IMAGE_COLUMNS if name in header), "image")
         if missing := [name for name in (image, *"xywh") if name not in header]:
             raise ValueError(f"it has no column {', '.join(missing)}")
@@ -260,9 +243,7 @@ def _table_entries(text: str) -> list[Entry]:
                 bbox = [_number(row[column]) for column in "xywh"]
                 frame = _number(row.get("frame", ""))
                 entries.append(_entry(row[image].strip(), frame, bbox if bbox != [None] * 4 else ()))
-    except csv.Error as error:
-        raise ValueError(f"it is not a table, or was cut short ({error})") from None
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise ValueError(f"line {lines.line_num}: {error}") from None
     return entries
 
@@ -275,7 +256,7 @@ def _number(cell: str) -> float | str | None:
         return cell
 
 
-def _entry(image: Any, frame: Any, bbox: Any) -> Entry:
+def _entry(image: Any, frame: Any = None, bbox: Any = ()) -> Entry:
     """The values, checked. bbox: () where the file only names an image."""
     if not isinstance(image, int | str) or not str(image).strip() or "\0" in str(image):
         raise ValueError(f"its image cannot be {reprlib.repr(image)}")

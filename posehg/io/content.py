@@ -47,13 +47,10 @@ def read_bytes(name: str, limit: int) -> bytes:
 def read_text(name: str, limit: int) -> str:
     """The content as text: UTF-8 or, with a byte order mark, UTF-16 as PowerShell writes it."""
     content = read_bytes(name, limit)
-    try:
-        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            text = content.decode("utf-16")
-        else:  # file names may contain any bytes: those that are not UTF-8 are kept as Python keeps them in paths
-            text = content.decode("utf-8-sig", "surrogateescape")
-    except UnicodeDecodeError:
-        text = "\0"
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = content.decode("utf-16", "replace")
+    else:  # file names may contain any bytes: those that are not UTF-8 are kept as Python keeps them in paths
+        text = content.decode("utf-8-sig", "surrogateescape")
     if "\0" in text:
         raise InputError(f"{name} is not a text file.")
     return text
@@ -78,11 +75,9 @@ def download(url: str, file: IO[bytes], limit: int) -> None:
         cause: BaseException = error  # requests wraps what the system says several times
         while cause.__context__ is not None:
             cause = cause.__context__
-        if isinstance(cause, TimeoutError):
-            raise InputError(f"{url}: the server did not respond for {TIMEOUT:g} seconds.", "Try again.") from None
-        hint = "Check the address and your network." if isinstance(error, requests.RequestException) else ""
-        reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
-        raise InputError(f"{url} cannot be downloaded: {printable(reason) or type(cause).__name__}.", hint) from None
+        text = (cause.strerror if isinstance(cause, OSError) else None) or str(cause)
+        why = f"no answer for {TIMEOUT:g} seconds" if isinstance(cause, TimeoutError) else printable(text)
+        raise InputError(f"{url} cannot be downloaded: {why}.", "Check the address and your network.") from None
 
 
 def _copy(chunks: Iterable[bytes], file: IO[bytes], name: str, limit: int) -> None:
@@ -90,6 +85,5 @@ def _copy(chunks: Iterable[bytes], file: IO[bytes], name: str, limit: int) -> No
     for chunk in chunks:
         size += len(chunk)
         if size > limit:
-            hint = "Save it as a file and check it first."
-            raise InputError(f"{name} is larger than {limit / (1 << 20):,.0f} MiB.", hint)
+            raise InputError(f"{name} is larger than {limit >> 20:,} MiB.", "Save it as a file and check it first.")
         file.write(chunk)

@@ -7,10 +7,8 @@ import os
 import tempfile
 import time
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from fractions import Fraction
-from heapq import heappop, heappush
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -76,34 +74,34 @@ def too_large(source: Source) -> InputError:
 
 def _opened(source: Source) -> Generator[Frame]:
     name, is_stdin = source.name, source.name == content.STANDARD_INPUT
-    if source.kind == "image" and not is_stdin and os.path.isfile(name):
-        yield Frame(images.read(name))
-    elif source.kind == "camera":
+    if source.kind == "camera":
         yield from camera(int(name.partition(":")[2]))
-    elif source.kind == "video" and content.is_url(name):
+    elif source.kind == "image" and os.path.isfile(name) and not is_stdin:
+        yield Frame(images.read(name))
+    elif source.kind == "image":  # from the web or a pipe, in which Pillow cannot seek
+        yield Frame(images.read_bytes(content.read_bytes(name, MAX_IMAGE), "Standard input" if is_stdin else name))
+    elif content.is_url(name):
         with tempfile.TemporaryFile() as file:
             content.download(name, file, MAX_VIDEO)
             file.seek(0)
             yield from video(file, name)
-    elif source.kind == "video":
-        if os.path.exists(name) and not os.path.isfile(name):
-            raise InputError(f"{name} is not a file.", "Videos are read from files and from the web.")
-        with ExitStack() as stack:
-            try:
-                opened = stack.enter_context(open(name, "rb"))
-            except OSError as error:
-                raise images.unreadable(Path(name), error) from None
+    elif os.path.exists(name) and not os.path.isfile(name):
+        raise InputError(f"{name} is not a file.", "Videos are read from files and from the web.")
+    else:
+        try:
+            opened = open(name, "rb")  # noqa: SIM115
+        except OSError as error:
+            raise images.unreadable(Path(name), error) from None
+        with opened:
             yield from video(opened, name)
-    else:  # from the web or a pipe, in which Pillow cannot seek
-        yield Frame(images.read_bytes(content.read_bytes(name, MAX_IMAGE), "Standard input" if is_stdin else name))
 
 
 def video(file: IO[bytes], name: str) -> Iterator[Frame]:
     """The frames of a video, upright; ``name`` is what errors call it.
 
     Frame times start at 0 and increase; where the file states none, or one that does not increase, the frame rate
-    fills in. Damaged frames are left out, but counted by ``Frame.index``. Raises InputError where the file cannot be
-    read or has no frames, and at its end where that comes too early or frames were damaged.
+    fills in. Damaged frames are left out and not counted. Raises InputError where the file cannot be read or has no
+    frames, and at its end where that comes too early or frames were damaged.
     """
     import av
 
@@ -128,26 +126,18 @@ def _decoded(container: Any, name: str) -> Iterator[Frame]:
     duration = stream.frames / fps if stream.frames and fps else (container.duration or 0) / av.time_base
     start = float((stream.start_time or 0) * stream.time_base)
     step = 1 / (fps or 25)  # where frames state no time
-    index, damaged, is_damaged, shown, end = 0, 0, False, -step, 0.0
-    waiting: list[int] = []  # when the frames of the packets so far are due, in the stream's ticks
+    index, damaged, shown, end = 0, 0, -step, 0.0
     for packet in until_unreadable(container.demux()):
         if packet.pts is not None:
             end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         if packet.stream is not stream:
             continue  # sound and subtitles only tell how long the video lasts
-        if packet.pts is not None:
-            heappush(waiting, packet.pts)
         try:
             decoded = packet.decode()
         except av.FFmpegError:
-            is_damaged = True
+            damaged += 1
             continue
         for frame in decoded:
-            lost = 0
-            while frame.pts is not None and waiting and heappop(waiting) < frame.pts:
-                lost += 1
-            if is_damaged and lost:  # otherwise the packets had no frame to show, as some of VP8 have none
-                index, damaged, is_damaged = index + lost, damaged + lost, False
             stated = -1.0 if frame.time is None else frame.time - start
             shown = stated if stated > shown else shown + step
             yield Frame(_upright(frame, stream.sample_aspect_ratio), index, shown, fps)
@@ -160,7 +150,7 @@ def _decoded(container: Any, name: str) -> Iterator[Frame]:
             "The part that is there is done. Copy or download it again for the rest.",
         )
     if damaged:
-        raise InputError(f"{name} has {damaged} damaged frames, which are left out.", _HINT)
+        raise InputError(f"{name} has damaged frames, which are left out.", _HINT)
 
 
 def until_unreadable(items: Iterator[T]) -> Iterator[T]:
@@ -171,7 +161,7 @@ def until_unreadable(items: Iterator[T]) -> Iterator[T]:
         yield from items
 
 
-def _upright(frame: Any, pixel_aspect: Fraction | None) -> Image:
+def _upright(frame: Any, pixel_aspect: Any) -> Image:
     """PyAV's frame as RGB uint8 (H, W, 3), with square pixels, turned and mirrored as its display matrix says."""
     from av.sidedata.sidedata import Type
 

@@ -86,7 +86,7 @@ class _Input:
     """An argument, or a line of a list, and what it is. folder: on disk or in the web, where all its sources are."""
 
     text: str
-    meaning: Literal["path", "folder", "pattern", "list", "url", "stdin", "camera"] | InputError
+    meaning: Literal["path", "folder", "pattern", "url", "stdin", "camera"] | InputError
     folder: str = ""
 
 
@@ -123,19 +123,18 @@ def expand(inputs: Sequence[str], recursive: bool = False) -> Iterator[Source]:
 
 def _inputs_of(argument: str) -> Iterator[_Input]:
     """The argument itself or, for a list, its lines."""
-    item = _meaning_of(argument)
-    if item.meaning != "list":
-        yield item
+    if not argument.startswith("@") or os.path.lexists(argument):
+        yield _meaning_of(argument)
         return
     path = argument[1:]
     try:
         lines = [line.strip() for line in read_text(path, MAX_LIST).splitlines()]
-        lines = [line for line in lines if line and not line.startswith("#")]
-        if not lines:
-            raise InputError(f"The list {path} is empty.", "Write one input a line.")
     except InputError as error:
         yield _Input(argument, error)
         return
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines:
+        yield _Input(argument, InputError(f"The list {path} is empty.", "Write one input a line."))
     for line in lines:
         below = os.path.join("" if path == STANDARD_INPUT else os.path.dirname(path), line)
         elsewhere = line == STANDARD_INPUT or _URL.match(line) or _CAMERA.fullmatch(line)
@@ -143,6 +142,7 @@ def _inputs_of(argument: str) -> Iterator[_Input]:
 
 
 def _meaning_of(text: str) -> _Input:
+    """What a text means; an existing file or folder wins over every other meaning."""
     if text == STANDARD_INPUT:
         return _Input(text, "stdin")
     if os.path.isdir(text):
@@ -160,8 +160,6 @@ def _meaning_of(text: str) -> _Input:
         return _Input(text, InputError(f"{text} cannot be downloaded: only http and https are supported."))
     if not text:
         return _Input(text, InputError("An input is empty.", "Is a shell variable not set?"))
-    if text.startswith("@"):
-        return _Input(text, "list")
     if _WILDCARD.search(text):
         return _Input(text, "pattern", os.path.abspath(_split(text)[0]))
     # What is missing is reported when it is read; its folder must not change where the results of the others belong.
@@ -170,18 +168,17 @@ def _meaning_of(text: str) -> _Input:
 
 def _names_of(item: _Input, recursive: bool) -> Iterator[str | InputError]:
     """The names of an input's sources, and an error for each folder that cannot be read."""
-    if item.meaning not in ("folder", "pattern"):
-        yield item.meaning if isinstance(item.meaning, InputError) else item.text
-        return
-    empty, is_folder = True, item.meaning == "folder"
-    for name in _files_of(item.text, recursive) if is_folder else _matches(item.text):
-        if isinstance(name, InputError) or has_known_suffix(name):
-            empty = False
-            yield name
-    if empty:
-        above = is_folder and not recursive and any(path.is_dir() for path in Path(item.text).iterdir())
-        hint = "Add --recursive to include its subfolders." if above else _SUFFIX_HINT
-        yield InputError(f"{'There are no images in' if is_folder else 'No image matches'} {item.text}.", hint)
+    if isinstance(item.meaning, InputError):
+        yield item.meaning
+    elif item.meaning not in ("folder", "pattern"):
+        yield item.text
+    else:
+        is_folder = item.meaning == "folder"
+        found = _files_of(item.text, recursive) if is_folder else _matches(item.text)
+        names = [name for name in found if isinstance(name, InputError) or has_known_suffix(name)]
+        where = "There are no images in" if is_folder else "No image matches"
+        hint = "--recursive includes subfolders. " if is_folder and not recursive else ""
+        yield from names or [InputError(f"{where} {item.text}.", hint + _SUFFIX_HINT)]
 
 
 def _files_of(top: str, recursive: bool) -> Iterator[str | InputError]:
@@ -190,15 +187,15 @@ def _files_of(top: str, recursive: bool) -> Iterator[str | InputError]:
     Links to folders come last and are followed once, and never to what is around ``top``: circles end.
     """
     errors: list[OSError] = []
-    seen: set[str] = set()
+    seen = {os.path.realpath(path) for path in Path(os.path.realpath(top)).parents}
     for folder, folders, files in os.walk(top, onerror=errors.append, followlinks=True):
         real = os.path.realpath(folder)
-        below = [name for name in sorted(folders, key=natural_key) if recursive and not name.startswith(".")]
-        folders[:] = sorted(below, key=lambda name: os.path.islink(os.path.join(folder, name)))
-        if real in seen or (folder != top and Path(os.path.realpath(top)).is_relative_to(real)):
+        if real in seen:
             folders.clear()
             continue
         seen.add(real)
+        below = [name for name in sorted(folders, key=natural_key) if recursive and not name.startswith(".")]
+        folders[:] = sorted(below, key=lambda name: os.path.islink(os.path.join(folder, name)))
         for path in (os.path.join(folder, name) for name in sorted(files, key=natural_key) if not name.startswith(".")):
             if os.path.isfile(path) or os.path.islink(path):  # pipes and devices may never end
                 yield path

@@ -9,17 +9,8 @@
     score         of the joint, 0 .. 1
     person_score  the mean of the person's joint scores
 
-An image without people, or that could not be read, has no rows; it has a line in a .jsonl file. To read it:
-
-    import csv
-    import numpy as np
-
-    with open("run.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    wrists = [row for row in rows if row["joint"] == "left_wrist"]
-    points = np.array([(float(row["x"]), float(row["y"])) for row in wrists])  # (people, 2)
-
-A byte of a file name that is not UTF-8 is written as backslash, u, dc and its two hexadecimal digits.
+An image without people, or that could not be read, has no rows; it has a line in a .jsonl file. A
+byte of a file name that is not UTF-8 is written as backslash, u, dc and its two hexadecimal digits.
 """
 
 from __future__ import annotations

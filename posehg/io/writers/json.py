@@ -8,24 +8,13 @@ Coordinates are pixels of the upright image; pixel centres are integers, and a b
 and height are null if it could not be read. The ``posehg`` number grows when a reader of older records could misread a
 new one.
 
-A .json file holds one record, a .jsonl file any number of them, one a line. To read either:
-
-    import json
-    import numpy as np
-
-    with open("run.jsonl", encoding="utf-8") as file:
-        records = [json.loads(line) for line in file]
-    for record in records:
-        people = np.array([person["keypoints"] for person in record["people"]])
-        people = people.reshape(-1, len(record["joints"]), 3)  # (people, joints, 3): x, y, score
-
-A file name that is not UTF-8 has an escape for each such byte; os.fsencode of what json.loads returns is the name.
+A .json file holds one record, a .jsonl file any number of them, one a line. A file name that is not UTF-8 has an escape
+for each such byte; os.fsencode of what json.loads returns is the name.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from posehg.io.writers.writer import TextWriter
@@ -40,7 +29,7 @@ class JsonWriter(TextWriter):
 
 
 def record(result: Result) -> dict[str, Any]:
-    """The record of a result, for json.dumps. Raises ValueError for a number that is not finite."""
+    """The record of a result, for ``line``."""
     rows, columns = result.size or (None, None)
     return {
         "posehg": 1,
@@ -78,7 +67,5 @@ def line(content: Any) -> str:
 
 
 def rounded(number: float, decimals: int) -> float:
-    """A plain float, as files hold it. Raises ValueError for a number that is not finite."""
-    if not math.isfinite(number):
-        raise ValueError(f"A record holds finite numbers only, not {number}.")
+    """A plain float, as files hold it."""
     return round(float(number), decimals) + 0.0  # not -0.0
