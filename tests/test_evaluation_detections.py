@@ -233,7 +233,7 @@ def test_coco_results_are_read_in_their_order(tmp_path: Path) -> None:
         (lambda records: records.append(7), "results"),
         (lambda records: records[1].pop("score"), "score"),
         (lambda records: records[1].update(score=float("nan")), "finite"),
-        (lambda records: records[1].update(keypoints=["7"] * 15), "results"),
+        (lambda records: records[1].update(keypoints=["left"] * 15), "results"),
     ],
 )
 def test_damaged_and_other_coco_results_are_refused(

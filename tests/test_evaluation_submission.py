@@ -111,17 +111,11 @@ def test_every_test_image_is_there_in_its_order_with_all_that_it_had(tmp_path: P
                 np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize(
-    ("ids", "named"),
-    [
-        (["001:1", "001:2", "007:3"], "005:2"),
-        *(([*ESTIMATED, stranger], stranger) for stranger in ("002:1", "001:3", "007:4", "im00001")),
-    ],
-)
-def test_others_than_those_of_the_test_split_are_refused(ids: Sequence[str], named: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stranger", ["002:1", "007:4", "im00001"])
+def test_others_than_those_of_the_test_split_are_refused(stranger: str, tmp_path: Path) -> None:
     release(tmp_path)
-    with pytest.raises(UsageError, match=named):
-        submission.prepare(split_of(tmp_path, ids))
+    with pytest.raises(UsageError, match=stranger):
+        submission.prepare(split_of(tmp_path, [*ESTIMATED, stranger]))
 
 
 def test_without_the_official_file_it_is_said_where_to_get_it(tmp_path: Path) -> None:
@@ -134,7 +128,6 @@ def test_without_the_official_file_it_is_said_where_to_get_it(tmp_path: Path) ->
     "content",
     [
         {"other": 7},
-        {"RELEASE": structs([{"annolist": 7, "img_train": 1}])},
         {"RELEASE": structs([{"annolist": structs([{"image": 7}]), "img_train": 0, "single_person": 7}])},
     ],
 )

@@ -143,6 +143,7 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
         (not options.worst, {"--sheet"}, "needs --worst."),
         (options.metric == "oks", _OF_DISTANCES, "needs PCK or PCKh, not --metric oks."),
         (options.submission, _OF_SCORES, "needs labels, and those of MPII's test split are not public."),
+        (options.submission, {"--limit"}, "cannot be combined with --submission, which needs the whole split."),
         (options.source, _OF_NETWORK, "is for a network and cannot be combined with --from."),
         (by_people, unnamed, f"needs names: the people in {options.source}, scored by OKS, have none."),
     ):

@@ -23,7 +23,7 @@ import numpy as np
 from posehg.datasets.dataset import Dataset, people_by_image
 from posehg.datasets.reading import opened
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation.predictions import Predictions, described, numbers
+from posehg.evaluation.predictions import Predictions, described
 from posehg.geometry import Box
 from posehg.inference.oks import THRESHOLD
 from posehg.io.sources import coco_number
@@ -136,7 +136,7 @@ def _array_records(file: BytesIO) -> list[dict[str, Any]]:
         {**about, "source": str(source), "frame": None if frame < 0 else int(frame), "people": []}
         for source, frame in zip(arrays["sources"], arrays["frames"], strict=True)
     ]
-    triples = np.dstack([numbers(arrays["keypoints"]), numbers(arrays["scores"])])
+    triples = np.dstack([arrays["keypoints"], arrays["scores"]])
     for place, own, score in zip(arrays["pictures"], triples, arrays["person_scores"], strict=True):
         records[place]["people"].append({"keypoints": own, "score": score})
     return records
@@ -155,7 +155,7 @@ def _coco_people(path: Path, data: Dataset, records: list[dict[str, Any]]) -> li
             f"{len(unknown):,} images in {path} are not in {data.name} {data.split}, such as {unknown[0]}.",
             "Score results on the split that they were made for.",
         )
-    triples = [numbers(record["keypoints"]).reshape(-1, 3) for record in records]
+    triples = [np.reshape(record["keypoints"], (-1, 3)) for record in records]
     return [(images[id], own, record["score"]) for id, own, record in zip(ids, triples, records, strict=True)]
 
 
@@ -167,8 +167,8 @@ def _detections(
     if not shared:
         hint = f"It has: {', '.join(joints)}."
         raise NotAvailable(f"{path} has no joint in common with the skeleton of {data.name}.", hint)
-    triples = numbers([own for _, own, _ in people] or np.empty((0, len(joints), 3)))
-    scores = numbers([score for *_, score in people])
+    triples = np.array([own for _, own, _ in people] or np.empty((0, len(joints), 3)), dtype=np.float64)
+    scores = np.array([score for *_, score in people], dtype=np.float64)
     if triples.shape != (len(people), len(joints), 3) or not (np.isfinite(triples).all() and np.isfinite(scores).all()):
         raise NotAvailable(f"Not everyone in {path} has a finite x, y and score for each of {len(joints)} joints.")
     moved = np.full((len(people), len(data.skeleton.joints), 3), np.nan)

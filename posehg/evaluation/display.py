@@ -91,9 +91,9 @@ def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableTy
             lines.append(f"{without:,} of {len(data):,} people have no annotated area: the extent of their joints")
             lines.append("stands for it, so this AP cannot be compared with others.")
         yield "\n".join(lines)
-        kinds = {"": "0.50 to 0.95", "50": "0.50", "75": "0.75", "_medium": "medium", "_large": "large"}
-        values = {name: "-" if math.isnan(value) else f"{value:.3f}" for name, value in scores.oks.items()}
-        yield _table([""], list(kinds.values()), [[name, *(values[name + k] for k in kinds)] for name in ("AP", "AR")])
+        values = ["-" if math.isnan(value) else f"{value:.3f}" for value in scores.oks.values()]
+        kinds = ["0.50 to 0.95", "0.50", "0.75", "medium", "large"]
+        yield _table([""], kinds, [("AP", *values[:5]), ("AR", *values[5:])])
 
 
 def _caption(metric: Metric, table: score.Table, people: int) -> str:

@@ -78,7 +78,8 @@ def read(path: Path, data: Dataset) -> Predictions:
         about = content.get("about", {})
         about = dict(about if isinstance(about, dict) else json.loads(np.asarray(about).item()))
         own = "keypoints" in content
-        keypoints = numbers(content["keypoints"]) if own else numbers(content["preds"]) - data.origin
+        keypoints = np.array(content["keypoints" if own else "preds"], dtype=np.float64)  # None becomes NaN
+        keypoints -= 0 if own else data.origin
         wanted = (len(data), len(data.skeleton.joints), 2)
         if keypoints.shape != wanted:
             raise NotAvailable(
@@ -99,7 +100,7 @@ def read(path: Path, data: Dataset) -> Predictions:
                     raise NotAvailable(told, "Score predictions on exactly the data that they were made for.")
         scores = np.full(wanted[:2], np.nan)
         if "scores" in content:
-            scores = numbers(content["scores"]).reshape(scores.shape)
+            scores = np.array(content["scores"], dtype=np.float64).reshape(scores.shape)
     known = is_known(keypoints)  # a joint with only one coordinate is not predicted
     return Predictions(np.where(known[..., None], keypoints, np.nan), np.where(known, scores, np.nan), about)
 
@@ -124,14 +125,6 @@ def described(path: Path, expected: str, hint: str = "Copy or download it again.
         raise
     except Exception as error:
         raise unreadable(path, expected, f"it lacks {error}" if isinstance(error, KeyError) else "", hint) from None
-
-
-def numbers(values: Any) -> Array:
-    """Real numbers as float64, None as NaN. Raises TypeError or ValueError for anything else."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "iufO":
-        raise TypeError
-    return array.astype(np.float64)
 
 
 def plain(content: Any) -> Any:

@@ -257,14 +257,10 @@ def as_detections(data: Dataset, predictions: Predictions) -> list[Detection]:
 def coco_scores(data: Dataset, detections: Sequence[Detection]) -> dict[str, float]:
     """COCO's average precision (AP) and recall (AR): ``OKS_FIGURES`` in 0 .. 1, NaN if nothing of a kind is annotated.
 
-    By pycocotools (https://cocodataset.org/#keypoints-eval): OKS, the similarity of a found and an annotated person, is
-    the mean over the labelled joints of exp(-d^2 / (2 (2 sigma)^2 area)) with d the distance of a joint. AP and AR are
-    means over the OKS thresholds 0.50, 0.55 .. 0.95. Medium persons have an area of 32^2 to 96^2 pixels, large ones
-    more. The twenty detections of an image with the highest scores count.
-
-    A person without an annotated area is as large as the extent of its labelled joints, because bounding boxes have
-    more or less room around the person. Ignored people are neither missed nor wrongly found.
-    Raises NotAvailable without pycocotools.
+    By pycocotools (https://cocodataset.org/#keypoints-eval). AP and AR are means over the OKS thresholds 0.50, 0.55 ..
+    0.95. Medium persons have an area of 32^2 to 96^2 pixels, large ones more. A person without an annotated area is as
+    large as the extent of its labelled joints, because bounding boxes have more or less room around the person.
+    Ignored people are neither missed nor wrongly found. Raises NotAvailable without pycocotools.
     """
     try:
         from pycocotools.coco import COCO
@@ -279,12 +275,12 @@ def coco_scores(data: Dataset, detections: Sequence[Detection]) -> dict[str, flo
     truth, found = [], []
     for place, person in enumerate(people):
         labelled = is_known(person.keypoints)
-        flags = np.where(labelled, 1 + person.visible, 0)  # 1: hidden, 2: visible
+        flags = labelled * (1 + person.visible)  # 1: hidden, 2: visible
         extent = Box.bounding(person.keypoints) or person.box
         truth.append(
             {
                 "image_id": numbers[person.image],
-                "keypoints": np.column_stack([np.where(labelled[:, None], person.keypoints, 0), flags]).ravel(),
+                "keypoints": np.column_stack([np.nan_to_num(person.keypoints), flags]).ravel(),
                 "num_keypoints": int(labelled.sum()) if place < len(data) else 0,  # people with 0 are ignored
                 "area": extent.w * extent.h if person.area is None else person.area,
                 "bbox": list(person.box.as_tuple()),
@@ -292,20 +288,17 @@ def coco_scores(data: Dataset, detections: Sequence[Detection]) -> dict[str, flo
             }
         )
     for one in detections:
-        predicted = is_known(one.keypoints)
-        keypoints = np.where(predicted[:, None], one.keypoints, 1e9)  # so far away, the similarity is 0
-        width, height = np.ptp(one.keypoints[predicted], axis=0) if predicted.any() else (0.0, 0.0)
-        triples = np.column_stack([keypoints, np.ones(len(keypoints))]).ravel()
-        found.append(
-            {"image_id": numbers[one.image], "keypoints": triples, "area": float(width * height), "score": one.score}
-        )
+        far = np.nan_to_num(one.keypoints, nan=1e9)  # so far away, the similarity is 0
+        triples = np.column_stack([far, np.ones(len(far))]).ravel()
+        area = float(np.ptp(one.keypoints[is_known(one.keypoints)], axis=0).prod())
+        found.append({"image_id": numbers[one.image], "keypoints": triples, "area": area, "score": one.score})
     sides = [COCO(), COCO()]
     with redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         for coco, records in zip(sides, (truth, found), strict=True):
             # Ids begin with 1, because pycocotools takes 0 for no match.
-            annotations = [{"id": id, "category_id": 1} | one for id, one in enumerate(records, start=1)]
-            shown = [{"id": number} for number in numbers.values()]
-            coco.dataset = {"images": shown, "categories": [{"id": 1}], "annotations": annotations}
+            annotations = [{"id": id, "category_id": 1} | record for id, record in enumerate(records, start=1)]
+            numbered = [{"id": number} for number in numbers.values()]
+            coco.dataset = {"images": numbered, "categories": [{"id": 1}], "annotations": annotations}
             coco.createIndex()
         evaluation = COCOeval(*sides, "keypoints")
         evaluation.params.kpt_oks_sigmas = np.array(data.skeleton.oks_sigmas)
