@@ -90,13 +90,11 @@ def test_odd_sides_get_a_pixel_more(tmp_path: Path, suffix: str, size: tuple[int
     assert np.abs(read[0][size[0] - 1 :, :8].astype(int) - shade(0, size)[-1, :8]).max() < 30  # its own border
 
 
-def test_a_frame_of_another_size_is_fitted_into_the_first(tmp_path: Path) -> None:
+def test_a_frame_of_another_size_is_stretched_to_the_first(tmp_path: Path) -> None:
     sizes = ((40, 80), (80, 40), (200, 400))
     read = frames(write(tmp_path / "a.mp4", [np.full((*size, 3), 200, dtype=np.uint8) for size in sizes]))
     assert [frame.shape for frame in read] == [(40, 80, 3)] * 3
-    assert read[1][20, 40].min() > 180
-    assert read[1][20, 10].max() < 30  # beside the tall one
-    assert read[2].min() > 180
+    assert min(frame.min() for frame in read) > 180
 
 
 @suffixes

@@ -47,7 +47,7 @@ class Commands(Group):
         except Exception as error:
             if is_full(error):
                 terminal.discard_stdout()
-            raise typer.Exit(terminal.report(explained(error))) from None
+            raise typer.Exit(terminal.report(_explained(error))) from None
 
 
 app = typer.Typer(
@@ -87,7 +87,12 @@ def options(
 
 def main() -> None:
     """Run the command in ``sys.argv`` and exit with its code."""
-    signal.signal(signal.SIGTERM, _end)
+
+    def end(number: int, frame: FrameType | None) -> None:  # temporary files are removed
+        signal.signal(number, signal.SIG_IGN)  # a second request must not interrupt that
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
     keep_freed_memory()
     warnings.filterwarnings("ignore", module="PIL")  # Pillow's remarks on odd metadata help nobody at a terminal
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -106,17 +111,10 @@ def main() -> None:
     sys.exit(code)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    """A request to end removes temporary files."""
-    signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt that
-    raise SystemExit(128 + number)
-
-
 def keep_freed_memory() -> None:
     """Keep up to 1 GiB of freed memory in the process (glibc only), as the network needs it again at the next call.
 
-    By default glibc returns it to the system, which has to clear each page when it is requested again. For 2 stacks of
-    256 features that takes a sixth of a call on two cores.
+    Otherwise the system clears each page again: for 2 stacks of 256 features, a sixth of a call on two cores.
     """
     if sys.platform.startswith("linux"):
         import ctypes
@@ -126,11 +124,11 @@ def keep_freed_memory() -> None:
             mallopt(-3, 2**25)  # M_MMAP_THRESHOLD: the most that glibc allows; larger blocks are still returned
 
 
-def explained(error: Exception) -> PosehgError:
+def _explained(error: Exception) -> PosehgError:
     """The error as one of posehg's own, with what can be done about it."""
     if isinstance(error, PosehgError):
         return error
-    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return DeviceError("The device ran out of memory.", "Try --device cpu; in training, a smaller --batch.")
     if is_full(error):
         return InputError("The output cannot be written: the disk is full.")
@@ -147,22 +145,9 @@ def explained(error: Exception) -> PosehgError:
     return PosehgError(f"This is a bug in posehg ({what}).", hint)
 
 
-_WORDS = (
-    (r": Value error, ", ": "),
-    (r"Invalid value for '([^']+)'(?: / '[^']+')*: (?=Input should be|'.*' is not one of)", r"\1 "),
-    (r"Input should be less than or equal to", "must be at most"),
-    (r"Input should be greater than or equal to", "must be at least"),
-    (r"Input should be a valid integer.*", "must be a whole number"),
-    (r"Input should be a valid number.*", "must be a number"),
-    (r"'([^']*)' is not one of (.*)", r"must be one of \2, not '\1'"),
-)
-"""Parts of typer's messages, and what they become."""
-
-
 def _usage_error(misuse: Any) -> UsageError:
     """typer's error as a sentence that names the option, with a way to the help text."""
-    message = misuse.format_message().removesuffix(".")
-    for pattern, words in _WORDS:
-        message = re.sub(pattern, words, message, flags=re.DOTALL)
+    message = re.sub(r"Invalid value for '([^']+)'[^:]*: (Value error, )?", r"\1: ", misuse.format_message())
+    message = message.replace(": Input should be", " must be").removesuffix(".")
     command = misuse.ctx.command_path if misuse.ctx else "posehg"
     return UsageError(message if message.endswith("?") else f"{message}.", f"See {command} --help")

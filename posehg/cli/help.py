@@ -36,14 +36,6 @@ class _Help:
             with formatter.section(typer.style(title, bold=True)):
                 formatter.write_dl(rows, col_max=_LABELS)
 
-    def parse_args(self: Any, ctx: Any, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, args)  # type: ignore[misc]
-        except Exception as error:
-            if getattr(error, "ctx", ctx) is None:  # of some errors; the hint names the command
-                error.ctx = ctx  # type: ignore[attr-defined]
-            raise
-
 
 class Command(_Help, TyperCommand):
     """A command with our help text."""
@@ -62,7 +54,7 @@ def _label(name: str) -> str:
 def _description(parameter: Any) -> str:
     """The help text with the default and the environment variable, where there are any."""
     shown = parameter.show_default
-    value = shown if isinstance(shown, str) else parameter.default if shown else None
+    value = shown if isinstance(shown, str) else shown and parameter.default
     default = f" [default: {parameter.opts[0].lstrip('-') if value is True else value}]" if value else ""
     variable = f" [env: {parameter.envvar}]" if parameter.envvar else ""
     return " ".join((parameter.help or "").split()) + default + variable

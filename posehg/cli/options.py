@@ -15,7 +15,6 @@ import typer
 
 from posehg.errors import NotAvailable, UsageError
 
-_ENVIRONMENT = {"device": "POSEHG_DEVICE"}
 _METAVARS = {
     **{"dataset": "NAMES", "background_from": "NAMES", "joints": "NAMES", "freeze": "PARTS", "skeleton": "NAME"},
     **{"init": "MODEL", "stem": "A-B-C", "device": "DEVICE", "loss": "NAME", "schedule": "NAME", "precision": "NAME"},
@@ -59,10 +58,7 @@ def takes(config: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            values = {field.name: given.pop(field.name) for field in described}
-            values |= {
-                f.name: _numbers(f.name, values[f.name], f.default) for f in described if isinstance(f.default, tuple)
-            }
+            values = {field.name: _value(field, given.pop(field.name)) for field in described}
             command(**given, **{place: config(**values)})
 
         parameters = [parameter for parameter in own if parameter.name != place]
@@ -81,7 +77,7 @@ def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
     if about:
         more = about.get("more") or {
             "metavar": _METAVARS.get(field.name),
-            "envvar": _ENVIRONMENT.get(field.name),
+            "envvar": "POSEHG_DEVICE" if field.name == "device" else None,
             "show_default": about.get("shown") or True,
         }
         kind = Annotated[kind, _shared(about["panel"], about["help"], *about.get("names", ()), **more)]
@@ -89,10 +85,12 @@ def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=given, annotation=kind)
 
 
-def _numbers(name: str, text: str, default: tuple[int, ...]) -> tuple[int, ...]:
-    parts = text.split("-")
-    if len(parts) != len(default) or not all(part.isascii() and part.isdigit() for part in parts):
-        raise UsageError(f"--{name} {text} cannot be read.", f"Write it as {'-'.join(map(str, default))}.")
+def _value(field: Field[Any], given: Any) -> Any:
+    if not isinstance(field.default, tuple):
+        return given
+    parts = given.split("-")
+    if len(parts) != len(field.default) or not all(part.isascii() and part.isdigit() for part in parts):
+        raise UsageError(f"--{field.name} {given} cannot be read.", "Write it as 64-128-128.")
     return tuple(map(int, parts))
 
 
@@ -105,7 +103,7 @@ def given_names(context: typer.Context, config: type) -> set[str]:
 def read_file(path: Path, config: type) -> dict[str, Any]:
     """Some or all fields from a JSON file, such as the config.json of a run.
 
-    Options in ``config.REMOVED`` are ignored if they are off. Raises UsageError for unknown names and wrong types.
+    What ``config.REMOVED`` lists is ignored. Raises UsageError for unknown names and wrong types.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -115,10 +113,9 @@ def read_file(path: Path, config: type) -> dict[str, Any]:
         raise UsageError(f"{path} is not a file of options: it is not JSON ({error}).") from None
     if not isinstance(values, dict):
         raise UsageError(f"{path} is not a file of options.", 'Write it as {"dataset": "mpii", "stacks": 2}.')
-    defaults, removed = {field.name: field.default for field in fields(config)}, getattr(config, "REMOVED", {})
-    read = {}
+    defaults, read = {field.name: field.default for field in fields(config)}, {}
     for name, value in values.items():
-        if name in removed and value == removed[name]:
+        if (name, value) in getattr(config, "REMOVED", {}).items():
             continue
         if name not in defaults:
             close = get_close_matches(name, defaults, n=1)

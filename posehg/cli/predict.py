@@ -1,7 +1,4 @@
-"""posehg predict: images and videos to poses.
-
-It reads from top to bottom: the options, the run (frames, poses, results, files), and what each part of it means.
-"""
+"""posehg predict: images and videos to poses: the options, the run, and what each part of it means."""
 
 # ruff: noqa: RUF009 (``option`` is ``dataclasses.field`` with names for what it holds)
 
@@ -14,7 +11,7 @@ import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -165,7 +162,9 @@ def predict(options: PredictOptions) -> None:
                 run.abandoned.update(cameras)
 
             stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, end_cameras))
-        results = _results(run, estimator, frames, partial(_finder, options, estimator, box, boxes, detector))
+        where = boxes or detector or box
+        finder = lru_cache(1)(partial(_finder, options, estimator, where))  # of the source that is read
+        results = _results(run, estimator, frames, finder)
         stack.callback(run.discard)
         if world.size == 1:
             run.alone(results)
@@ -197,26 +196,20 @@ def _box(text: str) -> Box:
 
 
 def _finder(
-    options: PredictOptions,
-    estimator: Estimator,
-    box: list[Box] | None,
-    boxes: BoxFile | None,
-    detector: Detector | None,
-    source: Source,
+    options: PredictOptions, estimator: Estimator, where: BoxFile | Detector | list[Box] | None, source: Source
 ) -> Finder:
-    """How people are found on the frames of a source: by --box, --boxes, --detector, or by a search."""
+    """How people are found on the frames of a source: by --boxes, --detector, --box, or by a search."""
+    from posehg.inference.detector import Detector
     from posehg.inference.person_search import find
     from posehg.inference.smoothing import OneEuro
     from posehg.inference.tracking import Following, Tracker
+    from posehg.io.boxes import BoxFile
     from posehg.io.frames import Frame
 
     def find_in(frame: Frame) -> list[Pose]:
-        there = box
-        if boxes:
-            there = list(boxes.of(source, frame.index))
-        elif detector:
-            there = detector(frame.image)
-        return find(estimator, frame.image, options.people, there, options.whole, source.name)
+        boxes = where.of(source, frame.index) if isinstance(where, BoxFile) else where
+        boxes = boxes(frame.image) if isinstance(boxes, Detector) else boxes
+        return find(estimator, frame.image, options.people, boxes, options.whole, source.name)
 
     if source.kind == "image":
         return find_in
@@ -224,15 +217,15 @@ def _finder(
 
     def search(image: Image) -> list[Pose]:
         """Boxes are those of the first frame, and nobody comes later."""
-        return find_in(Frame(image)) if box is None or next(searches) == 0 else []
+        return find_in(Frame(image)) if where is None or next(searches) == 0 else []
 
-    most = 1 if options.people == "one" and box is None else None
+    most = 1 if options.people == "one" and where is None else None
     tracker = Tracker(estimator, search, Following(every=options.rescan), most)
     smoother = OneEuro() if options.smooth == "one-euro" else None
 
     def track(frame: Frame) -> list[Pose]:
         time = frame.time or 0.0
-        everywhere = boxes or detector or options.whole
+        everywhere = options.boxes or options.detector or options.whole
         poses = tracker.identify(find_in(frame), time) if everywhere else tracker(frame.image, time)
         return smoother(poses, time) if smoother else poses
 
@@ -275,23 +268,18 @@ def _results(
     """The result of each frame; None at the end of a source."""
     from posehg.poses import Result
 
-    find: Finder | None = None
     need_heatmaps = bool(run.options.heatmaps) or "heatmaps" in (run.options.save or "")
     for source, frame in frames:
         result = Result(source.name, run.options.model, estimator.config.skeleton)
-        if frame is None:
-            find = None
-            yield source, None
-        elif isinstance(frame, InputError):
-            yield source, replace(result, error=run.fail(source, frame))
-        else:
-            result = replace(result, frame=frame.index, time=frame.time, fps=frame.fps)
-            try:
-                find = find or finder(source)
-                poses = find(frame)
+        try:
+            if isinstance(frame, InputError):
+                raise frame
+            if frame is not None:
+                result = replace(result, frame=frame.index, time=frame.time, fps=frame.fps)
+                poses = finder(source)(frame)
                 heatmaps = estimator.heatmaps_of(frame.image, poses) if need_heatmaps else ()
-            except (InputError, MemoryError) as error:
-                yield source, replace(result, error=run.fail(source, error))
-            else:
                 size = frame.image.shape[:2]
-                yield source, replace(result, poses=poses, image=frame.image, size=size, heatmaps=heatmaps)
+                result = replace(result, poses=poses, image=frame.image, size=size, heatmaps=heatmaps)
+        except (InputError, MemoryError) as error:
+            result = replace(result, error=run.fail(source, error))
+        yield source, None if frame is None else result

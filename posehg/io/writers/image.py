@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -14,8 +14,6 @@ from posehg import drawing, images
 from posehg.drawing import DrawOptions
 from posehg.errors import InputError
 from posehg.files import naming
-from posehg.geometry import Affine, Box
-from posehg.images import Image
 from posehg.io.frames import until_unreadable
 from posehg.io.writers.writer import FileWriter, Writer
 from posehg.poses import Result
@@ -57,7 +55,7 @@ class VideoWriter(FileWriter):
     """A video, .mp4 (H.264, AAC) or .webm (VP9, Opus), with the sound of the source if that is a file.
 
     Each frame is shown at its own time. A frame with an odd side has its last row or column twice, as the codecs need
-    even sides, and a frame of another size than the first is fitted into that.
+    even sides, and a frame of another size than the first is stretched to that.
     """
 
     _container: Any = None
@@ -73,8 +71,10 @@ class VideoWriter(FileWriter):
         self._start, self._last = result.time or 0.0, -_MIN_STEP
         self._rate = result.fps if result.fps and 0.1 <= result.fps <= 1000 else _RATE
         self._stream = file.add_stream(codec, rate=Fraction(self._rate).limit_denominator(1001), options=options)
-        self._size = tuple(max(_SMALLEST, side + side % 2) for side in shape[:2])
-        self._stream.height, self._stream.width = self._size
+        self._stream.height, self._stream.width = rows, columns = [
+            max(_SMALLEST, side + side % 2) for side in shape[:2]
+        ]
+        self._padding = (0, rows - shape[0]), (0, columns - shape[1]), (0, 0)
         self._stream.pix_fmt = "yuv420p"  # the only one that all players show
         context = self._stream.codec_context
         context.time_base = Fraction(1, _TICKS)
@@ -89,12 +89,13 @@ class VideoWriter(FileWriter):
         if result.image is None:
             return  # a frame that could not be processed
         image = render(result, self.draw)
-        with self._naming():
+        with naming(self.path):
             if self._container is None:
                 self._open(image.shape, result)
             self._last = max(self._last + _MIN_STEP, round(((result.time or 0.0) - self._start) * _TICKS))
-            frame = av.VideoFrame.from_ndarray(_fitted(image, self._size), format="rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+            frame = av.VideoFrame.from_ndarray(np.pad(image, self._padding, mode="edge"), format="rgb24")
+            size = self._stream.width, self._stream.height
+            frame = frame.reformat(*size, format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
             frame.pts, frame.time_base = self._last, Fraction(1, _TICKS)
             self._container.mux(self._stream.encode(frame))
             self._add_sound(until=self._last / _TICKS)
@@ -102,37 +103,15 @@ class VideoWriter(FileWriter):
     def finish(self) -> None:
         if self._container is None:
             raise InputError(f"{self.path} is not written: there was no frame for it.")
-        with self._naming():
-            self._container.mux(self._stream.encode())
-            self._add_sound(until=self._last / _TICKS + 1 / self._rate)
-            self._container.close()
+        self._container.mux(self._stream.encode())
+        self._add_sound(until=self._last / _TICKS + 1 / self._rate)
+        self._container.close()
 
     def _add_sound(self, until: float) -> None:
         """Sound goes along with the frames, so that neither waits for the other in memory."""
         while self._next_sound is not None and self._next_sound[0] < until:
             self._container.mux(self._next_sound[1])
             self._next_sound = next(self._sound, None)
-
-    @contextmanager
-    def _naming(self) -> Iterator[None]:
-        """An error of PyAV becomes an InputError that names the file."""
-        import av
-
-        try:
-            with naming(self.path):
-                yield
-        except av.FFmpegError as error:
-            raise InputError(f"{self.path} cannot be written: {error}.") from None
-
-
-def _fitted(image: Image, size: tuple[int, ...]) -> Image:
-    """The image with ``size`` = (rows, columns): its last row and column repeated if a few are missing, else warped."""
-    rows, columns = size[0] - image.shape[0], size[1] - image.shape[1]
-    if 0 <= rows < _SMALLEST and 0 <= columns < _SMALLEST:
-        return np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge")
-    return images.warp(
-        image, Affine.crop(Box(0, 0, image.shape[1], image.shape[0]), (size[0], size[1])), (size[0], size[1])
-    )
 
 
 def _sound(path: str, target: Any, codec: str, start: float) -> Iterator[tuple[float, Any]]:
