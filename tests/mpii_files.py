@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from posehg.datasets import mpii
-from posehg.datasets.mpii_formats import validation
+from posehg.datasets.mpii import validation
 
 VALIDATION_PICTURE = "000025245.jpg"  # J. Tompson's split has its fourth person
 PAIR_PICTURE = "028077236.jpg"  # and the first and third of this one

@@ -65,7 +65,7 @@ def test_a_midpoint_needs_both_ends() -> None:
 
 
 def test_joined_sets_follow_one_another_are_read_each_by_its_own_reader_and_can_be_pickled() -> None:
-    joined = pickle.loads(pickle.dumps(concat([dataset(MPII, 2), dataset(LSP, 3, inverted_shade)], MPII)))
+    joined = pickle.loads(pickle.dumps(concat([dataset(MPII, 2), dataset(LSP, 3, inverted_shade)], MPII, (1, 1))))
     assert (joined.name, len(joined)) == ("mpii+lsp", 5)
     assert ids(joined) == ["mpii-1", "mpii-2", "lsp-1", "lsp-2", "lsp-3"]
     assert [int(joined.read(p)[0, 0, 0]) for p in joined.persons] == [1, 2, 254, 253, 252]
@@ -87,7 +87,7 @@ def test_ignored_people_and_notes_of_a_set_are_kept() -> None:
     crowd, other = person(MPII, 7), person(LSP, 9)
     first = replace(dataset(MPII), ignored=[crowd], note="Upright people.")
     second = replace(dataset(LSP), ignored=[other], note="People upside down.")
-    joined = concat([first, second, dataset(FLIC)], LSP)
+    joined = concat([first, second, dataset(FLIC)], LSP, (1, 1, 1))
     assert joined.note == "mpii: Upright people. lsp: People upside down."
     ignored = [(p.id, p.source, p.keypoints.shape) for p in joined.ignored]
     assert ignored == [("mpii-7", "mpii", (14, 2)), ("lsp-9", "lsp", (14, 2))]

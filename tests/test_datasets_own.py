@@ -177,7 +177,7 @@ def test_a_path_may_have_a_plus_and_a_colon_in_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", ["", "mpii+", "mpii:0", "mpii:-1", "mpii:", "mpii:two", ":2", "a.json:0", "a.json:b"])
 def test_names_that_cannot_be_meant_are_refused(names: str) -> None:
-    with pytest.raises(UsageError, match="data sets"):
+    with pytest.raises(UsageError, match="data set"):
         load(names, None, "train")
 
 

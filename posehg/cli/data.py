@@ -58,9 +58,9 @@ def list_sets(
         info = datasets.info(one)
         folder = datasets.home(data) / info.folder
         there = one not in datasets.RENDERED and folder.is_dir()
-        known = {"name": one, "title": info.title, "paper": info.paper, "url": info.url or None, "terms": info.terms}
-        files = {"layout": info.layout, "folder": str(folder) if there else None}
-        entries.append({**known, "joints": info.skeleton.joints, "splits": info.splits, **files})
+        known = {field: value for field, value in vars(info).items() if field != "skeleton"}
+        here = {"url": info.url or None, "folder": str(folder) if there else None}
+        entries.append({"name": one, **known, **here, "joints": info.skeleton.joints})
     if as_json:
         print(json.dumps(entries, indent=2))
     elif name is not None:

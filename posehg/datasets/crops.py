@@ -1,7 +1,7 @@
-"""Crops of single persons: the part of an image that any training view of a person can show.
+"""Crops of single persons: the part of an image that any training view of a person can show, and contact sheets.
 
 Training keeps these parts in memory instead of decoding a large image for every sample, and ``posehg data crop`` writes
-them to a folder that posehg and other tools train from. Contact sheets show people with their labels.
+them to a folder that posehg and other tools train from.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -38,12 +37,10 @@ Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
 """(items, description, total) -> the same items, while a progress bar is shown."""
 
 
-@dataclass(frozen=True)
-class CropRegion:
-    """The part of an image that the views of a person can show.
+class CropRegion(NamedTuple):
+    """The part of an image that the views of a person can show: a square around the box's centre.
 
-    padding: side of the square around the box's centre, as a multiple of the box's longer side.
-    size: the largest side of the crop of that square, in pixels.
+    padding: its side, as a multiple of the box's longer side. size: the largest side of its crop, in pixels.
     """
 
     padding: float
@@ -55,8 +52,8 @@ def region_of(
 ) -> CropRegion:
     """The region that views of ``input_size`` pixels a side can show, of the box enlarged ``padding`` times.
 
-    scale, rotation, translation: the limits of the random views, as in TrainConfig.
-    zoom: how many times a view may be enlarged beyond that; it needs finer pixels, not a larger region.
+    scale, rotation, translation: the limits of the random views, as in TrainConfig. zoom: how many times a view may be
+    enlarged beyond that; it needs finer pixels, not a larger region.
     """
     # The corner of a crop that is turned by any angle, shrunk and shifted as far as the limits allow.
     corner = math.sqrt(2) if rotation > 0 else 1.0
@@ -115,10 +112,9 @@ def write(
 ) -> Path:
     """Writes a crop of each person to FOLDER/images and their annotation to FOLDER/people-SPLIT.json.
 
-    The json is in COCO's format as ``coco`` reads it. Everyone else who is visible on a crop is in it as a person
-    without keypoints, so that background crops avoid them. quality: of the JPEGs, whose colours have full resolution.
-    Returns the path of the json. Raises UsageError if a file exists and ``overwrite`` is False, InputError for an image
-    that cannot be read.
+    Everyone else who is visible on a crop is in the json as a person without keypoints, so that background crops avoid
+    them. quality: of the JPEGs. Returns the path of the json. Raises UsageError if a file exists and ``overwrite`` is
+    False, InputError for an image that cannot be read.
     """
     make_folder(folder / "images")
     together = people_by_image(dataset)
@@ -139,9 +135,9 @@ def write(
             if person.image in dataset.marks:
                 entries[-1]["split"] = dataset.marks[person.image]
             known = [_annotation(person, to_crop)]
-            for other, box in together[image_key(person)]:
-                box = moved(box, to_crop)
-                if other != index and box.intersection(Box(0, 0, width, height)) > 0:
+            others = [moved(box, to_crop) for number, box in together[image_key(person)] if number != index]
+            for box in others:
+                if box.intersection(Box(0, 0, width, height)) > 0:
                     keypoints = [0] * (3 * len(dataset.skeleton.joints))
                     known.append({"bbox": _rounded(box), "num_keypoints": 0, "keypoints": keypoints})
             for one in known:
@@ -159,14 +155,12 @@ def write(
 
 def _annotation(person: Person, to_crop: Affine) -> dict[str, Any]:
     """A person in pixels of the crop; ``source_id`` and ``source_image`` name the original."""
-    labelled = np.asarray(np.isfinite(person.keypoints).all(axis=1))
-    points = np.where(labelled[:, None], to_crop(person.keypoints), 0).round(_DECIMALS)
-    v = np.where(labelled, np.where(person.visible, 2, 1), 0)
-    triples = zip(points.tolist(), v.tolist(), strict=True)
+    v = np.where(np.isfinite(person.keypoints).all(axis=1), np.where(person.visible, 2, 1), 0)
+    triples = np.column_stack([np.nan_to_num(to_crop(person.keypoints)).round(_DECIMALS), v])
     annotation = {
         "bbox": _rounded(moved(person.box, to_crop)),
-        "num_keypoints": int(labelled.sum()),
-        "keypoints": [value for (x, y), flag in triples for value in (x, y, flag)],
+        "num_keypoints": int((v > 0).sum()),
+        "keypoints": triples.ravel().tolist(),
         "source_id": person.id,
         "source_image": person.image.name,
     }

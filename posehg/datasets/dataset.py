@@ -6,12 +6,10 @@ Nothing is copied: persons of rendered and of joined sets are made when they are
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate, chain
-from operator import index as to_index
 from pathlib import Path
 from typing import overload
 
@@ -32,8 +30,8 @@ MIDPOINTS = {"pelvis": ("right_hip", "left_hip"), "thorax": ("right_shoulder", "
 class DatasetInfo:
     """What is known of a data set before it is downloaded.
 
-    folder: the name of its folder. url: where to get it; "" for a rendered set. terms: the licence in a few words.
-    layout: the files of its folder. splits: name -> number of people, and details, as "2,958 people, J. Tompson's".
+    url: where to get it; "" for a rendered set. terms: the licence in a few words. layout: the files of its folder.
+    splits: name -> number of people, and details, as "2,958 people, J. Tompson's".
     """
 
     folder: str
@@ -52,7 +50,7 @@ class DatasetInfo:
 
 
 def read_image(person: Person) -> Image:
-    """The image of a person, from its file: RGB uint8 (H, W, 3)."""
+    """A person's image, from its file: RGB uint8 (H, W, 3)."""
     return images.read(person.image)
 
 
@@ -103,7 +101,7 @@ class LazyPersons(Sequence[Person]):
     def __getitem__(self, index: int | slice) -> Person | Sequence[Person]:
         if isinstance(index, slice):
             return [self.make(i) for i in range(self.size)[index]]
-        return self.make(range(self.size)[to_index(index)])  # a range counts from the end and raises IndexError
+        return self.make(range(self.size)[index])  # a range counts from the end and raises IndexError
 
 
 def image_key(person: Person) -> tuple[str, Path]:
@@ -156,12 +154,13 @@ def on_skeleton(data: Dataset, skeleton: Skeleton) -> Dataset:
             f"The data set {data.name} has no joint in common with the skeleton {skeleton.name!r}.",
             f"It has: {', '.join(joints)}.",
         )
-    persons = LazyPersons(len(data), partial(_moved, data.persons, channels))
-    ignored = [_moved(data.ignored, channels, index) for index in range(len(data.ignored))]
+    persons, ignored = (
+        LazyPersons(len(people), partial(_moved, channels, people)) for people in (data.persons, data.ignored)
+    )
     return replace(data, skeleton=skeleton, persons=persons, ignored=ignored)
 
 
-def _moved(persons: Sequence[Person], channels: Sequence[list[int]], index: int) -> Person:
+def _moved(channels: Sequence[list[int]], persons: Sequence[Person], index: int) -> Person:
     """A person on another skeleton, each of whose joints is the mean of these channels; [] if nothing is known."""
     person = persons[index]
     keypoints = np.full((len(channels), 2), np.nan)
@@ -173,23 +172,21 @@ def _moved(persons: Sequence[Person], channels: Sequence[list[int]], index: int)
     return replace(person, keypoints=keypoints, visible=visible)
 
 
-def concat(datasets: Sequence[Dataset], skeleton: Skeleton, weights: Sequence[float] | None = None) -> Dataset:
+def concat(datasets: Sequence[Dataset], skeleton: Skeleton, weights: Sequence[float]) -> Dataset:
     """All persons of the sets on one skeleton, one set after the other; each person's ``source`` names its set.
 
-    weights: how many times each set's persons appear, 1 by default, so that a small set counts more; 0.5 takes the
-    first half of them. The sets' own ids of images are dropped, because two sets may have the same ones.
+    weights: how many times each set's persons appear; 0.5 takes the first half of them. The sets' own ids of images
+    are dropped, because two sets may have the same ones.
     Raises UsageError if two sets have one name, if a set has no joint in common with the skeleton, or if a weight
     leaves nobody of it.
     """
     names = [data.name for data in datasets]
-    twice = [name for name, times in Counter(names).items() if times > 1]
-    if twice:
-        hint = f"Write {twice[0]}:2 to have its people twice. Of two files with one name, rename one."
-        raise UsageError(f"The data set {twice[0]} is named twice.", hint)
-    counts = []
-    for data, weight in zip(datasets, weights or (1,) * len(datasets), strict=True):
-        counts.append(round(len(data) * weight))
-        if len(data) and not counts[-1]:
+    counts = [round(len(data) * weight) for data, weight in zip(datasets, weights, strict=True)]
+    for data, weight, count in zip(datasets, weights, counts, strict=True):
+        if names.count(data.name) > 1:
+            hint = f"Write {data.name}:2 to have its people twice. Of two files with one name, rename one."
+            raise UsageError(f"The data set {data.name} is named twice.", hint)
+        if len(data) and not count:
             sentence = f"{weight:g} times the {len(data):,} people of {data.name} is nobody."
             raise UsageError(sentence, "Take a larger part of them.")
     moved = [on_skeleton(data, skeleton) for data in datasets]
@@ -199,7 +196,7 @@ def concat(datasets: Sequence[Dataset], skeleton: Skeleton, weights: Sequence[fl
         split=datasets[0].split,
         skeleton=skeleton,
         persons=LazyPersons(starts[-1], partial(_joined, [data.persons for data in moved], names, starts)),
-        read=partial(_read_by_source, {data.name: data.read for data in moved}),
+        read=partial(_read_by_source, {data.name: data.read for data in datasets}),
         note=" ".join(f"{data.name}: {data.note}" for data in moved if data.note),
         ignored=[replace(person, source=data.name) for data in moved for person in data.ignored],
     )

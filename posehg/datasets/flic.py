@@ -1,8 +1,7 @@
 """Frames Labeled In Cinema: images/*.jpg, and examples.mat or the hourglass authors' train.h5 and valid.h5.
 
-Labels are observer-centric: a person's left is on the right of the image, as if everyone faced the camera. ``flic-pc``
-is person-centric: in the authors' *_personcentric.h5, left and right of the 48 validation persons seen from behind are
-exchanged. Its files lie in the same folder.
+Labels are observer-centric: a person's left is on the right of the image, as if everyone faced the camera. ``flic-pc``,
+from the authors' *_personcentric.h5 in the same folder, differs in the 48 validation persons seen from behind.
 
     examples.mat   examples(i).filepath, coords (2, 29), torsobox (x1 y1 x2 y2), istrain, istest: MATLAB's, one-based
     *.h5           a row a person: imgname, part (11, 2), visible (11,), center, scale

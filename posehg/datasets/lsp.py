@@ -1,16 +1,13 @@
-"""Leeds Sports Pose and its extension LSPET: joints.mat and images/.
+"""Leeds Sports Pose and its extension LSPET: joints.mat, whose coordinates are one-based, and images/.
 
 LSP: joints.mat (3, 14, 2000), images/im0001.jpg .. im2000.jpg. Every joint is labelled. The third row is 1 for a
-*hidden* joint, although the set's readme calls it visibility. There are two releases, with images scaled to people of
-about 150 pixels and in their original size; each has its own joints.mat of this form. Left and right are the person's
-own. M. Eichner and V. Ferrari published the same joints with left and right as the observer sees them (ACCV 2012).
-Their file has the same form, and scores by the one and the other cannot be compared.
+*hidden* joint, although the set's readme calls it visibility. Left and right are the person's own; M. Eichner and
+V. Ferrari published the same joints as the observer sees them (ACCV 2012), and scores by the one and the other cannot
+be compared.
 
 LSPET: joints.mat (14, 3, N), images/im00001.jpg .. im10000.jpg. The third column is 1 for a labelled joint; where it is
 0, the coordinates mean nothing. There is no official split: posehg trains on the first 9,000 images and validates on
 the others.
-
-Coordinates are MATLAB's, so one-based.
 """
 
 from __future__ import annotations
@@ -66,29 +63,26 @@ def load(name: str, root: Path, split: str) -> Dataset:
     Persons with fewer than two labelled joints are left out, and the note counts them.
     Raises NotAvailable if joints.mat is missing, broken or that of the other set.
     """
-    first = TRAINING_IMAGES[name]
     path, layout = root / "joints.mat", _LAYOUTS[name]
     expected = f"the joints.mat of {INFO[name].title}, whose variable 'joints' is {layout[0]} x {layout[1]} x N"
     if not path.is_file():
         raise NotAvailable(f"{root} holds no joints.mat.", INFO[name].hint)
     joints = np.asarray(read_mat(path, "joints", expected))
-    if joints.ndim == 2:
-        joints = joints[:, :, None]  # a set of one person, which reading squeezed
     if joints.shape[:2] == layout[::-1]:
         (other,) = _LAYOUTS.keys() - {name}
         raise unreadable(path, expected, f"it is that of {other}", f"Read it with --dataset {other}.")
-    if joints.shape[:2] != layout or joints.dtype.kind not in "fiu":
+    if joints.shape[:2] != layout or joints.ndim > 3 or joints.dtype.kind not in "fiu":
         raise unreadable(path, expected)
-    rows = joints.astype(np.float64).transpose((2, 1, 0) if name == "lsp" else (2, 0, 1))  # (N, 14, 3)
+    rows = joints.reshape(*layout, -1).astype(np.float64)  # reading squeezes a set of one person
+    rows = rows.transpose((2, 1, 0) if name == "lsp" else (2, 0, 1))  # (N, 14, 3)
     first = TRAINING_IMAGES[name]
     numbers = range(len(rows))[:first] if split == "train" else range(len(rows))[first:]
     persons = []
     for number in numbers:
         image = root / f"images/im{number + 1:0{_DIGITS[name]}d}.jpg"
         points, flags = rows[number, :, :2], rows[number, :, 2] > 0
-        labelled = np.asarray(np.isfinite(points).all(axis=1))
-        visible = labelled & (~flags if name == "lsp" else flags)
-        labelled = labelled if name == "lsp" else visible
+        known = np.asarray(np.isfinite(points).all(axis=1))
+        labelled, visible = (known, known & ~flags) if name == "lsp" else (known & flags, known & flags)
         with entry(path, image.stem):
             keypoints = check_near(np.where(labelled[:, None], points - 1, np.nan))
         box = Box.bounding(keypoints)

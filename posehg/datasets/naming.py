@@ -23,7 +23,6 @@ SUFFIXES = (".json", ".csv")
 SPLIT = "{split}"
 """Stands in a file name for the split, if each split is a file of its own."""
 
-_MAX_WEIGHT = 1000
 _UNFIT = re.compile(r"[+:#/]|\.(?=(?:json|csv)$)", re.IGNORECASE)
 """Characters that mean something else in the name of a data set."""
 
@@ -35,17 +34,12 @@ def parse(names: str) -> list[tuple[str, float]]:
     """
     parts = []
     for part in [names] if isfile(names) else names.split("+"):
-        name, colon, weight = part.strip().rpartition(":")
-        if not colon or isfile(part) or set("/\\") & set(weight):  # the colon belongs to a file's path
-            name, weight = part.strip(), "1"
-        try:
-            times = float(weight)
-        except ValueError:
-            times = 0.0
-        if not name or not 0 < times <= _MAX_WEIGHT:
+        named = re.fullmatch(r"(.+?)(?::(\d*\.?\d+))?", part.strip())
+        times = float(named[2] or 1) if named else 0.0
+        if named is None or not 0 < times <= 1000:
             hint = "Write mpii, or mpii+lspet, or mpii:2+lspet:0.5, or mine.json:2."
             raise UsageError(f"{names!r} does not name data sets.", hint)
-        parts.append((name, times))
+        parts.append((named[1], times))
     return parts
 
 

@@ -1,4 +1,8 @@
-"""Annotation files that other programs wrote: JSON, MATLAB and HDF5; checks of their values; images that they name."""
+"""Annotation files that other programs wrote: JSON, MATLAB and HDF5; checks of their values; images that they name.
+
+Functions that read a file raise NotAvailable for one that is missing, broken or of another kind; functions that take
+a value raise ValueError for an impossible one.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg.datasets.dataset import Dataset
-from posehg.errors import NotAvailable, PosehgError, UsageError
+from posehg.errors import NotAvailable, PosehgError, UsageError, reason
 from posehg.geometry import FARTHEST, SMALLEST, Box, Points
 from posehg.poses import Person
 
@@ -43,21 +47,9 @@ def missing_images(persons: Sequence[Person]) -> list[Path]:
 
 
 def find_file(root: Path, names: Sequence[str]) -> Path | None:
-    """The first file of these names, which may be glob patterns, in a folder or in ``annot`` in it.
-
-    Raises NotAvailable if several files match one pattern.
-    """
-    for name in names:
-        for folder in (root, root / "annot"):
-            found = sorted(path.name for path in folder.glob(name) if path.is_file())
-            if len(found) > 1:
-                raise NotAvailable(f"{folder} holds {' and '.join(found)}.", "Leave one of them there.")
-            if found:
-                return folder / found[0]
-    return None
-
-
-# ---- files: each function raises NotAvailable for one that is missing, broken or of another kind --------------------
+    """The first file of these names, which may be glob patterns, in a folder or in ``annot`` in it."""
+    found = (path for name in names for folder in (root, root / "annot") for path in sorted(folder.glob(name)))
+    return next(filter(Path.is_file, found), None)
 
 
 def unreadable(path: Path, expected: str, detail: str = "", hint: str = "Copy or download it again.") -> NotAvailable:
@@ -74,9 +66,7 @@ def expecting(path: Path, expected: str, place: str = "") -> Iterator[None]:
     except PosehgError:
         raise
     except Exception as error:  # what numpy, h5py, scipy and json raise depends on the byte at which they give up
-        text = " ".join(str(error).split())  # it may quote the broken bytes
-        reason = text if text.isprintable() and len(text) <= 120 else type(error).__name__
-        detail = f"{place}: {type(error).__name__} {reason}" if place else reason
+        detail = f"{place}: {type(error).__name__} {reason(error)}" if place else reason(error)
         raise unreadable(path, expected, detail) from None
 
 
@@ -170,9 +160,6 @@ def h5_rows(
         return names, {name: numbers(arrays, name, (len(names), *shape)) for name, shape in rows.items()}
 
 
-# ---- values: each function raises ValueError for an impossible one -------------------------------------------------
-
-
 def numbers(arrays: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """An array of numbers of this shape as float64."""
     array = np.asarray(arrays.get(name))
@@ -243,9 +230,6 @@ def image_name(text: str) -> Path:
     if not text.strip() or "\0" in text:
         raise ValueError("an image has no name")
     return Path(text.strip().replace("\\", "/"))
-
-
-# ---- a file's content ----------------------------------------------------------------------------------------------
 
 
 def left_out(count: int) -> str:
