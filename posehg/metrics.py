@@ -196,10 +196,9 @@ def groups(skeleton: Skeleton) -> list[Average]:
     # Tables of MPII's validation split take the head top alone, tables of LSP the mean of neck and head top.
     if is_lsp(skeleton):
         sides["head_top"] = [skeleton.index("upper_neck"), skeleton.index("head_top")]
-    names = [name for name in PAPER_GROUPS if name in sides]
-    names += [name for name in sides if name not in names]
-    if not names:
+    if not sides:
         return [Average(joint, (channel,)) for channel, joint in enumerate(skeleton.joints)]
+    names = sorted(sides, key=[*PAPER_GROUPS, *sides].index)
     return [Average("head" if name == "head_top" else name, tuple(sides[name])) for name in names]
 
 

@@ -10,9 +10,7 @@ from scipy.io import loadmat, savemat
 
 from posehg.datasets import Dataset, mpii
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation import submission
-from posehg.evaluation.predictions import Predictions
-from posehg.evaluation.submission import structs
+from posehg.evaluation.predictions import Predictions, mpii_test_images, structs, submit
 from posehg.geometry import Box
 from posehg.poses import Person
 from posehg.skeletons import MPII
@@ -69,7 +67,8 @@ def written(folder: Path) -> np.ndarray:
     """(M,) ``pred`` of a submission, read back."""
     release(folder)
     found = Predictions(KEYPOINTS, np.full(KEYPOINTS.shape[:2], 0.5))
-    submission.write(folder / "s.mat", submission.prepare(split_of(folder)), found)
+    data = split_of(folder)
+    submit(folder / "s.mat", data, mpii_test_images(data), found)
     content = loadmat(folder / "s.mat")
     assert [name for name in content if not name.startswith("__")] == ["pred"]
     assert content["pred"].shape == (1, 4)
@@ -115,12 +114,12 @@ def test_every_test_image_is_there_in_its_order_with_all_that_it_had(tmp_path: P
 def test_others_than_those_of_the_test_split_are_refused(stranger: str, tmp_path: Path) -> None:
     release(tmp_path)
     with pytest.raises(UsageError, match=stranger):
-        submission.prepare(split_of(tmp_path, [*ESTIMATED, stranger]))
+        mpii_test_images(split_of(tmp_path, [*ESTIMATED, stranger]))
 
 
 def test_without_the_official_file_it_is_said_where_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(NotAvailable, match=mpii.MAT) as caught:
-        submission.prepare(split_of(tmp_path))
+        mpii_test_images(split_of(tmp_path))
     assert mpii.INFO["mpii"].url in caught.value.hint
 
 
@@ -134,4 +133,4 @@ def test_without_the_official_file_it_is_said_where_to_get_it(tmp_path: Path) ->
 def test_another_matlab_file_is_refused(content: dict[str, Any], tmp_path: Path) -> None:
     savemat(tmp_path / mpii.MAT, content)
     with pytest.raises(NotAvailable, match=mpii.MAT):
-        submission.prepare(split_of(tmp_path))
+        mpii_test_images(split_of(tmp_path))

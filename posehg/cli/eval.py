@@ -23,9 +23,8 @@ from posehg.errors import CheckFailed, NotAvailable, UsageError
 
 if TYPE_CHECKING:
     from posehg.datasets import Dataset
-    from posehg.evaluation.predictions import Predictions
+    from posehg.evaluation.predictions import Predictions, Structs
     from posehg.evaluation.score import Scores
-    from posehg.evaluation.submission import Template
 
 _SETS = "mpii, flic, flic-pc, lsp, lspet, coco, synthetic, or your own .json or .csv file."
 _FROM = """Score these predictions, without a network: files of posehg predict and eval, COCO results (.json), or the
@@ -91,7 +90,7 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
     """
     from posehg import datasets
     from posehg.datasets.dataset import evenly
-    from posehg.evaluation import detections, predictions, score, submission
+    from posehg.evaluation import detections, predictions, score
 
     source = options.source
     kind = "rows" if source is None else detections.kind_of(source)
@@ -104,7 +103,7 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
     need_images = source is None or options.worst > 0
     whole = datasets.load_one(options.dataset, options.data, options.split, need_images=need_images)
     data = datasets.spread(whole, options.limit) if options.limit else whole
-    template = None if options.submission is None else submission.prepare(data)
+    template = None if options.submission is None else predictions.mpii_test_images(data)
     if template is None and not by_people and (options.predictions is None or score.has_labels(data)):
         score.measures(data, options.metric)
         if options.metric == "oks":
@@ -206,14 +205,14 @@ def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) 
 def _finish(
     options: EvalOptions,
     data: Dataset,
-    template: Template | None,
+    template: Structs | None,
     about: Mapping[str, Any],
     found: Predictions | None,
     scores: Scores | None = None,
 ) -> None:
     """Scores, prints the tables and writes the files. about: how the predictions were made."""
     from posehg import images
-    from posehg.evaluation import display, predictions, report, score, submission
+    from posehg.evaluation import display, predictions, report, score
 
     if found is not None and template is None and score.has_labels(data):
         thresholds = tuple(dict.fromkeys(options.threshold or ()))
@@ -228,7 +227,7 @@ def _finish(
         predictions.write(options.predictions, data, found, force)
         terminal.note(f"Wrote {options.predictions}.")
     if options.submission is not None and found is not None and template is not None:
-        submission.write(options.submission, template, found, force)
+        predictions.submit(options.submission, data, template, found, force)
         terminal.note(f"Wrote {options.submission}.")
     if scores is None:
         return

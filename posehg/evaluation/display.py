@@ -60,8 +60,15 @@ def made(about: Mapping[str, Any]) -> str:
 def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableType]:
     """What is printed below the heading, in order. joints: also a table of all joints at each threshold."""
     for metric in scores.metrics:
-        own = [table for table in scores.tables if table.metric == metric.measure.name]
-        yield _caption(metric, own[0], len(data))
+        measure, own = metric.measure, [table for table in scores.tables if table.metric == metric.measure.name]
+        torso, skeleton = " to ".join(map(_plain, data.skeleton.torso)), _plain(data.skeleton.name)
+        caption = [
+            f"{measure.short}@T{measure.of}: found within T x {measure.unit.format(torso=torso, skeleton=skeleton)}.",
+            f"{metric.persons:,} of {len(data):,} people can be measured.",
+            f"AUC: the area under the curve over thresholds from 0 to {measure.limit:g}, in {measure.steps} steps.",
+        ]
+        caption += ["Head: the mean of upper neck and head top."] if metrics.is_lsp(data.skeleton) else []
+        yield "\n".join(caption)
         yield from _groups(own)
         means = []
         for table in own:
@@ -94,19 +101,6 @@ def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableTy
         values = ["-" if math.isnan(value) else f"{value:.3f}" for value in scores.oks.values()]
         kinds = ["0.50 to 0.95", "0.50", "0.75", "medium", "large"]
         yield _table([""], kinds, [("AP", *values[:5]), ("AR", *values[5:])])
-
-
-def _caption(metric: Metric, table: score.Table, people: int) -> str:
-    measure, skeleton = metric.measure, metric.skeleton
-    unit = measure.unit.format(torso=" to ".join(map(_plain, skeleton.torso)), skeleton=_plain(skeleton.name))
-    lines = [
-        f"{measure.short}@T{measure.of}: found within T x {unit}.",
-        f"{metric.persons:,} of {people:,} people can be measured.",
-        f"AUC: the area under the curve over thresholds from 0 to {measure.limit:g}, in {measure.steps} steps.",
-    ]
-    if metrics.is_lsp(skeleton):
-        lines.append("Head: the mean of upper neck and head top.")
-    return "\n".join([*lines, f"Mean: {table.means[0].name.removeprefix('mean ')}."])
 
 
 def _groups(own: Sequence[score.Table]) -> Iterator[Table]:

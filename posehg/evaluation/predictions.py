@@ -12,7 +12,7 @@ It reads files with keypoints or preds alone too, and .mat files with preds.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.datasets import mpii
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.reading import h5_library, opened, read_h5, read_matlab, unreadable
-from posehg.errors import NotAvailable, PosehgError
+from posehg.datasets.reading import expecting, h5_library, opened, read_h5, read_matlab, unreadable
+from posehg.errors import NotAvailable, PosehgError, UsageError
 from posehg.files import atomic
 from posehg.metrics import Array
 
@@ -141,3 +142,69 @@ def names_of(data: Dataset) -> list[str]:
 def is_known(keypoints: Array) -> NDArray[np.bool_]:
     """(..., 2) -> (...): which joints have both coordinates."""
     return np.asarray(np.isfinite(keypoints).all(axis=-1))
+
+
+Structs = NDArray[np.void]  # a MATLAB struct array whose fields are objects
+
+
+def mpii_test_images(data: Dataset) -> Structs:
+    """The (M,) test images of MPII's own file, as a submission needs them.
+
+    The persons have ids of the form STEM:RECT; mpii_human_pose_v1_u12_1.mat is in the folder of the data set or annot/.
+    Raises UsageError if they are not MPII's test split, NotAvailable without the official file.
+    """
+    root, expected = data.persons[0].image.parent.parent, f"MPII's {mpii.MAT} with the struct 'RELEASE'"
+    paths = [root / mpii.MAT, root / "annot" / mpii.MAT]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        hint = f"Get it from {mpii.INFO['mpii'].url}: other annotations do not list the test images."
+        raise NotAvailable(f"A submission needs MPII's own file, but {paths[0]} does not exist.", hint)
+    content = read_matlab(path, ["RELEASE"], expected)
+    with expecting(path, expected):
+        release = content["RELEASE"][0, 0]
+        images: Structs = release["annolist"].ravel()[release["img_train"].ravel() == 0]
+        known = {name for image in images for name, _ in _rects(image)}
+    if strangers := sorted({person.id for person in data.persons} - known):
+        raise UsageError(f"{data.name} is not the test split of MPII: {strangers[0]} is not on its images.")
+    return images
+
+
+def submit(path: Path, data: Dataset, images: Structs, predictions: Predictions, overwrite: bool = False) -> None:
+    """Writes the submission file of MPII's single-person benchmark, whose test annotation is not public, atomically.
+
+    From its instructions (http://human-pose.mpi-inf.mpg.de/#evaluation) and its toolkit (evaluatePCKh.m): ``pred`` is
+    RELEASE.annolist(RELEASE.img_train == 0) with pred(i).annorect(r).annopoints.point(k).x, .y and .id, counted from 1,
+    the ids 0 .. 15 in MPII's order. All test images must be there, because the toolkit compares their number and counts
+    the rectangles with an objpos. A NaN joint is not found. Raises as ``files.atomic`` does.
+    """
+    from scipy.io import savemat
+
+    ids, filled = [person.id for person in data.persons], images.copy()
+    poses = dict(zip(ids, (predictions.keypoints + 1).tolist(), strict=True))
+    for number, image in enumerate(images):
+        rects = _rects(image)
+        for name, rect in rects:
+            if name in poses:
+                points = [{"x": x, "y": y, "id": float(joint)} for joint, (x, y) in enumerate(poses[name])]
+                rect["annopoints"] = structs([{"point": structs(points)}])
+        if any("annopoints" in rect for _, rect in rects):
+            filled["annorect"][number] = structs([rect for _, rect in rects])
+    with atomic(path, overwrite) as temporary:
+        savemat(temporary, {"pred": filled[np.newaxis]}, appendmat=False, do_compression=True)
+
+
+def _rects(image: Any) -> list[tuple[str, dict[str, Any]]]:
+    """The id and the fields of each person of an image; MATLAB's [], where there is nobody, is not a struct array."""
+    names, stem = image["annorect"].dtype.names or (), Path(str(image["image"][0, 0]["name"][0])).stem
+    rects = [dict(zip(names, rect, strict=True)) for rect in image["annorect"].ravel() if names]
+    return [(f"{stem}:{place}", rect) for place, rect in enumerate(rects, start=1)]
+
+
+def structs(records: Sequence[Mapping[str, Any]]) -> Structs:
+    """(1, R), a MATLAB struct array; a field that a record lacks is []."""
+    names = dict.fromkeys(name for record in records for name in record)
+    array = np.empty((1, len(records)), dtype=[(name, object) for name in names])
+    for place, record in enumerate(records):
+        for name in names:
+            array[name][0, place] = record.get(name, np.zeros((0, 0)))
+    return array
