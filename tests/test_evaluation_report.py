@@ -136,7 +136,7 @@ def test_reports_with_nothing_in_common_are_refused(what: str, tmp_path: Path) -
         ("B is better: PCK@0.2, mean, is 1.50 points higher", 0.2, 2.8, 1.5),
         ("A is better: PCK@0.2, mean, is 1.50 points lower", -2.8, -0.2, -1.5),
         ("No clear difference", -0.2, 2.8, 1.5),
-        ("PCK@0.2, mean, is 1.50 points higher in B, without an interval", np.nan, np.nan, 1.5),
+        ("PCK@0.2, mean, is 1.50 points higher in B, which may be chance", np.nan, np.nan, 1.5),
     ],
 )
 def test_the_verdict_names_the_better_one_only_if_that_is_certain(

@@ -29,12 +29,7 @@ if TYPE_CHECKING:
 _SETS = "mpii, flic, flic-pc, lsp, lspet, coco, synthetic, or your own .json or .csv file."
 _FROM = """Score these predictions, without a network: files of posehg predict and eval, COCO results (.json), or the
 preds of other projects (.h5, .mat, .npz)."""
-_SUBMISSION = "Write a submission to MPII's benchmark: .mat."
-_METRIC = "auto: PCKh, if heads are annotated, and PCK."
 _THRESHOLD = "Instead of 0.5 and 0.1 (PCKh) or 0.2 (PCK). Repeatable."
-_BOOTSTRAP = "Resamples for the 95 % intervals (0: none)."
-_CURVE = "Write PCK over the threshold: .csv or .png. Repeatable."
-_COMPARE = "Compare two reports; takes only --bootstrap."
 _MIN = "Exit with 4 if the mean PCK of the limbs is lower (--metric pckh: its first mean; oks: AP)."
 
 _OF_NETWORK = {"--model", "--offline", "--flip", "--decoder", "--device", "--precision", "--threads"}
@@ -59,19 +54,19 @@ class EvalOptions:
     threads: shared.Threads = 0
     source: Path | None = option(None, "Predictions", _FROM, "--from", metavar="FILE")
     predictions: Path | None = option(None, "Predictions", "Write the predictions: .json, .npz or .h5.", metavar="FILE")
-    submission: Path | None = option(None, "Predictions", _SUBMISSION, metavar="FILE")
-    metric: Literal["auto", "pckh", "pck", "oks"] = option("auto", "Metrics", _METRIC)
+    submission: Path | None = option(None, "Predictions", "Write a submission to MPII: .mat.", metavar="FILE")
+    metric: Literal["auto", "pckh", "pck", "oks"] = option("auto", "Metrics", "auto: PCK and, with heads, PCKh.")
     threshold: list[float] | None = option(None, "Metrics", _THRESHOLD, metavar="SHARE", min=0)
-    bootstrap: int = option(1000, "Metrics", _BOOTSTRAP, min=0, max=100_000)
+    bootstrap: int = option(1000, "Metrics", "Resamples for 95 % intervals (0: none).", min=0, max=100_000)
     joints: bool = option(False, "Metrics", "Print every joint with its number of labels.", "--joints")
     breakdown: bool = option(False, "Metrics", "Print scores by posture and by joint score.", "--breakdown")
     minimum: float | None = option(None, "Metrics", _MIN, "--min", metavar="PERCENT", min=0, max=100)
     report: Path | None = option(None, "Output", "Write everything as .json.", metavar="FILE")
     worst: int = option(0, "Output", "Draw the N people with the largest error.", min=0)
     sheet: Path = option(Path("worst.png"), "Output", "The image that --worst writes.", metavar="FILE")
-    curve: list[Path] | None = option(None, "Output", _CURVE, metavar="FILE")
+    curve: list[Path] | None = option(None, "Output", "Write PCK curves: .csv or .png. Repeatable.", metavar="FILE")
     overwrite: bool = option(False, "Output", "Replace existing files.", "--overwrite")
-    compare: tuple[Path, Path] | None = option(None, "Output", _COMPARE, metavar="A.json B.json")
+    compare: tuple[Path, Path] | None = option(None, "Output", "Compare two reports.", metavar="A.json B.json")
 
 
 @shared.takes(EvalOptions)

@@ -14,6 +14,8 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO, StringIO
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path, PurePath
 from typing import Any, Literal
 from zipfile import BadZipFile, ZipFile
@@ -115,16 +117,15 @@ def _json_records(file: BytesIO) -> list[dict[str, Any]]:
 
 def _table_records(file: BytesIO) -> list[dict[str, Any]]:
     """From a line for each joint of a person."""
-    persons: dict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)
-    for row in csv.DictReader(StringIO(file.getvalue().decode("utf-8-sig"), newline=""), strict=True):
-        persons[row["source"], row["frame"], row["person"]].append(row)
+    lines = csv.DictReader(StringIO(file.getvalue().decode("utf-8-sig"), newline=""), strict=True)
     records: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for (source, frame, _), rows in persons.items():
+    for (source, frame, _), person in groupby(lines, itemgetter("source", "frame", "person")):
+        rows = list(person)
         joints = tuple(row["joint"] for row in rows)
-        about: dict[str, Any] = {"source": source, "frame": int(frame) if frame else None, "joints": joints}
+        empty = {"source": source, "frame": int(frame) if frame else None, "joints": joints, "people": []}
         triples = [[float(row[name]) for name in ("x", "y", "score")] for row in rows]
-        record = records.setdefault((source, frame, joints), {**about, "people": []})
-        record["people"].append({"keypoints": triples, "score": float(rows[0]["person_score"])})
+        own = {"keypoints": triples, "score": float(rows[0]["person_score"])}
+        records.setdefault((source, frame, joints), empty)["people"].append(own)
     return list(records.values())
 
 

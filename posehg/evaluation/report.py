@@ -183,7 +183,7 @@ def verdict(comparison: Comparison) -> str:
     by = f"{title}, {main.name}, is {abs(change):.2f} points {'higher' if change >= 0 else 'lower'} in B"
     interval = f"95 % interval {main.low:+.2f} to {main.high:+.2f}"
     if math.isnan(main.low):
-        return f"{by}, without an interval: it may be chance."
+        return f"{by}, which may be chance (no interval without resamples)."
     if main.low > 0 or main.high < 0:
         return f"{'B' if main.low > 0 else 'A'} is better: {by} ({interval})."
     return f"No clear difference: {by}, which may be chance ({interval})."
