@@ -85,23 +85,17 @@ def read(path: Path, data: Dataset) -> tuple[list[Detection], dict[str, Any]]:
         sources = [(record["source"], record["frame"]) for record in records]
         names = [name if frame is None else f"{PurePath(name).stem}_{frame:012d}" for name, frame in sources]
         images = locate(data, set(names))
-        times = Counter(images[name] for name in names if name in images)
+        placed = [(images[name], record) for name, record in zip(names, records, strict=True) if name in images]
+        times = Counter(image for image, _ in placed)
         if twice := [image for image, count in times.items() if count > 1]:
             raise NotAvailable(f"{path} holds {twice[0].name} more than once.", "Leave one run in the file.")
-        needed = list(dict.fromkeys(person.image for person in data.persons))
+        needed = dict.fromkeys(person.image for person in data.persons)
         missing = [image for image in needed if image not in times]
         if missing and (suffix != ".csv" or len(missing) == len(needed)):  # a table lacks images without people
-            raise NotAvailable(
-                f"{len(missing):,} of {len(needed):,} images of {data.name} {data.split} are not in {path}, "
-                f"such as {missing[0].name}.",
-                "Predict all images of the split: posehg predict FOLDER --out run.jsonl",
-            )
-        people = [
-            (images[name], person["keypoints"], person["score"])
-            for name, record in zip(names, records, strict=True)
-            for person in record["people"]
-            if name in images
-        ]
+            told = f"{len(missing):,} of {len(needed):,} images of {data.name} {data.split} are not in {path}, such as"
+            hint = "Predict all images of the split: posehg predict FOLDER --out run.jsonl"
+            raise NotAvailable(f"{told} {missing[0].name}.", hint)
+        people = [(image, one["keypoints"], one["score"]) for image, record in placed for one in record["people"]]
         found = _detections(path, data, joints, people)
     model = {"model": str(records[0]["model"])} if "model" in records[0] else {}
     return found, {**model, "people": len(found)}

@@ -203,9 +203,8 @@ def worst_sheet(data: Dataset, predictions: Predictions, metric: Metric, count: 
     names, cells, captions = names_of(data), [], []
     for index in order:
         person, scores = data.persons[index], np.nan_to_num(predictions.scores[index])
-        pose = Pose(
-            data.skeleton, predictions.keypoints[index], scores, person.box.square(_PADDING), float(scores.mean())
-        )
+        crop = person.box.square(_PADDING)
+        pose = Pose(data.skeleton, predictions.keypoints[index], scores, crop, float(scores.mean()))
         cells.append(drawing.judged(data.read(person), pose, data.skeleton, person.keypoints, _CELL))
         text = [f"{errors[index]:.2f} {metric.measure.units}"] if errors[index] >= 0 else []
         text += [f"{missing[index]} joints not predicted"] if missing[index] else []

@@ -50,15 +50,19 @@ class Predictions:
 
 def write(path: Path, data: Dataset, predictions: Predictions, overwrite: bool = False) -> None:
     """Writes the file atomically. Raises NotAvailable for .h5 without h5py, and as ``files.atomic`` does."""
-    arrays: dict[str, Any] = {"keypoints": predictions.keypoints, "scores": predictions.scores}
-    names = {"ids": names_of(data), "joints": list(data.skeleton.joints)}
+    ids, joints = (np.array(names, dtype=np.str_) for names in (names_of(data), data.skeleton.joints))
+    arrays: dict[str, Any] = {
+        "keypoints": predictions.keypoints,
+        "scores": predictions.scores,
+        "ids": ids,
+        "joints": joints,
+    }
     about = {**predictions.about, "dataset": data.name, "split": data.split}
     content = BytesIO()  # h5py's own errors for a full disk or a forbidden folder are not OSErrors
     if path.suffix.lower() == ".json":
         lists = {name: array.tolist() for name, array in arrays.items()}
-        content.write(json.dumps(plain({**lists, **names, "about": about})).encode())
+        content.write(json.dumps(plain({**lists, "about": about})).encode())
     elif path.suffix.lower() == ".npz":
-        arrays |= {name: np.array(some, dtype=np.str_) for name, some in names.items()}
         np.savez_compressed(content, **arrays, about=np.array(json.dumps(about)))
     else:
         with h5_library("Writing").File(content, "w") as file:
@@ -81,27 +85,19 @@ def read(path: Path, data: Dataset) -> Predictions:
         own = "keypoints" in content
         keypoints = np.array(content["keypoints" if own else "preds"], dtype=np.float64)  # None becomes NaN
         keypoints -= 0 if own else data.origin
-        wanted = (len(data), len(data.skeleton.joints), 2)
-        if keypoints.shape != wanted:
-            raise NotAvailable(
-                f"{path} holds predictions of shape {' x '.join(map(str, keypoints.shape))}, "
-                f"but {split} has {wanted[0]} people x {wanted[1]} joints x 2.",
-                "The rows must be all people of the split, in its order.",
-            )
         ids, joints = names_of(data), data.skeleton.joints
-        for key, there, names in (
-            ("dataset", [about.pop("dataset", data.name)], [data.name]),
-            ("split", [about.pop("split", data.split)], [data.split]),
+        for key, there, wanted in (
+            ("data", [f"{about.pop('dataset', data.name)} {about.pop('split', data.split)}"], [split]),
+            ("shape", [" x ".join(map(str, keypoints.shape))], [f"{len(ids)} x {len(joints)} x 2"]),
             ("ids", content.get("ids", ids), ids),
             ("joints", content.get("joints", joints), joints),
         ):
-            for one, other in zip_longest(map(str, there), names, fillvalue="nothing"):
+            for one, other in zip_longest(map(str, there), wanted, fillvalue="nothing"):
                 if one != other:
-                    told = f"{path} does not fit {split} ({key}: {one} instead of {other})."
-                    raise NotAvailable(told, "Score predictions on exactly the data that they were made for.")
-        scores = np.full(wanted[:2], np.nan)
-        if "scores" in content:
-            scores = np.array(content["scores"], dtype=np.float64).reshape(scores.shape)
+                    hint = "A file has a row for each person of the split, in its order, and the data set's joints."
+                    raise NotAvailable(f"{path} does not fit {split} ({key}: {one} instead of {other}).", hint)
+        unknown = np.full(keypoints.shape[:2], np.nan)
+        scores = np.array(content.get("scores", unknown), dtype=np.float64).reshape(unknown.shape)
     known = is_known(keypoints)  # a joint with only one coordinate is not predicted
     return Predictions(np.where(known[..., None], keypoints, np.nan), np.where(known, scores, np.nan), about)
 

@@ -275,12 +275,12 @@ def coco_scores(data: Dataset, detections: Sequence[Detection]) -> dict[str, flo
     truth, found = [], []
     for place, person in enumerate(people):
         labelled = is_known(person.keypoints)
-        flags = labelled * (1 + person.visible)  # 1: hidden, 2: visible
+        triples = np.column_stack([np.nan_to_num(person.keypoints), labelled * (1 + person.visible)])  # 1: hidden
         extent = Box.bounding(person.keypoints) or person.box
         truth.append(
             {
                 "image_id": numbers[person.image],
-                "keypoints": np.column_stack([np.nan_to_num(person.keypoints), flags]).ravel(),
+                "keypoints": triples.ravel(),
                 "num_keypoints": int(labelled.sum()) if place < len(data) else 0,  # people with 0 are ignored
                 "area": extent.w * extent.h if person.area is None else person.area,
                 "bbox": list(person.box.as_tuple()),
