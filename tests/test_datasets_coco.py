@@ -52,22 +52,16 @@ def test_coco_knows_hidden_from_not_labelled_and_ignores_crowds_and_people_witho
         load("coco", tmp_path, "val")
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-def test_coco_has_the_limbs_that_posehg_draws_and_its_joints_in_the_order_of_the_file(
-    tmp_path: Path, reverse: bool
-) -> None:
+def test_coco_has_the_limbs_that_posehg_draws_and_its_joints_in_the_order_of_the_file(tmp_path: Path) -> None:
     make_coco(tmp_path)
     path = tmp_path / "annotations/person_keypoints_train2017.json"
     content = json.loads(path.read_text())
     content["categories"][0]["skeleton"] = [[16, 14], [14, 12], [4, 6]]
-    if reverse:
-        content["categories"][0]["keypoints"].reverse()
     path.write_text(json.dumps(content))
-    data = load("coco", tmp_path, "train")
-    assert (data.skeleton is COCO) is not reverse
-    if reverse:
-        assert data.skeleton.joints == COCO.joints[::-1]
-        assert np.isnan(data.persons[0].keypoints[data.skeleton.index("right_ankle")]).all()
+    assert load("coco", tmp_path, "train").skeleton is COCO
+    content["categories"][0]["keypoints"].reverse()
+    path.write_text(json.dumps(content))
+    assert load("coco", tmp_path, "train").skeleton.joints == COCO.joints[::-1]
 
 
 def test_the_skeleton_is_that_of_the_file(path: Path) -> None:
@@ -90,11 +84,10 @@ def test_known_joints_without_a_skeleton_have_the_known_one(path: Path, known: A
 
 
 def test_sizes_of_images_are_those_that_the_file_gives_in_full(path: Path) -> None:
-    content = animals(5, skeleton=[])
-    for entry, sides in zip(content["images"], ((7, 11), (7, None), ("7", 11), (), (13, 17)), strict=True):
-        entry |= dict(zip(("width", "height"), sides, strict=False)) | {"split": "x" if sides == (13, 17) else "train"}
-    assert load(str(write(path, content)), None, "train").sizes == {path.parent / "a1.jpg": (7, 11)}
-    assert read(path, content).sizes == {Path("a1.jpg"): (7, 11), Path("a5.jpg"): (13, 17)}
+    content = animals(4)
+    for entry, sides in zip(content["images"], ((7, 11), (7, None), ("7", 11), ()), strict=True):
+        entry |= dict(zip(("width", "height"), sides, strict=False))
+    assert read(path, content).sizes == {Path("a1.jpg"): (7, 11)}
 
 
 def test_several_categories_with_the_same_joints_are_read_together(path: Path) -> None:

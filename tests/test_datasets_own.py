@@ -210,21 +210,6 @@ def test_a_file_is_named_in_place_of_a_set_and_joined_with_known_sets(tmp_path: 
     assert data.read(data.persons[3]).shape == (5, 7, 3)
 
 
-def test_a_table_and_a_json_of_the_same_people_are_the_same(tmp_path: Path) -> None:
-    content = animals(13)
-    header = ["image", "id", "area", "x", "y", "w", "h", *(f"{joint}_{column}" for joint in FIVE for column in "xyv")]
-    rows = [
-        [f"a{entry['image_id']}.jpg", entry["id"], entry["area"], *entry["bbox"], *entry["keypoints"]]
-        for entry in content["annotations"]
-    ]
-    one = load(str(write(tmp_path / "one.json", content)), None, "train")
-    two = load(str(tabled(tmp_path / "two.csv", *rows, header=header)), None, "train")
-    assert (one.skeleton.joints, one.skeleton.flip) == (two.skeleton.joints, two.skeleton.flip)
-    for person, other in zip(one.persons, two.persons, strict=True):
-        np.testing.assert_array_equal(other.keypoints, person.keypoints)
-        assert (other.id, other.image, other.box, other.area) == (person.id, person.image, person.box, person.area)
-
-
 @pytest.mark.parametrize(
     ("folder", "given"), [("", False), ("images", False), ("far", True), ("far/images", True), ("images", True)]
 )

@@ -223,8 +223,7 @@ def sheet(
             sentence = f"{found.name} {found.split} has no person {unknown[0]!r}."
             raise UsageError(sentence, f"An id is such as {next(iter(places))}.")
         chosen = [places[id] for id in named]
-    people = [found.persons[index] for index in chosen]
-    captions = [one.id or f"{one.image.name}, number {index}" for one, index in zip(people, chosen, strict=True)]
+    captions = [found.persons[index].id for index in chosen]
     images.write(out, crops.sheet([crops.label_cell(found, index) for index in chosen], captions), overwrite)
     terminal.note(f"Wrote {out}: {len(chosen)} of {len(found):,} people of {found.name} {found.split}.")
 

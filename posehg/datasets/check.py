@@ -26,9 +26,8 @@ from posehg.poses import Person
 
 TINY = 16
 """Pixels: a box whose longer side is shorter is tiny."""
-AGAIN, AGAIN_JOINTS = 0.03, 3
-"""Two annotations are of one person if at least 3 joints in both are this close on average, in sides of the box."""
-
+AGAIN = 0.95
+"""Two boxes with a larger intersection over union are of one person."""
 _DRAWN = 12
 """Suspects of each kind on a sheet."""
 
@@ -86,7 +85,7 @@ _KINDS = {
         ("other_sizes", "images of another size than annotated", "The joints are wrong if an image was scaled later."),
         ("leaks", "photos in more than one split", "Scores include what was learnt by heart."),
         ("duplicate_images", "photos that a split has several times", "They weigh more; their labels may disagree."),
-        ("duplicate_persons", "people annotated twice on an image", "Their joints nearly agree: they weigh more."),
+        ("duplicate_persons", "people annotated twice on an image", "They have one box: they weigh more."),
         ("swapped_sides", "people whose left and right may be exchanged", "A guess, the most doubtful first: look."),
         ("small_persons", "people in tiny boxes", "So few pixels show nothing, or the box is wrong."),
         ("persons_outside", "people outside their image", "Box and image do not overlap: their crops are black."),
@@ -148,8 +147,9 @@ def check(splits: Sequence[Dataset], progress: Progress) -> list[Finding]:
     for path, places in by_image.items():
         if path in missing:
             add("missing_images", places[:1], whole=True)
-        for a, b, distance in _annotated_twice(places):
-            add("duplicate_persons", (a, b), f"{distance:.1f} pixels apart")
+        for a, b in combinations(places, 2):
+            if a.split is b.split and a.person.box.iou(b.person.box) > AGAIN:
+                add("duplicate_persons", (a, b))
     sound, outside = [one for one in seen if not one.error], []
     for places, error, size, _ in seen:
         annotated = sizes.get(places[0].person.image, size)
@@ -206,17 +206,6 @@ def _scan(images: Sequence[list[_Place]]) -> Iterator[_Seen]:
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")
         yield from pool.map(look, images)
-
-
-def _annotated_twice(people: Sequence[_Place]) -> Iterator[tuple[_Place, _Place, float]]:
-    """Pairs of annotations of one person, and the mean distance of their joints in pixels."""
-    for a, b in combinations(people, 2):
-        distances = np.linalg.norm(a.person.keypoints - b.person.keypoints, axis=1)
-        both = np.isfinite(distances)
-        if a.split is b.split and both.sum() >= AGAIN_JOINTS:
-            distance = float(distances[both].mean())
-            if distance <= AGAIN * a.side:
-                yield a, b, distance
 
 
 def suspects_sheet(splits: Sequence[Dataset], found: Sequence[Finding]) -> Image | None:

@@ -59,11 +59,8 @@ def load(name: str, root: Path, split: str) -> Dataset:
         raise NotAvailable(f"The data set {name} has no split {split} here: {path} does not exist.", INFO[name].hint)
     everyone = read(path, name)
     data = reading.part(everyone, split, root / f"{split}2017", set(everyone.images.values()))
-    if data.skeleton.joints != COCO.joints:
-        return data
     # The limbs of the file differ from those we draw: they connect ears and shoulders.
-    skeleton = replace(data.skeleton, name=COCO.name, limbs=COCO.limbs)
-    return replace(data, skeleton=COCO if skeleton == COCO else skeleton)
+    return replace(data, skeleton=COCO) if data.skeleton.joints == COCO.joints else data
 
 
 def read(path: Path, name: str, category: str = "") -> Dataset:

@@ -12,7 +12,6 @@ would be much shorter with their ends exchanged and one is longer than usual in 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import cv2
@@ -113,9 +112,7 @@ def swapped_sides(keypoints: Floats, skeleton: Skeleton) -> list[tuple[int, str]
         known = straight[np.isfinite(straight).all(axis=1)]
         usual = np.percentile(known, USUAL) if len(known) >= MIN_PERSONS else np.inf
         gain = np.where((straight > usual).any(axis=1), straight.sum(axis=1) - exchanged, 0.0)
-        words = (re.split(r"[-. _]", skeleton.joints[joint]) for joint in (a, b))
-        names = (" ".join(word for word in name if word.lower() not in ("left", "right", "l", "r")) for name in words)
-        signs.append((f"crossed: {' to '.join(names)}", gain / CROSSED))
+        signs.append((f"crossed: {skeleton.joints[a]} to {skeleton.joints[b]}", gain / CROSSED))
     strengths = np.nan_to_num(np.stack([strength for _, strength in signs], axis=1))
     order = np.argsort(-strengths.max(axis=1), kind="stable").tolist()
     return [(i, signs[strengths[i].argmax()][0]) for i in order if strengths[i].max() >= 1]
