@@ -22,7 +22,6 @@ from posehg.distributed import World
 from posehg.drawing import DrawOptions
 from posehg.errors import CheckFailed, InputError, UsageError
 from posehg.io.background import write_behind
-from posehg.io.frames import too_large
 from posehg.io.sources import Source
 from posehg.io.writers import FORMATS, IMAGE_FILES, RUN_FILES, VIDEO_FILES
 from posehg.io.writers.csv import joints_table
@@ -275,11 +274,12 @@ class PredictRun:
         """Report the first error of a source; returns the text of the error. A full disk ends the run."""
         if files.is_full(error):
             raise error
-        problem = too_large(source) if isinstance(error, MemoryError) else error
+        if isinstance(error, MemoryError):
+            error = InputError(f"{source.name} needs more memory than is available.", "Make it smaller first.")
         if source.name not in self._errors:
-            self._errors[source.name] = str(problem)
-            terminal.report(problem)
-        return str(problem)
+            self._errors[source.name] = str(error)
+            terminal.report(error)
+        return str(error)
 
     def _open(self, output: Output, stack: ExitStack, frame: int | None = None) -> Writer:
         """A writer whose file is complete when the stack is closed, and reported then."""

@@ -243,7 +243,7 @@ def _may_block(source: Source) -> bool:
 
 def _frames(
     sources: Sequence[Source], start: float, end: float, abandoned: set[str]
-) -> Generator[tuple[Source, Frame | InputError | None]]:
+) -> Generator[tuple[Source, Frame | InputError | MemoryError | None]]:
     """The frames of each source, or the error that ends them; None at its end. Abandoned sources end early."""
     from posehg.io.frames import frames
 
@@ -254,7 +254,7 @@ def _frames(
                     yield source, frame
                     if source.name in abandoned:
                         break
-        except InputError as error:
+        except (InputError, MemoryError) as error:
             yield source, error
         yield source, None
 
@@ -262,7 +262,7 @@ def _frames(
 def _results(
     run: PredictRun,
     estimator: Estimator,
-    frames: Iterator[tuple[Source, Frame | InputError | None]],
+    frames: Iterator[tuple[Source, Frame | InputError | MemoryError | None]],
     finder: Callable[[Source], Finder],
 ) -> Iterator[tuple[Source, Result | None]]:
     """The result of each frame; None at the end of a source."""
@@ -272,7 +272,7 @@ def _results(
     for source, frame in frames:
         result = Result(source.name, run.options.model, estimator.config.skeleton)
         try:
-            if isinstance(frame, InputError):
+            if isinstance(frame, Exception):
                 raise frame
             if frame is not None:
                 result = replace(result, frame=frame.index, time=frame.time, fps=frame.fps)

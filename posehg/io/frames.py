@@ -52,24 +52,17 @@ def frames(source: Source, start: float = 0.0, end: float = math.inf) -> Generat
     if source.problem:
         raise source.problem
     time, found = None, False
-    try:
-        with closing(_opened(source)) as opened:
-            for frame in opened:
-                time = frame.time
-                if time is not None and time >= end:
-                    break
-                if time is None or time >= start:
-                    found = True
-                    yield frame
-    except MemoryError:
-        raise too_large(source) from None
+    with closing(_opened(source)) as opened:
+        for frame in opened:
+            time = frame.time
+            if time is not None and time >= end:
+                break
+            if time is None or time >= start:
+                found = True
+                yield frame
     if not found and time is not None:
         span = f"after {start:g}" + (f" and before {end:g}" if end < math.inf else "")
         raise InputError(f"{source.name} has no frame {span} seconds; one is at {time:.2f} seconds.")
-
-
-def too_large(source: Source) -> InputError:
-    return InputError(f"{source.name} needs more memory than is available.", "Make it smaller first.")
 
 
 def _opened(source: Source) -> Generator[Frame]:
@@ -110,46 +103,36 @@ def video(file: IO[bytes], name: str) -> Iterator[Frame]:
     except av.FFmpegError:
         raise InputError(f"{name} is not a readable video, or was cut short.", _HINT) from None
     with container:
-        yield from _decoded(container, name)
-
-
-def _decoded(container: Any, name: str) -> Iterator[Frame]:
-    import av
-
-    stream = container.streams.best("video")
-    if stream is None:
-        raise InputError(f"{name} has no video in it.", _HINT)
-    if stream.codec_context is None:
-        raise InputError(f"{name} is in a format that cannot be decoded here.", "Convert it to H.264 or AV1.")
-    stream.thread_type = "AUTO"
-    fps = float(stream.average_rate or 0) or None
-    duration = stream.frames / fps if stream.frames and fps else (container.duration or 0) / av.time_base
-    start = float((stream.start_time or 0) * stream.time_base)
-    step = 1 / (fps or 25)  # where frames state no time
-    index, damaged, shown, end = 0, 0, -step, 0.0
-    for packet in until_unreadable(container.demux()):
-        if packet.pts is not None:
-            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-        if packet.stream is not stream:
-            continue  # sound and subtitles only tell how long the video lasts
-        try:
-            decoded = packet.decode()
-        except av.FFmpegError:
-            damaged += 1
-            continue
-        for frame in decoded:
-            stated = -1.0 if frame.time is None else frame.time - start
-            shown = stated if stated > shown else shown + step
-            yield Frame(_upright(frame, stream.sample_aspect_ratio), index, shown, fps)
-            index += 1
+        stream = container.streams.best("video")
+        if stream is None or stream.codec_context is None:
+            raise InputError(f"{name} has no video in it that can be decoded here.", _HINT)
+        stream.thread_type = "AUTO"
+        fps = float(stream.average_rate or 0) or None
+        duration = stream.frames / fps if stream.frames and fps else (container.duration or 0) / av.time_base
+        start = float((stream.start_time or 0) * stream.time_base)
+        step = 1 / (fps or 25)  # where frames state no time
+        index, is_damaged, shown, end = 0, False, -step, 0.0
+        for packet in until_unreadable(container.demux()):
+            if packet.pts is not None:
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream is not stream:
+                continue  # sound and subtitles only tell how long the video lasts
+            try:
+                decoded = packet.decode()
+            except av.FFmpegError:
+                is_damaged = True
+                continue
+            for frame in decoded:
+                stated = -1.0 if frame.time is None else frame.time - start
+                shown = stated if stated > shown else shown + step
+                yield Frame(_upright(frame, stream.sample_aspect_ratio), index, shown, fps)
+                index += 1
     if not index:
         raise InputError(f"{name} has no frames that can be read.", _HINT)
     if duration - max(end, start + shown + step) > max(1.0, duration / 20):  # containers round their duration
-        raise InputError(
-            f"{name} ends after {shown + step:.1f} of {duration:.1f} seconds: it was cut short.",
-            "The part that is there is done. Copy or download it again for the rest.",
-        )
-    if damaged:
+        hint = "The part that is there is done. Copy or download it again for the rest."
+        raise InputError(f"{name} was cut short: it ends after {shown + step:.1f} of {duration:.1f} seconds.", hint)
+    if is_damaged:
         raise InputError(f"{name} has damaged frames, which are left out.", _HINT)
 
 

@@ -83,10 +83,14 @@ def coco_number(stem: str) -> int | None:
 
 @dataclass(frozen=True)
 class _Input:
-    """An argument, or a line of a list, and what it is. folder: on disk or in the web, where all its sources are."""
+    """What an argument, or a line of a list, stands for: names of sources, or what is wrong with it.
+
+    folder: on disk or in the web, where all of them are.
+    """
 
     text: str
-    meaning: Literal["path", "folder", "pattern", "url", "stdin", "camera"] | InputError
+    names: Sequence[str | InputError]
+    kind: Literal["path", "url", "stdin", "camera"] = "path"
     folder: str = ""
 
 
@@ -95,90 +99,79 @@ def expand(inputs: Sequence[str], recursive: bool = False) -> Iterator[Source]:
 
     An argument without a usable source, such as a folder without images, yields one source with a ``problem``.
     """
-    given = list(dict.fromkeys(item for text in inputs for item in _inputs_of(text)))
+    given: list[_Input] = []
+    for argument in dict.fromkeys(inputs):
+        try:
+            given += [_found(text, recursive) for text in _lines(argument)]
+        except InputError as error:
+            given.append(_Input(argument, [error]))
     # Results mirror the folders below the deepest one that all inputs share.
-    web_root = _common_folder(item.folder for item in given if item.meaning == "url")
-    root = _common_folder(item.folder for item in given if item.folder and item.meaning != "url")
+    web_root = _common_folder(item.folder for item in given if item.kind == "url")
+    root = _common_folder(item.folder for item in given if item.folder and item.kind != "url")
     seen: set[str] = set()
     taken: set[str] = set()
-    for item in given:
-        for name in _names_of(item, recursive):
-            if isinstance(name, InputError):
-                yield Source(item.text, "image", Path(), name)
-                continue
-            kind, identity = kind_of(name), name
-            if item.meaning == "url":
-                kind, relative = kind_of(urlsplit(name).path), _below(web_root, _url_path(name))
-            elif item.meaning == "camera":
-                kind, relative = "camera", Path(name.replace(":", "-"))
-            elif item.meaning == "stdin":
-                relative = Path("stdin")
-            else:
-                identity = os.path.abspath(name)
-                relative = _below(root, identity)
-            if identity not in seen:
-                seen.add(identity)
-                yield Source(name, kind, _untaken(relative, taken))
+    for item, name in [(one, name) for one in given for name in one.names]:
+        if isinstance(name, InputError):
+            yield Source(item.text, "image", Path(), name)
+            continue
+        kind, identity = kind_of(name), name
+        if item.kind == "url":
+            kind, relative = kind_of(urlsplit(name).path), _below(web_root, _url_path(name))
+        elif item.kind == "camera":
+            kind, relative = "camera", Path(name.replace(":", "-"))
+        elif item.kind == "stdin":
+            relative = Path("stdin")
+        else:
+            identity = os.path.abspath(name)
+            relative = _below(root, identity)
+        if identity not in seen:
+            seen.add(identity)
+            yield Source(name, kind, _untaken(relative, taken))
 
 
-def _inputs_of(argument: str) -> Iterator[_Input]:
+def _lines(argument: str) -> list[str]:
     """The argument itself or, for a list, its lines."""
     if not argument.startswith("@") or os.path.lexists(argument):
-        yield _meaning_of(argument)
-        return
+        return [argument]
     path = argument[1:]
-    try:
-        lines = [line.strip() for line in read_text(path, MAX_LIST).splitlines()]
-    except InputError as error:
-        yield _Input(argument, error)
-        return
+    lines = [line.strip() for line in read_text(path, MAX_LIST).splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines:
-        yield _Input(argument, InputError(f"The list {path} is empty.", "Write one input a line."))
-    for line in lines:
+        raise InputError(f"The list {path} is empty.", "Write one input a line.")
+    for number, line in enumerate(lines):
         below = os.path.join("" if path == STANDARD_INPUT else os.path.dirname(path), line)
         elsewhere = line == STANDARD_INPUT or _URL.match(line) or _CAMERA.fullmatch(line)
-        yield _meaning_of(line if elsewhere and not os.path.lexists(below) else below)
+        lines[number] = line if elsewhere and not os.path.lexists(below) else below
+    return lines
 
 
-def _meaning_of(text: str) -> _Input:
+def _found(text: str, recursive: bool) -> _Input:
     """What a text means; an existing file or folder wins over every other meaning."""
     if text == STANDARD_INPUT:
-        return _Input(text, "stdin")
+        return _Input(text, [text], "stdin")
     if os.path.isdir(text):
-        return _Input(text, "folder", os.path.abspath(text))
+        names = [name for name in _files_of(text, recursive) if isinstance(name, InputError) or has_known_suffix(name)]
+        hint = _SUFFIX_HINT if recursive else f"--recursive includes subfolders. {_SUFFIX_HINT}"
+        names = names or [InputError(f"There are no images in {text}.", hint)]
+        return _Input(text, names, "path", os.path.abspath(text))
     if os.path.lexists(text):
-        return _Input(text, "path", os.path.dirname(os.path.abspath(text)))
+        return _Input(text, [text], "path", os.path.dirname(os.path.abspath(text)))
     if camera := _CAMERA.fullmatch(text):
-        return _Input(f"webcam:{int(camera[1] or 0)}", "camera")
+        return _Input(text, [f"webcam:{int(camera[1] or 0)}"], "camera")
     if is_url(text):
         try:
-            return _Input(text, "url", os.path.dirname(_url_path(text)))
+            return _Input(text, [text], "url", os.path.dirname(_url_path(text)))
         except ValueError as error:
-            return _Input(text, InputError(f"{text} is not a valid address ({error})."))
+            return _Input(text, [InputError(f"{text} is not a valid address ({error}).")])
     if _URL.match(text):
-        return _Input(text, InputError(f"{text} cannot be downloaded: only http and https are supported."))
+        return _Input(text, [InputError(f"{text} cannot be downloaded: only http and https are supported.")])
     if not text:
-        return _Input(text, InputError("An input is empty.", "Is a shell variable not set?"))
+        return _Input(text, [InputError("An input is empty.", "Is a shell variable not set?")])
     if _WILDCARD.search(text):
-        return _Input(text, "pattern", os.path.abspath(_split(text)[0]))
+        top, matches = _matches(text)
+        return _Input(text, matches or [InputError(f"No image matches {text}.", _SUFFIX_HINT)], "path", top)
     # What is missing is reported when it is read; its folder must not change where the results of the others belong.
-    return _Input(text, "path")
-
-
-def _names_of(item: _Input, recursive: bool) -> Iterator[str | InputError]:
-    """The names of an input's sources, and an error for each folder that cannot be read."""
-    if isinstance(item.meaning, InputError):
-        yield item.meaning
-    elif item.meaning not in ("folder", "pattern"):
-        yield item.text
-    else:
-        is_folder = item.meaning == "folder"
-        found = _files_of(item.text, recursive) if is_folder else _matches(item.text)
-        names = [name for name in found if isinstance(name, InputError) or has_known_suffix(name)]
-        where = "There are no images in" if is_folder else "No image matches"
-        hint = "--recursive includes subfolders. " if is_folder and not recursive else ""
-        yield from names or [InputError(f"{where} {item.text}.", hint + _SUFFIX_HINT)]
+    return _Input(text, [text])
 
 
 def _files_of(top: str, recursive: bool) -> Iterator[str | InputError]:
@@ -202,24 +195,18 @@ def _files_of(top: str, recursive: bool) -> Iterator[str | InputError]:
     yield from (unreadable(Path(error.filename), error) for error in errors)
 
 
-def _split(pattern: str) -> tuple[Path, list[str]]:
-    """The folder in which a pattern is searched, and the rest; a part that exists as it is written means itself."""
+def _matches(pattern: str) -> tuple[str, list[str]]:
+    """The folder in which a pattern is searched, and the images and videos that match it, in natural order."""
     top, rest = Path(), list(Path(pattern).parts)
-    while len(rest) > 1 and os.path.lexists(top / rest[0]):
+    while len(rest) > 1 and os.path.lexists(top / rest[0]):  # a part that exists as it is written means itself
         top /= rest.pop(0)
-    return top, rest
-
-
-def _matches(pattern: str) -> Iterator[str]:
-    """The files that match a pattern, in natural order."""
-    top, rest = _split(pattern)
     parts = [part if part == "**" else re.sub(r"\*+", "*", part) for part in rest]
     found = set(top.glob("/".join([*parts, "*"] if parts[-1] == "**" else parts)))
-    with_hidden = any(part.startswith(".") for part in rest)
-    for path in sorted(found, key=lambda path: (natural_key(str(path.parent)), natural_key(path.name))):
-        is_hidden = any(part.startswith(".") for part in path.relative_to(top).parts)
-        if (path.is_file() or path.is_symlink()) and (with_hidden or not is_hidden):
-            yield str(path)
+    if not any(part.startswith(".") for part in rest):
+        found = {path for path in found if not any(part.startswith(".") for part in path.relative_to(top).parts)}
+    ordered = sorted(found, key=lambda path: (natural_key(str(path.parent)), natural_key(path.name)))
+    files = [str(path) for path in ordered if path.is_file() or path.is_symlink()]
+    return os.path.abspath(top), [name for name in files if has_known_suffix(name)]
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
