@@ -290,7 +290,7 @@ BAD = {
     "a.jpg,1,2,3,5\n": "image, x, y, w, h",
     "image,x,y,width,h\na.jpg,1,2,3,4\n": "column w",
     "image,x,y,w,h\na.jpg,1,2,3\n": "line 2: .*5 cells",
-    "image,x,y,w,h\na.jpg,1,2,3,5\n\na.jpg,1,2,three,5\n": "line 4: .*w.*'three'",
+    "image,x,y,w,h\na.jpg,1,2,3,5\n\na.jpg,1,2,three,5\n": "line 4: .*'three'",
     "image,x,y,w,h\na.jpg,,2,3,5\n": "line 2: .*x, y, w",
     "image,frame,x,y,w,h\na.mp4,0.5,1,2,3,5\n": "line 2: .*frame.*0.5",
     'image,x,y,w,h\n"a.jpg,1,2,3,5\n': "line 1",

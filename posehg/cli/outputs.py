@@ -161,8 +161,6 @@ def plan(options: PredictOptions, draw: DrawOptions, sources: Sequence[Source], 
             raise UsageError(f"--save needs a folder, and --out {out} is one file.", "Give either of them.")
         outputs = _to_file(out, chosen[0], sources, moving)
     else:
-        if out.is_file():
-            raise UsageError(f"--out {out} is a file, but several files need a folder.", "Name a folder.")
         places = [(out / name if len(chosen) > 1 else out, FORMATS[name].run) for name in chosen]
         run = tuple(Output(form[0], place / form[1]) for place, form in places if form)
         outputs = Outputs(out, chosen, run=run, transparent=draw.background == "none")
@@ -220,7 +218,7 @@ class PredictRun:
     sources: Sequence[Source]
     todo: Sequence[Source]
     abandoned: set[str] = field(default_factory=set)
-    _errors: dict[str, str] = field(default_factory=dict)  # source -> its first error
+    _failed: set[str] = field(default_factory=set)  # names of sources
     _people: Counter[str] = field(default_factory=Counter)  # source -> poses
     _written: int = 0  # files
     _files: ExitStack = field(default_factory=ExitStack)  # of the source that is being written
@@ -261,11 +259,11 @@ class PredictRun:
             self._complete()
 
         everything = distributed.collect(share)
-        counts = distributed.gather((self._people, self._errors, self._written))
-        self._people, self._errors, self._written = Counter(), {}, 0
-        for people, errors, written in counts:
+        counts = distributed.gather((self._people, self._failed, self._written))
+        self._people, self._failed, self._written = Counter(), set(), 0
+        for people, failed, written in counts:
             self._people.update(people)
-            self._errors |= errors
+            self._failed |= failed
             self._written += written
         distributed.alike(deliver if world.first else lambda: None)
         self.summarise(world.first)
@@ -276,8 +274,8 @@ class PredictRun:
             raise error
         if isinstance(error, MemoryError):
             error = InputError(f"{source.name} needs more memory than is available.", "Make it smaller first.")
-        if source.name not in self._errors:
-            self._errors[source.name] = str(error)
+        if source.name not in self._failed:
+            self._failed.add(source.name)
             terminal.report(error)
         return str(error)
 
@@ -320,8 +318,7 @@ class PredictRun:
             result = replace(result, poses=(), image=None, size=None, error=text) if result else None
         if result is not None and result.size is not None:
             self._people[source.name] += len(result.poses)
-        nobody = not self._people[source.name] and source.name not in self._errors
-        if result is None and nobody and len(self.sources) <= MANY:
+        if result is None and self._is_empty(source) and len(self.sources) <= MANY:
             what = f"{self.options.boxes} has no boxes for it" if self.options.boxes else "nobody was found"
             terminal.note(f"{source.name}: {what}.")
         return result
@@ -352,16 +349,18 @@ class PredictRun:
         for stack in (self._files, self._run_files):
             stack.__exit__(GeneratorExit, GeneratorExit(), None)
 
+    def _is_empty(self, source: Source) -> bool:
+        return not self._people[source.name] and source.name not in self._failed
+
     def summarise(self, reports: bool = True) -> None:
         """Report the run as a whole and raise what its exit code needs. Of several processes the first reports."""
-        failed = [source.name for source in self.todo if source.name in self._errors]
-        empty = [s.name for s in self.todo if not self._people[s.name] and s.name not in self._errors]
-        total, skipped = f"{len(self.sources):,} inputs", len(self.sources) - len(self.todo)
+        count, empty, failed = len(self.sources), sum(map(self._is_empty, self.todo)), len(self._failed)
+        skipped = count - len(self.todo)
         notes = {
-            f"{skipped:,} of {total} were done before.": skipped,
+            f"{skipped:,} of {count:,} inputs were done before.": skipped,
             f"Wrote {self._written:,} files into {self.outputs.folder}.": self._written and self.outputs.folder,
-            f"Nobody was found in {len(empty):,} of {total}.": empty and len(self.sources) > MANY,
-            f"{len(failed):,} of {total} failed; the others are done.": failed and len(self.sources) > 1,
+            f"Nobody was found in {empty:,} of {count:,} inputs.": empty and count > MANY,
+            f"{failed:,} of {count:,} inputs failed; the others are done.": failed and count > 1,
         }
         for text, applies in notes.items():
             if applies and reports:
@@ -369,4 +368,4 @@ class PredictRun:
         if failed:
             raise typer.Exit(InputError.exit_code)
         if empty and self.options.fail_if_empty:
-            raise CheckFailed(f"Nobody was found in {len(empty):,} of {total}.")
+            raise CheckFailed(f"Nobody was found in {empty:,} of {count:,} inputs.")

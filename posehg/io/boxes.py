@@ -240,20 +240,12 @@ def _table_entries(text: str) -> list[Entry]:
             if None in row or None in row.values():
                 raise ValueError(f"it does not have the {len(header)} cells of the first line")
             if any(row.values()):
-                bbox = [_number(row[column]) for column in "xywh"]
-                frame = _number(row.get("frame", ""))
+                cells = (row.get(column, "").replace(",", ".") for column in ("frame", *"xywh"))
+                frame, *bbox = [float(cell) if cell.strip() else None for cell in cells]
                 entries.append(_entry(row[image].strip(), frame, bbox if bbox != [None] * 4 else ()))
     except (ValueError, csv.Error) as error:
         raise ValueError(f"line {lines.line_num}: {error}") from None
     return entries
-
-
-def _number(cell: str) -> float | str | None:
-    """None for an empty cell; a text that is no number stays, and is reported where it is used."""
-    try:
-        return float(cell.replace(",", ".")) if cell.strip() else None
-    except ValueError:
-        return cell
 
 
 def _entry(image: Any, frame: Any = None, bbox: Any = ()) -> Entry:

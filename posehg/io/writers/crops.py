@@ -5,7 +5,6 @@ The people are in the order of the results, as ``person`` in a .csv file.
 
 from __future__ import annotations
 
-import math
 from itertools import count, takewhile
 from pathlib import Path
 
@@ -49,10 +48,7 @@ def crop(image: Image, pose: Pose, threshold: float) -> Image:
 
 def inside(box: Box, image: Image) -> tuple[slice, slice]:
     """The rows and columns of the image that a box covers; at least one of each, however far outside it is."""
-
-    def part(low: float, high: float, length: int) -> slice:
-        first = min(max(math.floor(low), 0), length - 1)
-        return slice(first, max(min(math.ceil(high), length), first + 1))
-
-    height, width = image.shape[:2]
-    return part(box.y, box.y + box.h, height), part(box.x, box.x + box.w, width)
+    sides = np.array(image.shape[:2])
+    first = np.clip(np.floor((box.y, box.x)), 0, sides - 1).astype(int).tolist()
+    last = np.clip(np.ceil((box.y + box.h, box.x + box.w)), np.add(first, 1), sides).astype(int).tolist()
+    return slice(first[0], last[0]), slice(first[1], last[1])
