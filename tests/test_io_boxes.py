@@ -5,7 +5,6 @@ import copy
 import itertools
 import json
 import math
-import os
 import re
 import time
 from collections.abc import Callable
@@ -123,17 +122,6 @@ def test_records_of_posehg_are_read_one_a_line_or_alone(tmp_path: Path, end: str
 )
 def test_tables_are_read_with_other_columns_separators_and_decimal_commas(tmp_path: Path, text: str) -> None:
     assert list(read(tmp_path, text).of(source("a.jpg"))) == [A]
-
-
-@pytest.mark.parametrize(
-    ("name", "encoding"),
-    [("Даша", "utf-8"), ("Даша", "utf-8-sig"), ("Даша", "utf-16"), (os.fsdecode(b"\xff\xfe"), "utf-8")],
-)
-def test_the_encodings_of_text_editors_and_names_of_any_bytes_are_read(
-    tmp_path: Path, name: str, encoding: str
-) -> None:
-    content = f"image,x,y,w,h\n{name}.jpg,2,3.25,5,7\n".encode(encoding, "surrogateescape")
-    assert list(read(tmp_path, content).of(source(f"{name}.jpg"))) == [A]
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,10 @@ def test_a_video_that_is_cut_short_gives_what_is_there_and_says_so(tmp_path: Pat
     assert 5 <= len(found) <= 25
 
 
+def half_of_an_mp4(path: Path) -> None:
+    video_files.cut(video_files.write(path.with_suffix(".mp4"), count=23), 0.5).rename(path)
+
+
 def sound_only(path: Path) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
@@ -151,7 +155,7 @@ def sound_only(path: Path) -> None:
         (lambda path: path.write_text("words " * 99), "not"),
         (lambda path: os.mkfifo(path), "not a file"),
         (lambda path: video_files.write(path, count=0), "no frames"),
-        (lambda path: path.write_bytes(video_files.half_of_an_mp4(path)), "cut short"),
+        (half_of_an_mp4, "cut short"),
         (sound_only, "no video"),
     ],
     ids=["missing", "text", "pipe", "no frames", "no index", "sound only"],
@@ -166,15 +170,6 @@ def test_a_video_that_cannot_be_read_is_named(
         shown(path)
     assert str(path) in str(caught.value)
     assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(
-    "name", ["a b.avi", "фильм.avi", "я" * 120 + ".avi", "a\udcff.avi", "a:b%03d [1].avi", "01.avi"]
-)
-def test_a_video_may_have_any_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    video_files.write(Path("plain.avi"), count=3).rename(name)
-    assert len(shown(Path(name))) == 3
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mp4", ".webm"])
@@ -214,9 +209,9 @@ def test_a_camera_gives_frames_until_it_stops(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(cv2, "VideoCapture", lambda number: capture)
     (source,) = expand(["webcam"])
     stream = frames(source)
-    seen = [next(stream) for _ in range(3)]
+    seen: list[Frame] = []
     with pytest.raises(InputError, match="3"):
-        next(stream)
+        seen.extend(stream)
     assert capture.released
     assert [(frame.index, frame.fps) for frame in seen] == [(i, 30) for i in range(3)]
     assert all(one.time < other.time for one, other in itertools.pairwise(seen))  # type: ignore[operator]

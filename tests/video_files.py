@@ -76,14 +76,7 @@ def retime(path: Path, durations: Sequence[int]) -> None:
 
 
 def cut(path: Path, part: float) -> Path:
-    """The first part of a file, as another one."""
-    short = path.with_name(f"cut_{path.name}")
+    """The first part of a file, as another one; of an MP4 without its index, which lies at the end."""
     content = path.read_bytes()
-    short.write_bytes(content[: int(len(content) * part)])
-    return short
-
-
-def half_of_an_mp4(beside: Path) -> bytes:
-    """Without its index, which lies at the end."""
-    path = write(beside.with_name("whole.mp4"), count=23)
-    return path.read_bytes()[: path.stat().st_size // 2]
+    path.write_bytes(content[: int(len(content) * part)])
+    return path
