@@ -18,7 +18,6 @@ from posehg.skeletons import LIMB_JOINTS, LSP, Skeleton, side
 
 Array = NDArray[np.float64]
 PAPER_GROUPS = ("head_top", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")  # the columns of papers' tables
-_CHUNK = 2**21  # random numbers that the bootstrap draws at a time, which bounds its memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,12 +155,9 @@ def resampled(values: Array, draws: int, seed: int = 0) -> JointScores:
     counted = np.isfinite(values)
     both = np.concatenate([np.where(counted, values, 0.0), counted], axis=1)  # (N, 2 J)
     totals, rng = np.empty((draws, 2 * joints)), np.random.default_rng(seed)
-    size = max(1, _CHUNK // max(count, 1))
-    for start in range(0, draws, size):
-        some = min(size, draws - start)
-        drawn = rng.integers(0, count, (some, count)) + count * np.arange(some)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=some * count).reshape(some, count)  # how often each was drawn
-        totals[start : start + some] = times @ both
+    for draw in range(draws):
+        times = np.bincount(rng.integers(0, count, count), minlength=count)  # how often each person was drawn
+        totals[draw] = times @ both
     return JointScores(totals[:, :joints], totals[:, joints:])
 
 

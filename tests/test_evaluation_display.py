@@ -130,9 +130,9 @@ def test_the_worst_come_first_and_no_others() -> None:
     assert shades(data, found, 7) == [50, 30, 70, 40, 80, 20, 60]
 
 
-def test_who_is_not_predicted_comes_last_and_who_cannot_be_measured_is_left_out() -> None:
+def test_who_is_not_predicted_or_cannot_be_measured_is_left_out() -> None:
     data = moved(dataset(5), 2, head_size=None)
     found = off_by(data, [1, 2, 300, 4, 5])
     found.keypoints[1] = np.nan
     found.keypoints[0, :3] = np.nan  # which alone makes nobody the worst
-    assert shades(data, found, 99) == [60, 50, 20, 30]
+    assert shades(data, found, 99) == [60, 50, 20]

@@ -96,9 +96,7 @@ def hits(seed: int, count: int = N) -> np.ndarray:
     return values
 
 
-def test_resamples_equal_persons_drawn_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawn in chunks of two: from the same generator come the same persons."""
-    monkeypatch.setattr(metrics, "_CHUNK", 2 * N)
+def test_resamples_equal_persons_drawn_one_by_one() -> None:
     values, draws = hits(1), 5
     scores = metrics.resampled(values, draws, seed=3)
     rng = np.random.default_rng(3)

@@ -5,7 +5,6 @@ Such files do not say which annotated person was found. For PCK, ``matched`` com
 
 from __future__ import annotations
 
-import codecs
 import csv
 import json
 import re
@@ -60,7 +59,7 @@ def kind_of(path: Path) -> Literal["rows", "records", "results"]:
             with ZipFile(path) as archive:
                 return "records" if "sources.npy" in archive.namelist() else "rows"
         with open(path, "rb") as file:
-            beginning = file.read(1024).removeprefix(codecs.BOM_UTF8).lstrip()
+            beginning = file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")  # a byte order mark and white space
     if suffix in (".jsonl", ".csv") or (suffix == ".json" and re.match(rb'\{\s*"posehg"\s*:', beginning)):
         return "records"
     return "results" if suffix == ".json" and beginning.startswith(b"[") else "rows"

@@ -193,20 +193,16 @@ def write_curves(path: Path, measured: Sequence[Metric], overwrite: bool = False
 def worst_sheet(data: Dataset, predictions: Predictions, metric: Metric, count: int) -> Image:
     """A contact sheet of at most ``count`` persons, the worst first: ground truth thin and green, prediction in colour.
 
-    The worst have the largest mean distance over the joints that count and are predicted. Each caption has the person,
-    the image, that distance and the number of joints without a prediction. Persons without any prediction come last.
-    Reads the images.
+    The worst have the largest mean distance over the joints that count and are predicted; each caption has the person,
+    the image and that distance. Reads the images.
     """
     errors = np.ma.masked_invalid(metric.distances).mean(axis=1).filled(-1.0)
-    missing, counts = np.isinf(metric.distances).sum(axis=1), np.isfinite(metric.distances).sum(axis=1)
-    order = [index for index in np.argsort(-errors, kind="stable") if missing[index] + counts[index] > 0][:count]
+    order = [index for index in np.argsort(-errors, kind="stable") if errors[index] >= 0][:count]
     names, cells, captions = names_of(data), [], []
     for index in order:
         person, scores = data.persons[index], np.nan_to_num(predictions.scores[index])
         crop = person.box.square(_PADDING)
         pose = Pose(data.skeleton, predictions.keypoints[index], scores, crop, float(scores.mean()))
         cells.append(drawing.judged(data.read(person), pose, data.skeleton, person.keypoints, _CELL))
-        text = [f"{errors[index]:.2f} {metric.measure.units}"] if errors[index] >= 0 else []
-        text += [f"{missing[index]} joints not predicted"] if missing[index] else []
-        captions.append(f"{names[index]}\n{person.image.name}\n{', '.join(text)}")
+        captions.append(f"{names[index]}\n{person.image.name}\n{errors[index]:.2f} {metric.measure.units}")
     return drawing.contact_sheet(cells, max(1, min(_COLUMNS, len(cells))), _CELL, captions=captions)
