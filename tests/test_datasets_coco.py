@@ -144,7 +144,7 @@ def test_people_without_a_box_have_the_extent_of_their_joints_and_others_are_cou
     for person in found.persons[3:6]:
         assert person.box == Box.bounding(person.keypoints)
     assert [person.id for person in found.ignored] == ["107", "108"]
-    assert " 2 people " in found.note
+    assert " 2." in found.note
 
 
 def test_joints_that_are_not_labelled_may_lie_nowhere(path: Path) -> None:

@@ -81,6 +81,8 @@ def test_weights_repeat_a_set_or_take_its_first_part() -> None:
     assert ids(joined) == [*["mpii-1", "mpii-2"] * 2, *["lsp-1"] * 3, "coco-1", "coco-2"]
     with pytest.raises(UsageError, match=r"0\.1 .*lsp"):
         concat([dataset(MPII), dataset(LSP)], MPII, (1, 0.1))
+    with pytest.raises(UsageError, match="twice"):
+        concat([dataset(MPII), dataset(MPII)], MPII, (1, 1))
 
 
 def test_ignored_people_and_notes_of_a_set_are_kept() -> None:

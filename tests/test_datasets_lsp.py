@@ -43,7 +43,7 @@ def test_lspet_shifts_to_zero_based_pixels_and_leaves_out_missing_joints(tmp_pat
     joints = make_lspet(tmp_path)
     dataset = load_known("lspet", tmp_path, "train")
     assert [person.id for person in dataset.persons] == ["im00001", "im00003"]  # the second has one joint only
-    assert " 1 person " in dataset.note
+    assert " 1." in dataset.note
     person = dataset.persons[1]
     expected = joints[:, :2, 2] - 1
     expected[2] = np.nan

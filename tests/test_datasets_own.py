@@ -169,10 +169,9 @@ def test_files_are_named_like_sets(names: str, parts: list[tuple[str, float]]) -
     assert parse(names) == parts
 
 
-def test_a_path_may_have_a_plus_and_a_colon_in_it(tmp_path: Path) -> None:
+def test_a_path_may_have_a_plus_in_it_and_a_colon(tmp_path: Path) -> None:
     one, two = (write(tmp_path / folder / "c.json", animals(2)) for folder in ("a+b", "a:2"))
-    assert parse(str(one)) == [(str(one), 1)]
-    assert parse(f"{two}:3+mpii") == [(str(two), 3), ("mpii", 1)]
+    assert (parse(str(one)), parse(f"{two}:3+mpii")) == ([(str(one), 1)], [(str(two), 3), ("mpii", 1)])
 
 
 @pytest.mark.parametrize("names", ["", "mpii+", "mpii:0", "mpii:-1", "mpii:", "mpii:two", ":2", "a.json:0", "a.json:b"])
@@ -283,12 +282,7 @@ def test_a_file_may_be_there_for_each_split(tmp_path: Path, spelling: str) -> No
     ("name", "split", "error"),
     [
         *(("pets.json", "test", UsageError), ("pets.txt", "train", UsageError), ("marked.json", "val", NotAvailable)),
-        *(
-            ("gone.json", "val", NotAvailable),
-            ("gone.csv", "val", NotAvailable),
-            ("gone-{split}.json", "val", NotAvailable),
-        ),
-        *(("long.json", "all", NotAvailable), ("empty.csv", "all", NotAvailable)),
+        *(("gone.csv", "val", NotAvailable), ("long.json", "all", NotAvailable), ("empty.csv", "all", NotAvailable)),
     ],
 )
 def test_a_name_or_split_that_makes_no_sense_is_refused(

@@ -70,9 +70,9 @@ def load_one(name: str, data: Path | None, split: str, joined: bool = False, nee
     Raises NotAvailable if the set or split is missing, broken or empty, UsageError for an unknown name or split.
     """
     if is_file(name):
-        dataset = own.load(name, data, split, need_images)
+        dataset, hint = own.load(name, data, split)
     elif name in RENDERED:
-        dataset = load_known(name, Path(name), split)
+        return load_known(name, Path(name), split)
     else:
         known = info(name)
         folders = [home(data) / known.folder, *([data] if data is not None and not joined else [])]
@@ -80,9 +80,12 @@ def load_one(name: str, data: Path | None, split: str, joined: bool = False, nee
         if found is None:
             sentence = f"The data set {name} was not found: {' or '.join(map(str, folders))} does not exist."
             raise NotAvailable(sentence, f"{known.hint} Give the folder that holds it with --data DIR.")
-        dataset = load_known(name, found, split)
-        if need_images:
-            check_images(name, dataset.persons, "Unpack the set's images there; the annotations name these files.")
+        dataset, hint = (
+            load_known(name, found, split),
+            "Unpack the set's images there; the annotations name these files.",
+        )
+    if need_images:
+        check_images(dataset.name, dataset.persons, hint)
     if len(dataset) == 0:
         sentence = f"The data set {dataset.name} has no annotated people of the split {dataset.split}."
         raise NotAvailable(sentence, "Each person needs a box or two joints.")

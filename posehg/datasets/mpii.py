@@ -1,16 +1,14 @@
 """MPII Human Pose: images/*.jpg and its annotation in any of the files in which it is distributed.
 
-FORMATS lists them in the order of how much each preserves. If several lie in the folder, or in its folder annot, the
-persons come from the first; their ids are the same from each (but see read_hrnet_json). Two things come from further
-files: the joints and head boxes of ``val`` from detections_our_format.mat, by which published scores are measured; and
-head sizes that the file itself lacks from the official .mat, else from the .h5.
+The persons come from the first file of FORMATS in the folder, or in its folder annot; their ids are the same from each
+(but see read_hrnet_json). Two things come from further files: the joints and head boxes of ``val`` from
+detections_our_format.mat, by which published scores are measured; and head sizes that the file itself lacks.
 
 ``val`` is J. Tompson's split in his order, with nobody left out, so that row n of other people's predictions is person
 n. ``test`` has boxes only: its joints are NaN. A person's id is the image and the one-based place in its annorect.
 
 All files are one-based. ``objpos`` lies too high for a crop of the whole body, so users of MPII move it down by 15
-pixels times ``scale``. A reader returns persons whose ``image`` is the name in the file, and whose box has no size if
-the file has no scale for them.
+pixels times ``scale``.
 """
 
 from __future__ import annotations
@@ -95,7 +93,7 @@ def _belongs(image: str, index: int, split: str) -> bool:
 def _person(
     image: str, index: int, points: Points, labelled: Flags, visible: Flags, box: Box | None, head: float | None = None
 ) -> Person:
-    """points: (16, 2), one-based. box: in zero-based pixels; None without a scale. head: the unit of PCKh."""
+    """points: (16, 2), one-based. box: in zero-based pixels; None (a box of no size) if the file has no scale."""
     keypoints = reading.check_near(np.where(labelled[:, None], points - 1, np.nan))
     return Person(Path(image), box or Box(0, 0, 0, 0), keypoints, labelled & visible, head, id=_id(image, index))
 
@@ -224,12 +222,10 @@ def read_authors_h5(path: Path, split: str) -> list[Person]:
 def read_hrnet_json(path: Path, split: str) -> list[Person]:
     """The annotation of HRNet and mmpose. A list of records: image, center (objpos), scale, joints, joints_vis.
 
-    On test images a record has only the first three. Two things are lost in this format:
-
-    * joints_vis is 1 for every labelled joint, also for hidden ones, and 0 for the others, which lie at (-1, -1).
-    * A record does not say which person on its image it is. Those of the validation split follow from J. Tompson's
-      list, whose order the file has. The others are numbered as they appear on their image; if a person before them was
-      left out, their ids differ from those of other files.
+    On test images a record has only the first three. joints_vis is 1 for every labelled joint, also for hidden ones,
+    and 0 for the others, which lie at (-1, -1). A record does not say which person on its image it is. Those of the
+    validation split follow from J. Tompson's list, whose order the file has. The others are numbered as they appear on
+    their image; if a person before them was left out, their ids differ from those of other files.
     """
     persons = []
     seen: Counter[str] = Counter()
@@ -270,9 +266,8 @@ def read_detections(path: Path, split: str = "val") -> list[Person]:
     headboxes_src (2 corners, 2, N), dataset_joints (16 names). It has no centres, no scales and no visibility.
 
     It equals the release but for 13 of its 44,240 joints. These lie more than 128 * scale pixels to the left of the
-    person's objpos or above it, beyond the edge of the crop that the file was made by, and the coordinate outside is 0.
-    The release is right, but all published scores are measured by this file (the hourglass authors' 79.05 of ankles
-    would be 79.07 by the release). So it is preferred if it lies beside another file.
+    person's objpos or above it, and the coordinate outside is 0. The release is right, but all published scores are
+    measured by this file (the hourglass authors' 79.05 of ankles would be 79.07 by the release).
     """
     count, names = len(validation()), ("dataset_joints", "pos_gt_src", "jnt_missing", "headboxes_src")
     arrays = reading.read_matlab(path, names, _EXPECTED_DETECTIONS, squeeze_me=True)
@@ -308,7 +303,7 @@ FORMATS = {
     "hrnet": Format(read_hrnet_json, {"train": ("train.json",), "val": ("valid.json",), "test": ("test.json",)}),
     "detections": Format(read_detections, {"val": ("*detections_our_format.mat", "gt_valid.mat", "mpii_gt_val.mat")}),
 }
-"""In the order in which they are looked for."""
+"""In the order in which they are looked for: of how much each preserves."""
 
 NOTES = {
     "hrnet": "HRNet's json says neither which joints are hidden (all labelled ones count as visible) nor, except for "

@@ -21,7 +21,7 @@ from pathlib import Path
 from posehg.datasets import coco, csv
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.naming import SPLIT, file_and_category, set_name
-from posehg.datasets.reading import check_images, part
+from posehg.datasets.reading import part
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import Skeleton
 
@@ -35,10 +35,9 @@ ONE_SIDE = "Mirrored images lose these joints, whose other side is not annotated
 _ONE_IN = 10
 
 
-def load(name: str, data: Path | None, split: str, need_images: bool = True) -> Dataset:
-    """A split of the people in a file.
+def load(name: str, data: Path | None, split: str) -> tuple[Dataset, str]:
+    """A split of the people in a file, and a hint on where images were looked for. data: their folder, or None.
 
-    data: the folder of its images, or None. need_images: whether to check that all of them are there.
     Raises NotAvailable if the file is missing or broken, UsageError for an unknown split or file type.
     """
     pattern, category = file_and_category(name)
@@ -63,15 +62,10 @@ def load(name: str, data: Path | None, split: str, need_images: bool = True) -> 
     homes = [path.parent] if data is None else [data, path.parent]
     folders = list(dict.fromkeys([*homes, *(home / "images" for home in homes)]))
     folder = next((folder for folder in folders if any(isfile(folder / image) for image in kept)), folders[0])
-    everyone = replace(everyone, note=" ".join(filter(None, notes)))
-    dataset = part(everyone, split, folder, kept)
+    dataset = part(replace(everyone, note=" ".join(filter(None, notes))), split, folder, kept)
     if split == ALL:
         dataset = replace(dataset, marks={folder / image: mark for image, mark in marks.items()})
-    if need_images:
-        looked = ", ".join(map(str, folders))
-        hint = f"posehg looked for them in {looked}. Give their folder with --data DIR."
-        check_images(dataset.name, dataset.persons, hint)
-    return dataset
+    return dataset, f"posehg looked in {', '.join(map(str, folders))}. Give the folder of the images with --data DIR."
 
 
 def _about_sides(skeleton: Skeleton) -> str:

@@ -234,8 +234,7 @@ def image_name(text: str) -> Path:
 
 def left_out(count: int) -> str:
     """The note that so many people have no bounding box and no extent of joints; "" for 0."""
-    who = "1 person has" if count == 1 else f"{count:,} people have"
-    return f"Left out: {who} neither a box nor two labelled joints." if count else ""
+    return f"People left out, without a box and two labelled joints: {count:,}." if count else ""
 
 
 def part(everyone: Dataset, split: str, folder: Path, kept: Container[Path]) -> Dataset:

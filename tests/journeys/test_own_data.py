@@ -107,31 +107,3 @@ def test_notes_about_the_file_are_printed(posehg: Posehg, rendered: Path, tmp_pa
     notes = posehg("train", "--dataset", rendered / "legs.json", *options).err
     assert "--half-body" not in notes  # knees and ankles
     assert own.NO_SIDES not in notes
-
-
-@pytest.mark.parametrize(
-    ("name", "code", "named"),
-    [
-        ("gone.json", 5, "gone.json"),
-        ("legs-{split}.json", 5, "legs-train.json"),
-        ("odd.csv", 5, "odd.csv"),
-        ("odd.json", 5, "odd.json"),
-        ("notes/odd.txt", 2, "notes/odd.txt"),
-        ("odds", 2, "'odds'"),
-        ("{legs}+legs.json", 2, "legs"),
-    ],
-)
-def test_a_file_that_cannot_be_used_is_named(
-    posehg: Posehg, legs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int, named: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "notes").mkdir()
-    for file in ("odd.csv", "odd.json", "notes/odd.txt"):
-        Path(file).write_text("nose;tail\n1;2\n")
-    Path("legs.json").write_text(legs.read_text())
-    data = ("--dataset", name.replace("{legs}", str(legs)), "--data", legs.parent)
-    for command in (("data", "crop"), ("train", *TINY)):
-        run = posehg(*command, *data, "--out", "run")
-        run.assert_failed(code, named)
-        assert "Hint: " in run.err
-        assert not Path("run").exists()
