@@ -198,9 +198,6 @@ def _rects(image: Any) -> list[tuple[str, dict[str, Any]]]:
 
 def structs(records: Sequence[Mapping[str, Any]]) -> Structs:
     """(1, R), a MATLAB struct array; a field that a record lacks is []."""
-    names = dict.fromkeys(name for record in records for name in record)
-    array = np.empty((1, len(records)), dtype=[(name, object) for name in names])
-    for place, record in enumerate(records):
-        for name in names:
-            array[name][0, place] = record.get(name, np.zeros((0, 0)))
-    return array
+    names, nothing = dict.fromkeys(name for record in records for name in record), np.zeros((0, 0))
+    rows = [tuple(record.get(name, nothing) for name in names) for record in records]
+    return np.array([rows], dtype=[(name, object) for name in names])
