@@ -126,7 +126,7 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
 
     by_people: the people in the file of --from, without names, are scored by OKS.
     """
-    from posehg import images
+    from posehg import distributed, images
     from posehg.datasets.reading import h5_library
     from posehg.evaluation import detections, display, predictions
 
@@ -149,6 +149,9 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
         raise UsageError("--min with --threshold needs one metric.", "Add --metric pck or --metric pckh.")
     if options.submission is not None and (options.dataset, options.split) != ("mpii", "test"):
         raise UsageError("--submission is for MPII's test split.", "Add --dataset mpii --split test.")
+    if options.source is not None and distributed.world().size > 1:
+        raise UsageError("--from cannot be shared by several processes.", "Start posehg without torchrun.")
+    seen: dict[Path, str] = {}
     for name, path, suffixes in (
         ("--from", options.source, detections.SUFFIXES),
         ("--predictions", options.predictions, predictions.WRITTEN),
@@ -159,6 +162,8 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
     ):
         if path is not None and path.suffix.lower() not in suffixes:
             raise UsageError(f"{name} {path}: the name must end in {' or '.join(suffixes)}.")
+        if path is not None and (other := seen.setdefault(path.resolve(), name)) != name:
+            raise UsageError(f"{other} and {name} both name {path}.")
         if path is not None and name != "--from":
             files.check(path, options.overwrite)
     if options.predictions is not None and options.predictions.suffix.lower() == ".h5":

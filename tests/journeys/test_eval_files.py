@@ -231,6 +231,7 @@ def test_curves_and_the_sheet_are_written_and_named(network: Posehg) -> None:
         (("--curve", "old.csv"), 2, "old.csv"),
         (("--worst", 2), 2, "worst.png"),
         (("--report", "r.txt"), 2, "--report r.txt"),
+        (("--report", "r.json", "--predictions", "r.json"), 2, "--predictions and --report"),
         (("--predictions", "r.mat"), 2, "--predictions r.mat"),
         (("--worst", 2, "--sheet", "w.gif"), 2, "--sheet w.gif"),
         (("--report", "none/r.json"), 2, "none"),
@@ -271,6 +272,7 @@ def test_a_mistake_is_reported_before_the_network_is_asked(
         ("said.txt", "", (), 2, "--from said.txt"),
         ("said.json", "", (), 5, "said.json"),
         ("said.json", "{}", ("--no-flip",), 2, "--flip"),
+        ("said.json", "{}", ("--report", "said.json", "--overwrite"), 2, "--report"),
     ],
 )
 def test_a_file_that_cannot_be_scored_is_named(
