@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,9 @@ from PIL import Image as PillowImage
 
 from posehg import drawing, images
 from posehg.geometry import Box
-from posehg.heatmaps import DECODERS, Decoder
+from posehg.heatmaps import Decoder
 from posehg.images import Image
-from posehg.inference.engines import PRECISIONS, EngineOptions, Precision
+from posehg.inference.engines import EngineOptions, Precision
 from posehg.inference.estimator import Estimator, opened
 from posehg.inference.oks import THRESHOLD
 from posehg.inference.person_search import People, find
@@ -63,12 +64,12 @@ def load(
     offline: never download anything.
     Raises NotAvailable for a missing or broken model, DeviceError for a device that is not available.
     """
-    for name, choice, known in (("decoder", decoder, DECODERS), ("precision", precision, PRECISIONS)):
-        if choice not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}, not {choice!r}")
-    for name, number in (("threads", threads), ("batch", batch)):
-        if number < 0:
-            raise ValueError(f"{name} must be at least 0, not {number}")
+    if decoder not in get_args(Decoder):
+        raise ValueError(f"decoder must be one of {', '.join(get_args(Decoder))}, not {decoder!r}")
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, not {precision!r}")
+    if threads < 0 or batch < 0:
+        raise ValueError(f"threads and batch must be at least 0, not {min(threads, batch)}.")
     return Model(opened(os.fspath(model), EngineOptions(device, threads, precision), flip, decoder, batch, offline))
 
 
@@ -134,10 +135,9 @@ def _image(given: ImageLike) -> Image:
     """RGB uint8 (H, W, 3), upright; an array that is RGB already is not copied."""
     if isinstance(given, str | os.PathLike):
         return images.read(Path(given))
-    if not isinstance(given, np.ndarray | PillowImage.Image):
-        raise TypeError(f"An image is {_EXPECTED}, not {type(given).__name__}.")
-    if isinstance(given, np.ndarray) and given.dtype != np.uint8:
-        raise TypeError(f"An image is {_EXPECTED}, not an array of {given.dtype}.")
+    what = f"array of {given.dtype}" if isinstance(given, np.ndarray) else type(given).__name__
+    if what != "array of uint8" and not isinstance(given, PillowImage.Image):
+        raise TypeError(f"An image is {_EXPECTED}, not {what}.")
     sides: tuple[int, ...] = given.size if isinstance(given, PillowImage.Image) else given.shape
     if len(sides) not in (2, 3) or sides[2:] not in ((), (3,), (4,)):
         raise ValueError(f"An image is {_EXPECTED}, not an array of shape {sides}.")
@@ -161,6 +161,5 @@ def _boxes(given: BoxLike | Iterable[BoxLike]) -> list[Box]:
     boxes = [Box(*map(float, row)) for row in rows.reshape(-1, 4)]
     for box in boxes:
         if not box.can_be:
-            where = f"{box.x:g},{box.y:g},{box.w:g},{box.h:g}"
-            raise ValueError(f"{where} is not a box: it needs finite pixels, and a width and height above 0.")
+            raise ValueError(f"{box} is not a box: it needs finite pixels, and a width and height above 0.")
     return boxes

@@ -25,8 +25,8 @@ WIDEST = 8192
 
 LONGEST_SIDE = 2048
 """The longest side of a crop, in pixels; published networks take 256."""
-MOST_PADDING, WIDEST_SIGMA = 10, 64
-"""Beyond these a crop hardly shows the person, and a Gaussian covers the whole heatmap."""
+RANGES = {"padding": (0.01, 10.0), "sigma": (0.01, 64.0), "offset": (-0.5, 0.5)}
+"""Beyond these a crop hardly shows the person, a Gaussian covers the whole heatmap, a peak lies in another cell."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class HourglassConfig:
         for name, limit in LIMITS.items():
             value = getattr(self, name)
             if type(value) is not int or not 1 <= value <= limit:  # True is an int to Python
-                raise UsageError(f"A network needs {name} from 1 to {limit}, not {_shown(value)}.")
+                raise UsageError(f"A network needs {name} from 1 to {limit}, not {printable(str(value), 40)}.")
         if not _is_width(self.features):
-            what = f"Features must be an even number up to {WIDEST}, not {_shown(self.features)}"
+            what = f"Features must be an even number up to {WIDEST}, not {printable(str(self.features), 40)}"
             raise UsageError(f"{what}: a residual halves them.")
         three: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
             ("stem", _is_width, f"three even widths up to {WIDEST}, as 64-128-128"),
@@ -70,7 +70,7 @@ class HourglassConfig:
         for name, fits, what in three:
             values = getattr(self, name)
             if not (isinstance(values, tuple) and len(values) == 3 and all(map(fits, values))):
-                raise UsageError(f"The {name} of a network is {what}, not {_shown(values)}.")
+                raise UsageError(f"The {name} of a network is {what}, not {printable(str(values), 40)}.")
 
     @property
     def multiple(self) -> int:
@@ -88,11 +88,6 @@ class HourglassConfig:
         Ask before building a network that a file describes: a few bytes can describe one that fills all memory.
         """
         return 9 * self.residuals <= tensors  # each has 18: weight and bias of six layers, and statistics of three
-
-
-def _shown(value: object) -> str:
-    text = "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return printable(text, 40)
 
 
 def _is_width(value: Any) -> bool:
@@ -125,17 +120,13 @@ class ModelConfig:
         if self.output not in ("heatmaps", "logits"):
             raise UsageError(f"A network's output is heatmaps or logits, not {self.output!r}.")
         rows, columns = self.input_size
-        if any(type(side) is not int or side < 1 or side % self.network.multiple for side in self.input_size):
-            hint = f"Both sides must be multiples of {self.network.multiple}."
+        if any(type(s) is not int or not 1 <= s <= LONGEST_SIDE or s % self.network.multiple for s in (rows, columns)):
+            hint = f"Both sides must be multiples of {self.network.multiple}, {LONGEST_SIDE} at most."
             raise UsageError(f"The network does not accept an input of {columns} x {rows} pixels.", hint)
-        if max(rows, columns) > LONGEST_SIDE:
-            raise UsageError(f"An input of {columns} x {rows} pixels is too large: a side has {LONGEST_SIDE} at most.")
-        for name, limit in (("padding", MOST_PADDING), ("sigma", WIDEST_SIGMA)):
+        for name, (low, high) in RANGES.items():
             value = getattr(self, name)
-            if not 0 < _number(value) <= limit:
-                raise UsageError(f"The {name} must be above 0 and at most {limit}, not {value}.")
-        if not -0.5 <= _number(self.offset) <= 0.5:
-            raise UsageError(f"A joint lies within half a cell of its peak, not {self.offset} cells beside it.")
+            if type(value) not in (int, float) or not low <= value <= high:
+                raise UsageError(f"The {name} must be a number from {low} to {high}, not {printable(str(value), 40)}.")
 
     def to_json(self) -> str:
         values = {KEY: VERSION, **asdict(self), "skeleton": self.skeleton.as_dict()}
@@ -156,17 +147,7 @@ class ModelConfig:
         network, skeleton = values.pop("network"), values.pop("skeleton")
         if not isinstance(values.get("provenance", {}), dict):
             raise TypeError("provenance is not a JSON object")
-        return cls(
-            network=HourglassConfig(**_tuples(network)),
-            skeleton=Skeleton.from_dict(skeleton),
-            **_tuples(values),
-        )
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UsageError(f"{value!r} is not a number.")
-    return value
+        return cls(HourglassConfig(**_tuples(network)), Skeleton.from_dict(skeleton), **_tuples(values))
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:

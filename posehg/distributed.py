@@ -6,6 +6,7 @@ In a single process every function can be called as well: it returns at once and
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def world() -> World:
         return ALONE
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
         value = os.environ.get(name, "")
-        if not value or (name != "MASTER_ADDR" and not (value.isascii() and value.isdigit())):
+        if not re.fullmatch(".+" if name == "MASTER_ADDR" else "[0-9]+", value):
             raise UsageError(f"This is one of several processes, but {name} is {value or 'not set'}.", _START)
     rank, size, local_rank = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     if rank >= size:
@@ -91,15 +92,15 @@ def joined(device: str) -> Iterator[World]:
     except RuntimeError as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise DeviceError(f"The processes of this run did not find each other at {where}.", _START) from error
-    failed = True
     try:
         yield here
-        failed = False
-    finally:
-        # The others notice at once. After an error on GPUs NCCL may wait for a lost process: there the error is
-        # reported first, and the end of the process leaves the group.
-        if not (failed and kind.type == "cuda"):
+    except BaseException:
+        # The others notice at once. On GPUs NCCL may wait for a lost process: there the error is reported first, and
+        # the end of the process leaves the group.
+        if kind.type != "cuda":
             dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()
 
 
 def share(items: Sequence[T], world: World) -> Sequence[T]:

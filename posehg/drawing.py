@@ -10,7 +10,7 @@ pixel, its edge is smooth, and its colour runs from end to end:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import cv2
@@ -45,8 +45,8 @@ class Style:
     dots: a dot on each joint.
     casing: opacity, 0 .. 1, of the dark edge that keeps lines and dots legible on any image.
     colour: one colour for everything instead of the palette.
-    labels: write each joint's name beside it.
-    numbers: write the track id, #1, #2, above each person where there are several tracks; with labels, always.
+    labels: write each joint's name beside it, and the track id, #1, #2, above each person. Where there are several
+        tracks their ids are always written.
     """
 
     width: float = 1.0
@@ -54,7 +54,6 @@ class Style:
     casing: float = 0.75
     colour: Colour | None = None
     labels: bool = False
-    numbers: bool = True
 
 
 STYLES = {"default": Style(), "thin": Style(width=0.55), "bold": Style(width=1.7), "lines": Style(dots=False)}
@@ -91,7 +90,7 @@ def draw(image: Image, poses: Sequence[Pose], threshold: float, style: Style = S
     canvas = image.copy()
     for pose in sorted(poses, key=lambda pose: pose.score):
         _draw_skeleton(canvas, pose.skeleton, pose.keypoints, pose.scores >= threshold, pose.box, style)
-    if style.labels or style.numbers:
+    if style.labels or len({pose.id for pose in poses} - {None}) > 1:
         _label(canvas, poses, threshold, style)
     return canvas
 
@@ -146,13 +145,14 @@ def judged(image: Image, pose: Pose, skeleton: Skeleton, keypoints: Points, cell
 
 
 def contact_sheet(
-    images: Sequence[Image], columns: int, cell: int | tuple[int, int], gap: int = 4, captions: Sequence[str] = ()
+    images: Sequence[Image], columns: int, cell: int | tuple[int, int], captions: Sequence[str] = ()
 ) -> Image:
-    """The images in rows of ``columns``, each fitted into a cell, with ``gap`` white pixels around.
+    """The images in rows of ``columns``, each fitted into a cell, with four white pixels around.
 
     cell: the side of a square, or (rows, columns), in pixels.
-    captions: one per image, of one or more lines, written under it; a line too long for the cell loses its middle.
+    captions: one per image, of one or more lines, written under it; a line too long for the cell loses its beginning.
     """
+    gap = 4
     high, wide = (cell, cell) if isinstance(cell, int) else cell
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
     below = lines * _CAPTION + gap * (lines > 0)
@@ -167,32 +167,20 @@ def contact_sheet(
             strip = PillowImage.new("RGB", (wide, below), "white")
             pen, font = ImageDraw.Draw(strip), _font(_CAPTION - 3)
             for row, line in enumerate(captions[number].split("\n")):
-                pen.text((0, gap + row * _CAPTION), _shortened(line, font, wide), "black", font)
+                while font.getlength(line) > wide:
+                    line = line[1:]
+                pen.text((0, gap + row * _CAPTION), line, "black", font)
             sheet[top + high : top + high + below, left : left + wide] = np.asarray(strip)
     return sheet
 
 
-def _shortened(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    shown = line
-    for kept in range(len(line) - 1, 0, -1):
-        if font.getlength(shown) <= width:
-            break
-        shown = f"{line[: (kept + 1) // 2]}\N{HORIZONTAL ELLIPSIS}{line[len(line) - kept // 2 :]}"
-    return shown
+_font = cache(ImageFont.load_default)
 
 
-@cache
-def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
-def side_by_side(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Two images of the same size beside each other: RGB, or RGBA if either is."""
-    if left.shape[2] != right.shape[2]:
-        left, right = (
-            image if image.shape[2] == 4 else np.dstack((image, np.full_like(image[..., 0], 255)))
-            for image in (left, right)
-        )
+def side_by_side(left: Image, right: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Two images of the same size beside each other; the right one may be RGBA, and then both are."""
+    if right.shape[2] == 4:
+        left = np.dstack((left, np.full_like(left[..., 0], 255)))
     return np.concatenate([left, right], axis=1)
 
 
@@ -250,20 +238,16 @@ def _draw_skeleton(
                 # From warm to cool by way of the middle's colour: a direct mixture is brown.
                 ends = np.insert(ends, 1, ends.mean(axis=0), axis=0)
                 run = np.insert(run, 1, style.colour or PALETTE["middle"][0], axis=0)
-            limbs += [_Stroke(ends[i : i + 2], radius, run[i : i + 2]) for i in range(len(ends) - 1)]
-    _paint(canvas, limbs, casing, style.casing)
-    if not style.dots:
-        return
-
-    def dots(joints: NDArray[np.bool_], wide: float) -> list[_Stroke]:
-        return [_Stroke(points[[joint, joint]], wide, colours[[joint, joint]]) for joint in np.flatnonzero(joints)]
-
-    _paint(canvas, dots(shown, 1.6 * radius), casing, style.casing)  # after the limbs: their casing separates them
+            limbs += [(ends[i : i + 2], run[i : i + 2]) for i in range(len(ends) - 1)]
+    _paint(canvas, limbs, radius, casing, style.casing)
+    if style.dots:  # after the limbs: their casing separates them
+        dots = [(points[[joint, joint]], colours[[joint, joint]]) for joint in np.flatnonzero(shown)]
+        _paint(canvas, dots, 1.6 * radius, casing, style.casing)
     if visible is not None:
-        rings = dots(shown & ~visible, 1.6 * (1.7 * radius))
-        _paint(canvas, rings, 0.5 * radius, style.casing)
-        dark = np.zeros((2, 3), dtype=np.float32)
-        _paint(canvas, [replace(ring, radius=0.6 * ring.radius, colours=dark) for ring in rings], 0.0, 0.0)
+        rings = [(points[[joint, joint]], colours[[joint, joint]]) for joint in np.flatnonzero(shown & ~visible)]
+        wide, dark = 1.6 * (1.7 * radius), np.zeros((2, 3), dtype=np.float32)
+        _paint(canvas, rings, wide, 0.5 * radius, style.casing)
+        _paint(canvas, [(ends, dark) for ends, _ in rings], 0.6 * wide, 0.0, 0.0)
 
 
 def _line_width(shown: Points, box: Box, shape: tuple[int, ...]) -> float:
@@ -286,7 +270,6 @@ def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style)
         if joints.any():
             line = _line_width(pose.keypoints[joints], pose.box, canvas.shape)
             people.append((pose, joints, 1.5 * style.width * line + 2, float(np.clip(3 * line, 9, 40))))
-    tracks = {pose.id for pose, *_ in people if pose.id is not None}
     layer = PillowImage.fromarray(canvas)
     pen = ImageDraw.Draw(layer)
     written: list[Box] = []
@@ -305,11 +288,10 @@ def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style)
         written.append(box)
         pen.text((place[0], place[1]), text, "white", font, stroke_width=edge, stroke_fill="black")
 
-    if style.numbers and (style.labels or len(tracks) > 1):
-        for pose, joints, gap, size in people:  # first: where there is room for one text only, the id says more
+    for pose, joints, gap, size in people:  # first: where there is room for one text only, the id says more
+        if pose.id is not None:
             x, y = min(pose.keypoints[joints], key=lambda point: float(point[1]))
-            if pose.id is not None:
-                write(f"#{pose.id}", (x, y - gap), 1.5 * size, "above")
+            write(f"#{pose.id}", (x, y - gap), 1.5 * size, "above")
     for pose, joints, gap, size in people if style.labels else ():
         for channel in np.flatnonzero(joints):
             x, y = pose.keypoints[channel]
@@ -323,44 +305,37 @@ def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style)
 # ---- strokes -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class _Stroke:
-    """A line with round ends, or a dot where both ends are the same.
+def _paint(
+    canvas: Image, strokes: Sequence[tuple[Points, Floats]], radius: float, casing: float, opacity: float
+) -> None:
+    """Paint a black casing of that width (pixels) and opacity (0 .. 1) around all strokes, then the strokes.
 
-    ends: (2, 2) points. radius: half the width, in pixels. colours: (2, 3) RGB 0 .. 255, of the two ends.
+    strokes: lines with round ends, or dots where both ends are the same: (2, 2) points and the (2, 3) RGB 0 .. 255 of
+    the two ends. radius: half their width, in pixels.
     """
-
-    ends: Points
-    radius: float
-    colours: Floats
-
-
-def _paint(canvas: Image, strokes: Sequence[_Stroke], casing: float, opacity: float) -> None:
-    """Paint a black casing of that width (pixels) and opacity (0 .. 1) around all strokes, then the strokes."""
     if not strokes:
         return
     # All casings at once: one after the other, they would add up where strokes meet.
     mask = np.zeros(canvas.shape[:2], dtype=np.float32)
-    covered = [_coverage(canvas.shape, stroke, stroke.radius + casing) for stroke in strokes]
+    covered = [_coverage(canvas.shape, ends, radius + casing) for ends, _ in strokes]
     for place, _, coverage in covered:
         np.maximum(mask[place], coverage, out=mask[place])
     places = [place for place, _, _ in covered]
     region = tuple(slice(min(p[a].start for p in places), max(p[a].stop for p in places)) for a in (0, 1))
     _blend(canvas[region], mask[region] > 0, np.zeros(3, dtype=np.float32), mask[region] * np.float32(opacity))
-    for stroke in strokes:
-        place, along, coverage = _coverage(canvas.shape, stroke, stroke.radius)
+    for ends, (start, end) in strokes:
+        place, along, coverage = _coverage(canvas.shape, ends, radius)
         touched = coverage > 0  # a slanting line covers little of its patch
-        start, end = stroke.colours
         _blend(canvas[place], touched, start + (end - start) * along[touched][:, None], coverage)
 
 
-def _coverage(shape: tuple[int, ...], stroke: _Stroke, radius: float) -> tuple[tuple[slice, slice], Floats, Floats]:
+def _coverage(shape: tuple[int, ...], ends: Points, radius: float) -> tuple[tuple[slice, slice], Floats, Floats]:
     """The rows and columns of the canvas that a stroke may touch; for each of their pixels, how far along the stroke it
     lies, 0 .. 1, and how much of it the stroke covers."""
-    (x0, y0), (x1, y1) = stroke.ends
+    (x0, y0), (x1, y1) = ends
     limit = (shape[1], shape[0])
-    left, top = np.clip(np.floor(stroke.ends.min(axis=0) - radius - 1), 0, limit).astype(int)
-    right, bottom = np.clip(np.ceil(stroke.ends.max(axis=0) + radius + 2), 0, limit).astype(int)
+    left, top = np.clip(np.floor(ends.min(axis=0) - radius - 1), 0, limit).astype(int)
+    right, bottom = np.clip(np.ceil(ends.max(axis=0) + radius + 2), 0, limit).astype(int)
     length = float(np.hypot(x1 - x0, y1 - y0))
     ux, uy = ((x1 - x0) / length, (y1 - y0) / length) if length > 0 else (1.0, 0.0)
     x, y = np.arange(left, right) - x0, (np.arange(top, bottom) - y0)[:, None]

@@ -39,11 +39,8 @@ def naming(path: Path) -> Iterator[None]:
     """Turns an OSError in the block into an InputError that names the file to be written."""
     try:
         yield
-    except PermissionError:
-        hint = "Choose a folder that you may write to."
-        raise InputError(f"{path} cannot be written: permission denied.", hint) from None
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise InputError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}.") from error
 
 
 def check(path: Path, overwrite: bool) -> None:
@@ -64,10 +61,8 @@ def check_folder(folder: Path) -> None:
 
 def make_folder(folder: Path) -> None:
     """Creates the folder and its parents. Raises InputError, which names it, if that fails."""
-    try:
+    with naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"The folder {folder} cannot be created: {error.strerror or error}.") from None
 
 
 def sha256(path: Path) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Array = TypeVar("Array", "Tensor", "NDArray[Any]")
 
 Decoder = Literal["quarter", "subpixel"]
-DECODERS: tuple[str, ...] = get_args(Decoder)
 
 
 def inside(points: Array, size: tuple[int, int]) -> Array:
@@ -55,7 +54,7 @@ def decode(heatmaps: Array, decoder: Decoder = "quarter") -> tuple[Array, Array]
     if heatmaps.ndim == 2:  # numpy scalars lack methods of its arrays
         points, scores = decode(heatmaps[None], decoder)
         return points[0], scores[0]
-    rows, columns = heatmaps.shape[-2:]
+    library, (rows, columns) = _library(heatmaps), heatmaps.shape[-2:]
     flat = heatmaps.reshape(*heatmaps.shape[:-2], -1)
     highest = flat.argmax(-1)
     row = highest // columns
@@ -67,27 +66,29 @@ def decode(heatmaps: Array, decoder: Decoder = "quarter") -> tuple[Array, Array]
     else:
         inner = (column > 0) & (column < columns - 1) & (row > 0) & (row < rows - 1)
         x, y = _quarter(along_x, column, inner), _quarter(along_y, row, inner)
-    return _library(heatmaps).stack((x, y), -1), _at(flat, highest).clip(0, 1)
+    return library.stack((x, y), -1), library.amax(flat, -1).clip(0, 1)
 
 
 def _quarter(line: Array, peak: Array, inner: Array) -> Array:
     """(..., n) values along an axis and the (...) index of the highest -> (...) positions, refined where ``inner``."""
-    last = line.shape[-1] - 1
-    before, after = (_at(line, (peak + step).clip(0, last)) for step in (-1, 1))
-    return _as(line, peak) + 0.25 * _library(line).sign(after - before) * inner
+    library, last = _library(line), line.shape[-1] - 1
+    beside = _take(line, library.stack((peak - 1, peak + 1), -1).clip(0, last), -1)
+    return _range(last + 1, line)[peak] + 0.25 * library.sign(beside[..., 1] - beside[..., 0]) * inner
 
 
 def _vertex(line: Array, peak: Array) -> Array:
     library, last = _library(line), line.shape[-1] - 1
-    place = _as(line, peak)
+    positions = _range(last + 1, line)
+    place = positions[peak]
     if last < 2:
         return place
     middle = peak.clip(1, last - 1)  # at the border, the parabola through the three outermost cells
-    before, here, after = (library.log(_at(line, middle + step).clip(1e-10, None)) for step in (-1, 0, 1))
+    around = library.log(_take(line, library.stack((middle - 1, middle, middle + 1), -1), -1).clip(1e-10, None))
+    before, here, after = around[..., 0], around[..., 1], around[..., 2]
     curvature = before - 2 * here + after
     curved = curvature < -1e-6
     curvature = library.where(curved, curvature, -library.ones_like(curvature))
-    vertex = library.where(curved, _as(line, middle) + (before - after) / (2 * curvature), place)
+    vertex = library.where(curved, positions[middle] + (before - after) / (2 * curvature), place)
     # On a clean map the vertex is within half a cell of the highest value; farther away it is noise.
     return library.minimum(library.maximum(vertex, place - 0.5), place + 0.5)
 
@@ -95,33 +96,26 @@ def _vertex(line: Array, peak: Array) -> Array:
 def from_logits(logits: Array, sigma: float) -> Array:
     """(..., h, w) logits of a network trained by cross-entropy -> heatmaps (..., h, w) in 0 .. 1.
 
-    Each cell holds the probability mass under a Gaussian of ``sigma`` around it: the confidence that the joint is
-    about there, scaled so that a distribution of exactly the target's shape reaches 1.
-    """
-    library, maps = _library(logits), probabilities(logits)
-
-    def gaussians(count: int) -> Array:
-        """(count, count) weights by the distance between cells; 0 beyond three times ``sigma``."""
-        cells = _range(count, maps)
-        apart = cells[:, None] - cells
-        weights = library.exp(-(apart**2) / (2 * sigma**2))
-        return library.where(abs(apart) <= math.ceil(3 * sigma), weights, library.zeros_like(weights))
-
-    around = gaussians(maps.shape[-2]) @ maps @ gaussians(maps.shape[-1])
-    # The product of two Gaussians of one sigma sums to 1/2 at the peak.
-    return (2 * around).clip(0, 1)
-
-
-def probabilities(logits: Array) -> Array:
-    """(..., h, w) logits -> (..., h, w) probabilities: a softmax over all cells and *nowhere*, whose logit is 0.
-
-    A softmax over the cells alone must place every joint somewhere. The additional cell lets the network say that a
-    joint is not on the crop, which gives scores a meaning.
+    The probabilities are a softmax over all cells and *nowhere*, whose logit is 0: a softmax over the cells alone must
+    place every joint somewhere. The additional cell lets the network say that a joint is not on the crop, which gives
+    scores a meaning. A heatmap's cell holds the probability mass under a Gaussian of ``sigma`` around it: the
+    confidence that the joint is about there, scaled so that a distribution of exactly the target's shape reaches 1.
     """
     library = _library(logits)
     highest = library.amax(logits, axis=(-2, -1), keepdims=True).clip(0, None)
     cells, nowhere = library.exp(logits - highest), library.exp(-highest)
-    return cells / (cells.sum(axis=(-2, -1), keepdims=True) + nowhere)
+    probabilities = cells / (cells.sum(axis=(-2, -1), keepdims=True) + nowhere)
+
+    def gaussians(count: int) -> Array:
+        """(count, count) weights by the distance between cells; 0 beyond three times ``sigma``."""
+        positions = _range(count, logits)
+        apart = positions[:, None] - positions
+        weights = library.exp(-(apart**2) / (2 * sigma**2))
+        return library.where(abs(apart) <= math.ceil(3 * sigma), weights, library.zeros_like(weights))
+
+    around = gaussians(logits.shape[-2]) @ probabilities @ gaussians(logits.shape[-1])
+    # The product of two Gaussians of one sigma sums to 1/2 at the peak.
+    return (2 * around).clip(0, 1)
 
 
 def with_mirrored(straight: Array, mirrored: Array, flip: Sequence[int], unpaired: Sequence[int]) -> Array:
@@ -155,16 +149,6 @@ def _take(array: Array, index: Array, axis: int) -> Array:
     shape = [*array.shape]
     shape[axis] = index.shape[axis]
     return array.gather(axis, index.expand(shape))  # take_along_dim would fix the batch of an exported graph
-
-
-def _at(line: Array, index: Array) -> Array:
-    """(..., n) values and (...) indices -> (...) values."""
-    return _take(line, index[..., None], -1)[..., 0]
-
-
-def _as(array: Array, index: Array) -> Array:
-    """Integer indices in the array's dtype."""
-    return index.astype(array.dtype) if isinstance(index, np.ndarray) else index.to(array.dtype)
 
 
 def _range(count: int, like: Array) -> Array:

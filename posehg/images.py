@@ -25,8 +25,6 @@ Image = NDArray[np.uint8]
 MAX_PIXELS = 170_000_000
 """Larger images are refused: decoded, they would take more than 500 MB. Pillow's own limit is a little higher."""
 
-_SMALLER = "Make it smaller first."
-
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """The formats that can be written, by suffix, with Pillow's names for them."""
 
@@ -35,9 +33,6 @@ _EFFORT = {"PNG": {"compress_level": 1}, "JPEG": {"quality": 92}, "WEBP": {"qual
 
 _BROKEN = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, RuntimeError, struct.error, zlib.error)
 """The errors that Pillow's decoders raise for broken files; which one depends on the format."""
-
-_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
-"""The brands that follow ``ftyp`` at the start of a HEIC file."""
 
 
 def read(path: str | Path) -> Image:
@@ -49,14 +44,32 @@ def read(path: str | Path) -> Image:
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder, not an image.", "Name the images in it.")
-        return _decoded(path, str(path))
+        content = path.read_bytes()
     except OSError as error:
         raise unreadable(path, error) from None
+    return read_bytes(content, str(path))
 
 
 def read_bytes(content: bytes, name: str) -> Image:
     """Decode the content of an image file, as ``read`` does; errors call it ``name``."""
-    return _decoded(BytesIO(content), name)
+    try:
+        if content[4:8] == b"ftyp" and content[8:11] in (b"hei", b"hev", b"mif", b"msf"):
+            import pillow_heif
+
+            pillow_heif.register_heif_opener()
+        with PillowImage.open(BytesIO(content)) as image:
+            return _pixels(image, name)
+    except ImportError:
+        hint = "Install it: pipx inject posehg pillow-heif, or pip install 'posehg[heif]'"
+        raise InputError(f"{name} is a HEIC image; reading it needs pillow-heif.", hint) from None
+    except UnidentifiedImageError:
+        what = "not an image in a known format" if content else "an empty file"
+        hint = "posehg reads JPEG, PNG, WebP, TIFF, BMP, GIF and other common formats."
+        raise InputError(f"{name} is {what}.", hint) from None
+    except PillowImage.DecompressionBombError:
+        raise InputError(f"{name} is too large to decode.", "Make it smaller first.") from None
+    except _BROKEN as error:
+        raise InputError(f"{name} is broken or cut short ({error}).", "Copy or download it again.") from None
 
 
 def from_pillow(image: PillowImage.Image) -> Image:
@@ -72,12 +85,8 @@ def from_pillow(image: PillowImage.Image) -> Image:
 
 def unreadable(path: Path, error: OSError) -> InputError:
     """An error that says why a file cannot be read, and what to do about it."""
-    if isinstance(error, PermissionError):
-        return InputError(f"{path} cannot be read: permission denied.", "Check its permissions.")
     if not isinstance(error, FileNotFoundError):
-        return InputError(f"{path} cannot be read: {error.strerror or error}.")
-    if path.is_symlink():
-        return InputError(f"{path} is a link to {os.readlink(path)}, which is not there.")
+        return InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.")
     if not path.parent.is_dir():
         return InputError(f"There is no file {path}.", f"The folder {path.parent} does not exist either.")
     names = os.listdir(path.parent) if os.access(path.parent, os.R_OK) else []
@@ -86,54 +95,18 @@ def unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"There is no file {path}.", hint)
 
 
-def _decoded(file: Path | BytesIO, name: str) -> Image:
-    """Raises OSError if the system refuses to read the file, InputError for everything else."""
-    try:
-        with _opened(file, name) as image:
-            return _pixels(image, name)
-    except UnidentifiedImageError:
-        size = file.stat().st_size if isinstance(file, Path) else len(file.getbuffer())
-        what = "not an image in a known format" if size else "an empty file"
-        hint = "posehg reads JPEG, PNG, WebP, TIFF, BMP, GIF and other common formats."
-        raise InputError(f"{name} is {what}.", hint) from None
-    except PillowImage.DecompressionBombError:
-        raise InputError(f"{name} is too large to decode.", _SMALLER) from None
-    except _BROKEN as error:
-        if isinstance(file, Path) and isinstance(error, OSError) and error.errno is not None:
-            raise  # from the system, not from a decoder
-        raise InputError(f"{name} is broken or cut short ({error}).", "Copy or download it again.") from None
-
-
-def _opened(file: Path | BytesIO, name: str) -> PillowImage.Image:
-    """Open an image without decoding it; the HEIC plugin is registered when the first such file comes."""
-    with suppress(UnidentifiedImageError):
-        return PillowImage.open(file)
-    if isinstance(file, BytesIO):
-        head = file.getvalue()[:12]
-    else:
-        with open(file, "rb") as opened:
-            head = opened.read(12)
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIF:
-        try:
-            import pillow_heif
-        except ImportError:
-            hint = "Install it: pipx inject posehg pillow-heif, or pip install 'posehg[heif]'"
-            raise InputError(f"{name} is a HEIC image; reading it needs pillow-heif.", hint) from None
-        pillow_heif.register_heif_opener()
-        with suppress(UnidentifiedImageError):
-            return PillowImage.open(file)
-        raise ValueError("it contains no image")
-    raise UnidentifiedImageError
-
-
 def _pixels(image: PillowImage.Image, name: str) -> Image:
     if image.width * image.height > MAX_PIXELS:
-        raise InputError(f"{name} is too large: {image.width} x {image.height} pixels.", _SMALLER)
+        size = f"{image.width} x {image.height} pixels"
+        raise InputError(f"{name} is too large: {size}.", "Make it smaller first.")
     image.load()
     with suppress(*_BROKEN):  # the pixels are fine even if the EXIF block is broken
         image = ImageOps.exif_transpose(image)
     if not (image.mode.startswith("I") or image.mode == "F"):
-        return np.array(_on_white(image).convert("RGB"))
+        if image.has_transparency_data:
+            white = PillowImage.new("RGBA", image.size, "white")
+            image = PillowImage.alpha_composite(white, image.convert("RGBA"))
+        return np.array(image.convert("RGB"))
     # Pillow's convert("RGB") clips everything above 255 to white. Its 32-bit modes hold 8 or 16 bits, unspecified.
     numbers = np.nan_to_num(np.asarray(image).astype(np.float64))
     top = 65535.0 if image.mode.startswith("I;16") or numbers.max(initial=0.0) > 255 else 255.0
@@ -141,34 +114,21 @@ def _pixels(image: PillowImage.Image, name: str) -> Image:
     return np.repeat(gray[:, :, None], 3, axis=2)
 
 
-def _on_white(image: PillowImage.Image) -> PillowImage.Image:
-    if not image.has_transparency_data:
-        return image
-    return PillowImage.alpha_composite(PillowImage.new("RGBA", image.size, "white"), image.convert("RGBA"))
-
-
 def write(path: str | Path, image: Image, overwrite: bool = False) -> None:
-    """Write RGB (H, W, 3) or RGBA (H, W, 4) uint8; the suffix decides the format.
+    """Write RGB (H, W, 3) or RGBA (H, W, 4) uint8; the suffix decides the format. JPEG lays transparency on white.
 
     The file appears whole or not at all. Raises UsageError or InputError, which name the file.
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
+    if (format := SUFFIXES.get(path.suffix.lower())) is None:
         raise InputError(f"{path}: posehg writes images as {', '.join(SUFFIXES)}.")
+    if format == "JPEG" and image.shape[2] == 4:
+        image = _pixels(PillowImage.fromarray(image), str(path))
     with atomic(path, overwrite) as temporary:
-        save(temporary, image, path)
-
-
-def save(temporary: Path, image: Image, path: Path) -> None:
-    """Write to a temporary file of ``files.atomic`` that will become ``path``."""
-    format = SUFFIXES[path.suffix.lower()]
-    picture = PillowImage.fromarray(image)
-    if format == "JPEG":
-        picture = _on_white(picture).convert("RGB")
-    try:
-        picture.save(temporary, format=format, **_EFFORT[format])
-    except ValueError as error:  # a side longer than the format allows
-        raise InputError(f"{path} cannot be written as {format}: {error}.", "Write it as .png.") from None
+        try:
+            PillowImage.fromarray(image).save(temporary, format=format, **_EFFORT[format])
+        except ValueError as error:  # a side longer than the format allows
+            raise InputError(f"{path} cannot be written as {format}: {error}.", "Write it as .png.") from None
 
 
 def warp(image: Image, to_crop: Affine, size: tuple[int, int], fill: int = 0) -> Image:

@@ -36,6 +36,8 @@ class Skeleton:
         known, flip_pairs, name = set(self.joints), self.flip_pairs or (), f"the skeleton {self.name!r}"
         if len(known) != len(self.joints) or not self.joints:
             raise UsageError(f"The skeleton {self.name!r} has no joints or names one twice: {', '.join(self.joints)}.")
+        if any(len(pair) != 2 for pair in (*self.limbs, *flip_pairs, self.torso)):
+            raise UsageError(f"Limbs, flip pairs and the torso of {name} are pairs of joints.")
         pairs = [*self.limbs, *(pair for pair in flip_pairs if known.isdisjoint(pair))]
         if strangers := {joint for pair in pairs for joint in pair} - known:
             raise UsageError(f"Limbs or flip pairs of {name} use unknown joints: {', '.join(sorted(strangers))}.")
@@ -46,26 +48,16 @@ class Skeleton:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, for a file; unset ones are left out."""
-        values = asdict(self)
-        if self.flip_pairs is None:
-            del values["flip_pairs"]
-        if not self.sigmas:
-            del values["sigmas"]
-        return values
+        unset = {"flip_pairs": None, "sigmas": ()}
+        return {name: value for name, value in asdict(self).items() if name not in unset or value != unset[name]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Skeleton:
         """From the result of ``as_dict``, with lists for tuples. Raises TypeError, ValueError or UsageError."""
-        if not all(isinstance(joint, str) for joint in values["joints"]):
-            raise TypeError("joints are names")
-        fields = dict(values) | {"joints": tuple(values["joints"]), "limbs": _pairs(values["limbs"])}
-        if "torso" in values:
-            (fields["torso"],) = _pairs([values["torso"]])
-        if values.get("flip_pairs") is not None:
-            fields["flip_pairs"] = _pairs(values["flip_pairs"])
-        if "sigmas" in values:
-            fields["sigmas"] = tuple(float(sigma) for sigma in values["sigmas"])
-        return cls(**fields)
+        names = values["joints"]
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise TypeError("joints are a list of names")
+        return cls(**{name: _tuples(value) for name, value in values.items()})
 
     def index(self, joint: str) -> int:
         """The channel of a joint. Raises UsageError for an unknown name."""
@@ -126,8 +118,8 @@ class Skeleton:
         return tuple((self.index(a), self.index(b)) for a, b in self.limbs)
 
 
-def _pairs(values: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((a, b) for a, b in values)
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 _OTHER_SIDE = {"left": "right", "Left": "Right", "LEFT": "RIGHT", "l": "r", "L": "R"}

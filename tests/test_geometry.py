@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -29,11 +27,6 @@ def test_a_crop_and_back_is_the_identity(crop: Affine, points: np.ndarray) -> No
 @given(crops, crops, points)
 def test_then_is_one_map_after_the_other(first: Affine, second: Affine, points: np.ndarray) -> None:
     assert_allclose(first.then(second)(points), second(first(points)), atol=1e-6, rtol=1e-9)
-
-
-@given(st.integers(1, 4096), points)
-def test_mirroring_twice_is_the_identity(columns: int, points: np.ndarray) -> None:
-    assert_allclose(Affine.mirror(columns)(Affine.mirror(columns)(points)), points, atol=1e-9)
 
 
 def test_a_mirror_moves_points_as_reversing_the_columns_moves_pixels() -> None:
@@ -94,12 +87,6 @@ def test_a_square_keeps_the_middle_and_pads_the_longer_side() -> None:
     assert square.center == Box(10, 20, 30, 80).center
 
 
-@given(boxes, boxes)
-def test_overlap_is_mutual_and_lies_between_0_and_1(one: Box, other: Box) -> None:
-    assert math.isclose(one.iou(other), other.iou(one), abs_tol=1e-12)
-    assert 0 <= one.iou(other) <= 1 + 1e-9
-
-
 def test_the_bounding_box_covers_the_outermost_pixels() -> None:
     assert Box.bounding([(3, 5), (11, 7), (np.nan, np.nan)]) == Box(3, 5, 9, 3)
     assert Box.bounding([]) is Box.bounding([(np.nan, 3)]) is None
@@ -110,5 +97,5 @@ def test_the_bounding_box_covers_the_outermost_pixels() -> None:
     [(Box(0, 0, 4, 2), 1), (Box(2, 0, 4, 2), 4 / 12), (Box(4, 0, 4, 2), 0), (Box(1, 1, 0, 0), 0)],
 )
 def test_overlap_is_the_shared_part_of_the_union(other: Box, iou: float) -> None:
-    assert Box(0, 0, 4, 2).iou(other) == pytest.approx(iou)
+    assert Box(0, 0, 4, 2).iou(other) == other.iou(Box(0, 0, 4, 2)) == pytest.approx(iou)
     assert Box(1, 1, 0, 0).iou(Box(1, 1, 0, 0)) == 0

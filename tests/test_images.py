@@ -61,15 +61,12 @@ def test_transparency_is_laid_on_white(save: Save) -> None:
     pixels = np.array([[[10, 20, 30, 255], [10, 20, 30, 0], [0, 0, 0, 128]]], dtype=np.uint8)
     path = save(PillowImage.fromarray(pixels))
     np.testing.assert_array_equal(images.read(path), [[[10, 20, 30], [255, 255, 255], [127, 127, 127]]])
-
-
-def test_transparent_palette_colours_are_white(save: Save) -> None:
-    image = PillowImage.new("P", (2, 1))
-    image.putpalette([200, 0, 0, 0, 0, 200])
-    image.putpixel((1, 0), 1)
-    np.testing.assert_array_equal(images.read(save(image, "a.png")), [[[200, 0, 0], [0, 0, 200]]])
-    path = save(image, "b.png", transparency=1)
-    np.testing.assert_array_equal(images.read(path), [[[200, 0, 0], [255, 255, 255]]])
+    palette = PillowImage.new("P", (2, 1))
+    palette.putpalette([200, 0, 0, 0, 0, 200])
+    palette.putpixel((1, 0), 1)
+    np.testing.assert_array_equal(images.read(save(palette, "a.png")), [[[200, 0, 0], [0, 0, 200]]])
+    clear = save(palette, "b.png", transparency=1)
+    np.testing.assert_array_equal(images.read(clear), [[[200, 0, 0], [255, 255, 255]]])
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
@@ -113,12 +110,6 @@ def test_an_unreadable_file_is_named(tmp_path: Path, make: Callable[[Path], None
         images.read(tmp_path / ("a" * 5000 + ".png"))
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"])
-def test_unreadable_content_is_called_by_its_name(content: bytes) -> None:
-    with pytest.raises(InputError, match=r"^holiday"):
-        images.read_bytes(content, "holiday")
-
-
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")])
 def test_a_refusal_of_the_system_is_not_called_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
@@ -128,8 +119,8 @@ def test_a_refusal_of_the_system_is_not_called_broken(
     def refuse(path: Path) -> None:  # by hand, as nothing is forbidden to root
         raise error
 
-    monkeypatch.setattr(PillowImage, "open", refuse)
-    with pytest.raises(InputError, match=str(error.strerror).lower() + "|" + str(error.strerror)) as caught:
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(InputError, match=str(error.strerror).lower()) as caught:
         images.read(tmp_path / "a.png")
     assert "broken" not in str(caught.value)
 
@@ -142,6 +133,8 @@ def test_every_way_to_cut_a_image_short_is_an_input_error(tmp_path: Path, save: 
             cut.write_bytes(whole[:length])
             with pytest.raises(InputError, match=r"cut\."):
                 images.read(cut)
+            with pytest.raises(InputError, match=r"^holiday"):
+                images.read_bytes(whole[:length], "holiday")
 
 
 def test_too_many_pixels_are_refused(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,14 +146,11 @@ def test_too_many_pixels_are_refused(save: Save, monkeypatch: pytest.MonkeyPatch
         images.read(path)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".webp"])
-def test_what_is_written_can_be_read(tmp_path: Path, suffix: str) -> None:
+def test_what_is_written_can_be_read_and_jpeg_lays_transparency_on_white(tmp_path: Path) -> None:
     image = np.full((6, 9, 3), (200, 100, 50), dtype=np.uint8)
-    images.write(tmp_path / f"a{suffix}", image)
-    assert np.abs(images.read(tmp_path / f"a{suffix}").astype(int) - image).max() <= (0 if suffix == ".png" else 4)
-
-
-def test_transparency_survives_in_png_and_is_laid_on_white_in_jpeg(tmp_path: Path) -> None:
+    for suffix in (".png", ".jpg", ".JPEG", ".webp"):
+        images.write(tmp_path / f"b{suffix}", image)
+        assert np.abs(images.read(tmp_path / f"b{suffix}").astype(int) - image).max() <= (0 if suffix == ".png" else 4)
     clear = np.zeros((8, 8, 4), dtype=np.uint8)
     images.write(tmp_path / "a.png", clear)
     images.write(tmp_path / "a.jpg", clear)
@@ -168,7 +158,7 @@ def test_transparency_survives_in_png_and_is_laid_on_white_in_jpeg(tmp_path: Pat
     assert np.asarray(PillowImage.open(tmp_path / "a.jpg")).min() > 250
 
 
-@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt(), ValueError("too wide")])
+@pytest.mark.parametrize("error", [PermissionError(13, "denied"), KeyboardInterrupt(), ValueError("too wide")])
 def test_a_failure_in_the_middle_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
@@ -183,17 +173,6 @@ def test_a_failure_in_the_middle_leaves_what_was_there(
             images.write(tmp_path / name, noise(5, 5), overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["old.png"]
     assert images.read(tmp_path / "old.png").shape == (2, 3, 3)
-
-
-def test_a_folder_that_may_not_be_written_to_is_an_input_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    # By hand, as nothing is forbidden to root. A read-only file system refuses the clearing up as well.
-    monkeypatch.setattr(PillowImage.Image, "save", refuse)
-    monkeypatch.setattr(Path, "unlink", refuse)
-    with pytest.raises(InputError, match="permission denied"):
-        images.write(tmp_path / "a.png", noise(2, 3))
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a", "folder.png", "missing/a.png", f"{'a' * 300}.png"])

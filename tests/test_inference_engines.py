@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -134,40 +133,38 @@ def test_programs_of_torch_are_refused_with_what_to_use(name: str, tmp_path: Pat
     assert "onnx" in caught.value.hint
 
 
-def test_other_archives_are_no_programs(tmp_path: Path) -> None:
-    torch.save({"weights": torch.zeros(3)}, tmp_path / "theirs.pt")
-    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
-        archive.writestr("a.jpg", b"")
-    assert not is_exported(tmp_path / "theirs.pt")
-    assert not is_exported(tmp_path / "photos.zip")
-
-
 # ---- the cache of ONNX files -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("run", "gpu", "change", "expected"),
+    ("options", "system", "gpu", "change", "expected"),
     [
+        (EngineOptions(), "linux", False, "", True),
+        (EngineOptions("cpu", threads=3), "linux", True, "", True),
+        (EngineOptions(), "linux", True, "", False),
+        (EngineOptions(), "darwin", False, "", False),  # it may have one, whatever drivers there are
+        (EngineOptions("cuda:1"), "linux", False, "", False),
+        (EngineOptions("mps"), "darwin", False, "", False),
+        (EngineOptions("cpu", precision="bf16"), "linux", False, "", False),
         *[
-            (EngineOptions(), False, "", True),
-            (EngineOptions("cpu", threads=3), False, "", True),
-            (EngineOptions("cpu"), True, "", True),
+            (EngineOptions("cpu"), "linux", False, why, False)
+            for why in ("no onnxruntime", "other weights", "no cache")
         ],
-        *[
-            (EngineOptions(), True, "", False),
-            (EngineOptions("cuda:1"), False, "", False),
-            (EngineOptions("mps"), False, "", False),
-        ],
-        (EngineOptions("cpu", precision="bf16"), False, "", False),
-        *[(EngineOptions(), False, change, False) for change in ("no onnxruntime", "other weights", "no cache")],
     ],
 )
 def test_the_cached_file_runs_in_the_models_place_on_a_cpu(
-    run: EngineOptions, gpu: bool, change: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: EngineOptions,
+    system: str,
+    gpu: bool,
+    change: str,
+    expected: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("POSEHG_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(engines, "find_spec", lambda name: None if change == "no onnxruntime" else object())
-    monkeypatch.setattr(engines, "may_have_gpu", lambda: gpu)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(engines, "_DRIVERS", (tmp_path if gpu else tmp_path / "nothing",))
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(b"weights")
     cached = cache.onnx_file(tmp_path)
@@ -182,15 +179,4 @@ def test_the_cached_file_runs_in_the_models_place_on_a_cpu(
     monkeypatch.setattr(checkpoints, "load", lambda path: trained(0))
     monkeypatch.setattr("posehg.inference.engines.torch.from_checkpoint", lambda checkpoint, run: None)
     for place in (tmp_path, weights):
-        assert open_engine(place, run) is (copy if expected else None)
-
-
-@pytest.mark.parametrize(
-    ("system", "driver", "may"), [("darwin", False, True), ("linux", False, False), ("linux", True, True)]
-)
-def test_a_gpu_needs_a_driver(
-    system: str, driver: bool, may: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "platform", system)
-    monkeypatch.setattr(engines, "_DRIVERS", (tmp_path if driver else tmp_path / "nothing",))
-    assert engines.may_have_gpu() is may
+        assert open_engine(place, options) is (copy if expected else None)

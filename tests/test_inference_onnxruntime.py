@@ -36,7 +36,7 @@ def changed(exported: Path, file: Path, text: str | None) -> Path:
     return file
 
 
-def test_it_gives_what_the_network_gives(exported: Path) -> None:
+def test_it_gives_what_the_network_gives_and_describes_itself(exported: Path) -> None:
     engine = open_engine(exported, EngineOptions("cpu"))
     assert (engine.device, engine.config.output) == ("cpu", "heatmaps")
     for batch in models.BATCHES:
@@ -44,19 +44,13 @@ def test_it_gives_what_the_network_gives(exported: Path) -> None:
         maps, _, _ = models.expected(models.two_stacks(), models.crops(batch))
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, maps, atol=1e-4)
-
-
-def test_the_file_describes_itself(exported: Path) -> None:
-    found = describe(exported)
-    assert found is not None
-    assert (found.weights, found.config.skeleton) == (exported, models.two_stacks().config.skeleton)
-    assert found.parameters > 0
-    assert "fp32" in found.form
-
-
-def test_it_uses_as_many_threads_as_asked(exported: Path) -> None:
     session, _ = onnxruntime.session(exported, EngineOptions("cpu", threads=1))
     assert session.get_session_options().intra_op_num_threads == 1
+    description = describe(exported)
+    assert description is not None
+    assert (description.weights, description.config.skeleton) == (exported, models.two_stacks().config.skeleton)
+    assert description.parameters > 0
+    assert "fp32" in description.form
 
 
 def test_truncated_files_are_refused_by_name(exported: Path, tmp_path: Path) -> None:

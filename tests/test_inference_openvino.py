@@ -97,38 +97,6 @@ def test_other_devices_and_sizes_are_refused(folder: Path) -> None:
         engines.open_engine(folder, EngineOptions("cpu"))(crops(1, (16, 16)))
 
 
-QUIET = """
-import json, socket, time
-from pathlib import Path
-tried = []
-def no(*arguments, **options):
-    tried.append(str(arguments))
-    raise OSError("no network")
-socket.getaddrinfo = socket.socket.connect = no
-"""
-
-
-def test_a_run_needs_no_torch_and_reports_nothing(folder: Path, tmp_path: Path) -> None:
-    np.save(tmp_path / "crops.npy", crops(2))
-    run = in_a_new_process(
-        QUIET
-        + """
-import numpy as np
-from posehg.inference.engines import openvino
-maps = openvino.open_file(Path(arguments[0]))(np.load(arguments[1]))
-time.sleep(1)  # threads send telemetry
-names = {name.partition(".")[0] for name in sys.modules}
-print(json.dumps([maps.shape, sorted(names & {"torch", "openvino_telemetry"}), tried]))
-""",
-        folder,
-        tmp_path / "crops.npy",
-        home=tmp_path,
-    )
-    assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout) == [[2, 14, 8, 12], [], []]
-    assert not (tmp_path / "intel").exists()
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="there are no such signals here")
 def test_signals_still_work_after_models_are_deleted(folder: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "crops.npy", crops(1))
@@ -140,7 +108,7 @@ import numpy as np
 from posehg.inference.engines import openvino
 faulthandler.enable()  # a stack for signals, of which the libraries make others
 signal.signal(signal.SIGCHLD, lambda *_: print("taken"))
-first, second = (openvino.open_file(Path(arguments[0])) for _ in range(2))
+first, second = (openvino.open_file(Path(arguments[0]), openvino.EngineOptions()) for _ in range(2))
 for engine in (first, second):
     engine(np.load(arguments[1]))
 del engine, first
@@ -154,21 +122,32 @@ signal.raise_signal(signal.SIGCHLD)
     assert (run.returncode, run.stdout) == (0, "taken\n"), run.stderr
 
 
-def test_an_export_reports_nothing(tmp_path: Path) -> None:
+def test_exporting_and_running_report_nothing_and_running_needs_no_torch(folder: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "crops.npy", crops(2))
     run = in_a_new_process(
-        QUIET
-        + """
-from posehg.exporters import ExportOptions
-from posehg.exporters import openvino
+        """
+import json, socket, time
+from pathlib import Path
+import numpy as np
+tried = []
+def no(*arguments, **options):
+    tried.append(str(arguments))
+    raise OSError("no network")
+socket.getaddrinfo = socket.socket.connect = no
+from posehg.inference.engines import openvino
+maps = openvino.open_file(Path(arguments[0]), openvino.EngineOptions("cpu"))(np.load(arguments[1]))
+had_torch = "torch" in sys.modules
+from posehg.exporters import ExportOptions, openvino
 from tests.exported_models import one_stack
-openvino.export(one_stack(), Path(arguments[0]), ExportOptions())
-time.sleep(1)
-print(json.dumps([tried, "openvino_telemetry" in sys.modules]))
+openvino.export(one_stack(), Path(arguments[2]), ExportOptions())
+time.sleep(1)  # threads send telemetry
+print(json.dumps([maps.shape, had_torch, "openvino_telemetry" in sys.modules, tried]))
 """,
+        folder,
+        tmp_path / "crops.npy",
         tmp_path / "model.xml",
         home=tmp_path,
     )
-    assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout) == [[], False]
-    assert run.stderr == ""
+    assert (run.returncode, run.stderr) == (0, "")
+    assert json.loads(run.stdout) == [[2, 14, 8, 12], False, False, []]
     assert not (tmp_path / "intel").exists()

@@ -15,6 +15,7 @@ import pytest
 from posehg import images
 from posehg.cli import app
 from posehg.inference import estimator
+from posehg.inference.engines import EngineOptions
 from tests import stubs
 
 PACKAGE = str(Path(app.__file__).parents[1])
@@ -25,7 +26,7 @@ MAX_FILES, MAX_FUNCTIONS = 20, 97
 @pytest.mark.slow
 def test_an_image_passes_few_files_and_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images.write(tmp_path / "photo.jpg", stubs.square_photo(110, 60, 100))
-    model = estimator.opened("bundled")
+    model = estimator.opened("bundled", EngineOptions())
     monkeypatch.setattr(estimator, "opened", lambda *options: model)
 
     def predict(out: str) -> None:

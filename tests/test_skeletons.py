@@ -32,21 +32,14 @@ def test_mirroring_exchanges_left_and_right_and_leaves_the_middle(skeleton: Skel
         mirrored = skeleton.joints[twin]
         assert side(mirrored) == other[side(joint)]
         assert mirrored.removeprefix(f"{side(mirrored)}_") == joint.removeprefix(f"{side(joint)}_")
+    pairs = {frozenset(limb) for limb in skeleton.limb_indices}
+    assert {frozenset(skeleton.flip[joint] for joint in limb) for limb in pairs} == pairs
 
 
-def test_mpii_is_mirrored_by_its_published_pairs() -> None:
+def test_mpii_and_flic_are_mirrored_as_published() -> None:
     pairs = {(joint, twin) for joint, twin in enumerate(MPII.flip) if joint < twin}
     assert pairs == {(0, 5), (1, 4), (2, 3), (10, 15), (11, 14), (12, 13)}
-
-
-def test_flic_is_mirrored_by_its_published_order() -> None:
     assert FLIC.flip == (3, 4, 5, 0, 1, 2, 7, 6, 9, 8, 10)
-
-
-@every_skeleton
-def test_the_limbs_are_as_symmetric_as_the_body(skeleton: Skeleton) -> None:
-    limbs = {frozenset(limb) for limb in skeleton.limb_indices}
-    assert {frozenset(skeleton.flip[joint] for joint in limb) for limb in limbs} == limbs
 
 
 def test_an_unknown_joint_is_answered_with_the_nearest_name_or_all_names() -> None:
@@ -136,11 +129,8 @@ OWN = Skeleton("odd", ("paw", "ear"), (("ear", "paw"),), ("paw", "ear"), (("paw"
 @pytest.mark.parametrize("skeleton", [*SKELETONS.values(), OWN, Skeleton("none", ("a", "b"), (), flip_pairs=())])
 def test_a_skeleton_is_the_same_after_a_file(skeleton: Skeleton) -> None:
     assert Skeleton.from_dict(json.loads(json.dumps(skeleton.as_dict()))) == skeleton
-
-
-@every_skeleton
-def test_files_of_known_skeletons_are_as_they_always_were(skeleton: Skeleton) -> None:
-    assert list(skeleton.as_dict()) == ["name", "joints", "limbs", "torso"]
+    if skeleton in SKELETONS.values():  # the format of files
+        assert list(skeleton.as_dict()) == ["name", "joints", "limbs", "torso"]
 
 
 @pytest.mark.parametrize(
@@ -174,14 +164,9 @@ def test_a_subset_has_its_joints_in_their_order_and_the_limbs_between_them() -> 
     assert (subset.name, subset.joints) == ("mpii-5", FIVE)
     assert limbs(subset) == {frozenset(("left_elbow", "left_wrist")), frozenset(("right_elbow", "right_wrist"))}
     assert FLIC.subset(("nose", "left_eye")).torso == FLIC.torso
-
-
-def test_joints_left_out_in_a_row_leave_one_limb() -> None:
+    # Joints left out in a row leave one limb; one with many limbs takes them with it.
     chain = Skeleton("chain", tuple("abcde"), (("a", "b"), ("c", "b"), ("c", "d"), ("d", "e")))
     assert limbs(chain.subset("ea")) == {frozenset("ae")}
-
-
-def test_a_joint_with_many_limbs_takes_them_with_it() -> None:
     assert limbs(MPII.subset(("upper_neck", "left_shoulder", "right_shoulder"))) == set()
 
 

@@ -363,7 +363,7 @@ def calibration_crops(
     if not sources:
         raise InputError(f"There are no images in {folder}.", "Give --calibration a folder with photos of people.")
     chosen = np.linspace(0, len(sources) - 1, min(len(sources), ENOUGH)).astype(int)
-    estimator, crops = Estimator(from_checkpoint(checkpoint)), []
+    estimator, crops = Estimator(from_checkpoint(checkpoint, EngineOptions())), []
     for source in progress([sources[index] for index in chosen], "Looking at people", len(chosen)):
         [frame] = frames(source)
         height, width = frame.image.shape[:2]

@@ -15,7 +15,6 @@ in COCO, or the class that the file's metadata names: Ultralytics' exports conta
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,49 +28,40 @@ from posehg.images import Image
 from posehg.inference.engines import EngineOptions, onnxruntime
 
 Array = NDArray[Any]
-Size = tuple[int, int]
-"""Of the input: rows, columns."""
 Layout = Literal["yolox", "yolox-raw", "yolov8", "yolov8-rows", "end-to-end"]
 """yolox-raw is not decoded: its places are shares of a cell, its sides logarithms. yolov8-rows: (1, cells, 84)."""
+
+_THRESHOLD = 0.4
+"""The lowest score, 0 .. 1."""
+_OVERLAP = 0.6
+"""Of two boxes with a larger IoU only the one with the higher score is kept."""
+_SIZE = (640, 640)
+"""Rows and columns of the input, if the network allows any."""
+_MOST = 300
+"""People on one image."""
 
 _GREY = 114
 _STRIDES = (8, 16, 32)
 _SUPPORTED = "posehg supports YOLOX, and YOLOv8 and its successors; for other detectors give their boxes by --boxes."
-_PERSON = ("person", "people", "human", "pedestrian")
-
-
-@dataclass(frozen=True)
-class Detection:
-    """How to choose people from a detector's output.
-
-    threshold: the lowest score, 0 .. 1. overlap: of two boxes with a larger IoU only the one with the higher score is
-    kept. size: rows and columns of the input, if the network allows any. people: the largest number of boxes.
-    """
-
-    threshold: float = 0.4
-    overlap: float = 0.6
-    size: Size = (640, 640)
-    people: int = 300
 
 
 class Detector:
     """Called with an image, it returns the people's boxes in image pixels, clipped to it, the highest score first."""
 
-    def __init__(self, path: str | Path, options: Detection = Detection()) -> None:
+    def __init__(self, path: Path) -> None:
         """Raises NotAvailable for a file that cannot be read, run or understood, and without onnxruntime."""
-        self.path, self.options = Path(path), options
-        if not self.path.is_file():
+        self.path = path
+        if not path.is_file():
             raise NotAvailable(f"There is no file {path}.", "posehg has no detector of its own; give an .onnx file.")
-        self._session, _ = onnxruntime.session(self.path, EngineOptions("cpu"))
+        self._session, _ = onnxruntime.session(path, EngineOptions("cpu"))
         inputs = self._session.get_inputs()
         shape = [side if isinstance(side, int) else None for side in inputs[0].shape]
         is_image = len(inputs) == 1 and len(shape) == 4 and shape[0] in (1, None) and shape[1] in (3, None)
         if not is_image or inputs[0].type not in ("tensor(float)", "tensor(float16)"):
             raise self._unsupported("inputs", [f"{one.name} {one.shape} {one.type}" for one in inputs])
-        self._input, self.size = inputs[0], (shape[2] or options.size[0], shape[3] or options.size[1])
+        self._input, self.size = inputs[0], (shape[2] or _SIZE[0], shape[3] or _SIZE[1])
         self.person = self._person_class()
-        blank = np.full((*self.size, 3), _GREY, dtype=np.uint8)
-        self.layout = self._layout_of(self._run(blank, bgr=False))
+        self.layout = self._layout_of(self._run(np.full((*self.size, 3), _GREY, dtype=np.uint8), bgr=False))
 
     def __call__(self, image: Image) -> list[Box]:
         """image: RGB uint8 (H, W, 3). Raises NotAvailable if the network fails on it."""
@@ -81,18 +71,16 @@ class Detector:
         if is_yolox:  # at the top left instead of centred; edges are half a pixel off centres
             to_input = to_input.then(Affine.translation(*(-0.5 - to_input((-0.5, -0.5)))))
         output = self._run(images.warp(image, to_input, self.size, fill=_GREY), bgr=is_yolox)
-        rows = _candidates(output, self.layout, self.size, self.person)
+        rows = self._candidates(output)
         with np.errstate(invalid="ignore"):
-            rows = rows[np.isfinite(rows).all(axis=1) & (rows[:, 4] >= self.options.threshold)]
+            rows = rows[np.isfinite(rows).all(axis=1) & (rows[:, 4] >= _THRESHOLD)]
         rows = rows[np.argsort(-rows[:, 4], kind="stable")]
         corners = to_input.inverse()(rows[:, :4].reshape(-1, 2, 2) - 0.5) + 0.5
         boxes: list[Box] = []  # without duplicates (non-maximum suppression)
         for (x0, y0), (x1, y1) in np.clip(corners, 0, (width, height)).tolist():
             box = Box(x0, y0, x1 - x0, y1 - y0)
-            if box.w >= 1 and box.h >= 1 and all(box.iou(other) <= self.options.overlap for other in boxes):
+            if len(boxes) < _MOST and min(box.w, box.h) >= 1 and all(box.iou(other) <= _OVERLAP for other in boxes):
                 boxes.append(box)
-                if len(boxes) == self.options.people:
-                    break
         return boxes
 
     def _run(self, scaled: Image, bgr: bool) -> Array:
@@ -116,11 +104,11 @@ class Detector:
             classes = {int(number): str(name) for number, name in dict(ast.literal_eval(names)).items()}
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return 0
-        people = [number for number, name in classes.items() if name.lower() in _PERSON]
-        if not people:
-            some = ", ".join(list(classes.values())[:5])
-            raise NotAvailable(f"{self.path} detects no people; its classes are {some}.", "Give a detector of people.")
-        return people[0]
+        for number, name in classes.items():
+            if name.lower() in ("person", "people", "human", "pedestrian"):
+                return number
+        some = ", ".join(list(classes.values())[:5])
+        raise NotAvailable(f"{self.path} detects no people; its classes are {some}.", "Give a detector of people.")
 
     def _layout_of(self, rows: Array) -> Layout:
         """The layout of an output without its batch axis."""
@@ -142,21 +130,21 @@ class Detector:
             raise self._unsupported(f"{classes} classes, but no class", self.person)
         return layout
 
+    def _candidates(self, output: Array) -> NDArray[np.float64]:
+        """(N, 5): left, top, right and bottom edge in input pixels, and the score of a person; perhaps not finite."""
+        if self.layout == "end-to-end":
+            return output[np.rint(output[:, 5]) == self.person][:, :5]
+        rows = output.T if self.layout == "yolov8" else output
+        centers, sides = rows[:, :2], rows[:, 2:4]
+        is_yolox = self.layout.startswith("yolox")
+        scores = rows[:, 4] * rows[:, 5 + self.person] if is_yolox else rows[:, 4 + self.person]
+        if self.layout == "yolox-raw":
+            grids = [np.mgrid[: self.size[0] // s, : self.size[1] // s].reshape(2, -1).T for s in _STRIDES]
+            strides = np.repeat(_STRIDES, [len(grid) for grid in grids])[:, None]
+            centers = (centers + np.concatenate(grids)[:, ::-1]) * strides
+            with np.errstate(over="ignore"):
+                sides = np.exp(sides) * strides
+        return np.concatenate((centers - sides / 2, centers + sides / 2, scores[:, None]), axis=1)
+
     def _unsupported(self, what: str, found: object) -> NotAvailable:
         return NotAvailable(f"{self.path} is not a supported detector: it has the {what} {found}.", _SUPPORTED)
-
-
-def _candidates(output: Array, layout: Layout, size: Size, person: int) -> NDArray[np.float64]:
-    """(N, 5): left, top, right and bottom edge in input pixels, and the score of a person; perhaps not finite."""
-    if layout == "end-to-end":
-        return output[np.rint(output[:, 5]) == person][:, :5]
-    rows = output.T if layout == "yolov8" else output
-    centers, sides = rows[:, :2], rows[:, 2:4]
-    scores = rows[:, 4 + person] if layout.startswith("yolov8") else rows[:, 4] * rows[:, 5 + person]
-    if layout == "yolox-raw":
-        grids = [np.mgrid[: size[0] // stride, : size[1] // stride].reshape(2, -1).T for stride in _STRIDES]
-        strides = np.repeat(_STRIDES, [len(grid) for grid in grids])[:, None]
-        centers = (centers + np.concatenate(grids)[:, ::-1]) * strides
-        with np.errstate(over="ignore"):
-            sides = np.exp(sides) * strides
-    return np.concatenate((centers - sides / 2, centers + sides / 2, scores[:, None]), axis=1)

@@ -51,21 +51,17 @@ class Estimator:
     def __call__(self, regions: Iterable[Region]) -> Iterator[Pose]:
         for batch in self._batches(regions):
             with self.engine.thread_limit():
-                poses = list(self.poses(batch, self._maps(batch)))
+                poses = self.poses(batch, self._maps(batch))
             yield from poses
-
-    def heatmaps(self, regions: Iterable[Region]) -> Iterator[NDArray[np.float32]]:
-        """Each region's heatmaps (J, h, w) in 0 .. 1."""
-        for batch in self._batches(regions):
-            with self.engine.thread_limit():
-                maps = _as_array(self._maps(batch))
-            yield from maps
 
     def heatmaps_of(self, image: Image, poses: Sequence[Pose]) -> list[Heatmaps]:
         """The heatmaps of the regions in which the poses were found on the image."""
-        regions = [Region(image, pose.box, pose.rotation) for pose in poses]
-        places = [self.to_heatmap(region).inverse() for region in regions]
-        return [Heatmaps(maps, to_image) for maps, to_image in zip(self.heatmaps(regions), places, strict=True)]
+        found = []
+        for batch in self._batches(Region(image, pose.box, pose.rotation) for pose in poses):
+            with self.engine.thread_limit():
+                maps = _as_array(self._maps(batch))
+            found += [Heatmaps(own, self.to_heatmap(region).inverse()) for own, region in zip(maps, batch, strict=True)]
+        return found
 
     def unflipped(self) -> Estimator:
         """The same network without the flip test: half the work, good enough to search for people."""
@@ -95,16 +91,17 @@ class Estimator:
             output = heatmaps.with_mirrored(output[:half], output[half:], skeleton.flip, skeleton.unpaired)
         return output
 
-    def poses(self, regions: Sequence[Region], maps: Maps) -> Iterator[Pose]:
+    def poses(self, regions: Sequence[Region], maps: Maps) -> list[Pose]:
         """The pose of each region, decoded from its heatmaps."""
-        skeleton = self.config.skeleton
+        skeleton, poses = self.config.skeleton, []
         points, scores = (_as_array(part).astype(np.float64) for part in heatmaps.decode(maps, self.decoder))
         if self.flip:
             # Only the crop itself gives these joints, so no mirrored peak cancels their horizontal offset.
             points[:, list(skeleton.unpaired), 0] += self.config.offset
         for region, cells, score in zip(regions, points, scores, strict=True):
             keypoints = self.to_heatmap(region).inverse()(cells)
-            yield Pose(skeleton, keypoints, score, region.box, float(score.mean()), rotation=region.rotation)
+            poses.append(Pose(skeleton, keypoints, score, region.box, float(score.mean()), rotation=region.rotation))
+        return poses
 
     # ---- geometry ------------------------------------------------------------------------------------------------
 
@@ -124,14 +121,10 @@ class Estimator:
 
     # ---- batches -------------------------------------------------------------------------------------------------
 
-    @property
-    def batch(self) -> int:
-        """Regions in one call of the network. The engine knows how many crops fit, for all estimators that use it."""
-        return max(1, min(self._crops, self.engine.fitting) // (1 + self.flip))
-
     def _batches(self, regions: Iterable[Region]) -> Iterator[tuple[Region, ...]]:
         regions = iter(regions)
-        while batch := tuple(islice(regions, self.batch)):
+        # The engine knows how many crops fit, for all estimators that use it.
+        while batch := tuple(islice(regions, max(1, min(self._crops, self.engine.fitting) // (1 + self.flip)))):
             # On a CPU in parts of 1, 2, 4 .. regions, the largest first: torch keeps some 20 MB of prepared weights for
             # each batch size that it meets, which for 32 sizes is as much as everything else.
             while batch:
@@ -162,7 +155,7 @@ def _as_array(maps: Maps) -> NDArray[np.float32]:
 
 def opened(
     model: str,
-    options: EngineOptions = EngineOptions(),
+    options: EngineOptions,
     flip: bool = True,
     decoder: Decoder = "subpixel",
     batch: int = 0,

@@ -7,7 +7,7 @@ run on those again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -21,6 +21,9 @@ from posehg.inference.oks import THRESHOLD, distinct, extent, surest_first
 from posehg.poses import Pose
 
 People = Literal["one", "all"]
+
+MIN_JOINTS = 4
+"""With fewer confident joints there is no person."""
 
 
 def find(
@@ -47,7 +50,7 @@ def find(
     if boxes is not None:
         for box in boxes:
             if box.intersection(frame) <= 0:
-                where = f"{box.x:g},{box.y:g},{box.w:g},{box.h:g}"
+                where = ",".join(f"{side:g}" for side in box.as_tuple())
                 raise InputError(f"The box {where} lies outside {name}.", f"The image is {width} x {height} pixels.")
         return list(estimator(Region(image, estimator.person_box(box)) for box in boxes))
     if whole:
@@ -96,7 +99,7 @@ class OneSearch:
     margin: a person whose legs are cut off by the image's border is recognised only in the box of the whole body.
     turn_margin, min_turned: a candidate is also tried turned by quarters; its score must be better by this margin, and
     reach this minimum, because most people are upright and more tries find more false people.
-    min_joints, min_score: with fewer confident joints or a lower mean score there is no person.
+    min_score: with a lower mean score there is no person.
     """
 
     scales: tuple[float, ...] = (1.4, 1.0, 0.7, 0.5, 0.35)
@@ -109,12 +112,11 @@ class OneSearch:
     zoom_margin: float = 0.08
     turn_margin: float = 0.04
     min_turned: float = 0.4
-    min_joints: int = 4
     min_score: float = 0.3
 
     def is_person(self, pose: Pose) -> bool:
         min_score = max(self.min_score, self.min_turned) if pose.rotation else self.min_score
-        return int((pose.scores >= THRESHOLD).sum()) >= self.min_joints and pose.score >= min_score
+        return int((pose.scores >= THRESHOLD).sum()) >= MIN_JOINTS and pose.score >= min_score
 
 
 def find_one(estimator: Estimator, image: Image, search: OneSearch = OneSearch()) -> Pose | None:
@@ -171,11 +173,9 @@ class AllSearch:
     scales, overlap: see ``windows_of``. People much smaller than the smallest window are missed; half of all windows
     have that size.
     hint: the score from which on a window is followed up. candidates: how many are, at most.
-    off_middle: how far from the middle of its region a body may be, as a share of the region's side.
     repeat: the OKS at which two poses show the same person.
     zooms: sizes of a candidate's box, where 1 fits the confident joints, which are too few if the body is cut off or
     hidden.
-    min_joints: with fewer confident joints there is no person.
     size: the power of the relative size by which ``clearness`` is weighted; small apparent people often are none.
     min_clearness: the threshold. The default gives a precision of 70 % with the bundled weights on half of COCO's
     images; tests/benchmarks/everybody.py measures it for other weights and precisions.
@@ -185,44 +185,39 @@ class AllSearch:
     overlap: float = 0.5
     hint: float = 0.2
     candidates: int = 40
-    off_middle: float = 0.25
     repeat: float = 0.35
     zooms: tuple[float, ...] = (1.0, 1.3, 1.6)
-    min_joints: int = 4
     size: float = 0.3
     min_clearness: float = 0.314
 
 
 def find_all(estimator: Estimator, image: Image, search: AllSearch = AllSearch()) -> list[Pose]:
     """The poses of all people, in image pixels, the most prominent first; [] if there are none."""
-
-    def people(poses: Iterable[Pose]) -> list[Pose]:
-        return [pose for pose in poses if is_central(pose, search.min_joints, search.off_middle)]
-
     quick = estimator.unflipped()
-    windows = people(quick(Region(image, box) for box in windows_of(image, search.scales, search.overlap)))
-    candidates = surest_first((pose for pose in windows if pose.score >= search.hint), search.repeat)
+    windows = quick(Region(image, box) for box in windows_of(image, search.scales, search.overlap))
+    hints = [pose for pose in windows if pose.score >= search.hint and is_central(pose)]
+    candidates = surest_first(hints, search.repeat)
     closer = []
     for pose in candidates[: search.candidates]:
         box = estimator.person_box(extent(pose) or pose.box)
         zoomed = quick(Region(image, Box.around(box.center, box.w * zoom)) for zoom in search.zooms)
         closer.append(max(zoomed, key=lambda answer: answer.score))
-    remaining = surest_first(people(closer), search.repeat)
-    poses = people(estimator(Region(image, pose.box) for pose in remaining))
+    remaining = surest_first(filter(is_central, closer), search.repeat)
+    poses = filter(is_central, estimator(Region(image, pose.box) for pose in remaining))
     ranked = sorted(((clearness(pose, image, search.size), pose) for pose in poses), key=lambda pair: -pair[0])
     return distinct((pose for value, pose in ranked if value >= search.min_clearness), search.repeat)
 
 
-def is_central(pose: Pose, min_joints: int, off_middle: float) -> bool:
+def is_central(pose: Pose) -> bool:
     """Whether enough joints are found, and the body that they form is about in the middle of the pose's region.
 
-    off_middle: how far off it may be, as a share of the region's side. A body farther off belongs to another region.
+    A body farther off than a quarter of the region's side belongs to another region.
     """
     found = extent(pose)
-    if found is None or (pose.scores >= THRESHOLD).sum() < min_joints:
+    if found is None or (pose.scores >= THRESHOLD).sum() < MIN_JOINTS:
         return False
     away = max(abs(a - b) for a, b in zip(found.center, pose.box.center, strict=True))
-    return away <= off_middle * pose.box.w
+    return away <= 0.25 * pose.box.w
 
 
 def clearness(pose: Pose, image: Image, power: float) -> float:

@@ -17,20 +17,6 @@ from posehg.inference.oks import THRESHOLD, extent
 from posehg.poses import Pose
 
 
-@dataclass(frozen=True, eq=False)
-class _State:
-    """The filter's memory of one track. points: (J, 2) smoothed, image pixels. velocity: (J, 2) likewise, a second.
-
-    found: (J,) which joints were found. time: of the last pose, in seconds. size: the person's longer side in pixels.
-    """
-
-    points: Points
-    velocity: Points
-    found: NDArray[np.bool_]
-    time: float
-    size: float
-
-
 @dataclass(eq=False)
 class OneEuro:
     """Called with the poses of a video's frames in turn, and their times in seconds, it returns them smoothed.
@@ -53,30 +39,31 @@ class OneEuro:
     beta: float = 10.0
     velocity_cutoff: float = 1.0
     away: float = 0.5
-    _tracks: dict[int, _State] = field(default_factory=dict, init=False)
+    # Of each track the last smoothed pose, (J, 2) pixels a second, its time, and the person's longer side in pixels.
+    _tracks: dict[int, tuple[Pose, Points, float, float]] = field(default_factory=dict, init=False)
 
     def __call__(self, poses: Sequence[Pose], time: float) -> list[Pose]:
-        self._tracks = {id: state for id, state in self._tracks.items() if 0 <= time - state.time <= self.away}
+        self._tracks = {id: kept for id, kept in self._tracks.items() if 0 <= time - kept[2] <= self.away}
         return [pose if pose.id is None else self._smoothed(pose, pose.id, time) for pose in poses]
 
     def _smoothed(self, pose: Pose, id: int, time: float) -> Pose:
-        found, box = pose.scores >= THRESHOLD, extent(pose) or pose.box
+        found, box, still = pose.scores >= THRESHOLD, extent(pose) or pose.box, np.zeros_like(pose.keypoints)
         longer = max(box.w, box.h)
-        still = np.zeros_like(pose.keypoints)
-        state = self._tracks.get(id) or _State(pose.keypoints, still, np.zeros_like(found), time, longer)
-        since = time - state.time
+        last, velocity, before, size = self._tracks.get(id) or (pose, still, time, longer)
+        since = time - before
         slow = _gain(self.velocity_cutoff, since)
-        size = state.size + float(slow) * (longer - state.size) if found.any() else state.size
-        velocity = state.velocity
+        if found.any():
+            size += float(slow) * (longer - size)
         if since > 1e-9:  # a shorter time says nothing about motion, and overflows
-            velocity = velocity + slow * ((pose.keypoints - state.points) / since - velocity)
-        going_on = (found & state.found)[:, None]
+            velocity = velocity + slow * ((pose.keypoints - last.keypoints) / since - velocity)
+        going_on = (found & (last.scores >= THRESHOLD))[:, None]
         velocity = np.where(going_on, velocity, 0.0)
         speed = np.linalg.norm(velocity, axis=1, keepdims=True) / size
         gain = _gain(self.min_cutoff + self.beta * speed, since)
-        points = np.where(going_on, state.points + gain * (pose.keypoints - state.points), pose.keypoints)
-        self._tracks[id] = _State(points, velocity, found, time, size)
-        return replace(pose, keypoints=points)
+        moved = last.keypoints + gain * (pose.keypoints - last.keypoints)
+        smoothed = replace(pose, keypoints=np.where(going_on, moved, pose.keypoints))
+        self._tracks[id] = smoothed, velocity, time, size
+        return smoothed
 
 
 def _gain(cutoff: float | NDArray[np.float64], since: float) -> NDArray[np.float64]:

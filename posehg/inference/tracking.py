@@ -32,10 +32,9 @@ class Following:
     person who was just found: nobody is remembered for longer than they were seen, plus this.
     similarity: the lowest ``Track.similarity``, 0 .. 1, at which a pose continues a track.
     repeat: the OKS at which two poses show the same person.
-    min_joints, min_score: with fewer confident joints or a lower mean score there is no person.
+    min_score: with a lower mean score there is no person.
     widening: how much a region grows if all joints were missing, and by a share of that if some were: in a region that
     is too small the outer joints are not found.
-    off_middle: how far from the middle of its region a body may be, as a share of the region's side.
 
     settling: the velocity is the mean over about this last time in seconds, which evens out the network's errors.
     coasting: the velocity of a person out of sight fades; in the long run they move as far as in this time.
@@ -51,10 +50,8 @@ class Following:
     grace: float = 0.5
     similarity: float = 0.3
     repeat: float = 0.5
-    min_joints: int = 4
     min_score: float = 0.2
     widening: float = 0.7
-    off_middle: float = 0.25
     settling: float = 0.4
     coasting: float = 2.0
     holding: float = 1.0
@@ -172,24 +169,27 @@ class Tracker:
         self._estimator, self._search = estimator, search
         self.options, self.most = options, most
         self._tracks: list[Track] = []  # by rising id
-        self._ids = 0
-        self._frame = 0
-        self._searched: int | None = None  # the last frame of which the whole image was searched
+        self._ids = self._frame = 0
+        self._searched = -math.inf  # the last frame of which the whole image was searched
 
     def __call__(self, image: Image, time: float) -> list[Pose]:
         self._frame += 1
-        tracks = self._remembered(time)
+        options, tracks = self.options, self._remembered(time)
         poses = self._estimated(tracks, image, time)
         seen = [
-            tracks[index].seen(poses[number], time, self.options, trust)
-            for number, (index, trust) in matched(tracks, poses, time, self.options).items()
+            tracks[index].seen(poses[number], time, options, trust)
+            for number, (index, trust) in matched(tracks, poses, time, options).items()
         ]
-        if self._search_is_due(tracks, seen):
+        ids = {track.id for track in seen}
+        lost = [track for track in tracks if track.id not in ids]
+        since = self._frame - self._searched
+        waited = any(options.patience <= track.missed + 1 <= since for track in lost)
+        has_room = self.most is None or len(seen) < self.most
+        if has_room and (since >= options.every or (since >= options.pause and (waited or not seen))):
             self._searched = self._frame
             followed = [track.pose for track in seen]
-            others = distinct([*followed, *self._search(image)], self.options.repeat)[len(followed) :]
-            ids = {track.id for track in seen}
-            seen += self._continued([track for track in tracks if track.id not in ids], others, time)
+            others = distinct([*followed, *self._search(image)], options.repeat)[len(followed) :]
+            seen += self._continued(lost, others, time)
         self._keep(tracks, seen)
         # Only ``most`` are kept: visible people before lost ones, then those seen most often.
         ranked = sorted(self._tracks, key=lambda track: (track.missed, -track.sightings))[: self.most]
@@ -216,9 +216,8 @@ class Tracker:
                 box = self._estimator.person_box(expected)
                 wider = 1 + options.widening * float((track.pose.scores < THRESHOLD).mean())
                 regions.append(Region(image, Box.around(box.center, box.w * wider), track.pose.rotation))
-        poses = (pose for pose in self._estimator(regions) if pose.score >= options.min_score)
-        central = (pose for pose in poses if is_central(pose, options.min_joints, options.off_middle))
-        return surest_first(central, options.repeat)
+        poses = [pose for pose in self._estimator(regions) if pose.score >= options.min_score and is_central(pose)]
+        return surest_first(poses, options.repeat)
 
     def _continued(self, tracks: Sequence[Track], poses: Sequence[Pose], time: float) -> list[Track]:
         """The track of each pose, in their order: one of ``tracks``, or a new one."""
@@ -236,13 +235,3 @@ class Tracker:
         """Remembers the tracks after a frame, in which some, and new ones, were seen."""
         missed = {track.id: replace(track, missed=track.missed + 1) for track in tracks}
         self._tracks = list((missed | {track.id: track for track in seen}).values())
-
-    def _search_is_due(self, tracks: Iterable[Track], seen: Sequence[Track]) -> bool:
-        options, ids = self.options, {track.id for track in seen}
-        if self._searched is None:
-            return True
-        if self.most is not None and len(seen) >= self.most:
-            return False
-        since = self._frame - self._searched
-        lost = any(options.patience <= track.missed + 1 <= since for track in tracks if track.id not in ids)
-        return since >= options.every or (since >= options.pause and (lost or not seen))

@@ -35,7 +35,7 @@ def weighted_squared_difference(output: Tensor, target: Tensor) -> Tensor:
 def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     """Spatial cross-entropy, (B, J, h, w) twice -> (B, J).
 
-    The output is read as logits of the cells and of *nowhere* (see heatmaps.probabilities). The target Gaussian is
+    The output is read as logits of the cells and of *nowhere* (see heatmaps.from_logits). The target Gaussian is
     normalised to sum 1; an all-zero target is all *nowhere*, whose logit is 0 and therefore missing from the sum.
     """
     output, target = output.flatten(-2), target.flatten(-2)

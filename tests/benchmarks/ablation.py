@@ -1,7 +1,6 @@
 """What makes small, noisy data go far, measured: one small network, one ingredient changed at a time, several seeds.
 
-    python tests/benchmarks/ablation.py --data DIR --out runs/ablation            # train what is missing, and the table
-    python tests/benchmarks/ablation.py --data DIR --out runs/ablation --table    # the table of what is there
+    python tests/benchmarks/ablation.py --data DIR --out runs/ablation    # trains what is missing, prints the table
 
 DIR holds mpii/ and lspet/. Each run is a ``posehg train`` of some minutes on one CPU core; finished runs are kept, so
 the script can be stopped and started again.
@@ -56,21 +55,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rows", nargs="*", default=list(ROWS), choices=list(ROWS))
-    parser.add_argument("--table", action="store_true", help="do not train")
     given = parser.parse_args()
-    if not given.table:
-        given.out.mkdir(parents=True, exist_ok=True)
-        if "synthetic" in given.rows:
-            train(PRETRAIN, given.data, given.out / "pretrained")
-        pretrained = str(given.out / "pretrained" / "last.safetensors")
-        with ThreadPoolExecutor(given.jobs) as pool:
-            for seed in range(given.seeds):
-                for row in given.rows:
-                    options = f"{BASE} {ROWS[row][1].replace('PRETRAINED', pretrained)} --seed {seed}"
-                    pool.submit(train, options, given.data, given.out / f"{row}-{seed}")
-    runs = {row: [given.out / f"{row}-{seed}" for seed in range(given.seeds)] for row in ["base", *given.rows]}
+    given.out.mkdir(parents=True, exist_ok=True)
+    if "synthetic" in given.rows:
+        train(PRETRAIN, given.data, given.out / "pretrained")
+    pretrained = str(given.out / "pretrained" / "last.safetensors")
+    rows = [row for row in ROWS if row == "base" or row in given.rows]
+    runs = {row: [given.out / f"{row}-{seed}" for seed in range(given.seeds)] for row in rows}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for row, folders in runs.items():
+            for seed, folder in enumerate(folders):
+                options = f"{BASE} {ROWS[row][1].replace('PRETRAINED', pretrained)} --seed {seed}"
+                pool.submit(train, options, given.data, folder)
     hits = {
         (row, name): [measure(folder, name, given.data) for folder in folders if (folder / "done").exists()]
         for row, folders in runs.items()

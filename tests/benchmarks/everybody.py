@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,13 +44,10 @@ def main() -> None:
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--sets", nargs="+", default=["coco", "mpii"], choices=["coco", "mpii"])
     parser.add_argument("--precision", type=float, default=0.7)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--limit", type=int, default=0, help="images of each set; 0: all")
-    parser.add_argument("--tune-only", action="store_true", help="leave the half of the report alone")
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    torch.set_num_threads(2)
     estimator = opened(given.model, EngineOptions("cpu"))
-    frames = {name: frames_of(name, given.data)[: given.limit or None] for name in given.sets}
+    frames = {name: frames_of(name, given.data) for name in given.sets}
 
     def tallies(which: int) -> dict[str, Tally]:
         halves = {name: [frame for frame in some if half(frame) == which] for name, some in frames.items()}
@@ -64,8 +62,6 @@ def main() -> None:
             print(f"{precision:>10.0%} {tally.at(threshold)[0]:>7.1%} {threshold:>10.3f}")
     threshold = tuned[given.sets[0]].threshold(given.precision)
     print(f"\nchosen on {given.sets[0]} for a precision of {given.precision:.0%}: min_clearness = {threshold:.3f}")
-    if given.tune_only:
-        return
     print("\nthe other half")
     print(f"{'':8} {'images':>8} {'people':>7} {'threshold':>10} {'recall':>7} {'precision':>10} {'s/image':>10}")
     for name, tally in tallies(1).items():
@@ -78,11 +74,10 @@ def main() -> None:
 # ---- images ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     image: Path
     skeleton: Skeleton
-    people: tuple[Person, ...]
+    people: list[Person]
 
 
 def frames_of(name: str, data: Path) -> list[Frame]:
@@ -99,7 +94,7 @@ def frames_of(name: str, data: Path) -> list[Frame]:
     together: dict[Path, list[Person]] = {image: [] for image in sorted(wanted)}
     for person in (person for part in loaded for person in part if person.image in together):
         together[person.image].append(person)
-    return [Frame(image, skeleton, tuple(people)) for image, people in together.items()]
+    return [Frame(image, skeleton, people) for image, people in together.items()]
 
 
 def half(frame: Frame) -> int:

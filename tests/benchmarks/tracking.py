@@ -1,4 +1,4 @@
-"""How well two people who walk past each other are followed through a rendered video, how fast, in how much memory.
+"""How well, and how fast, two people who walk past each other are followed through a rendered video.
 
     python tests/benchmarks/tracking.py --frames 2000 --seed 0
 
@@ -11,12 +11,10 @@ is absent while its person is hidden or not found is kept; one that is on anothe
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,51 +37,43 @@ def main() -> None:
     parser.add_argument("--seed", type=int, nargs="+", default=[0])
     parser.add_argument("--every", type=int, default=Following().every)
     parser.add_argument("--model", default="bundled")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--no-flip", dest="flip", action="store_false")
-    parser.add_argument("--verbose", action="store_true", help="a line for each change of an id")
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    estimator = opened(given.model, EngineOptions("cpu"), given.flip)
+    torch.set_num_threads(1)
+    estimator = opened(given.model, EngineOptions("cpu"))
     for seed in given.seed:
-        measure(estimator, Street(seed), given.frames, replace(Following(), every=given.every), given.verbose)
+        measure(estimator, Street(seed), given.frames, replace(Following(), every=given.every))
 
 
-def measure(estimator: Estimator, street: Street, frames: int, options: Following, verbose: bool) -> None:
+def measure(estimator: Estimator, street: Street, frames: int, options: Following) -> None:
     tracker = Tracker(estimator, lambda image: find_all(estimator, image), options)
-    count, seconds, early, together = Count(verbose), 0.0, 0.0, 0
+    count, seconds, together = Count(), 0.0, 0
     for number in range(frames):
         moment = street[number]
         start = time.perf_counter()
         poses = tracker(moment.image, moment.time)
         seconds += time.perf_counter() - start
         together += moment.hidden > 0.02
-        count.add(number, poses, moment)
-        if number == frames // 10:
-            early = resident()
+        count.add(poses, moment)
     print(f"seed {street.seed}: {frames} frames, in {together} of them one person hides another", flush=True)
     print(f"  {count.kept / frames:7.1%} of frames: nobody has a wrong id ({count.switches} switches)")
     for name in sorted(count.outcomes):
         print(f"  {count.outcomes[name] / count.outcomes.total():7.1%} of persons {name}")
     print(f"  {count.strays} poses of nobody; {len(count.ids)} ids")
-    print(f"  {frames / seconds:.1f} frames a second")
-    print(f"  {early:.0f} MB after a tenth of them, {resident():.0f} MB at the end", flush=True)
+    print(f"  {frames / seconds:.1f} frames a second", flush=True)
 
 
 class Count:
     """What the tracker says of each frame against what is true."""
 
-    def __init__(self, verbose: bool) -> None:
-        self.verbose = verbose
-        self.kept = self.switches = self.strays = self.frames = 0
+    def __init__(self) -> None:
+        self.kept = self.switches = self.strays = 0
         self.outcomes: Counter[str] = Counter()
         self._first: dict[int, int] = {}  # person -> their id
         self._last: dict[int, int] = {}  # person -> the id of their last pose
         self.ids: set[int] = set()
 
-    def add(self, number: int, poses: Sequence[Pose], moment: Moment) -> None:
+    def add(self, poses: Sequence[Pose], moment: Moment) -> None:
         people = who(poses, moment, {id: person for person, id in self._last.items()})
-        self.frames += 1
         self.strays += len(poses) - len(people)
         self.ids |= {pose.id for pose in poses if pose.id is not None}
         wrong = 0
@@ -95,10 +85,7 @@ class Count:
             if id != self._first.setdefault(person, id):
                 wrong += 1
             self.outcomes["found, with another id" if id != self._first[person] else "found, with their id"] += 1
-            if self._last.get(person, id) != id:
-                self.switches += 1
-                if self.verbose:
-                    print(f"  frame {number}: person {person}: id {self._last[person]} -> {id}", flush=True)
+            self.switches += self._last.get(person, id) != id
             self._last[person] = id
         self.kept += not wrong
 
@@ -121,11 +108,6 @@ def who(poses: Sequence[Pose], moment: Moment, before: dict[int, int]) -> dict[i
 def _oks(pose: Pose, joints: np.ndarray) -> float:
     truth = Pose(pose.skeleton, joints, np.ones(len(joints)), Box.bounding(joints) or pose.box, 1.0)
     return oks(replace(pose, scores=np.ones(len(joints))), truth)
-
-
-def resident() -> float:
-    """The process's memory in MB (Linux)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,17 @@ from posehg.config import STRIDE, ModelConfig
 from posehg.errors import NotAvailable, reason
 
 Precision = Literal["fp32", "bf16", "fp16"]
-PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 EXPORT_AGAIN = "Export the model again: posehg export MODEL"
+
+_NO_MEMORY = (
+    *("Failed to allocate memory", "can't allocate memory", "not enough memory", "out of memory", "bad allocation"),
+    *("bad_alloc", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
+)
+"""Phrases in errors of torch, onnxruntime, OpenVINO and the libraries that they use."""
+
+_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
+"""Files of the GPU drivers that torch computes with on Linux: NVIDIA's, WSL's and AMD's."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +54,6 @@ class EngineOptions:
     device: str = "auto"
     threads: int = 0
     precision: Precision = "fp32"
-
-
-_NO_MEMORY = (
-    *("Failed to allocate memory", "can't allocate memory", "not enough memory", "out of memory", "bad allocation"),
-    *("bad_alloc", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
-)
-"""Phrases in errors of torch, onnxruntime, OpenVINO and the libraries that they use."""
 
 
 class Engine(ABC):
@@ -137,18 +138,12 @@ class Description:
     parameters: int = 0
 
 
-EXPORTED = {".onnx": "onnxruntime", ".xml": "openvino"}
-"""The suffix of an exported file -> the module of this folder that runs it, by its ``describe`` and ``open_file``."""
-
-
 def open_engine(place: Path, options: EngineOptions = EngineOptions()) -> Engine:
     """The engine of the model in a folder or file; of its cached ONNX file if that is faster here.
 
     Raises NotAvailable for a missing, broken or foreign file, and DeviceError for a device that is not available.
     """
-    if (cached := _faster_copy(place, options)) is not None:
-        engine: Engine = import_module(f"{__name__}.onnxruntime").open_file(cached, options)
-        return engine
+    place = _faster_copy(place, options) or place
     if (module := _module(place)) is not None:
         exported: Engine = module.open_file(place, options)
         return exported
@@ -189,35 +184,21 @@ def cannot_run(file: Path, error: Exception) -> NotAvailable:
 
 def _module(place: Path) -> Any:
     """The module that runs an exported folder or file; None for other files, and if there is no such file."""
-    if place.is_dir():
-        openvino_only = (place / "model.xml").is_file() and not (place / WEIGHTS).exists()
-        return import_module(f"{__name__}.openvino") if openvino_only else None
-    if not place.is_file():
-        return None
-    if name := EXPORTED.get(place.suffix.lower()):
-        return import_module(f"{__name__}.{name}")
-    return None
-
-
-# ---- cached ONNX copies --------------------------------------------------------------------------------------------
+    if place.is_file():
+        name = {".onnx": "onnxruntime", ".xml": "openvino"}.get(place.suffix.lower())
+    else:
+        name = "openvino" if (place / "model.xml").is_file() and not (place / WEIGHTS).exists() else None
+    return import_module(f"{__name__}.{name}") if name else None
 
 
 def _faster_copy(model: Path, options: EngineOptions) -> Path | None:
     """The ONNX copy that ``posehg export --cache`` kept of a model, if onnxruntime is faster: on a CPU, in fp32."""
-    if options.precision != "fp32" or find_spec("onnxruntime") is None or not weights_file(model).is_file():
+    # As far as is known without importing torch.
+    may_have_gpu = sys.platform != "linux" or any(driver.exists() for driver in _DRIVERS)
+    on_cpu = options.device == "cpu" or (options.device == "auto" and not may_have_gpu)
+    if not on_cpu or options.precision != "fp32" or find_spec("onnxruntime") is None:
         return None
-    if options.device != "cpu" and (options.device != "auto" or may_have_gpu()):
-        return None
-    if not (cache.home() / "onnx").is_dir():  # hashing a large file takes a while
+    if not weights_file(model).is_file() or not (cache.home() / "onnx").is_dir():  # hashing a large file takes a while
         return None
     copy = cache.onnx_file(model)
     return copy if copy.is_file() else None
-
-
-_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
-"""Files of the GPU drivers that torch computes with on Linux: NVIDIA's, WSL's and AMD's."""
-
-
-def may_have_gpu() -> bool:
-    """Whether torch may find a device better than the CPU, as far as is known without importing torch."""
-    return sys.platform != "linux" or any(driver.exists() for driver in _DRIVERS)

@@ -50,32 +50,28 @@ def session(file: Path, options: EngineOptions, optimize: bool = True) -> tuple[
 def describe(file: Path) -> Description:
     """Raises NotAvailable for a file that is broken or not posehg's, and without onnxruntime."""
     metadata = session(file, EngineOptions("cpu"), optimize=False)[0].get_modelmeta().custom_metadata_map
-    count = metadata.get("parameters", "")
-    parameters = int(count) if count.isascii() and count.isdigit() else 0
+    count = re.fullmatch("[0-9]{1,18}", metadata.get("parameters", ""))
     form = f"ONNX, {metadata.get('precision', 'fp32')}"
-    return Description(file, config_of(file, metadata.get(KEY)), form, parameters)
+    return Description(file, config_of(file, metadata.get(KEY)), form, int(count[0]) if count else 0)
 
 
-def open_file(file: Path, options: EngineOptions = EngineOptions()) -> ExportedEngine:
+def open_file(file: Path, options: EngineOptions) -> ExportedEngine:
     """Raises NotAvailable for a file that is broken or not posehg's, and without onnxruntime; DeviceError."""
     opened, device = session(file, options)
     config = config_of(file, opened.get_modelmeta().custom_metadata_map.get(KEY))
-    name, version = opened.get_inputs()[0].name, import_module("onnxruntime").__version__
-    return ExportedEngine(
-        file, config, device, f"onnxruntime {version}", lambda images: opened.run(None, {name: images})
-    )
+    name, library = opened.get_inputs()[0].name, f"onnxruntime {import_module('onnxruntime').__version__}"
+    return ExportedEngine(file, config, device, library, lambda images: opened.run(None, {name: images}))
 
 
 def _device(asked: str, providers: Sequence[str]) -> str:
     """cpu or cuda:N. Each of several processes gets its own GPU, unless one is named."""
-    has_cuda = _CUDA in providers
-    if asked == "cpu" or (asked == "auto" and not has_cuda):
+    if asked == "cpu" or (asked == "auto" and _CUDA not in providers):
         return "cpu"
     if asked == "mps":
         raise DeviceError("onnxruntime does not compute on mps.", "Try --device cpu.")
-    if asked not in ("auto", "cuda") and not re.fullmatch(r"cuda:\d{1,4}", asked):
+    if not re.fullmatch(r"auto|cuda(:\d{1,4})?", asked):
         raise UsageError(f"There is no kind of device {asked!r}.", "Known: auto, cpu, cuda, cuda:N, mps.")
-    if not has_cuda:
+    if _CUDA not in providers:
         hint = "Install onnxruntime-gpu in its place, or try --device cpu."
         raise DeviceError(f"This onnxruntime has no CUDA, so the device {asked} is not available.", hint)
     return asked if ":" in asked else f"cuda:{distributed.world().local_rank}"

@@ -49,7 +49,7 @@ def describe(place: Path) -> Description:
     return Description(weights, config_of(file, None if found is None else found.get("value")), "OpenVINO")
 
 
-def open_file(place: Path, options: EngineOptions = EngineOptions()) -> ExportedEngine:
+def open_file(place: Path, options: EngineOptions) -> ExportedEngine:
     """Raises NotAvailable for files that posehg did not export, DeviceError for a device other than the CPU."""
     if options.device not in ("auto", "cpu"):
         raise DeviceError(f"OpenVINO models run on the CPU, not on {options.device}.", "Give --device cpu.")
@@ -63,12 +63,7 @@ def open_file(place: Path, options: EngineOptions = EngineOptions()) -> Exported
         compiled = _core().compile_model(_core().read_model(file), "CPU", properties)
     except (RuntimeError, ValueError, TypeError) as error:
         raise cannot_run(file, error) from None
-
-    def run_compiled(images: Any) -> list[Any]:
-        outputs = compiled(images)
-        return [outputs[index] for index in range(len(compiled.outputs))]
-
-    return ExportedEngine(file, config, "cpu", f"openvino {version}", run_compiled)
+    return ExportedEngine(file, config, "cpu", f"openvino {version}", lambda images: compiled(images).to_tuple())
 
 
 @cache

@@ -51,7 +51,7 @@ class TorchEngine(Engine):
             torch.set_num_threads(before)
 
 
-def from_checkpoint(checkpoint: Checkpoint, options: EngineOptions = EngineOptions()) -> TorchEngine:
+def from_checkpoint(checkpoint: Checkpoint, options: EngineOptions) -> TorchEngine:
     """The engine of a trained network, folded for speed.
 
     Raises NotAvailable for weights that do not fit their config, DeviceError for a device that is not available.
