@@ -20,7 +20,7 @@ from tests import stubs
 
 PACKAGE = str(Path(app.__file__).parents[1])
 NETWORK = ("/network.py", "/inference/engines/")
-MAX_FILES, MAX_FUNCTIONS = 20, 97
+MAX_FILES, MAX_FUNCTIONS = 20, 90
 
 
 @pytest.mark.slow
