@@ -52,8 +52,9 @@ def read(path: str | Path) -> Image:
 
 def read_bytes(content: bytes, name: str) -> Image:
     """Decode the content of an image file, as ``read`` does; errors call it ``name``."""
+    is_heic = content[4:8] == b"ftyp" and content[8:11] in (b"hei", b"hev", b"mif", b"msf")
     try:
-        if content[4:8] == b"ftyp" and content[8:11] in (b"hei", b"hev", b"mif", b"msf"):
+        if is_heic:
             import pillow_heif
 
             pillow_heif.register_heif_opener()
@@ -63,7 +64,8 @@ def read_bytes(content: bytes, name: str) -> Image:
         hint = "Install it: pipx inject posehg pillow-heif, or pip install 'posehg[heif]'"
         raise InputError(f"{name} is a HEIC image; reading it needs pillow-heif.", hint) from None
     except UnidentifiedImageError:
-        what = "not an image in a known format" if content else "an empty file"
+        unknown = "broken or cut short" if is_heic else "not an image in a known format"
+        what = unknown if content else "an empty file"
         hint = "posehg reads JPEG, PNG, WebP, TIFF, BMP, GIF and other common formats."
         raise InputError(f"{name} is {what}.", hint) from None
     except PillowImage.DecompressionBombError:
