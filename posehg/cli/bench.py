@@ -240,7 +240,7 @@ def _compare(
 # ---- training ------------------------------------------------------------------------------------------------------
 
 
-@options.takes(TrainConfig)
+@options.takes
 def bench_train(
     context: typer.Context,
     config: TrainConfig,

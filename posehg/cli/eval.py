@@ -69,7 +69,7 @@ class EvalOptions:
     compare: tuple[Path, Path] | None = option(None, "Output", "Compare two reports.", metavar="A.json B.json")
 
 
-@shared.takes(EvalOptions)
+@shared.takes
 def evaluate(context: typer.Context, options: EvalOptions) -> None:
     """Score a network, or predictions in a file, on annotated people.
 

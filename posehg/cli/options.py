@@ -6,7 +6,7 @@ import functools
 import inspect
 import json
 from collections.abc import Callable
-from dataclasses import MISSING, Field, field, fields
+from dataclasses import MISSING, Field, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -14,12 +14,6 @@ from typing import Annotated, Any, Literal, get_type_hints
 import typer
 
 from posehg.errors import NotAvailable, UsageError
-
-_METAVARS = {
-    **{"dataset": "NAMES", "background_from": "NAMES", "joints": "NAMES", "freeze": "PARTS", "skeleton": "NAME"},
-    **{"init": "MODEL", "stem": "A-B-C", "device": "DEVICE", "loss": "NAME", "schedule": "NAME", "precision": "NAME"},
-}
-"""Of TrainConfig, names of values that the help shows instead of their type or a long list of choices."""
 
 
 def _shared(panel: str, help: str, *names: str, **more: Any) -> Any:
@@ -43,31 +37,29 @@ def option(default: Any, panel: str, help: str, *names: str, **more: Any) -> Any
     return field(default=default, metadata={"panel": panel, "help": help, "names": names, "more": more})
 
 
-def takes(config: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Replaces the command's parameter that is annotated as ``config`` by an option for each field.
+def takes(command: Callable[..., None]) -> Callable[..., None]:
+    """Replaces the command's parameter that is a dataclass by an option for each field.
 
     A field is described by metadata with ``panel`` and ``help``, or by typer in its annotation; others are no options.
     A tuple of numbers is written with hyphens, as 64-128-128.
     """
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    [place] = [parameter for parameter in own if is_dataclass(parameter.annotation)]
+    types = get_type_hints(place.annotation, include_extras=True)
+    described = [
+        field for field in fields(place.annotation) if field.metadata or hasattr(types[field.name], "__metadata__")
+    ]
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        types = get_type_hints(config, include_extras=True)
-        described = [field for field in fields(config) if field.metadata or hasattr(types[field.name], "__metadata__")]
-        own = inspect.signature(command, eval_str=True).parameters.values()
-        [place] = [parameter.name for parameter in own if parameter.annotation is config]
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        values = {field.name: _value(field, given.pop(field.name)) for field in described}
+        command(**given, **{place.name: place.annotation(**values)})
 
-        @functools.wraps(command)
-        def run(**given: Any) -> None:
-            values = {field.name: _value(field, given.pop(field.name)) for field in described}
-            command(**given, **{place: config(**values)})
-
-        parameters = [parameter for parameter in own if parameter.name != place]
-        parameters += [_parameter(field, types[field.name]) for field in described]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return run
-
-    return decorate
+    parameters = [parameter for parameter in own if parameter is not place]
+    parameters += [_parameter(field, types[field.name]) for field in described]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
 
 
 def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
@@ -76,7 +68,7 @@ def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
         kind, default = str, "-".join(map(str, default))
     if about:
         more = about.get("more") or {
-            "metavar": _METAVARS.get(field.name),
+            "metavar": "A-B-C" if isinstance(field.default, tuple) else "NAME" if isinstance(default, str) else None,
             "envvar": "POSEHG_DEVICE" if field.name == "device" else None,
             "show_default": about.get("shown") or True,
         }

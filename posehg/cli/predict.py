@@ -91,7 +91,7 @@ class PredictOptions:
     threads: shared.Threads = 0
 
 
-@shared.takes(PredictOptions)
+@shared.takes
 def predict(options: PredictOptions) -> None:
     """Find the poses of people in images and videos.
 

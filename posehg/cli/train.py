@@ -30,7 +30,7 @@ _CHANGEABLE = {"device", "workers", "warp", "compile", "save_minutes", "epochs",
 _run: Callable[..., Any] = partial(typer.Option, rich_help_panel="Run")
 
 
-@shared.takes(TrainConfig)
+@shared.takes
 def train(
     context: typer.Context,
     config: TrainConfig,

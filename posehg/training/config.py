@@ -64,7 +64,7 @@ class TrainConfig:
 
     loss: Loss = _option("mse", _RECIPE, "Loss: mse, weighted-mse or cross-entropy.")
     sigma: float = _option(1.0, _RECIPE, "Standard deviation of the target Gaussians, in heatmap cells.")
-    optimizer: Optimizer = _option("rmsprop", _RECIPE, "Optimizer.")
+    optimizer: Optimizer = _option("rmsprop", _RECIPE, "Optimizer: rmsprop or adamw.")
     schedule: Schedule = _option("drop", _RECIPE, "Learning rate schedule: constant, drop, cosine, one-cycle or wsd.")
     decay: float = _option(0.0, _RECIPE, "Final epochs of decay with wsd; with --resume it starts at once.")
     lr: float = _option(0.0, _RECIPE, "Highest learning rate.", "2.5e-4; cross-entropy 1e-3")
@@ -89,7 +89,7 @@ class TrainConfig:
     device: str = _option("auto", _RUN, "auto, cpu, cuda, cuda:N or mps.")
     precision: Precision = _option("auto", _RUN, "Of convolutions: fp32, bf16, fp16 or auto (bf16 if it is fast).")
     compile: bool = _option(False, _RUN, "Compile the network: a slow start, then faster steps.")
-    warp: Warp = _option("auto", _RUN, "Where crops are warped (auto: on the GPU if there is one).")
+    warp: Warp = _option("auto", _RUN, "Where crops are warped: cpu, device or auto (on a GPU if any).")
     sync_bn: bool = _option(False, _RUN, "Share BatchNorm statistics between GPUs.")
     workers: int = _option(-1, _RUN, "Processes that prepare crops.", "0; on a GPU one a core")
     seed: int = _option(0, _RUN, "Seed of weights, order and augmentation.")
