@@ -160,29 +160,23 @@ def _json_entries(text: str) -> list[Entry]:
         raise ValueError(f"it is not JSON, or was cut short ({error})") from None
     data = values[0]
     if isinstance(data, list):
-        return _of_people("detection", data, lambda id: id, {_PERSON})
+        return _of_people("detection", data, {_PERSON})
     if "posehg" in data:
         return [entry for entries in _each("record", values, _of_record) for entry in entries]
     if "images" not in data or "annotations" not in data:
         raise ValueError("it has neither images and annotations nor posehg's people")
-    images = _each("image", data["images"], lambda image: (str(image["id"]), image.get("file_name", image["id"])))
-    names = {id: _entry(name)[0] for id, name in images}
+    images = _each("image", data["images"], lambda one: (str(one["id"]), _entry(one.get("file_name", one["id"]))[0]))
+    names = dict(images)
     if len(images) > len(set(names.values())):
         raise ValueError("two of its images have the same id or file_name")
     categories = _each("category", data.get("categories", []), lambda one: (str(one["id"]), str(one["name"])))
     people = {id for id, name in categories if name.lower() in ("person", "people")}
     if not people and len(categories) > 1:
         raise ValueError("none of its categories is named person")
-
-    def name_of(id: Any) -> str:
-        if str(id) not in names:
-            raise ValueError(f"no image has the id {reprlib.repr(id)}")
-        return names[str(id)]
-
     # An image without annotations has no boxes, rather than those of another image with a similar name.
     entries: list[Entry] = [(name, None, None) for name in names.values()]
     people = people or {id for id, _ in categories} or {_PERSON}
-    return entries + _of_people("annotation", data["annotations"], name_of, people)
+    return entries + _of_people("annotation", data["annotations"], people, names)
 
 
 def _of_record(record: Any) -> list[Entry]:
@@ -192,12 +186,15 @@ def _of_record(record: Any) -> list[Entry]:
     return [_entry(image, frame), *_each("person", record["people"], lambda one: _entry(image, frame, one["bbox"]))]
 
 
-def _of_people(part: str, records: Any, name_of: Callable[[Any], Any], people: set[str]) -> list[Entry]:
-    """The boxes with these categories; of others, and of crowds, only the images' names."""
+def _of_people(part: str, records: Any, people: set[str], names: dict[str, str] | None = None) -> list[Entry]:
+    """The boxes with these categories; of others, and of crowds, only the images' names. names: by id."""
     others = []
 
     def entry(record: Any) -> Entry:
-        image, category = name_of(record["image_id"]), record.get("category_id")
+        image, category = record["image_id"], record.get("category_id")
+        if names is not None and str(image) not in names:
+            raise ValueError(f"no image has the id {reprlib.repr(image)}")
+        image = names[str(image)] if names else image
         if category is not None and str(category) not in people:
             others.append(category)
             return _entry(image)

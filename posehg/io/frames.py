@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import numpy as np
 
@@ -19,8 +19,6 @@ from posehg.errors import InputError
 from posehg.images import Image
 from posehg.io import content
 from posehg.io.sources import Source
-
-T = TypeVar("T")
 
 MAX_IMAGE, MAX_VIDEO = 256 << 20, 4 << 30
 """Largest download or piped input, in bytes."""
@@ -102,7 +100,7 @@ def video(file: IO[bytes], name: str) -> Iterator[Frame]:
         container: Any = av.open(file, metadata_errors="ignore")
     except av.FFmpegError:
         raise InputError(f"{name} is not a readable video, or was cut short.", _HINT) from None
-    with container:
+    with container, suppress(av.FFmpegError):  # up to what cannot be read, as in a file that was cut short
         stream = container.streams.best("video")
         if stream is None or stream.codec_context is None:
             raise InputError(f"{name} has no video in it that can be decoded here.", _HINT)
@@ -112,7 +110,7 @@ def video(file: IO[bytes], name: str) -> Iterator[Frame]:
         start = float((stream.start_time or 0) * stream.time_base)
         step = 1 / (fps or 25)  # where frames state no time
         index, is_damaged, shown, end = 0, False, -step, 0.0
-        for packet in until_unreadable(container.demux()):
+        for packet in container.demux():
             if packet.pts is not None:
                 end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             if packet.stream is not stream:
@@ -134,14 +132,6 @@ def video(file: IO[bytes], name: str) -> Iterator[Frame]:
         raise InputError(f"{name} was cut short: it ends after {shown + step:.1f} of {duration:.1f} seconds.", hint)
     if is_damaged:
         raise InputError(f"{name} has damaged frames, which are left out.", _HINT)
-
-
-def until_unreadable(items: Iterator[T]) -> Iterator[T]:
-    """PyAV's packets or frames up to the first that cannot be read, as in a file that was cut short."""
-    import av
-
-    with suppress(av.FFmpegError):
-        yield from items
 
 
 def _upright(frame: Any, pixel_aspect: Any) -> Image:

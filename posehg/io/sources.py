@@ -37,9 +37,6 @@ VIDEOS = frozenset(
 )
 """Suffixes, in lower case, by which folders are searched."""
 
-MAX_LIST = 256 << 20
-"""The longest list, in bytes."""
-
 _CAMERA = re.compile(r"webcam(?::(\d{1,3}))?")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _WILDCARD = re.compile(r"[*?\[]")
@@ -134,7 +131,7 @@ def _lines(argument: str) -> list[str]:
     if not argument.startswith("@") or os.path.lexists(argument):
         return [argument]
     path = argument[1:]
-    lines = [line.strip() for line in read_text(path, MAX_LIST).splitlines()]
+    lines = [line.strip() for line in read_text(path, limit=256 << 20).splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines:
         raise InputError(f"The list {path} is empty.", "Write one input a line.")

@@ -20,9 +20,6 @@ from posehg.io.writers.json import line, rounded, triples
 from posehg.io.writers.writer import TextWriter
 from posehg.poses import Result
 
-PERSON = 1
-"""COCO's category of people."""
-
 
 class CocoWriter(TextWriter):
     """One list of all people of a run."""
@@ -43,7 +40,7 @@ class CocoWriter(TextWriter):
             id = f"{result.source}{number}"
         for pose in result.poses:
             keypoints = [value for triple in triples(pose) for value in triple]
-            entry = {"image_id": id, "category_id": PERSON, "keypoints": keypoints, "score": rounded(pose.score, 4)}
+            entry = {"image_id": id, "category_id": 1, "keypoints": keypoints, "score": rounded(pose.score, 4)}
             self.write(self._separator + line(entry))
             self._separator = ",\n"
 

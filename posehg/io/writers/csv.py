@@ -26,8 +26,6 @@ from posehg.poses import Pose, Result
 if TYPE_CHECKING:
     from rich.table import Table
 
-COLUMNS = ("source", "frame", "time", "person", "id", "joint", "x", "y", "score", "person_score")
-
 
 class CsvWriter(TextWriter):
     """A row for each joint of each person."""
@@ -35,7 +33,7 @@ class CsvWriter(TextWriter):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._rows = csv.writer(self, lineterminator="\n")
-        self._rows.writerow(COLUMNS)
+        self._rows.writerow("source frame time person id joint x y score person_score".split())
 
     def add(self, result: Result) -> None:
         time = None if result.time is None else rounded(result.time, 4)

@@ -14,7 +14,6 @@ from posehg import drawing, images
 from posehg.drawing import DrawOptions
 from posehg.errors import InputError
 from posehg.files import naming
-from posehg.io.frames import until_unreadable
 from posehg.io.writers.writer import FileWriter, Writer
 from posehg.poses import Result
 
@@ -132,11 +131,12 @@ def _sound(path: str, target: Any, codec: str, start: float) -> Iterator[tuple[f
         output = target.add_stream(codec, rate=rate)
         output.codec_context.layout = "mono" if stream.codec_context.layout.nb_channels == 1 else "stereo"
         samples = None  # so far: the times that files state for pieces of sound may overlap
-        for frame in until_unreadable(source.decode(stream)):
-            heard = frame.time - start
-            if heard >= 0:
-                samples = round(heard * frame.sample_rate) if samples is None else samples
-                frame.pts, frame.time_base = samples, Fraction(1, frame.sample_rate)
-                samples += frame.samples
-                yield from ((heard, packet) for packet in output.encode(frame))
+        with suppress(av.FFmpegError):  # up to what cannot be read
+            for frame in source.decode(stream):
+                heard = frame.time - start
+                if heard >= 0:
+                    samples = round(heard * frame.sample_rate) if samples is None else samples
+                    frame.pts, frame.time_base = samples, Fraction(1, frame.sample_rate)
+                    samples += frame.samples
+                    yield from ((heard, packet) for packet in output.encode(frame))
         yield from ((heard, packet) for packet in output.encode())
