@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posehg.cli.outputs import Output, Outputs
+from posehg.errors import InputError
 from posehg.io.sources import Source, expand
 from posehg.io.writers import FORMATS, ImageWriter, JsonWriter
 
@@ -49,7 +50,7 @@ def test_one_file_is_for_the_only_source_and_none_for_what_is_no_source() -> Non
     outputs = Outputs(single=Output(ImageWriter, Path("x.png")))
     assert paths(outputs, source("a/b.jpg")) == [Path("x.png")]
     assert paths(Outputs(), source("a.jpg")) == []
-    assert paths(Outputs(OUT, ("json",)), Source("empty/", "image", Path())) == []
+    assert paths(Outputs(OUT, ("json",)), Source("empty/", "image", Path(), InputError("No."))) == []
     assert paths(Outputs(OUT, ("image",), transparent=True), source("a.jpg")) == [OUT / "a.png"]
 
 

@@ -74,8 +74,8 @@ class Outputs:
 
     def of(self, source: Source) -> list[Output]:
         """The files of a source."""
-        if self.folder is None or not source.relative.name:  # without a name there is nothing to read either
-            return [self.single] if self.single and source.relative.name else []
+        if self.folder is None or source.problem:
+            return [self.single] if self.single else []
         found, moving = [], source.kind != "image"
         for name in self.formats:
             form = FORMATS[name]
@@ -90,16 +90,13 @@ class Outputs:
         return found
 
     def missing(self, sources: Sequence[Source]) -> Sequence[Source]:
-        """The sources that --skip-existing leaves to do: all, if a file of all sources has to be written again.
+        """The sources that --skip-existing leaves to do: all, if a file of all sources has to be written again."""
 
-        A video is done if the files of all its frames together exist, which appear last.
-        """
+        def is_left(source: Source) -> bool:
+            whole = [output.path() for output in self.of(source) if not output.frames]  # these appear last
+            return bool(source.problem) or not (whole or self.run) or not all(path.exists() for path in whole)
 
-        def done(source: Source) -> bool:
-            whole = [output for output in self.of(source) if not output.frames]
-            return bool(whole or (self.run and not self.of(source))) and all(one.path().exists() for one in whole)
-
-        left = [source for source in sources if source.problem or not done(source)]
+        left = [source for source in sources if is_left(source)]
         again = self.run and (left or not all(output.path().exists() for output in self.run))
         return sources if again else left
 
@@ -111,9 +108,9 @@ class Outputs:
         return [source for source in sources if source.problem or folder not in Path(source.name).absolute().parents]
 
     def check(self, sources: Sequence[Source], may_exist: bool) -> None:
-        """Raises UsageError for a file that is an input, or that exists, unless it may; a writer checks each frame's.
+        """Raises UsageError for a file that is an input or exists without leave, InputError for a read-only folder.
 
-        Raises InputError for a folder that cannot be written to.
+        The files of frames are checked when they are written.
         """
         outputs = [*self.run, *(output for source in sources for output in self.of(source) if not output.frames)]
         existing = [path for output in outputs if (path := output.path()).exists()]
