@@ -4,8 +4,6 @@ Each reads its environment as a new process does. What a test says about the mod
 beginning and end of a process, needs a real one.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import runpy

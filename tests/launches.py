@@ -1,7 +1,5 @@
 """Several processes as torchrun starts them, but forked: to start one takes seconds."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import socket

@@ -1,7 +1,5 @@
 """Random views of a person on a photo, as training takes them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Networks that follow rules instead of training, so that tests know where every joint must be found."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,10 +1,6 @@
 """posehg as a library."""
 
-from __future__ import annotations
-
 import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +13,6 @@ from PIL import Image as PillowImage
 import posehg
 from posehg import checkpoints, drawing, images
 from posehg.api import Model
-from posehg.datasets import synthetic
 from posehg.errors import InputError, NotAvailable, UsageError
 from posehg.geometry import Box
 from tests import stubs
@@ -25,7 +20,7 @@ from tests.test_architecture import HEAVY, ROOT, modules_after
 
 POINTS = np.array([[200.0, 150], [140, 110], [259, 191]])
 AROUND = Box(120, 90, 160, 120)
-PHOTO = stubs.dots_photo(POINTS)
+PHOTO, SQUARE = stubs.dots_photo(POINTS), stubs.square_photo(110, 60, 100)
 
 
 @pytest.fixture
@@ -38,27 +33,14 @@ def square() -> Model:
     return Model(stubs.square_estimator())
 
 
-# ---- the package and load ----------------------------------------------------------------------------------------
-
-
 def test_importing_posehg_loads_nothing_heavy() -> None:
     assert not modules_after("import posehg; dir(posehg); posehg.__version__") & HEAVY
     assert "torch" not in modules_after("from posehg import Box, Pose; Box(0, 0, 7, 5)")
     assert set(dir(posehg)) == set(posehg.__all__) == {"load", "Model", "Pose", "Box", "draw", "__version__"}
     assert all(getattr(posehg, name) for name in posehg.__all__)
+    assert (ROOT / "posehg" / "py.typed").is_file()
     with pytest.raises(AttributeError, match="'lod'"):
         _ = posehg.lod  # type: ignore[attr-defined]
-
-
-def test_type_checkers_see_the_types(tmp_path: Path) -> None:
-    (tmp_path / "user.py").write_text(
-        "import posehg\nmodel = posehg.load()\nposes = model('a.jpg', boxes=(1, 2, 3, 4))\n"
-        "reveal_type(poses)\nreveal_type(poses[0]['nose'])\nreveal_type(posehg.draw('a.jpg', poses))\n"
-    )
-    command = [sys.executable, "-m", "mypy", str(tmp_path / "user.py")]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    for name in ("list[posehg.poses.Pose]", "tuple[float, float]"):
-        assert name in run.stdout, run.stdout
 
 
 def test_a_model_is_loaded_from_its_folder_or_file(tmp_path: Path) -> None:
@@ -74,16 +56,6 @@ def test_a_model_is_loaded_from_its_folder_or_file(tmp_path: Path) -> None:
     for options in ({"decoder": "half"}, {"precision": "fp8"}, {"batch": -1}, {"threads": -1}):
         with pytest.raises(ValueError, match=next(iter(options))):
             posehg.load(tmp_path / "tiny", **options)  # type: ignore[arg-type]
-
-
-@pytest.mark.slow
-def test_the_bundled_model_finds_a_rendered_person() -> None:
-    image, person = synthetic.render(3)
-    (pose,) = posehg.load()(image)
-    assert np.median(np.linalg.norm(pose.keypoints - person.keypoints, axis=1)) < 10
-
-
-# ---- images ------------------------------------------------------------------------------------------------------
 
 
 def test_every_kind_of_image_gives_the_same_and_is_not_changed(dots: Model, tmp_path: Path) -> None:
@@ -116,13 +88,10 @@ def test_exif_gray_and_transparency_are_understood(tmp_path: Path) -> None:
     ("image", "error", "named"),
     [
         (np.zeros((7, 5, 3)), TypeError, "float64"),
-        (np.zeros((7, 5), dtype=bool), TypeError, "bool"),
         (np.zeros((3, 7, 5), dtype=np.uint8), ValueError, r"\(3, 7, 5\)"),
         (np.zeros((1, 7, 5, 3), dtype=np.uint8), ValueError, r"\(1, 7, 5, 3\)"),
-        (np.zeros(7, dtype=np.uint8), ValueError, r"\(7,\)"),
         (np.zeros((0, 5, 3), dtype=np.uint8), ValueError, "0 x 5"),
         (PillowImage.new("RGB", (0, 5)), ValueError, "0 x 5"),
-        (b"photo.jpg", TypeError, "bytes"),
         (None, TypeError, "NoneType"),
         ([[0, 1], [2, 3]], TypeError, "list"),
         (Path("nothing.png"), InputError, r"nothing\.png"),
@@ -134,13 +103,9 @@ def test_anything_else_is_refused_by_name(square: Model, image: Any, error: type
             use(image)
 
 
-# ---- people ------------------------------------------------------------------------------------------------------
-
-
 def test_one_person_or_all_are_found(square: Model) -> None:
-    one = stubs.square_photo(110, 60, 100)
-    both = np.concatenate([one, stubs.square_photo(90, 80, 90)], axis=1)
-    (pose,) = square(one)
+    both = np.concatenate([SQUARE, stubs.square_photo(90, 80, 90)], axis=1)
+    (pose,) = square(SQUARE)
     assert pose["middle"] == pytest.approx((159.5, 109.5), abs=2)
     assert square(np.zeros((60, 80, 3), dtype=np.uint8)) == []
     assert len(square(both)) == 1
@@ -156,10 +121,9 @@ def test_boxes_are_accepted_in_many_forms(dots: Model, square: Model) -> None:
         (pose,) = dots(PHOTO, boxes)
         np.testing.assert_allclose(pose.keypoints, POINTS, atol=1.5)
         assert pose.box == AROUND.square(1.25)
-    photo = stubs.square_photo(110, 60, 100)
-    poses = square(photo, [(100, 50, 120, 120), Box(0, 0, 40, 30)])
+    poses = square(SQUARE, [(100, 50, 120, 120), Box(0, 0, 40, 30)])
     assert [pose.box.center for pose in poses] == [(159.5, 109.5), (19.5, 14.5)]
-    assert square(photo, []) == square(photo, np.zeros((0, 4))) == []
+    assert square(SQUARE, []) == square(SQUARE, np.zeros((0, 4))) == []
     (pose,) = dots(PHOTO, whole=True)
     assert pose.box == Box(0, 0, 420, 300).square()
 
@@ -167,15 +131,8 @@ def test_boxes_are_accepted_in_many_forms(dots: Model, square: Model) -> None:
 @pytest.mark.parametrize(
     ("boxes", "error"),
     [
-        ((1, 2, 3), ValueError),
-        ((1, 2, 0, 4), ValueError),
-        ((1, 2, float("nan"), 4), ValueError),
-        ((1, 2, 3, 1e7), ValueError),
-        ([(1, 2, 3, 4), 5], TypeError),
-        ("1,2,3,4", TypeError),
-        (["1,2,3,4"], TypeError),
-        ([None], ValueError),
-        (7, TypeError),
+        *((box, ValueError) for box in ((1, 2, 3), (1, 2, 0, 4), (1, 2, float("nan"), 4), (1, 2, 3, 1e7), [None])),
+        *((box, TypeError) for box in ([(1, 2, 3, 4), 5], "1,2,3,4", ["1,2,3,4"], 7)),
         ((1000, 2, 3, 4), InputError),
     ],
 )
@@ -195,9 +152,6 @@ def test_threads_may_share_a_model(dots: Model) -> None:
     np.testing.assert_array_equal(together, alone)
 
 
-# ---- poses, heatmaps, drawing ------------------------------------------------------------------------------------
-
-
 def test_a_joint_is_looked_up_by_its_name(dots: Model) -> None:
     (pose,) = dots(PHOTO, AROUND)
     assert pose["left_hand"] == tuple(pose.keypoints[2])
@@ -214,14 +168,12 @@ def test_heatmaps_peak_at_the_joints(dots: Model, square: Model, rotation: float
     assert found.maps.shape == (3, 16, 16)
     peaks = [np.unravel_index(cells.argmax(), cells.shape)[::-1] for cells in found.maps]
     np.testing.assert_allclose(found.to_image(np.array(peaks, dtype=float)), POINTS, atol=found.to_image.scale)
-    photo = stubs.square_photo(110, 60, 100)
-    (pose,) = square(photo)
-    np.testing.assert_allclose(square.heatmaps(photo, pose).maps.max(axis=(1, 2)), pose.scores, atol=1e-6)
+    (pose,) = square(SQUARE)
+    np.testing.assert_allclose(square.heatmaps(SQUARE, pose).maps.max(axis=(1, 2)), pose.scores, atol=1e-6)
 
 
 def test_draw_is_the_drawing_of_the_command(square: Model) -> None:
-    photo = stubs.square_photo(110, 60, 100)
-    poses = square(photo)
+    poses = square(SQUARE)
     for given in (poses, poses[0]):
-        np.testing.assert_array_equal(posehg.draw(photo, given), drawing.draw(photo, poses, 0.3))
-    np.testing.assert_array_equal(posehg.draw(photo, poses, threshold=1), photo)
+        np.testing.assert_array_equal(posehg.draw(SQUARE, given), drawing.draw(SQUARE, poses, 0.3))
+    np.testing.assert_array_equal(posehg.draw(SQUARE, poses, threshold=1), SQUARE)

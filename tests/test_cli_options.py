@@ -1,7 +1,5 @@
 """The options of a run in a file; tests/journeys/test_train.py has them on the command line."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Several processes: their places, what they exchange, and what becomes of an error or of a lost one."""
 
-from __future__ import annotations
-
 import os
 from datetime import timedelta
 
@@ -34,9 +32,6 @@ def test_the_shares_differ_by_one_at_most_and_are_collected_in_order(items: list
         assert distributed.collect(lambda: parts[0]) == items
 
 
-# ---- this process's place ----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -45,9 +40,7 @@ def test_the_shares_differ_by_one_at_most_and_are_collected_in_order(items: list
         ({"RANK": "6", "WORLD_SIZE": "7", "LOCAL_RANK": "2"}, World(6, 7, 2)),
     ],
 )
-def test_the_variables_of_torchrun_give_the_place(
-    monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], expected: World
-) -> None:
+def test_torchrun_gives_the_place(monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], expected: World) -> None:
     put_into(monkeypatch, **changes)
     assert distributed.world() == expected
     assert distributed.world().first == (expected.rank == 0)
@@ -63,9 +56,7 @@ def test_the_variables_of_torchrun_give_the_place(
     ],
     ids=str,
 )
-def test_inconsistent_variables_are_named_with_the_way_to_start(
-    monkeypatch: pytest.MonkeyPatch, changes: dict[str, str]
-) -> None:
+def test_inconsistent_variables_are_named(monkeypatch: pytest.MonkeyPatch, changes: dict[str, str]) -> None:
     put_into(monkeypatch, **changes)
     with pytest.raises(UsageError) as caught:
         distributed.world()
@@ -73,9 +64,6 @@ def test_inconsistent_variables_are_named_with_the_way_to_start(
     assert name in str(caught.value)
     assert value in str(caught.value)
     assert "torchrun --nproc-per-node" in caught.value.hint
-
-
-# ---- what processes exchange -------------------------------------------------------------------------------------
 
 
 def test_a_single_process_waits_for_no_other() -> None:
@@ -126,9 +114,6 @@ def test_an_error_in_one_process_is_raised_in_all() -> None:
     assert [(type(a), str(a), a.hint) for a in answers] == [(InputError, "1.jpg is missing.", "Look for it.")] * 3
 
 
-# ---- a lost process ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("how", ["gather", "total", "hint", "backward"])
 def test_a_process_that_waits_for_a_lost_one_ends_with_the_callers_hint_if_there_is_one(how: str) -> None:
     def work(world: World) -> None:
@@ -165,9 +150,6 @@ def test_processes_that_do_not_find_each_other_name_the_address(monkeypatch: pyt
     monkeypatch.setattr(distributed, "_CONNECTING", timedelta(milliseconds=100))
     with pytest.raises(DeviceError, match=f"127.0.0.1:{port}"), distributed.joined(CPU):
         pass
-
-
-# ---- a device for each -------------------------------------------------------------------------------------------
 
 
 def test_several_processes_do_not_compute_on_mps(monkeypatch: pytest.MonkeyPatch) -> None:

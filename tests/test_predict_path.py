@@ -3,8 +3,6 @@
 Opening the model and the network itself are not counted: they are the same for every command.
 """
 
-from __future__ import annotations
-
 import sys
 import threading
 from pathlib import Path

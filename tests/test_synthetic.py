@@ -1,7 +1,5 @@
 """The renderer: the same image for a seed, left and right told apart, joints where the image shows them."""
 
-from __future__ import annotations
-
 import pickle
 
 import numpy as np
@@ -27,9 +25,6 @@ WHITE = Light(np.array((0, 0, -1), dtype=np.float32), np.zeros(3, np.float32), n
 def attention() -> Posture:
     """Standing upright, arms hanging, all angles zero."""
     return Posture(*(np.zeros(3) for _ in range(3)), np.zeros((2, 3)), np.zeros(2), np.zeros((2, 3)), *np.zeros((3, 2)))
-
-
-# ---- the data set --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("split", synthetic.SPLITS)
@@ -83,9 +78,6 @@ def test_most_people_stand_upright_and_some_on_their_heads() -> None:
     from_upright = np.abs(np.degrees(np.arctan2(trunks[:, 0], -trunks[:, 1])))
     assert 0.7 < (from_upright < 45).mean() < 0.9
     assert (from_upright > 135).sum() >= 2
-
-
-# ---- bodies and cameras --------------------------------------------------------------------------------------------
 
 
 @given(seeds, st.floats(-60, 60), st.floats(-30, 30))
@@ -142,9 +134,6 @@ def test_bones_keep_their_lengths_and_postures_their_limits(seed: int) -> None:
     shoulders = (body.joint("left_shoulder") + body.joint("right_shoulder")) / 2
     assert np.linalg.norm(body.joint("thorax") - shoulders) < 0.04
     assert np.allclose(body.frames @ body.frames.transpose(0, 2, 1), np.eye(3), atol=1e-6)
-
-
-# ---- what the image shows ------------------------------------------------------------------------------------------
 
 
 @given(seeds)

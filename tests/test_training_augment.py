@@ -1,7 +1,5 @@
 """Random crops of people, of halves of people and of the background; occluders."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +12,7 @@ from posehg.geometry import Affine, Box
 from posehg.images import Image
 from posehg.poses import Person
 from posehg.skeletons import COCO, LSP, MPII, Skeleton
-from posehg.training.augment import (
-    background_box,
-    half_body,
-    occlude,
-    random_crop,
-    widest_region,
-)
+from posehg.training.augment import background_box, half_body, occlude, random_crop, widest_region
 from posehg.training.config import TrainConfig
 from tests.random_views import BOXES, COLUMNS, ROWS, SIZE, WAVES
 
@@ -55,9 +47,6 @@ def contains(outer: Box, inner: Box) -> bool:
     return low >= -1e-6 and high <= 1e-6
 
 
-# ---- crops of the whole person -----------------------------------------------------------------------------------
-
-
 def test_zoom_rotation_and_shift_reach_their_limits_independently() -> None:
     config = TrainConfig(input_size=128, rotation=40, scale=0.3, translation=0.1, flip=0)
     figures = []
@@ -86,9 +75,7 @@ CONFIGS = st.builds(
 
 @PATIENT
 @given(CONFIGS, BOXES, SEEDS)
-def test_every_crop_lies_within_the_widest_region_and_needs_no_finer_pixels(
-    config: TrainConfig, box: Box, seed: int
-) -> None:
+def test_every_crop_lies_within_the_widest_region(config: TrainConfig, box: Box, seed: int) -> None:
     rng, reached = default_rng(seed), widest_region(config)
     square, ends = box.square(reached.padding), (-0.5, SIZE - 0.5)
     for _ in range(5):
@@ -99,14 +86,9 @@ def test_every_crop_lies_within_the_widest_region_and_needs_no_finer_pixels(
         assert to_crop.scale <= reached.size / square.w + 1e-9
 
 
-# ---- half of a person --------------------------------------------------------------------------------------------
-
-
 @PATIENT
 @given(BOXES, SEEDS, st.sampled_from([0.0, 0.5]))
-def test_a_half_holds_the_joints_of_one_half_within_the_square_of_the_person(
-    box: Box, seed: int, beyond: float
-) -> None:
+def test_a_half_lies_within_the_square_of_the_person(box: Box, seed: int, beyond: float) -> None:
     whole = random_person(box, seed, beyond=beyond)
     half = half_body(whole, MPII, default_rng(seed))
     assert contains(box.square(), half.box.square())
@@ -139,9 +121,6 @@ def test_a_half_needs_three_labels(count: int, boxes: int) -> None:
     assert BOX in found
 
 
-# ---- background --------------------------------------------------------------------------------------------------
-
-
 @PATIENT
 @given(st.lists(BOXES, max_size=3), SEEDS)
 def test_a_background_box_is_a_square_of_the_image_beside_the_people(people: list[Box], seed: int) -> None:
@@ -164,9 +143,6 @@ def test_background_boxes_cover_an_image_without_people_and_do_not_exist_on_one_
     assert all(background_box(people, WAVES, default_rng(seed)) is None for seed in range(20))
 
 
-# ---- occluders ---------------------------------------------------------------------------------------------------
-
-
 NOISE = default_rng(0).integers(0, 256, (ROWS, COLUMNS, 3), dtype=np.uint8)
 VIEW = Box(100, 60, 173, 173)
 
@@ -179,9 +155,7 @@ def changed(before: Image, after: Image) -> tuple[slice, slice]:
 
 @PATIENT
 @given(SEEDS, st.floats(-180, 180), st.booleans())
-def test_a_rectangle_on_the_crop_is_covered_whose_sides_are_a_share_of_the_crops(
-    seed: int, rotation: float, mirrored: bool
-) -> None:
+def test_a_rectangle_on_the_crop_is_covered(seed: int, rotation: float, mirrored: bool) -> None:
     to_crop = Affine.crop(VIEW, (SIZE, SIZE), rotation)
     to_crop = to_crop.then(Affine.mirror(SIZE)) if mirrored else to_crop
     pixels = NOISE.copy()

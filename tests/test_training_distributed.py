@@ -1,7 +1,5 @@
 """A run of several processes: the weights of a single one, a share of the samples each, and one that writes."""
 
-from __future__ import annotations
-
 import functools
 import os
 from collections.abc import Callable
@@ -74,9 +72,7 @@ def difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("size", [2, 3])
-def test_with_frozen_statistics_several_processes_reach_the_weights_of_one_and_the_first_alone_writes(
-    tmp_path: Path, alone: Alone, recipe: str, size: int
-) -> None:
+def test_several_processes_reach_the_weights_of_one(tmp_path: Path, alone: Alone, recipe: str, size: int) -> None:
     config = RECIPES[recipe]
     if size == 3:
         config = replace(config, accumulate=1)  # a share of one sample has no parts
@@ -107,9 +103,7 @@ def test_all_processes_stop_if_one_is_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 3)])
-def test_a_stopped_run_continues_with_another_number_of_processes(
-    tmp_path: Path, alone: Alone, before: int, after: int
-) -> None:
+def test_a_run_continues_with_more_or_fewer_processes(tmp_path: Path, alone: Alone, before: int, after: int) -> None:
     launch(before, lambda world: train(FROZEN, tmp_path, world, Watcher(stop_after=7)))
     assert states.load(tmp_path / STATE).progress.epoch == 1
     assert launch(after, lambda world: train(FROZEN, tmp_path, world, resume=True)) == [True] * after

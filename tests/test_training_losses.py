@@ -1,7 +1,5 @@
 """The losses: as in plain loops, blind to unlabelled joints, and the same in parts."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,8 +1,7 @@
 """Trainer: what it saves, and that a stopped run continues as if it had never stopped."""
 
-from __future__ import annotations
-
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,11 +75,8 @@ def same(one: Any, other: Any) -> bool:
     return all(torch.equal(value, other[key]) for key, value in one.items())
 
 
-# ---- stopping and continuing -------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("stop_after", [1, 3, 4, 5, 8])
-def test_a_stopped_run_continues_to_the_same_weights_bit_for_bit(
+def test_a_stopped_run_continues_exactly(
     undisturbed: tuple[TrainConfig, Path], tmp_path: Path, stop_after: int
 ) -> None:
     config, whole = undisturbed
@@ -91,8 +87,7 @@ def test_a_stopped_run_continues_to_the_same_weights_bit_for_bit(
     assert before.places + after.places == [(i // steps, i % steps + 1) for i in range(8)]
     assert before.rates + after.rates == [learning_rate(config, (step + 0.5) / 8) for step in range(8)]
     assert weights(tmp_path) == weights(whole)
-    one, other = (states.load(folder / STATE) for folder in (tmp_path, whole))
-    assert (one.progress, one.scaler) == (other.progress, other.scaler)
+    assert states.load(tmp_path / STATE).progress == states.load(whole / STATE).progress
 
 
 @pytest.mark.parametrize("between_files", [False, True])
@@ -130,36 +125,22 @@ def test_a_run_is_not_resumed_on_a_set_of_another_size(tmp_path: Path) -> None:
     assert files(tmp_path) == before
 
 
-def test_resuming_a_finished_run_and_workers_change_nothing_and_another_seed_does(
+def test_resuming_a_finished_run_and_workers_change_nothing(
     undisturbed: tuple[TrainConfig, Path], tmp_path: Path
 ) -> None:
     config, whole = undisturbed
     before = files(whole)
     finished, watcher = train(config, whole, resume=True)
     assert (finished, watcher.losses, files(whole)) == (True, [], before)
+    assert before.keys() == {LAST, BEST, STATE}
     train(replace(config, workers=2), tmp_path / "workers")
     assert weights(tmp_path / "workers") == weights(whole)
     train(replace(config, seed=config.seed + 1), tmp_path / "seed")
     assert weights(tmp_path / "seed")[LAST] != weights(whole)[LAST]
 
 
-# ---- what is saved -----------------------------------------------------------------------------------------------
-
-
-def test_a_folder_holds_the_state_and_two_models(undisturbed: tuple[TrainConfig, Path]) -> None:
-    config, folder = undisturbed
-    assert files(folder).keys() == {LAST, BEST, STATE}
-    model, state = checkpoints.load(folder / LAST), states.load(folder / STATE)
-    assert model.config.output == ("logits" if config.loss == "cross-entropy" else "heatmaps")
-    assert same(model.state, state.average if config.ema else state.network)
-    assert same(model.state, state.network) == (not config.ema)
-    model.network()
-
-
 @pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_the_validated_network_is_the_saved_one_and_learns_nothing_by_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ema: float
-) -> None:
+def test_the_validated_network_is_the_saved_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ema: float) -> None:
     validated: list[dict[str, Tensor]] = []
 
     def keep(estimator: Estimator, data: Dataset) -> Validation:
@@ -179,20 +160,16 @@ def test_the_validated_network_is_the_saved_one_and_learns_nothing_by_it(
 @pytest.mark.parametrize("measurable", [False, None])
 def test_without_a_score_the_best_model_is_the_last(tmp_path: Path, measurable: bool | None) -> None:
     """Without a validation set, or with one in which nothing can be measured."""
-    validation = dataset(3, split="val")
-    persons = [
-        replace(p, keypoints=np.where(np.arange(5)[:, None] == 0, np.nan, p.keypoints)) for p in validation.persons
-    ]
-    watcher = Watcher()
-    some = [] if measurable is None else [replace(validation, persons=persons)]
+    val = dataset(3, split="val")
+    headless = np.arange(5)[:, None] != 0
+    persons = [replace(person, keypoints=np.where(headless, person.keypoints, np.nan)) for person in val.persons]
+    some, watcher = [] if measurable is None else [replace(val, persons=persons)], Watcher()
     assert Trainer(TINY, dataset(), some, tmp_path, watcher).go()
     assert all(math.isnan(row.get("pck_toy", math.nan)) for row in watcher.epochs[-1].history)
     assert (tmp_path / BEST).read_bytes() == (tmp_path / LAST).read_bytes()
 
 
-def test_the_best_model_is_that_of_the_best_epoch_by_the_first_sets_measure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_best_model_is_of_the_first_sets_best_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([(30.0, "torso"), (90.0, "box"), (70.0, "torso"), (10.0, "box"), (50.0, "torso"), (95.0, "box")])
     kept: list[dict[str, Tensor]] = []
 
@@ -216,9 +193,6 @@ def test_frozen_random_weights_are_noted_once(tmp_path: Path, freeze: str) -> No
     assert watcher.notes == []
 
 
-# ---- learning ----------------------------------------------------------------------------------------------------
-
-
 def test_a_loss_that_is_not_finite_ends_the_run_and_leaves_the_last_state(tmp_path: Path) -> None:
     with pytest.raises(CheckFailed, match="step 2") as caught:
         train(replace(TINY, lr=1e25, save_minutes=0), tmp_path)
@@ -240,67 +214,49 @@ def test_the_papers_recipe_learns_four_rendered_persons(tmp_path: Path) -> None:
     )
     watcher = Watcher()
     Trainer(config, replace(four, persons=persons * 200), [four], tmp_path, watcher).go()
-    points = torch.stack([torch.from_numpy(Samples(four, config)[0, index].points) for index in range(4)])
+    points = torch.from_numpy(np.stack([Samples(four, config)[0, index].points for index in range(4)]))
     empty_maps = encode(points, (16, 16), config.sigma).square().mean()
     assert watcher.losses[-1] < 0.8 * empty_maps  # this loss first learns to answer "nowhere" for every joint
     assert watcher.epochs[-1].history[-1]["pck_synthetic"] > 40  # an untrained network: a few percent
-
-
-# ---- batches -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("changes", "count", "size", "hint"),
     [
         ({"batch": 3, "accumulate": 3}, 7, 1, "--accumulate"),
-        ({"batch": 6, "accumulate": 7}, 18, 1, "--accumulate"),
         ({"batch": 6, "accumulate": 2}, 18, 4, "--accumulate"),
         ({"batch": 6, "accumulate": 2}, 18, 3, ""),
         ({"batch": 1, "input_size": 16}, 7, 1, "--input-size"),
-        ({"batch": 4, "input_size": 16}, 1, 1, "--batch"),
         ({"batch": 3, "input_size": 16, "accumulate": 2}, 6, 1, "--batch"),
         ({"batch": 1}, 7, 1, ""),  # the smallest map has more than one cell
         ({"batch": 1, "input_size": 16, "freeze": "norm"}, 7, 1, ""),
-        ({"batch": 2, "input_size": 16}, 6, 1, ""),
         ({"batch": 100, "accumulate": 7}, 7, 1, ""),
     ],
 )
 def test_a_batch_with_too_few_crops_is_refused(changes: dict[str, Any], count: int, size: int, hint: str) -> None:
-    config, world = replace(TINY, **changes), World(0, size, 0)
-    if not hint:
-        check_batch(config, count, world)
-        return
-    with pytest.raises(UsageError) as caught:
-        check_batch(config, count, world)
-    assert hint in caught.value.hint
-
-
-# ---- a time limit ------------------------------------------------------------------------------------------------
+    with nullcontext() if not hint else pytest.raises(UsageError) as caught:
+        check_batch(replace(TINY, **changes), count, World(0, size, 0))
+    assert not hint or hint in caught.value.hint
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
-
-
-class Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Stands still except for ten seconds a step and five a validation."""
+    clock = SimpleNamespace(now=1000.0, done=[])
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now, self.validation = 1000.0, 5.0
-        self.done: list[float] = []
-        monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: self.now))
-        monkeypatch.setattr(training, "learning_rate", self._step)
-        monkeypatch.setattr(training, "validate", self._validate)
-
-    def _step(self, config: TrainConfig, done: float) -> float:
-        self.now += 10
-        self.done.append(done)
+    def step(config: TrainConfig, done: float) -> float:
+        clock.now += 10
+        clock.done.append(done)
         return learning_rate(config, done)
 
-    def _validate(self, estimator: Estimator, data: Dataset) -> Validation:
-        self.now += self.validation
+    def validated(estimator: Estimator, data: Dataset) -> Validation:
+        clock.now += 5
         return validate(estimator, data)
+
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(training, "learning_rate", step)
+    monkeypatch.setattr(training, "validate", validated)
+    return clock
 
 
 MINUTE = replace(TINY, epochs=100, max_time=1.0)
@@ -308,22 +264,21 @@ SHARES = [0.5 / 400, *(seconds / 60 for seconds in (10, 20, 30, 45, 55))]
 """How much of MINUTE is over at each of its steps: an epoch of four, a validation, and two more."""
 
 
-def test_the_schedule_is_completed_in_the_time_and_ends_with_a_validation(clock: Clock, tmp_path: Path) -> None:
+def test_the_schedule_is_completed_in_the_time_and_validated(clock: SimpleNamespace, tmp_path: Path) -> None:
     finished, watcher = train(MINUTE, tmp_path)
     assert finished
     assert watcher.places == [(0, 1), (0, 2), (0, 3), (0, 4), (1, 1), (1, 2)]
     assert clock.done == pytest.approx(SHARES)
     assert watcher.rates == [learning_rate(MINUTE, done) for done in clock.done]
     assert watcher.rates[-1] == MINUTE.lr / 5 < watcher.rates[-2]  # the paper's drop, after four fifths of the time
-    history = watcher.epochs[-1].history
-    assert [row["loss"] for row in history] == pytest.approx([np.mean(watcher.losses[:4]), np.mean(watcher.losses[4:])])
-    assert "pck_toy" in history[-1]
-    assert files(tmp_path).keys() == {LAST, BEST, STATE}
+    losses = [np.mean(watcher.losses[:4]), np.mean(watcher.losses[4:])]
+    assert [row["loss"] for row in watcher.epochs[-1].history] == pytest.approx(losses)
+    assert "pck_toy" in watcher.epochs[-1].history[-1]
     assert states.load(tmp_path / STATE).progress == watcher.epochs[-1]
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 4, 5])
-def test_a_resumed_run_continues_to_count_the_seconds(clock: Clock, tmp_path: Path, stop_after: int) -> None:
+def test_a_resumed_run_continues_to_count_the_seconds(clock: SimpleNamespace, tmp_path: Path, stop_after: int) -> None:
     train(MINUTE, tmp_path, stop_after)
     assert states.load(tmp_path / STATE).progress.seconds == 10 * stop_after + 5 * (stop_after > 4)
     clock.now += 5000  # between the two
@@ -341,7 +296,7 @@ def test_a_resumed_run_continues_to_count_the_seconds(clock: Clock, tmp_path: Pa
     ],
 )
 def test_a_run_may_be_resumed_with_another_limit(
-    clock: Clock, tmp_path: Path, before: int | None, minutes: float, places: list[tuple[int, int]], epochs: int
+    clock: SimpleNamespace, tmp_path: Path, before: int | None, minutes: float, places: Any, epochs: int
 ) -> None:
     train(MINUTE, tmp_path, before)
     saved = files(tmp_path)
@@ -351,7 +306,7 @@ def test_a_run_may_be_resumed_with_another_limit(
     assert (files(tmp_path) == saved) == (minutes == 1.0)
 
 
-def test_a_run_with_more_time_than_steps_takes_them_all(clock: Clock, tmp_path: Path) -> None:
+def test_a_run_with_more_time_than_steps_takes_them_all(clock: SimpleNamespace, tmp_path: Path) -> None:
     finished, watcher = train(replace(TINY, max_time=60), tmp_path)
     assert (finished, len(watcher.losses)) == (True, 8)
     assert clock.done == pytest.approx([(step + 0.5) / 8 for step in range(8)])

@@ -1,7 +1,5 @@
 """A data set and a network so small that a whole training run takes a moment."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

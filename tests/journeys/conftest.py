@@ -1,7 +1,5 @@
 """The command line, called in this process where it can be, and models for it."""
 
-from __future__ import annotations
-
 import functools
 import os
 import signal

@@ -1,7 +1,5 @@
 """posehg train --init: a trained network learns other joints, in one command."""
 
-from __future__ import annotations
-
 import csv
 import json
 from pathlib import Path
@@ -74,9 +72,6 @@ def test_frozen_parts_are_still_those_of_the_model(
     assert all(any(part in key for part in free) for key in changed)
 
 
-# ---- the options of the model ------------------------------------------------------------------------------------
-
-
 def test_another_network_than_the_models_is_refused(posehg: Posehg, model: Path, tmp_path: Path) -> None:
     for init, code, named in ((model, 2, "features"), ("bundeld", 5, "bundeld")):
         run = posehg("train", "--init", init, *SYNTHETIC, "--features", 16, "--out", tmp_path / "run")
@@ -118,17 +113,3 @@ def test_the_bundled_model_can_be_trained_further(posehg: Posehg, tmp_path: Path
     run = posehg("train", "--init", "bundled", *few, "--freeze", "norm", "--lr", 1e-6, "--out", tmp_path / "run")
     assert run.code == 0, run.err
     assert float(figures(tmp_path / "run")[0]["pck_synthetic"]) > 50  # it has not forgotten what it knew
-
-
-@pytest.mark.parametrize("joints", [(), ("--joints", "left_wrist,right_wrist"), ("--joints", "head_top")])
-def test_a_network_can_be_tried_on_a_few_persons(posehg: Posehg, tmp_path: Path, joints: tuple[str, ...]) -> None:
-    """They are validated by their own torso, whichever joints are learned."""
-    small = ("--stacks", 1, "--features", 16, "--stem", "8-8-16", "--depth", 2, "--input-size", 64)
-    learning = ("--optimizer", "adamw", "--lr", 1e-2, "--schedule", "constant", "--epochs", 8)
-    options = ("--dataset", "synthetic", "--overfit", 2, "--batch", 2, "--device", "cpu", *small, *learning, *joints)
-    run = posehg("train", *options, "--out", tmp_path / "run")
-    assert run.code == 0, run.err
-    rows = figures(tmp_path / "run")
-    assert float(rows[-1]["loss"]) < 0.5 * float(rows[0]["loss"])
-    assert all(float(row["pck_synthetic"]) >= 0 for row in rows)
-    assert options_of(tmp_path / "run")["rotation"] == 0

@@ -1,7 +1,5 @@
 """What can go wrong in posehg predict: each ends in one sentence, its exit code, and nothing half done."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil
@@ -80,17 +78,12 @@ def test_no_input_is_replaced_by_the_result_of_another(posehg: Posehg, square: P
     assert photo.read_bytes() == before
 
 
-# ---- images that cannot be read -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("content", [None, b"", b"This is not an image.", "truncated"])
-def test_an_unreadable_image_is_reported_and_the_rest_are_processed(
-    posehg: Posehg, square: Path, photo: Path, content: bytes | str | None
-) -> None:
+@pytest.mark.parametrize("share", [None, 0, 0.3])
+def test_unreadable_images_are_reported(posehg: Posehg, square: Path, photo: Path, share: float | None) -> None:
     bad, third, out = photo.with_name("bad.png"), photo.with_name("third.png"), photo.parent / "out"
     shutil.copy(photo, third)
-    if content is not None:
-        bad.write_bytes(content if isinstance(content, bytes) else photo.read_bytes()[:300])
+    if share is not None:
+        bad.write_bytes(photo.read_bytes()[: int(share * photo.stat().st_size)])
     posehg("predict", bad, "--model", square, "--out", out / "joints.csv").assert_failed(2, str(out))
     posehg("predict", bad, "--model", square, "--out", photo.with_name("joints.csv")).assert_failed(3, str(bad))
     assert not photo.with_name("joints.csv").exists()  # with nothing in it
@@ -100,10 +93,7 @@ def test_an_unreadable_image_is_reported_and_the_rest_are_processed(
     assert sorted(path.name for path in out.iterdir()) == ["photo.png", "third.png"]
 
 
-# ---- results that cannot be written ------------------------------------------------------------------------------
-
-
-def test_a_folder_that_cannot_be_made_or_written_is_named(
+def test_unwritable_folders_are_named(
     posehg: Posehg, square: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = posehg("predict", photo, photo.with_name("b.png"), "--model", square, "--out", photo / "out")
@@ -129,9 +119,7 @@ def several(photo: Path, count: int = 4) -> Path:
     return folder
 
 
-def test_a_full_disk_ends_the_run_and_leaves_whole_files(
-    posehg: Posehg, square: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_ends_the_run(posehg: Posehg, square: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, count = os.replace, 0
 
     def replace(source: object, target: object) -> None:
@@ -167,21 +155,12 @@ def test_an_image_that_memory_does_not_hold_is_reported(
     assert {path.name for path in (photo.parent / "out").iterdir()} == {"0.png", "2.png", "3.png"}
 
 
-# ---- models and devices ------------------------------------------------------------------------------------------
-
-
-def test_a_model_that_is_missing_or_broken_is_named(posehg: Posehg, photo: Path, model: Path) -> None:
-    out = photo.parent / "out"
+def test_missing_models_and_gpus(posehg: Posehg, photo: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, short = photo.parent / "out", photo.with_name("short.safetensors")
     posehg("predict", photo, photo, "--model", "no/such", "--out", out).assert_failed(5, "no/such")
     assert not out.exists()
-    short = photo.with_name("short.safetensors")
     short.write_bytes((model / "model.safetensors").read_bytes()[:-1000])
     posehg("predict", photo, "--model", short).assert_failed(5, str(short))
-
-
-def test_a_gpu_that_is_missing_is_a_device_error(
-    posehg: Posehg, photo: Path, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     posehg("predict", photo, "--model", model, "--device", "toaster").assert_failed(2, "toaster")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     run = posehg("predict", photo, "--model", model, "--device", "cuda")
@@ -189,9 +168,7 @@ def test_a_gpu_that_is_missing_is_a_device_error(
     assert "--device cpu" in run.err
 
 
-def test_names_that_no_file_can_have_and_broken_files_of_boxes_are_named(
-    posehg: Posehg, photo: Path, model: Path
-) -> None:
+def test_impossible_names_and_broken_files_of_boxes_are_named(posehg: Posehg, photo: Path, model: Path) -> None:
     name = "n" * 300
     run = posehg("predict", f"{name}.jpg", photo, "--whole", "--json", "--model", model)
     assert run.code == 3

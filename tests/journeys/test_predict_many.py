@@ -1,7 +1,5 @@
 """Many inputs in one call: trees, patterns, lists, standard input, and runs that are continued."""
 
-from __future__ import annotations
-
 import io
 import os
 import shutil
@@ -37,14 +35,15 @@ def files_below(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-# ---- which inputs ------------------------------------------------------------------------------------------------
-
-
-def test_results_mirror_the_folders_of_the_inputs(posehg: Posehg, square: Path, tree: Path, tmp_path: Path) -> None:
+def test_results_mirror_the_folders_of_the_inputs(
+    posehg: Posehg, square: Path, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = posehg("predict", tree, "--model", square, "--json")
     assert [Path(record["source"]).name for record in records(run.out)] == ["a.png", "b b.png", NAMES[-1]]
     (tree / "loop").symlink_to(tree, target_is_directory=True)
-    run = posehg("predict", tree, "-r", "--model", square, "--json", "--out", tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    run = posehg("predict", tree, "-r", "--model", square, "--json", "--out", ".")
     assert (run.code, len(records(run.out))) == (0, len(NAMES))
     assert files_below(tmp_path / "out") == set(NAMES)
 
@@ -71,9 +70,6 @@ def test_inputs_that_mean_nothing_do_not_stop_the_rest(posehg: Posehg, square: P
     assert run.code == 3
     assert "3 of 4" in run.err
     assert files_below(out) == {"photo.png"}
-
-
-# ---- runs that are continued, repeated or interrupted --------------------------------------------------------------
 
 
 def test_of_many_inputs_only_errors_are_reported_one_by_one(posehg: Posehg, square: Path, tmp_path: Path) -> None:
@@ -126,10 +122,7 @@ def test_interrupted_it_leaves_whole_files_only(
         assert images.read(path).shape == noise.shape if path.suffix == ".png" else np.load(path)["keypoints"].size
 
 
-# ---- standard output ---------------------------------------------------------------------------------------------
-
-
-def test_standard_output_takes_an_image(
+def test_an_image_to_standard_output(
     posehg: Posehg, square: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Binary(io.StringIO):
@@ -142,9 +135,7 @@ def test_standard_output_takes_an_image(
 
 
 @pytest.mark.parametrize(("kind", "first"), [("json", '{"posehg"'), ("csv", "source,frame"), ("coco", "[\n{")])
-def test_standard_output_takes_one_file_of_all_that_could_be_read(
-    model: Path, photo: Path, kind: str, first: str
-) -> None:
+def test_standard_output_takes_one_file_of_all_inputs(model: Path, photo: Path, kind: str, first: str) -> None:
     second, missing = photo.with_name("second.png"), photo.with_name("missing.png")
     shutil.copy(photo, second)
     options = ("--whole", "--model", model, "--out", "-", "--save", kind)
@@ -153,9 +144,6 @@ def test_standard_output_takes_one_file_of_all_that_could_be_read(
     assert run.stdout.startswith(first)
     assert run.stdout.count("photo.png") >= 1
     assert run.stdout.count("second.png") >= 1
-
-
-# ---- files of boxes ----------------------------------------------------------------------------------------------
 
 
 def test_boxes_from_a_file_are_where_people_are(posehg: Posehg, square: Path, tree: Path, tmp_path: Path) -> None:

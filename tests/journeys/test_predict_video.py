@@ -1,7 +1,5 @@
 """posehg predict on videos and cameras: streamed, tracked, written as files that play."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -44,11 +42,8 @@ def ids(out: str) -> list[list[int]]:
     return [[person["id"] for person in line["people"]] for line in records(out)]
 
 
-# ---- who is tracked ----------------------------------------------------------------------------------------------
-
-
-def test_a_person_is_tracked_with_one_id(posehg: Posehg, square: Path, walk: Path) -> None:
-    run = posehg("predict", walk, "--model", square, "--json")
+def test_a_person_is_tracked_with_one_id(posehg: Posehg, square: Path, walk: Path, tmp_path: Path) -> None:
+    run = posehg("predict", walk, "--model", square, "--json", "--out", tmp_path / "joints.npz")
     assert run.code == 0, run.err
     lines = records(run.out)
     assert [line["frame"] for line in lines] == list(range(FRAMES))
@@ -56,11 +51,10 @@ def test_a_person_is_tracked_with_one_id(posehg: Posehg, square: Path, walk: Pat
     assert ids(run.out) == [[1]] * FRAMES
     middles = [line["people"][0]["keypoints"][0][0] for line in lines]
     np.testing.assert_allclose(middles, [79.5 + 11 * frame for frame in range(FRAMES)], atol=6)
+    with np.load(tmp_path / "joints.npz") as file:
+        assert (file["tracks"].tolist(), file["frames"].tolist()) == ([1] * FRAMES, list(range(FRAMES)))
     options = ("--box", "30,60,100,100", "--smooth", "one-euro")  # the box of the first frame
     assert ids(posehg("predict", walk, "--model", square, "--json", *options).out) == [[1]] * FRAMES
-
-
-def test_a_person_who_fills_each_frame_has_one_id(posehg: Posehg, square: Path, tmp_path: Path) -> None:
     still = made(tmp_path / "still.mp4", [stubs.square_photo(55 + frame % 3, 15, 210) for frame in range(7)])
     assert ids(posehg("predict", still, "--model", square, "--json", "--whole").out) == [[1]] * 7
 
@@ -73,9 +67,7 @@ def test_everyone_has_an_id_of_their_own(posehg: Posehg, square: Path, walk: Pat
     assert all(len(set(frame)) == len(frame) for frame in found)
 
 
-def test_boxes_of_frames_are_used_and_frames_that_fail_have_a_record(
-    posehg: Posehg, square: Path, walk: Path, tmp_path: Path
-) -> None:
+def test_boxes_of_frames_and_frames_that_fail(posehg: Posehg, square: Path, walk: Path, tmp_path: Path) -> None:
     rows = [f"walk.mp4,{frame},{'900' if frame == 6 else 30 + 11 * frame},60,100,100" for frame in range(0, FRAMES, 2)]
     (tmp_path / "boxes.csv").write_text("\n".join(["image,frame,x,y,w,h", *rows]))
     options = ("--out", tmp_path / "out", "--save", "json", "--boxes", tmp_path / "boxes.csv")
@@ -83,9 +75,6 @@ def test_boxes_of_frames_are_used_and_frames_that_fail_have_a_record(
     lines = records((tmp_path / "out" / "walk.jsonl").read_text())
     assert [len(line["people"]) for line in lines] == [frame % 2 == 0 and frame != 6 for frame in range(FRAMES)]
     assert [line["frame"] for line in lines if line["error"]] == [6]
-
-
-# ---- what is written ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("suffix", "beside"), [(".mp4", False), (".webm", True)])
@@ -101,20 +90,10 @@ def test_the_video_that_comes_out_plays(
     assert np.abs(after[5][:, -320:].astype(int) - before[5]).max() > 60
 
 
-def test_the_joints_of_all_frames_are_one_file(posehg: Posehg, square: Path, walk: Path, tmp_path: Path) -> None:
-    out = tmp_path / "joints.npz"
-    assert posehg("predict", walk, "--model", square, "--out", out).code == 0
-    with np.load(out) as file:
-        assert file["tracks"].tolist() == [1] * FRAMES
-        assert file["frames"].tolist() == list(range(FRAMES))
-
-
-def test_a_folder_holds_the_files_of_each_video_and_image(
-    posehg: Posehg, square: Path, walk: Path, photo: Path, tmp_path: Path
-) -> None:
+def test_a_folder_of_videos_and_images(posehg: Posehg, square: Path, walk: Path, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = ("predict", walk, photo, "-m", square, "--out", out)
-    run = posehg(*command, "--save", "image,json,openpose,coco")
+    command = ("predict", walk, photo, "-m", square, "--out", out, "--save")
+    run = posehg(*command, "image,json,openpose,coco")
     assert run.code == 0, run.err
     assert f"{FRAMES + 6} files" in run.err
     names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
@@ -123,11 +102,11 @@ def test_a_folder_holds_the_files_of_each_video_and_image(
     assert names == of_frames | whole | {"openpose/photo_keypoints.json", "coco/results.json"}
     found = [result["image_id"] for result in json.loads((out / "coco/results.json").read_text())]
     assert found == [*(f"walk_{frame:012d}" for frame in range(FRAMES)), "photo.png"]
-    assert "2 of 2" in posehg(*command, "--save", "image,json,openpose,coco", "--skip-existing").err
-    before = (out / "json" / "walk.jsonl").stat().st_mtime_ns
-    assert posehg(*command, "--save", "image,json,csv", "--skip-existing").code == 0
+    assert "2 of 2" in posehg(*command, "image,json,openpose,coco", "--skip-existing").err
+    (out / "json" / "walk.jsonl").write_text("mine")
+    assert posehg(*command, "image,json,csv", "--skip-existing").code == 0
     assert (out / "csv" / "walk.csv").is_file()
-    assert (out / "json" / "walk.jsonl").stat().st_mtime_ns == before
+    assert (out / "json" / "walk.jsonl").read_text() == "mine"
 
 
 def test_a_part_of_a_video(posehg: Posehg, square: Path, walk: Path) -> None:
@@ -136,9 +115,6 @@ def test_a_part_of_a_video(posehg: Posehg, square: Path, walk: Path) -> None:
     out = walk.with_name("joints.csv")
     posehg("predict", walk, "--model", square, "--out", out, "--start", "5").assert_failed(3, str(walk))
     assert not out.exists()
-
-
-# ---- what goes wrong ---------------------------------------------------------------------------------------------
 
 
 def test_the_readable_part_of_a_broken_video_is_done(posehg: Posehg, square: Path, walk: Path, tmp_path: Path) -> None:
@@ -172,16 +148,12 @@ def test_nobody_in_a_video_is_reported_once(posehg: Posehg, square: Path, tmp_pa
         (("--out", "x.mp4", "--heatmaps", "all"), "heatmaps"),
     ],
 )
-def test_what_a_video_cannot_become_is_refused(
-    posehg: Posehg, walk: Path, options: tuple[str, ...], named: str
-) -> None:
+def test_a_video_cannot_become_all(posehg: Posehg, walk: Path, options: tuple[str, ...], named: str) -> None:
     posehg("predict", walk, *options).assert_failed(2, named)
     assert list(walk.parent.iterdir()) == [walk]
 
 
-def test_a_video_that_cannot_be_written_is_reported_once_and_left(
-    posehg: Posehg, square: Path, walk: Path, photo: Path, tmp_path: Path
-) -> None:
+def test_a_video_that_is_not_written(posehg: Posehg, square: Path, walk: Path, photo: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "image").touch()
     run = posehg("predict", walk, photo, "-m", square, "--out", tmp_path / "out", "--save", "image,json", "--json")
@@ -189,12 +161,7 @@ def test_a_video_that_cannot_be_written_is_reported_once_and_left(
     assert len(records(run.out)) < FRAMES
 
 
-# ---- cameras -----------------------------------------------------------------------------------------------------
-
-
-def test_ctrl_c_ends_a_camera_and_completes_its_files(
-    posehg: Posehg, square: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_ends_a_camera(posehg: Posehg, square: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def camera(number: int) -> Iterator[Frame]:
         frame = 0
         while True:

@@ -1,7 +1,5 @@
 """posehg eval, predict and train, started by torchrun."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import signal
@@ -54,9 +52,7 @@ def photos(tmp_path: Path) -> list[Path]:
 EVAL = ("eval", "--dataset", "synthetic", "--limit", 5)
 
 
-def test_scores_and_files_are_those_of_one_process_and_written_once(
-    posehg: Posehg, model: Path, tmp_path: Path
-) -> None:
+def test_scores_and_files_are_those_of_one_process(posehg: Posehg, model: Path, tmp_path: Path) -> None:
     one, other = ((f"--predictions={tmp_path / n}.json", f"--report={tmp_path / n}-report.json") for n in ("a", "b"))
     alone = posehg(*EVAL, "--model", model, "--device", "cpu", *one)
     (code, out, err), second = two(*EVAL, "--model", model, *other)
@@ -86,9 +82,7 @@ def test_every_image_is_processed_once_and_printed_in_order(model: Path, photos:
     assert [str(missing) in error for error in errors(both.stderr)] == [True]
 
 
-def test_an_error_in_the_second_process_ends_both_with_one_message(
-    model: Path, photos: list[Path], tmp_path: Path
-) -> None:
+def test_an_error_in_the_second_process_ends_both(model: Path, photos: list[Path], tmp_path: Path) -> None:
     blocked = tmp_path / "out" / "1.png"  # the second process's
     blocked.mkdir(parents=True)
     both = torchrun("predict", *photos, "--model", model, "--whole", "--out", tmp_path / "out", "--overwrite")
@@ -121,7 +115,7 @@ def test_a_lost_process_ends_the_other_with_a_message(command: str, model: Path,
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_launch_shows_no_traceback_of_posehg(
+def test_an_interrupted_launch_is_quiet(
     model: Path, photos: list[Path], tmp_path: Path, number: signal.Signals
 ) -> None:
     many = tmp_path / "many"
