@@ -1,6 +1,6 @@
 """Random views of a person on a photo, as training takes them."""
 
-from dataclasses import dataclass
+from collections import namedtuple
 
 import numpy as np
 from hypothesis import strategies as st
@@ -12,14 +12,8 @@ SIZE = 61
 ROWS, COLUMNS = 307, 401
 
 
-@dataclass(frozen=True)
-class Limits:
-    """As in TrainConfig."""
-
-    padding: float
-    scale: float
-    rotation: float
-    translation: float
+Limits = namedtuple("Limits", "padding scale rotation translation")
+"""As in TrainConfig."""
 
 
 def _waves() -> Image:

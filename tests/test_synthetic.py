@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posehg.datasets import load_one, synthetic
-from posehg.errors import UsageError
+from posehg.datasets import synthetic
 from posehg.geometry import Box
 from posehg.skeletons import MPII
 from posehg.synthetic import body as bodies
@@ -28,37 +27,31 @@ def attention() -> Posture:
 
 
 @pytest.mark.parametrize("split", synthetic.SPLITS)
-def test_a_split_has_its_persons_and_they_look_as_annotations_should(split: str) -> None:
+def test_a_split_has_its_persons_who_lie_within_their_images(split: str) -> None:
     dataset = synthetic.load("synthetic", None, split)
     assert len(dataset) == synthetic.SPLITS[split]
     for person in [*dataset.persons[:6], dataset.persons[-1]]:
-        image = dataset.read(person)
-        assert (image.dtype, image.shape[2:]) == (np.uint8, (3,))
-        assert all(192 <= side <= 256 for side in image.shape[:2])
-        assert (person.keypoints.shape, person.keypoints.dtype) == ((16, 2), np.float64)
+        height, width, _ = dataset.read(person).shape
+        assert (192 <= height <= 256, 192 <= width <= 256) == (True, True)
         assert np.isfinite(person.keypoints).all()
-        assert (person.visible.shape, person.visible.dtype) == ((16,), bool)
         assert person.head_size > 5
-        whole = Box(0, 0, image.shape[1], image.shape[0])
-        assert person.box.intersection(whole) == pytest.approx(person.box.w * person.box.h)
+        assert person.box.intersection(Box(0, 0, width, height)) == pytest.approx(person.box.w * person.box.h)
+    with pytest.raises(IndexError):
+        dataset.persons[len(dataset)]
 
 
-def test_persons_are_a_sequence_that_is_the_same_every_time_and_in_every_process() -> None:
+def test_persons_are_the_same_every_time_and_in_every_process() -> None:
     train, val = (synthetic.load("synthetic", None, split) for split in synthetic.SPLITS)
     person, image = train.persons[7777], train.read(train.persons[7777])
     synthetic._scene.cache_clear()
-    again = pickle.loads(pickle.dumps(train))
-    assert np.array_equal(image, again.read(again.persons[7777]))
-    assert np.array_equal(person.keypoints, again.persons[7777].keypoints)
-    assert np.array_equal(person.visible, again.persons[7777].visible)
-    assert (person.box, person.id) == (again.persons[7777].box, "train/00007777")
+    loaded = pickle.loads(pickle.dumps(train))
+    again = loaded.persons[7777]
+    np.testing.assert_array_equal(image, loaded.read(again))
+    np.testing.assert_array_equal(person.keypoints, again.keypoints)
+    np.testing.assert_array_equal(person.visible, again.visible)
+    assert (person.box, person.id) == (again.box, "train/00007777")
     assert len({tuple(p.keypoints.ravel()) for data in (train, val) for p in data.persons[:30]}) == 60
     assert [p.id for p in val.persons[2:8:3]] == ["val/00000002", "val/00000005"]
-    with pytest.raises(IndexError):
-        val.persons[500]
-    with pytest.raises(UsageError) as error:
-        load_one("synthetic", None, "test")
-    assert "train, val" in error.value.hint
 
 
 def test_the_images_and_joints_of_a_seed_do_not_change_with_the_code() -> None:
@@ -157,18 +150,18 @@ def test_what_is_behind_the_body_is_hidden() -> None:
     body = bodies.build(bodies.Proportions(), posture)
     hidden = dict(zip(MPII.joints, hidden_by_body(body, Camera(facing(90), np.zeros(3), 4.0, 100.0)), strict=True))
     assert all(hidden[f"right_{joint}"] for joint in ("shoulder", "hip", "knee"))
-    assert not any(hidden[f"left_{joint}"] for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
+    assert not any(is_hidden for joint, is_hidden in hidden.items() if joint.startswith("left"))
 
 
 def test_front_and_back_look_different() -> None:
     """The same body in the same light, seen from both sides: the face and the shirt's front are not on the back."""
     body = bodies.build(bodies.Proportions(), attention())
     mesh = dress(body, random_outfit(np.random.default_rng(5), feminine=False))
-    fringe = np.linspace(0, 1, 64, dtype=np.float32)[None, None, :, None] * np.ones((9, 64, 1, 3), np.float32)
+    fringe = np.abs(np.linspace(0, 1, 64) - 0.5)[None, None, :, None] * np.ones((9, 64, 1, 3), np.float32)
     means = []
     for turn in (0, 180):
         camera = Camera(facing(turn), body.joints.mean(axis=0), 4.0, 400.0, (63.5, 63.5))
         canvas = np.zeros((128, 128, 3), np.float32)
-        covered = render(canvas, mesh, camera, np.abs(fringe - 0.5).reshape(-1, 3), WHITE)
+        covered = render(canvas, mesh, camera, fringe.reshape(-1, 3).astype(np.float32), WHITE)
         means.append(canvas.sum() / covered.sum() / 3)
     assert means[0] < 0.25 < means[1]  # a tile's middle columns are the front, its outer ones the back

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -38,9 +39,7 @@ RECIPES = {
 Alone = Callable[[TrainConfig], tuple[Path, list[float]]]
 
 
-def train(
-    config: TrainConfig, folder: Path, world: World, watcher: Watcher | None = None, resume: bool = False
-) -> bool:
+def train(config: TrainConfig, folder: Path, world: World, watcher: Any = None, resume: bool = False) -> bool:
     torch.set_num_threads(1)  # a forked process has none of the threads
     resumed = states.load(folder / STATE) if resume else None
     data, validation = dataset(PERSONS), [dataset(7, split="val")]
@@ -126,7 +125,7 @@ def test_statistics_that_are_not_frozen_are_those_of_the_first_process_after_an_
 
 def test_a_lost_process_ends_the_others_with_a_hint_and_a_state_to_continue_from(tmp_path: Path) -> None:
     class Dying(Watcher):
-        def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
+        def step(self, epoch: int, step: int, *rest: float) -> None:
             if (epoch, step, os.environ["RANK"]) == (1, 2, "1"):
                 os._exit(9)
 

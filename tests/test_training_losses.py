@@ -7,11 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from posehg.heatmaps import encode, probabilities
+from posehg.heatmaps import encode
 from posehg.training.losses import (
     LOSSES,
     PerJoint,
-    cross_entropy,
     squared_difference,
     supervised,
     weighted_squared_difference,
@@ -73,21 +72,15 @@ def test_the_loss_equals_one_in_plain_loops(loss: str) -> None:
 @each_loss
 @pytest.mark.parametrize("value", [0.0, -3.0, 1e18, 1e38, torch.inf, -torch.inf, torch.nan])
 def test_an_unlabelled_joint_changes_neither_value_nor_gradient(loss: PerJoint, value: float) -> None:
-    points, found = joints().float(), []
-    for change in (False, True):
-        output = noise(1, B, J, H, W).float()
-        for b, j in MASKED:
-            output[b, j] = value if change else output[b, j]
-        output.requires_grad_()
-        result = supervised([output], points, SIGMA, loss)
-        result.backward()
-        assert output.grad is not None
-        found.append((result.detach(), output.grad))
-    (one, one_gradient), (two, two_gradient) = found
-    assert one.isfinite()
-    assert torch.equal(one, two)
-    assert torch.equal(one_gradient, two_gradient)
-    assert all((two_gradient[b, j] == 0).all() for b, j in MASKED)
+    one, two = noise(1, B, J, H, W).float(), noise(1, B, J, H, W).float()
+    for place in MASKED:
+        two[place] = value
+    losses = [supervised([output.requires_grad_()], joints().float(), SIGMA, loss) for output in (one, two)]
+    torch.stack(losses).sum().backward()
+    assert losses[0].isfinite()
+    assert losses[0] == losses[1]
+    assert torch.equal(one.grad, two.grad)
+    assert not any(two.grad[place].any() for place in MASKED)
 
 
 @each_loss
@@ -97,7 +90,6 @@ def test_a_batch_without_labels_teaches_nothing(loss: PerJoint, total: Tensor | 
     value = supervised([output], torch.full((B, J, 2), torch.nan), SIGMA, loss, total)
     value.backward()
     assert value == 0
-    assert output.grad is not None
     assert not output.grad.any()
 
 
@@ -134,20 +126,5 @@ def test_a_gaussian_that_falls_between_the_cells_has_a_finite_loss(loss: PerJoin
     output = noise(1, 1, 1, H, W).float().requires_grad_()
     value = supervised([output], torch.tensor([[[4.5, 2.5]]]), sigma, loss)
     value.backward()
-    assert output.grad is not None
     assert value.isfinite()
     assert output.grad.isfinite().all()
-
-
-def test_descending_cross_entropy_ends_at_the_target_and_at_nowhere() -> None:
-    points = torch.tensor([[[4.3, 2.8], [-50.0, 0.0]]])
-    output = torch.zeros(1, 2, H, W, requires_grad=True)
-    optimizer = torch.optim.Adam([output], lr=0.3)
-    for _ in range(300):
-        optimizer.zero_grad()
-        supervised([output], points, SIGMA, cross_entropy).backward()
-        optimizer.step()
-    first, second = probabilities(output.detach())[0]
-    target = encode(points, (H, W), SIGMA)[0, 0]
-    torch.testing.assert_close(first, target / target.sum(), atol=0.02, rtol=0)
-    assert second.sum() < 0.02

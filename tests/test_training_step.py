@@ -214,13 +214,11 @@ def is_noise(name: str) -> bool:
 def alive(config: TrainConfig) -> StackedHourglass:
     """Its statistics are those of some crops, so that no ReLU of so few channels is dead for good."""
     network = fresh_network(config).train()
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        nn.init.ones_(norm.bias)
-        norm.momentum = 1.0
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.bias)
+            module.momentum = None  # the mean of all batches
     network(crops().images.float() / 255)
-    for norm in norms:
-        norm.momentum = 0.1
     return network
 
 

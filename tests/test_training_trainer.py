@@ -76,9 +76,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 4, 5, 8])
-def test_a_stopped_run_continues_exactly(
-    undisturbed: tuple[TrainConfig, Path], tmp_path: Path, stop_after: int
-) -> None:
+def test_stopped_runs_continue_exactly(undisturbed: tuple[TrainConfig, Path], tmp_path: Path, stop_after: int) -> None:
     config, whole = undisturbed
     stopped, before = train(config, tmp_path, stop_after)
     finished, after = train(config, tmp_path, resume=True)
@@ -125,9 +123,7 @@ def test_a_run_is_not_resumed_on_a_set_of_another_size(tmp_path: Path) -> None:
     assert files(tmp_path) == before
 
 
-def test_resuming_a_finished_run_and_workers_change_nothing(
-    undisturbed: tuple[TrainConfig, Path], tmp_path: Path
-) -> None:
+def test_neither_resuming_nor_workers_change_anything(undisturbed: tuple[TrainConfig, Path], tmp_path: Path) -> None:
     config, whole = undisturbed
     before = files(whole)
     finished, watcher = train(config, whole, resume=True)

@@ -2,8 +2,6 @@
 
 import functools
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -79,24 +77,6 @@ def posehg(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.fixture(scope="session")
-def real_posehg() -> Callable[..., subprocess.Popen[bytes]]:
-    """posehg with these arguments in a process of its own, which takes seconds to start."""
-
-    def start(*arguments: object) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "posehg", *map(str, arguments)]
-        return subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            # A shell lets what it starts in the background ignore Ctrl-C.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
-        )
-
-    return start
-
-
-@pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny real network with random weights and MPII's joints."""
     folder = tmp_path_factory.mktemp("models") / "random"
@@ -105,41 +85,38 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def saved_stubs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def saved_stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stubs")
     for skeleton in (stubs.DOTS, stubs.SQUARE):
         checkpoints.save_folder(folder / skeleton.name, stubs.tiny(skeleton))
-    return {skeleton.name: folder / skeleton.name for skeleton in (stubs.DOTS, stubs.SQUARE)}
+    return folder
 
 
 @pytest.fixture
-def seeing(saved_stubs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """The model folders ``dots`` and ``square``, whose networks are the stubs of these names."""
-    networks: dict[str, type[nn.Module]] = {"dots": stubs.Dots, "square": stubs.Square}
-    real = Checkpoint.network
+def seeing(saved_stubs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the models ``dots`` and ``square``, whose networks are the stubs of these names."""
+    networks, real, fold = {"dots": stubs.Dots, "square": stubs.Square}, Checkpoint.network, torch_engine.Folded
 
-    def network(checkpoint: Checkpoint) -> StackedHourglass | nn.Module:
+    def network(checkpoint: Checkpoint) -> nn.Module:
         stub = networks.get(checkpoint.config.skeleton.name)
         return stub() if stub else real(checkpoint)
-
-    monkeypatch.setattr(Checkpoint, "network", network)
-    fold = torch_engine.Folded
 
     def folded(net: nn.Module, kind: torch.dtype) -> nn.Module:
         return fold(net, kind) if isinstance(net, StackedHourglass) else net
 
+    monkeypatch.setattr(Checkpoint, "network", network)
     monkeypatch.setattr(torch_engine, "Folded", folded)
     return saved_stubs
 
 
 @pytest.fixture
-def dots(seeing: dict[str, Path]) -> Path:
-    return seeing["dots"]
+def dots(seeing: Path) -> Path:
+    return seeing / "dots"
 
 
 @pytest.fixture
-def square(seeing: dict[str, Path]) -> Path:
-    return seeing["square"]
+def square(seeing: Path) -> Path:
+    return seeing / "square"
 
 
 @pytest.fixture

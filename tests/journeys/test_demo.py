@@ -32,7 +32,6 @@ def test_another_seed_is_another_image(posehg: Posehg, model: Path, square: Path
         assert run.code == 0
         assert not run.out[0].isdigit() or int(run.out.split()[0]) < 12
     plain = [np.split(images.read(tmp_path / f"{seed}.png"), 2, axis=1)[0] for seed in (3, 5)]
-    assert plain[0].shape == plain[1].shape
     assert (plain[0] != plain[1]).any()
     run = posehg("demo", "--model", square, "--out", "5.png", "--overwrite")
     assert (run.code, run.out[0].isdigit()) == (0, False)  # it has other joints

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from posehg import checkpoints
+from posehg.checkpoints import Checkpoint
 from posehg.skeletons import LSP, MPII
 from posehg.training.config import RATES
 from tests import stubs
@@ -21,8 +23,10 @@ SYNTHETIC = ("--dataset", "synthetic", "--limit", 3, *SHORT)
 
 @pytest.fixture
 def logits(tmp_path: Path) -> Path:
-    """As ``model``, trained by cross-entropy."""
-    checkpoints.save_file(tmp_path / "logits.safetensors", stubs.tiny(MPII, output="logits"))
+    """As ``model``, trained by cross-entropy and with another padding and sigma."""
+    checkpoint = stubs.tiny(MPII, output="logits")
+    config = replace(checkpoint.config, padding=1.7, sigma=0.6)
+    checkpoints.save_file(tmp_path / "logits.safetensors", Checkpoint(config, checkpoint.state))
     return tmp_path / "logits.safetensors"
 
 
@@ -80,17 +84,25 @@ def test_another_network_than_the_models_is_refused(posehg: Posehg, model: Path,
         assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("options", "loss"), [((), "cross-entropy"), (("--loss", "mse"), "mse")])
-def test_the_loss_is_that_of_the_model_unless_it_is_given(
-    posehg: Posehg, logits: Path, tmp_path: Path, options: tuple[str, ...], loss: Any
+@pytest.mark.parametrize(
+    ("options", "loss", "lr", "padding"),
+    [
+        ((), "cross-entropy", RATES["cross-entropy"], 1.7),
+        (("--loss", "mse"), "mse", RATES["mse"], 1.7),
+        (("--lr", 7e-4, "--padding", 2), "cross-entropy", 7e-4, 2),
+    ],
+)
+def test_what_is_not_given_is_as_in_the_model(
+    posehg: Posehg, logits: Path, tmp_path: Path, options: tuple[Any, ...], loss: str, lr: float, padding: float
 ) -> None:
     run = posehg("train", "--init", logits, *SYNTHETIC, *options, "--out", tmp_path / "run")
     assert run.code == 0, run.err
     assert ("another loss" in run.err) == (loss == "mse")  # keeps no heatmaps
     values = options_of(tmp_path / "run")
-    assert (values["loss"], values["lr"]) == (loss, RATES[loss])
-    output = checkpoints.load(tmp_path / "run/last.safetensors").config.output
-    assert output == ("logits" if loss == "cross-entropy" else "heatmaps")
+    assert (values["loss"], values["lr"], values["padding"], values["sigma"]) == (loss, lr, padding, 0.6)
+    made = checkpoints.load(tmp_path / "run/last.safetensors").config
+    assert made.output == ("logits" if loss == "cross-entropy" else "heatmaps")
+    assert (made.padding, made.sigma) == (padding, 0.6)
 
 
 def test_a_resumed_run_does_not_need_the_model_again(posehg: Posehg, logits: Path, tmp_path: Path) -> None:

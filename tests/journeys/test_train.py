@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from posehg import checkpoints, datasets, images
+from posehg import datasets
 from posehg.cli.train import TrainingProgress
 from posehg.training import state as states
 from posehg.training.config import TrainConfig
@@ -68,15 +68,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_run_leaves_two_usable_models_figures_and_sheets(undisturbed: Path) -> None:
-    names = {*MODELS, "config.json", "curves.png", "metrics.csv", "state.pt", "samples.png", "validation_synthetic.png"}
-    assert set(snapshot(undisturbed)) == names
-    assert {checkpoints.load(undisturbed / model).network().config.features for model in MODELS} == {8}
-    assert images.read(undisturbed / "curves.png").shape == (360, 1280, 3)
-    assert len((undisturbed / "metrics.csv").read_text().splitlines()) == 1 + EPOCHS
-
-
-@pytest.mark.slow
 def test_a_killed_run_continues_to_the_same_weights_bit_for_bit(undisturbed: Path, tmp_path: Path) -> None:
     delay = random.uniform(0, 0.4)
     options = (*TINY, "--epochs", EPOCHS, "--out", tmp_path, "--save-minutes", "0")  # a state after every step
@@ -112,14 +103,14 @@ def test_a_signal_saves_the_run_and_names_the_command_to_continue(tmp_path: Path
 def test_a_finished_run_stays_or_is_made_longer(posehg: Posehg, undisturbed: Path, tmp_path: Path) -> None:
     before = snapshot(undisturbed)
     again = posehg("train", *TINY, "--out", undisturbed)
-    assert again.code == 2
-    assert {"--resume", "--overwrite"} <= set(re.findall(r"--\w+", again.err))
+    again.assert_failed(2, str(undisturbed))
+    assert {"--resume", "--overwrite"} <= set(again.err.split())
     posehg("train", "--resume", "--out", undisturbed, "--batch", 3).assert_failed(2, "--batch is 2")
     assert snapshot(undisturbed) == before
-    shutil.copytree(undisturbed, tmp_path / "longer")
+    out = Path(shutil.copytree(undisturbed, tmp_path / "longer"))
     longer = ("--epochs", EPOCHS + 1, "--features", 8, "--save-minutes", 3)
-    assert posehg("train", "--resume", "--out", tmp_path / "longer", *longer).code == 0
-    assert len((tmp_path / "longer/metrics.csv").read_text().splitlines()) == 1 + EPOCHS + 1
+    assert posehg("train", "--resume", "--out", out, *longer).code == 0
+    assert len((out / "metrics.csv").read_text().splitlines()) == 1 + EPOCHS + 1
 
 
 @pytest.mark.slow
@@ -209,9 +200,7 @@ def test_a_run_that_cannot_go_on(posehg: Posehg, out: Path, options: tuple[str, 
     assert not (out / "state.pt").exists()
 
 
-def test_a_stopped_run_knows_its_data(
-    posehg: Posehg, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_run_has_its_data(posehg: Posehg, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*options: object) -> str:
         with monkeypatch.context() as stopping:
             stopping.setattr(TrainingProgress, "stop", lambda self: True)
