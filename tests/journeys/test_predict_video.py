@@ -148,7 +148,7 @@ def test_nobody_in_a_video_is_reported_once(posehg: Posehg, square: Path, tmp_pa
         (("--out", "x.mp4", "--heatmaps", "all"), "heatmaps"),
     ],
 )
-def test_a_video_cannot_become_all(posehg: Posehg, walk: Path, options: tuple[str, ...], named: str) -> None:
+def test_what_a_video_cannot_become(posehg: Posehg, walk: Path, options: tuple[str, ...], named: str) -> None:
     posehg("predict", walk, *options).assert_failed(2, named)
     assert list(walk.parent.iterdir()) == [walk]
 
