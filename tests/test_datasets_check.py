@@ -55,9 +55,6 @@ def a_set(persons: Sequence[Person], split: str = "train", skeleton: Skeleton = 
     return Dataset("made", split, skeleton, persons, **more)
 
 
-# ---- images and annotation -----------------------------------------------------------------------------------------
-
-
 def test_a_sound_set_has_every_kind_of_finding_and_none_of_them(tmp_path: Path) -> None:
     people = [person(write(tmp_path / f"{i}.png", i), str(i)) for i in range(3)]
     findings = found(a_set(people))
@@ -131,9 +128,6 @@ def test_tiny_boxes_flat_torsos_and_unlabelled_people_are_found(tmp_path: Path) 
     assert not found(a_set(people, skeleton=Skeleton("tree", tuple("abcde"), ())))["torso_zero"].known
 
 
-# ---- duplicates ----------------------------------------------------------------------------------------------------
-
-
 def photos(*pictures: tuple[str, str, Image, Box]) -> list[Dataset]:
     """A data set of rendered images: (split, name, image, box of the person on it)."""
     shown = {name: image for _, name, image, _ in pictures}
@@ -151,16 +145,14 @@ def rendered(seed: int, size: int = 200) -> tuple[Image, Box]:
 
 def changed(how: str, image: Image, box: Box) -> tuple[Image, Box]:
     pillow = PillowImage.fromarray(image)
-    match how:
-        case "compressed":
-            buffer = BytesIO()
-            pillow.save(buffer, "JPEG", quality=40)
-            return np.array(PillowImage.open(buffer)), box
-        case "smaller":
-            half = np.array(pillow.resize((100, 100), PillowImage.Resampling.LANCZOS))
-            return half, Box(box.x / 2, box.y / 2, box.w / 2, box.h / 2)
-        case "brighter":
-            return np.clip(image * 0.7 + 60, 0, 255).astype(np.uint8), box
+    if how == "compressed":
+        buffer = BytesIO()
+        pillow.save(buffer, "JPEG", quality=40)
+        return np.array(PillowImage.open(buffer)), box
+    if how == "smaller":
+        return np.array(pillow.resize((100, 100))), Box(box.x / 2, box.y / 2, box.w / 2, box.h / 2)
+    if how == "brighter":
+        return np.clip(image * 0.7 + 60, 0, 255).astype(np.uint8), box
     return image[10:, 14:], Box(box.x - 14, box.y - 10, box.w, box.h)  # cropped
 
 
@@ -206,8 +198,6 @@ def test_most_photos_that_lspet_has_twice_are_found(shared: Path) -> None:
     assert 20 <= findings["duplicate_images"].count <= 30
     assert findings["missing_images"].count == findings["broken_images"].count == 0
 
-
-# ---- left and right ------------------------------------------------------------------------------------------------
 
 UPRIGHT = np.array(
     [
@@ -331,9 +321,6 @@ def test_real_sets_are_as_doubtful_as_they_are_known_to_be(name: str, least: flo
     data = load_one(name, shared / "data", "train", need_images=False)
     found = suspects(np.stack([person.keypoints for person in data.persons]), data.skeleton)
     assert least <= len(found) / len(data) < most
-
-
-# ---- sheets --------------------------------------------------------------------------------------------------------
 
 
 def test_a_cell_shows_labels_and_hidden_joints_as_rings() -> None:

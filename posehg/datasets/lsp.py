@@ -51,8 +51,6 @@ INFO = {
 NOTES = {"lsp": "Left and right are the person's own (person-centric labels).", "lspet": ""}
 
 TRAINING_IMAGES = {"lsp": 1000, "lspet": 9000}
-_DIGITS = {"lsp": 4, "lspet": 5}
-"""Digits in the names of the images."""
 _LAYOUTS = {"lsp": (3, len(LSP.joints)), "lspet": (len(LSP.joints), 3)}
 """The first two sides of the array ``joints``; the third is the number of persons."""
 
@@ -75,11 +73,11 @@ def load(name: str, root: Path, split: str) -> Dataset:
         raise unreadable(path, expected)
     rows = joints.reshape(*layout, -1).astype(np.float64)  # reading squeezes a set of one person
     rows = rows.transpose((2, 1, 0) if name == "lsp" else (2, 0, 1))  # (N, 14, 3)
-    first = TRAINING_IMAGES[name]
+    first, digits = TRAINING_IMAGES[name], 4 if name == "lsp" else 5
     numbers = range(len(rows))[:first] if split == "train" else range(len(rows))[first:]
     persons = []
     for number in numbers:
-        image = root / f"images/im{number + 1:0{_DIGITS[name]}d}.jpg"
+        image = root / "images" / f"im{number + 1:0{digits}d}.jpg"
         points, flags = rows[number, :, :2], rows[number, :, 2] > 0
         known = np.asarray(np.isfinite(points).all(axis=1))
         labelled, visible = (known, known & ~flags) if name == "lsp" else (known & flags, known & flags)

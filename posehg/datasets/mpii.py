@@ -321,7 +321,7 @@ _NO_HEADS = f"PCKh is not measured: no head boxes; they are in {MAT}, valid.h5 a
 def load(name: str, root: Path, split: str) -> Dataset:
     """The split ``train``, ``val`` or ``test``.
 
-    Raises NotAvailable if no file in ``root`` has the split, or if one is broken or has a person twice.
+    Raises NotAvailable if no file in ``root`` has the split, or if one is broken.
     """
     there = {key: file for key, form in FORMATS.items() if (file := find_file(root, form.files.get(split, ())))}
     if not there:
@@ -330,9 +330,6 @@ def load(name: str, root: Path, split: str) -> Dataset:
         raise NotAvailable(f"{root} holds neither {JSON} nor another annotation of MPII's split {split}.", hint)
     key, path = next(iter(there.items()))
     persons, notes = FORMATS[key].read(path, split), [NOTES.get(key, "")]
-    again = next((id for id, times in Counter(person.id for person in persons).items() if times > 1), None)
-    if again is not None:
-        raise NotAvailable(f"{path} holds the person {again} twice.", "Copy or download it again.")
     if split == "train":
         persons = [person for person in persons if person.box.w and np.isfinite(person.keypoints).any()]
     unscaled = next((person.id for person in persons if not person.box.w), None)

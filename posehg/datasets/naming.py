@@ -23,9 +23,6 @@ SUFFIXES = (".json", ".csv")
 SPLIT = "{split}"
 """Stands in a file name for the split, if each split is a file of its own."""
 
-_UNFIT = re.compile(r"[+:#/]|\.(?=(?:json|csv)$)", re.IGNORECASE)
-"""Characters that mean something else in the name of a data set."""
-
 
 def parse(names: str) -> list[tuple[str, float]]:
     """``mpii:2+lspet`` -> [("mpii", 2.0), ("lspet", 1.0)]. A file whose path has a + in it can only be named alone.
@@ -70,7 +67,7 @@ def set_name(name: str) -> str:
     stem = next(filter(None, parts), "own")
     if stem in MODULES:
         stem += path.suffix.lower()
-    return _UNFIT.sub("-", f"{stem}-{category}" if category else stem)
+    return re.sub(r"[^\w -]", "-", f"{stem}-{category}" if category else stem)  # . + : # / mean something in a name
 
 
 def set_names(names: str) -> str:

@@ -35,9 +35,6 @@ def counts(posehg: Posehg, *options: object) -> dict[str, Any]:
     return {finding["name"]: finding["count"] for finding in content["findings"]}
 
 
-# ---- list ----------------------------------------------------------------------------------------------------------
-
-
 def test_every_known_set_is_listed_with_whether_it_is_there(posehg: Posehg, tmp_path: Path) -> None:
     for name in ("lsp", "flic"):
         (tmp_path / name).mkdir()
@@ -66,9 +63,6 @@ def test_lists_fit_into_80_columns_and_one_set_is_shown_with_everything_known(
     if name == "mpii":
         parts = "MPII Human Pose", "right_ankle, right_knee", "2,958", "http://human-pose.mpi-inf.mpg.de", "images/"
         assert all(part in " ".join(run.out.split()) for part in parts)
-
-
-# ---- check ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_sound_set_passes_also_if_strict_and_with_notes(posehg: Posehg, animals: Path) -> None:
@@ -145,9 +139,6 @@ def test_a_missing_split_is_left_out_and_a_folder_is_recognised(posehg: Posehg, 
     posehg("data", "check", tmp_path / "lspet").assert_failed(5, "joints.mat")
 
 
-# ---- sheet ---------------------------------------------------------------------------------------------------------
-
-
 def test_a_sheet_is_drawn_of_spread_random_or_named_persons(posehg: Posehg, tmp_path: Path) -> None:
     shown = []
     choices = (("-n", "3"), ("-n", "3", "--seed", "1"), ("-n", "3", "--seed", "2"), ("-n", "3", "--seed", "1"))
@@ -158,9 +149,6 @@ def test_a_sheet_is_drawn_of_spread_random_or_named_persons(posehg: Posehg, tmp_
         shown.append(images.read(out))
     assert [page.shape[1] for page in shown] == [4 + 260 * count for count in (3, 3, 3, 3, 6, 2)]
     assert [np.array_equal(shown[1], page) for page in shown[:4]] == [False, True, False, True]
-
-
-# ---- crop ----------------------------------------------------------------------------------------------------------
 
 
 def test_several_sets_are_cropped_and_evaluated_from_the_crops(posehg: Posehg, model: Path, tmp_path: Path) -> None:
@@ -202,8 +190,6 @@ def test_no_image_is_overwritten_by_a_crop_unasked(posehg: Posehg, tmp_path: Pat
     assert mine.read_bytes() == b"mine"
     assert posehg(*options, "--overwrite").code == 0
 
-
-# ---- mistakes ------------------------------------------------------------------------------------------------------
 
 SHEET, CROP = ("sheet", "--dataset", "synthetic", "--split", "val"), ("crop", "--out", "crops")
 
