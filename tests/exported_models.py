@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from posehg.checkpoints import Checkpoint
 from posehg.config import HourglassConfig, ModelConfig
+from posehg.exporters import Exporter, ExportOptions
 from posehg.exporters.common import Graph
 from posehg.network import StackedHourglass
 from posehg.skeletons import FLIC, LSP, Skeleton
@@ -56,6 +58,18 @@ def expected(checkpoint: Checkpoint, batch: np.ndarray) -> tuple[np.ndarray, np.
     images = torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():
         return tuple(value.numpy() for value in Graph(checkpoint, "subpixel")(images))
+
+
+def read_bgr(patch: pytest.MonkeyPatch, exporter: Exporter) -> None:
+    """Lets an exporter write a network that takes RGB for BGR."""
+    code = exporter.code()
+    real = code.export
+
+    def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
+        state = {key: value.flip(1) if key == "stem.0.weight" else value for key, value in checkpoint.state.items()}
+        real(Checkpoint(checkpoint.config, state), file, options)
+
+    patch.setattr(code, "export", export)
 
 
 def in_a_new_process(statements: str, *arguments: object, home: Path | None = None) -> subprocess.CompletedProcess[str]:

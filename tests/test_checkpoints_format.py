@@ -249,12 +249,11 @@ def test_a_network_that_its_file_cannot_hold_is_not_built(
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"stem.0.bias": None}, r"stem\.0\.bias\.$"),
-        ({"stem.0.bias": None, "stem.0.weight": None}, r"stem\.0\.bias and 1 more\.$"),
-        ({"stem.0.bias": torch.zeros(5)}, r"shape .*stem\.0\.bias\.$"),
-        ({"stowaway": torch.zeros(1)}, r"stowaway\.$"),
-        ({"\x1b[2J\n" + "a" * 1000: torch.zeros(1)}, r"\?\[2J\?a{190,200}\.\.\.\.$"),
-        ({"stem.0.bias": torch.full((4,), float("nan"))}, r"finite .*stem\.0\.bias\.$"),
+        ({"stem.0.bias": None}, r"stem\.0\.bias is missing"),
+        ({"stem.0.bias": torch.zeros(5)}, r"stem\.0\.bias has the shape"),
+        ({"stowaway": torch.zeros(1)}, r"stowaway is not"),
+        ({"\x1b[2J\n" + "a" * 1000: torch.zeros(1)}, r"\?\[2J\?a{190,200}\.\.\. is not"),
+        ({"stem.0.bias": torch.full((4,), float("nan"))}, r"stem\.0\.bias is not finite"),
     ],
 )
 def test_weights_that_do_not_match_are_named(checkpoint: Checkpoint, changes: dict[str, Any], named: str) -> None:

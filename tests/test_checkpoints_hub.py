@@ -18,7 +18,7 @@ from posehg import checkpoints
 from posehg.checkpoints import hub
 from posehg.checkpoints.cache import Address
 from posehg.checkpoints.hub import ALIASES, Repo
-from posehg.errors import NotAvailable, PosehgError, UsageError
+from posehg.errors import NotAvailable, PosehgError
 from tests import forks, stubs
 from tests.hub_server import TOKEN, Files, HubServer, environment, serving
 
@@ -39,13 +39,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("ann/toy", Repo("ann/toy")),
         (f"Ann-2/toy_v1.5@{DIGITS[:40]}", Repo("Ann-2/toy_v1.5", DIGITS[:40])),
         ("ann/toy@refs/pr/7", Repo("ann/toy", "refs/pr/7")),
-        ("hf://ann/toy@v2", Repo("ann/toy", "v2")),
-        ("hf://bob/there", Repo("bob/there")),  # whatever is on disk
         ("bob/there", Path("bob/there")),
         ("bearpaw-hg2", Path("bearpaw-hg2")),
         ("bundled", checkpoints.bundled_folder()),
         ("small", checkpoints.bundled_folder("small")),
-        ("bearpaw-hg1", Address.parse(ALIASES["bearpaw-hg1"].address)),
+        ("bearpaw-hg1", ALIASES["bearpaw-hg1"].address),
         (f"https://a.org/hg.pth#sha256={DIGITS}", Address("https://a.org/hg.pth", DIGITS)),
     ],
 )
@@ -64,18 +62,10 @@ def test_an_unknown_name_is_refused_without_a_request(here: Path, name: str) -> 
     assert f"{name}." in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "hint"), [("runs/bst", "hf://runs/bst"), ("bearpaw-hg9", "bearpaw-hg")])
-def test_a_typing_error_gets_a_hint(here: Path, name: str, hint: str) -> None:
-    Path("runs").mkdir()
+def test_a_typing_error_gets_a_hint() -> None:
     with pytest.raises(NotAvailable) as caught:
-        hub.parse(name)
-    assert hint in caught.value.hint
-
-
-@pytest.mark.parametrize("name", ["hf://ann", "hf://ann/toy/best", "hf://@main", "ftp://a/b-0123abcd.pth", "https://"])
-def test_an_impossible_address_is_a_usage_error(name: str) -> None:
-    with pytest.raises(UsageError):
-        hub.parse(name)
+        hub.parse("bearpaw-hg9")
+    assert "bearpaw-hg" in caught.value.hint
 
 
 @given(st.text())
@@ -260,16 +250,6 @@ def test_a_file_with_another_hash_is_not_kept_or_used(machine: Machine, files: F
     assert machine.run("export", "ann/toy", "--out", str(machine.folder / "x"), "--offline").returncode == 5
     assert machine.run("export", "ann/toy", "--out", str(machine.folder / "x")).returncode == 0
     assert weights.read_bytes() == files["model.safetensors"]
-
-
-def test_what_is_too_large_is_not_downloaded(machine: Machine, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingface_hub import HfApi
-    from huggingface_hub.hf_api import ModelInfo
-
-    file = {"rfilename": "model.safetensors", "size": 3_000_000_000}
-    monkeypatch.setattr(HfApi, "model_info", lambda *_, **__: ModelInfo(id="ann/large", siblings=[file]))
-    with pytest.raises(NotAvailable, match=r"ann/large .*3\.0 GB"):
-        hub._download(Repo("ann/large"))
 
 
 def test_errors_of_the_client_become_a_sentence() -> None:

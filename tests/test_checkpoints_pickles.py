@@ -207,13 +207,6 @@ def test_a_file_cut_short_says_so(tmp_path: Path, share: float, zipped: bool) ->
     assert "Download" in refused(path, "damaged").hint
 
 
-def test_a_file_larger_than_any_checkpoint_is_refused_unread(tmp_path: Path) -> None:
-    with open(tmp_path / "huge.pt", "wb") as file:
-        file.write(b"PK\x03\x04")
-        file.truncate(5 * 10**9)  # without taking them on the disk
-    refused(tmp_path / "huge.pt", "5.0 GB")
-
-
 def told(path: Path, content: bytes) -> str:
     """The sentence about a file that cannot be read; any other error goes through."""
     path.write_bytes(content)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import Any
 
@@ -69,13 +68,6 @@ def assert_sees_the_same(source: Checkpoint, target: Checkpoint) -> None:
         torch.testing.assert_close(new_maps[stack][:, new], maps[stack][:, old], rtol=1e-5, atol=1e-5)
 
 
-def numbers(kept: str) -> tuple[int, int]:
-    """The parameters that were kept, and all of them, in the sentence about it."""
-    found = re.match(r"Kept ([\d,]+) of ([\d,]+) parameters; ", kept)
-    assert found is not None
-    return int(found[1].replace(",", "")), int(found[2].replace(",", ""))
-
-
 def equal(a: Tensor, b: Tensor) -> bool:
     return a.dtype == b.dtype and torch.equal(a, b)
 
@@ -89,16 +81,18 @@ def test_the_same_joints_keep_everything_to_the_last_bit() -> None:
     assert target.state.keys() == source.state.keys()
     assert target.config == fresh().config
     assert all(equal(target.state[key], value) for key, value in source.state.items())
-    assert numbers(kept)[0] == numbers(kept)[1]
-    assert "16 joints by name." in kept
+    assert "16 of 16 joints by name." in kept
 
 
 def test_joints_in_another_order_give_the_same_heatmaps_in_that_order() -> None:
     source = trained()
-    target, kept = transfer(source, fresh(MPII.joints[::-1]))
-    assert numbers(kept)[0] == numbers(kept)[1]
+    target, _ = transfer(source, fresh(MPII.joints[::-1]))
     for maps, turned in zip(seen(source)[1], seen(target)[1], strict=True):
         torch.testing.assert_close(turned, maps.flip(1), rtol=1e-5, atol=1e-5)
+
+
+def test_the_sentence_names_what_is_new() -> None:
+    assert "heatmaps of 3 of 6 joints by name; new: tail, " in transfer(trained(FIVE), fresh(FIVE[:3] + NEW))[1]
 
 
 @settings(max_examples=20, deadline=None)
@@ -137,11 +131,10 @@ def test_nothing_is_done_to_either_network() -> None:
 def test_of_more_stacks_the_first_are_kept_and_missing_ones_are_new() -> None:
     begun, source = fresh(FIVE, stacks=3), trained(FIVE, stacks=3)
     target, kept = transfer(trained(FIVE, stacks=1), begun)
-    assert "2 of 3 stacks new" in kept
+    assert "2 of 3 stacks" in kept
     later = [key for key in begun.state if key.startswith(("stacks.1.", "stacks.2.", "reinjections."))]
     assert all(equal(target.state[key], begun.state[key]) for key in later)
     target, kept = transfer(source, fresh(FIVE, stacks=2))
-    assert numbers(kept)[0] == numbers(kept)[1]
     assert "stack" not in kept
     assert all(equal(value, source.state[key]) for key, value in target.state.items())
 
@@ -157,27 +150,6 @@ def test_heads_for_logits_are_of_no_use_for_heatmaps_but_all_else_is() -> None:
     assert equal(target.state["stacks.2.heatmaps.weight"], begun.state["stacks.2.heatmaps.weight"])
     for features, ours in zip(seen(source)[0], seen(target)[0], strict=True):
         torch.testing.assert_close(ours, features, rtol=1e-5, atol=1e-5)
-
-
-# ---- what was kept -----------------------------------------------------------------------------------------------
-
-
-def constant(checkpoint: Checkpoint, value: float) -> Checkpoint:
-    return Checkpoint(checkpoint.config, {key: torch.full_like(old, value) for key, old in checkpoint.state.items()})
-
-
-@pytest.mark.parametrize("joints", [FIVE, FIVE[:2], FIVE[:3] + NEW, NEW], ids=["all", "fewer", "some", "none"])
-@pytest.mark.parametrize("stacks", [1, 2, 3])
-def test_the_numbers_kept_add_up(joints: tuple[str, ...], stacks: int) -> None:
-    source, begun = constant(trained(FIVE, stacks=2), 1), constant(fresh(joints, stacks=stacks), -2)
-    target, kept = transfer(source, begun)
-    learned = [target.state[name] for name, _ in target.network().named_parameters()]
-    # What is new is the fresh -2 or the 0 of a new joint; what is kept is above 0.
-    above = sum(int((values > 0).sum()) for values in learned)
-    assert numbers(kept) == (above, sum(values.numel() for values in learned))
-    added = [joint for joint in joints if joint not in FIVE]
-    assert f"of {len(joints) - len(added) or 'no'} joint" in kept
-    assert ("new: " + ", ".join(added) in kept) == bool(added)
 
 
 # ---- networks that cannot begin from the model -------------------------------------------------------------------
@@ -201,5 +173,5 @@ def test_a_network_of_another_build_or_other_colours_is_refused(name: str, value
 def test_a_broken_model_is_refused() -> None:
     source = trained(FIVE)
     state = {key: value for key, value in source.state.items() if key != "stem.0.bias"}
-    with pytest.raises(NotAvailable, match=r"lacks stem\.0\.bias"):
+    with pytest.raises(NotAvailable, match=r"stem\.0\.bias is missing"):
         transfer(Checkpoint(source.config, state), fresh(FIVE))

@@ -14,11 +14,7 @@ from posehg.checkpoints.format import weights_file
 from posehg.errors import NotAvailable, UsageError, printable
 from posehg.files import sha256
 
-_ADDRESS = re.compile(
-    r"(?P<url>https?://([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?(?P<path>/[^?#]*)?(\?[^#]*)?)"
-    r"(#sha256=(?P<digest>[\da-fA-F]{64}))?"
-)
-_DIGEST_IN_NAME = re.compile(r"-([\da-f]{8,64})\.[A-Za-z\d.]+$")
+_ADDRESS = re.compile(r"(https?://[^\s@?#/]+(?:/[^\s@?#]*)?(?:\?[^\s#]*)?)#sha256=([\da-fA-F]{64})")
 
 
 @dataclass(frozen=True)
@@ -33,22 +29,11 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """From ``https://HOST/FILE#sha256=HEX``, or ``https://HOST/FILE-HEX.pth`` as torch.hub names files.
-
-        A few digits of a hash detect corruption, not tampering: they need https. Raises UsageError.
-        """
-        match = _ADDRESS.fullmatch(text)
-        if match is None:
-            hint = "Write https://HOST/FILE#sha256= and 64 hexadecimal digits, without a user name or password."
-            raise UsageError(f"{shown(text)} is not the address of a model file.", hint)
-        in_name = _DIGEST_IN_NAME.search(match["path"] or "")
-        digest = match["digest"] or (in_name[1] if in_name else "")
-        if not digest:
-            hint = "Add #sha256= and the 64 digits that sha256sum FILE prints."
-            raise UsageError(f"{shown(text)} comes without a hash, so the file cannot be verified.", hint)
-        if len(digest) < 64 and not text.startswith(("https:", "http://localhost", "http://127.0.0.1", "http://[::1]")):
-            raise UsageError(f"{shown(text)} needs https or a whole hash.", "Add #sha256= and all 64 digits.")
-        return cls(match["url"], digest.lower())
+        """From ``https://HOST/FILE#sha256=HEX``. Raises UsageError."""
+        if (match := _ADDRESS.fullmatch(text)) is None:
+            hint = "Write https://HOST/FILE#sha256= and the 64 digits that sha256sum FILE prints, without a password."
+            raise UsageError(f"{shown(text)} is not the address of a model file with its hash.", hint)
+        return cls(match[1], match[2].lower())
 
     def __str__(self) -> str:
         return shown(self.url)

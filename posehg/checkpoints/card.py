@@ -7,8 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
-from posehg.checkpoints.format import CARD, WEIGHTS, read_metadata
-from posehg.config import ModelConfig
+from posehg.checkpoints.format import CARD, WEIGHTS, Metadata, read_metadata
 from posehg.errors import printable
 from posehg.files import atomic, sha256
 
@@ -50,17 +49,12 @@ def write(folder: Path, name: str) -> None:
     found, name = read_metadata(folder), _line(name)
     words = str(found.config.provenance.get("licence", "")).lower().split()
     licence = _LICENCE.match("-".join(words))
-    rows = {
-        **describe(found.config),
-        **{"parameters": f"{found.parameters:,}", "stored as": ", ".join(found.storage)},
-        **{key.replace("_", " "): str(text) for key, text in found.config.provenance.items()},
-    }
     card = _CARD.format(
         licence=licence[0] if licence else "other",
         title=_cell(name),
         argument=shlex.quote(name),
         literal=json.dumps(name, ensure_ascii=False),
-        rows="\n".join(f"| {_cell(heading)} | {_cell(text)} |" for heading, text in rows.items()),
+        rows="\n".join(f"| {_cell(heading)} | {_cell(text)} |" for heading, text in describe(found).items()),
         weights=WEIGHTS,
         digest=sha256(folder / WEIGHTS),
     )
@@ -68,16 +62,19 @@ def write(folder: Path, name: str) -> None:
         temporary.write_text(card, encoding="utf-8")
 
 
-def describe(config: ModelConfig) -> dict[str, str]:
-    """Headings and texts about a model's joints, input and network."""
-    network, joints = config.network, config.skeleton.joints
-    rows, columns = config.input_size
+def describe(model: Metadata) -> dict[str, str]:
+    """Headings and texts about a model's joints, input, network, weights and training."""
+    network, joints = model.config.network, model.config.skeleton.joints
+    rows, columns = model.config.input_size
     sizes = ((network.stacks, "stack"), (network.features, "feature"), (network.blocks, "residual block"))
     counts = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in sizes]
     return {
         "joints": f"{len(joints)}: {', '.join(joint.replace('_', ' ') for joint in joints)}",
         "input": f"{columns} x {rows} pixels",
         "network": ", ".join([*counts, f"depth {network.depth}", f"stem {'-'.join(map(str, network.stem))}"]),
+        "parameters": f"{model.parameters:,}",
+        "stored as": ", ".join(model.storage),
+        **{key.replace("_", " "): str(text) for key, text in model.config.provenance.items()},
     }
 
 

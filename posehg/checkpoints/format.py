@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +29,6 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
 _OURS = re.compile(r"stacks\.\d+\.hourglass\.")
 """How names of tensors begin in posehg's own files, and only there."""
-
-
-# ---- what a file says of itself ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -54,15 +51,15 @@ def read_metadata(model: Path) -> Metadata:
     Raises NotAvailable, naming the file, if it is cut short, or its config is missing or invalid.
     """
     file = weights_file(model)
-    parameters, storage = 0, Counter[str]()
+    storage = Counter[str]()
     with _opened(file) as content:
         text = (content.metadata() or {}).get(KEY)
         for name in content.keys():  # noqa: SIM118 (not a dict)
-            tensor = content.get_slice(name)
-            count, dtype = math.prod(tensor.get_shape()), tensor.get_dtype()
-            parameters += 0 if name.endswith(("running_mean", "running_var", "num_batches_tracked")) else count
-            storage[dtype] += count if "F" in dtype else 0
-    return Metadata(parse_config(file, text), parameters, tuple(dtype for dtype, n in storage.most_common() if n))
+            if not name.endswith(("running_mean", "running_var", "num_batches_tracked")):
+                tensor = content.get_slice(name)
+                storage[tensor.get_dtype()] += math.prod(tensor.get_shape())
+    types = tuple(dtype for dtype, _ in storage.most_common())
+    return Metadata(parse_config(file, text), storage.total(), types)
 
 
 def parse_config(file: Path, text: str | None) -> ModelConfig:
@@ -76,11 +73,9 @@ def parse_config(file: Path, text: str | None) -> ModelConfig:
         config = ModelConfig.from_json(text)
     except OSError:
         raise NotAvailable(f"{file} has no posehg config in its header and no {CONFIG} beside it.") from None
-    except PosehgError as error:
-        sentence = f"The config of {file} cannot be used: {printable(str(error))}"
-        raise NotAvailable(sentence, printable(error.hint)) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ArithmeticError) as error:
-        raise NotAvailable(f"The config of {file} is not a posehg config ({reason(error)}).") from None
+    except (PosehgError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ArithmeticError) as error:
+        why, hint = reason(error).rstrip("."), printable(getattr(error, "hint", ""))
+        raise NotAvailable(f"The config of {file} cannot be used ({why}).", hint) from None
     if file.name == WEIGHTS and beside.is_file() and beside.read_text("utf-8", "replace") != text:
         raise NotAvailable(f"{beside} and the header of {file} differ.", "Export the model again.")
     return config
@@ -125,9 +120,6 @@ def _opened(file: Path, framework: str = "np") -> Iterator[Any]:
         raise NotAvailable(f"{file} is not a safetensors file, or is cut short ({reason(error)}).") from None
 
 
-# ---- weights ---------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A config and the tensors that belong to it, by their names in StackedHourglass."""
@@ -142,21 +134,18 @@ class Checkpoint:
         """
         from posehg.network import StackedHourglass
 
-        expected, found = expected_state(self.config.network, len(self.state)), self.state
-        both = expected.keys() & found.keys()
-        refuse("The file", "lacks", expected.keys() - found.keys())
-        refuse("The file", "has the wrong shape for", {key for key in both if found[key].shape != expected[key].shape})
-        refuse("The file", "has the unused", found.keys() - expected.keys())
-        refuse("The file", "is not finite in", {key for key, value in found.items() if not value.isfinite().all()})
+        check_tensors("The file", self.state, expected_state("The file", self.config.network, len(self.state)))
+        if odd := [name for name, value in self.state.items() if not value.isfinite().all()]:
+            raise NotAvailable(f"The file cannot be used: its {odd[0]} is not finite.")
         network = StackedHourglass(self.config.network)
         network.load_state_dict(dict(self.state))
         return network.eval()
 
 
-def expected_state(network: HourglassConfig, count: int, file: Path | str = "The file") -> dict[str, Tensor]:
+def expected_state(file: Path | str, network: HourglassConfig, count: int) -> dict[str, Tensor]:
     """The tensors that a network has, by name, on the meta device: with shapes and without memory.
 
-    ``count`` is how many tensors a file holds. Raises NotAvailable if they cannot be such a network: a few bytes can
+    ``count`` is how many tensors the file holds. Raises NotAvailable if they cannot be such a network: a few bytes can
     ask for a network that fills all memory.
     """
     import torch
@@ -169,11 +158,23 @@ def expected_state(network: HourglassConfig, count: int, file: Path | str = "The
         return StackedHourglass(network).state_dict()
 
 
-def refuse(file: Path | str, what: str, names: Set[str]) -> None:
-    """Raises NotAvailable for the tensors of these names, if there are any: ``file`` ``what`` name and N more."""
-    if names:
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        raise NotAvailable(f"{file} {what} {printable(min(names))}{more}.")
+def check_tensors(
+    file: Path | str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], names: Mapping[str, str] = {}
+) -> None:
+    """Raises NotAvailable, naming a tensor, if some are missing, unknown or of another shape.
+
+    names: what the file calls the tensors, if it has other names.
+    """
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            problem = "is missing"
+        elif name not in expected:
+            problem = "is not part of the network"
+        elif found[name].shape != expected[name].shape:
+            problem = f"has the shape {tuple(found[name].shape)} instead of {tuple(expected[name].shape)}"
+        else:
+            continue
+        raise NotAvailable(f"{file} cannot be used: its {printable(names.get(name, name))} {problem}.")
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:

@@ -23,22 +23,16 @@ Note = Callable[[str], None]
 NAMES = ("bundled", "small")
 """The models that come with posehg: the default, and a faster one."""
 
-HUB = "hf://"
-"""In front of user/repo it means the Hub even if there is a folder of that name."""
-
 _REPO = re.compile(r"([\w][\w.-]*/[\w][\w.-]*)(?:@([\w][\w./-]*))?", re.ASCII)
 _FILE = re.compile(r"\.(safetensors|pth|pt|tar|bin|ckpt|onnx|t7|json|zip)$", re.IGNORECASE)
-_LARGEST = 2 << 30
-"""Bytes. The largest hourglass ever published has a fifth of it."""
-
 _LOGIN = "hf auth login, or set HF_TOKEN"
 
 
 @dataclass(frozen=True)
 class Alias:
-    """A short name for a published model: its address with a hash, what it is, and the licence of its weights."""
+    """A short name for a published model: its address, what it is, and the licence of its weights."""
 
-    address: str
+    address: Address
     about: str
     licence: str
 
@@ -47,9 +41,15 @@ _ANIBALI = "https://github.com/anibali/pytorch-stacked-hourglass/releases/downlo
 _GPL = "GPL-3.0, as the projects that published them (bearpaw/pytorch-pose, anibali/pytorch-stacked-hourglass)"
 
 ALIASES: dict[str, Alias] = {
-    "bearpaw-hg1": Alias(f"{_ANIBALI}/bearpaw_hg1-ce125879.pth", "MPII's 16 joints, 1 stack", _GPL),
-    "bearpaw-hg2": Alias(f"{_ANIBALI}/bearpaw_hg2-15e342d9.pth", "MPII's 16 joints, 2 stacks", _GPL),
-    "bearpaw-hg8": Alias(f"{_ANIBALI}/bearpaw_hg8-90e5d470.pth", "MPII's 16 joints, 8 stacks", _GPL),
+    "bearpaw-hg1": Alias(
+        Address(f"{_ANIBALI}/bearpaw_hg1-ce125879.pth", "ce125879"), "MPII's 16 joints, 1 stack", _GPL
+    ),
+    "bearpaw-hg2": Alias(
+        Address(f"{_ANIBALI}/bearpaw_hg2-15e342d9.pth", "15e342d9"), "MPII's 16 joints, 2 stacks", _GPL
+    ),
+    "bearpaw-hg8": Alias(
+        Address(f"{_ANIBALI}/bearpaw_hg8-90e5d470.pth", "90e5d470"), "MPII's 16 joints, 8 stacks", _GPL
+    ),
 }
 
 
@@ -74,20 +74,13 @@ def parse(name: str) -> Path | Repo | Address:
     if os.path.exists(name):  # pathlib raises an error for a name that is too long
         return Path(name)
     if name in ALIASES:
-        return Address.parse(ALIASES[name].address)
-    on_hub = name.startswith(HUB)
-    if "://" in name and not on_hub:
+        return ALIASES[name].address
+    if "://" in name:
         return Address.parse(name)
-    repo = _REPO.fullmatch(name.removeprefix(HUB))
-    if repo and (on_hub or not (_FILE.search(name) or Path(name).parent.is_dir())):
+    if (repo := _REPO.fullmatch(name)) and not _FILE.search(name):
         return Repo(*repo.groups())
-    if on_hub:
-        raise UsageError(f"{name} is not a repository of the Hub.", f"Write {HUB}user/repo@revision.")
-    hint = "Give a file, a folder, user/repo, or see posehg models list."
-    if repo:  # its folder exists: it may be a typing error
-        hint = f"If you mean the Hub, write {HUB}{name}"
-    elif close := difflib.get_close_matches(name, [*NAMES, *ALIASES], n=1):
-        hint = f"Did you mean {close[0]}?"
+    close = difflib.get_close_matches(name, [*NAMES, *ALIASES], n=1)
+    hint = f"Did you mean {close[0]}?" if close else "Give a file, a folder, user/repo, or see posehg models list."
     raise NotAvailable(f"There is no model at {name}.", hint)
 
 
@@ -184,13 +177,10 @@ def _download(repo: Repo) -> Path:
     from huggingface_hub import HfApi
 
     with hub_errors(repo):
-        info = HfApi(library_name="posehg").model_info(repo.id, revision=repo.revision, files_metadata=True)
-    size = {file.rfilename: file.size or 0 for file in info.siblings or ()}.get(WEIGHTS)
-    if size is None:
+        info = HfApi(library_name="posehg").model_info(repo.id, revision=repo.revision)
+    if WEIGHTS not in [file.rfilename for file in info.siblings or ()]:
         hint = "posehg loads no pickles from the Hub: download the file and see posehg models convert --help"
         raise NotAvailable(f"{repo} is not a posehg model: it has no {WEIGHTS}.", hint)
-    if size > _LARGEST:
-        raise NotAvailable(f"{repo} is too large for an hourglass: {size / 1e9:.1f} GB.")
     if (found := _snapshot(repo, local=False)) is None:
         raise NotAvailable(f"{repo} was not kept: its SHA-256 is not the Hub's.", "Run the command again.")
     return found
@@ -219,6 +209,7 @@ def hub_errors(repo: Repo) -> Iterator[None]:
         raise UsageError(f"{repo} is not a valid name on the Hub.", str(error).splitlines()[0]) from None
     except errors.HfHubHTTPError as error:
         code = error.response.status_code
+        sentence, hint = f"The Hub answers {code} for {repo}.", "Try again later."
         if isinstance(error, errors.GatedRepoError):
             sentence, hint = f"{repo.id} is gated.", f"Ask for access at {page}, then: {_LOGIN}"
         elif isinstance(error, errors.RevisionNotFoundError):
@@ -227,9 +218,7 @@ def hub_errors(repo: Repo) -> Iterator[None]:
             sentence = f"There is no model at {repo.id}, neither on disk nor on the Hub."
             hint = f"Check {page}; if it is private: {_LOGIN}"
         elif code in (401, 403):
-            sentence, hint = f"The Hub refuses your token for {repo.id} ({code}).", f"Use another token: {_LOGIN}"
-        else:
-            sentence, hint = f"The Hub answers {code} for {repo}.", "Try again later."
+            hint = f"It refuses your token. Use another: {_LOGIN}"
         raise NotAvailable(sentence, hint) from None
     except Exception as error:  # of requests, httpx, json or hf_xet, as the client's version has it
         sentence = f"The Hub at {constants.ENDPOINT} cannot be used for {repo} ({reason(error).rstrip('.')})."

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from posehg.checkpoints.format import Checkpoint
 from posehg.errors import UsageError
-from posehg.network import parameters
 
 
 def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
@@ -18,7 +16,7 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
 
     Joints are matched by name. In every stack that both networks have, the features are those of the source, and so
     are the heatmaps of the joints that both have, whichever others are added or removed. The text is a sentence for
-    the user: how many parameters, joints and stacks were kept.
+    the user: which joints and stacks were kept.
     Raises UsageError if the networks differ in more than joints and stacks, NotAvailable if the source is broken.
     """
     theirs, ours = source.config.network, fresh.config.network
@@ -47,15 +45,11 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
         state |= _reinjection(trained, channels, stack)
 
     added = [joint for joint in joints if joint not in known]
-    # A joint has a weight for each feature and a bias in every head, and a weight for each feature on every way back.
-    per_joint = stacks * (ours.features + 1) + (stacks - 1) * ours.features
-    learned = parameters(replace(ours, stacks=stacks)) - len(added) * per_joint
-    count = len(joints) - len(added)
-    heads = f"heatmaps of {count or 'no'} joint{'' if count == 1 else 's'} by name"
-    text = f"Kept {learned:,} of {parameters(ours):,} parameters; "
-    text += heads if same_output else "no heatmaps, as the model was trained with another loss"
-    text += f", {len(added)} new: {', '.join(added)}" if added else ""
-    text += f"; {ours.stacks - stacks} of {ours.stacks} stacks new" if ours.stacks > stacks else ""
+    text = f"Kept the heatmaps of {len(joints) - len(added)} of {len(joints)} joints by name"
+    if not same_output:
+        text = "Kept no heatmaps, as the model was trained with another loss"
+    text += f"; new: {', '.join(added)}" if added else ""
+    text += f"; {ours.stacks - stacks} of {ours.stacks} stacks are new" if ours.stacks > stacks else ""
     return Checkpoint(fresh.config, state), f"{text}."
 
 

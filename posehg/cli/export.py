@@ -85,24 +85,22 @@ def export(
     exporter = EXPORTERS[format or ("onnx" if cache else by_suffix or "safetensors")]
     name, extras = exporter.name, {"--decode": decode, "--dynamic-size": dynamic_size, "--opset": opset > 0}
     given = [option for option, is_given in extras.items() if is_given]
-    able = {one: [e.name for e in EXPORTERS.values() if one in e.precisions + e.options] for one in (precision, *given)}
-    plain = name == "onnx" and precision == "fp32" and not given
+    plain = name == "onnx" and precision == "fp32" and not (given or out or push)
     for wrong, message, hint in (
         (not (out or push or cache), "There is nothing to write to.", "Give --out PATH or --push USER/NAME."),
-        (cache and (out or push), "--cache writes to posehg's own folder only.", "Leave --out and --push out."),
-        (cache and not plain, "--cache keeps an ONNX file as predict uses it.", "Leave --format and its options out."),
+        (cache and not plain, "--cache keeps an ONNX file as predict uses it.", "Leave the other options out."),
         (private and not push, "--private needs --push.", "Give --push USER/NAME."),
         (push and offline, "--push and --offline exclude each other.", "Give --out PATH to export without a network."),
         (push and name != "safetensors", f"--push uploads safetensors, not {name}.", "Leave --format out."),
         (decoder and not decode, "--decoder needs --decode.", "Give --decode too, or leave --decoder out."),
         (calibration and precision != "int8", "--calibration needs --precision int8.", ""),
-        *(
-            (name not in able[one], f"{name} does not support {one}.", f"These do: {', '.join(able[one])}")
-            for one in able
-        ),
     ):
         if wrong:
             raise UsageError(message, hint)
+    for one in (precision, *given):
+        if one not in exporter.precisions + exporter.options:
+            able = ", ".join(e.name for e in EXPORTERS.values() if one in e.precisions + e.options)
+            raise UsageError(f"{name} does not support {one}.", f"These do: {able}")
     if out is not None:
         _check_target(exporter, out, overwrite)
 
@@ -145,16 +143,15 @@ def export(
 
 def _check_target(exporter: Exporter, out: Path, overwrite: bool) -> None:
     """Raises, before long work, for a target that does not fit the format or cannot be written to."""
-    if not exporter.suffix:
-        # models/v1.2 is a folder.
-        if out.is_file() or (not out.is_dir() and (out.suffix[1:].isalpha() or out.suffix == ".pt2")):
-            suffixes = ", ".join(one.suffix for one in EXPORTERS.values() if one.suffix)
-            raise UsageError(f"{out} looks like a file, and {exporter.name} is a folder.", f"Other formats: {suffixes}")
-    elif out.suffix.lower() != exporter.suffix:
-        better = out / f"model{exporter.suffix}" if out.is_dir() else out.with_name(f"{out.name}{exporter.suffix}")
-        raise UsageError(f"{out} must end in {exporter.suffix} for {exporter.name}.", f"Give --out {better}")
-    else:
+    suffix = out.suffix.lower()
+    if exporter.suffix and suffix != exporter.suffix:
+        hint = f"As in --out {out.with_name(f'model{exporter.suffix}')}"
+        raise UsageError(f"{out} must end in {exporter.suffix} for {exporter.name}.", hint)
+    if exporter.suffix:
         files.check(out, overwrite)
+    elif out.is_file() or (not out.is_dir() and (suffix[1:].isalpha() or suffix == ".pt2")):  # models/v1.2 is a folder
+        suffixes = ", ".join(one.suffix for one in EXPORTERS.values() if one.suffix)
+        raise UsageError(f"{out} looks like a file, and {exporter.name} is a folder.", f"Other formats: {suffixes}")
 
 
 def write(

@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,9 +36,6 @@ def models(context: typer.Context) -> None:
         print(context.get_help())
 
 
-# ---- list ----------------------------------------------------------------------------------------------------------
-
-
 @app.command("list", cls=Command)
 def list_models(as_json: Json = False) -> None:
     """List the models that have a name: those that come with posehg, aliases, and what was downloaded.
@@ -64,37 +61,32 @@ def list_models(as_json: Json = False) -> None:
     licences: dict[str, list[str]] = {}
     for row in rows:
         name, about, licence = (printable(row[key], _LONGEST) for key in ("name", "about", "licence"))
-        table.add_row(Text(name), Text(about), "-" if row["size"] is None else f"{row['size'] / 1e6:.1f} MB")
+        table.add_row(Text(name), Text(about), f"{row['size'] / 1e6:.1f} MB" if row["path"] else "-")
         licences.setdefault(licence, []).append(name)
     terminal.show(table)
-    for licence, names in licences.items():
-        if licence:
-            print(f"\nlicence of {', '.join(names)}: {licence}")
+    for licence in filter(None, licences):
+        print(f"\nlicence of {', '.join(licences[licence])}: {licence}")
     print("\nUse a model: posehg predict photo.jpg --model NAME. Describe it: posehg models info NAME")
 
 
 def _rows() -> Iterator[dict[str, Any]]:
-    """path, size: of what is on this machine, in bytes; None for a model that was not downloaded."""
+    """name, about, licence, path and size in bytes; both are None for a model that is not on this machine."""
     from posehg.checkpoints import cache, card, format, hub
 
-    for name, model in (*((name, hub.bundled_folder(name)) for name in hub.NAMES), *hub.downloaded()):
+    for name, folder in (*((name, hub.bundled_folder(name)) for name in hub.NAMES), *hub.downloaded()):
         about, licence = "broken: it cannot be loaded", ""
         with suppress(NotAvailable):
-            config = format.read_metadata(model).config
-            sizes = card.describe(config)["network"].split(", ")[:2]
-            about = ", ".join([f"{len(config.skeleton.joints)} joints", *sizes])
-            licence = str(config.provenance.get("licence", ""))
-        size = sum(file.stat().st_size for file in model.iterdir() if file.is_file())
-        yield {"name": name, "about": about, "licence": licence, "path": str(model), "size": size}
-    texts = {file: (str(file), "downloaded from a URL", "") for file in cache.downloaded()}
-    for name, alias in hub.ALIASES.items():
-        texts[cache.Address.parse(alias.address).file] = (name, alias.about, alias.licence)
-    for file, (name, about, licence) in texts.items():
+            found = format.read_metadata(folder)
+            texts = card.describe(found)
+            about, licence = ", ".join(texts["network"].split(", ")[:2]), texts.get("licence", "")
+            about = f"{len(found.config.skeleton.joints)} joints, {about}"
+        size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+        yield {"name": name, "about": about, "licence": licence, "path": str(folder), "size": size}
+    rows = {file: (str(file), "downloaded from a URL", "") for file in cache.downloaded()}
+    rows |= {one.address.file: (name, one.about, one.licence) for name, one in hub.ALIASES.items()}
+    for file, (name, about, licence) in rows.items():
         here = {"path": str(file), "size": file.stat().st_size} if file.is_file() else {"path": None, "size": None}
         yield {"name": name, "about": about, "licence": licence, **here}
-
-
-# ---- info ----------------------------------------------------------------------------------------------------------
 
 
 @app.command("info", cls=Command)
@@ -110,64 +102,36 @@ def info(model: Model, as_json: Json = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from posehg.checkpoints import find, hub
+    from posehg.checkpoints import card, find, format, load
     from posehg.checkpoints.cache import shown
+    from posehg.files import sha256
+    from posehg.inference import engines
 
-    try:
-        path = find(model, offline=True)
-    except NotAvailable:
-        if (alias := hub.ALIASES.get(model)) is None:
-            raise
-        facts: dict[str, Any] = {**asdict(alias), "path": None}
-        lines = {**facts, "path": f"not downloaded; download it: posehg models get {model}"}
+    path = find(model, offline=True)
+    file = format.weights_file(path)
+    if file.is_file() and format.is_ours(path):
+        found = format.read_metadata(path)
+    elif exported := engines.describe(path):
+        file, found = exported.weights, format.Metadata(exported.config, exported.parameters, (exported.form,))
     else:
-        facts, lines = _facts(path)
+        found = format.Metadata(load(path).config, 0, ())
+    if not found.parameters:
+        from posehg.network import parameters
+
+        found = replace(found, parameters=parameters(found.config.network))
+    size, digest = file.stat().st_size, sha256(file)
     if as_json:
-        print(json.dumps({"model": shown(model), **facts}, indent=2))
+        facts = {"model": shown(model), "path": str(path), "file": str(file), "bytes": size, "sha256": digest}
+        facts |= {"parameters": found.parameters, "storage": list(found.storage)}
+        print(json.dumps({**facts, "config": json.loads(found.config.to_json())}, indent=2))
         return
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for row in {"model": shown(model), **lines}.items():
-        table.add_row(*(Text(printable(str(text), _LONGEST)) for text in row))
+    described = {"model": shown(model), **card.describe(found), "file": f"{file} ({size / 1e6:.1f} MB)"}
+    for row in {**described, "sha256": digest}.items():
+        table.add_row(*(Text(printable(text, _LONGEST)) for text in row))
     terminal.show(table)
-
-
-def _facts(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """What is known of a file or folder: as JSON, and as headings and texts.
-
-    Only another project's checkpoint, which has to be read and understood first, takes torch and seconds.
-    """
-    from posehg.checkpoints import card, format, load
-    from posehg.files import sha256
-    from posehg.inference import engines
-
-    file = format.weights_file(path)
-    if file.is_file() and format.is_ours(path):
-        found = format.read_metadata(path)
-        config, count, storage = found.config, found.parameters, list(found.storage)
-    elif exported := engines.describe(path):
-        file, config, storage, count = exported.weights, exported.config, [exported.form], exported.parameters
-    else:
-        config, storage, count = load(path).config, [], 0
-    if not count:
-        from posehg.network import parameters
-
-        count = parameters(config.network)
-    size, digest = file.stat().st_size, sha256(file)
-    lines = {
-        **card.describe(config),
-        **{key.replace("_", " "): str(text) for key, text in config.provenance.items()},
-        "parameters": f"{count:,}",
-        **({"stored as": ", ".join(storage)} if storage else {}),
-        "file": f"{file} ({size / 1e6:.1f} MB)",
-        "sha256": digest,
-    }
-    facts = {"path": str(path), "file": str(file), "bytes": size, "sha256": digest, "parameters": count}
-    return {**facts, "storage": storage, "config": json.loads(config.to_json())}, lines
-
-
-# ---- get and convert -----------------------------------------------------------------------------------------------
 
 
 @app.command("get", cls=Command)
@@ -177,8 +141,8 @@ def get(model: Model, offline: options.Offline = False) -> None:
     user/repo[@revision] goes to the Hub's own cache (HF_HOME, HF_ENDPOINT and HF_TOKEN apply), a URL to $POSEHG_HOME,
     by default posehg in the user's cache. Other commands download a model once, when they need it.
 
-    A URL ends in #sha256= and 64 digits, or its file's name has the first digits of the hash, as those of all aliases
-    have. A few digits detect corruption, not tampering: with them you trust the server and https.
+    A URL ends in #sha256= and 64 digits. Of the aliases only the first digits of the hash are known: they detect
+    corruption, not tampering, and you trust the server.
 
         posehg models get bearpaw-hg8
         posehg models get user/repo@v1
@@ -228,11 +192,10 @@ def convert(
     joints, origin = checkpoint.config.skeleton, checkpoint.config.provenance
     licence = {"licence": hub.licence(file)} if hub.licence(file) else {}
     config = replace(checkpoint.config, provenance={**origin, "source_sha256": sha256(theirs), **licence})
-    about = f"{len(joints.joints)} joints, {card.describe(config)['network']}"
+    about = f"{len(joints.joints)} joints, {card.describe(format.Metadata(config, 0, ()))['network']}"
     terminal.note(f"{origin['converted_from']} is from {origin['family']}: {about}.")
-    if named is None and joints.name in SKELETONS:
-        terminal.note(f"From their number, its joints are {joints.name}'s; else see --skeleton.")
-    elif named is None:
-        terminal.note("The names of its joints are unknown: they become joint_0 and so on; see --skeleton.")
+    if named is None:
+        names = f"those of {joints.name}" if joints.name in SKELETONS else "unknown, so they become joint_0 and so on"
+        terminal.note(f"By their number, the names of its joints are {names}; else see --skeleton.")
     write(replace(checkpoint, config=config), EXPORTERS["safetensors"], out, ExportOptions(precision), overwrite)
     terminal.note(f"Use it: posehg predict PHOTO --model {shlex.quote(str(out))}")

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from posehg.checkpoints import Checkpoint
     from posehg.heatmaps import Decoder
     from posehg.images import Image
 
@@ -39,9 +37,9 @@ class ExportOptions:
 class Exporter:
     """A format.
 
-    module: the file of this folder that has ``export(checkpoint, file, options)`` and, for a format that posehg itself
-    does not run, ``load(file)`` for the parity check. suffix: of the file; empty for a folder, which gets ``files``.
-    options: what else the format supports, as the options of posehg export are called.
+    module: the file of this folder that has ``export(checkpoint, file, options)``, for a folder with the first of its
+    files, and, for a format that posehg does not run, ``load(file)`` for the parity check. suffix: of the file; empty
+    for a folder, which gets ``files``. options: what else the format supports, by the names in posehg export.
     """
 
     name: str
@@ -51,12 +49,8 @@ class Exporter:
     precisions: tuple[str, ...] = ("fp32", "fp16")
     options: tuple[str, ...] = ("--decode", "--dynamic-size")
 
-    def export(self, checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
-        """Write ``file``, or of a folder the file named first. Raises UsageError or NotAvailable."""
-        self.code().export(checkpoint, file, options)
-
     def code(self) -> Any:
-        """The module that writes the format. It imports torch."""
+        """The module that writes the format. It imports torch. Its ``export`` raises UsageError or NotAvailable."""
         return import_module(f"posehg.exporters.{self.module}")
 
 

@@ -132,10 +132,7 @@ def metadata(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, str]:
         "joints": ", ".join(skeleton.joints),
         "limbs": json.dumps(skeleton.limbs),
         "flip": json.dumps(skeleton.flip),
-        "input": f"{INPUT}: float32 (batch, 3, {rows}, {columns}), RGB in 0 .. 1",
-        "mean": json.dumps(config.network.mean),
-        "std": json.dumps(config.network.std),
-        "normalisation": "in the graph: do not subtract the mean or divide by the std yourself",
+        "input": f"{INPUT}: float32 (batch, 3, {rows}, {columns}), RGB in 0 .. 1, which the graph itself normalises",
         "heatmaps": f"float32 (batch, {joints}, {rows // STRIDE}, {columns // STRIDE}) in 0 .. 1",
         "stride": str(STRIDE),
         "offset": f"{config.offset:g} cells from a peak to its joint, to the right and down",
@@ -143,14 +140,12 @@ def metadata(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, str]:
         "precision": options.precision,
         "parameters": str(parameters(config.network)),
         "version": __version__,
+        "licence": config.provenance.get("licence", ""),
+        "keypoints": f"float32 (batch, {joints}, 2), x and y in input pixels, decoder {options.decoder}",
+        "size": f"any, if height and width are multiples of {config.network.multiple}",
     }
-    if options.decoder:
-        texts["keypoints"] = f"float32 (batch, {joints}, 2), x and y in input pixels, decoder {options.decoder}"
-        texts["scores"] = f"float32 (batch, {joints}) in 0 .. 1"
-    if options.dynamic_size:
-        texts["size"] = f"any, if height and width are multiples of {config.network.multiple}"
-    licence = config.provenance.get("licence") or config.provenance.get("license")
-    return {**texts, "licence": licence} if licence else texts
+    left_out = {"keypoints": not options.decoder, "size": not options.dynamic_size, "licence": not texts["licence"]}
+    return {key: text for key, text in texts.items() if not left_out.get(key)}
 
 
 @contextmanager
@@ -189,7 +184,7 @@ def write(
     """
 
     def export(file: Path) -> Parity | None:
-        exporter.export(checkpoint, file, options)
+        exporter.code().export(checkpoint, file, options)
         return check_parity(checkpoint, exporter, file, options) if check else None
 
     if exporter.suffix:
@@ -205,8 +200,7 @@ def write(
         parity = export(Path(folder, exporter.files[0]))
         files.make_folder(out)
         for target in targets:
-            with files.atomic(target, overwrite=True) as temporary:
-                os.replace(Path(folder, target.name), temporary)
+            os.replace(Path(folder, target.name), target)
     return parity
 
 
@@ -221,9 +215,7 @@ _PEOPLE = 8
 _VISIBLE = 0.1
 """Joints with a lower score are ignored: the network does not know where they are."""
 
-_REPORT = (
-    "No file was written. Please report this with your version of torch; posehg export --no-check writes it anyway."
-)
+_REPORT = "No file was written. Please report this; posehg export --no-check writes it anyway."
 
 LIMITS: dict[Precision, tuple[float, float]] = {"fp32": (1e-3, 0.05), "fp16": (0.03, 0.25), "int8": (0.5, STRIDE)}
 """The largest differences allowed: of heatmaps, relative to the highest value or to 1, and of joints, in crop pixels.
@@ -249,22 +241,21 @@ def check_parity(checkpoint: Checkpoint, exporter: Exporter, file: Path, options
     exact = Estimator(from_checkpoint(checkpoint, EngineOptions("cpu")), flip=False)
     run = _opened(exporter, file)
     most_maps, most_joints = LIMITS[options.precision]
-    found = []
+    worst = Parity(0, 0, 0)
     for crops in _test_crops(checkpoint.config, options.dynamic_size):
         maps, *decoded = run(crops)
-        parity = difference(np.asarray(exact.maps(exact.ask(crops))), maps, most_joints)
-        found.append(parity)
-        if not (parity.maps <= most_maps and parity.joints <= most_joints):
+        one = difference(np.asarray(exact.maps(exact.ask(crops))), maps, most_joints)
+        if not (one.maps <= most_maps and one.joints <= most_joints):
             raise CheckFailed(
                 "The exported file does not match the network: "
-                f"joints differ by up to {parity.joints:.3g} px, with {most_joints:g} allowed, "
-                f"heatmaps by up to {parity.maps:.2g}, with {most_maps:g} allowed "
-                f"({len(crops)} crops of {crops.shape[2]} x {crops.shape[1]} pixels).",
+                f"joints differ by up to {one.joints:.3g} px, with {most_joints:g} allowed, "
+                f"heatmaps by up to {one.maps:.2g}, with {most_maps:g} allowed.",
                 _REPORT,
             )
         if options.decoder:
             check_decoding(maps, decoded[0], decoded[1], checkpoint.config, options.decoder)
-    return Parity(max(p.maps for p in found), max(p.joints for p in found), sum(p.counted for p in found))
+        worst = Parity(max(worst.maps, one.maps), max(worst.joints, one.joints), worst.counted + one.counted)
+    return worst
 
 
 def difference(exact: Maps, found: Maps, most_joints: float) -> Parity:
@@ -324,20 +315,15 @@ def _opened(exporter: Exporter, file: Path) -> Callable[[Crops], Sequence[Any]]:
 
 def _test_crops(config: ModelConfig, dynamic_size: bool) -> Iterator[Crops]:
     """Batches of crops of the network's input size and, for a graph of any size, of another one."""
-    rows, columns = config.input_size
-    sizes = [(rows, columns)]
-    if dynamic_size:
-        sizes.append((rows + config.network.multiple, columns + 2 * config.network.multiple))
-    for size in sizes:
+    (rows, columns), step = config.input_size, config.network.multiple
+    for size in ((rows, columns), *([(rows + step, columns + 2 * step)] if dynamic_size else [])):
         noise = np.random.default_rng(7).integers(0, 256, (sum(BATCHES) - _PEOPLE, *size, 3), dtype=np.uint8)
-        crops = np.stack([*_rendered_crops(config, _PEOPLE, size), *noise])
-        yield from np.split(crops, np.cumsum(BATCHES)[:-1])
+        yield from np.split(np.stack([*_rendered_crops(config, _PEOPLE, size), *noise]), np.cumsum(BATCHES)[:-1])
 
 
 def _rendered_crops(config: ModelConfig, count: int, size: tuple[int, int]) -> Iterator[Image]:
     """Crops (H, W, 3) of rendered people, of ``size`` (rows, columns)."""
-    for seed in range(count):
-        image, person = synthetic.render(seed)
+    for image, person in map(synthetic.render, range(count)):
         yield images.warp(image, Affine.crop(person.box.square(config.padding), size), size)
 
 
@@ -347,9 +333,7 @@ ENOUGH = 64
 """Crops for calibration. More of them no longer change the ranges."""
 
 
-def calibration_crops(
-    folder: Path | None, checkpoint: Checkpoint, progress: Progress = lambda sources, *_: sources
-) -> list[Image]:
+def calibration_crops(folder: Path | None, checkpoint: Checkpoint, progress: Progress) -> list[Image]:
     """Crops (H, W, 3) of the network's input size: ENOUGH rendered people, or of up to ENOUGH images of a folder.
 
     Of an image they show the most prominent person, or all of it if there is no person. progress: wraps the images in a

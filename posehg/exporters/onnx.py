@@ -28,10 +28,10 @@ _INT8_OPERATORS = ["Conv", "Relu", "Add", "MaxPool", "Resize"]
 
 def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
     """Raises UsageError for an opset that torch cannot write, NotAvailable if a package is missing or torch fails."""
-    needed = ["onnx", "onnxscript", *(["onnxruntime"] if options.precision == "int8" else [])]
-    if missing := [name for name in needed if find_spec(name) is None]:
-        hint = f"Install it: pipx inject posehg {' '.join(missing)}, or pip install 'posehg[onnx]'"
-        raise NotAvailable(f"Writing ONNX requires {' and '.join(missing)}.", hint)
+    missing = " ".join(name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None)
+    if missing:
+        hint = f"Install it: pipx inject posehg {missing}, or pip install 'posehg[onnx]'"
+        raise NotAvailable(f"Writing ONNX requires {missing}.", hint)
     opset = options.opset or OPSET
     if opset not in _OPSETS:
         what = f"--opset must be between {_OPSETS[0]} and {_OPSETS[-1]}, not {opset}."

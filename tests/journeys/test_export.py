@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from posehg.checkpoints import Checkpoint, cache
-from posehg.exporters import EXPORTERS, Exporter, ExportOptions
+from posehg.checkpoints import cache
+from posehg.exporters import EXPORTERS
 from posehg.files import sha256
 from posehg.network import parameters
 from tests import stubs
+from tests.exported_models import read_bgr
 from tests.journeys.conftest import Posehg
 from tests.test_architecture import modules_after
 
@@ -90,13 +91,7 @@ def test_a_cached_onnx_file_runs_in_the_models_place_without_torch(
 def test_a_file_that_differs_from_the_network_exits_with_4(
     posehg: Posehg, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Exporter.export
-
-    def export(self: Exporter, checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
-        state = {key: value.flip(1) if key == "stem.0.weight" else value for key, value in checkpoint.state.items()}
-        real(self, Checkpoint(checkpoint.config, state), file, options)
-
-    monkeypatch.setattr(Exporter, "export", export)
+    read_bgr(monkeypatch, EXPORTERS["torchscript"])
     posehg("export", model, "--out", tmp_path / "a.torchscript").assert_failed(4, "joints")
     assert list(tmp_path.iterdir()) == []
     assert posehg("export", model, "--out", tmp_path / "a.torchscript", "--no-check").code == 0
@@ -138,7 +133,7 @@ def test_options_that_do_not_go_together_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_files_that_exist_stay_and_a_better_name_is_suggested(posehg: Posehg, model: Path, tmp_path: Path) -> None:
+def test_files_that_exist_stay(posehg: Posehg, model: Path, tmp_path: Path) -> None:
     before = (model / "model.safetensors").read_bytes()
     assert posehg("export", model, "--out", tmp_path / "model-v1.2", "--no-check").code == 0  # not a suffix
     posehg("export", model, "--out", model, "--precision", "fp16").assert_failed(2, "model.safetensors")
@@ -147,9 +142,7 @@ def test_files_that_exist_stay_and_a_better_name_is_suggested(posehg: Posehg, mo
     posehg("export", model, "--out", tmp_path / "a.onnx").assert_failed(2, "a.onnx")
     assert (tmp_path / "a.onnx").read_text() == "mine"
     posehg("export", model, "--out", tmp_path / "a.onnx", "--format", "openvino").assert_failed(2, "a.onnx")
-    run = posehg("export", model, "--out", tmp_path, "--format", "onnx")
-    run.assert_failed(2, str(tmp_path))
-    assert f"--out {tmp_path / 'model.onnx'}" in run.err
+    posehg("export", model, "--out", tmp_path, "--format", "onnx").assert_failed(2, str(tmp_path))
 
 
 def test_a_missing_or_broken_model_is_not_exported(posehg: Posehg, model: Path, tmp_path: Path) -> None:

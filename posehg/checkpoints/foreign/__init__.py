@@ -14,20 +14,13 @@ from torch import Tensor
 from posehg.checkpoints import format
 from posehg.checkpoints.foreign import bearpaw, pickles, princeton
 from posehg.checkpoints.foreign.family import Family
-from posehg.checkpoints.format import Checkpoint, expected_state, refuse
+from posehg.checkpoints.format import Checkpoint, check_tensors, expected_state
 from posehg.config import HourglassConfig, ModelConfig
 from posehg.errors import NotAvailable, UsageError, printable
 from posehg.skeletons import SKELETONS, Skeleton, of_joints
 
 FAMILIES: dict[str, Family] = {"bearpaw": bearpaw.FAMILY, "princeton": princeton.FAMILY}
 """By name. A new family is one file with a FAMILY, and one line here."""
-
-_REFUSED = {
-    r"backbone\.(hourglass_modules|inters|conv1x1s|out_convs|stem\.1\.0)\.": "is mmpose's hourglass52, which is "
-    "another network than the paper's.",
-    r"stacks\.\d+\.hourglass\.": "holds the weights of a posehg network without its config.",
-}
-"""Networks that are recognised and not read, by how the name of a tensor begins."""
 
 _CONTAINERS = ("state_dict", "model_state_dict", "model", "network", "net")
 """The names under which training programs store the weights beside their own state."""
@@ -46,27 +39,22 @@ def read(file: Path, skeleton: Skeleton | None = None, input_size: int = 0) -> C
     """
     tensors = _tensors(file)
     family = _family_of(file, tensors)
-    theirs = {ours: name for name, ours in family.names(tensors).items()}
-    found = {ours: tensors[name] for ours, name in theirs.items()}
+    names = {ours: theirs for theirs, ours in family.names(tensors).items()}
+    found = {ours: tensors[theirs] for ours, theirs in names.items()}
     network = _network(file, found)
-    expected = expected_state(network, len(tensors), file)
-    # torch counts batches since 0.4.1 only, and nothing depends on the count.
-    needed = {name for name in expected if name in found or not name.endswith("num_batches_tracked")}
-    odd = {n for n in needed & found.keys() if found[n].layout != torch.strided or found[n].device.type != "cpu"}
-    odd |= {n for n in needed & found.keys() if found[n].is_complex() or found[n].is_quantized}
-    refuse(file, "lacks", needed - found.keys())
-    refuse(file, "has the wrong shape for", {theirs[n] for n in needed if found[n].shape != expected[n].shape})
-    unused = re.compile(f"{family.unused}$")
-    refuse(file, "has the unused", {theirs[n] for n in found.keys() - expected.keys() if not unused.search(n)})
-    refuse(file, "holds no plain numbers in", {theirs[name] for name in odd})
+    expected = expected_state(file, network, len(tensors))
+    for name in expected:
+        if name.endswith("num_batches_tracked"):  # only since torch 0.4.1, and nothing depends on it
+            found.setdefault(name, torch.zeros((), dtype=torch.long))
+    found = {name: value for name, value in found.items() if name in expected or not re.search(family.unused, name)}
+    check_tensors(file, found, expected, names)
+    for name, value in found.items():
+        if value.layout != torch.strided or value.device.type != "cpu" or value.is_complex() or value.is_quantized:
+            raise NotAvailable(f"{file} cannot be used: its {names[name]} does not hold plain numbers.")
     # A tensor can claim more numbers than its file holds, as many as its maker likes, by reading some repeatedly.
-    claimed = sum(found[name].nbytes for name in needed)
-    if claimed > file.stat().st_size:
+    if (claimed := sum(value.nbytes for value in found.values())) > file.stat().st_size:
         raise NotAvailable(f"{file} claims to hold {claimed / 1e6:.0f} MB of weights, more than its size.")
-    state = {
-        name: found[name].detach().to(value.dtype) if name in found else torch.zeros((), dtype=torch.long)
-        for name, value in expected.items()
-    }
+    state = {name: found[name].detach().to(value.dtype) for name, value in expected.items()}
     skeleton = skeleton or guess_skeleton(network.joints)
     if len(skeleton.joints) != network.joints:
         count = len(skeleton.joints)
@@ -118,18 +106,12 @@ def _tensors(file: Path) -> dict[str, Tensor]:
 
 
 def _family_of(file: Path, tensors: Mapping[str, Tensor]) -> Family:
-    def begins(mark: str) -> bool:
-        return any(re.match(mark, name) for name in tensors)
-
     for family in FAMILIES.values():
-        if begins(family.mark):
+        if any(re.match(family.mark, name) for name in tensors):
             return family
-    for mark, sentence in _REFUSED.items():
-        if begins(mark):
-            raise NotAvailable(f"{file} {sentence}")
     known = " and ".join(family.project for family in FAMILIES.values())
-    sentence = f"{file} is not a known stacked hourglass: it begins with {printable(next(iter(tensors)))}."
-    raise NotAvailable(sentence, f"Known: {known}.")
+    first = printable(next(iter(tensors)))
+    raise NotAvailable(f"{file} is not a known stacked hourglass: it begins with {first}.", f"Known: {known}.")
 
 
 def _network(file: Path, found: Mapping[str, Tensor]) -> HourglassConfig:

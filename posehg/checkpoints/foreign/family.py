@@ -2,9 +2,8 @@
 
 All of these projects spread a heatmap over its crop from edge to edge: cell i stands for everything from i to i + 1,
 and decoding adds 0.5. posehg measures from cell centre to cell centre, and its cell i has its centre i + 0.5 from the
-edge. So a peak in cell i means a joint at i to both, and ``offset`` is 0. (HRNet's and mmpose's networks round to i,
-where the crop's pixel 4 i lies: (4 i - 1.5) / 4 = i - 0.375 here, and twice as much between a map and its mirror.)
-The projects then cut off fractions of the image's pixels, which moves a joint by up to a pixel; posehg does not.
+edge. So a peak in cell i means a joint at i to both, and ``offset`` is 0. The projects then cut off fractions of the
+image's pixels, which moves a joint by up to a pixel; posehg does not.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ class Family:
 
     mark: how a name begins in this family only (a regular expression). rules: from the names of a file's tensors to the
     rules that make them ours. inside: the same for a part of a residual module, anywhere in a name. unused: tensors
-    that are stored and not used (a regular expression for the end of our name). mean: what is subtracted from RGB in
+    that are stored and not used (a regular expression, by our name). mean: what is subtracted from RGB in
     0 .. 1; means: by the name of the skeleton, where it depends on the data set. None of them divides by a std.
     offset: heatmap cells from a peak to its joint, as in ModelConfig.
     """
@@ -40,11 +39,12 @@ class Family:
 
     def names(self, theirs: Collection[str]) -> dict[str, str]:
         """Their names -> ours. A name that no rule matches stays as it is."""
-        rules, names = self.rules(theirs), {}
+        rules, names = {rf"^{pattern}": part for pattern, part in self.rules(theirs).items()}, {}
         for name in theirs:
             ours = name
             for pattern, part in self.inside.items():
                 ours = re.sub(pattern, part, ours)
-            matching = (re.subn(rf"^{pattern}", begin, ours) for pattern, begin in rules.items())
-            names[name] = next((changed for changed, count in matching if count), ours)
+            names[name] = next(
+                (re.sub(start, part, ours) for start, part in rules.items() if re.match(start, ours)), ours
+            )
         return names

@@ -28,5 +28,5 @@ FAMILY = Family(
     inside={r"\.(conv[123])\.conv\.": r".\1.", r"\.skip_layer\.conv\.": ".skip."},
     mean=(0.0, 0.0, 0.0),
     # Every residual has a convolution on its skip, and uses it only where the width changes.
-    unused=r"\.skip\.(weight|bias)",
+    unused=r"\.skip\.(weight|bias)$",
 )
