@@ -18,7 +18,7 @@ from safetensors.torch import save_file as save_tensors
 from posehg import checkpoints, network
 from posehg.checkpoints import Checkpoint, format
 from posehg.config import ModelConfig
-from posehg.errors import InputError, NotAvailable, PosehgError, UsageError
+from posehg.errors import NotAvailable, PosehgError, UsageError
 from posehg.skeletons import Skeleton
 from tests import stubs
 
@@ -129,15 +129,6 @@ def test_any_bytes_are_refused_in_a_sentence(
         format.read_metadata(file)
 
 
-@pytest.mark.parametrize(
-    "text", ['{"a": {"dtype": "F32", "shape": [7], "data_offsets": [0, 0]}}', '{"__metadata__": {"posehg": "7"}}']
-)
-def test_an_impossible_header_is_refused(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "x.safetensors"
-    file.write_bytes(struct.pack("<Q", len(text)) + text.encode())
-    refused(file, "x.safetensors")
-
-
 # ---- files that exist or cannot be written -----------------------------------------------------------------------
 
 
@@ -152,12 +143,6 @@ def test_an_existing_file_is_replaced_only_with_overwrite(folder: Path, existing
     assert content_of(folder) == before
     checkpoints.save_folder(folder, other, overwrite=True)
     assert torch.equal(checkpoints.load(folder).state["stem.0.weight"], other.state["stem.0.weight"])
-
-
-def test_a_folder_that_cannot_be_created_is_named(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    (tmp_path / "taken").write_text("")
-    with pytest.raises(InputError, match="taken/model"):
-        checkpoints.save_folder(tmp_path / "taken" / "model", checkpoint)
 
 
 # ---- files that cannot be used -----------------------------------------------------------------------------------
@@ -207,29 +192,21 @@ def test_a_missing_config_or_something_else_in_its_place_is_refused(
 @pytest.mark.parametrize(
     ("part", "key", "value"),
     [
-        *[(None, "posehg", version) for version in (0, 1.0, True, "1", None, [1])],
-        *[("network", "stacks", value) for value in (0, "two", 1.5, 1e9)],
-        *[("network", "depth", value) for value in (10**30, 1e30)],
-        ("network", "features", 8.0),
+        *[(None, "posehg", version) for version in (0, 1.0, True, "1", None)],
+        *[("network", "stacks", value) for value in (0, "two", 1.5, 1e9, True)],
+        ("network", "depth", 10**30),
         pytest.param("network", "features", 10**600, id="huge features"),
-        ("network", "blocks", True),
         *[("network", "joints", value) for value in (4, "3")],
         *[("network", "mean", value) for value in ([0.5], [0.5, 0.5, 10**400])],
         *[("network", "std", value) for value in ([1, 1, 0], 1)],
-        ("network", "surprise", 1),
         *[("skeleton", "joints", value) for value in ([1, 2, 3], None)],
         *[("skeleton", "limbs", value) for value in ([["tip"]], [["tip", "tail"]], [["tip", "\x1b[2J" * 100]])],
-        *[(None, "input_size", value) for value in ([64], 64, [64, 65], [64.0, 64.0], [0, 64], [2064, 64])],
-        pytest.param(None, "input_size", [10**600, 10**600], id="huge size"),
-        *[(None, "input_size", value) for value in ([True, True], ["\x1b[2J", "\n"])],
-        *[(None, "padding", value) for value in (0, 10.5, True, "wide")],
-        pytest.param(None, "padding", 10**400, id="huge padding"),
-        *[(None, "sigma", value) for value in (65, 0, float("nan"), float("inf"))],
+        *[(None, "input_size", value) for value in ([64], 64, [64, 65], [64.0, 64.0], [0, 64], ["\x1b[2J", "\n"])],
+        *[(None, "padding", value) for value in (0, 10.5, True, "wide", float("nan"))],
         *[(None, "offset", value) for value in (0.51, float("nan"), "left")],
-        *[(None, "provenance", value) for value in (["a"], None)],
+        (None, "provenance", ["a"]),
         (None, "output", "votes"),
-        (None, "network", 1),
-        (None, "surprise", 1),
+        *[(part, "surprise", 1) for part in (None, "network")],
     ],
 )
 def test_an_impossible_value_in_the_config_is_refused(folder: Path, part: str | None, key: str, value: object) -> None:

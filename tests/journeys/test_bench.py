@@ -28,7 +28,7 @@ TRAIN = (
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, which is empty; and matrices that take no time."""
-    monkeypatch.setattr(devices, "_SIDES", {"cpu": (64,)})
+    monkeypatch.setattr(devices, "_SIDES", (64,))
     monkeypatch.setattr(bench, "ROUNDS", 2)
     folder = tmp_path / "here"
     folder.mkdir()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file, save_file
 
 from posehg.checkpoints import cache
 from posehg.exporters import EXPORTERS
@@ -38,14 +37,6 @@ def test_a_folder_of_its_own_gives_exactly_the_same_people(
     assert (out / "README.md").is_file()
     alone = (out / "model.safetensors").rename(tmp_path / "alone.safetensors")
     assert people(posehg, photo, alone) == people(posehg, photo, model)
-
-
-def test_fp16_is_smaller_and_nearly_the_same(posehg: Posehg, model: Path, photo: Path, tmp_path: Path) -> None:
-    assert posehg("export", model, "--out", tmp_path / "half", "--precision", "fp16").code == 0
-    assert (tmp_path / "half/model.safetensors").stat().st_size < (model / "model.safetensors").stat().st_size
-    [one], [other] = (people(posehg, photo, folder) for folder in (model, tmp_path / "half"))
-    scores = [[score for *_, score in person["keypoints"]] for person in (one, other)]  # type: ignore[attr-defined]
-    np.testing.assert_allclose(*scores, atol=0.03)
 
 
 @pytest.mark.parametrize("format", ["onnx", "openvino"])
@@ -106,14 +97,11 @@ def test_a_file_that_differs_from_the_network_exits_with_4(
         ([], "nothing to write"),
         (["--out", "x", "--format", "onyx"], "'safetensors'"),
         (["--out", "x.pt2", "--format", "onnx"], "x.pt2"),
-        (["--out", "x", "--format", "onnx"], ".onnx"),
-        (["--out", "x.onnx", "--format", "safetensors"], "x.onnx"),
         (["--out", "x.onnx", "--format", "openvino"], "openvino"),
         (["--out", "x.safetensors"], "x.safetensors"),
         (["--out", "x.tflite"], ".tflite"),
         (["--out", "x", "--precision", "int8"], "int8"),
         (["--out", "x", "--decode"], "--decode"),
-        (["--out", "x", "--dynamic-size"], "--dynamic-size"),
         (["--out", "x.pt2", "--opset", "18"], "--opset"),
         (["--out", "x.onnx", "--opset", "12"], "12"),
         (["--out", "x.onnx", "--decoder", "quarter"], "--decoder"),
@@ -143,13 +131,3 @@ def test_files_that_exist_stay(posehg: Posehg, model: Path, tmp_path: Path) -> N
     assert (tmp_path / "a.onnx").read_text() == "mine"
     posehg("export", model, "--out", tmp_path / "a.onnx", "--format", "openvino").assert_failed(2, "a.onnx")
     posehg("export", model, "--out", tmp_path, "--format", "onnx").assert_failed(2, str(tmp_path))
-
-
-def test_a_missing_or_broken_model_is_not_exported(posehg: Posehg, model: Path, tmp_path: Path) -> None:
-    posehg("export", "no/such", "--out", tmp_path / "x").assert_failed(5, "no/such")
-    tensors = load_file(model / "model.safetensors")
-    del tensors["stem.0.bias"]
-    config = stubs.mpii_checkpoint().config.to_json()
-    save_file(tensors, tmp_path / "poor.safetensors", metadata={"posehg": config})
-    posehg("export", tmp_path / "poor.safetensors", "--out", tmp_path / "x").assert_failed(5, "stem.0.bias")
-    assert not (tmp_path / "x").exists()
