@@ -140,9 +140,7 @@ def _explained(error: Exception) -> PosehgError:
     if isinstance(error, ImportError) and "libGL" in str(error):
         return DeviceError("OpenCV needs the system library libGL.", "On Debian and Ubuntu: apt install libgl1")
     what = f"{type(error).__name__}: {error}".strip(": ")
-    shown = bool(os.environ.get(terminal.DEBUG))
-    hint = "Report what is printed above." if shown else "Run the command with --debug and report the output."
-    return PosehgError(f"This is a bug in posehg ({what}).", hint)
+    return PosehgError(f"This is a bug in posehg ({what}).", "Report the output of the command with --debug.")
 
 
 def _usage_error(misuse: Any) -> UsageError:

@@ -352,10 +352,10 @@ class PredictRun:
     def summarise(self, reports: bool = True) -> None:
         """Report the run as a whole and raise what its exit code needs. Of several processes the first reports."""
         count, empty, failed = len(self.sources), sum(map(self._is_empty, self.todo)), len(self._failed)
-        skipped = count - len(self.todo)
+        skipped, noun = count - len(self.todo), "file" if self._written == 1 else "files"
         notes = {
             f"{skipped:,} of {count:,} inputs were done before.": skipped,
-            f"Wrote {self._written:,} files into {self.outputs.folder}.": self._written and self.outputs.folder,
+            f"Wrote {self._written:,} {noun} into {self.outputs.folder}.": self._written and self.outputs.folder,
             f"Nobody was found in {empty:,} of {count:,} inputs.": empty and count > MANY,
             f"{failed:,} of {count:,} inputs failed; the others are done.": failed and count > 1,
         }

@@ -9,7 +9,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import count
@@ -186,13 +186,11 @@ def _seconds(name: str, text: str) -> float:
 def _box(text: str) -> Box:
     from posehg.geometry import Box
 
-    try:
-        box = Box(*[float(part) for part in text.split(",")])
-    except (TypeError, ValueError):
-        raise UsageError(f"--box {text} cannot be read.", "Write four numbers: --box X,Y,W,H") from None
-    if not box.can_be:
-        raise UsageError(f"--box {text} is not a box.", "Its numbers are pixels; width and height are above 0.")
-    return box
+    with suppress(TypeError, ValueError):
+        box = Box(*map(float, text.split(",")))
+        if box.can_be:
+            return box
+    raise UsageError(f"--box {text} is not a box.", "Write four numbers, in pixels: --box X,Y,W,H")
 
 
 def _finder(

@@ -38,7 +38,6 @@ VIDEOS = frozenset(
 """Suffixes, in lower case, by which folders are searched."""
 
 _CAMERA = re.compile(r"webcam(?::(\d{1,3}))?")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _WILDCARD = re.compile(r"[*?\[]")
 _COCO_NAME = re.compile(r"(?:COCO_[a-z]+20\d\d_)?([0-9]{12})", re.ASCII)  # of the releases of 2017 and of 2014
 _SUFFIX_HINT = "Images and videos are recognised by their suffix: .jpg, .png, .heic, .mp4, .webm and so on."
@@ -137,7 +136,7 @@ def _lines(argument: str) -> list[str]:
         raise InputError(f"The list {path} is empty.", "Write one input a line.")
     for number, line in enumerate(lines):
         below = os.path.join("" if path == STANDARD_INPUT else os.path.dirname(path), line)
-        elsewhere = line == STANDARD_INPUT or _URL.match(line) or _CAMERA.fullmatch(line)
+        elsewhere = line == STANDARD_INPUT or is_url(line) or _CAMERA.fullmatch(line)
         lines[number] = line if elsewhere and not os.path.lexists(below) else below
     return lines
 
@@ -160,8 +159,6 @@ def _found(text: str, recursive: bool) -> _Input:
             return _Input(text, [text], "url", os.path.dirname(_url_path(text)))
         except ValueError as error:
             return _Input(text, [InputError(f"{text} is not a valid address ({error}).")])
-    if _URL.match(text):
-        return _Input(text, [InputError(f"{text} cannot be downloaded: only http and https are supported.")])
     if not text:
         return _Input(text, [InputError("An input is empty.", "Is a shell variable not set?")])
     if _WILDCARD.search(text):
