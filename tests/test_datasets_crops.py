@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from posehg import images
 from posehg.datasets import Dataset, load, load_one
-from posehg.datasets.crops import CropRegion, crop_region, moved, region_of, training_region, write
+from posehg.datasets.crops import CropRegion, crop_region, moved, region_of, write
 from posehg.datasets.dataset import people_by_image
 from posehg.geometry import Affine, Box
 from posehg.poses import Person
@@ -26,13 +26,18 @@ ROWS, COLUMNS = WAVES.shape[:2]
 
 @PATIENT
 @given(LIMITS, BOXES, st.integers(0, 10**6))
-def test_no_view_shows_more_or_needs_finer_pixels_than_its_reach(limits: Limits, box: Box, seed: int) -> None:
+def test_a_view_of_the_part_is_the_view_of_the_photo_and_shows_no_more_nor_finer(
+    limits: Limits, box: Box, seed: int
+) -> None:
     reached = region_of(SIZE, limits.padding, limits.scale, limits.rotation, limits.translation)
     to_crop = view(box, limits, np.random.default_rng(seed))
     corners = to_crop.inverse()([(-0.5, -0.5), (SIZE - 0.5, -0.5), (-0.5, SIZE - 0.5), (SIZE - 0.5, SIZE - 0.5)])
     square = box.square(reached.padding)
     assert (np.abs(corners - square.center).max() <= square.w / 2 + 1e-6).all()
     assert to_crop.scale <= reached.size / square.w + 1e-9
+    part, to_part = crop_region(WAVES, box, reached)
+    crop = images.warp(part, to_part.inverse().then(to_crop), (SIZE, SIZE))
+    assert_alike(crop, images.warp(WAVES, to_crop, (SIZE, SIZE)), to_crop)
 
 
 def test_a_closer_view_needs_finer_pixels_and_a_fixed_one_the_crop_itself() -> None:
@@ -41,17 +46,6 @@ def test_a_closer_view_needs_finer_pixels_and_a_fixed_one_the_crop_itself() -> N
     once, twice = region_of(256, **limits), region_of(256, **limits, zoom=2)
     assert twice.padding == once.padding
     assert twice.size == pytest.approx(2 * once.size, abs=1)
-
-
-@PATIENT
-@given(LIMITS, BOXES, st.integers(0, 10**6))
-def test_a_view_of_the_part_is_the_view_of_the_photo(limits: Limits, box: Box, seed: int) -> None:
-    part, to_part = crop_region(
-        WAVES, box, region_of(SIZE, limits.padding, limits.scale, limits.rotation, limits.translation)
-    )
-    to_crop = view(box, limits, np.random.default_rng(seed))
-    crop = images.warp(part, to_part.inverse().then(to_crop), (SIZE, SIZE))
-    assert_alike(crop, images.warp(WAVES, to_crop, (SIZE, SIZE)), to_crop)
 
 
 def test_what_is_coarse_already_is_cut_and_what_is_finer_than_needed_is_made_smaller() -> None:
@@ -85,7 +79,7 @@ def test_a_person_beside_the_image_has_a_black_part(box: Box, size: int) -> None
 
 
 def cropped(folder: Path, data: Dataset, size: int = 2000, quality: int = 95) -> Dataset:
-    path = write(folder, data, training_region(size), quality, True, lambda items, what, total: items)
+    path = write(folder, data, size, quality, True, lambda items, what, total: items)
     return load_one(str(path), None, "all")
 
 

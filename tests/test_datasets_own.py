@@ -201,8 +201,8 @@ def test_a_file_is_named_in_place_of_a_set_and_joined_with_known_sets(tmp_path: 
     assert data.read(data.persons[4]).shape == (5, 7, 3)
     make_lspet(tmp_path / "lspet")
     content = animals(0, keypoints=["head_top", "left_ear"])
-    content |= {"images": [{"id": 3, "file_name": "a3.jpg", "split": "train"}]}
-    content |= {"annotations": [annotation(3, ("head_top", "left_ear"))]}
+    content["images"] = [{"id": 3, "file_name": "a3.jpg", "split": "train"}]
+    content["annotations"] = [annotation(3, ("head_top", "left_ear"))]
     data = load(f"lspet+{write(tmp_path / 'heads.json', content)}:2", tmp_path, "train")
     assert (data.name, data.skeleton, len(data)) == ("lspet+heads", LSP, 4)
     np.testing.assert_array_equal(data.persons[3].keypoints[LSP.index("head_top")], [19, 26])

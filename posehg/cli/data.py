@@ -267,7 +267,7 @@ def crop(
     names = "+".join(dict.fromkeys(name for name, _ in datasets.parse(dataset)))  # weights are for training
     for part in _loaded(split, lambda one: datasets.load(names, data, one)):
         some = datasets.spread(part, limit) if limit else part
-        path = crops.write(out, some, crops.training_region(size), quality, overwrite, terminal.progress)
+        path = crops.write(out, some, size, quality, overwrite, terminal.progress)
         terminal.note(f"Wrote {path}: {len(some):,} people of {part.name} {part.split}.")
     written = path if split not in ("both", "train", "val") else out / "people-{split}.json"
     terminal.note(f"Train on it: {shlex.join(['posehg', 'train', '--dataset', str(written)])}")

@@ -62,11 +62,6 @@ def region_of(
     return CropRegion(widest, math.ceil(input_size * widest / closest))
 
 
-def training_region(size: int) -> CropRegion:
-    """The region of training views with default options, with crops of at most ``size`` pixels a side."""
-    return CropRegion(region_of(256, padding=1.25, scale=0.25, rotation=30, translation=0).padding, size)
-
-
 def crop_region(image: Image, box: Box, region: CropRegion) -> tuple[Image, Affine]:
     """The crop around the person in ``box``, and the map from the image to it. Pixels are never enlarged.
 
@@ -107,15 +102,15 @@ def sheet(cells: Sequence[Image], captions: Sequence[str]) -> Image:
     return drawing.contact_sheet(cells, max(1, min(_COLUMNS, len(cells))), CELL, captions=captions)
 
 
-def write(
-    folder: Path, dataset: Dataset, region: CropRegion, quality: int, overwrite: bool, progress: Progress
-) -> Path:
+def write(folder: Path, dataset: Dataset, size: int, quality: int, overwrite: bool, progress: Progress) -> Path:
     """Writes a crop of each person to FOLDER/images and their annotation to FOLDER/people-SPLIT.json.
 
-    Everyone else who is visible on a crop is in the json as a person without keypoints, so that background crops avoid
-    them. quality: of the JPEGs. Returns the path of the json. Raises UsageError if a file exists and ``overwrite`` is
-    False, InputError for an image that cannot be read.
+    A crop shows what training views with default options can show, in at most ``size`` pixels a side. Everyone else who
+    is visible on it is in the json as a person without keypoints, so that background crops avoid them. quality: of the
+    JPEGs. Returns the path of the json. Raises UsageError if a file exists and ``overwrite`` is False, InputError for
+    an image that cannot be read.
     """
+    region = CropRegion(region_of(256, padding=1.25, scale=0.25, rotation=30, translation=0).padding, size)
     make_folder(folder / "images")
     together = people_by_image(dataset)
     entries: list[dict[str, Any]] = []
