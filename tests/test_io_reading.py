@@ -125,16 +125,6 @@ def test_a_named_pipe_is_read_once_through_and_a_device_up_to_the_limit(
 # ---- HEIC ----------------------------------------------------------------------------------------------------------
 
 
-def heic(path: Path, upright: images.Image) -> Path:
-    """As phones write it: stored turned, with the angle beside it."""
-    pillow_heif = pytest.importorskip("pillow_heif")
-    exif = PillowImage.Exif()
-    exif[0x0112] = 6
-    stored = PillowImage.fromarray(np.ascontiguousarray(np.rot90(upright)))
-    pillow_heif.from_pillow(stored).save(path, quality=95, exif=exif.tobytes())
-    return path
-
-
 @pytest.fixture
 def without_heif(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pillow as it is before the first HEIC file."""
@@ -146,9 +136,13 @@ def without_heif(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("without_heif")
 @pytest.mark.parametrize("name", ["a.heic", "renamed.jpg"])
 def test_heic_is_read_upright_whatever_its_suffix(tmp_path: Path, name: str) -> None:
-    upright = np.zeros((106, 158, 3), dtype=np.uint8)
+    """Phones store it turned, with the angle beside it."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    upright, exif, path = np.zeros((106, 158, 3), dtype=np.uint8), PillowImage.Exif(), tmp_path / name
     upright[:53, :79] = 255
-    path = heic(tmp_path / name, upright)
+    exif[0x0112] = 6
+    stored = PillowImage.fromarray(np.ascontiguousarray(np.rot90(upright)))
+    pillow_heif.from_pillow(stored).save(path, quality=95, exif=exif.tobytes())
     image = only(path).image
     assert image.shape == upright.shape
     assert np.abs(image.astype(int) - upright).mean() < 5
