@@ -15,7 +15,7 @@ from pathlib import Path
 from posehg.datasets import own
 from posehg.datasets.dataset import Dataset, DatasetInfo, concat, on_skeleton, spread
 from posehg.datasets.naming import MODULES, SUFFIXES, is_file, parse, set_names
-from posehg.datasets.reading import check_images
+from posehg.datasets.reading import missing_images
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import MPII, Skeleton
 
@@ -80,12 +80,11 @@ def load_one(name: str, data: Path | None, split: str, joined: bool = False, nee
         if found is None:
             sentence = f"The data set {name} was not found: {' or '.join(map(str, folders))} does not exist."
             raise NotAvailable(sentence, f"{known.hint} Give the folder that holds it with --data DIR.")
-        dataset, hint = (
-            load_known(name, found, split),
-            "Unpack the set's images there; the annotations name these files.",
-        )
-    if need_images:
-        check_images(dataset.name, dataset.persons, hint)
+        hint = "Unpack the set's images there; the annotations name these files."
+        dataset = load_known(name, found, split)
+    if need_images and (missing := missing_images(dataset.persons)):
+        counts = f"{len(missing):,} of {len({person.image for person in dataset.persons}):,} images of {dataset.name}"
+        raise NotAvailable(f"{counts} are missing in {missing[0].parent}; the first is {missing[0].name}.", hint)
     if len(dataset) == 0:
         sentence = f"The data set {dataset.name} has no annotated people of the split {dataset.split}."
         raise NotAvailable(sentence, "Each person needs a box or two joints.")

@@ -30,15 +30,6 @@ MIN_JOINTS = 2
 """A person without a bounding box needs this many labelled joints, whose extent becomes the box."""
 
 
-def check_images(name: str, persons: Sequence[Person], hint: str) -> None:
-    """Raises NotAvailable, with the hint, if annotated images are missing."""
-    missing = missing_images(persons)
-    if missing:
-        total, first = len({person.image for person in persons}), missing[0]
-        counts = f"{len(missing):,} of {total:,} images of {name}"
-        raise NotAvailable(f"{counts} are missing in {first.parent}; the first is {first.name}.", hint)
-
-
 def missing_images(persons: Sequence[Person]) -> list[Path]:
     """The annotated images whose files are missing, sorted. Each folder is listed once."""
     needed = {person.image for person in persons}
