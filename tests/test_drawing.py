@@ -51,15 +51,6 @@ def test_a_skeleton_is_seen_on_any_ground(value: int, style: Style) -> None:
         assert difference[y - 4 : y + 5, x - 4 : x + 5].max() > 80, joint
 
 
-def test_what_is_away_from_the_person_stays_as_it_is() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
-    moved = STANDING + np.array((150, 50))
-    rows, columns = np.nonzero(changed(image, drawing.draw(image, [pose(moved)], 0.5)))
-    (left, top), (right, bottom) = moved.min(axis=0), moved.max(axis=0)
-    assert left - 8 < columns.min() < columns.max() < right + 8
-    assert top - 8 < rows.min() < rows.max() < bottom + 8
-
-
 def test_joints_under_the_threshold_draw_nothing_and_neither_do_their_limbs() -> None:
     def drawn(**scores: float) -> NDArray[np.bool_]:
         values = np.array([scores.get(joint, 0.3) for joint in MPII.joints])

@@ -35,11 +35,6 @@ def test_a_mirror_moves_points_as_reversing_the_columns_moves_pixels() -> None:
     assert image[:, ::-1][y, x] == image[7, 11]
 
 
-def test_a_box_of_whole_pixels_at_its_own_size_is_a_slice() -> None:
-    crop = Affine.crop(Box(11, 7, 31, 23), (23, 31))
-    assert_allclose(crop((11, 7)), (0, 0), atol=1e-12)
-
-
 @given(boxes, sizes, angles)
 def test_the_middle_of_the_box_is_the_middle_of_the_crop(box: Box, size: tuple[int, int], angle: float) -> None:
     rows, columns = size

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import torch
@@ -43,8 +44,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--cutoffs", type=float, nargs="+", default=[0.5, 1.0, 2.0])
-    parser.add_argument("--betas", type=float, nargs="+", default=[3.0, 10.0, 30.0])
     parser.add_argument("--model", default="bundled")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -52,12 +51,10 @@ def main() -> None:
     still = [shot(estimator, seed, given.frames, still=True) for seed in given.seeds]
     walking = [shot(estimator, seed, given.frames, still=False) for seed in given.seeds]
     print(f"{'min_cutoff':>10} {'beta':>6} {'jitter %':>9} {'error %':>8} {'lag ms':>7}")
-    settings: list[tuple[float, float]] = [(np.inf, 0.0), *((c, b) for c in given.cutoffs for b in given.betas)]
-    for cutoff, beta in settings:
-        smooth = None if np.isinf(cutoff) else (cutoff, beta)
+    for smooth in (None, *product((0.5, 1.0, 2.0), (3.0, 10.0, 30.0))):
         jitter = np.mean([_jitter(each, smooth) for each in still])
         errors, lags = zip(*(_error(each, smooth) for each in walking), strict=True)
-        name = f"{'none':>10} {'':>6}" if smooth is None else f"{cutoff:>10} {beta:>6}"
+        name = f"{'none':>10} {'':>6}" if smooth is None else f"{smooth[0]:>10} {smooth[1]:>6}"
         print(f"{name} {100 * jitter:>9.2f} {100 * np.mean(errors):>8.2f} {1000 * np.mean(lags):>7.0f}")
 
 

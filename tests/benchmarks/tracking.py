@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from walkers import Moment, Street
+from walkers import FPS, Moment, Street
 
 from posehg.geometry import Box
 from posehg.inference.engines import EngineOptions
@@ -48,7 +48,7 @@ def measure(estimator: Estimator, street: Street, frames: int, options: Followin
     tracker = Tracker(estimator, lambda image: find_all(estimator, image), options)
     count, seconds, together = Count(), 0.0, 0
     for number in range(frames):
-        moment = street[number]
+        moment = street.moment(number / FPS, number)
         start = time.perf_counter()
         poses = tracker(moment.image, moment.time)
         seconds += time.perf_counter() - start

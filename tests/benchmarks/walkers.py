@@ -129,9 +129,6 @@ class Street:
     def _rng(self, what: int) -> Rng:
         return np.random.default_rng((self.seed, what))
 
-    def __getitem__(self, number: int) -> Moment:
-        return self.moment(number / FPS, number)
-
     def moment(self, time: float, noise: int) -> Moment:
         """What is there at a time; noise: the number of the sensor's noise."""
         canvas = self._background.copy()

@@ -17,7 +17,7 @@ from posehg.inference.engines import Description, EngineOptions, ExportedEngine,
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
-def session(file: Path, options: EngineOptions, optimize: bool = True) -> tuple[Any, str]:
+def session(file: Path, options: EngineOptions) -> tuple[Any, str]:
     """An InferenceSession that logs nothing, and the device that it uses.
 
     Raises NotAvailable for a file that onnxruntime cannot load, and without onnxruntime; DeviceError.
@@ -30,8 +30,6 @@ def session(file: Path, options: EngineOptions, optimize: bool = True) -> tuple[
     settings = runtime.SessionOptions()
     settings.intra_op_num_threads = options.threads
     settings.log_severity_level = 4  # its errors are raised, and reported by posehg
-    if not optimize:
-        settings.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     providers = [_CPU] if device == "cpu" else [(_CUDA, {"device_id": int(device.partition(":")[2])}), _CPU]
     try:
         opened = runtime.InferenceSession(str(file), settings, providers=providers)
@@ -49,7 +47,7 @@ def session(file: Path, options: EngineOptions, optimize: bool = True) -> tuple[
 
 def describe(file: Path) -> Description:
     """Raises NotAvailable for a file that is broken or not posehg's, and without onnxruntime."""
-    metadata = session(file, EngineOptions("cpu"), optimize=False)[0].get_modelmeta().custom_metadata_map
+    metadata = session(file, EngineOptions("cpu"))[0].get_modelmeta().custom_metadata_map
     count = re.fullmatch("[0-9]{1,18}", metadata.get("parameters", ""))
     form = f"ONNX, {metadata.get('precision', 'fp32')}"
     return Description(file, config_of(file, metadata.get(KEY)), form, int(count[0]) if count else 0)
