@@ -73,9 +73,6 @@ def _residual(state: State, name: str, x: Tensor, suffix: str, skip: str) -> Ten
     return y + (x if x.shape == y.shape else _conv(state, f"{name}.{skip}", x))
 
 
-# ---- bearpaw/pytorch-pose --------------------------------------------------------------------------------------------
-
-
 def bearpaw(sizes: Sizes, seed: int = 0) -> State:
     make, width = Maker(seed), sizes.features
     first, second, third = sizes.stem
@@ -126,9 +123,6 @@ def bearpaw_heatmaps(state: State, sizes: Sizes, images: Tensor) -> list[Tensor]
     return outputs
 
 
-# ---- princeton-vl/pytorch_stacked_hourglass --------------------------------------------------------------------------
-
-
 def princeton(sizes: Sizes, seed: int = 0) -> State:
     assert sizes.blocks == 1
     make, width = Maker(seed, suffix=".conv"), sizes.features
@@ -176,8 +170,6 @@ def princeton_heatmaps(state: State, sizes: Sizes, images: Tensor) -> list[Tenso
             x = x + _conv(state, f"merge_preds.{s}.conv.conv", outputs[-1])
     return outputs
 
-
-# ---- both ------------------------------------------------------------------------------------------------------------
 
 MAKERS: dict[str, Callable[[Sizes, int], State]] = {"bearpaw": bearpaw, "princeton": princeton}
 ANSWERS: dict[str, Callable[[State, Sizes, Tensor], list[Tensor]]] = {

@@ -53,9 +53,6 @@ def refusal(address: Address) -> str:
     return sentence
 
 
-# ---- addresses ---------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("place", ["https://a.org/x/hg.pth?raw=1", "http://a.org:8000/hg.pth", "http://[::1]/hg.pth"])
 def test_an_address_ends_in_its_hash(place: str) -> None:
     assert Address.parse(f"{place}#sha256={DIGITS.upper()}") == Address(place, DIGITS)
@@ -103,9 +100,6 @@ def test_the_cache_is_where_the_user_or_the_system_says(monkeypatch: pytest.Monk
     assert cache.home() == Path.home() / ".cache" / "posehg"
     monkeypatch.setattr("sys.platform", "win32")
     assert cache.home() == Path("/local/posehg")
-
-
-# ---- downloads ---------------------------------------------------------------------------------------------------
 
 
 def test_a_file_is_verified_and_kept_without_a_word(

@@ -56,9 +56,6 @@ def content_of(folder: Path) -> list[bytes]:
     return [file.read_bytes() for file in sorted(folder.iterdir())]
 
 
-# ---- what comes back ---------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("form", ["folder", "lone file", "config beside it"])
 def test_everything_comes_back_exactly(checkpoint: Checkpoint, folder: Path, tmp_path: Path, form: str) -> None:
     if form == "lone file":
@@ -107,9 +104,6 @@ def test_halving_keeps_convolutions_to_half_precision_and_everything_else_exactl
     assert 0.5 <= half / whole < 0.65
 
 
-# ---- without torch -----------------------------------------------------------------------------------------------
-
-
 def test_metadata_counts_learned_numbers_and_names_their_types(checkpoint: Checkpoint, folder: Path) -> None:
     found = format.read_metadata(folder)
     assert (found.config, found.storage) == (checkpoint.config, ("F32",))
@@ -129,9 +123,6 @@ def test_any_bytes_are_refused_in_a_sentence(
         format.read_metadata(file)
 
 
-# ---- files that exist or cannot be written -----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("existing", ["model.safetensors", "config.json"])
 def test_an_existing_file_is_replaced_only_with_overwrite(folder: Path, existing: str) -> None:
     for file in folder.iterdir():
@@ -143,9 +134,6 @@ def test_an_existing_file_is_replaced_only_with_overwrite(folder: Path, existing
     assert content_of(folder) == before
     checkpoints.save_folder(folder, other, overwrite=True)
     assert torch.equal(checkpoints.load(folder).state["stem.0.weight"], other.state["stem.0.weight"])
-
-
-# ---- files that cannot be used -----------------------------------------------------------------------------------
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:

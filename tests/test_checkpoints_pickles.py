@@ -54,9 +54,6 @@ class Calls:
         return self.call
 
 
-# ---- what a file may hold ----------------------------------------------------------------------------------------
-
-
 @ZIPPED
 def test_tensors_come_back_from_beside_numbers_and_options(tmp_path: Path, zipped: bool) -> None:
     flagged = Calls(np.dtype, "f8", False, True, state=(3, "<", None, None, None, -1, -1, 63))
@@ -87,9 +84,6 @@ def test_numbers_of_both_versions_of_numpy_are_read(tmp_path: Path, place: str) 
     for known in (b"numpy._core.multiarray", b"numpy.core.multiarray"):
         rewritten(path, lambda data, known=known: data.replace(known, place.encode()))  # type: ignore[misc]
     assert isinstance(pickles.read(path), dict)
-
-
-# ---- what would run ----------------------------------------------------------------------------------------------
 
 
 class Network(nn.Module):
@@ -143,9 +137,6 @@ def test_what_needs_more_than_tensors_is_named(tmp_path: Path, content: object, 
     assert "state_dict" in refused(path, asked).hint
 
 
-# ---- archives ----------------------------------------------------------------------------------------------------
-
-
 def rewritten(path: Path, change: Callable[[bytes], bytes], compression: int = zipfile.ZIP_STORED) -> None:
     """The same archive with another pickle in it."""
     with zipfile.ZipFile(path) as content:
@@ -173,9 +164,6 @@ def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
         program = torch.jit.trace(nn.Conv2d(3, 2, 1), torch.zeros(1, 3, 4, 4))
         torch.jit.save(program, str(tmp_path / "program.pt"))
     assert "onnx" in refused(tmp_path / "program.pt", "TorchScript").hint
-
-
-# ---- broken files ------------------------------------------------------------------------------------------------
 
 
 @ZIPPED

@@ -72,9 +72,6 @@ def equal(a: Tensor, b: Tensor) -> bool:
     return a.dtype == b.dtype and torch.equal(a, b)
 
 
-# ---- joints by name ----------------------------------------------------------------------------------------------
-
-
 def test_the_same_joints_keep_everything_to_the_last_bit() -> None:
     source = trained()
     target, kept = transfer(source, fresh())
@@ -125,9 +122,6 @@ def test_nothing_is_done_to_either_network() -> None:
         assert all(equal(checkpoint.state[key], value) for key, value in copied.items())
 
 
-# ---- stacks ------------------------------------------------------------------------------------------------------
-
-
 def test_of_more_stacks_the_first_are_kept_and_missing_ones_are_new() -> None:
     begun, source = fresh(FIVE, stacks=3), trained(FIVE, stacks=3)
     target, kept = transfer(trained(FIVE, stacks=1), begun)
@@ -139,9 +133,6 @@ def test_of_more_stacks_the_first_are_kept_and_missing_ones_are_new() -> None:
     assert all(equal(value, source.state[key]) for key, value in target.state.items())
 
 
-# ---- logits and heatmaps -----------------------------------------------------------------------------------------
-
-
 def test_heads_for_logits_are_of_no_use_for_heatmaps_but_all_else_is() -> None:
     source, begun = trained(FIVE, output="logits"), fresh(FIVE)
     target, kept = transfer(source, begun)
@@ -150,9 +141,6 @@ def test_heads_for_logits_are_of_no_use_for_heatmaps_but_all_else_is() -> None:
     assert equal(target.state["stacks.2.heatmaps.weight"], begun.state["stacks.2.heatmaps.weight"])
     for features, ours in zip(seen(source)[0], seen(target)[0], strict=True):
         torch.testing.assert_close(ours, features, rtol=1e-5, atol=1e-5)
-
-
-# ---- networks that cannot begin from the model -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,6 @@ def outputs(format: str, file: Path, batch: np.ndarray) -> tuple[ModelConfig, li
     return config, [value.numpy() for value in (found if isinstance(found, tuple) else (found,))]
 
 
-# ---- what the files give -------------------------------------------------------------------------------------------
-
-
 @GRAPHS
 @pytest.mark.parametrize(("name", "precision"), [*((name, "fp32") for name in MODELS), (next(iter(MODELS)), "fp16")])
 def test_a_file_gives_the_networks_heatmaps_and_joints(
@@ -118,9 +115,6 @@ def test_weights_too_large_for_fp16_are_refused(format: str, tmp_path: Path) -> 
     checkpoint.state["stem.0.weight"][0, 0, 0, 0] = 1e9
     with pytest.raises(UsageError, match="fp16"):
         exported(checkpoint, format, tmp_path, ExportOptions("fp16"))
-
-
-# ---- ONNX ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -178,9 +172,6 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(onnx, "find_spec", lambda name: None if name == "onnxscript" else name)
     with pytest.raises(NotAvailable, match="onnxscript"):
         exported(two_stacks(), "onnx", tmp_path, ExportOptions())
-
-
-# ---- parity --------------------------------------------------------------------------------------------------------
 
 
 def gaussians(seed: int) -> np.ndarray:

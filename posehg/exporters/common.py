@@ -51,9 +51,9 @@ OUTPUTS = ("heatmaps", "keypoints", "scores")
 class Graph(nn.Module):
     """What an exported file computes: images (B, 3, H, W), RGB in 0 .. 1 -> heatmaps (B, J, H/4, W/4) in 0 .. 1.
 
-    All inputs and outputs are float32, and the heatmaps are the last stack's. decoder: if given, also returns keypoints
-    (B, J, 2), as x and y in image pixels with the centre of the top-left pixel at (0, 0), and scores (B, J). There is
-    no flip test: that is two calls. half: weights and products of the network are float16, the decoding is not.
+    The heatmaps are the last stack's. decoder: if given, also returns keypoints (B, J, 2), as x and y in image pixels
+    with the centre of the top-left pixel at (0, 0), and scores (B, J). There is no flip test: that is two calls.
+    half: weights and products of the network are float16; inputs, outputs and the decoding are float32.
     """
 
     def __init__(self, checkpoint: Checkpoint, decoder: Decoder | None = None, half: bool = False) -> None:

@@ -47,9 +47,6 @@ def measured(posehg: Posehg, *arguments: object) -> dict[str, Any]:
     return json.loads(run.out, parse_constant=refuse)
 
 
-# ---- prediction ----------------------------------------------------------------------------------------------------
-
-
 def test_the_steps_add_up_and_the_limit_is_the_arithmetic_at_the_machines_rate(
     posehg: Posehg, model: Path, photo: Path, tmp_path: Path
 ) -> None:
@@ -111,9 +108,6 @@ def test_tables_and_markdown_show_the_same_rows(posehg: Posehg, model: Path, pho
         assert run.out.count("|--") == (8 if form else 0)
 
 
-# ---- training ------------------------------------------------------------------------------------------------------
-
-
 def test_training_has_the_rates_of_its_parts_and_a_limit(posehg: Posehg, nowhere: Path) -> None:
     found = measured(posehg, *TRAIN)
     assert not list(nowhere.iterdir())
@@ -139,9 +133,6 @@ def test_training_has_a_help_of_its_own(posehg: Posehg) -> None:
     assert run.code == 0
     assert "--stacks" in run.out
     assert "--no-flip" not in run.out
-
-
-# ---- mistakes ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -88,9 +88,6 @@ def test_a_file_that_differs_from_the_network_exits_with_4(
     assert posehg("export", model, "--out", tmp_path / "a.torchscript", "--no-check").code == 0
 
 
-# ---- mistakes ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

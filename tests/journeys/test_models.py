@@ -65,9 +65,6 @@ def with_provenance(model: Path, folder: Path, **provenance: str) -> Path:
     return folder
 
 
-# ---- list --------------------------------------------------------------------------------------------------------
-
-
 def test_the_list_has_every_name_and_each_licence_once(posehg: Posehg) -> None:
     run = posehg("models", "list")
     assert run.code == 0
@@ -88,9 +85,6 @@ def test_the_list_says_what_is_on_this_machine(posehg: Posehg, address: str, ali
         [row] = [row for row in listed(posehg).values() if row["path"] == path]
         assert row["size"] == Path(path).stat().st_size
         assert posehg("models", "info", row["name"]).code == 0
-
-
-# ---- info --------------------------------------------------------------------------------------------------------
 
 
 def test_info_describes_a_model(posehg: Posehg, model: Path) -> None:
@@ -141,9 +135,6 @@ def test_another_projects_checkpoint_is_described_as_read(posehg: Posehg, tmp_pa
     run = posehg("models", "info", tmp_path / "hg.pth")
     assert run.code == 0, run.err
     assert "bearpaw/pytorch-pose" in run.out
-
-
-# ---- get, and the other commands ---------------------------------------------------------------------------------
 
 
 def test_get_prints_the_path_alone_and_downloads_once(

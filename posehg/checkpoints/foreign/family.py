@@ -21,11 +21,10 @@ Rules = Mapping[str, str | Callable[[re.Match[str]], str]]
 class Family:
     """A project's checkpoints.
 
-    mark: how a name begins in this family only (a regular expression). rules: from the names of a file's tensors to the
-    rules that make them ours. inside: the same for a part of a residual module, anywhere in a name. unused: tensors
-    that are stored and not used (a regular expression, by our name). mean: what is subtracted from RGB in
-    0 .. 1; means: by the name of the skeleton, where it depends on the data set. None of them divides by a std.
-    offset: heatmap cells from a peak to its joint, as in ModelConfig.
+    mark: how a name begins in this family only. rules: from the names of a file's tensors to the rules that make them
+    ours. inside: rules for a part of a residual module, anywhere in a name. unused: our names of tensors that are
+    stored and not used. mean: what is subtracted from RGB in 0 .. 1; means: by the name of the skeleton, where it
+    depends on the data set. None divides by a std. offset: as in ModelConfig.
     """
 
     project: str
