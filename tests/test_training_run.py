@@ -33,7 +33,8 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(name: str, root: Path, split: str) -> datasets.Dataset:
         if name == "unvalidated" and split == "val":
             raise NotAvailable("no val")
-        return dataset(7 if split == "train" else 3, name, split)
+        note = "Half annotated." if name == "unvalidated" else ""
+        return replace(dataset(7 if split == "train" else 3, name, split), note=note)
 
     monkeypatch.setattr(datasets, "load_known", load)
     monkeypatch.setattr(datasets, "RENDERED", {"toy", "unvalidated"})
@@ -124,9 +125,10 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         go(TOY, tmp_path / "file/run")
 
 
-def test_a_set_without_a_validation_split_is_noted_and_trained_on(tmp_path: Path) -> None:
-    watcher = go(replace(TOY, dataset="toy:2+unvalidated"), tmp_path)
-    assert ["unvalidated" in note for note in watcher.notes] == [True]
+def test_a_set_without_a_validation_split_is_trained_on_and_oddities_are_noted(tmp_path: Path) -> None:
+    watcher = go(replace(TOY, dataset="toy:2+unvalidated", joints="head", half_body=0.5), tmp_path)
+    for note, said in zip(watcher.notes, ("Half annotated", "--half-body", "unvalidated"), strict=True):
+        assert said in note
     assert set(watcher.epochs[-1].history[-1]) == {"epoch", "loss", "pck_toy"}
     assert max(step for _, step in watcher.places) == math.ceil((2 * 7 + 7) / 2)
 
