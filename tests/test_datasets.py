@@ -115,7 +115,7 @@ def test_a_set_is_found_in_the_folder_or_below_it_else_by_the_environment_or_in_
     monkeypatch.setenv("POSEHG_DATA", str(tmp_path / "elsewhere"))
     with pytest.raises(NotAvailable, match="elsewhere") as caught:
         load("coco", None, "train")
-    assert "cocodataset.org" in caught.value.hint
+    assert "posehg data list coco" in caught.value.hint
     assert "--data" in caught.value.hint
 
 

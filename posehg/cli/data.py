@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from posehg.datasets import Dataset
     from posehg.datasets.check import Finding
 
-Split = Annotated[str, typer.Option(help="both (train and val), or one split.")]
+Split = Annotated[str, typer.Option(metavar="SPLIT", help="both (train and val), or one split.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
+_named = partial(typer.Option, "--dataset", metavar="NAME")
 
 app = typer.Typer(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 
@@ -40,12 +42,12 @@ def list_sets(
 ) -> None:
     """List the data sets that posehg can read.
 
-    Shows where to get each, its terms and layout, and whether it is in --data, else $POSEHG_DATA, else ./data. A .json
-    or .csv file of your own is a data set too.
-
         posehg data list
         posehg data list mpii
         posehg data list --data /data --json
+
+    Shows where to get each, its terms and layout, and whether it is in --data, else $POSEHG_DATA, else ./data. A .json
+    or .csv file of your own is a data set too.
     """
     from rich import box
     from rich.table import Table
@@ -90,10 +92,10 @@ def list_sets(
 def check(
     context: typer.Context,
     folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="A data set's folder, or your own file.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Which data set it is, if DIR does not tell.")] = None,
+    dataset: Annotated[str | None, _named(help="Name of the data set, if DIR does not show it.")] = None,
     data: options.Data = None,
     split: Split = "both",
-    examples: Annotated[int, typer.Option("-n", "--examples", metavar="N", min=0, help="Examples a finding.")] = 5,
+    examples: Annotated[int, typer.Option("-n", "--examples", metavar="N", min=0, help="Examples per finding.")] = 5,
     everything: Annotated[bool, typer.Option("--all", help="Print all examples.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all findings as JSON.")] = False,
     sheet: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the suspects on a sheet.")] = None,
@@ -102,20 +104,20 @@ def check(
 ) -> None:
     """Find errors in a data set.
 
-    Every image is decoded in full. Missing and broken images and repeated ids end with exit code 4. Reported as
-    suspect: photos that the set has several times, in one split or in two; exchanged left and right; impossible boxes;
-    images of another size than annotated. LSPET's 9,500 small images take about half a minute.
-
         posehg data check data/lspet
         posehg data check people.json --data photos --sheet suspects.png
         posehg data check --dataset mpii --split val --strict --json
+
+    Every image is decoded in full. Missing and broken images and repeated ids end with exit code 4. Reported as
+    suspect: photos that the set has several times, in one split or in two; exchanged left and right; impossible boxes;
+    images of another size than annotated. LSPET's 9,500 small images take about half a minute.
     """
     from posehg import datasets, images
     from posehg.datasets import check as checks
 
     given = context.get_parameter_source("data")
     if folder is not None and folder.is_dir() and given is not None and given.name == "COMMANDLINE":
-        raise UsageError("DIR and --data both say where the data set is.", "Leave out one of them.")
+        raise UsageError("DIR and --data cannot be used together.", "Both say where the data set is.")
     if sheet is not None:
         _check_target("--sheet", sheet, overwrite)
     if folder is None and dataset is None:
@@ -185,43 +187,45 @@ def _print_findings(found: Sequence[Finding], examples: int | None) -> None:
 @app.command(cls=Command)
 def sheet(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Image to write: .png, .jpg or .webp.")],
-    dataset: Annotated[str, typer.Option(help="A name from posehg data list, or your own file.")] = "mpii",
-    split: Annotated[str, typer.Option(help="train, val or another split of the set.")] = "train",
+    dataset: Annotated[str, _named(help="A name from posehg data list, or your own file.")] = "mpii",
+    split: Annotated[str, typer.Option(metavar="SPLIT", help="train, val or another split of the set.")] = "train",
     data: options.Data = None,
     number: Annotated[int, typer.Option("-n", "--number", metavar="N", min=1, help="Number of people.")] = 24,
-    seed: Annotated[int | None, typer.Option(min=0, help="Draw random people, not evenly spread ones.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Draw random people, with this seed.")] = None,
     ids: Annotated[str | None, typer.Option(metavar="ID,ID,..", help="Draw these people.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Draw annotated people on a contact sheet.
 
-    A person's right side is drawn in warm colours, the left in cool ones. Hidden joints are rings; joints without a
-    label are not drawn. Each person's id stands below.
-
         posehg data sheet --dataset lspet --out sheet.png
         posehg data sheet --dataset people.json -n 60 --seed 1 --out sheet.jpg
         posehg data sheet --dataset lspet --ids im00007,im00011 --out two.png
+
+    A person's right side is drawn in warm colours, the left in cool ones. Hidden joints are rings; joints without a
+    label are not drawn. Each person's id is written below.
     """
     import numpy as np
 
     from posehg import datasets, images
-    from posehg.datasets import crops
+    from posehg.datasets import crops, synthetic
     from posehg.datasets.dataset import evenly
 
     if ids is not None and seed is not None:
-        raise UsageError("--ids and --seed both say who is drawn.", "Leave out one of them.")
+        raise UsageError("--ids and --seed cannot be used together.", "Both say who is drawn.")
     _check_target("--out", out, overwrite)
     found = datasets.load(dataset, data, split)
     chosen = evenly(len(found), number)
     if seed is not None:
         chosen = sorted(np.random.default_rng(seed).choice(len(found), len(chosen), replace=False).tolist())
     if ids is not None:
-        places = {person.id: index for index, person in enumerate(found.persons)}
+        rendered = dataset in datasets.RENDERED
+        every = synthetic.ids(split) if rendered else [person.id for person in found.persons]
+        places = {id: index for index, id in enumerate(every)}
         named = [id for part in ids.split(",") if (id := part.strip())]
         unknown = [id for id in named if id not in places]
         if unknown:
             sentence = f"{found.name} {found.split} has no person {unknown[0]!r}."
-            raise UsageError(sentence, f"An id is such as {next(iter(places))}.")
+            raise UsageError(sentence, f"Ids look like {next(iter(places))}.")
         chosen = [places[id] for id in named]
     captions = [found.persons[index].id for index in chosen]
     images.write(out, crops.sheet([crops.label_cell(found, index) for index in chosen], captions), overwrite)
@@ -233,14 +237,14 @@ def _check_target(option: str, path: Path, overwrite: bool) -> None:
     from posehg import files, images
 
     if path.suffix.lower() not in images.SUFFIXES:
-        raise UsageError(f"{option} {path}: the name must end in {' or '.join(images.SUFFIXES)}.")
+        raise options.wrong_suffix(option, path, images.SUFFIXES)
     files.check(path, overwrite)
 
 
 @app.command(cls=Command)
 def crop(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to write to.")],
-    dataset: Annotated[str, typer.Option(help="Names from posehg data list or your own files, joined by +.")] = "mpii",
+    dataset: Annotated[str, _named(help="Names from posehg data list or your own files, joined by +.")] = "mpii",
     split: Split = "both",
     data: options.Data = None,
     limit: Annotated[int, typer.Option(metavar="N", min=0, help="Crop only N people, evenly spread (0: all).")] = 0,
@@ -250,16 +254,18 @@ def crop(
 ) -> None:
     """Crop every person once, so that training reads small images.
 
-    Writes FOLDER/images and FOLDER/people-{split}.json in COCO's format, from which posehg and other tools train. A
-    crop shows all that training with default options can show, and 600 pixels are as fine as 256-pixel views need.
-
         posehg data crop --dataset mpii+lspet --data /data --out crops
-        posehg train --dataset 'crops/people-{split}.json'
+        posehg data crop --dataset lspet --split train --out lspet-crops
         posehg data crop --dataset people.json --size 400 --quality 80 --out small
+
+    Writes FOLDER/images and FOLDER/people-{split}.json in COCO's format, from which posehg and other tools train. A
+    crop covers everything that default augmentation can show; 600 pixels suffice for 256-pixel input.
     """
     from posehg import datasets
     from posehg.datasets import crops
 
+    if out.is_file():
+        raise UsageError(f"--out {out} is a file, not a folder.")
     for one in ("train", "val") if split == "both" else (split,):
         if (out / f"people-{one}.json").exists() and not overwrite:
             hint = "Give --overwrite to replace it, or another folder."

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _SETS = "mpii, flic, flic-pc, lsp, lspet, coco, synthetic, or your own .json or .csv file."
 _FROM = """Score these predictions, without a network: files of posehg predict and eval, COCO results (.json), or the
 preds of other projects (.h5, .mat, .npz)."""
-_THRESHOLD = "Instead of 0.5 and 0.1 (PCKh) or 0.2 (PCK). Repeatable."
+_THRESHOLD = "Thresholds instead of 0.5 and 0.1 (PCKh) or 0.2 (PCK). Repeatable."
 _MIN = "Exit with 4 if the mean PCK of the limbs is lower (--metric pckh: its first mean; oks: AP)."
 
 _OF_NETWORK = {"--model", "--offline", "--flip", "--decoder", "--device", "--precision", "--threads"}
@@ -42,7 +42,7 @@ class EvalOptions:
     """The options of posehg eval; ``source`` is --from and ``minimum`` is --min."""
 
     dataset: str = option("mpii", "Data", _SETS, metavar="NAME")
-    split: str = option("val", "Data", "train, val or test.")
+    split: str = option("val", "Data", "train, val or test.", metavar="SPLIT")
     data: shared.Data = None
     limit: int = option(0, "Data", "Take only N people, evenly spread (0: all).", min=0)
     model: shared.Model = "bundled"
@@ -74,12 +74,12 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
     """Score a network, or predictions in a file, on annotated people.
 
         posehg eval --dataset mpii --data data
-        posehg eval --dataset lspet --model runs/best --report b.json
+        posehg eval --dataset lspet --model runs/mpii/best.safetensors --report b.json
         posehg eval --compare a.json b.json
 
     Each person is cropped by its annotated bounding box, enlarged as in training. PCKh@0.5 counts a joint as found
-    within half the head size, PCK@0.2 within 0.2 of the torso's length. Joints without a label do not count, nor do
-    people without a head box (PCKh) or without both joints of the torso (PCK).
+    within half the head size, PCK@0.2 within 0.2 of the torso's length. Joints without a label do not count.
+    People without a head box (PCKh) or without both joints of the torso (PCK) are left out.
 
     Several processes share the people: torchrun --nproc-per-node N -m posehg eval ...
     """
@@ -133,12 +133,16 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
     unnamed = {"--predictions", "--submission", "--limit", *_OF_DISTANCES}
     unnamed |= {"--metric"} if options.metric in ("pck", "pckh") else set()
     for applies, refused, why in (
-        (options.compare, given - {"--compare", "--bootstrap"}, "cannot be combined with --compare."),
+        (options.compare, given - {"--compare", "--bootstrap"}, "and --compare cannot be used together."),
         (not options.worst, {"--sheet"}, "needs --worst."),
         (options.metric == "oks", _OF_DISTANCES, "needs PCK or PCKh, not --metric oks."),
         (options.submission, _OF_SCORES, "needs labels, and those of MPII's test split are not public."),
-        (options.submission, {"--limit"}, "cannot be combined with --submission, which needs the whole split."),
-        (options.source, _OF_NETWORK, "is for a network and cannot be combined with --from."),
+        (
+            options.submission,
+            {"--limit"},
+            "and --submission cannot be used together: it needs all people.",
+        ),
+        (options.source, _OF_NETWORK, "and --from cannot be used together: --from runs no network."),
         (by_people, unnamed, f"needs names: the people in {options.source}, scored by OKS, have none."),
     ):
         if applies and (wrong := sorted(given & refused)):
@@ -161,7 +165,7 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
         *(("--curve", path, display.CURVE_SUFFIXES) for path in options.curve or ()),
     ):
         if path is not None and path.suffix.lower() not in suffixes:
-            raise UsageError(f"{name} {path}: the name must end in {' or '.join(suffixes)}.")
+            raise shared.wrong_suffix(name, path, suffixes)
         if path is not None and (other := seen.setdefault(path.resolve(), name)) != name:
             raise UsageError(f"{other} and {name} both name {path}.")
         if path is not None and name != "--from":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -84,6 +84,12 @@ def _value(field: Field[Any], given: Any) -> Any:
     if len(parts) != len(field.default) or not all(part.isascii() and part.isdigit() for part in parts):
         raise UsageError(f"--{field.name} {given} cannot be read.", "Write it as 64-128-128.")
     return tuple(map(int, parts))
+
+
+def wrong_suffix(option: str, path: Path, suffixes: Iterable[str]) -> UsageError:
+    *first, last = suffixes
+    listed = f"{', '.join(first)} or {last}" if first else last
+    return UsageError(f"{option} must end in {listed}, not {path.suffix or path}.")
 
 
 def given_names(context: typer.Context, config: type) -> set[str]:

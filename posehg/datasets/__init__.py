@@ -78,8 +78,9 @@ def load_one(name: str, data: Path | None, split: str, joined: bool = False, nee
         folders = [home(data) / known.folder, *([data] if data is not None and not joined else [])]
         found = next((folder for folder in folders if folder.is_dir()), None)
         if found is None:
-            sentence = f"The data set {name} was not found: {' or '.join(map(str, folders))} does not exist."
-            raise NotAvailable(sentence, f"{known.hint} Give the folder that holds it with --data DIR.")
+            one, *other = folders
+            sentence = f"Neither {one} nor {other[0]} exists." if other else f"{one} does not exist."
+            raise NotAvailable(sentence, f"See posehg data list {name}, then give the folder with --data DIR.")
         hint = "Unpack the set's images there; the annotations name these files."
         dataset = load_known(name, found, split)
     if need_images and (missing := missing_images(dataset.persons)):

@@ -83,10 +83,14 @@ _KINDS = {
     ],
     "suspect": [
         ("other_sizes", "images of another size than annotated", "The joints are wrong if an image was scaled later."),
-        ("leaks", "photos in more than one split", "Scores include what was learnt by heart."),
-        ("duplicate_images", "photos that a split has several times", "They weigh more; their labels may disagree."),
-        ("duplicate_persons", "people annotated twice on an image", "They have one box: they weigh more."),
-        ("swapped_sides", "people whose left and right may be exchanged", "A guess, the most doubtful first: look."),
+        ("leaks", "photos in more than one split", "Validation scores are too high."),
+        ("duplicate_images", "photos that a split has several times", "They count twice; their labels may disagree."),
+        ("duplicate_persons", "people annotated twice on an image", "They have one box: they count twice."),
+        (
+            "swapped_sides",
+            "people whose left and right may be exchanged",
+            "Guesses, the most doubtful first.",
+        ),
         ("small_persons", "people in tiny boxes", "So few pixels show nothing, or the box is wrong."),
         ("persons_outside", "people outside their image", "Box and image do not overlap: their crops are black."),
         ("torso_zero", "people whose torso has no length", "PCK cannot measure them, and a label may be wrong."),

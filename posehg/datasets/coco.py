@@ -132,7 +132,7 @@ def _skeleton(category: Entry) -> Skeleton:
     def pair(ends: Any) -> tuple[str, str]:
         a, b = (joints[end - 1] if isinstance(end, int) and end > 0 else joints[joints.index(end)] for end in ends)
         if a == b:
-            raise ValueError("a joint is no pair")
+            raise ValueError("one joint is not a pair")
         return a, b
 
     readers: dict[str, Callable[[Any], Any]] = {
@@ -167,7 +167,7 @@ def _images(path: Path, entries: Sequence[Entry]) -> tuple[dict[str, Path], dict
                 raise ValueError("two images have this id")
             images[id] = reading.image_name(one["file_name"])
             if ids.setdefault(images[id], id) != id:
-                raise ValueError(f"its file_name, {images[id]}, is that of image {ids[images[id]]}, too")
+                raise ValueError(f"its file_name, {images[id]}, is also used by image {ids[images[id]]}")
     marks = {images[str(one["id"])]: str(one["split"]) for one in entries if one.get("split")}
     unmarked = next((id for id, image in images.items() if image not in marks), None)
     if marks and unmarked is not None:

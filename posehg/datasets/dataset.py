@@ -187,7 +187,7 @@ def concat(datasets: Sequence[Dataset], skeleton: Skeleton, weights: Sequence[fl
             hint = f"Write {data.name}:2 to have its people twice. Of two files with one name, rename one."
             raise UsageError(f"The data set {data.name} is named twice.", hint)
         if len(data) and not count:
-            sentence = f"{weight:g} times the {len(data):,} people of {data.name} is nobody."
+            sentence = f"{weight:g} times the {len(data):,} people of {data.name} leaves no people."
             raise UsageError(sentence, "Take a larger part of them.")
     moved = [on_skeleton(data, skeleton) for data in datasets]
     starts = [0, *accumulate(counts)]

@@ -35,7 +35,8 @@ def parse(names: str) -> list[tuple[str, float]]:
         times = float(named[2] or 1) if named else 0.0
         if named is None or not 0 < times <= 1000:
             hint = "Write mpii, or mpii+lspet, or mpii:2+lspet:0.5, or mine.json:2."
-            raise UsageError(f"{names!r} does not name data sets.", hint)
+            why = "a name is missing" if named is None else "the weight must be above 0 and at most 1000"
+            raise UsageError(f"The data sets {names!r} cannot be read: {why}.", hint)
         parts.append((named[1], times))
     return parts
 

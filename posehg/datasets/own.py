@@ -20,7 +20,7 @@ from pathlib import Path
 
 from posehg.datasets import coco, csv
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.naming import SPLIT, file_and_category, set_name
+from posehg.datasets.naming import SPLIT, SUFFIXES, file_and_category, set_name
 from posehg.datasets.reading import part
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import Skeleton
@@ -46,7 +46,7 @@ def load(name: str, data: Path | None, split: str) -> tuple[Dataset, str]:
     if path is None:
         looked = " or ".join(dict.fromkeys(map(str, candidates)))
         raise NotAvailable(f"{looked} does not exist.", "A data set is a known name or a .json or .csv file.")
-    if path.suffix.lower() not in (".json", ".csv"):
+    if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path} is neither a .json nor a .csv file.", "posehg reads COCO's json and tables as CSV.")
     is_table = path.suffix.lower() == ".csv"
     everyone = csv.read(path, set_name(name)) if is_table else coco.read(path, set_name(name), category)
@@ -58,7 +58,9 @@ def load(name: str, data: Path | None, split: str) -> tuple[Dataset, str]:
         notes += [] if everyone.marks else [NO_SPLITS]
         if not kept:
             hint = f"It has: {', '.join((*dict.fromkeys(marks.values()), ALL))}."
-            raise (NotAvailable if split in SPLITS else UsageError)(f"{path} has nobody of the split {split!r}.", hint)
+            raise (NotAvailable if split in SPLITS else UsageError)(
+                f"{path} has no people in the split {split!r}.", hint
+            )
     homes = [path.parent] if data is None else [data, path.parent]
     folders = list(dict.fromkeys([*homes, *(home / "images" for home in homes)]))
     folder = next((folder for folder in folders if any(isfile(folder / image) for image in kept)), folders[0])

@@ -83,6 +83,8 @@ def read(path: Path, data: Dataset) -> Predictions:
         about = content.get("about", {})
         about = dict(about if isinstance(about, dict) else json.loads(np.asarray(about).item()))
         own = "keypoints" in content
+        if not own and "preds" not in content:
+            raise NotAvailable(f"{path} holds no predictions: it has neither 'keypoints' nor 'preds'.")
         keypoints = np.array(content["keypoints" if own else "preds"], dtype=np.float64)  # None becomes NaN
         keypoints -= 0 if own else data.origin
         ids, joints = names_of(data), data.skeleton.joints

@@ -78,7 +78,7 @@ def load_data(
     if config.overfit:
         return without_augmentation(config), training, [whole]
     if config.half_body and not has_halves(training.skeleton):
-        listener.note("--half-body has no effect: the joints' names do not tell an upper and a lower half.")
+        listener.note("--half-body has no effect: the joints' names do not show which joints are in the upper body.")
     validation = []
     for name in names:
         try:
