@@ -160,6 +160,6 @@ def _boxes(given: BoxLike | Iterable[BoxLike]) -> list[Box]:
         raise ValueError(f"A box is four numbers, x, y, width and height, not {rows.shape[-1]}.")
     boxes = [Box(*map(float, row)) for row in rows.reshape(-1, 4)]
     for box in boxes:
-        if not box.can_be:
+        if not box.is_plausible:
             raise ValueError(f"{box} is not a box: it needs finite pixels, and a width and height above 0.")
     return boxes

@@ -70,7 +70,8 @@ class HourglassConfig:
         for name, fits, what in three:
             values = getattr(self, name)
             if not (isinstance(values, tuple) and len(values) == 3 and all(map(fits, values))):
-                raise UsageError(f"The {name} of a network is {what}, not {printable(str(values), 40)}.")
+                shown = "-".join(map(str, values)) if name == "stem" and isinstance(values, tuple) else str(values)
+                raise UsageError(f"The {name} of a network is {what}, not {printable(shown, 40)}.")
 
     @property
     def multiple(self) -> int:

@@ -82,5 +82,8 @@ def _check_name(path: Path, overwrite: bool) -> None:
         raise UsageError(f"{path} is a folder, not a file.")
     if path.exists() and not overwrite:
         raise UsageError(f"{path} already exists.", "Give --overwrite to replace it, or choose another name.")
-    if not path.parent.is_dir():
+    above = next((place for place in path.parents if place.exists()), path.parent)
+    if not above.is_dir():
+        raise UsageError(f"{above} is a file, not a folder.")
+    if above != path.parent:
         raise UsageError(f"The folder {path.parent} does not exist.", f"Create it first: mkdir -p {path.parent}")

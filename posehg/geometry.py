@@ -53,7 +53,7 @@ class Box:
         return cls(float(x0), float(y0), float(x1 - x0 + 1), float(y1 - y0 + 1))
 
     @property
-    def can_be(self) -> bool:
+    def is_plausible(self) -> bool:
         """Whether a person on an image, or partly outside it, can have this box; never with NaN."""
         near = all(abs(number) <= FARTHEST for number in self.as_tuple())
         return near and self.w >= SMALLEST and self.h >= SMALLEST

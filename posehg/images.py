@@ -28,6 +28,9 @@ MAX_PIXELS = 170_000_000
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """The formats that can be written, by suffix, with Pillow's names for them."""
 
+MAX_BYTES = 1 << 30
+"""Larger files are refused unread: no image is as large, but a video with the suffix of an image may be."""
+
 _EFFORT = {"PNG": {"compress_level": 1}, "JPEG": {"quality": 92}, "WEBP": {"quality": 92}}
 """Pillow's default PNG level makes a file a sixth smaller and takes three times as long as the network."""
 
@@ -44,6 +47,8 @@ def read(path: str | Path) -> Image:
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder, not an image.", "Name the images in it.")
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} is too large for an image: more than {MAX_BYTES >> 20:,} MiB.")
         content = path.read_bytes()
     except OSError as error:
         raise unreadable(path, error) from None
@@ -52,7 +57,8 @@ def read(path: str | Path) -> Image:
 
 def read_bytes(content: bytes, name: str) -> Image:
     """Decode the content of an image file, as ``read`` does; errors call it ``name``."""
-    is_heic = content[4:8] == b"ftyp" and content[8:11] in (b"hei", b"hev", b"mif", b"msf")
+    brands = content[8 : min(int.from_bytes(content[:4]), 256)] if content[4:8] == b"ftyp" else b""
+    is_heic = brands[:3] in (b"hei", b"hev", b"mif", b"msf") and b"avif" not in brands  # Pillow itself reads AVIF
     try:
         if is_heic:
             import pillow_heif
@@ -65,9 +71,11 @@ def read_bytes(content: bytes, name: str) -> Image:
         raise InputError(f"{name} is a HEIC image; reading it needs pillow-heif.", hint) from None
     except UnidentifiedImageError:
         unknown = "broken or cut short" if is_heic else "not an image in a known format"
-        what = unknown if content else "an empty file"
+        if not content:
+            empty = "empty" if name == "Standard input" else "an empty file"
+            raise InputError(f"{name} is {empty}.", "Copy or download it again.") from None
         hint = "posehg reads JPEG, PNG, WebP, TIFF, BMP, GIF and other common formats."
-        raise InputError(f"{name} is {what}.", hint) from None
+        raise InputError(f"{name} is {unknown}.", hint) from None
     except PillowImage.DecompressionBombError:
         raise InputError(f"{name} is too large to decode.", "Make it smaller first.") from None
     except _BROKEN as error:

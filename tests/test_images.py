@@ -110,6 +110,14 @@ def test_an_unreadable_file_is_named(tmp_path: Path, make: Callable[[Path], None
         images.read(tmp_path / ("a" * 5000 + ".png"))
 
 
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open(tmp_path / "video.jpg", "wb") as file:
+        file.truncate(50 << 30)  # sparse
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read"))
+    with pytest.raises(InputError, match=r"video\.jpg is too large"):
+        images.read(tmp_path / "video.jpg")
+
+
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")])
 def test_a_refusal_of_the_system_is_not_called_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError

@@ -151,6 +151,18 @@ def test_heic_is_read_upright_whatever_its_suffix(tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.usefixtures("without_heif")
+def test_an_avif_of_another_major_brand_needs_no_pillow_heif(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    path = tmp_path / "a.avif"
+    PillowImage.new("RGB", (32, 32), "red").save(path)
+    content = path.read_bytes()
+    assert content[4:12] == b"ftypavif"
+    assert b"avif" in content[16:64]
+    path.write_bytes(content[:8] + b"mif1" + content[12:])
+    assert images.read(path).shape == (32, 32, 3)
+
+
+@pytest.mark.usefixtures("without_heif")
 def test_without_pillow_heif_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf" + bytes(99))

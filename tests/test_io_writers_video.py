@@ -191,3 +191,9 @@ def test_a_source_without_sound_does_not_stop_the_video(tmp_path: Path, kind: st
     elif kind == "cut":
         source.write_bytes(with_sound(tmp_path).read_bytes()[:6000])
     assert len(frames(write(tmp_path / "out.mp4", source=str(source)))) == 7
+
+
+def test_a_size_that_the_encoder_refuses_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"wide\.mp4 cannot be written"):
+        write(tmp_path / "wide.mp4", [np.zeros((16, 20_000, 3), np.uint8)])
+    assert not list(tmp_path.iterdir())

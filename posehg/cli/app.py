@@ -147,5 +147,10 @@ def _usage_error(misuse: Any) -> UsageError:
     """typer's error as a sentence that names the option, with a way to the help text."""
     message = re.sub(r"Invalid value for '([^']+)'[^:]*: (Value error, )?", r"\1: ", misuse.format_message())
     message = message.replace(": Input should be", " must be").removesuffix(".")
+    low, high = (getattr(getattr(misuse, "param", None), name, None) for name in ("min", "max"))
+    if re.search("(than|equal to) [-0-9.e]+$", message):  # out of range: say the whole range
+        wanted = f"between {low} and {high}" if None not in (low, high) else f"at least {low}"
+        value = misuse.__cause__.errors()[0]["input"]
+        message = f"{message.partition(' must be ')[0]} must be {wanted}, not {value}"
     command = misuse.ctx.command_path if misuse.ctx else "posehg"
     return UsageError(message if message.endswith("?") else f"{message}.", f"See {command} --help")

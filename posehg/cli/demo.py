@@ -21,12 +21,18 @@ def demo(
         Path("posehg-demo.png")
     ),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Another number renders another person.")] = SEED,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the rendered person.")] = SEED,
     model: options.Model = "bundled",
     offline: options.Offline = False,
     device: options.Device = "auto",
 ) -> None:
-    """Render a person, find the pose, and write both as an image. It needs no input and no download."""
+    """Render a person, find the pose, and write both as an image.
+
+        posehg demo
+        posehg demo --seed 7 --out person.png --overwrite
+
+    It needs no input and no download.
+    """
     from posehg import drawing, files, images, metrics
     from posehg.datasets import synthetic
     from posehg.inference.engines import EngineOptions
@@ -34,7 +40,7 @@ def demo(
     from posehg.inference.person_search import find
 
     if out.suffix.lower() not in images.SUFFIXES:
-        raise UsageError(f"--out {out}: its suffix must be one of {', '.join(images.SUFFIXES)}.")
+        raise UsageError(f"--out must end in {', '.join(images.SUFFIXES)}, not {out.suffix or out}.")
     files.check(out, overwrite)
     estimator = opened(model, EngineOptions(device), offline=offline, tell=terminal.note)
     image, person = synthetic.render(seed, _SIZE)

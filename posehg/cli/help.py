@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 import typer
@@ -33,7 +34,7 @@ class _Help:
         formatter.write_paragraph()
         formatter.write_text((self.help or "").replace("\n\n    ", "\n\n\b\n    "))  # examples are not wrapped
         for title, rows in blocks.items():
-            with formatter.section(typer.style(title, bold=True)):
+            with formatter.section(typer.style(title, bold=True) if sys.stdout.isatty() else title):
                 formatter.write_dl(rows, col_max=_LABELS)
 
 

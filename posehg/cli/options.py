@@ -25,10 +25,10 @@ _PRECISION = "Number format of the network. bf16 is faster on recent CPUs and GP
 Model = Annotated[str, _shared("Model", _MODEL, "--model", "-m", metavar="MODEL", envvar="POSEHG_MODEL")]
 Offline = Annotated[bool, _shared("Model", "Never download a model, as HF_HUB_OFFLINE=1 does.", "--offline")]
 Flip = Annotated[bool, _shared("Model", "Average with the mirrored image: more accurate, half the speed.")]
-Decoder = Annotated[Literal["quarter", "subpixel"], _shared("Model", "How a joint is read off its heatmap.")]
+Decoder = Annotated[Literal["quarter", "subpixel"], _shared("Model", "How to read a joint from its heatmap.")]
 Device = Annotated[str, _shared("Model", "auto, cpu, cuda, cuda:N or mps.", metavar="DEVICE", envvar="POSEHG_DEVICE")]
 Precision = Annotated[Literal["fp32", "bf16", "fp16"], _shared("Model", _PRECISION)]
-Threads = Annotated[int, _shared("Run", "CPU threads (0: automatic).", min=0)]
+Threads = Annotated[int, _shared("Run", "CPU threads (0: automatic).", min=0, max=512)]
 Data = Annotated[Path | None, _shared("Data", "Folder of the data set, or of several.", envvar="POSEHG_DATA")]
 
 

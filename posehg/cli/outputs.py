@@ -142,9 +142,10 @@ def plan(options: PredictOptions, draw: DrawOptions, sources: Sequence[Source], 
     chosen = tuple(dict.fromkeys([*formats, *(["heatmaps"] if options.heatmaps else [])]))
     if options.out is None:
         if chosen:
-            raise UsageError(f"{'--save' if formats else '--heatmaps'} needs a folder.", "Add --out FOLDER")
+            option = "--save" if formats else "--heatmaps"
+            raise UsageError(f"{option} needs a folder.", f"Leave out {option}, or give --out FOLDER.")
         if moving and not options.json:
-            raise UsageError("The joints of a video are not printed.", "Give --out FILE, --out FOLDER or --json.")
+            raise UsageError("The joints of a video are not printed.", "Give --out or --json.")
         return Outputs()
     if not options.out:
         raise UsageError("--out is empty.", "Is a variable not set?")
@@ -155,7 +156,9 @@ def plan(options: PredictOptions, draw: DrawOptions, sources: Sequence[Source], 
         outputs = _to_stdout(options, chosen, sources, scratch)
     elif is_file and not out.is_dir():
         if formats:
-            raise UsageError(f"--save needs a folder, and --out {out} is one file.", "Give either of them.")
+            raise UsageError(
+                f"--save needs a folder, and --out {out} is a file.", "Leave out --save, or give --out FOLDER."
+            )
         outputs = _to_file(out, chosen[0], sources, moving)
     else:
         places = [(out / name if len(chosen) > 1 else out, FORMATS[name].run) for name in chosen]
@@ -180,8 +183,9 @@ def _to_file(out: Path, name: str, sources: Sequence[Source], moving: bool) -> O
     if suffix not in known:
         what = f"{len(sources)} inputs" if many else "a video" if moving else "an image"
         what = f"heatmaps of {what}" if name == "heatmaps" else what
-        hint = f"Known: {', '.join((*known, *RUN_FILES))}; or name a folder."
-        raise UsageError(f"--out {out}: posehg cannot write {what} as {suffix}.", hint)
+        *others, last = (*known, *RUN_FILES)
+        hint = f"For {what}; or give --out FOLDER."
+        raise UsageError(f"--out must end in {', '.join(others)} or {last}, not {suffix}.", hint)
     return Outputs(single=Output(known[suffix], out))
 
 
@@ -191,8 +195,10 @@ def _to_stdout(options: PredictOptions, chosen: Sequence[str], sources: Sequence
     of_all = form.run or (form.video if name != "image" else None)
     single = form.image if name != "crops" and [source.kind for source in sources] == ["image"] else None
     if options.json or len(chosen) > 1 or not (of_all or single):
-        hint = "Give --json, or --save json, csv, npz or coco, or name a folder."
-        raise UsageError("--out - takes one file, and this would write something else too.", hint)
+        if options.json:
+            raise UsageError("--out - writes only one file: give --json or --out -, not both.")
+        hint = "Give --save json, csv, npz or coco, or --out FOLDER."
+        raise UsageError("--out - writes only one file, and this would be several.", hint)
     if name in ("image", "heatmaps", "npz") and sys.stdout.isatty():
         raise UsageError(f"--out - would print binary {name} data.", "Pipe it: posehg ... --out - > FILE")
     if of_all:
@@ -353,10 +359,11 @@ class PredictRun:
         """Report the run as a whole and raise what its exit code needs. Of several processes the first reports."""
         count, empty, failed = len(self.sources), sum(map(self._is_empty, self.todo)), len(self._failed)
         skipped, noun = count - len(self.todo), "file" if self._written == 1 else "files"
+        nobody = f"Nobody was found in {empty:,} of {count:,} inputs."
         notes = {
-            f"{skipped:,} of {count:,} inputs were done before.": skipped,
-            f"Wrote {self._written:,} {noun} into {self.outputs.folder}.": self._written and self.outputs.folder,
-            f"Nobody was found in {empty:,} of {count:,} inputs.": empty and count > MANY,
+            f"{skipped:,} of {count:,} inputs were already done.": skipped,
+            f"Wrote {self._written:,} {noun} to {self.outputs.folder}.": self._written and self.outputs.folder,
+            nobody: empty and count > MANY and not self.options.fail_if_empty,
             f"{failed:,} of {count:,} inputs failed; the others are done.": failed and count > 1,
         }
         for text, applies in notes.items():
@@ -365,4 +372,4 @@ class PredictRun:
         if failed:
             raise typer.Exit(InputError.exit_code)
         if empty and self.options.fail_if_empty:
-            raise CheckFailed(f"Nobody was found in {empty:,} of {count:,} inputs.")
+            raise CheckFailed(nobody)

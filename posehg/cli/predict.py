@@ -43,11 +43,11 @@ _INPUT = 'Images, videos, folders, "patterns*.jpg", @list.txt, URLs, - (standard
 _OUT = """For one image .png, .jpg, .webp (drawn) or .json; for one video .mp4 or .webm (drawn); for all inputs .jsonl,
 .csv, .npz (joints); - is standard output; any other name is a folder."""
 _SAVE = "What a folder gets: image (the default), json, csv, npz, coco, openpose, heatmaps, crops."
-_SKIP = "Continue an earlier run: skip inputs that have their files."
+_SKIP = "Continue an earlier run: skip inputs whose results exist."
 _BOX = "A person's bounding box in pixels (in a video: in its first frame). Repeatable."
-_BOXES = "Boxes for each image: COCO .json, posehg's records, or .csv."
-_DETECTOR = "Find people with another network: YOLOX, YOLO."
-_THRESHOLD = "Least score of a joint that is drawn."
+_BOXES = "Bounding boxes per image or frame: COCO .json, posehg's .jsonl, or .csv."
+_DETECTOR = "Find people with an ONNX detector: YOLOX, or YOLOv8 and later."
+_THRESHOLD = "Draw joints with at least this score (0 to 1)."
 _BACKGROUND = "image, black, white or none (transparent)."
 _HEATMAPS = "Draw the heatmaps of these joints, or of all, instead."
 
@@ -63,7 +63,7 @@ class PredictOptions:
     json: bool = option(False, "Output", "Print a JSON record for each image or frame.", "--json")
     overwrite: bool = option(False, "Output", "Replace existing files.", "--overwrite")
     skip_existing: bool = option(False, "Output", _SKIP, "--skip-existing")
-    fail_if_empty: bool = option(False, "Output", "Exit with 4 if an input shows nobody.", "--fail-if-empty")
+    fail_if_empty: bool = option(False, "Output", "Exit with code 4 if nobody is found in an input.", "--fail-if-empty")
     people: Literal["one", "all"] = option("one", "People", "Find the most prominent person, or everyone.")
     box: list[str] | None = option(None, "People", _BOX, metavar="X,Y,W,H")
     boxes: Path | None = option(None, "People", _BOXES, metavar="FILE")
@@ -77,8 +77,8 @@ class PredictOptions:
     labels: bool = option(False, "Drawing", "Write the joints' names beside them.", "--labels")
     side_by_side: bool = option(False, "Drawing", "Put the original image on the left.", "--side-by-side")
     heatmaps: str | None = option(None, "Drawing", _HEATMAPS, metavar="JOINT,..")
-    start: str = option("0", "Video", "Start there: seconds or MM:SS.", metavar="TIME")
-    end: str | None = option(None, "Video", "End there.", metavar="TIME")
+    start: str = option("0", "Video", "Start at this time: seconds or MM:SS.", metavar="TIME")
+    end: str | None = option(None, "Video", "End at this time.", metavar="TIME")
     rescan: int = option(90, "Video", "Search for new people every N frames.", metavar="N", min=1)
     smooth: Literal["none", "one-euro"] = option("none", "Video", "Smooth joints over time.")
     model: shared.Model = "bundled"
@@ -116,11 +116,13 @@ def predict(options: PredictOptions) -> None:
 
     # First all that is quick to check.
     if options.overwrite and options.skip_existing:
-        raise UsageError("--overwrite and --skip-existing contradict each other: give one of them.")
+        raise UsageError("--overwrite and --skip-existing cannot be used together.")
+    if options.skip_existing and options.out in (None, "-"):
+        raise UsageError("--skip-existing needs files to skip.", "Give --out FOLDER or --out FILE.")
     given = {"--box": options.box, "--boxes": options.boxes, "--detector": options.detector, "--whole": options.whole}
     ways = [name for name, value in {**given, "--people all": options.people == "all"}.items() if value]
     if len(ways) > 1:
-        raise UsageError(f"{ways[0]} and {ways[1]} are two ways to find people: give one of them.")
+        raise UsageError(f"{ways[0]} and {ways[1]} cannot be used together.")
     start = _seconds("--start", options.start)
     end = math.inf if options.end is None else _seconds("--end", options.end)
     if end <= start:
@@ -188,7 +190,7 @@ def _box(text: str) -> Box:
 
     with suppress(TypeError, ValueError):
         box = Box(*map(float, text.split(",")))
-        if box.can_be:
+        if box.is_plausible:
             return box
     raise UsageError(f"--box {text} is not a box.", "Write four numbers, in pixels: --box X,Y,W,H")
 

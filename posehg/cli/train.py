@@ -41,7 +41,7 @@ def train(
     ] = None,
     resume: Annotated[bool, _run("--resume", help="Continue the run in --out where it stopped.")] = False,
     overwrite: Annotated[bool, _run("--overwrite", help="Replace the run in --out by a new one.")] = False,
-    dry_run: Annotated[bool, _run("--dry-run", help="Estimate memory and time by a few steps.")] = False,
+    dry_run: Annotated[bool, _run("--dry-run", help="Estimate memory and time from a few steps.")] = False,
     tensorboard: Annotated[bool, _run("--tensorboard", help="Also write events for TensorBoard.")] = False,
     threads: shared.Threads = 0,
 ) -> None:
@@ -62,7 +62,7 @@ def train(
 
     if resume and (overwrite or file or dry_run):
         other = "--overwrite" if overwrite else "--config" if file else "--dry-run"
-        raise UsageError(f"--resume cannot be combined with {other}.", "A resumed run keeps its options.")
+        raise UsageError(f"--resume and {other} cannot be used together.", "A resumed run keeps its options.")
     if threads:
         devices.use_threads(threads)
     given = shared.given_names(context, TrainConfig)
@@ -106,7 +106,7 @@ def _resumed_options(given: set[str], asked: TrainConfig, state: State) -> Train
     for name in sorted(given - _CHANGEABLE):
         if getattr(asked, name) != getattr(saved, name):
             option = f"--{name.replace('_', '-')}"
-            message = f"A resumed run keeps its options: its {option} is {getattr(saved, name)}."
+            message = f"A resumed run keeps its options: {option} is {getattr(saved, name)}."
             raise UsageError(message, f"Leave out {option}, or start a new run in another folder.")
     changed = {name: getattr(asked, name) for name in given & _CHANGEABLE}
     if "decay" in given and "epochs" not in given:

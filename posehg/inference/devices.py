@@ -17,7 +17,6 @@ from posehg.config import HourglassConfig
 from posehg.errors import DeviceError, UsageError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_KNOWN = "Known: auto, cpu, cuda, cuda:N, mps."
 
 
 def resolve(name: str) -> torch.device:
@@ -31,9 +30,9 @@ def resolve(name: str) -> torch.device:
     try:
         device = torch.device(best if name == "auto" else name)
     except RuntimeError:
-        raise UsageError(f"There is no kind of device {name!r}.", _KNOWN) from None
+        device = torch.device("meta")  # as refused as any other
     if device.type not in ("cpu", "cuda", "mps"):
-        raise UsageError(f"posehg does not compute on {name!r}.", _KNOWN)
+        raise UsageError(f"--device must be auto, cpu, cuda, cuda:N or mps, not {name!r}.")
     if device.type == "mps" and not has_mps:
         raise DeviceError("The device mps is not available: this is not a Mac with Metal.", "Try --device cpu.")
     if device.type == "cuda":

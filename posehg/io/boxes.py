@@ -32,7 +32,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from posehg.errors import InputError
+from posehg.errors import InputError, NotAvailable
 from posehg.geometry import FARTHEST, Box
 from posehg.io.content import is_url, read_text
 from posehg.io.sources import Source, coco_number, has_known_suffix
@@ -56,14 +56,16 @@ Key = tuple[bool, str]  # whether it is a video, and its name in the file
 def read(path: Path, note: Callable[[str], None]) -> BoxFile:
     """The boxes of a file, in its order; ``note`` takes a sentence on boxes that are left out.
 
-    Raises InputError, naming the file and the place in it, for what cannot be read or understood.
+    Raises NotAvailable, naming the file and the place in it, for what cannot be read or understood.
     """
-    text = read_text(str(path), MAX_BYTES).lstrip()
     try:
+        text = read_text(str(path), MAX_BYTES).lstrip()
         entries = _json_entries(text) if text.startswith(("[", "{")) else _table_entries(text)
+    except InputError as error:
+        raise NotAvailable(str(error), error.hint) from None
     except ValueError as error:
-        raise InputError(f"{path}: {error}.", _HINT) from None
-    if skipped := sum(box is not None and not box.can_be for *_, box in entries):
+        raise NotAvailable(f"{path}: {error}.", _HINT) from None
+    if skipped := sum(box is not None and not box.is_plausible for *_, box in entries):
         note(f"{path}: boxes without an area are left out ({skipped:,}).")
     return BoxFile(path, entries)
 
@@ -79,7 +81,7 @@ class BoxFile:
         self._boxes: defaultdict[Key, dict[int | None, list[Box]]] = defaultdict(dict)  # by frame; None for an image
         for image, frame, box in entries:
             boxes = self._boxes[(frame is not None, image)].setdefault(frame, [])
-            boxes += [box] if box and box.can_be else []
+            boxes += [box] if box and box.is_plausible else []
         self._owners: dict[Key, tuple[str, tuple[float, int]]] = {}
         self._parts = {key: _parts(key[1]) for key in self._boxes}
         folders = [parts[:-1] for parts in self._parts.values()]
@@ -164,7 +166,7 @@ def _json_entries(text: str) -> list[Entry]:
     if "posehg" in data:
         return [entry for entries in _each("record", values, _of_record) for entry in entries]
     if "images" not in data or "annotations" not in data:
-        raise ValueError("it has neither images and annotations nor posehg's people")
+        raise ValueError("it is neither a COCO file nor a file of posehg predict")
     images = _each("image", data["images"], lambda one: (str(one["id"]), _entry(one.get("file_name", one["id"]))[0]))
     names = dict(images)
     if len(images) > len(set(names.values())):
@@ -232,7 +234,10 @@ def _table_entries(text: str) -> list[Entry]:
         header = lines.fieldnames = [cell.strip().lower() for cell in lines.fieldnames or ()]
         image = next((name for name in _IMAGE_COLUMNS if name in header), "image")
         if missing := [name for name in (image, *"xywh") if name not in header]:
-            raise ValueError(f"it has no column {', '.join(missing)}")
+            columns = " and ".join(missing) if len(missing) < 3 else ", ".join(missing)
+            raise ValueError(
+                f"the column {columns} is missing" if len(missing) == 1 else f"the columns {columns} are missing"
+            )
         for row in lines:
             if None in row or None in row.values():
                 raise ValueError(f"it does not have the {len(header)} cells of the first line")

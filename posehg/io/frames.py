@@ -59,8 +59,9 @@ def frames(source: Source, start: float = 0.0, end: float = math.inf) -> Generat
                 found = True
                 yield frame
     if not found and time is not None:
-        span = f"after {start:g}" + (f" and before {end:g}" if end < math.inf else "")
-        raise InputError(f"{source.name} has no frame {span} seconds; one is at {time:.2f} seconds.")
+        if time < start:
+            raise InputError(f"{source.name} ends at {time:.2f} seconds, before --start {start:g}.")
+        raise InputError(f"{source.name} has no frame between --start {start:g} and --end {end:g} seconds.")
 
 
 def _opened(source: Source) -> Generator[Frame]:

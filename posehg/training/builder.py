@@ -106,6 +106,8 @@ def model_config(config: TrainConfig, data: Dataset, origin: str = "") -> ModelC
         "trained_on": datasets.set_names(config.dataset) + (f", after {origin}" if origin else ""),
         "options": ", ".join(f"{name} {options[name]}" for name in chosen),
     }
+    if config.input_size % network.multiple:
+        raise UsageError(f"--input-size must be a multiple of {network.multiple}, not {config.input_size}.")
     size = (config.input_size, config.input_size)
     return ModelConfig(network, data.skeleton, size, config.padding, config.sigma, OUTPUTS[config.loss], provenance)
 

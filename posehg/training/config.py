@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
+from posehg.config import LIMITS
 from posehg.errors import UsageError
 
 Loss = Literal["mse", "weighted-mse", "cross-entropy"]
@@ -18,6 +19,9 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Warp = Literal["auto", "cpu", "device"]
 
 _DATA, _NET, _RECIPE, _AUG, _RUN = "Data", "Network", "Recipe", "Augmentation", "Run"
+_DATASET = """mpii, flic, flic-pc, lsp, lspet, coco, synthetic, FILE.json or FILE.csv; join and weight sets:
+mpii:2+lspet."""
+_PRECISION = "Number format of convolutions: fp32, bf16, fp16 or auto (bf16 if it is fast)."
 _CHOICES = {"loss": Loss, "optimizer": Optimizer, "schedule": Schedule, "precision": Precision, "warp": Warp}
 _POSITIVE = ("epochs", "batch", "accumulate", "sigma", "padding", "input_size")
 _SHARES = ("scale", "flip", "colour", "occlusion", "half_body", "background", "ema")
@@ -44,9 +48,7 @@ class TrainConfig:
     REMOVED: ClassVar[Mapping[str, object]] = {"doubt_labels": False}
     """Options of earlier versions, with the value that turned them off; with it, their files can still be read."""
 
-    dataset: str = _option(
-        "mpii", _DATA, "mpii, flic, lsp, lspet, coco, synthetic, FILE.json or FILE.csv; weigh and join: mpii:2+lspet."
-    )
+    dataset: str = _option("mpii", _DATA, _DATASET)
     skeleton: str = _option("", _DATA, "Joints to learn: mpii, lsp, flic or coco.", "the data set's")
     joints: str = _option("", _DATA, "Learn only these joints: left_wrist,right_wrist.", "all")
     limit: int = _option(0, _DATA, "Use at most this many people (0: all).")
@@ -62,15 +64,15 @@ class TrainConfig:
     init: str = _option("", _NET, "Start from the weights of this model; new joints start at random.", "random")
     freeze: str = _option("", _NET, "Keep fixed: stem, body (all but the heatmaps), norm (statistics).", "nothing")
 
-    loss: Loss = _option("mse", _RECIPE, "Loss: mse, weighted-mse or cross-entropy.")
+    loss: Loss = _option("mse", _RECIPE, "mse, weighted-mse or cross-entropy.")
     sigma: float = _option(1.0, _RECIPE, "Standard deviation of the target Gaussians, in heatmap cells.")
-    optimizer: Optimizer = _option("rmsprop", _RECIPE, "Optimizer: rmsprop or adamw.")
+    optimizer: Optimizer = _option("rmsprop", _RECIPE, "rmsprop or adamw.")
     schedule: Schedule = _option("drop", _RECIPE, "Learning rate schedule: constant, drop, cosine, one-cycle or wsd.")
     decay: float = _option(0.0, _RECIPE, "Final epochs of decay with wsd; with --resume it starts at once.")
     lr: float = _option(0.0, _RECIPE, "Highest learning rate.", "2.5e-4; cross-entropy 1e-3")
     weight_decay: float = _option(0.0, _RECIPE, "Weight decay.")
     epochs: int = _option(100, _RECIPE, "Passes over the data.")
-    max_time: float = _option(0.0, _RECIPE, "Minutes to complete the schedule in (0: no limit).")
+    max_time: float = _option(0.0, _RECIPE, "Finish the schedule within this many minutes (0: no limit).")
     batch: int = _option(6, _RECIPE, "Crops in a step, over all processes.")
     accumulate: int = _option(1, _RECIPE, "Parts to split a batch into, to save memory.")
     clip: float = _option(0.0, _RECIPE, "Limit the norm of the gradient (0: no limit).")
@@ -84,14 +86,14 @@ class TrainConfig:
     occlusion: float = _option(0.0, _AUG, "Share of crops with an occluder.")
     half_body: float = _option(0.0, _AUG, "Share of crops of the upper or lower half of the body.")
     background: float = _option(0.0, _AUG, "Share of crops of the background, without people.")
-    background_from: str = _option("", _AUG, "Data sets for them, fully annotated ones: mpii+lspet.", "all")
+    background_from: str = _option("", _AUG, "Take background crops only from these data sets: mpii+lspet.", "all")
 
     device: str = _option("auto", _RUN, "auto, cpu, cuda, cuda:N or mps.")
-    precision: Precision = _option("auto", _RUN, "Of convolutions: fp32, bf16, fp16 or auto (bf16 if it is fast).")
+    precision: Precision = _option("auto", _RUN, _PRECISION)
     compile: bool = _option(False, _RUN, "Compile the network: a slow start, then faster steps.")
     warp: Warp = _option("auto", _RUN, "Where crops are warped: cpu, device or auto (on a GPU if any).")
     sync_bn: bool = _option(False, _RUN, "Share BatchNorm statistics between GPUs.")
-    workers: int = _option(-1, _RUN, "Processes that prepare crops.", "0; on a GPU one a core")
+    workers: int = _option(-1, _RUN, "Processes that prepare crops.", "0; on a GPU one per core")
     seed: int = _option(0, _RUN, "Seed of weights, order and augmentation.")
     save_minutes: float = _option(5.0, _RUN, "Save at least this often, also within an epoch.")
 
@@ -102,14 +104,17 @@ class TrainConfig:
         for name in (*_POSITIVE, *_SHARES, *_NOT_NEGATIVE):
             value, positive, share = getattr(self, name), name in _POSITIVE, name in _SHARES
             if not (0 <= value < math.inf and (value or not positive) and (value <= 1 or not share)):
-                wanted = "greater than 0" if positive else "between 0 and 1" if share else "0 or greater"
+                wanted = "above 0" if positive else "between 0 and 1" if share else "at least 0"
                 raise UsageError(f"--{name.replace('_', '-')} must be {wanted}, not {value}.")
+        for name in ("stacks", "depth", "blocks"):
+            if not 1 <= getattr(self, name) <= LIMITS[name]:
+                raise UsageError(f"--{name} must be between 1 and {LIMITS[name]}, not {getattr(self, name)}.")
         if self.scale > _MOST_SCALE:
             raise UsageError(f"--scale must be at most {_MOST_SCALE}, not {self.scale}.")
         if self.half_body and self.padding < 1:
             raise UsageError(f"--half-body needs a --padding of at least 1, not {self.padding}.")
         if self.workers < -1:
-            raise UsageError(f"--workers must be 0 or greater, not {self.workers}.")
+            raise UsageError(f"--workers must be at least 0, not {self.workers}.")
         if self.ema == 1:
             raise UsageError("--ema must be below 1: with 1 the average never changes.")
         unknown = set(self.frozen) - set(_FREEZABLE)

@@ -14,7 +14,7 @@ import numpy as np
 from posehg import drawing, images, metrics
 from posehg.config import STRIDE
 from posehg.datasets.dataset import Dataset, evenly
-from posehg.errors import UsageError
+from posehg.errors import NotAvailable
 from posehg.files import atomic
 from posehg.geometry import Affine, Box
 from posehg.inference import persons
@@ -67,7 +67,7 @@ class Report:
     """A Listener that writes the report into the run's folder, informs TensorBoard, and passes every event on.
 
     training: the training set, some samples of which are shown.
-    Raises UsageError if TensorBoard is wanted but not installed.
+    Raises NotAvailable if TensorBoard is wanted but not installed.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Report:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
                 hint = "Install it: pip install 'posehg[tensorboard]' (pipx inject posehg tensorboard)"
-                raise UsageError("TensorBoard is not installed.", hint) from None
+                raise NotAvailable("TensorBoard is not installed.", hint) from None
             self._writer_class = SummaryWriter
 
     def start(self, progress: Progress) -> None:

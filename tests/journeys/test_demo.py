@@ -40,7 +40,7 @@ def test_another_seed_is_another_image(posehg: Posehg, model: Path, square: Path
 @pytest.mark.parametrize(
     ("options", "code", "named"),
     [
-        (("--out", "a.gif"), 2, "a.gif"),
+        (("--out", "a.gif"), 2, ".gif"),
         (("--out", "nowhere/a.png"), 2, "nowhere"),
         (("--out", "mine.png"), 2, "mine.png"),
         (("--seed", "-1"), 2, "--seed"),

@@ -32,7 +32,7 @@ from tests.journeys.conftest import Posehg
         (("--save", "jsn", "--out", "x"), "--save jsn"),
         (("--save", "json,", "--out", "x"), "--save"),
         (("--save", "json", "--out", "x.png"), "--out x.png"),
-        (("--heatmaps", "all", "--out", "x.json"), "--out x.json"),
+        (("--heatmaps", "all", "--out", "x.json"), ".json"),
         (("--out", ""), "--out"),
         (("--out", "photo.png/x.png"), "photo.png"),
         (("--out", "nowhere/x.png"), "nowhere"),
@@ -40,7 +40,9 @@ from tests.journeys.conftest import Posehg
         (("--out", "x.mp4"), ".mp4"),
         (("--out", "x.jpg", "--background", "none"), "JPEG"),
         (("--out", "photo.png", "--overwrite"), "photo.png"),
-        (("second.png", "--out", "x.png"), "x.png"),
+        (("second.png", "--out", "x.png"), ".png"),
+        (("--skip-existing",), "--skip-existing"),
+        (("--threads", "1000000"), "--threads must be between 0 and 512"),
         (("--start", "soon"), "--start soon"),
         (("--start", "2:00", "--end", "90"), "--end 90"),
         (("--threshold", "1.5"), "--threshold"),
@@ -160,8 +162,8 @@ def test_impossible_names_and_broken_files_of_boxes_are_named(posehg: Posehg, ph
     run = posehg("predict", f"{name}.jpg", photo, "--whole", "--json", "--model", model)
     assert run.code == 3
     assert len(run.out.splitlines()) == 2
-    posehg("predict", photo, "--boxes", f"{name}.csv", "--model", model).assert_failed(3, f"{name}.csv")
+    posehg("predict", photo, "--boxes", f"{name}.csv", "--model", model).assert_failed(5, f"{name}.csv")
     posehg("predict", photo, "--detector", f"{name}.onnx", "--model", model).assert_failed(3, f"{name}.onnx")
     broken = photo.with_name("boxes.json")
     broken.write_text('[{"image_id": 1}]')
-    posehg("predict", photo, "--boxes", broken).assert_failed(3, str(broken))
+    posehg("predict", photo, "--boxes", broken).assert_failed(5, str(broken))
