@@ -72,6 +72,10 @@ class Outputs:
     run: tuple[Output, ...] = ()
     transparent: bool = False
 
+    @property
+    def needs_heatmaps(self) -> bool:
+        return "heatmaps" in self.formats or (self.single is not None and self.single.writer is HeatmapsWriter)
+
     def of(self, source: Source) -> list[Output]:
         """The files of a source."""
         if self.folder is None or source.problem:
@@ -81,7 +85,7 @@ class Outputs:
             form = FORMATS[name]
             base = (self.folder / name if len(self.formats) > 1 else self.folder) / source.relative.with_suffix("")
             if moving and form.video:
-                found.append(Output(form.video[0], base, form.video[1]))
+                found.append(Output(form.video.writer, base, form.video.ending))
             elif form.image:
                 writer, ending = form.image
                 if name == "image" and source.relative.suffix.lower() in (".jpg", ".jpeg") and not self.transparent:
@@ -140,6 +144,8 @@ def plan(options: PredictOptions, draw: DrawOptions, sources: Sequence[Source], 
             hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(FORMATS)}."
             raise UsageError(f"--save {name or options.save} is not a known format.", hint)
     chosen = tuple(dict.fromkeys([*formats, *(["heatmaps"] if options.heatmaps else [])]))
+    if options.skip_existing and options.out in (None, STDOUT):
+        raise UsageError("--skip-existing needs files to skip.", "Give --out FOLDER or --out FILE.")
     if options.out is None:
         if chosen:
             option = "--save" if formats else "--heatmaps"
@@ -162,7 +168,7 @@ def plan(options: PredictOptions, draw: DrawOptions, sources: Sequence[Source], 
         outputs = _to_file(out, chosen[0], sources, moving)
     else:
         places = [(out / name if len(chosen) > 1 else out, FORMATS[name].run) for name in chosen]
-        run = tuple(Output(form[0], place / form[1]) for place, form in places if form)
+        run = tuple(Output(form.writer, place / form.ending) for place, form in places if form)
         outputs = Outputs(out, chosen, run=run, transparent=draw.background == "none")
     opaque = suffix in (".jpg", ".jpeg", *VIDEO_FILES) or (moving and "image" in outputs.formats)
     if draw.background == "none" and opaque:
@@ -202,9 +208,9 @@ def _to_stdout(options: PredictOptions, chosen: Sequence[str], sources: Sequence
     if name in ("image", "heatmaps", "npz") and sys.stdout.isatty():
         raise UsageError(f"--out - would print binary {name} data.", "Pipe it: posehg ... --out - > FILE")
     if of_all:
-        return Outputs(run=(Output(of_all[0], scratch / f"stdout{of_all[1]}"),))
+        return Outputs(run=(Output(of_all.writer, scratch / f"stdout{of_all.ending}"),))
     assert single is not None
-    return Outputs(single=Output(single[0], scratch / f"stdout{single[1]}"))
+    return Outputs(single=Output(single.writer, scratch / f"stdout{single.ending}"))
 
 
 @dataclass
@@ -229,7 +235,7 @@ class PredictRun:
     _writers: list[Writer] = field(default_factory=list)  # of these
     _run_writers: list[Writer] = field(default_factory=list)
 
-    def alone(self, results: Iterable[tuple[Source, Result | None]]) -> None:
+    def run_alone(self, results: Iterable[tuple[Source, Result | None]]) -> None:
         """The whole run by one process, which writes while the next results are computed."""
 
         def step(source: Source, result: Result | None) -> None:
@@ -247,7 +253,7 @@ class PredictRun:
         self._complete()
         self.summarise()
 
-    def together(self, results: Iterable[tuple[Source, Result | None]], world: World) -> None:
+    def run_shared(self, results: Iterable[tuple[Source, Result | None]], world: World) -> None:
         """The run by several processes: each writes the files of its images, the first prints all results in order."""
 
         def share() -> list[Result]:

@@ -1,4 +1,4 @@
-"""posehg predict: images and videos to poses: the options, the run, and what each part of it means."""
+"""posehg predict: images and videos to poses: the options, the run, what the options mean, frames and results."""
 
 # ruff: noqa: RUF009 (``option`` is ``dataclasses.field`` with names for what it holds)
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from posehg.io.sources import Source
     from posehg.poses import Pose, Result
 
-    Finder = Callable[[Frame], list[Pose]]
+    PosesOn = Callable[[Frame], list[Pose]]
     """Finds the poses on the frames of one source, which it is given in their order."""
 
 _INPUT = 'Images, videos, folders, "patterns*.jpg", @list.txt, URLs, - (standard input), webcam.'
@@ -110,15 +110,13 @@ def predict(options: PredictOptions) -> None:
     from posehg.inference.detector import Detector
     from posehg.inference.engines import EngineOptions
     from posehg.inference.estimator import opened
-    from posehg.io import boxes as box_files
+    from posehg.io import boxes
     from posehg.io.background import AHEAD, read_ahead
     from posehg.io.sources import expand
 
     # First all that is quick to check.
     if options.overwrite and options.skip_existing:
         raise UsageError("--overwrite and --skip-existing cannot be used together.")
-    if options.skip_existing and options.out in (None, "-"):
-        raise UsageError("--skip-existing needs files to skip.", "Give --out FOLDER or --out FILE.")
     given = {"--box": options.box, "--boxes": options.boxes, "--detector": options.detector, "--whole": options.whole}
     ways = [name for name, value in {**given, "--people all": options.people == "all"}.items() if value]
     if len(ways) > 1:
@@ -130,8 +128,8 @@ def predict(options: PredictOptions) -> None:
     joints = () if options.heatmaps in (None, "all") else tuple(name.strip() for name in options.heatmaps.split(","))
     style = replace(STYLES[options.style], labels=options.labels)
     draw = DrawOptions(options.threshold, style, options.background, options.side_by_side, joints)
-    box = [_box(text) for text in options.box] if options.box else None
-    boxes = box_files.read(options.boxes, terminal.note) if options.boxes else None
+    first_boxes = [_first_box(text) for text in options.box] if options.box else None
+    box_file = boxes.read(options.boxes, terminal.note) if options.boxes else None
     sources: Sequence[Source] = list(expand(options.inputs, options.recursive))
     world = distributed.world()
     moving = [source.name for source in sources if source.kind != "image"]
@@ -164,16 +162,16 @@ def predict(options: PredictOptions) -> None:
                 run.abandoned.update(cameras)
 
             stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, end_cameras))
-        where = boxes or detector or box
-        finder = lru_cache(1)(partial(_finder, options, estimator, where))  # of the source that is read
-        results = _results(run, estimator, frames, finder)
-        stack.callback(run.discard)
+        where = box_file or detector or first_boxes
+        poses_on = lru_cache(1)(partial(_poses_on, options, estimator, where))  # the source that is read
+        results = _results(run, estimator, frames, poses_on)
+        stack.callback(run.discard)  # does nothing once the run is complete
         if world.size == 1:
-            run.alone(results)
+            run.run_alone(results)
         else:
             with distributed.joined(estimator.device), terminal.fail_together(world):
                 distributed.wait()  # until all have checked that their files do not exist
-                run.together(results, world)
+                run.run_shared(results, world)
 
 
 # ---- what the options mean -----------------------------------------------------------------------------------------
@@ -185,7 +183,7 @@ def _seconds(name: str, text: str) -> float:
     return sum(float(part) * 60**place for place, part in enumerate(reversed(text.split(":"))))
 
 
-def _box(text: str) -> Box:
+def _first_box(text: str) -> Box:
     from posehg.geometry import Box
 
     with suppress(TypeError, ValueError):
@@ -195,9 +193,9 @@ def _box(text: str) -> Box:
     raise UsageError(f"--box {text} is not a box.", "Write four numbers, in pixels: --box X,Y,W,H")
 
 
-def _finder(
+def _poses_on(
     options: PredictOptions, estimator: Estimator, where: BoxFile | Detector | list[Box] | None, source: Source
-) -> Finder:
+) -> PosesOn:
     """How people are found on the frames of a source: by --boxes, --detector, --box, or by a search."""
     from posehg.inference.detector import Detector
     from posehg.inference.person_search import find
@@ -263,12 +261,11 @@ def _results(
     run: PredictRun,
     estimator: Estimator,
     frames: Iterator[tuple[Source, Frame | InputError | MemoryError | None]],
-    finder: Callable[[Source], Finder],
+    poses_on: Callable[[Source], PosesOn],
 ) -> Iterator[tuple[Source, Result | None]]:
     """The result of each frame; None at the end of a source."""
     from posehg.poses import Result
 
-    need_heatmaps = bool(run.options.heatmaps) or "heatmaps" in (run.options.save or "")
     for source, frame in frames:
         result = Result(source.name, run.options.model, estimator.config.skeleton)
         try:
@@ -276,8 +273,8 @@ def _results(
                 raise frame
             if frame is not None:
                 result = replace(result, frame=frame.index, time=frame.time, fps=frame.fps)
-                poses = finder(source)(frame)
-                heatmaps = estimator.heatmaps_of(frame.image, poses) if need_heatmaps else ()
+                poses = poses_on(source)(frame)
+                heatmaps = estimator.heatmaps_of(frame.image, poses) if run.outputs.needs_heatmaps else ()
                 size = frame.image.shape[:2]
                 result = replace(result, poses=poses, image=frame.image, size=size, heatmaps=heatmaps)
         except (InputError, MemoryError) as error:

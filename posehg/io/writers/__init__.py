@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from posehg import images
 from posehg.io.writers.coco import CocoWriter
@@ -15,8 +16,12 @@ from posehg.io.writers.npz import NpzWriter
 from posehg.io.writers.openpose import OpenPoseWriter
 from posehg.io.writers.writer import Writer
 
-FileOf = tuple[type[Writer], str]
-"""A writer, and what follows the name of the source in the name of its file."""
+
+class FileOf(NamedTuple):
+    """ending: what follows the name of the source in the name of the file."""
+
+    writer: type[Writer]
+    ending: str
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,14 @@ class Format:
 
 
 FORMATS = {
-    "image": Format(image=(ImageWriter, ".png"), video=(VideoWriter, ".mp4")),
-    "json": Format(image=(JsonWriter, ".json"), video=(JsonWriter, ".jsonl")),
-    "csv": Format(image=(CsvWriter, ".csv"), video=(CsvWriter, ".csv")),
-    "npz": Format(image=(NpzWriter, ".npz"), video=(NpzWriter, ".npz")),
-    "coco": Format(run=(CocoWriter, "results.json")),
-    "openpose": Format(image=(OpenPoseWriter, "_keypoints.json")),
-    "heatmaps": Format(image=(HeatmapsWriter, "_heatmaps.jpg")),
-    "crops": Format(image=(CropsWriter, "_person1.jpg")),
+    "image": Format(image=FileOf(ImageWriter, ".png"), video=FileOf(VideoWriter, ".mp4")),
+    "json": Format(image=FileOf(JsonWriter, ".json"), video=FileOf(JsonWriter, ".jsonl")),
+    "csv": Format(image=FileOf(CsvWriter, ".csv"), video=FileOf(CsvWriter, ".csv")),
+    "npz": Format(image=FileOf(NpzWriter, ".npz"), video=FileOf(NpzWriter, ".npz")),
+    "coco": Format(run=FileOf(CocoWriter, "results.json")),
+    "openpose": Format(image=FileOf(OpenPoseWriter, "_keypoints.json")),
+    "heatmaps": Format(image=FileOf(HeatmapsWriter, "_heatmaps.jpg")),
+    "crops": Format(image=FileOf(CropsWriter, "_person1.jpg")),
 }
 """The formats of --save."""
 
