@@ -37,7 +37,7 @@ from tests.results import SEVEN, failed, pose, result, small_disk
 AWKWARD = ['a,"b".jpg', "two\nlines.jpg", "Даша и кот.jpg", " =1+1.png", os.fsdecode(b"\xff\xfe.jpg"), "x" * 200]
 
 WRITERS = {writer for form in FORMATS.values() for writer, _ in filter(None, (form.image, form.run))}
-STREAMS = {*RUN_FILES.values(), CocoWriter, VideoWriter}
+STREAMS = {*RUN_FILES.values(), VideoWriter, *(form.run[0] for form in FORMATS.values() if form.run)}
 every = pytest.mark.parametrize("writer", sorted(WRITERS, key=str))
 stream = pytest.mark.parametrize("writer", sorted(STREAMS, key=str))
 

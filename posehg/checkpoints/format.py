@@ -88,7 +88,9 @@ def is_ours(model: Path) -> bool:
     """
     file = weights_file(model)
     if not file.is_file():
+        best = model / "best.safetensors"
         hint = "A model is a folder with config.json and model.safetensors, or one file: .safetensors, .pth, .pt."
+        hint = f"Did you mean {best}?" if best.is_file() else hint
         raise NotAvailable(f"There is no model at {model}.", hint)
     if not is_safetensors(file):
         return False

@@ -8,7 +8,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ import typer
 
 from posehg.cli import options, terminal
 from posehg.cli.help import Command
-from posehg.errors import NotAvailable
+from posehg.errors import NotAvailable, UsageError
 from posehg.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -43,6 +43,11 @@ class Bench(Command):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         if "--train" not in args:
+            own = {name for parameter in self.params for name in parameter.opts}
+            trains = {f"--{field.name.replace('_', '-')}" for field in fields(TrainConfig)} - own
+            if wrong := [arg for arg in args if arg.partition("=")[0] in trains]:
+                hint = "Training options need --train: posehg bench --train --help"
+                raise UsageError(f"posehg bench has no option {wrong[0].partition('=')[0]}.", hint)
             return super().make_context(info_name, args, parent, **extra)
         app = typer.Typer(add_completion=False)
         app.command(cls=Command)(bench_train)
@@ -67,14 +72,14 @@ def bench(
     batch: Annotated[int, typer.Option(min=0, help="Crops per call when engines are compared (0: automatic).")] = 0,
     threads: options.Threads = 0,
 ) -> None:
-    """Measure how long each step of a prediction takes, how fast each engine is, and what this machine would allow.
+    """Measure how long each step of a prediction takes, how fast each engine is, and the fastest this machine could be.
 
         posehg bench
         posehg bench photo.jpg --threads 2 --markdown
         posehg bench --train --dataset synthetic --stacks 2
 
-    The steps are those of one crop that shows a whole image. The limit is a network that consists of matrix products
-    only, at the rate that they reach here. The engines run the same network side by side, without flip test; plain
+    The steps are those of one crop that shows a whole image. The limit is the time of the same arithmetic at this
+    machine's fastest matrix product. The engines run the same network side by side, without flip test; plain
     torch is the network as it was trained. Nothing is written.
     """
     import torch
@@ -84,6 +89,8 @@ def bench(
     from posehg.inference import devices, engines
     from posehg.inference.estimator import Estimator
 
+    if image is not None:
+        images.read(image)  # raises before the model is loaded
     devices.use_threads(threads or torch.get_num_threads())
     run = engines.EngineOptions(device, threads, precision)
     place = checkpoints.find(model, offline, terminal.note)
@@ -211,8 +218,11 @@ def bench_train(
 ) -> None:
     """Measure how many images per second training processes, with the options of posehg train.
 
-    The pipeline prepares crops, the step learns from one batch, and both together are what a run does. The limit is a
-    step that consists of matrix products only, at the rate that they reach here. Nothing is written.
+        posehg bench --train --dataset synthetic --stacks 2
+        posehg bench --train --dataset mpii --data data --workers 4
+
+    The pipeline prepares crops and the step learns from one batch: the slower one sets the speed of a run. The limit
+    is the time of the same arithmetic at this machine's fastest matrix product. Nothing is written.
     """
     import torch
 
@@ -295,6 +305,11 @@ def _print(record: Record, as_json: bool, as_markdown: bool) -> None:
         for heading in next(iter(rows.values())):
             table.add_column(heading.replace("_", " "), justify="right")
         for name, values in rows.items():
-            numbers = (f"{v:,.{0 if v >= 100 else 2}f}" if isinstance(v, float) else str(v) for v in values.values())
-            table.add_row(name.replace("_", " "), *numbers)
+            table.add_row(name.replace("_", " "), *map(_text, values.values()))
         terminal.show(table)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,.{0 if value >= 100 else 2}f}" if isinstance(value, float) else str(value)

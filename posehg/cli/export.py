@@ -41,7 +41,7 @@ def export(
     ] = False,
     decoder: Annotated[
         Literal["subpixel", "quarter"] | None,
-        typer.Option(help="How --decode reads a joint off its heatmap (default: subpixel).", rich_help_panel=_GRAPH),
+        typer.Option(help="How --decode reads a joint from its heatmap (default: subpixel).", rich_help_panel=_GRAPH),
     ] = None,
     dynamic_size: Annotated[
         bool, typer.Option("--dynamic-size", help="Accept images of other sizes.", rich_help_panel=_GRAPH)
@@ -51,14 +51,12 @@ def export(
     ] = 0,
     calibration: Annotated[
         Path | None,
-        typer.Option(help="Folder of photos that int8 is tuned to (default: rendered people).", rich_help_panel=_GRAPH),
+        typer.Option(help="Photos to calibrate int8 with (default: rendered people).", rich_help_panel=_GRAPH),
     ] = None,
     check: Annotated[
         bool, typer.Option(help="Compare the result with the network; exit with 4 if they differ.")
     ] = True,
-    cache: Annotated[
-        bool, typer.Option("--cache", help="Keep an ONNX file with which predict runs this model without torch.")
-    ] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="Cache an ONNX copy, so that predict needs no torch.")] = False,
     push: Annotated[
         str | None,
         typer.Option(metavar="USER/NAME", help="Upload the model to this repository.", rich_help_panel=_HUB),
@@ -75,7 +73,7 @@ def export(
         posehg export bundled --out openvino-model --format openvino
         posehg export runs/posehg/best.safetensors --push user/name
 
-    The result is run beside the network, on people and on noise. It is written only if heatmaps and joints match.
+    The export is compared with the network on people and on noise. It is written only if heatmaps and joints match.
 
     posehg can use safetensors, onnx and openvino itself: give the file or folder as --model. safetensors is posehg's
     own format; its folder gets a model card, README.md, unless there is one. --push needs a token from hf auth login or
@@ -90,7 +88,7 @@ def export(
         (not (out or push or cache), "There is nothing to write to.", "Give --out PATH or --push USER/NAME."),
         (cache and not plain, "--cache keeps an ONNX file as predict uses it.", "Leave the other options out."),
         (private and not push, "--private needs --push.", "Give --push USER/NAME."),
-        (push and offline, "--push and --offline exclude each other.", "Give --out PATH to export without a network."),
+        (push and offline, "--push and --offline cannot be used together.", "Give --out PATH instead."),
         (push and name != "safetensors", f"--push uploads safetensors, not {name}.", "Leave --format out."),
         (decoder and not decode, "--decoder needs --decode.", "Give --decode too, or leave --decoder out."),
         (calibration and precision != "int8", "--calibration needs --precision int8.", ""),
@@ -146,12 +144,18 @@ def _check_target(exporter: Exporter, out: Path, overwrite: bool) -> None:
     suffix = out.suffix.lower()
     if exporter.suffix and suffix != exporter.suffix:
         hint = f"As in --out {out.with_name(f'model{exporter.suffix}')}"
-        raise UsageError(f"{out} must end in {exporter.suffix} for {exporter.name}.", hint)
+        raise UsageError(f"--out must end in {exporter.suffix} for {exporter.name}, not {suffix or out}.", hint)
     if exporter.suffix:
         files.check(out, overwrite)
-    elif out.is_file() or (not out.is_dir() and (suffix[1:].isalpha() or suffix == ".pt2")):  # models/v1.2 is a folder
-        suffixes = ", ".join(one.suffix for one in EXPORTERS.values() if one.suffix)
-        raise UsageError(f"{out} looks like a file, and {exporter.name} is a folder.", f"Other formats: {suffixes}")
+    elif out.is_dir() and (others := {file.name for file in out.iterdir()} - {*exporter.files, "README.md"}):
+        terminal.note(f"{out} holds other files too, such as {min(others)}; they stay.")
+    elif out.is_file():
+        raise UsageError(f"--out {out} is a file, not a folder.")
+    elif not out.is_dir() and (suffix[1:].isalpha() or suffix == ".pt2"):  # models/v1.2 is a folder
+        suffixes = [one.suffix for one in EXPORTERS.values() if one.suffix]
+        if suffix in (".safetensors", *suffixes):
+            raise UsageError(f"{exporter.name} is written to a folder, not to a file such as {out}.")
+        raise UsageError(f"posehg cannot export to {suffix}.", f"Files end in {', '.join(suffixes)}.")
 
 
 def write(

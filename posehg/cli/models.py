@@ -21,9 +21,10 @@ from posehg.exporters import EXPORTERS, ExportOptions
 _LONGEST = 10_000
 """Characters of a text from a file that are shown."""
 
-Model = Annotated[
-    str, typer.Argument(help="A name from posehg models list, user/repo[@revision], a URL with a hash, or a path.")
-]
+_SKELETON = "Joints of the checkpoint: mpii, lsp, flic, coco, or their names separated by commas."
+
+_MODEL = "A name from posehg models list, user/repo[@revision], a URL with a hash, or a path."
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with paths and licences or the whole config.")]
 
 app = typer.Typer(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,11 +41,11 @@ def models(context: typer.Context) -> None:
 def list_models(as_json: Json = False) -> None:
     """List the models that have a name: those that come with posehg, aliases, and what was downloaded.
 
-    Of the Hub's cache only posehg's own models are listed. Makes no request.
-
         posehg models list
         posehg models list --json
         posehg models list --json | jq -r '.[] | select(.path) | .name'
+
+    Lists only posehg models from the Hub's cache. Does not use the network.
     """
     from rich import box
     from rich.table import Table
@@ -93,11 +94,11 @@ def _rows() -> Iterator[dict[str, Any]]:
 def info(model: Model, as_json: Json = False) -> None:
     """Describe a model: its joints, input, network, training, size and SHA-256.
 
-    Makes no request: posehg models get downloads a model.
-
         posehg models info bundled
         posehg models info runs/mine/best.safetensors --json
         posehg models info user/repo@v1
+
+    Does not use the network: posehg models get downloads a model.
     """
     from rich.table import Table
     from rich.text import Text
@@ -138,15 +139,15 @@ def info(model: Model, as_json: Json = False) -> None:
 def get(model: Model, offline: options.Offline = False) -> None:
     """Download a model, or a newer version of it, and print where it is.
 
-    user/repo[@revision] goes to the Hub's own cache (HF_HOME, HF_ENDPOINT and HF_TOKEN apply), a URL to $POSEHG_HOME,
-    by default posehg in the user's cache. Other commands download a model once, when they need it.
-
-    A URL ends in #sha256= and 64 digits. Of the aliases only the first digits of the hash are known: they detect
-    corruption, not tampering, and you trust the server.
-
         posehg models get bearpaw-hg8
         posehg models get user/repo@v1
         posehg models get https://example.org/model.safetensors#sha256=...
+
+    user/repo[@revision] goes to the Hub's own cache (HF_HOME, HF_ENDPOINT and HF_TOKEN apply), a URL to $POSEHG_HOME,
+    by default posehg in the user's cache. Other commands download a model once, when they need it.
+
+    A URL needs #sha256= and 64 digits. Of an alias only a few digits of the hash are known: they detect corruption, not
+    tampering.
     """
     from posehg.checkpoints import find
 
@@ -157,10 +158,10 @@ def get(model: Model, offline: options.Offline = False) -> None:
 def convert(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The checkpoint: .pth.tar, .pth, .pt or .safetensors.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
-    skeleton: Annotated[
-        str, typer.Option(help="Its joints: mpii, lsp, flic, coco, or their names separated by commas.", metavar="NAME")
-    ] = "",
-    input_size: Annotated[int, typer.Option(metavar="PIXELS", min=0, help="Side of its training crops (0: 256).")] = 0,
+    skeleton: Annotated[str, typer.Option(metavar="NAME", help=_SKELETON)] = "",
+    input_size: Annotated[
+        int, typer.Option(metavar="PIXELS", min=0, help="Side of the training crops in pixels (0: 256).")
+    ] = 0,
     precision: Annotated[
         Literal["fp32", "fp16"], typer.Option(help="Number format of the weights; fp16 halves the file.")
     ] = "fp32",
@@ -169,13 +170,14 @@ def convert(
 ) -> None:
     """Convert another project's checkpoint to posehg's own format, without running any code in it.
 
-    posehg recognises checkpoints of bearpaw/pytorch-pose, also as anibali republished them, and of
-    princeton-vl/pytorch_stacked_hourglass. Such a file can also be given as --model directly. Without --skeleton, the
-    number of its joints decides. The result is written only if it gives the same heatmaps and joints.
-
         posehg models convert model_best.pth.tar --out models/mine
         posehg models convert bearpaw-hg8 --out models/hg8 --precision fp16
         posehg models convert birds.pt --out models/birds --skeleton beak,left_wing,right_wing
+
+    posehg recognises checkpoints of bearpaw/pytorch-pose, including anibali's copies, and of
+    princeton-vl/pytorch_stacked_hourglass. Such a file can also be given as --model directly. Without --skeleton,
+    posehg picks the skeleton by the number of joints. The result is written only if it gives the same heatmaps and
+    joints.
     """
     from posehg.checkpoints import card, find, foreign, format, hub
     from posehg.files import sha256

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg import images
 from posehg.datasets.dataset import Dataset
 from posehg.errors import NotAvailable, PosehgError, UsageError, reason
 from posehg.geometry import FARTHEST, SMALLEST, Box, Points
@@ -76,7 +77,8 @@ def opened(path: Path, expected: str) -> Iterator[BytesIO]:
     try:
         file = BytesIO(path.read_bytes())
     except OSError as error:
-        raise NotAvailable(f"{path} cannot be read: {error.strerror or error}.") from None
+        problem = images.unreadable(path, error)
+        raise NotAvailable(str(problem), problem.hint) from None
     with expecting(path, expected):
         yield file
 

@@ -93,7 +93,7 @@ def test_a_file_that_differs_from_the_network_exits_with_4(
     [
         ([], "nothing to write"),
         (["--out", "x", "--format", "onyx"], "'safetensors'"),
-        (["--out", "x.pt2", "--format", "onnx"], "x.pt2"),
+        (["--out", "x.pt2", "--format", "onnx"], ".pt2"),
         (["--out", "x.onnx", "--format", "openvino"], "openvino"),
         (["--out", "x.safetensors"], "x.safetensors"),
         (["--out", "x.tflite"], ".tflite"),

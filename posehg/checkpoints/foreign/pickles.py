@@ -48,7 +48,7 @@ def read(file: Path) -> object:
             if start == b"PK\x03\x04":  # since 2020; a bare pickle before
                 _check_zip(file, content)
             elif not start.startswith(b"\x80"):
-                raise NotAvailable(f"{file} is neither a safetensors file nor a checkpoint of torch.")
+                raise NotAvailable(f"{file} is not a model file.", "See posehg models list.")
             content.seek(0)
             warnings.simplefilter("ignore")  # about the age of the format
             return torch.load(content, map_location="cpu", weights_only=True)
