@@ -158,5 +158,5 @@ def test_a_missing_device_is_reported_before_anything_is_measured(
     posehg: Posehg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    for arguments in (("nothing.jpg",), ("--train", "--data", "nowhere")):
+    for arguments in ((), ("--train", "--data", "nowhere")):
         posehg("bench", *arguments, "--device", "cuda").assert_failed(6, "CUDA")
