@@ -4,10 +4,10 @@ from pathlib import Path
 
 from posehg import drawing, images
 from posehg.datasets import synthetic
-from posehg.inference.estimator import opened
+from posehg.inference.estimator import load_estimator
 from posehg.inference.person_search import find
 
-estimator = opened("bundled")
+estimator = load_estimator("bundled")
 drawn = []
 for seed in range(8):
     image, _ = synthetic.render(seed, size=320)

@@ -25,7 +25,7 @@ from posehg.geometry import Box
 from posehg.heatmaps import Decoder
 from posehg.images import Image
 from posehg.inference.engines import EngineOptions, Precision
-from posehg.inference.estimator import Estimator, opened
+from posehg.inference.estimator import Estimator, load_estimator
 from posehg.inference.oks import THRESHOLD
 from posehg.inference.person_search import People, find
 from posehg.poses import Heatmaps, Pose
@@ -70,7 +70,8 @@ def load(
         raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, not {precision!r}")
     if threads < 0 or batch < 0:
         raise ValueError(f"threads and batch must be at least 0, not {min(threads, batch)}.")
-    return Model(opened(os.fspath(model), EngineOptions(device, threads, precision), flip, decoder, batch, offline))
+    options = EngineOptions(device, threads, precision)
+    return Model(load_estimator(os.fspath(model), options, flip, decoder, batch, offline))
 
 
 class Model:

@@ -1,4 +1,4 @@
-"""Where a pixel goes: image <-> crop <-> heatmap. The half-pixel rule lives here and nowhere else.
+"""Where a pixel goes: image <-> crop <-> heatmap, with the half-pixel rule.
 
 Points are (x, y). A pixel's centre has integer coordinates; (0, 0) is the centre of the top-left pixel. A Box is
 measured at pixel edges, as in COCO: ``Box(0, 0, W, H)`` is the whole image, so its left edge lies at x = -0.5.
@@ -6,6 +6,9 @@ Cell i of a heatmap of stride s covers the crop's pixels s*i .. s*i + s-1:
 
     crop pixel   | 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 |      point = box edge - 0.5
     heatmap cell |       0       |       1       |      cell centre = s*i + (s-1)/2
+
+Elsewhere the rule is only applied to whole arrays: in ``heatmaps.inside``, inference/detector.py, datasets/check.py and
+exporters/common.py.
 """
 
 from __future__ import annotations
@@ -51,6 +54,16 @@ class Box:
             return None
         (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
         return cls(float(x0), float(y0), float(x1 - x0 + 1), float(y1 - y0 + 1))
+
+    @classmethod
+    def from_corners(cls, corners: ArrayLike) -> Box:
+        """The box with two opposite corners, (2, 2) points."""
+        (x0, y0), (x1, y1) = np.sort(np.asarray(corners, dtype=np.float64), axis=0).tolist()
+        return cls(x0 + 0.5, y0 + 0.5, x1 - x0, y1 - y0)
+
+    def corners(self) -> Points:
+        """The top-left and the bottom-right corner, (2, 2) points."""
+        return np.array([(self.x, self.y), (self.x + self.w, self.y + self.h)]) - 0.5
 
     @property
     def is_plausible(self) -> bool:

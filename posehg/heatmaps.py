@@ -119,10 +119,10 @@ def from_logits(logits: Array, sigma: float) -> Array:
 
 
 def with_mirrored(straight: Array, mirrored: Array, flip: Sequence[int], unpaired: Sequence[int]) -> Array:
-    """The flip test: the mean (B, J, h, w) of the heatmaps of crops and of mirrored crops, for paired joints.
+    """The flip test: the mean (B, J, h, w) of the heatmaps of crops and of mirrored crops.
 
     ``unpaired`` joints keep the heatmaps of the crops: in a mirrored crop a left wrist looks like a right one, which a
-    network without that joint has never learned.
+    network without that joint has never learned. Every other joint is averaged, also one in the middle of the body.
     """
     # Columns and left/right channels swap. Crop and mirror are exact about pixel centres: there is no further shift.
     back = _library(mirrored).flip(mirrored[:, list(flip)], (-1,))

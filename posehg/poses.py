@@ -69,10 +69,7 @@ class Pose:
 
     def moved(self, change: Affine) -> Pose:
         """The same pose on an image that was cropped, scaled or mirrored by ``change``."""
-        corners = [(self.box.x - 0.5, self.box.y - 0.5)]
-        corners += [(self.box.x + self.box.w - 0.5, self.box.y + self.box.h - 0.5)]
-        (x0, y0), (x1, y1) = np.sort(change(corners), axis=0)
-        box = Box(float(x0) + 0.5, float(y0) + 0.5, float(x1 - x0), float(y1 - y0))
+        box = Box.from_corners(change(self.box.corners()))
         return replace(self, keypoints=change(self.keypoints), box=box)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from posehg.datasets import Dataset
 from posehg.errors import DeviceError
 from posehg.geometry import Affine, Box
-from posehg.inference import persons
+from posehg.inference import annotated
 from posehg.inference.engines import EngineOptions
 from posehg.inference.engines.torch import TorchEngine, from_checkpoint
 from posehg.inference.estimator import Estimator, Region
@@ -160,15 +160,15 @@ def test_a_network_in_training_keeps_its_statistics() -> None:
 def hungry(most: int, patch: pytest.MonkeyPatch) -> list[int]:
     """From now on there is memory for ``most`` regions in one call; returns the list of the calls' sizes."""
     asked: list[int] = []
-    real = Estimator.ask
+    real = Estimator.network_output
 
-    def ask(self: Estimator, crops: np.ndarray) -> torch.Tensor:
+    def network_output(self: Estimator, crops: np.ndarray) -> torch.Tensor:
         asked.append(len(crops))
         if len(crops) > most:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 7 bytes.")
         return real(self, crops)
 
-    patch.setattr(Estimator, "ask", ask)
+    patch.setattr(Estimator, "network_output", network_output)
     return asked
 
 
@@ -201,7 +201,7 @@ def test_too_little_memory_for_one_region_is_a_device_error_and_other_errors_are
     hungry(0, monkeypatch)
     with pytest.raises(DeviceError, match="cpu"):
         list(dots_estimator(batch=5)([Region(PHOTO, BOX)] * 3))
-    monkeypatch.setattr(Estimator, "ask", lambda self, crops: torch.ones(2, 3) @ torch.ones(2))
+    monkeypatch.setattr(Estimator, "network_output", lambda self, crops: torch.ones(2, 3) @ torch.ones(2))
     with pytest.raises(RuntimeError, match="size mismatch"):
         list(dots_estimator()([Region(PHOTO, BOX)]))
 
@@ -247,7 +247,7 @@ def test_consecutive_persons_share_one_reading_of_their_image() -> None:
 
     visible = np.ones(3, dtype=bool)
     people = [Person(Path(name), Box(100, 50, 200, 180), POINTS, visible) for name in ("a", "a", "b", "a")]
-    poses, keypoints = persons.predicted(dots_estimator(), Dataset("dots", "val", DOTS, people, reader))
+    poses, keypoints = annotated.predicted(dots_estimator(), Dataset("dots", "val", DOTS, people, reader))
     assert read == ["a", "b", "a"]
     assert len(poses) == len(keypoints) == 4
     for pose, points in zip(poses, keypoints, strict=True):

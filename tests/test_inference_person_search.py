@@ -18,9 +18,9 @@ from posehg import images
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.inference.engines import EngineOptions
-from posehg.inference.estimator import Estimator, opened
+from posehg.inference.estimator import Estimator, load_estimator
 from posehg.inference.oks import oks
-from posehg.inference.person_search import AllSearch, OneSearch, clearness, find_all, find_one, windows_of
+from posehg.inference.person_search import AllSearch, OneSearch, find_all, find_one, prominence, windows_of
 from tests import stubs
 from tests.stubs import SQUARE, Square, square_estimator, square_photo, tiny
 
@@ -83,7 +83,7 @@ def test_the_search_for_one_ends_whatever_the_network_says(seed: int, size: tupl
     network, search = stubs.Guesses(seed), OneSearch()
     pose = find_one(stubs.estimator(tiny(SQUARE), flip=False, network=network), blank(*size), search)
     windows = len(list(windows_of(blank(*size), search.scales, search.overlap)))
-    assert network.asked <= windows + search.candidates * (4 * search.rounds + 4)
+    assert network.asked <= windows + search.max_candidates * (4 * search.rounds + 4)
     assert pose is None or np.isfinite(pose.keypoints).all()
 
 
@@ -122,14 +122,14 @@ def test_everyone_is_found_once(whole: Estimator, sides: list[int]) -> None:
         assert pose.box.iou(Box.around(middle, side * 1.25)) > 0.5
 
 
-def test_people_are_ranked_and_cut_off_by_their_clearness(whole: Estimator) -> None:
+def test_people_are_ranked_and_cut_off_by_their_prominence(whole: Estimator) -> None:
     photo = row(90, 170, 120, 100)
     poses = find_all(whole, photo, APART)
     assert [int(pose.keypoints[0, 0] // 320) for pose in poses] == [1, 2, 3, 0]
-    ranks = [clearness(pose, photo, APART.size) for pose in poses]
+    ranks = [prominence(pose, photo, APART.size_power, found_only=True) for pose in poses]
     for count, (above, below) in enumerate(pairwise(ranks), start=1):
         assert above >= below
-        found = find_all(whole, photo, replace(APART, min_clearness=(above + below) / 2))
+        found = find_all(whole, photo, replace(APART, min_prominence=(above + below) / 2))
         assert [pose.box for pose in found] == [pose.box for pose in poses[:count]]
 
 
@@ -149,7 +149,7 @@ def test_a_box_that_is_too_small_is_enlarged(whole: Estimator) -> None:
 @given(seed=st.integers(0, 1000), size=SIZES, candidates=st.integers(1, 13))
 def test_the_search_for_all_ends_and_nobody_is_found_twice(seed: int, size: tuple[int, int], candidates: int) -> None:
     network, photo = stubs.Guesses(seed), blank(*size)
-    search = AllSearch(scales=(1.4, 1.0, 0.5), candidates=candidates, min_clearness=0.0)
+    search = AllSearch(scales=(1.4, 1.0, 0.5), max_candidates=candidates, min_prominence=0.0)
     poses = find_all(stubs.estimator(tiny(SQUARE), network=network), photo, search)
     windows = len(list(windows_of(photo, search.scales, search.overlap)))
     # Windows and boxes are tried without the flip test, the remaining people with it.
@@ -184,7 +184,7 @@ def test_a_body_off_the_middle_of_its_window_is_not_followed_up() -> None:
 @pytest.mark.parametrize("size", [(240, 320), (1, 1), (60, 640)])
 def test_nobody_is_found_on_an_empty_image(size: tuple[int, int]) -> None:
     assert find_one(square_estimator(), blank(*size)) is None
-    assert find_all(square_estimator(), blank(*size), AllSearch(hint=0.0, min_clearness=0.0)) == []
+    assert find_all(square_estimator(), blank(*size), AllSearch(min_score=0.0, min_prominence=0.0)) == []
 
 
 # ---- the bundled network on photos -------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ def test_nobody_is_found_on_an_empty_image(size: tuple[int, int]) -> None:
 
 @pytest.fixture(scope="module")
 def bundled() -> Estimator:
-    return opened("bundled", EngineOptions("cpu"))
+    return load_estimator("bundled", EngineOptions("cpu"))
 
 
 @pytest.mark.shared

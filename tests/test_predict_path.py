@@ -24,8 +24,8 @@ MAX_FILES, MAX_FUNCTIONS = 20, 90
 @pytest.mark.slow
 def test_an_image_passes_few_files_and_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images.write(tmp_path / "photo.jpg", stubs.square_photo(110, 60, 100))
-    model = estimator.opened("bundled", EngineOptions())
-    monkeypatch.setattr(estimator, "opened", lambda *options: model)
+    model = estimator.load_estimator("bundled", EngineOptions())
+    monkeypatch.setattr(estimator, "load_estimator", lambda *options: model)
 
     def predict(out: str) -> None:
         command = f"posehg predict {tmp_path}/photo.jpg --whole --out {tmp_path}/{out}"

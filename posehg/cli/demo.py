@@ -36,13 +36,13 @@ def demo(
     from posehg import drawing, files, images, metrics
     from posehg.datasets import synthetic
     from posehg.inference.engines import EngineOptions
-    from posehg.inference.estimator import opened
+    from posehg.inference.estimator import load_estimator
     from posehg.inference.person_search import find
 
     if out.suffix.lower() not in images.SUFFIXES:
         raise UsageError(f"--out must end in {', '.join(images.SUFFIXES)}, not {out.suffix or out}.")
     files.check(out, overwrite)
-    estimator = opened(model, EngineOptions(device), offline=offline, tell=terminal.note)
+    estimator = load_estimator(model, EngineOptions(device), offline=offline, tell=terminal.note)
     image, person = synthetic.render(seed, _SIZE)
     poses = find(estimator, image)
     drawn = drawing.draw(image, poses, drawing.DrawOptions().threshold)

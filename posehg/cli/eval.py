@@ -179,13 +179,13 @@ def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) 
     from posehg import __version__, checkpoints, distributed
     from posehg.checkpoints.cache import shown
     from posehg.evaluation.predictions import Predictions
-    from posehg.inference import engines, persons
+    from posehg.inference import annotated, engines
     from posehg.inference.estimator import Estimator
 
     place = checkpoints.find(options.model, options.offline, terminal.note)
     run = engines.EngineOptions(options.device, options.threads, options.precision)
     estimator = Estimator(engines.open_engine(place, run), options.flip, options.decoder)
-    if not persons.joints_in_common(estimator, data):
+    if not annotated.joints_in_common(estimator, data):
         hint = f"The model has: {', '.join(estimator.config.skeleton.joints)}."
         raise UsageError(f"The model has none of the joints of {data.name}.", hint)
     exported = engines.describe(place)
@@ -201,8 +201,8 @@ def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) 
     with distributed.joined(estimator.device) as world, terminal.fail_together(world):
         share = len(distributed.share(range(len(data)), world))
         watch = partial(terminal.progress, what="Estimating", total=share) if world.first else iter
-        poses, keypoints = persons.predicted(estimator, data, watch)
-        found = Predictions(keypoints, persons.scores(poses, data.skeleton), about)
+        poses, keypoints = annotated.predicted(estimator, data, watch)
+        found = Predictions(keypoints, annotated.scores(poses, data.skeleton), about)
         distributed.alike(lambda: finish(about, found) if world.first else None)
 
 

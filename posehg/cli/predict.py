@@ -109,7 +109,7 @@ def predict(options: PredictOptions) -> None:
     from posehg.drawing import STYLES, DrawOptions
     from posehg.inference.detector import Detector
     from posehg.inference.engines import EngineOptions
-    from posehg.inference.estimator import opened
+    from posehg.inference.estimator import load_estimator
     from posehg.io import boxes
     from posehg.io.background import AHEAD, read_ahead
     from posehg.io.sources import expand
@@ -149,7 +149,7 @@ def predict(options: PredictOptions) -> None:
         frames = stack.enter_context(read_ahead(_frames(mine, start, end, run.abandoned), ahead))
         detector = Detector(options.detector) if options.detector else None
         engine = EngineOptions(options.device, options.threads, options.precision)
-        estimator = opened(
+        estimator = load_estimator(
             options.model, engine, options.flip, options.decoder, options.batch, options.offline, terminal.note
         )
         for joint in joints:

@@ -244,7 +244,7 @@ def check_parity(checkpoint: Checkpoint, exporter: Exporter, file: Path, options
     worst = Parity(0, 0, 0)
     for crops in _test_crops(checkpoint.config, options.dynamic_size):
         maps, *decoded = run(crops)
-        one = difference(np.asarray(exact.maps(exact.ask(crops))), maps, most_joints)
+        one = difference(np.asarray(exact.maps(exact.network_output(crops))), maps, most_joints)
         if not (one.maps <= most_maps and one.joints <= most_joints):
             raise CheckFailed(
                 "The exported file does not match the network: "
@@ -310,7 +310,7 @@ def _opened(exporter: Exporter, file: Path) -> Callable[[Crops], Sequence[Any]]:
     if isinstance(engine, ExportedEngine):
         return engine.outputs
     estimator = Estimator(engine, flip=False)
-    return lambda crops: [np.asarray(estimator.maps(estimator.ask(crops)))]
+    return lambda crops: [np.asarray(estimator.maps(estimator.network_output(crops)))]
 
 
 def _test_crops(config: ModelConfig, dynamic_size: bool) -> Iterator[Crops]:

@@ -67,9 +67,10 @@ class Detector:
         """image: RGB uint8 (H, W, 3). Raises NotAvailable if the network fails on it."""
         height, width = image.shape[:2]
         is_yolox = self.layout.startswith("yolox")
-        to_input = Affine.crop(Box(0, 0, width, height), self.size)
-        if is_yolox:  # at the top left instead of centred; edges are half a pixel off centres
-            to_input = to_input.then(Affine.translation(*(-0.5 - to_input((-0.5, -0.5)))))
+        frame = Box(0, 0, width, height)
+        to_input = Affine.crop(frame, self.size)
+        if is_yolox:  # at the top left instead of centred
+            to_input = to_input.then(Affine.translation(*(-0.5 - to_input(frame.corners()[0]))))
         output = self._run(images.warp(image, to_input, self.size, fill=_GREY), bgr=is_yolox)
         rows = self._candidates(output)
         with np.errstate(invalid="ignore"):

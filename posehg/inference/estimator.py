@@ -46,12 +46,12 @@ class Estimator:
     def __init__(self, engine: Engine, flip: bool = True, decoder: Decoder = "subpixel", batch: int = 0) -> None:
         self.engine, self.config, self.device = engine, engine.config, engine.device
         self.flip, self.decoder = flip, decoder
-        self._crops = batch * (1 + flip) or engine.batch  # in one call, mirrored ones included
+        self._most_crops = batch * (1 + flip) if batch else engine.batch  # in one call, mirrored ones included
 
     def __call__(self, regions: Iterable[Region]) -> Iterator[Pose]:
         for batch in self._batches(regions):
             with self.engine.thread_limit():
-                poses = self.poses(batch, self._maps(batch))
+                poses = self.poses(batch, self._run(batch))
             yield from poses
 
     def heatmaps_of(self, image: Image, poses: Sequence[Pose]) -> list[Heatmaps]:
@@ -59,7 +59,7 @@ class Estimator:
         found = []
         for batch in self._batches(Region(image, pose.box, pose.rotation) for pose in poses):
             with self.engine.thread_limit():
-                maps = _as_array(self._maps(batch))
+                maps = _as_array(self._run(batch))
             found += [Heatmaps(own, self.to_heatmap(region).inverse()) for own, region in zip(maps, batch, strict=True)]
         return found
 
@@ -78,12 +78,12 @@ class Estimator:
             [images.warp(region.image, Affine.crop(region.box, size, region.rotation), size) for region in regions]
         )
 
-    def ask(self, crops: NDArray[np.uint8]) -> Maps:
+    def network_output(self, crops: NDArray[np.uint8]) -> Maps:
         """The network's output (B, J, h, w) for crops; with the flip test (2 B, J, h, w), mirrored crops last."""
         return self.engine(np.concatenate((crops, crops[:, :, ::-1])) if self.flip else crops)
 
     def maps(self, output: Maps) -> Maps:
-        """The heatmaps (B, J, h, w) in 0 .. 1 from the output of ``ask``."""
+        """The heatmaps (B, J, h, w) in 0 .. 1 from ``network_output``."""
         if self.config.output == "logits":
             output = heatmaps.from_logits(output, self.config.sigma)
         if self.flip:
@@ -112,8 +112,8 @@ class Estimator:
     def to_heatmap(self, region: Region) -> Affine:
         """Maps image pixels to heatmap cells, so that a joint is mapped to its peak.
 
-        With the flip test this holds for joints with a left/right partner: in the mirrored crop a peak lies on the
-        other side of its joint, so the mean of both has no horizontal offset.
+        With the flip test this holds for every joint except ``skeleton.unpaired``: in the mirrored crop a peak lies on
+        the other side of its joint, so the mean of both has no horizontal offset.
         """
         to_crop = Affine.crop(region.box, self.config.input_size, region.rotation)
         across = 0.0 if self.flip else self.config.offset
@@ -124,7 +124,7 @@ class Estimator:
     def _batches(self, regions: Iterable[Region]) -> Iterator[tuple[Region, ...]]:
         regions = iter(regions)
         # The engine knows how many crops fit, for all estimators that use it.
-        while batch := tuple(islice(regions, max(1, min(self._crops, self.engine.fitting) // (1 + self.flip)))):
+        while batch := tuple(islice(regions, max(1, min(self._most_crops, self.engine.fitting) // (1 + self.flip)))):
             # On a CPU in parts of 1, 2, 4 .. regions, the largest first: torch keeps some 20 MB of prepared weights for
             # each batch size that it meets, which for 32 sizes is as much as everything else.
             while batch:
@@ -132,11 +132,11 @@ class Estimator:
                 yield batch[:size]
                 batch = batch[size:]
 
-    def _maps(self, regions: tuple[Region, ...]) -> Maps:
+    def _run(self, regions: tuple[Region, ...]) -> Maps:
         """Crop, network and heatmaps of one batch, or of its halves if memory runs out."""
         crops = self.crops(regions)  # an image that memory does not hold is not the device's fault
         try:
-            return self.maps(self.ask(crops))
+            return self.maps(self.network_output(crops))
         except Exception as error:
             if not self.engine.ran_out(error):
                 raise
@@ -146,14 +146,14 @@ class Estimator:
         # Outside the except block, where the error no longer keeps the batch in memory.
         half = len(regions) // 2
         self.engine.fitting = min(self.engine.fitting, half * (1 + self.flip))
-        return np.concatenate([_as_array(self._maps(part)) for part in (regions[:half], regions[half:])])
+        return np.concatenate([_as_array(self._run(part)) for part in (regions[:half], regions[half:])])
 
 
 def _as_array(maps: Maps) -> NDArray[np.float32]:
     return maps if isinstance(maps, np.ndarray) else maps.cpu().numpy()
 
 
-def opened(
+def load_estimator(
     model: str,
     options: EngineOptions,
     flip: bool = True,

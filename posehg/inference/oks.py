@@ -10,7 +10,7 @@ from posehg.geometry import Box
 from posehg.poses import Pose
 
 THRESHOLD = 0.3
-"""Joints with a lower score are neither drawn nor counted as found."""
+"""The least score of a found joint. Drawing has a threshold of its own."""
 
 _AREA = 1 / 3
 """OKS measures in the person's area: that of a standing person, as a share of the square of the longer side."""

@@ -62,7 +62,7 @@ def find(
 
 
 def windows_of(image: Image, scales: Sequence[float], overlap: float) -> Iterator[Box]:
-    """Square windows that cover the image at every scale and reach beyond its borders by up to a quarter.
+    """Square windows that cover the image at every scale and reach beyond its borders by up to a quarter of their side.
 
     scales: their sides, as shares of the image's longer side. overlap: of neighbours, as a share of the side.
     A person at the border is in the middle of a window only if the window reaches beyond it.
@@ -79,10 +79,17 @@ def windows_of(image: Image, scales: Sequence[float], overlap: float) -> Iterato
         yield from (Box(x, y, side, side) for y in starts(height, side) for x in starts(width, side))
 
 
-def relative_size(pose: Pose, image: Image) -> float:
-    """The longer side of the found joints' bounding box as a share of the image's longer side; 0 without any joint."""
+def prominence(pose: Pose, image: Image, size_power: float, found_only: bool = False) -> float:
+    """How clearly a person is visible: the mean score times relative size to ``size_power``; 0 if no joint is found.
+
+    The relative size is the longer side of the found joints' bounding box as a share of the image's longer side.
+    found_only: the mean is over the found joints, so that those hidden or outside the image do not lower it.
+    """
     box = extent(pose)
-    return max(box.w, box.h) / max(image.shape[:2]) if box else 0.0
+    if box is None:
+        return 0.0
+    score = float(pose.scores[pose.scores >= THRESHOLD].mean()) if found_only else pose.score
+    return score * (max(box.w, box.h) / max(image.shape[:2])) ** size_power
 
 
 # ---- the most prominent person -------------------------------------------------------------------------------------
@@ -92,27 +99,29 @@ def relative_size(pose: Pose, image: Image) -> float:
 class OneSearch:
     """How ``find_one`` searches.
 
-    scales, overlap: see ``windows_of``. candidates: windows that are followed up. apart: candidates whose boxes overlap
-    more than this (IoU) show the same person.
-    rounds: how often, at most, a box is redrawn. settled: the IoU of the old and the new box at which it stays.
+    scales, overlap: see ``windows_of``. max_candidates: windows that are followed up. same_person_iou: the IoU of the
+    boxes of two candidates from which on they show the same person.
+    rounds: how often, at most, a box is redrawn. settled_iou: the IoU of the old and the new box at which it stays.
     zoom_out, zoom_margin: a redrawn box is also tried this many times as large, and its score must be better by this
     margin: a person whose legs are cut off by the image's border is recognised only in the box of the whole body.
     turn_margin, min_turned: a candidate is also tried turned by quarters; its score must be better by this margin, and
     reach this minimum, because most people are upright and more tries find more false people.
     min_score: with a lower mean score there is no person.
+    size_power: see ``prominence``; a person of half the size loses three tenths.
     """
 
     scales: tuple[float, ...] = (1.4, 1.0, 0.7, 0.5, 0.35)
     overlap: float = 0.5
-    candidates: int = 3
-    apart: float = 0.6
+    max_candidates: int = 3
+    same_person_iou: float = 0.6
     rounds: int = 3
-    settled: float = 0.8
+    settled_iou: float = 0.8
     zoom_out: float = 1.5
     zoom_margin: float = 0.08
     turn_margin: float = 0.04
     min_turned: float = 0.4
     min_score: float = 0.3
+    size_power: float = 0.5
 
     def is_person(self, pose: Pose) -> bool:
         min_score = max(self.min_score, self.min_turned) if pose.rotation else self.min_score
@@ -122,45 +131,44 @@ class OneSearch:
 def find_one(estimator: Estimator, image: Image, search: OneSearch = OneSearch()) -> Pose | None:
     """The pose of the clearest and largest person, in image pixels; None if there is none."""
 
-    def prominence(pose: Pose) -> float:  # at half the size it loses three tenths
-        return pose.score * relative_size(pose, image) ** 0.5
+    def rank(pose: Pose) -> float:
+        return prominence(pose, image, search.size_power)
 
     windows = [Region(image, box) for box in windows_of(image, search.scales, search.overlap)]
     answers = [pose for pose in estimator.unflipped()(windows) if search.is_person(pose)]
     candidates: list[Box] = []
     settled: list[Pose] = []
-    for answer in sorted(answers, key=prominence, reverse=True):
-        box = extent(answer) or answer.box
-        if len(candidates) < search.candidates and all(box.iou(other) < search.apart for other in candidates):
+    for answer in sorted(answers, key=rank, reverse=True):
+        if len(candidates) == search.max_candidates:
+            break
+        box = extent(answer)
+        if box and all(box.iou(other) < search.same_person_iou for other in candidates):
             candidates.append(box)
             pose = _settle(estimator, image, answer, search)
             if search.is_person(pose):
                 settled.append(pose)
-    return max(settled, key=prominence, default=None)
+    return max(settled, key=rank, default=None)
 
 
 def _settle(estimator: Estimator, image: Image, pose: Pose, search: OneSearch) -> Pose:
     """Redraws the box around the confident joints until it stays."""
-    rotation = 0.0
     for number in range(search.rounds):
         found = extent(pose)
         if found is None:
             return pose
         tight = estimator.person_box(found)
         loose = Box.around(tight.center, tight.w * search.zoom_out)
-        if number and any(box.iou(pose.box) > search.settled for box in (tight, loose)):
+        if number and any(box.iou(pose.box) > search.settled_iou for box in (tight, loose)):
             break
-        turns = (rotation,) if number else (0.0, 90.0, 180.0, 270.0)
-        regions = [Region(image, box, turn) for box in (tight, loose) for turn in turns]
-        answers = list(estimator.unflipped()(regions))
+        turns = (pose.rotation,) if number else (0.0, 90.0, 180.0, 270.0)
+        tries = [(box, margin, turn) for box, margin in ((tight, 0.0), (loose, search.zoom_margin)) for turn in turns]
+        answers = list(estimator.unflipped()(Region(image, box, turn) for box, _, turn in tries))
         merits = []
-        for answer, region in zip(answers, regions, strict=True):
-            margin = search.turn_margin * (region.rotation != rotation)
-            merit = answer.score - search.zoom_margin * (region.box is loose) - margin
-            merits.append(-1.0 if answer.rotation and answer.score < search.min_turned else merit)
-        best = int(np.argmax(merits))
-        pose, rotation = answers[best], regions[best].rotation
-    return next(estimator([Region(image, pose.box, rotation)]))
+        for answer, (_, margin, turn) in zip(answers, tries, strict=True):
+            merit = answer.score - margin - search.turn_margin * (turn != pose.rotation)
+            merits.append(-1.0 if turn and answer.score < search.min_turned else merit)
+        pose = answers[int(np.argmax(merits))]
+    return next(estimator([Region(image, pose.box, pose.rotation)]))
 
 
 # ---- all people ----------------------------------------------------------------------------------------------------
@@ -168,44 +176,45 @@ def _settle(estimator: Estimator, image: Image, pose: Pose, search: OneSearch) -
 
 @dataclass(frozen=True)
 class AllSearch:
-    """How ``find_all`` searches. To trade precision for recall, change ``min_clearness``.
+    """How ``find_all`` searches. To trade precision for recall, change ``min_prominence``.
 
     scales, overlap: see ``windows_of``. People much smaller than the smallest window are missed; half of all windows
     have that size.
-    hint: the score from which on a window is followed up. candidates: how many are, at most.
+    min_score: the score from which on a window is followed up. max_candidates: how many are, at most.
     repeat: the OKS at which two poses show the same person.
     zooms: sizes of a candidate's box, where 1 fits the confident joints, which are too few if the body is cut off or
     hidden.
-    size: the power of the relative size by which ``clearness`` is weighted; small apparent people often are none.
-    min_clearness: the threshold. The default gives a precision of 70 % with the bundled weights on half of COCO's
+    size_power: see ``prominence``; small apparent people often are none.
+    min_prominence: the threshold. The default gives a precision of 70 % with the bundled weights on half of COCO's
     images; tests/benchmarks/everybody.py measures it for other weights and precisions.
     """
 
-    scales: tuple[float, ...] = (1.4, 1.0, 0.7, 0.5, 0.35, 0.25)
+    scales: tuple[float, ...] = (*OneSearch.scales, 0.25)
     overlap: float = 0.5
-    hint: float = 0.2
-    candidates: int = 40
+    min_score: float = 0.2
+    max_candidates: int = 40
     repeat: float = 0.35
     zooms: tuple[float, ...] = (1.0, 1.3, 1.6)
-    size: float = 0.3
-    min_clearness: float = 0.314
+    size_power: float = 0.3
+    min_prominence: float = 0.314
 
 
 def find_all(estimator: Estimator, image: Image, search: AllSearch = AllSearch()) -> list[Pose]:
     """The poses of all people, in image pixels, the most prominent first; [] if there are none."""
     quick = estimator.unflipped()
     windows = quick(Region(image, box) for box in windows_of(image, search.scales, search.overlap))
-    hints = [pose for pose in windows if pose.score >= search.hint and is_central(pose)]
-    candidates = surest_first(hints, search.repeat)
+    central = [pose for pose in windows if pose.score >= search.min_score and is_central(pose)]
+    candidates = surest_first(central, search.repeat)[: search.max_candidates]
     closer = []
-    for pose in candidates[: search.candidates]:
-        box = estimator.person_box(extent(pose) or pose.box)
+    for found in filter(None, map(extent, candidates)):
+        box = estimator.person_box(found)
         zoomed = quick(Region(image, Box.around(box.center, box.w * zoom)) for zoom in search.zooms)
         closer.append(max(zoomed, key=lambda answer: answer.score))
     remaining = surest_first(filter(is_central, closer), search.repeat)
     poses = filter(is_central, estimator(Region(image, pose.box) for pose in remaining))
-    ranked = sorted(((clearness(pose, image, search.size), pose) for pose in poses), key=lambda pair: -pair[0])
-    return distinct((pose for value, pose in ranked if value >= search.min_clearness), search.repeat)
+    ranks = ((prominence(pose, image, search.size_power, found_only=True), pose) for pose in poses)
+    ranked = sorted(ranks, key=lambda pair: -pair[0])
+    return distinct((pose for value, pose in ranked if value >= search.min_prominence), search.repeat)
 
 
 def is_central(pose: Pose) -> bool:
@@ -218,11 +227,3 @@ def is_central(pose: Pose) -> bool:
         return False
     away = max(abs(a - b) for a, b in zip(found.center, pose.box.center, strict=True))
     return away <= 0.25 * pose.box.w
-
-
-def clearness(pose: Pose, image: Image, power: float) -> float:
-    """How clearly a person is visible: the mean score of the found joints, times relative size to ``power``.
-
-    Joints that are hidden or outside the image do not lower it. Needs at least one found joint.
-    """
-    return float(pose.scores[pose.scores >= THRESHOLD].mean()) * relative_size(pose, image) ** power

@@ -17,7 +17,7 @@ from posehg.datasets.dataset import Dataset, evenly
 from posehg.errors import NotAvailable
 from posehg.files import atomic
 from posehg.geometry import Affine, Box
-from posehg.inference import persons
+from posehg.inference import annotated
 from posehg.inference.estimator import Estimator
 from posehg.poses import Pose
 from posehg.training.config import TrainConfig
@@ -46,10 +46,10 @@ class Validation:
 
 def validate(estimator: Estimator, data: Dataset) -> Validation:
     """Computes the PCK of the limb joints that the network has, measured on the skeleton of ``data``."""
-    poses, predicted = persons.predicted(estimator, data)
+    poses, predicted = annotated.predicted(estimator, data)
     measure = metrics.pck_measure(data.skeleton)
     distances = metrics.distances(measure, predicted, data.persons, data.skeleton)
-    limbs = metrics.limb_channels(data.skeleton, persons.joints_in_common(estimator, data))
+    limbs = metrics.limb_channels(data.skeleton, annotated.joints_in_common(estimator, data))
     pck = metrics.Average("", limbs).of(metrics.found(distances, measure.thresholds[0]))
     return Validation(data, poses, float(pck), measure.at(measure.thresholds[0]))
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from posehg import datasets, metrics
-from posehg.inference import persons
+from posehg.inference import annotated
 from posehg.inference.engines import EngineOptions, open_engine
 from posehg.inference.estimator import Estimator, Region
 from posehg.training.augment import background_box
@@ -101,11 +101,11 @@ def measure(folder: Path, name: str, data: Path) -> Hits:
     kept = folder / f"hits-{name}.npz"
     if not kept.exists():
         estimator = Estimator(open_engine(folder / "last.safetensors", EngineOptions("cpu")), flip=False)
-        annotated = datasets.load(name, data, "val")
-        poses, predicted = persons.predicted(estimator, annotated)
-        distances = metrics.distances(metrics.PCK, predicted, annotated.persons, annotated.skeleton)
-        distances = distances[:, metrics.limb_channels(annotated.skeleton, annotated.skeleton.joints)]
-        scores, elsewhere = ([pose.score for pose in some] for some in (poses, estimator(backgrounds(annotated))))
+        people = datasets.load(name, data, "val")
+        poses, predicted = annotated.predicted(estimator, people)
+        distances = metrics.distances(metrics.PCK, predicted, people.persons, people.skeleton)
+        distances = distances[:, metrics.limb_channels(people.skeleton, people.skeleton.joints)]
+        scores, elsewhere = ([pose.score for pose in some] for some in (poses, estimator(backgrounds(people))))
         np.savez(kept, found=distances <= 0.2, labelled=np.isfinite(distances), scores=scores, elsewhere=elsewhere)
     with np.load(kept) as values:
         return dict(values)

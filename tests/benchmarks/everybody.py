@@ -28,8 +28,8 @@ from posehg import datasets, images
 from posehg.errors import NotAvailable
 from posehg.geometry import Box
 from posehg.inference.engines import EngineOptions
-from posehg.inference.estimator import Estimator, opened
-from posehg.inference.person_search import AllSearch, clearness, find_all
+from posehg.inference.estimator import Estimator, load_estimator
+from posehg.inference.person_search import AllSearch, find_all, prominence
 from posehg.poses import Person, Pose
 from posehg.skeletons import Skeleton
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--precision", type=float, default=0.7)
     given = parser.parse_args()
     torch.set_num_threads(2)
-    estimator = opened(given.model, EngineOptions("cpu"))
+    estimator = load_estimator(given.model, EngineOptions("cpu"))
     frames = {name: frames_of(name, given.data) for name in given.sets}
 
     def tallies(which: int) -> dict[str, Tally]:
@@ -61,11 +61,11 @@ def main() -> None:
             threshold = tally.threshold(precision)
             print(f"{precision:>10.0%} {tally.at(threshold)[0]:>7.1%} {threshold:>10.3f}")
     threshold = tuned[given.sets[0]].threshold(given.precision)
-    print(f"\nchosen on {given.sets[0]} for a precision of {given.precision:.0%}: min_clearness = {threshold:.3f}")
+    print(f"\nchosen on {given.sets[0]} for a precision of {given.precision:.0%}: min_prominence = {threshold:.3f}")
     print("\nthe other half")
     print(f"{'':8} {'images':>8} {'people':>7} {'threshold':>10} {'recall':>7} {'precision':>10} {'s/image':>10}")
     for name, tally in tallies(1).items():
-        for at in (threshold, AllSearch().min_clearness):
+        for at in (threshold, AllSearch().min_prominence):
             recall, precision = tally.at(at)
             figures = f"{at:>10.3f} {recall:>7.1%} {precision:>10.1%} {tally.seconds / max(tally.images, 1):>10.2f}"
             print(f"{name:8} {tally.images:>8} {tally.people:>7} {figures}")
@@ -107,7 +107,7 @@ def half(frame: Frame) -> int:
 
 @dataclass
 class Tally:
-    """poses: the clearness of each pose that counts, and whether a person is there. people: who should be found."""
+    """poses: the prominence of each pose that counts, and whether a person is there. people: who should be found."""
 
     poses: list[tuple[float, bool]] = field(default_factory=list)
     people: int = 0
@@ -136,7 +136,7 @@ def with_all(tallies: dict[str, Tally]) -> dict[str, Tally]:
 
 
 def measured(estimator: Estimator, some: Iterable[Frame]) -> Tally:
-    tally, search = Tally(), replace(AllSearch(), min_clearness=0.0)
+    tally, search = Tally(), replace(AllSearch(), min_prominence=0.0)
     for frame in some:
         image = images.read(frame.image)
         start = time.perf_counter()
@@ -147,7 +147,7 @@ def measured(estimator: Estimator, some: Iterable[Frame]) -> Tally:
         people = [person for person in annotated if person.joints]
         tally.people += sum(person.box.h > TALL for person in people)
         for pose in poses:  # the most prominent first
-            score = clearness(pose, image, search.size)
+            score = prominence(pose, image, search.size_power, found_only=True)
             alike = sorted(people, key=lambda person: (person.box.h > TALL, person.oks(pose)), reverse=True)
             mine = next((person for person in alike if person.oks(pose) >= SIMILAR), None)
             if mine is not None:

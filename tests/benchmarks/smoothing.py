@@ -21,7 +21,7 @@ from walkers import FPS, Street
 
 from posehg.geometry import Box
 from posehg.inference.engines import EngineOptions
-from posehg.inference.estimator import Estimator, Region, opened
+from posehg.inference.estimator import Estimator, Region, load_estimator
 from posehg.inference.oks import THRESHOLD
 from posehg.inference.smoothing import OneEuro
 from posehg.poses import Pose
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--model", default="bundled")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    estimator = opened(given.model, EngineOptions("cpu"))
+    estimator = load_estimator(given.model, EngineOptions("cpu"))
     still = [shot(estimator, seed, given.frames, still=True) for seed in given.seeds]
     walking = [shot(estimator, seed, given.frames, still=False) for seed in given.seeds]
     print(f"{'min_cutoff':>10} {'beta':>6} {'jitter %':>9} {'error %':>8} {'lag ms':>7}")
