@@ -21,7 +21,7 @@ pytest.importorskip("onnxruntime", reason="onnxruntime runs the files")
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("onnx") / "two.onnx"
-    EXPORTERS["onnx"].export(models.two_stacks(), file, ExportOptions(decoder="quarter"))
+    EXPORTERS["onnx"].code().export(models.two_stacks(), file, ExportOptions(decoder="quarter"))
     return file
 
 
