@@ -72,8 +72,9 @@ def read_bytes(content: bytes, name: str) -> Image:
     except UnidentifiedImageError:
         unknown = "broken or cut short" if is_heic else "not an image in a known format"
         if not content:
-            empty = "empty" if name == "Standard input" else "an empty file"
-            raise InputError(f"{name} is {empty}.", "Copy or download it again.") from None
+            if name == "Standard input":
+                raise InputError("Standard input is empty.", "Does the command before the pipe work?") from None
+            raise InputError(f"{name} is an empty file.", "Copy or download it again.") from None
         hint = "posehg reads JPEG, PNG, WebP, TIFF, BMP, GIF and other common formats."
         raise InputError(f"{name} is {unknown}.", hint) from None
     except PillowImage.DecompressionBombError:

@@ -30,6 +30,16 @@ _Misuse: type[Exception] = typer.BadParameter.__bases__[0]
 """What typer raises for an unknown or missing option, argument or command; it does not export the name."""
 
 
+_ABOUT = """Human pose estimation with stacked hourglass networks.
+
+    posehg demo
+    posehg predict photo.jpg --out skeleton.png
+    posehg train --dataset mpii --data data --out runs/mpii
+
+Each command explains its options: posehg predict --help
+"""
+
+
 class Commands(Group):
     """Ends a command that fails with one sentence, a hint and an exit code instead of a traceback."""
 
@@ -53,7 +63,7 @@ class Commands(Group):
 app = typer.Typer(
     name="posehg",
     cls=Commands,
-    help="Human pose estimation with stacked hourglass networks.",
+    help=_ABOUT,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )

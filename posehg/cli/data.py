@@ -29,7 +29,13 @@ app = typer.Typer(cls=Group, context_settings={"help_option_names": ["-h", "--he
 
 @app.callback(invoke_without_command=True)
 def data(context: typer.Context) -> None:
-    """List, check, view and crop data sets."""
+    """List, check, view and crop data sets.
+
+        posehg data list mpii
+        posehg data check data/mpii
+
+    Each command explains its options: posehg data list --help
+    """
     if context.invoked_subcommand is None:
         print(context.get_help())
 

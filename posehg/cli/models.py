@@ -32,7 +32,13 @@ app = typer.Typer(cls=Group, context_settings={"help_option_names": ["-h", "--he
 
 @app.callback(invoke_without_command=True)
 def models(context: typer.Context) -> None:
-    """List, describe, download and convert trained networks."""
+    """List, describe, download and convert trained networks.
+
+        posehg models list
+        posehg models info bundled
+
+    Each command explains its options: posehg models list --help
+    """
     if context.invoked_subcommand is None:
         print(context.get_help())
 
