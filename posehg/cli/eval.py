@@ -74,7 +74,7 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
     """Score a network, or predictions in a file, on annotated people.
 
         posehg eval --dataset mpii --data data
-        posehg eval --dataset lspet --model runs/mpii/best.safetensors --report b.json
+        posehg eval --dataset lsp --model runs/mpii/best.safetensors --report b.json
         posehg eval --compare a.json b.json
 
     Each person is cropped by its annotated bounding box, enlarged as in training. PCKh@0.5 counts a joint as found
