@@ -55,7 +55,9 @@ class EvalOptions:
     source: Path | None = option(None, "Predictions", _FROM, "--from", metavar="FILE")
     predictions: Path | None = option(None, "Predictions", "Write the predictions: .json, .npz or .h5.", metavar="FILE")
     submission: Path | None = option(None, "Predictions", "Write a submission to MPII: .mat.", metavar="FILE")
-    metric: Literal["auto", "pckh", "pck", "oks"] = option("auto", "Metrics", "auto: PCK and, with heads, PCKh.")
+    metric: Literal["auto", "pckh", "pck", "oks"] = option(
+        "auto", "Metrics", "auto: PCK and, with heads, PCKh.", metavar="auto|pckh|pck|oks"
+    )
     threshold: list[float] | None = option(None, "Metrics", _THRESHOLD, metavar="SHARE", min=0)
     bootstrap: int = option(1000, "Metrics", "Resamples for 95 % intervals (0: none).", min=0, max=100_000)
     joints: bool = option(False, "Metrics", "Print every joint with its number of labels.", "--joints")

@@ -45,7 +45,7 @@ def load(name: str, data: Path | None, split: str) -> tuple[Dataset, str]:
     path = next(filter(isfile, candidates), None)
     if path is None:
         looked = " or ".join(dict.fromkeys(map(str, candidates)))
-        raise NotAvailable(f"{looked} does not exist.", "A data set is a known name or a .json or .csv file.")
+        raise NotAvailable(f"There is no file {looked}.", "A data set is a known name or a .json or .csv file.")
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path} is neither a .json nor a .csv file.", "posehg reads COCO's json and tables as CSV.")
     is_table = path.suffix.lower() == ".csv"
