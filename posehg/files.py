@@ -35,12 +35,14 @@ def atomic(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Turns an OSError in the block into an InputError that names the file to be written."""
+def naming(path: Path, *errors: type[Exception]) -> Iterator[None]:
+    """Turns an OSError in the block, or one of the errors, into an InputError that names the file to be written."""
+    expected: tuple[type[Exception], ...] = (OSError, *errors)
     try:
         yield
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}.") from error
+    except expected as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path} cannot be written: {why.lower()}.") from error
 
 
 def check(path: Path, overwrite: bool) -> None:

@@ -71,12 +71,9 @@ def read_bytes(content: bytes, name: str) -> Image:
         raise InputError(f"{name} is a HEIC image; reading it needs pillow-heif.", hint) from None
     except UnidentifiedImageError:
         unknown = "broken or cut short" if is_heic else "not an image in a known format"
-        if not content:
-            if name == "Standard input":
-                raise InputError("Standard input is empty.", "Does the command before the pipe work?") from None
-            raise InputError(f"{name} is an empty file.", "Copy or download it again.") from None
+        what = unknown if content else "empty"
         hint = "posehg reads JPEG, PNG, WebP, TIFF, BMP, GIF and other common formats."
-        raise InputError(f"{name} is {unknown}.", hint) from None
+        raise InputError(f"{name} is {what}.", hint if content else "Copy or download it again.") from None
     except PillowImage.DecompressionBombError:
         raise InputError(f"{name} is too large to decode.", "Make it smaller first.") from None
     except _BROKEN as error:

@@ -249,7 +249,7 @@ def of_boxes(*bboxes: object) -> str:
 
 FIRST = [1, 2, 3, 5]
 BAD = {
-    "": "columns .* are missing",
+    "": "lacks image and x",
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR": "text",
     '[{"image_id": 7, "bbox": [1, 2': "JSON",
     "[" * 100_000 + "]" * 100_000: "JSON",
@@ -275,8 +275,8 @@ BAD = {
     json.dumps(record("a.mp4", A, frame=-1)): "record 1: .*frame.*-1",
     lines(record("a.jpg", A)) + "\n" + '{"posehg": 1, "sou': "line 3",
     lines(record("a.jpg", A), {**record("b.jpg"), "people": [{"bbox": [1, 2, 3, -5]}]}): "record 2: person 1: .*-5",
-    "a.jpg,1,2,3,5\n": "image, x, y, w, h are missing",
-    "image,x,y,width,h\na.jpg,1,2,3,4\n": "column w is missing",
+    "a.jpg,1,2,3,5\n": "lacks image and x and y and w and h",
+    "image,x,y,width,h\na.jpg,1,2,3,4\n": "lacks w",
     "image,x,y,w,h\na.jpg,1,2,3\n": "line 2: .*5 cells",
     "image,x,y,w,h\na.jpg,1,2,3,5\n\na.jpg,1,2,three,5\n": "line 4: .*'three'",
     "image,x,y,w,h\na.jpg,,2,3,5\n": "line 2: .*x, y, w",

@@ -189,7 +189,9 @@ def _to_file(out: Path, name: str, sources: Sequence[Source], moving: bool) -> O
     if suffix not in known:
         what = f"{len(sources)} inputs" if many else "a video" if moving else "an image"
         what = f"heatmaps of {what}" if name == "heatmaps" else what
-        *others, last = (*known, *RUN_FILES)
+        if name == "heatmaps" and not known:
+            raise UsageError(f"--out {out} cannot hold {what}.", "Give --out FOLDER.")
+        *others, last = (*known, *(RUN_FILES if name == "image" else {}))
         hint = f"For {what}; or give --out FOLDER."
         raise UsageError(f"--out must end in {', '.join(others)} or {last}, not {suffix}.", hint)
     return Outputs(single=Output(known[suffix], out))

@@ -234,10 +234,7 @@ def _table_entries(text: str) -> list[Entry]:
         header = lines.fieldnames = [cell.strip().lower() for cell in lines.fieldnames or ()]
         image = next((name for name in _IMAGE_COLUMNS if name in header), "image")
         if missing := [name for name in (image, *"xywh") if name not in header]:
-            columns = " and ".join(missing) if len(missing) < 3 else ", ".join(missing)
-            raise ValueError(
-                f"the column {columns} is missing" if len(missing) == 1 else f"the columns {columns} are missing"
-            )
+            raise ValueError(f"the header lacks {' and '.join(missing)}")
         for row in lines:
             if None in row or None in row.values():
                 raise ValueError(f"it does not have the {len(header)} cells of the first line")

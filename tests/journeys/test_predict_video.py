@@ -142,7 +142,7 @@ def test_nobody_in_a_video_is_reported_once(posehg: Posehg, square: Path, tmp_pa
     ("options", "named"),
     [
         ((), "video"),
-        (("--out", "x.png"), "--out x.png"),
+        (("--out", "x.png"), ".png"),
         (("--out", "x.mp4", "--background", "none"), "--background none"),
         (("--out", "-"), "--out -"),
         (("--out", "x.mp4", "--heatmaps", "all"), "heatmaps"),

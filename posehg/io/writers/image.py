@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from posehg import drawing, images
 from posehg.drawing import DrawOptions
-from posehg.errors import InputError, reason
+from posehg.errors import InputError
 from posehg.files import naming
 from posehg.io.writers.writer import FileWriter, Writer
 from posehg.poses import Result
@@ -82,25 +82,13 @@ class VideoWriter(FileWriter):
         self._sound = _sound(result.source, file, sound, self._start)
         self._next_sound = next(self._sound, None)
 
-    @contextmanager
-    def _encoding(self) -> Iterator[None]:
-        """Turns FFmpeg's errors, of which some are no OSErrors, into an InputError that names the file."""
-        import av
-
-        try:
-            with naming(self.path):
-                yield
-        except av.FFmpegError as error:
-            hint = "The frames may be too large for the encoder: try .webm, or make the video smaller."
-            raise InputError(f"{self.path} cannot be written: {reason(error)}.", hint) from error
-
     def add(self, result: Result) -> None:
         import av
 
         if result.image is None:
             return  # a frame that could not be processed
         image = render(result, self.draw)
-        with self._encoding():
+        with naming(self.path, av.FFmpegError):
             if self._container is None:
                 self._open(image.shape, result)
             self._last = max(self._last + _MIN_STEP, round(((result.time or 0.0) - self._start) * _TICKS))
@@ -112,9 +100,11 @@ class VideoWriter(FileWriter):
             self._add_sound(until=self._last / _TICKS)
 
     def finish(self) -> None:
+        import av
+
         if self._container is None:
             raise InputError(f"{self.path} is not written: there was no frame for it.")
-        with self._encoding():
+        with naming(self.path, av.FFmpegError):
             self._container.mux(self._stream.encode())
             self._add_sound(until=self._last / _TICKS + 1 / self._rate)
             self._container.close()
