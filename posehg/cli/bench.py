@@ -45,9 +45,9 @@ class Bench(Command):
         if "--train" not in args:
             own = {name for parameter in self.params for name in parameter.opts}
             trains = {f"--{field.name.replace('_', '-')}" for field in fields(TrainConfig)} - own
-            if wrong := [arg for arg in args if arg.partition("=")[0] in trains]:
+            if wrong := trains & {arg.partition("=")[0] for arg in args}:
                 hint = "Training options need --train: posehg bench --train --help"
-                raise UsageError(f"posehg bench has no option {wrong[0].partition('=')[0]}.", hint)
+                raise UsageError(f"posehg bench has no option {min(wrong)}.", hint)
             return super().make_context(info_name, args, parent, **extra)
         app = typer.Typer(add_completion=False)
         app.command(cls=Command)(bench_train)

@@ -224,8 +224,7 @@ def sheet(
     if seed is not None:
         chosen = sorted(np.random.default_rng(seed).choice(len(found), len(chosen), replace=False).tolist())
     if ids is not None:
-        rendered = dataset in datasets.RENDERED
-        every = synthetic.ids(split) if rendered else [person.id for person in found.persons]
+        every = synthetic.ids(split) if dataset in datasets.RENDERED else [person.id for person in found.persons]
         places = {id: index for index, id in enumerate(every)}
         named = [id for part in ids.split(",") if (id := part.strip())]
         unknown = [id for id in named if id not in places]

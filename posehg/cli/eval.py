@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _SETS = "mpii, flic, flic-pc, lsp, lspet, coco, synthetic, or your own .json or .csv file."
 _FROM = """Score these predictions, without a network: files of posehg predict and eval, COCO results (.json), or the
 preds of other projects (.h5, .mat, .npz)."""
+_METRIC = "pckh, pck, oks, or auto: PCK and, with heads, PCKh."
 _THRESHOLD = "Thresholds instead of 0.5 and 0.1 (PCKh) or 0.2 (PCK). Repeatable."
 _MIN = "Exit with 4 if the mean PCK of the limbs is lower (--metric pckh: its first mean; oks: AP)."
 
@@ -55,9 +56,7 @@ class EvalOptions:
     source: Path | None = option(None, "Predictions", _FROM, "--from", metavar="FILE")
     predictions: Path | None = option(None, "Predictions", "Write the predictions: .json, .npz or .h5.", metavar="FILE")
     submission: Path | None = option(None, "Predictions", "Write a submission to MPII: .mat.", metavar="FILE")
-    metric: Literal["auto", "pckh", "pck", "oks"] = option(
-        "auto", "Metrics", "auto: PCK and, with heads, PCKh.", metavar="auto|pckh|pck|oks"
-    )
+    metric: Literal["auto", "pckh", "pck", "oks"] = option("auto", "Metrics", _METRIC)
     threshold: list[float] | None = option(None, "Metrics", _THRESHOLD, metavar="SHARE", min=0)
     bootstrap: int = option(1000, "Metrics", "Resamples for 95 % intervals (0: none).", min=0, max=100_000)
     joints: bool = option(False, "Metrics", "Print every joint with its number of labels.", "--joints")
@@ -139,11 +138,7 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
         (not options.worst, {"--sheet"}, "needs --worst."),
         (options.metric == "oks", _OF_DISTANCES, "needs PCK or PCKh, not --metric oks."),
         (options.submission, _OF_SCORES, "needs labels, and those of MPII's test split are not public."),
-        (
-            options.submission,
-            {"--limit"},
-            "and --submission cannot be used together: it needs all people.",
-        ),
+        (options.submission, {"--limit"}, "and --submission cannot be used together: it needs all people."),
         (options.source, _OF_NETWORK, "and --from cannot be used together: --from runs no network."),
         (by_people, unnamed, f"needs names: the people in {options.source}, scored by OKS, have none."),
     ):

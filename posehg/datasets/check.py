@@ -86,11 +86,7 @@ _KINDS = {
         ("leaks", "photos in more than one split", "Validation scores are too high."),
         ("duplicate_images", "photos that a split has several times", "They count twice; their labels may disagree."),
         ("duplicate_persons", "people annotated twice on an image", "They have one box: they count twice."),
-        (
-            "swapped_sides",
-            "people whose left and right may be exchanged",
-            "Guesses, the most doubtful first.",
-        ),
+        ("swapped_sides", "people whose left and right may be exchanged", "Guesses, the most doubtful first."),
         ("small_persons", "people in tiny boxes", "So few pixels show nothing, or the box is wrong."),
         ("persons_outside", "people outside their image", "Box and image do not overlap: their crops are black."),
         ("torso_zero", "people whose torso has no length", "PCK cannot measure them, and a label may be wrong."),

@@ -57,9 +57,9 @@ def load(name: str, data: Path | None, split: str) -> tuple[Dataset, str]:
         kept = {image for image, mark in marks.items() if mark.lower() in SPLITS.get(split, (split.lower(),))}
         notes += [] if everyone.marks else [NO_SPLITS]
         if not kept:
-            hint = f"It has: {', '.join((*dict.fromkeys(marks.values()), ALL))}."
+            has = f"It has: {', '.join((*dict.fromkeys(marks.values()), ALL))}."
             raise (NotAvailable if split in SPLITS else UsageError)(
-                f"{path} has no people in the split {split!r}.", hint
+                f"{path} has no people in the split {split!r}.", has
             )
     homes = [path.parent] if data is None else [data, path.parent]
     folders = list(dict.fromkeys([*homes, *(home / "images" for home in homes)]))

@@ -42,17 +42,13 @@ def _scene(split: str, index: int) -> Scene:
     return random_scene((_SEED, list(SPLITS).index(split), index))
 
 
-def _id(split: str, index: int) -> str:
-    return f"{split}/{index:08d}"
-
-
 def ids(split: str) -> list[str]:
     """The ids of a split, without making its scenes."""
-    return [_id(split, index) for index in range(SPLITS[split])]
+    return [f"{split}/{index:08d}" for index in range(SPLITS[split])]
 
 
 def _person(split: str, index: int) -> Person:
-    id = _id(split, index)
+    id = f"{split}/{index:08d}"
     return person(_scene(split, index), Path("synthetic") / f"{id}.png", id)
 
 
