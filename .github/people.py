@@ -2,15 +2,11 @@
 
 from pathlib import Path
 
+import posehg
 from posehg import drawing, images
 from posehg.datasets import synthetic
-from posehg.inference.estimator import load_estimator
-from posehg.inference.person_search import find
 
-estimator = load_estimator("bundled")
-drawn = []
-for seed in range(8):
-    image, _ = synthetic.render(seed, size=320)
-    drawn.append(drawing.draw(image, find(estimator, image), drawing.DrawOptions().threshold))
-sheet = drawing.contact_sheet(drawn, columns=4, cell=240)
+model = posehg.load()
+people = [synthetic.render(seed, size=320)[0] for seed in range(8)]
+sheet = drawing.contact_sheet([posehg.draw(image, model(image)) for image in people], columns=4, cell=240)
 images.write(Path(__file__).with_name("people.png"), sheet, overwrite=True)
