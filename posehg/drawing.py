@@ -7,8 +7,6 @@ pixel, its edge is smooth, and its colour runs from end to end:
     colour                  the line's  | the casing's | the image's
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache

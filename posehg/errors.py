@@ -8,8 +8,6 @@ PosehgError              1  a bug in posehg, if it is raised itself
 └── DeviceError          6  a compute device that is missing or too small
 """
 
-from __future__ import annotations
-
 
 class PosehgError(Exception):
     """A message of one sentence and, if there is something to do about it, a hint."""

@@ -1,7 +1,5 @@
 """Read, write and warp images. An image is RGB uint8 (H, W, 3), upright, without transparency."""
 
-from __future__ import annotations
-
 import os
 import struct
 import zlib

@@ -4,8 +4,6 @@ A joint is found if its distance from the ground truth, in a unit of the person'
 A NaN distance does not count (not labelled, or unknown to the network); an infinite one counts as not found.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The stacked hourglass network (Newell, Yang and Deng, ECCV 2016, section 3), to be read beside the paper."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

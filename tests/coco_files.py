@@ -1,7 +1,5 @@
 """Tiny files in COCO's format, all values distinct."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A small data set, and predictions of it that are off by known amounts."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

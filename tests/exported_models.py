@@ -1,7 +1,5 @@
 """Small networks to export, what torch computes for them, and a new process in which to try a file."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Tiny FLIC sets on disk, in both formats, all values distinct."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

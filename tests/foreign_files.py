@@ -3,8 +3,6 @@
 Written from the description of those networks alone, so that it can be held against posehg's.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

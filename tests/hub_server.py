@@ -1,7 +1,5 @@
 """A server on this machine that answers as the Hugging Face Hub does, and plain files too. It may be told to fail."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Tiny LSP and LSPET as they lie on a disk, all values distinct."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

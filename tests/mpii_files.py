@@ -1,7 +1,5 @@
 """Tiny MPII sets on disk, in each of the formats in which it goes around; all are written from the json's records."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import math

@@ -1,7 +1,5 @@
 """What a network might have found, on seven joints, for tests of what is written of it."""
 
-from __future__ import annotations
-
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Model files from URLs: from a server on this machine, which may fail in every way."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 from collections.abc import Iterator

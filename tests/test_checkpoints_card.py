@@ -1,7 +1,5 @@
 """The card that the Hub shows of a model."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import re

@@ -1,7 +1,5 @@
 """posehg's own files: written, read back, described without torch, and refused by name if they are broken."""
 
-from __future__ import annotations
-
 import json
 import struct
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Models by name, and the Hub by its own client: from a server on this machine, in processes of their own."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import subprocess

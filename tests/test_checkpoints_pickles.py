@@ -1,7 +1,5 @@
 """Files of torch.save, harmless, broken and hostile."""
 
-from __future__ import annotations
-
 import argparse
 import io
 import os

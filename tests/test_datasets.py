@@ -1,7 +1,5 @@
 """What holds for every data set, and how one is found."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Findings in made-up sets, and duplicates and exchanged sides in real ones."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from io import BytesIO

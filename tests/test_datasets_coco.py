@@ -1,7 +1,5 @@
 """COCO's json: the official set, any category, and what can be wrong in a file."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Sets on another skeleton, in part, and joined."""
 
-from __future__ import annotations
-
 import pickle
 from dataclasses import replace
 from pathlib import Path

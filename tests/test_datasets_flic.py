@@ -1,7 +1,5 @@
 """FLIC from both of its formats, observer- and person-centric."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """LSP and LSPET, whose files have the same name and opposite flags."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """MPII from each of the files in which it goes around. The tiny sets hold the same people in every format."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable

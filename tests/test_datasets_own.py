@@ -1,7 +1,5 @@
 """Files of your own: tables, names, where images are, and splits."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """posehg eval --from what posehg predict wrote: whose images and who of the set's persons people are taken for."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress

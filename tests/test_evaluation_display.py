@@ -1,7 +1,5 @@
 """How the figures of posehg eval are printed and drawn."""
 
-from __future__ import annotations
-
 import csv
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Reports, and the comparison of two of them."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """All formats: the exported file gives what the network gives, and no other file is written."""
 
-from __future__ import annotations
-
 import importlib.util
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """images.warp: each pixel of the crop shows the point of the photo that the map says."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

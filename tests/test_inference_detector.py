@@ -1,7 +1,5 @@
 """Person boxes from ONNX files in the layouts of YOLOX and of YOLOv8 and its successors."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which device computes; what it can do: operations are counted right, and the clock waits for the device."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Engines: which one runs a file, and that torch's is the network itself."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """From regions of images to keypoints, the flip test, batches, memory and threads."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

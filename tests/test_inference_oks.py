@@ -1,7 +1,5 @@
 """OKS between poses."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """ONNX files: run by onnxruntime without torch; a broken or foreign file is refused by name."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """OpenVINO files, and that using them reports nothing to anyone."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import signal

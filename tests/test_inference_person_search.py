@@ -1,7 +1,5 @@
 """Finding the most prominent person, or all people, by the network itself."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise

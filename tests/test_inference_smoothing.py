@@ -1,7 +1,5 @@
 """The one-euro filter over tracks."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

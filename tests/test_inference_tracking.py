@@ -1,7 +1,5 @@
 """Following people through videos: ids, searches, odd times, and one track on its own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise

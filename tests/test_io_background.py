@@ -1,7 +1,5 @@
 """Reading ahead and writing behind."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """Images from files, pipes, standard input and the web, and what is wrong with some of them."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

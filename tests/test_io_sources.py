@@ -1,7 +1,5 @@
 """Arguments become sources. What is in the files does not matter here: they are empty."""
 
-from __future__ import annotations
-
 import glob
 import os
 import random

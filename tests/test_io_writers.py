@@ -1,7 +1,5 @@
 """Files of results: when they appear, what they hold, and that it can be read again as their modules say."""
 
-from __future__ import annotations
-
 import csv as standard_csv
 import json as standard_json
 import os

@@ -1,7 +1,5 @@
 """Images that are made of results: skeletons, heatmaps, crops; and videos."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Videos that are written: right size, colours, times and sound, and whole or not there."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from fractions import Fraction
 from io import BytesIO

@@ -11,8 +11,6 @@ then the numbers are the same. In posehg's terms (a pixel's centre has integer c
 What has no counterpart here is not compared: Cauchy targets, mmpose's joint weights.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Small videos, and what phones and bad connections do to them. Grey tells the frame, a white corner what is up."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path

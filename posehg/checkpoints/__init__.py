@@ -1,7 +1,5 @@
 """Trained networks on disk, by name: posehg's own files, other projects' checkpoints, downloads. Imports no torch."""
 
-from __future__ import annotations
-
 from posehg.checkpoints.format import Checkpoint, halved, load, save_file, save_folder, weights_file
 from posehg.checkpoints.hub import Note, bundled_folder, find
 

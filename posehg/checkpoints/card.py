@@ -1,7 +1,5 @@
 """The model card: README.md in a model's folder, which the Hub shows."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

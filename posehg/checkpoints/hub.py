@@ -1,7 +1,5 @@
 """From the name of a model to its place on this machine, downloading it if necessary."""
 
-from __future__ import annotations
-
 import difflib
 import os
 import re

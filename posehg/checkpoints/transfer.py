@@ -1,7 +1,5 @@
 """A trained network's weights for a network with other joints or stacks: where fine-tuning begins."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """``posehg`` and its commands. Nothing heavy is imported before a command runs."""
 
-from __future__ import annotations
-
 import errno
 import io
 import os

@@ -1,7 +1,5 @@
 """posehg demo: render a person, find the pose, and draw it."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """The text of --help, with a block of options for each panel. Every command has ``cls=Command``."""
 
-from __future__ import annotations
-
 import re
 import sys
 from typing import Any

@@ -1,7 +1,5 @@
 """posehg models: list, describe, download and convert trained networks."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from collections.abc import Iterator

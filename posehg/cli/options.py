@@ -1,7 +1,5 @@
 """Options that several commands share, and commands whose options are the fields of a dataclass."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import json

@@ -4,8 +4,6 @@ Wherever a data set is named, a .json or .csv file can be named instead (see ``o
 ``naming.MODULES``; its module has ``INFO``, by the set's name, and ``load(name, root, split)``.
 """
 
-from __future__ import annotations
-
 import os
 from contextlib import suppress
 from difflib import get_close_matches

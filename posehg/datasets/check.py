@@ -1,7 +1,5 @@
 """What is wrong with a data set, or may be: its images, its annotation, photos that it has twice, exchanged sides."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections import defaultdict

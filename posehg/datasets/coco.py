@@ -15,8 +15,6 @@ named. Crowds and people without a labelled joint are ignored, as COCO's own eva
 without a box, or with one without width or height as joint annotation tools write it, gets the extent of the joints.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -4,8 +4,6 @@ Training keeps these parts in memory instead of decoding a large image for every
 them to a folder that posehg and other tools train from.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence

@@ -14,8 +14,6 @@ centre of the top left one. The separator is a comma, semicolon or tab; if it is
 spreadsheets of many countries write it. A row without joints and box means that nobody is on the image.
 """
 
-from __future__ import annotations
-
 import csv
 import math
 from collections import Counter

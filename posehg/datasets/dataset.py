@@ -3,8 +3,6 @@
 Nothing is copied: persons of rendered and of joined sets are made when they are asked for.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

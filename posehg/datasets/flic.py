@@ -11,8 +11,6 @@ pixels at mid-height of the frame around the middle of the torso (that of the to
 frame may show several labelled persons, and the same one twice; they are numbered in the order of the file.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path

@@ -10,8 +10,6 @@ LSPET: joints.mat (14, 3, N), images/im00001.jpg .. im10000.jpg. The third colum
 the others.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

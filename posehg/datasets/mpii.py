@@ -11,8 +11,6 @@ All files are one-based. ``objpos`` lies too high for a crop of the whole body, 
 pixels times ``scale``.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """How data sets are named: ``mpii``, ``mpii:2+lspet``, ``people/mine.json:0.5``, ``people-{split}.json#CATEGORY``."""
 
-from __future__ import annotations
-
 import re
 from os.path import isfile  # unlike Path.is_file it is False for whatever cannot be a file
 from pathlib import Path

@@ -11,8 +11,6 @@ image's name: one in ten, always the same ones, is val. Mark the frames of a vid
 split ``all`` is everyone.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from hashlib import sha256
 from os.path import isfile

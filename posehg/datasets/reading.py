@@ -4,8 +4,6 @@ Functions that read a file raise NotAvailable for one that is missing, broken or
 a value raise ValueError for an impossible one.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import os

@@ -10,8 +10,6 @@ would be much shorter with their ends exchanged and one is longer than usual in 
 4 in 5 are found, and 2 in 100 of its people are suspect without. A person mirrored as a whole is not found.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import cv2

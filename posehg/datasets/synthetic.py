@@ -3,8 +3,6 @@
 Image i of a split follows from the seed (constant, split, i) alone, so it is the same every time and on every machine.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache, partial
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Such files do not say which annotated person was found. For PCK, ``matched`` compares bounding boxes.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import re

@@ -1,7 +1,5 @@
 """What ``posehg eval`` shows: tables, curves of PCK, and a contact sheet of the persons with the largest error."""
 
-from __future__ import annotations
-
 import csv
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence

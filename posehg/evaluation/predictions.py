@@ -9,8 +9,6 @@ posehg writes all of them to .json (null is NaN) and .npz, and to .h5 as the hou
 It reads files with keypoints or preds alone too, and .mat files with preds.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -12,8 +12,6 @@ joints. ``distances`` has a row for each person and in it a number for each join
 count; -1 counts as not found, because nothing was predicted. Unknown values are null.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -3,8 +3,6 @@
 Predictions + Dataset -> Metric: distances (N, J) in units of the persons -> Table: one a threshold, and one for AUC
 """
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """ONNX: for onnxruntime and most other programs that run networks."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Sequence
 from importlib import import_module

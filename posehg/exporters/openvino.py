@@ -1,7 +1,5 @@
 """OpenVINO: for Intel's processors. A network is two files, model.xml and model.bin."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

@@ -1,7 +1,5 @@
 """torch.export's format: for torch 2.6 and later, its compilers and ExecuTorch."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """TorchScript: for torch in C++ and on phones, and for Python without posehg."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 from pathlib import Path

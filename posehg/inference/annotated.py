@@ -1,7 +1,5 @@
 """The poses of a data set's annotated persons, each estimated from its annotated box."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np

@@ -12,8 +12,6 @@ The input is float32 or float16, (1, 3, rows, columns). A scaled image is padded
 in COCO, or the class that the file's metadata names: Ultralytics' exports contain their class names.
 """
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Which device computes, with how many CPU threads, and how fast it is."""
 
-from __future__ import annotations
-
 import math
 import platform
 import re

@@ -1,7 +1,5 @@
 """OKS between found poses: how similar two of them are, and which of several show different people."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

@@ -5,8 +5,6 @@ of several sizes all over the image. Around the confident joints of the best ans
 run on those again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args

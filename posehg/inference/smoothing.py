@@ -4,8 +4,6 @@ A still joint is averaged over a long time, so that it does not jitter; the fast
 becomes, so that it does not lag.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 

@@ -1,7 +1,5 @@
 """Reading ahead and writing behind: one background thread each, with a limit on what waits."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

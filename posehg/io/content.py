@@ -1,7 +1,5 @@
 """The content of inputs: files, pipes, standard input and URLs, each up to a limit. Errors name the input."""
 
-from __future__ import annotations
-
 import codecs
 import sys
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """The frames of a source: one of an image, many of a video, which PyAV reads, or of a camera, by OpenCV."""
 
-from __future__ import annotations
-
 import math
 import os
 import tempfile

@@ -12,8 +12,6 @@
 A source is opened when its frames are read, and a problem with one source does not affect the others.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

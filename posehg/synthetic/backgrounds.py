@@ -1,7 +1,5 @@
 """Places without people: open country, streets, rooms and plain clutter, none of them real."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

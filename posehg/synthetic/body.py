@@ -4,8 +4,6 @@ A bone's frame (3, 3) has its x, y, z axes as columns, in the world: x to the bo
 (so that a limb runs along -y from its origin; trunk, neck and head run along +y), z to the body's front.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

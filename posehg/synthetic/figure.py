@@ -1,7 +1,5 @@
 """A body in its clothes: tubes around its bones, each a row of elliptical rings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise

@@ -4,8 +4,6 @@ The fields look like cloth, ground, foliage and sensor noise; they are cut from 
 is a square tile for each material, painted for each person.
 """
 
-from __future__ import annotations
-
 import colorsys
 from dataclasses import dataclass
 from enum import IntEnum

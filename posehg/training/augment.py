@@ -1,7 +1,5 @@
 """Augmentation: random crops of a person, half of a person or the background, and occlusion."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

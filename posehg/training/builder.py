@@ -1,7 +1,5 @@
 """What a run starts with: its options, data sets, network and initial weights."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal

@@ -2,8 +2,6 @@
 
 # ruff: noqa: RUF009 (``_option`` is ``dataclasses.field`` with a name for what it holds)
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

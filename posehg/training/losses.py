@@ -4,8 +4,6 @@ Shapes: outputs (B, J, h, w); points (B, J, 2) in heatmap cells, NaN = not label
 the map is all zero.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """What a run reports: validation scores, and the files config.json, metrics.csv, curves.png and the sample sheets."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Sequence

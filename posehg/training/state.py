@@ -1,7 +1,5 @@
 """The file ``state.pt``: everything a run needs to continue exactly as if it had never stopped."""
 
-from __future__ import annotations
-
 import io
 import pickle
 import struct

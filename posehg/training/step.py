@@ -1,7 +1,5 @@
 """A training step: the learning rate, the gradient, the optimizer, and the moving average of the weights."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from contextlib import nullcontext

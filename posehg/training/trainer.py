@@ -1,7 +1,5 @@
 """The training loop: epochs, validation, and saving often enough that a kill costs little; and a dry run."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator, Sequence

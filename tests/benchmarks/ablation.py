@@ -6,8 +6,6 @@ DIR holds mpii/ and lspet/. Each run is a ``posehg train`` of some minutes on on
 the script can be stopped and started again.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import shlex

@@ -8,8 +8,6 @@ a walking person are from the true ones. Lag: by how many milliseconds their tru
 Lengths are in percent of the person's longer side; only found joints count.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace

@@ -8,8 +8,6 @@ them; so it is counted where people are tracked (CLEAR MOT). Each of the two has
 is absent while its person is hidden or not found is kept; one that is on another person, or a new one, is not.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 from collections import Counter

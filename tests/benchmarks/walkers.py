@@ -4,8 +4,6 @@ One figure walks in front of the other; both turn round at the borders, so they 
 is made when it is asked for, from its number alone.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property

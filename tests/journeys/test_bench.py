@@ -1,7 +1,5 @@
 """posehg bench: every figure is there and fits the others. How large they are depends on the machine."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

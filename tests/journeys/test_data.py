@@ -1,7 +1,5 @@
 """posehg data list, check, sheet and crop."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

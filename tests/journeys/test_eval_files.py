@@ -1,7 +1,5 @@
 """posehg eval with the files that it writes and reads: predictions, reports, curves, sheets, submissions."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os

@@ -1,7 +1,5 @@
 """posehg export: the exported model gives the same people, and mistakes are reported before anything is written."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

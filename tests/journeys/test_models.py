@@ -1,7 +1,5 @@
 """posehg models: list, info, get; and a model by its URL in the other commands."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

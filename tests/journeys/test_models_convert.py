@@ -1,7 +1,5 @@
 """posehg models convert: another project's checkpoint becomes a folder of posehg's."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shlex

@@ -1,7 +1,5 @@
 """People of one's own, in a json or a table, through the commands."""
 
-from __future__ import annotations
-
 import csv
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Checkpoints of other projects' stacked hourglasses. One file a family, recognised by the names of its tensors."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """bearpaw/pytorch-pose, and its weights as anibali/pytorch-stacked-hourglass republished them: the same names."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 

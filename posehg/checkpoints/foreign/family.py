@@ -6,8 +6,6 @@ edge. So a peak in cell i means a joint at i to both, and ``offset`` is 0. The p
 image's pixels, which moves a joint by up to a pixel; posehg does not.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ They are Python pickles, which may hold any program. torch's restricted reader m
 containers of them, and refuses a file that asks for more.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 import zipfile

@@ -1,7 +1,5 @@
 """princeton-vl/pytorch_stacked_hourglass, of the paper's own group. (Its input is NHWC; its weights are as ours.)"""
 
-from __future__ import annotations
-
 from posehg.checkpoints.foreign.family import Family
 
 _RULES = {

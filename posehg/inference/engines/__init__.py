@@ -9,8 +9,6 @@ The model's file decides (``open_engine``):
 This file imports no torch, so that a network that onnxruntime runs does not wait seconds for that import.
 """
 
-from __future__ import annotations
-
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """ONNX files of ``posehg export --format onnx``, run by onnxruntime; without torch."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from importlib import import_module

@@ -1,7 +1,5 @@
 """Networks of ``posehg export --format openvino``, run by Intel's OpenVINO on the CPU: model.xml with model.bin."""
 
-from __future__ import annotations
-
 import sys
 from functools import cache
 from importlib import import_module

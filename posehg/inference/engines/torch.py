@@ -1,7 +1,5 @@
 """Networks that torch runs, folded for inference: less work, and fewer passes over the features."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy

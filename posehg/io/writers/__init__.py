@@ -1,7 +1,5 @@
 """The files that results are written to: one module for each format, and one table of them all."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

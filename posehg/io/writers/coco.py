@@ -11,8 +11,6 @@ Other images have their file name, and frames the name of the video with their n
 walk_000000000012. If an id is taken by another image of the run, the path as it was given replaces it.
 """
 
-from __future__ import annotations
-
 from pathlib import PurePath
 
 from posehg.io.sources import coco_number

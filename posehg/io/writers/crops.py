@@ -3,8 +3,6 @@
 The people are in the order of the results, as ``person`` in a .csv file.
 """
 
-from __future__ import annotations
-
 from itertools import count, takewhile
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 A cell shows the part of the image that the network saw, around all people together.
 """
 
-from __future__ import annotations
-
 import math
 
 import cv2

@@ -1,7 +1,5 @@
 """Images and videos with skeletons drawn on them, or on another background, and the input beside them if asked for."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction

@@ -12,8 +12,6 @@ A .json file holds one record, a .jsonl file any number of them, one a line. A f
 for each such byte; os.fsencode of what json.loads returns is the name.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

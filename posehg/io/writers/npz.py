@@ -19,8 +19,6 @@
 data set whose images these are.
 """
 
-from __future__ import annotations
-
 import math
 from tempfile import TemporaryFile
 from typing import Any

@@ -11,8 +11,6 @@ the mid hip that of the hips, as in OpenPose's training; if one of a pair is mis
 the middle. person_id is the track id in a video, else -1.
 """
 
-from __future__ import annotations
-
 from posehg.io.writers.json import line, rounded
 from posehg.io.writers.writer import TextWriter
 from posehg.poses import Pose, Result

@@ -1,7 +1,5 @@
 """What all writers have in common."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
