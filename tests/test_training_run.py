@@ -187,7 +187,7 @@ def test_tensorboard_gets_losses_rates_and_scores(tmp_path: Path, monkeypatch: p
 
 def test_without_tensorboard_its_installation_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # an import of it fails
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(NotAvailable) as caught:
         go(TOY, tmp_path / "run", tensorboard=True)
     assert "pip install 'posehg[tensorboard]'" in caught.value.hint
     assert not (tmp_path / "run").exists()
