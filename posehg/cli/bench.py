@@ -91,7 +91,7 @@ def bench(
 
     if image is not None:
         images.read(image)  # raises before the model is loaded
-    devices.use_threads(threads or torch.get_num_threads())
+    torch.set_num_threads(threads or torch.get_num_threads())
     run = engines.EngineOptions(device, threads, precision)
     place = checkpoints.find(model, offline, terminal.note)
     estimator = Estimator(engines.open_engine(place, run), flip, decoder)
@@ -232,7 +232,7 @@ def bench_train(
     from posehg.training.data import batches, crops_on, workers_of
     from posehg.training.trainer import Trainer
 
-    devices.use_threads(threads or torch.get_num_threads())
+    torch.set_num_threads(threads or torch.get_num_threads())
     source = None
     if config.init:
         config, source = builder.options_of_model(config, options.given_names(context, TrainConfig))

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from posehg.cli import options, terminal
-from posehg.errors import UsageError
 
 SEED = 3  # a standing person with raised arms
 _SIZE = 480  # side of the rendered image in pixels
@@ -38,7 +37,7 @@ def demo(
     from posehg.inference.person_search import find
 
     if out.suffix.lower() not in images.SUFFIXES:
-        raise UsageError(f"--out must end in {', '.join(images.SUFFIXES)}, not {out.suffix or out}.")
+        raise options.wrong_suffix("--out", out, images.SUFFIXES)
     files.check(out, overwrite)
     estimator = load_estimator(model, EngineOptions(device), offline=offline, tell=terminal.note)
     image, person = synthetic.render(seed, _SIZE)

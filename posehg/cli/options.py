@@ -84,10 +84,10 @@ def _value(field: Field[Any], given: Any) -> Any:
     return tuple(map(int, parts))
 
 
-def wrong_suffix(option: str, path: Path, suffixes: Iterable[str]) -> UsageError:
+def wrong_suffix(option: str, path: Path, suffixes: Iterable[str], hint: str = "") -> UsageError:
     *first, last = suffixes
     listed = f"{', '.join(first)} or {last}" if first else last
-    return UsageError(f"{option} must end in {listed}, not {path.suffix or path}.")
+    return UsageError(f"{option} must end in {listed}, not {path.suffix or path}.", hint)
 
 
 def given_names(context: typer.Context, config: type) -> set[str]:

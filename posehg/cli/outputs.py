@@ -18,6 +18,7 @@ import typer
 
 from posehg import distributed, files, images
 from posehg.cli import terminal
+from posehg.cli.options import wrong_suffix
 from posehg.distributed import World
 from posehg.drawing import DrawOptions
 from posehg.errors import CheckFailed, InputError, UsageError
@@ -191,9 +192,8 @@ def _to_file(out: Path, name: str, sources: Sequence[Source], moving: bool) -> O
         what = f"heatmaps of {what}" if name == "heatmaps" else what
         if name == "heatmaps" and not known:
             raise UsageError(f"--out {out} cannot hold {what}.", "Give --out FOLDER.")
-        *others, last = (*known, *(RUN_FILES if name == "image" else {}))
-        hint = f"For {what}; or give --out FOLDER."
-        raise UsageError(f"--out must end in {', '.join(others)} or {last}, not {suffix}.", hint)
+        endings = (*known, *(RUN_FILES if name == "image" else {}))
+        raise wrong_suffix("--out", out, endings, f"For {what}; or give --out FOLDER.")
     return Outputs(single=Output(known[suffix], out))
 
 

@@ -55,8 +55,9 @@ def train(
     --model), metrics.csv, curves.png and sheets of samples and predictions. Ctrl-C saves the run; --resume
     continues it.
     """
+    import torch
+
     from posehg import distributed
-    from posehg.inference import devices
     from posehg.training import builder, trainer
     from posehg.training import state as states
 
@@ -64,7 +65,7 @@ def train(
         other = "--overwrite" if overwrite else "--config" if file else "--dry-run"
         raise UsageError(f"--resume and {other} cannot be used together.", "A resumed run keeps its options.")
     if threads:
-        devices.use_threads(threads)
+        torch.set_num_threads(threads)
     given = shared.given_names(context, TrainConfig)
     resumed = states.load(out / states.STATE) if resume else None
     source = None

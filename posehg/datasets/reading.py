@@ -42,22 +42,28 @@ def find_file(root: Path, names: Sequence[str]) -> Path | None:
     return next(filter(Path.is_file, found), None)
 
 
-def unreadable(path: Path, expected: str, detail: str = "", hint: str = "Copy or download it again.") -> NotAvailable:
+_AGAIN = "Copy or download it again."
+
+
+def unreadable(path: Path, expected: str, detail: str = "", hint: str = _AGAIN) -> NotAvailable:
     """The error for a file of another format or a truncated one."""
     detail = f" ({detail})" if detail else ""
     return NotAvailable(f"{path} is not {expected}, or was cut short{detail}.", hint)
 
 
 @contextmanager
-def expecting(path: Path, expected: str, place: str = "") -> Iterator[None]:
-    """If the block fails on the content of a file, it is not ``expected``. place: where in it, as "record 7"."""
+def expecting(path: Path, expected: str, place: str = "", hint: str = _AGAIN, quote: bool = True) -> Iterator[None]:
+    """If the block fails on the content of a file, it is not ``expected``.
+
+    place: where in it, as "record 7". quote: give the library's words for what is wrong.
+    """
     try:
         yield
     except PosehgError:
         raise
     except Exception as error:  # what numpy, h5py, scipy and json raise depends on the byte at which they give up
-        detail = f"{place}: {type(error).__name__} {reason(error)}" if place else reason(error)
-        raise unreadable(path, expected, detail) from None
+        detail = f"it lacks {error}" if isinstance(error, KeyError) else reason(error) if quote else ""
+        raise unreadable(path, expected, f"{place}: {detail}" if place else detail, hint) from None
 
 
 @contextmanager

@@ -20,9 +20,9 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from posehg.datasets.dataset import Dataset, people_by_image
-from posehg.datasets.reading import opened
+from posehg.datasets.reading import expecting, opened
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation.predictions import Predictions, described
+from posehg.evaluation.predictions import Predictions
 from posehg.geometry import Box
 from posehg.inference.oks import THRESHOLD
 from posehg.io.sources import coco_number
@@ -72,7 +72,7 @@ def read(path: Path, data: Dataset) -> tuple[list[Detection], dict[str, Any]]:
     Raises NotAvailable if the file is damaged, has other joints, has an image twice, names unknown images in COCO
     results, or lacks images although it lists those without people too.
     """
-    with opened(path, _EXPECTED) as file, described(path, _EXPECTED):
+    with opened(path, _EXPECTED) as file, expecting(path, _EXPECTED, quote=False):
         if kind_of(path) == "results":
             people = _coco_people(path, data, json.load(file))
             return _detections(path, data, data.skeleton.joints, people), {}

@@ -10,8 +10,7 @@ It reads files with keypoints or preds alone too, and .mat files with preds.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import zip_longest
@@ -23,8 +22,8 @@ from numpy.typing import NDArray
 
 from posehg.datasets import mpii
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.reading import expecting, h5_library, opened, read_h5, read_matlab, unreadable
-from posehg.errors import NotAvailable, PosehgError, UsageError
+from posehg.datasets.reading import expecting, h5_library, opened, read_h5, read_matlab
+from posehg.errors import NotAvailable, UsageError
 from posehg.files import atomic
 from posehg.metrics import Array
 
@@ -77,7 +76,7 @@ def read(path: Path, data: Dataset) -> Predictions:
     of them, or of other joints.
     """
     content, split = _content(path), f"{data.name} {data.split}"
-    with described(path, _EXPECTED):
+    with expecting(path, _EXPECTED, quote=False):
         about = content.get("about", {})
         about = dict(about if isinstance(about, dict) else json.loads(np.asarray(about).item()))
         own = "keypoints" in content
@@ -111,17 +110,6 @@ def _content(path: Path) -> Mapping[str, Any]:
         return read_matlab(path, ["preds"], _EXPECTED)
     with opened(path, _EXPECTED) as file:
         return dict(json.load(file) if suffix == ".json" else np.load(file, allow_pickle=False))
-
-
-@contextmanager
-def described(path: Path, expected: str, hint: str = "Copy or download it again.") -> Iterator[None]:
-    """Raises NotAvailable for content of other types or shapes, without the libraries' words for it."""
-    try:
-        yield
-    except PosehgError:
-        raise
-    except Exception as error:
-        raise unreadable(path, expected, f"it lacks {error}" if isinstance(error, KeyError) else "", hint) from None
 
 
 def plain(content: Any) -> Any:

@@ -26,9 +26,9 @@ import numpy as np
 
 from posehg import __version__, metrics
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.reading import read_json
+from posehg.datasets.reading import expecting, read_json
 from posehg.errors import NotAvailable, UsageError
-from posehg.evaluation.predictions import described, names_of, plain
+from posehg.evaluation.predictions import names_of, plain
 from posehg.evaluation.score import Metric, Scores, means
 from posehg.files import atomic
 from posehg.metrics import MEASURES, Average, JointScores
@@ -113,7 +113,7 @@ class Report:
 def read(path: Path) -> Report:
     """Raises NotAvailable, naming the file, if it is missing, no report, or of a newer posehg."""
     content = read_json(path, _EXPECTED)
-    with described(path, _EXPECTED, "Make one: posehg eval ... --report FILE.json"):
+    with expecting(path, _EXPECTED, hint="Make one: posehg eval ... --report FILE.json", quote=False):
         if content["posehg_report"] != VERSION:
             raise NotAvailable(f"{path} is a report of another version of posehg.", "Update posehg.")
         skeleton, joints = Skeleton.from_dict(content["skeleton"]), tuple(content["joints"])

@@ -46,11 +46,6 @@ def resolve(name: str) -> torch.device:
     return device
 
 
-def use_threads(count: int) -> None:
-    """Sets the number of CPU threads for the whole process: for commands, which own it."""
-    torch.set_num_threads(count)
-
-
 def wait(device: torch.device) -> None:
     """Blocks until the device has finished its work."""
     if device.type == "cuda":
