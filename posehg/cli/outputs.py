@@ -1,4 +1,4 @@
-"""The files that posehg predict writes: which they are, which of them exist, and how a run writes and reports them."""
+"""The files of posehg predict: their names, which exist already, and how a run writes and reports them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 STDOUT = "-"
 MANY = 20
-"""With more inputs only errors are reported for each of them; the rest is reported in total."""
+"""With more inputs than this, only errors are reported one by one; the rest is summed up."""
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def load(names: str, data: Path | None, split: str, skeleton: Skeleton | None = 
 
 
 def recognise(folder: Path) -> str:
-    """The name of the data set in a folder: the folder's own name if that set can be read, else the one that can.
+    """The name of the data set in a folder: the folder's own name if that set is readable, else the one set that is.
 
     Raises UsageError if several can be read, NotAvailable if none can.
     """

@@ -54,7 +54,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a set has of one kind.
+    """One kind of problem in a data set, and where it occurs.
 
     name: for programs. title: what is counted. meaning: what it does to training or scores, in a sentence.
     level: broken (an error beyond doubt, or it prevents use of the set), suspect (look at it) or note (good to know).
@@ -135,7 +135,7 @@ def check(splits: Sequence[Dataset], progress: Progress) -> list[Finding]:
     cases: dict[str, list[Case]] = {kind.name: [] for kind in KINDS}
 
     def add(kind: str, places: Iterable[_Place], detail: str = "", whole: bool = False) -> None:
-        """whole: the case is about the images of these people."""
+        """whole: the case concerns the images, not the people on them."""
         subjects = []
         for split, number, person in places:
             image = Path(os.path.relpath(person.image, folder)).as_posix()

@@ -84,7 +84,7 @@ class Report:
             self._writer_class = SummaryWriter
 
     def start(self, progress: Progress) -> None:
-        """Writes the options and the samples, and the report of a resumed run, which a kill may have prevented."""
+        """Writes options and samples. Rewrites the report of a resumed run, in case a kill prevented it."""
         if progress.history:
             write(self._folder, progress, ())
         with atomic(self._folder / "config.json", overwrite=True) as temporary:

@@ -62,7 +62,7 @@ def read(file: Path) -> object:
 
 
 def _check_zip(file: Path, content: IO[bytes]) -> None:
-    """torch does not compress its zips: one that would unpack to more than it is was made to do harm."""
+    """torch does not compress its zip files: refuse one that unpacks to more than its size, a zip bomb."""
     with zipfile.ZipFile(content) as archive:
         entries = archive.infolist()
     names = {entry.filename.rpartition("/")[2] for entry in entries}
