@@ -37,8 +37,6 @@ ImageLike = str | os.PathLike[str] | PillowImage.Image | NDArray[np.uint8]
 BoxLike = Box | Sequence[float] | NDArray[np.generic]
 """A Box, or x, y, width and height in image pixels."""
 
-_EXPECTED = "a path, a Pillow image, or a numpy array of uint8: RGB (H, W, 3), gray (H, W) or RGBA (H, W, 4)"
-
 
 def load(
     model: str | os.PathLike[str] = "bundled",
@@ -57,17 +55,16 @@ def load(
     file; ``user/repo[@revision]`` on the Hub; a URL with a hash; or a name from ``posehg models list``.
     device: auto, cpu, cuda, cuda:N or mps.
     precision: of the network's products, ``fp32``, ``bf16`` or ``fp16``; an exported model keeps its own.
-    threads: CPU threads during calls of this model; 0: automatic. Other uses of torch in the process are not affected.
+    threads: CPU threads; 0: automatic. A network that torch runs sets them for torch in the whole process.
     flip: average with the mirrored image: more accurate, half the speed.
     decoder: how keypoints are read from heatmaps, ``subpixel`` or ``quarter``.
     batch: crops in one call of the network; 0: automatic.
     offline: never download anything.
     Raises NotAvailable for a missing or broken model, DeviceError for a device that is not available.
     """
-    if decoder not in get_args(Decoder):
-        raise ValueError(f"decoder must be one of {', '.join(get_args(Decoder))}, not {decoder!r}")
-    if precision not in get_args(Precision):
-        raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, not {precision!r}")
+    for name, value, known in (("decoder", decoder, Decoder), ("precision", precision, Precision)):
+        if value not in get_args(known):
+            raise ValueError(f"{name} must be one of {', '.join(get_args(known))}, not {value!r}")
     if threads < 0 or batch < 0:
         raise ValueError(f"threads and batch must be at least 0, not {min(threads, batch)}.")
     options = EngineOptions(device, threads, precision)
@@ -129,19 +126,17 @@ def draw(image: ImageLike, poses: Pose | Sequence[Pose], threshold: float = THRE
     return drawing.draw(_image(image), [poses] if isinstance(poses, Pose) else poses, threshold)
 
 
-# ---- checked input -------------------------------------------------------------------------------------------------
-
-
 def _image(given: ImageLike) -> Image:
     """RGB uint8 (H, W, 3), upright; an array that is RGB already is not copied."""
     if isinstance(given, str | os.PathLike):
         return images.read(Path(given))
+    expected = "a path, a Pillow image, or a numpy array of uint8: RGB (H, W, 3), gray (H, W) or RGBA (H, W, 4)"
     what = f"array of {given.dtype}" if isinstance(given, np.ndarray) else type(given).__name__
     if what != "array of uint8" and not isinstance(given, PillowImage.Image):
-        raise TypeError(f"An image is {_EXPECTED}, not {what}.")
+        raise TypeError(f"An image is {expected}, not {what}.")
     sides: tuple[int, ...] = given.size if isinstance(given, PillowImage.Image) else given.shape
     if len(sides) not in (2, 3) or sides[2:] not in ((), (3,), (4,)):
-        raise ValueError(f"An image is {_EXPECTED}, not an array of shape {sides}.")
+        raise ValueError(f"An image is {expected}, not an array of shape {sides}.")
     if 0 in sides:
         raise ValueError(f"The image is empty: {' x '.join(map(str, sides))} pixels.")
     if isinstance(given, PillowImage.Image):
@@ -160,7 +155,6 @@ def _boxes(given: BoxLike | Iterable[BoxLike]) -> list[Box]:
     if rows.size and rows.shape[-1] != 4:
         raise ValueError(f"A box is four numbers, x, y, width and height, not {rows.shape[-1]}.")
     boxes = [Box(*map(float, row)) for row in rows.reshape(-1, 4)]
-    for box in boxes:
-        if not box.is_plausible:
-            raise ValueError(f"{box} is not a box: it needs finite pixels, and a width and height above 0.")
+    if wrong := [box for box in boxes if not box.is_plausible]:
+        raise ValueError(f"{wrong[0]} is not a box: it needs finite pixels, and a width and height above 0.")
     return boxes

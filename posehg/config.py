@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from posehg.errors import NotAvailable, UsageError, printable
-from posehg.skeletons import Skeleton
+from posehg.skeletons import Skeleton, tuples
 
 VERSION = 1
 KEY = "posehg"
@@ -59,19 +59,21 @@ class HourglassConfig:
             value = getattr(self, name)
             if type(value) is not int or not 1 <= value <= limit:  # True is an int to Python
                 raise UsageError(f"A network needs {name} from 1 to {limit}, not {printable(str(value), 40)}.")
-        if not _is_width(self.features):
-            what = f"Features must be an even number up to {WIDEST}, not {printable(str(self.features), 40)}"
-            raise UsageError(f"{what}: a residual halves them.")
-        three: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-            ("stem", _is_width, f"three even widths up to {WIDEST}, as 64-128-128"),
-            ("mean", lambda x: type(x) in (int, float) and -1000 <= x <= 1000, "three numbers, of RGB in 0 .. 1"),
-            ("std", lambda x: type(x) in (int, float) and 1e-6 <= x <= 1e6, "three numbers above 0, of RGB in 0 .. 1"),
-        )
-        for name, fits, what in three:
-            values = getattr(self, name)
-            if not (isinstance(values, tuple) and len(values) == 3 and all(map(fits, values))):
-                shown = "-".join(map(str, values)) if name == "stem" and isinstance(values, tuple) else str(values)
-                raise UsageError(f"The {name} of a network is {what}, not {printable(shown, 40)}.")
+
+        def is_width(value: Any) -> bool:  # a residual halves it
+            return type(value) is int and 2 <= value <= WIDEST and value % 2 == 0
+
+        rules: dict[str, tuple[int, Callable[[Any], bool], str]] = {
+            "features": (1, is_width, f"an even number up to {WIDEST}"),
+            "stem": (3, is_width, f"three even numbers up to {WIDEST}, as 64-128-128"),
+            "mean": (3, lambda x: type(x) in (int, float) and -1000 <= x <= 1000, "three numbers, of RGB in 0 .. 1"),
+            "std": (3, lambda x: type(x) in (int, float) and 1e-6 <= x <= 1e6, "three numbers above 0"),
+        }
+        for name, (count, fits, what) in rules.items():
+            value = getattr(self, name)
+            values = (value,) if count == 1 else value
+            if not (isinstance(values, tuple) and len(values) == count and all(map(fits, values))):
+                raise UsageError(f"The {name} of a network must be {what}, not {printable(str(value), 40)}.")
 
     @property
     def multiple(self) -> int:
@@ -84,15 +86,8 @@ class HourglassConfig:
         return 3 + self.stacks * self.blocks * (3 * self.depth + 2)
 
     def could_be_in(self, tensors: int) -> bool:
-        """Whether a file with that many tensors can hold this network, or at least half of it.
-
-        Ask before building a network that a file describes: a few bytes can describe one that fills all memory.
-        """
+        """Whether a file with that many tensors can hold at least half of this network: ask before building it."""
         return 9 * self.residuals <= tensors  # each has 18: weight and bias of six layers, and statistics of three
-
-
-def _is_width(value: Any) -> bool:
-    return type(value) is int and 2 <= value <= WIDEST and value % 2 == 0
 
 
 @dataclass(frozen=True)
@@ -148,8 +143,6 @@ class ModelConfig:
         network, skeleton = values.pop("network"), values.pop("skeleton")
         if not isinstance(values.get("provenance", {}), dict):
             raise TypeError("provenance is not a JSON object")
-        return cls(HourglassConfig(**_tuples(network)), Skeleton.from_dict(skeleton), **_tuples(values))
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        network = {name: tuples(value) for name, value in network.items()}
+        values = {name: tuples(value) for name, value in values.items()}
+        return cls(HourglassConfig(**network), Skeleton.from_dict(skeleton), **values)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from posehg.errors import DeviceError, PosehgError, UsageError, reason
+from posehg.errors import DeviceError, PosehgError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,6 @@ T = TypeVar("T")
 
 _CONNECTING = timedelta(minutes=2)
 _WAITING = timedelta(days=1)  # for a process that computes; one that ends is noticed at once
-_LOST = "Another process of this run was lost."
 _START = "Start several processes with: torchrun --nproc-per-node NUMBER -m posehg ..."
 
 
@@ -68,14 +67,11 @@ def joined(device: str) -> Iterator[World]:
     device: what this process computes on, such as cpu or cuda:0.
     """
     here = world()
-    if here.size == 1:
-        yield here
-        return
-    import torch
-    import torch.distributed as dist
-    from torch.distributed.rendezvous import rendezvous
-
-    if dist.is_initialized():
+    if here.size > 1:
+        import torch
+        import torch.distributed as dist
+        from torch.distributed.rendezvous import rendezvous
+    if here.size == 1 or dist.is_initialized():
         yield here
         return
     kind = torch.device(device)
@@ -164,16 +160,15 @@ def wait() -> None:
 @contextmanager
 def watched(hint: str = "") -> Iterator[None]:
     """Raises ProcessLost, with this hint, if another process is lost during the block, as in a backward pass."""
+    message = "Another process of this run was lost."
     try:
         yield
     except ProcessLost as error:
-        raise (ProcessLost(_LOST, hint) if hint else error) from error.__cause__
+        raise (ProcessLost(message, hint) if hint else error) from error.__cause__
     except RuntimeError as error:
         import torch.distributed as dist
 
         # gloo raises a plain RuntimeError that names the source file of its connections.
-        if "gloo/transport" in str(error):
-            raise ProcessLost(_LOST, hint or "See its own error message.") from error
-        if isinstance(error, dist.DistError):
-            raise ProcessLost(_LOST, hint or f"The reason: {reason(error)}") from error
+        if isinstance(error, dist.DistError) or "gloo/transport" in str(error):
+            raise ProcessLost(message, hint or "See its own error message.") from error
         raise

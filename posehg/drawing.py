@@ -39,12 +39,10 @@ BACKGROUNDS: dict[str, Colour] = {"black": (0, 0, 0), "white": (255, 255, 255)}
 class Style:
     """The style of drawn skeletons.
 
-    width: line width relative to the default for the person's size.
-    dots: a dot on each joint.
+    width: line width relative to the default for the person's size. dots: a dot on each joint.
     casing: opacity, 0 .. 1, of the dark edge that keeps lines and dots legible on any image.
     colour: one colour for everything instead of the palette.
-    labels: write each joint's name beside it, and the track id, #1, #2, above each person. Where there are several
-        tracks their ids are always written.
+    labels: write each joint's name beside it, and the track id above each person. Several tracks always have theirs.
     """
 
     width: float = 1.0
@@ -77,8 +75,6 @@ class DrawOptions:
 _CAPTION = 16
 """The height of a caption's line in pixels."""
 
-_TRUTH = Style(width=0.5, colour=(110, 240, 60))
-
 
 def draw(image: Image, poses: Sequence[Pose], threshold: float, style: Style = STYLES["default"]) -> Image:
     """A copy of the image with the poses drawn on it, the person with the highest score on top.
@@ -98,16 +94,14 @@ def draw_labels(
     skeleton: Skeleton,
     keypoints: Points,
     box: Box,
-    plain: bool = False,
+    style: Style = STYLES["thin"],
     visible: NDArray[np.bool_] | None = None,
 ) -> Image:
     """A copy of the image with an annotation drawn on it: (J, 2) image pixels, NaN = not labelled.
 
-    box: the person's bounding box. plain: thin and green, unlike a prediction; else in the colours of the sides.
-    visible: (J,) bool; hidden joints are drawn as wide rings.
+    box: the person's bounding box. visible: (J,) bool; hidden joints are drawn as rings.
     """
     canvas = image.copy()
-    style = _TRUTH if plain else STYLES["thin" if visible is None else "default"]
     _draw_skeleton(canvas, skeleton, keypoints, np.ones(len(keypoints), dtype=bool), box, style, visible)
     return canvas
 
@@ -139,7 +133,7 @@ def judged(image: Image, pose: Pose, skeleton: Skeleton, keypoints: Points, cell
     to_cell = Affine.crop(pose.box, (cell, cell))
     moved = pose.moved(to_cell)
     predicted = draw(warp(image, to_cell, (cell, cell)), [moved], threshold=0.0)
-    return draw_labels(predicted, skeleton, to_cell(keypoints), moved.box, plain=True)
+    return draw_labels(predicted, skeleton, to_cell(keypoints), moved.box, Style(width=0.5, colour=(110, 240, 60)))
 
 
 def contact_sheet(
@@ -242,10 +236,8 @@ def _draw_skeleton(
         dots = [(points[[joint, joint]], colours[[joint, joint]]) for joint in np.flatnonzero(shown)]
         _paint(canvas, dots, 1.6 * radius, casing, style.casing)
     if visible is not None:
-        rings = [(points[[joint, joint]], colours[[joint, joint]]) for joint in np.flatnonzero(shown & ~visible)]
-        wide, dark = 1.6 * (1.7 * radius), np.zeros((2, 3), dtype=np.float32)
-        _paint(canvas, rings, wide, 0.5 * radius, style.casing)
-        _paint(canvas, [(ends, dark) for ends, _ in rings], 0.6 * wide, 0.0, 0.0)
+        holes = [(points[[joint, joint]], np.zeros((2, 3), np.float32)) for joint in np.flatnonzero(shown & ~visible)]
+        _paint(canvas, holes, radius, 0.0, 0.0)
 
 
 def _line_width(shown: Points, box: Box, shape: tuple[int, ...]) -> float:
@@ -255,62 +247,49 @@ def _line_width(shown: Points, box: Box, shape: tuple[int, ...]) -> float:
     return float(np.clip(0.013 * size, 1.4, max(1.4, 0.012 * max(shape[:2]))))
 
 
-# ---- names beside joints -------------------------------------------------------------------------------------------
-
-
 def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style) -> None:
     """Write the joints' names beside them and tracks' ids above their person, white with a black edge, in place."""
     height, width = canvas.shape[:2]
-    people = []  # with the joints to label, the labels' distance from them, and the height of letters
+    # Texts with their point, the size of their letters, and where the point lies on the text.
+    ids: list[tuple[str, float, float, float, str]] = []
+    names: list[tuple[str, float, float, float, str]] = []
     for pose in poses:
         inside = ((pose.keypoints >= 0) & (pose.keypoints < (width, height))).all(axis=1)
         joints = (pose.scores >= threshold) & inside
-        if joints.any():
-            line = _line_width(pose.keypoints[joints], pose.box, canvas.shape)
-            people.append((pose, joints, 1.5 * style.width * line + 2, float(np.clip(3 * line, 9, 40))))
+        if not joints.any():
+            continue
+        line = _line_width(pose.keypoints[joints], pose.box, canvas.shape)
+        gap, size = 1.5 * style.width * line + 2, float(np.clip(3 * line, 9, 40))
+        if pose.id is not None:
+            x, y = min(pose.keypoints[joints], key=lambda point: float(point[1]))
+            ids.append((f"#{pose.id}", x, y - gap, 1.5 * size, "mb"))
+        for channel in np.flatnonzero(joints) if style.labels else ():
+            x, y = pose.keypoints[channel]
+            other = pose.skeleton.flip[channel]  # outward: away from the joint of the other side
+            on_left = x < pose.keypoints[other if other != channel else joints, 0].mean()
+            text = pose.skeleton.joints[channel].replace("_", " ")
+            names.append((text, x - gap if on_left else x + gap, y, size, "rm" if on_left else "lm"))
     layer = PillowImage.fromarray(canvas)
     pen = ImageDraw.Draw(layer)
     written: list[Box] = []
-
-    def write(text: str, point: tuple[float, float], size: float, side: str) -> None:
+    for text, x, y, size, anchor in ids + names:  # ids first: where there is room for one text only, they say more
         font, edge = _font(size), max(1, round(size / 10))
-        left, top, right, bottom = pen.textbbox((0, 0), text, font, stroke_width=edge)
+        left, top, right, bottom = pen.textbbox((x, y), text, font, anchor, stroke_width=edge)
         if right - left > width or bottom - top > height:
-            return
-        x = point[0] - {"left": right, "right": left, "above": right / 2}[side]
-        y = point[1] - (bottom if side == "above" else (top + bottom) / 2)
-        place = np.clip((x, y), (-left, -top), (width - right, height - bottom))
-        box = Box(place[0] + left, place[1] + top, right - left, bottom - top)
-        if any(box.intersection(other) > 0 for other in written):
-            return  # two names on each other are no name at all
-        written.append(box)
-        pen.text((place[0], place[1]), text, "white", font, stroke_width=edge, stroke_fill="black")
-
-    for pose, joints, gap, size in people:  # first: where there is room for one text only, the id says more
-        if pose.id is not None:
-            x, y = min(pose.keypoints[joints], key=lambda point: float(point[1]))
-            write(f"#{pose.id}", (x, y - gap), 1.5 * size, "above")
-    for pose, joints, gap, size in people if style.labels else ():
-        for channel in np.flatnonzero(joints):
-            x, y = pose.keypoints[channel]
-            other = pose.skeleton.flip[channel]  # outward: away from the joint of the other side
-            middle = pose.keypoints[other if other != channel else joints, 0].mean()
-            side, shift = ("left", -gap) if x < middle else ("right", gap)
-            write(pose.skeleton.joints[channel].replace("_", " "), (x + shift, y), size, side)
+            continue
+        right_by, down_by = np.clip((0, 0), (-left, -top), (width - right, height - bottom)).tolist()
+        box = Box(left + right_by, top + down_by, right - left, bottom - top)
+        if all(box.intersection(other) == 0 for other in written):  # two names on each other are no name at all
+            written.append(box)
+            place = x + right_by, y + down_by
+            pen.text(place, text, "white", font, anchor, stroke_width=edge, stroke_fill="black")
     canvas[:] = np.asarray(layer)
-
-
-# ---- strokes -------------------------------------------------------------------------------------------------------
 
 
 def _paint(
     canvas: Image, strokes: Sequence[tuple[Points, Floats]], radius: float, casing: float, opacity: float
 ) -> None:
-    """Paint a black casing of that width (pixels) and opacity (0 .. 1) around all strokes, then the strokes.
-
-    strokes: lines with round ends, or dots where both ends are the same: (2, 2) points and the (2, 3) RGB 0 .. 255 of
-    the two ends. radius: half their width, in pixels.
-    """
+    """Paint a black casing of that opacity around all strokes, then the strokes: (2, 2) ends and their (2, 3) RGB."""
     if not strokes:
         return
     # All casings at once: one after the other, they would add up where strokes meet.
@@ -328,8 +307,7 @@ def _paint(
 
 
 def _coverage(shape: tuple[int, ...], ends: Points, radius: float) -> tuple[tuple[slice, slice], Floats, Floats]:
-    """The rows and columns of the canvas that a stroke may touch; for each of their pixels, how far along the stroke it
-    lies, 0 .. 1, and how much of it the stroke covers."""
+    """The patch that a stroke may touch; for each of its pixels the place along the stroke and its cover, 0 .. 1."""
     (x0, y0), (x1, y1) = ends
     limit = (shape[1], shape[0])
     left, top = np.clip(np.floor(ends.min(axis=0) - radius - 1), 0, limit).astype(int)

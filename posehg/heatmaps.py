@@ -131,9 +131,6 @@ def with_mirrored(straight: Array, mirrored: Array, flip: Sequence[int], unpaire
     return (straight + back) / 2
 
 
-# ---- operations that numpy and torch name differently ---------------------------------------------------------------
-
-
 def _library(array: Array) -> Any:
     """numpy or torch, depending on the array. The functions used here have the same names in both."""
     if isinstance(array, np.ndarray):

@@ -47,10 +47,9 @@ def read(path: str | Path) -> Image:
             raise InputError(f"{path} is a folder, not an image.", "Name the images in it.")
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path} is too large for an image: more than {MAX_BYTES >> 20:,} MiB.")
-        content = path.read_bytes()
+        return read_bytes(path.read_bytes(), str(path))
     except OSError as error:
         raise unreadable(path, error) from None
-    return read_bytes(content, str(path))
 
 
 def read_bytes(content: bytes, name: str) -> Image:
@@ -63,7 +62,7 @@ def read_bytes(content: bytes, name: str) -> Image:
 
             pillow_heif.register_heif_opener()
         with PillowImage.open(BytesIO(content)) as image:
-            return _pixels(image, name)
+            return from_pillow(image, name)
     except ImportError:
         hint = "Install it: pipx inject posehg pillow-heif, or pip install 'posehg[heif]'"
         raise InputError(f"{name} is a HEIC image; reading it needs pillow-heif.", hint) from None
@@ -78,17 +77,6 @@ def read_bytes(content: bytes, name: str) -> Image:
         raise InputError(f"{name} is broken or cut short ({error}).", "Copy or download it again.") from None
 
 
-def from_pillow(image: PillowImage.Image) -> Image:
-    """Convert a Pillow image of any mode to what ``read`` returns; the Pillow image does not change.
-
-    Raises InputError if it is too large or its file is broken.
-    """
-    try:
-        return _pixels(image, "The image")
-    except _BROKEN as error:
-        raise InputError(f"The image cannot be decoded ({error}).") from None
-
-
 def unreadable(path: Path, error: OSError) -> InputError:
     """An error that says why a file cannot be read, and what to do about it."""
     if not isinstance(error, FileNotFoundError):
@@ -101,7 +89,11 @@ def unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"There is no file {path}.", hint)
 
 
-def _pixels(image: PillowImage.Image, name: str) -> Image:
+def from_pillow(image: PillowImage.Image, name: str = "The image") -> Image:
+    """Convert a Pillow image of any mode to what ``read`` returns; the Pillow image does not change.
+
+    Raises InputError if it is too large, and what Pillow raises if its file is broken.
+    """
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width} x {image.height} pixels"
         raise InputError(f"{name} is too large: {size}.", "Make it smaller first.")
@@ -129,7 +121,7 @@ def write(path: str | Path, image: Image, overwrite: bool = False) -> None:
     if (format := SUFFIXES.get(path.suffix.lower())) is None:
         raise InputError(f"{path}: posehg writes images as {', '.join(SUFFIXES)}.")
     if format == "JPEG" and image.shape[2] == 4:
-        image = _pixels(PillowImage.fromarray(image), str(path))
+        image = from_pillow(PillowImage.fromarray(image), str(path))
     with atomic(path, overwrite) as temporary:
         try:
             PillowImage.fromarray(image).save(temporary, format=format, **_EFFORT[format])

@@ -33,18 +33,21 @@ class Skeleton:
     sigmas: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        known, flip_pairs, name = set(self.joints), self.flip_pairs or (), f"the skeleton {self.name!r}"
-        if len(known) != len(self.joints) or not self.joints:
-            raise UsageError(f"The skeleton {self.name!r} has no joints or names one twice: {', '.join(self.joints)}.")
-        if any(len(pair) != 2 for pair in (*self.limbs, *flip_pairs, self.torso)):
-            raise UsageError(f"Limbs, flip pairs and the torso of {name} are pairs of joints.")
+        known, flip_pairs, problem = set(self.joints), self.flip_pairs or (), ""
+        paired = [joint for pair in flip_pairs for joint in pair]
         pairs = [*self.limbs, *(pair for pair in flip_pairs if known.isdisjoint(pair))]
-        if strangers := {joint for pair in pairs for joint in pair} - known:
-            raise UsageError(f"Limbs or flip pairs of {name} use unknown joints: {', '.join(sorted(strangers))}.")
-        if len({joint for pair in flip_pairs for joint in pair}) != 2 * len(flip_pairs):
-            raise UsageError(f"The flip pairs of {name} name a joint twice.")
-        if self.sigmas and not (len(self.sigmas) == len(known) and all(0 < s < math.inf for s in self.sigmas)):
-            raise UsageError(f"The skeleton {self.name!r} needs {len(known)} sigmas above 0, not {self.sigmas}.")
+        if len(known) != len(self.joints) or not self.joints:
+            problem = f"has no joints or names one twice: {', '.join(self.joints)}"
+        elif any(len(pair) != 2 for pair in (*self.limbs, *flip_pairs, self.torso)):
+            problem = "has a limb, flip pair or torso that is no pair of joints"
+        elif strangers := {joint for pair in pairs for joint in pair} - known:
+            problem = f"has limbs or flip pairs of unknown joints: {', '.join(sorted(strangers))}"
+        elif len(set(paired)) != len(paired):
+            problem = "names a joint twice in its flip pairs"
+        elif self.sigmas and not (len(self.sigmas) == len(known) and all(0 < s < math.inf for s in self.sigmas)):
+            problem = f"needs {len(known)} sigmas above 0, not {self.sigmas}"
+        if problem:
+            raise UsageError(f"The skeleton {self.name!r} {problem}.")
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, for a file; unset ones are left out."""
@@ -57,7 +60,7 @@ class Skeleton:
         names = values["joints"]
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             raise TypeError("joints are a list of names")
-        return cls(**{name: _tuples(value) for name, value in values.items()})
+        return cls(**{name: tuples(value) for name, value in values.items()})
 
     def index(self, joint: str) -> int:
         """The channel of a joint. Raises UsageError for an unknown name."""
@@ -70,24 +73,13 @@ class Skeleton:
     def subset(self, joints: Sequence[str]) -> Skeleton:
         """The skeleton of some of its joints, in the given order, named by their number: mpii-5.
 
-        Limbs with both ends kept remain. Leaving out a joint between two others joins these by one limb, for example
-        shoulder and wrist; leaving out one with more limbs, such as the thorax, drops its limbs.
-        Raises UsageError for unknown or repeated names and for an empty list.
+        Limbs between two of them are kept. Raises UsageError for unknown or repeated names and for an empty list.
         """
-        for joint in joints:
-            self.index(joint)
-        limbs = self.limbs
-        for joint in self.joints:
-            own = [limb for limb in limbs if joint in limb]
-            neighbours = dict.fromkeys(end for limb in own for end in limb if end != joint)
-            if joint not in joints and len(neighbours) == 2:
-                a, b = neighbours
-                limbs = (*(limb for limb in limbs if limb not in own), (a, b))
-        kept = {frozenset(limb): limb for limb in limbs if set(limb) <= set(joints)}  # a bridge may duplicate a limb
+        channels = [self.index(joint) for joint in joints]
+        limbs = tuple(limb for limb in self.limbs if set(limb) <= set(joints))
         pairs = self.flip_pairs and tuple(pair for pair in self.flip_pairs if not set(joints).isdisjoint(pair))
-        sigmas = tuple(self.sigmas[self.index(joint)] for joint in joints) if self.sigmas else ()
-        name = f"{self.name}-{len(joints)}"
-        return Skeleton(name, tuple(joints), tuple(kept.values()), self.torso, pairs, sigmas)
+        sigmas = tuple(self.sigmas[channel] for channel in channels) if self.sigmas else ()
+        return Skeleton(f"{self.name}-{len(joints)}", tuple(joints), limbs, self.torso, pairs, sigmas)
 
     @cached_property
     def flip(self) -> tuple[int, ...]:
@@ -118,8 +110,9 @@ class Skeleton:
         return tuple((self.index(a), self.index(b)) for a, b in self.limbs)
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+def tuples(value: Any) -> Any:
+    """A value from a JSON file with tuples for its lists."""
+    return tuple(map(tuples, value)) if isinstance(value, list | tuple) else value
 
 
 _OTHER_SIDE = {"left": "right", "Left": "Right", "LEFT": "RIGHT", "l": "r", "L": "R"}

@@ -190,8 +190,6 @@ def test_a_heatmap_is_shown_where_it_belongs() -> None:
     np.testing.assert_array_equal(both, overlay)  # of several people the highest is seen
 
 
-# ---- names beside joints -----------------------------------------------------------------------------------------
-
 NAMED = Style(labels=True)
 
 
@@ -240,13 +238,15 @@ def test_names_do_not_lie_on_each_other() -> None:
     assert written(image, [close]).sum() == pytest.approx(written(image, [single(190, 120)]).sum(), rel=0.2)
 
 
-def test_annotations_leave_out_unlabelled_joints_and_differ_from_predictions() -> None:
+def test_annotations_leave_out_unlabelled_joints_and_show_hidden_ones_as_rings() -> None:
     truth = np.full((16, 2), np.nan)
     truth[MPII.index("head_top")] = (100, 100)
     image = ground()
     image.setflags(write=False)  # a copy is drawn on
-    drawn = drawing.draw_labels(image, MPII, truth, Box(0, 0, 90, 90), plain=True)
-    rows, columns = np.nonzero(changed(image, drawn))
-    assert np.hypot(columns - 100, rows - 100).max() < 8
-    red, green, blue = drawn[100, 100]
-    assert green > 200 > 150 > max(red, blue)
+    for hidden in (False, True):
+        visible = np.full(16, not hidden)
+        drawn = drawing.draw_labels(image, MPII, truth, Box(0, 0, 90, 90), Style(width=3), visible)
+        rows, columns = np.nonzero(changed(image, drawn))
+        assert np.hypot(columns - 100, rows - 100).max() < 8
+        assert (drawn[100, 100].max() < 50) == hidden
+        assert drawn[100, 103].min() > 200

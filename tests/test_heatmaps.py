@@ -42,9 +42,6 @@ def decoded(heatmap: Tensor, decoder: heatmaps.Decoder) -> list[float]:
     return heatmaps.decode(heatmap, decoder)[0].tolist()
 
 
-# ---- encode ------------------------------------------------------------------------------------------------------
-
-
 def test_a_target_is_the_gaussian_of_the_distance_to_the_joint() -> None:
     points, sigma = between(np.random.default_rng(3).random((B, J, 2)), -0.5, 0.5), 1.3
     expected = np.empty((B, J, H, W))
@@ -64,9 +61,6 @@ def test_a_joint_that_is_unknown_or_off_the_map_has_an_empty_target(point: tuple
     targets = heatmaps.encode(points, (H, W), 1.0)
     assert torch.equal(targets.amax(dim=(-2, -1)) == 0, torch.isin(torch.arange(B * J), 1 * J + 3).view(B, J))
     assert not targets.isnan().any()
-
-
-# ---- decode ------------------------------------------------------------------------------------------------------
 
 
 @PATIENT
@@ -134,9 +128,6 @@ def test_maps_too_small_for_a_parabola_are_decoded_to_a_cell(decoder: heatmaps.D
     assert (points.tolist(), score) == ([size[1] - 1, size[0] - 1], 1)
 
 
-# ---- logits ------------------------------------------------------------------------------------------------------
-
-
 def test_heatmaps_from_logits_are_the_blurred_probabilities() -> None:
     logits, sigma = 2 * noise(5, B, J, H, W), 0.8
     weights = np.exp(logits.numpy())
@@ -161,9 +152,6 @@ def test_logits_of_the_targets_shape_give_a_score_of_one_at_the_joint(sigma: flo
     assert heatmaps.from_logits(half_sure, sigma).max() == pytest.approx(0.5, abs=0.01)
 
 
-# ---- mirrored crops ----------------------------------------------------------------------------------------------
-
-
 def test_the_flip_test_averages_mirrored_columns_and_sides_of_paired_joints() -> None:
     straight, mirrored = noise(7, B, J, H, W), noise(11, B, J, H, W)
     unpaired = [J - 1, 1]
@@ -181,9 +169,6 @@ def test_the_mirrored_persons_heatmaps_are_those_of_the_person(share: np.ndarray
     maps = heatmaps.encode(points, (H, W), 1.0)
     both = heatmaps.with_mirrored(maps, heatmaps.encode(mirrored, (H, W), 1.0), FLIP, ())
     torch.testing.assert_close(both, maps)
-
-
-# ---- numpy -------------------------------------------------------------------------------------------------------
 
 
 @PATIENT

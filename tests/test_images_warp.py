@@ -102,8 +102,6 @@ def test_fine_stripes_turn_gray_and_do_not_alias() -> None:
     assert np.abs(crop.astype(int) - 127).max() <= 2
 
 
-# ---- the two halves of a warp ----------------------------------------------------------------------------------------
-
 ROWS, COLUMNS = 61, 47
 """Of the crops."""
 

@@ -77,9 +77,6 @@ def close(boxes: list[Box], expected: list[Box]) -> None:
         assert box.as_tuple() == pytest.approx(other.as_tuple(), abs=1e-3)
 
 
-# ---- what an exact network would predict -------------------------------------------------------------------------
-
-
 def corners(box: Box, left: float = (96 - 83 * SCALE) / 2) -> tuple[float, float, float, float]:
     """Left, top, right, bottom on the input where the image begins at ``left``."""
     return box.x * SCALE + left, box.y * SCALE, (box.x + box.w) * SCALE + left, (box.y + box.h) * SCALE
@@ -152,9 +149,6 @@ def test_boxes_lie_within_any_image(path: Path, name: str, size: tuple[int, int]
         assert box.y + box.h <= size[0] + 1e-9
 
 
-# ---- what the network receives -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_each_network_receives_the_colours_and_padding_of_its_training(
     path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -177,9 +171,6 @@ def test_each_network_receives_the_colours_and_padding_of_its_training(
     for channel, colour in zip(array, colours[::-1] if begin == 0 else colours, strict=True):
         assert channel[:, begin + 3 : begin + 61] == pytest.approx(np.full((64, 58), float(colour)), rel=0.01)
         assert channel[:, begin + 67 :] == pytest.approx(np.full((64, 29 - begin), 114.0), rel=0.01)
-
-
-# ---- which boxes are kept ----------------------------------------------------------------------------------------
 
 
 def test_overlapping_weak_and_broken_boxes_are_left_out(path: Path) -> None:
@@ -216,9 +207,6 @@ def test_the_metadata_names_the_class_of_people(path: Path, names: str, expected
             Detector(network)
         return
     close(Detector(network)(photo()), expected)
-
-
-# ---- what is refused ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", [None, b"", b"hello", b"\x89PNG\r\n\x1a\n", b"\xff" * 1000, 0.3, 0.999])

@@ -63,9 +63,6 @@ def test_the_processor_has_the_name_that_the_system_knows(
     assert devices.name_of(CPU) == name
 
 
-# ---- devices -----------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("cuda", "mps", "expected"),
     [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],

@@ -39,9 +39,6 @@ def crops(seed: int, count: int = B) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, H, W, 3), dtype=np.uint8)
 
 
-# ---- torch and folding -------------------------------------------------------------------------------------------
-
-
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**31), blocks=st.integers(1, 2), stacks=st.integers(1, 3))
 def test_folding_keeps_the_output(seed: int, blocks: int, stacks: int) -> None:
@@ -101,9 +98,6 @@ def test_half_precision_is_close(precision: str) -> None:
     assert 0 < float((rough - exact).abs().max()) < 0.1 * float(exact.abs().max())
 
 
-# ---- which engine runs a file ------------------------------------------------------------------------------------
-
-
 def test_a_checkpoint_runs_in_torch_and_is_not_exported(tmp_path: Path) -> None:
     checkpoints.save_folder(tmp_path, trained(1))
     assert not is_exported(tmp_path)
@@ -129,9 +123,6 @@ def test_programs_of_torch_are_refused_with_what_to_use(name: str, tmp_path: Pat
         open_engine(tmp_path / name)
     assert "safetensors" in caught.value.hint
     assert "onnx" in caught.value.hint
-
-
-# ---- the cache of ONNX files -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,6 @@ from posehg.datasets import Dataset
 from posehg.errors import DeviceError
 from posehg.geometry import Affine, Box
 from posehg.inference import annotated
-from posehg.inference.engines import EngineOptions
-from posehg.inference.engines.torch import TorchEngine, from_checkpoint
 from posehg.inference.estimator import Estimator, Region
 from posehg.poses import Person
 from posehg.skeletons import Skeleton
@@ -31,9 +29,6 @@ def assert_found(keypoints: np.ndarray, region: Region, size: tuple[int, int] = 
     """The keypoints are those of PHOTO, within a number of crop pixels."""
     scale = Affine.crop(region.box, size, region.rotation).scale
     assert scale * np.linalg.norm(keypoints - POINTS, axis=1).max() < within
-
-
-# ---- keypoints ---------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=25, deadline=None)
@@ -101,9 +96,6 @@ def test_heatmaps_peak_where_to_heatmap_says() -> None:
         assert channel[y, x] == channel.max()
 
 
-# ---- the flip test -----------------------------------------------------------------------------------------------
-
-
 class Lopsided(nn.Module):
     """Takes what is red for the left hand, which is wrong in the mirror."""
 
@@ -120,9 +112,6 @@ def test_left_and_right_swap_in_the_mirrored_crop() -> None:
     [pose] = stubs.estimator(stubs.tiny(DOTS), flip=False, network=Lopsided())([region])
     assert pose.scores[1] == 0
     assert pose.scores[2] > 0.8
-
-
-# ---- batches and memory ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 7, 100])
@@ -202,38 +191,6 @@ def test_too_little_memory_for_one_region_is_a_device_error_and_other_errors_are
     monkeypatch.setattr(Estimator, "network_output", lambda self, crops: torch.ones(2, 3) @ torch.ones(2))
     with pytest.raises(RuntimeError, match="size mismatch"):
         list(dots_estimator()([Region(PHOTO, BOX)]))
-
-
-# ---- the process of the user -------------------------------------------------------------------------------------
-
-
-class Threads(stubs.Dots):
-    """Notes how many threads torch uses during each call."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[int] = []
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        self.seen.append(torch.get_num_threads())
-        return super().forward(images)
-
-
-def test_threads_are_limited_only_during_calls() -> None:
-    before = torch.get_num_threads()
-    network, wanted = Threads(), before + 2
-    estimator = Estimator(TorchEngine(stubs.tiny(DOTS).config, network, "cpu", threads=wanted))
-    poses = estimator([Region(PHOTO, BOX)] * 9)
-    next(poses)  # the rest of the batches is still to come
-    assert torch.get_num_threads() == before
-    found = list(poses)
-    estimator.heatmaps_of(PHOTO, found)
-    from_checkpoint(stubs.tiny(DOTS), EngineOptions("cpu", threads=wanted))
-    assert set(network.seen) == {wanted}
-    assert torch.get_num_threads() == before
-
-
-# ---- data sets ---------------------------------------------------------------------------------------------------
 
 
 def test_consecutive_persons_share_one_reading_of_their_image() -> None:

@@ -29,9 +29,6 @@ def blank(height: int, width: int) -> Image:
     return np.broadcast_to(np.zeros((1, 1, 3), dtype=np.uint8), (height, width, 3))
 
 
-# ---- windows -----------------------------------------------------------------------------------------------------
-
-
 @settings(max_examples=80, deadline=None)
 @given(size=SIZES)
 def test_windows_cover_the_image_at_every_scale(size: tuple[int, int]) -> None:
@@ -48,9 +45,6 @@ def test_windows_cover_the_image_at_every_scale(size: tuple[int, int]) -> None:
             for start, end in spans:  # beyond the border by a quarter, or centred
                 centred = (start + end) / 2 == pytest.approx(length / 2)
                 assert max(-start, end - length) <= (end - start) / 4 + 1e-6 or centred
-
-
-# ---- one person --------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=8, deadline=None)
@@ -84,8 +78,6 @@ def test_the_search_for_one_ends_whatever_the_network_says(seed: int, size: tupl
     assert network.asked <= windows + search.max_candidates * (4 * search.rounds + 4)
     assert pose is None or np.isfinite(pose.keypoints).all()
 
-
-# ---- all people --------------------------------------------------------------------------------------------------
 
 APART = AllSearch(scales=(0.19,), overlap=0.75)
 """No window of a row of four photos shows two whole squares, which the stub would take for one."""
@@ -176,16 +168,10 @@ def test_a_body_off_the_middle_of_its_window_is_not_followed_up() -> None:
     assert network.asked == len(list(windows_of(blank(240, 320), search.scales, search.overlap)))
 
 
-# ---- nobody ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("size", [(240, 320), (1, 1), (60, 640)])
 def test_nobody_is_found_on_an_empty_image(size: tuple[int, int]) -> None:
     assert find_one(square_estimator(), blank(*size)) is None
     assert find_all(square_estimator(), blank(*size), AllSearch(min_score=0.0, min_prominence=0.0)) == []
-
-
-# ---- the bundled network on photos -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -84,9 +84,6 @@ def id_at(poses: Sequence[Pose], x: float, within: float = 8.0) -> int | None:
     return next((pose.id for pose in poses if abs(pose.keypoints[0, 0] - x) < within), None)
 
 
-# ---- following ---------------------------------------------------------------------------------------------------
-
-
 def test_a_person_is_followed_with_one_id_and_one_search() -> None:
     follow, estimator, find = tracker()
     for number in range(40):
@@ -153,9 +150,6 @@ def test_regions_beyond_the_image_are_skipped_and_others_keep_their_rotation() -
     assert {region.rotation for regions in estimator.asked for region in regions} == {90.0}
 
 
-# ---- searches ----------------------------------------------------------------------------------------------------
-
-
 def test_a_lost_person_is_searched_for_once_after_some_patience() -> None:
     follow, _, find = tracker(patience=3, pause=5, every=1000, memory=100)
     searches = []
@@ -172,9 +166,6 @@ def test_empty_frames_are_searched_at_every_pause() -> None:
     assert find.searches == 5
 
 
-# ---- how many ----------------------------------------------------------------------------------------------------
-
-
 def test_no_more_people_are_followed_than_wanted() -> None:
     follow, estimator, find = tracker(most=2, every=5)
     for number in range(12):
@@ -188,9 +179,6 @@ def test_a_lost_person_makes_room_for_another() -> None:
     follow, _, _ = tracker(most=1, pause=1)
     found = [ids(follow(photo((n // 8, 60 + 300 * (n // 8), 120)), n * STEP)) for n in range(16)]
     assert found == [[1]] * 8 + [[2]] * 8
-
-
-# ---- odd times, odd frames ---------------------------------------------------------------------------------------
 
 
 def test_a_video_that_starts_again_starts_without_tracks() -> None:
@@ -227,9 +215,6 @@ def test_ids_are_unique_whatever_the_network_says(
         assert all(np.isfinite(pose.keypoints).all() for pose in poses)
 
 
-# ---- identify ----------------------------------------------------------------------------------------------------
-
-
 def body(x: float, seed: int = 0, size: float = 130.0) -> Pose:
     """A person around that place."""
     rng = np.random.default_rng(seed)
@@ -252,9 +237,6 @@ def test_given_poses_get_ids_whatever_their_order() -> None:
     same = identified(follow, [body(100, 1)] * 3, 4 * STEP)
     assert len(set(same)) == 3
     assert (estimator.asked, find.searches) == ([], 0)
-
-
-# ---- one track ---------------------------------------------------------------------------------------------------
 
 
 def walked(steps: int, speed: float, jitter: float = 0.0, step: float = STEP) -> Track:

@@ -50,9 +50,6 @@ def test_an_unknown_joint_is_answered_with_the_nearest_name_or_all_names() -> No
     assert all(joint in caught.value.hint for joint in FLIC.joints)
 
 
-# ---- left and right, and what a skeleton has of its own ------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("left", "right"),
     [
@@ -150,9 +147,6 @@ def test_joints_of_a_known_skeleton_are_recognised() -> None:
     assert of_joints("mine", ("nose", "tail")) == Skeleton("mine", ("nose", "tail"), ())
 
 
-# ---- some of the joints ------------------------------------------------------------------------------------------
-
-
 def limbs(skeleton: Skeleton) -> set[frozenset[str]]:
     return {frozenset(limb) for limb in skeleton.limbs}
 
@@ -162,9 +156,6 @@ def test_a_subset_has_its_joints_in_their_order_and_the_limbs_between_them() -> 
     assert (subset.name, subset.joints) == ("mpii-5", FIVE)
     assert limbs(subset) == {frozenset(("left_elbow", "left_wrist")), frozenset(("right_elbow", "right_wrist"))}
     assert FLIC.subset(("nose", "left_eye")).torso == FLIC.torso
-    # Joints left out in a row leave one limb; one with many limbs takes them with it.
-    chain = Skeleton("chain", tuple("abcde"), (("a", "b"), ("c", "b"), ("c", "d"), ("d", "e")))
-    assert limbs(chain.subset("ea")) == {frozenset("ae")}
     assert limbs(MPII.subset(("upper_neck", "left_shoulder", "right_shoulder"))) == set()
 
 
@@ -179,5 +170,4 @@ def test_a_subset_draws_each_limb_once_between_its_own_joints(skeleton: Skeleton
     joints = data.draw(st.lists(st.sampled_from(skeleton.joints), unique=True, min_size=1))
     subset = skeleton.subset(joints)
     assert len(limbs(subset)) == len(subset.limbs)
-    assert all(len(limb) == 2 and limb <= set(joints) for limb in limbs(subset))
-    assert limbs(subset) >= {limb for limb in limbs(skeleton) if limb <= set(joints)}
+    assert limbs(subset) == {limb for limb in limbs(skeleton) if limb <= set(joints)}

@@ -92,7 +92,7 @@ def label_cell(data: Dataset, index: int) -> Image:
     to_cell = Affine.crop(person.box.square(1.25), (CELL, CELL))
     crop = images.warp(data.read(person), to_cell, (CELL, CELL))
     joints, box = to_cell(person.keypoints), moved(person.box, to_cell)
-    return drawing.draw_labels(crop, data.skeleton, joints, box, visible=person.visible)
+    return drawing.draw_labels(crop, data.skeleton, joints, box, drawing.STYLES["default"], person.visible)
 
 
 def sheet(cells: Sequence[Image], captions: Sequence[str]) -> Image:

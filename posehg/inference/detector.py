@@ -29,15 +29,10 @@ Array = NDArray[Any]
 Layout = Literal["yolox", "yolox-raw", "yolov8", "yolov8-rows", "end-to-end"]
 """yolox-raw is not decoded: its places are shares of a cell, its sides logarithms. yolov8-rows: (1, cells, 84)."""
 
-_THRESHOLD = 0.4
-"""The lowest score, 0 .. 1."""
-_OVERLAP = 0.6
-"""Of two boxes with a larger IoU only the one with the higher score is kept."""
-_SIZE = (640, 640)
-"""Rows and columns of the input, if the network allows any."""
-_MOST = 300
-"""People on one image."""
-
+_THRESHOLD = 0.4  # the lowest score, 0 .. 1
+_OVERLAP = 0.6  # of two boxes with a larger IoU only the one with the higher score is kept
+_MOST = 300  # people on one image
+_SIZE = (640, 640)  # rows and columns of the input, if the network allows any
 _GREY = 114
 _STRIDES = (8, 16, 32)
 _SUPPORTED = "posehg supports YOLOX, and YOLOv8 and its successors; for other detectors give their boxes by --boxes."

@@ -63,8 +63,6 @@ def multiplies_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and amx is not None and bool(amx())
 
 
-# ---- what the machine can do ---------------------------------------------------------------------------------------
-
 _SIDES = (512, 1024, 2048)
 """Rows and columns of the matrices to multiply: so large that overhead does not count; on a GPU four times that."""
 
@@ -128,24 +126,15 @@ def forward_flop(config: HourglassConfig, size: tuple[int, int]) -> int:
 
 def product_rate(device: torch.device, precision: str, seconds: float) -> float:
     """The highest FLOP per second that products of large matrices reach, measured for ``seconds`` over some sizes."""
-    best, count = 0.0, batches_ahead(device)
-    sides = _SIDES if device.type == "cpu" else [4 * side for side in _SIDES]
+    best = 0.0
     tf32 = torch.backends.cuda.matmul.allow_tf32
-    if device.type == "cuda":  # TF32 if convolutions use it, as torch allows by default
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
-    for side in sides:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32  # if convolutions use it
+    for side in _SIDES if device.type == "cpu" else [4 * side for side in _SIDES]:
         left, right = (torch.rand(side, side, device=device).to(DTYPES[precision]) for _ in range(2))
-        result = torch.mm(left, right)
-        end = time.perf_counter() + seconds / len(sides)
-        now = -math.inf
-        while now < end:
-            wait(device)
-            began = time.perf_counter()
-            for _ in range(count):
-                torch.mm(left, right, out=result)
-            wait(device)
-            now = time.perf_counter()
-            best = max(best, count * 2 * side**3 / (now - began))
-    if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = tf32
+        result, passed = torch.mm(left, right), 0.0
+        while passed < seconds / len(_SIDES):
+            count, _, taken = clocked(device, lambda: len(torch.mm(left, right, out=result)), 1e-9)  # noqa: B023
+            passed += taken
+            best = max(best, count * 2 * side**3 / taken)
+    torch.backends.cuda.matmul.allow_tf32 = tf32
     return best

@@ -27,8 +27,7 @@ Maps = Any
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """What the network sees as one crop: all of ``box`` (image pixels), its content turned by ``rotation`` degrees
-    anticlockwise."""
+    """What the network sees as one crop: all of ``box`` (image pixels), ``rotation`` degrees turned anticlockwise."""
 
     image: Image
     box: Box
@@ -39,8 +38,7 @@ class Estimator:
     """Estimates one Pose a region, in their order.
 
     flip: the flip test, which averages the heatmaps with those of the mirrored crop. batch: regions in one call of the
-    network, each with its mirrored crop; 0: as many as suit the engine. The batch is halved when memory runs out;
-    DeviceError is raised if a single region does not fit.
+    network; 0: as many as suit the engine. When memory runs out it is halved; DeviceError if one region does not fit.
     """
 
     def __init__(self, engine: Engine, flip: bool = True, decoder: Decoder = "subpixel", batch: int = 0) -> None:
@@ -50,16 +48,13 @@ class Estimator:
 
     def __call__(self, regions: Iterable[Region]) -> Iterator[Pose]:
         for batch in self._batches(regions):
-            with self.engine.thread_limit():
-                poses = self.poses(batch, self._run(batch))
-            yield from poses
+            yield from self.poses(batch, self._run(batch))
 
     def heatmaps_of(self, image: Image, poses: Sequence[Pose]) -> list[Heatmaps]:
         """The heatmaps of the regions in which the poses were found on the image."""
         found = []
         for batch in self._batches(Region(image, pose.box, pose.rotation) for pose in poses):
-            with self.engine.thread_limit():
-                maps = _as_array(self._run(batch))
+            maps = _as_array(self._run(batch))
             found += [Heatmaps(own, self.to_heatmap(region).inverse()) for own, region in zip(maps, batch, strict=True)]
         return found
 
@@ -68,8 +63,6 @@ class Estimator:
         other = copy(self)
         other.flip = False
         return other
-
-    # ---- the steps from regions to poses -------------------------------------------------------------------------
 
     def crops(self, regions: Sequence[Region]) -> NDArray[np.uint8]:
         """The network's input for each region: RGB (B, H, W, 3)."""
@@ -103,8 +96,6 @@ class Estimator:
             poses.append(Pose(skeleton, keypoints, score, region.box, float(score.mean()), rotation=region.rotation))
         return poses
 
-    # ---- geometry ------------------------------------------------------------------------------------------------
-
     def person_box(self, box: Box) -> Box:
         """The square that the network should see of the person in ``box``."""
         return box.square(self.config.padding)
@@ -119,14 +110,11 @@ class Estimator:
         across = 0.0 if self.flip else self.config.offset
         return to_crop.then(Affine.shrink(STRIDE)).then(Affine.translation(-across, -self.config.offset))
 
-    # ---- batches -------------------------------------------------------------------------------------------------
-
     def _batches(self, regions: Iterable[Region]) -> Iterator[tuple[Region, ...]]:
         regions = iter(regions)
         # The engine knows how many crops fit, for all estimators that use it.
         while batch := tuple(islice(regions, max(1, min(self._most_crops, self.engine.fitting) // (1 + self.flip)))):
-            # On a CPU in parts of 1, 2, 4 .. regions, the largest first: torch keeps some 20 MB of prepared weights for
-            # each batch size that it meets, which for 32 sizes is as much as everything else.
+            # On a CPU in parts of 1, 2, 4 .. regions: torch keeps 20 MB of prepared weights for each batch size.
             while batch:
                 size = 1 << (len(batch).bit_length() - 1) if self.engine.on_cpu else len(batch)
                 yield batch[:size]
@@ -162,9 +150,5 @@ def load_estimator(
     offline: bool = False,
     tell: Note | None = None,
 ) -> Estimator:
-    """The estimator of a model by name, folder or file, downloaded if needed.
-
-    offline: download nothing. tell: receives sentences for the user, for example about a download.
-    Raises NotAvailable for a missing or broken model, DeviceError for a device that is not available.
-    """
+    """The estimator of a model; see ``posehg.load``. tell: receives sentences for the user, as about a download."""
     return Estimator(open_engine(find(model, offline, tell), options), flip, decoder, batch)

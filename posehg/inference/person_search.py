@@ -81,16 +81,13 @@ def prominence(pose: Pose, image: Image, size_power: float, found_only: bool = F
     """How clearly a person is visible: the mean score times relative size to ``size_power``; 0 if no joint is found.
 
     The relative size is the longer side of the found joints' bounding box as a share of the image's longer side.
-    found_only: the mean is over the found joints, so that those hidden or outside the image do not lower it.
+    found_only: the mean of the found joints alone, so that those hidden or outside the image do not lower it.
     """
     box = extent(pose)
     if box is None:
         return 0.0
     score = float(pose.scores[pose.scores >= THRESHOLD].mean()) if found_only else pose.score
     return score * (max(box.w, box.h) / max(image.shape[:2])) ** size_power
-
-
-# ---- the most prominent person -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -132,20 +129,15 @@ def find_one(estimator: Estimator, image: Image, search: OneSearch = OneSearch()
     def rank(pose: Pose) -> float:
         return prominence(pose, image, search.size_power)
 
-    windows = [Region(image, box) for box in windows_of(image, search.scales, search.overlap)]
-    answers = [pose for pose in estimator.unflipped()(windows) if search.is_person(pose)]
-    candidates: list[Box] = []
-    settled: list[Pose] = []
+    windows = (Region(image, box) for box in windows_of(image, search.scales, search.overlap))
+    answers = filter(search.is_person, estimator.unflipped()(windows))
+    candidates: dict[Box, Pose] = {}  # by the boxes of their joints
     for answer in sorted(answers, key=rank, reverse=True):
-        if len(candidates) == search.max_candidates:
-            break
         box = extent(answer)
         if box and all(box.iou(other) < search.same_person_iou for other in candidates):
-            candidates.append(box)
-            pose = _settle(estimator, image, answer, search)
-            if search.is_person(pose):
-                settled.append(pose)
-    return max(settled, key=rank, default=None)
+            candidates[box] = answer
+    settled = (_settle(estimator, image, pose, search) for pose in list(candidates.values())[: search.max_candidates])
+    return max(filter(search.is_person, settled), key=rank, default=None)
 
 
 def _settle(estimator: Estimator, image: Image, pose: Pose, search: OneSearch) -> Pose:
@@ -167,9 +159,6 @@ def _settle(estimator: Estimator, image: Image, pose: Pose, search: OneSearch) -
             merits.append(-1.0 if turn and answer.score < search.min_turned else merit)
         pose = answers[int(np.argmax(merits))]
     return next(estimator([Region(image, pose.box, pose.rotation)]))
-
-
-# ---- all people ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

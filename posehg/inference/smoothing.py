@@ -24,12 +24,11 @@ class OneEuro:
     velocity_cutoff: the cutoff frequency for the velocity itself.
     away: seconds without a pose after which a track is forgotten and starts again.
 
-    The defaults are the knee of what tests/benchmarks/smoothing.py measures with the bundled weights: the jitter of
-    still joints falls to a half, from 1.8 % to 1.0 % of the person's longer side a frame, and walking people lag by
-    10 ms. A beta of 30 gives 1.2 % and 3 ms, one of 3 gives 0.7 % and 27 ms.
+    With the defaults, measured by tests/benchmarks/smoothing.py with the bundled weights, the jitter of still joints
+    falls from 1.8 % to 1.0 % of the person's longer side a frame, and walking people lag by 10 ms. A beta of 30 gives
+    1.2 % and 3 ms, one of 3 gives 0.7 % and 27 ms.
 
-    Tracks are told apart by the poses' ids; a pose without one is returned as it is. Times may be irregular. A frame
-    with the same time as the previous one says nothing about motion; a time that goes back restarts everything. A joint
+    A pose without an id is returned as it is. Times may be irregular; one that goes back restarts everything. A joint
     that is not found is returned as it is, and starts again when it is found.
     """
 

@@ -27,15 +27,12 @@ class Following:
     every: frames from one search of the whole image to the next. On a CPU a search takes about as long as 30 frames of
     two people, so by default it is a quarter of the work.
     patience: frames that a person is lost before the image is searched for them. pause: frames between two searches, at
-    least. If nobody is seen, the image is searched at each pause.
-    memory: seconds after which a person out of sight is forgotten, and gets a new id on return. grace: the same for a
-    person who was just found: nobody is remembered for longer than they were seen, plus this.
+    least; if nobody is seen, the image is searched at each pause.
+    memory: seconds after which a person out of sight is forgotten, and gets a new id on return. grace: nobody is
+    remembered for longer than they were seen, plus this.
     similarity: the lowest ``Track.similarity``, 0 .. 1, at which a pose continues a track.
-    repeat: the OKS at which two poses show the same person.
-    min_score: with a lower mean score there is no person.
-    widening: how much a region grows if all joints were missing, and by a share of that if some were: in a region that
-    is too small the outer joints are not found.
-
+    repeat: the OKS at which two poses show the same person. min_score: with a lower mean score there is no person.
+    widening: how much a region grows if all joints were missing, and by a share of that if some were.
     settling: the velocity is the mean over about this last time in seconds, which evens out the network's errors.
     coasting: the velocity of a person out of sight fades; in the long run they move as far as in this time.
     holding: joints that are not found are assumed to move with the others; in this time their scores fade to a third.
@@ -169,24 +166,26 @@ class Tracker:
         self._estimator, self._search = estimator, search
         self.options, self.most = options, most
         self._tracks: list[Track] = []  # by rising id
-        self._ids = self._frame = 0
-        self._searched = -math.inf  # the last frame of which the whole image was searched
+        self._ids = 0
+        self._since = math.inf  # frames since the whole image was searched
 
     def __call__(self, image: Image, time: float) -> list[Pose]:
-        self._frame += 1
-        options, tracks = self.options, self._remembered(time)
-        poses = self._estimated(tracks, image, time)
-        seen = [
-            tracks[index].seen(poses[number], time, options, trust)
-            for number, (index, trust) in matched(tracks, poses, time, options).items()
-        ]
+        self._since += 1
+        options, tracks, regions = self.options, self._remembered(time), []
+        for track in tracks:
+            expected = extent(track.expected(time, options))
+            if expected is not None and expected.intersection(Box(0, 0, image.shape[1], image.shape[0])) > 0:
+                box = self._estimator.person_box(expected)
+                wider = 1 + options.widening * float((track.pose.scores < THRESHOLD).mean())
+                regions.append(Region(image, Box.around(box.center, box.w * wider), track.pose.rotation))
+        poses = [pose for pose in self._estimator(regions) if pose.score >= options.min_score and is_central(pose)]
+        seen = self._continued(tracks, surest_first(poses, options.repeat), time, begin=False)
         ids = {track.id for track in seen}
         lost = [track for track in tracks if track.id not in ids]
-        since = self._frame - self._searched
-        waited = any(options.patience <= track.missed + 1 <= since for track in lost)
+        waited = not seen or any(options.patience <= track.missed + 1 <= self._since for track in lost)
         has_room = self.most is None or len(seen) < self.most
-        if has_room and (since >= options.every or (since >= options.pause and (waited or not seen))):
-            self._searched = self._frame
+        if has_room and self._since >= (min(options.pause, options.every) if waited else options.every):
+            self._since = 0
             followed = [track.pose for track in seen]
             others = distinct([*followed, *self._search(image)], options.repeat)[len(followed) :]
             seen += self._continued(lost, others, time)
@@ -207,26 +206,16 @@ class Tracker:
         memory, grace = self.options.memory, self.options.grace
         return [t for t in self._tracks if abs(time - t.time) <= min(memory, abs(t.time - t.begun) + grace)]
 
-    def _estimated(self, tracks: Iterable[Track], image: Image, time: float) -> list[Pose]:
-        """Poses where the tracks are expected on the image, without duplicates, the highest score first."""
-        options, regions = self.options, []
-        for track in tracks:
-            expected = extent(track.expected(time, options))
-            if expected is not None and expected.intersection(Box(0, 0, image.shape[1], image.shape[0])) > 0:
-                box = self._estimator.person_box(expected)
-                wider = 1 + options.widening * float((track.pose.scores < THRESHOLD).mean())
-                regions.append(Region(image, Box.around(box.center, box.w * wider), track.pose.rotation))
-        poses = [pose for pose in self._estimator(regions) if pose.score >= options.min_score and is_central(pose)]
-        return surest_first(poses, options.repeat)
-
-    def _continued(self, tracks: Sequence[Track], poses: Sequence[Pose], time: float) -> list[Track]:
-        """The track of each pose, in their order: one of ``tracks``, or a new one."""
+    def _continued(
+        self, tracks: Sequence[Track], poses: Sequence[Pose], time: float, begin: bool = True
+    ) -> list[Track]:
+        """The track of each pose, in their order: one of ``tracks``, or a new one if these may ``begin``."""
         matches, result = matched(tracks, poses, time, self.options), []
         for number, pose in enumerate(poses):
             if number in matches:
                 index, trust = matches[number]
                 result.append(tracks[index].seen(pose, time, self.options, trust))
-            else:
+            elif begin:
                 self._ids += 1
                 result.append(Track.begin(self._ids, pose, time))
         return result

@@ -9,10 +9,10 @@ The model's file decides (``open_engine``):
 This file imports no torch, so that a network that onnxruntime runs does not wait seconds for that import.
 """
 
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,18 +24,15 @@ from numpy.typing import NDArray
 
 from posehg.checkpoints import cache
 from posehg.checkpoints.format import WEIGHTS, parse_config, weights_file
-from posehg.config import STRIDE, ModelConfig
+from posehg.config import ModelConfig
 from posehg.errors import NotAvailable, reason
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
 EXPORT_AGAIN = "Export the model again: posehg export MODEL"
 
-_NO_MEMORY = (
-    *("Failed to allocate memory", "can't allocate memory", "not enough memory", "out of memory", "bad allocation"),
-    *("bad_alloc", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
-)
-"""Phrases in errors of torch, onnxruntime, OpenVINO and the libraries that they use."""
+_NO_MEMORY = re.compile(r"[Ff]ailed to allocate|can't allocate|not enough memory|out of memory|bad.alloc|ALLOC_FAILED")
+"""In errors of torch, onnxruntime, OpenVINO and the libraries that they use."""
 
 _DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
 """Files of the GPU drivers that torch computes with on Linux: NVIDIA's, WSL's and AMD's."""
@@ -45,8 +42,8 @@ _DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
 class EngineOptions:
     """How to run a network.
 
-    device: auto, cpu, cuda, cuda:N or mps. threads: CPU threads; 0: as many as the engine chooses. precision: of the
-    network's products in torch; an exported network keeps its own.
+    device: auto, cpu, cuda, cuda:N or mps. threads: CPU threads; 0: as many as the engine chooses; torch has one number
+    of them for the process. precision: of the network's products in torch; an exported network keeps its own.
     """
 
     device: str = "auto"
@@ -75,8 +72,8 @@ class Engine(ABC):
         """The number of crops at which one call is most efficient."""
         if not self.on_cpu:
             return 64
-        # Small crops are faster together (at 128 x 128 twice as fast as one by one), large ones hardly: two crops of
-        # 256 x 256 or as many smaller ones as have that area, rounded down to a power of two.
+        # Small crops are faster together (at 128 x 128 twice as fast), large ones hardly: two of 256 x 256 or as many
+        # smaller ones as have that area, rounded down to a power of two.
         rows, columns = self.config.input_size
         return 1 << (max(1, 2**17 // (rows * columns)).bit_length() - 1)
 
@@ -84,13 +81,9 @@ class Engine(ABC):
     def __call__(self, crops: NDArray[np.uint8]) -> Any:
         """RGB crops (B, H, W, 3) -> the last stack's output, float32 (B, J, h, w): numpy, or torch on its device."""
 
-    def thread_limit(self) -> AbstractContextManager[None]:
-        """A context in which this engine, and the decoding of its output, use no more threads than was asked for."""
-        return nullcontext()
-
     def ran_out(self, error: Exception) -> bool:
         """Whether an error means that so many crops at once need more memory than there is."""
-        return isinstance(error, MemoryError) or any(phrase in str(error) for phrase in _NO_MEMORY)
+        return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
 
 
 class ExportedEngine(Engine):
@@ -115,10 +108,8 @@ class ExportedEngine(Engine):
             if self.ran_out(error):
                 raise
             raise cannot_run(self.file, error) from None
-        rows, columns = (side // STRIDE for side in crops.shape[1:3])
-        expected = (len(crops), self.config.network.joints, rows, columns)
-        if tuple(maps.shape) != expected:
-            what = f"heatmaps of shape {tuple(maps.shape)}, but its config describes {expected}"
+        if maps.shape[1] != self.config.network.joints:
+            what = f"{maps.shape[1]} heatmaps for the {self.config.network.joints} joints of its config"
             raise NotAvailable(f"The network in {self.file} gives {what}.", EXPORT_AGAIN)
         return maps
 

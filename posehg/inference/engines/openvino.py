@@ -18,8 +18,7 @@ _TELEMETRY = "openvino_telemetry"
 def library() -> ModuleType:
     """The package openvino. Raises NotAvailable if it is not installed.
 
-    Through the package openvino-telemetry it reports each import and conversion to its maker, without having asked. It
-    works without that package, which is therefore hidden during the import.
+    By openvino-telemetry it reports each import and conversion to its maker: that is hidden during the import.
     """
     installed = sys.modules.pop(_TELEMETRY, None)
     sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # Python's mark of a package that is not installed
@@ -66,9 +65,5 @@ def open_file(place: Path, options: EngineOptions) -> ExportedEngine:
 
 @cache
 def _core() -> Any:
-    """OpenVINO's core, one for the process.
-
-    Each core that loads the CPU plugin replaces the thread's signal stack and restores the previous one when it ends:
-    of two cores that end in the order in which they began, the second restores freed memory.
-    """
+    """OpenVINO's core, one for the process: each replaces the thread's signal stack, and two end with a crash."""
     return library().Core()

@@ -1,7 +1,5 @@
 """Networks that torch runs, folded for inference: less work, and fewer passes over the features."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, cast
 
@@ -22,9 +20,10 @@ class TorchEngine(Engine):
     """A network in this process. It is moved to the device and put into evaluation mode, and not changed otherwise."""
 
     def __init__(self, config: ModelConfig, network: nn.Module, device: str = "auto", threads: int = 0) -> None:
-        """threads: for ``thread_limit``; 0: torch's own setting. Raises DeviceError without such a device."""
-        self.config, self._threads = config, threads
-        self._device = devices.resolve(device)
+        """threads: of torch in this process; 0: torch's own setting. Raises DeviceError without such a device."""
+        if threads:
+            torch.set_num_threads(threads)
+        self.config, self._device = config, devices.resolve(device)
         self.device, self.name = str(self._device), f"torch {torch.__version__.partition('+')[0]}"
         self.network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -34,19 +33,6 @@ class TorchEngine(Engine):
         batch = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float() / 255
         output: Tensor = self.network.eval()(batch)[-1]
         return output.float()
-
-    @contextmanager
-    def thread_limit(self) -> Iterator[None]:
-        # torch keeps this number for each thread of the process: calls in several threads do not disturb one another.
-        before = torch.get_num_threads()
-        if self._threads in (0, before):
-            yield
-            return
-        torch.set_num_threads(self._threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
 
 
 def from_checkpoint(checkpoint: Checkpoint, options: EngineOptions) -> TorchEngine:
@@ -61,9 +47,6 @@ def from_checkpoint(checkpoint: Checkpoint, options: EngineOptions) -> TorchEngi
                 if isinstance(child, Residual):
                     setattr(module, name, _Clamped(child))
     return TorchEngine(checkpoint.config, network, options.device, options.threads)
-
-
-# ---- folding -------------------------------------------------------------------------------------------------------
 
 
 class Folded(nn.Module):
@@ -108,11 +91,10 @@ def _fused(convolution: nn.Module, norm: nn.Module) -> tuple[Any, Any]:
 
 def _merged(stack: Any, back: Any) -> nn.Conv2d:
     """The convolutions that bring a stack's features and heatmaps back, merged into one of the features."""
-    (weight, bias), (outer, outer_bias), (inner, inner_bias) = (
-        _doubles(one) for one in (back.features, back.heatmaps, stack.heatmaps)
-    )
-    both: nn.Conv2d = deepcopy(back.features)
-    return _set(both, weight + outer @ inner, bias + outer_bias + outer @ inner_bias)
+    weight, bias = _doubles(back.features)
+    outer, outer_bias = _doubles(back.heatmaps)
+    inner, inner_bias = _doubles(stack.heatmaps)
+    return _set(deepcopy(back.features), weight + outer @ inner, bias + outer_bias + outer @ inner_bias)
 
 
 def _doubles(convolution: Any) -> tuple[Tensor, Tensor]:
