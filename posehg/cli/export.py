@@ -105,7 +105,7 @@ def export(
     from posehg import checkpoints
     from posehg.checkpoints import card, hub
     from posehg.checkpoints.cache import onnx_file
-    from posehg.exporters import common
+    from posehg.exporters import common, onnx
     from posehg.inference import engines
 
     repository = hub.check_push(push, overwrite) if push else None
@@ -117,7 +117,7 @@ def export(
     provenance = {"licence": hub.licence(model)} if hub.licence(model) else {}
     config = replace(checkpoint.config, provenance=provenance | checkpoint.config.provenance)
     checkpoint = replace(checkpoint, config=config)
-    crops = common.calibration_crops(calibration, checkpoint, terminal.progress) if precision == "int8" else ()
+    crops = onnx.calibration_crops(calibration, checkpoint, terminal.progress) if precision == "int8" else ()
     contents = ExportOptions(precision, (decoder or "subpixel") if decode else None, dynamic_size, opset, crops)
     if cache:
         out, overwrite = onnx_file(place), True

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,32 +15,26 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim
 
-from posehg import __version__, checkpoints, files, heatmaps, images
+from posehg import checkpoints, files, heatmaps, images
 from posehg.checkpoints import Checkpoint
-from posehg.config import KEY, LONGEST_SIDE, STRIDE, ModelConfig
+from posehg.config import LONGEST_SIDE, STRIDE, ModelConfig
 from posehg.datasets import synthetic
-from posehg.errors import CheckFailed, InputError, UsageError
+from posehg.errors import CheckFailed
 from posehg.exporters import Exporter, ExportOptions, Precision
-from posehg.geometry import Affine, Box
+from posehg.geometry import Affine
 from posehg.heatmaps import Decoder
 from posehg.images import Image
 from posehg.inference import engines
-from posehg.inference.engines import EngineOptions, ExportedEngine
+from posehg.inference.engines import EngineOptions
 from posehg.inference.engines.torch import Folded, from_checkpoint
-from posehg.inference.estimator import Estimator, Region
-from posehg.inference.person_search import find
-from posehg.io.frames import frames
-from posehg.io.sources import Source, expand
-from posehg.network import parameters
+from posehg.inference.estimator import Estimator
 
 Crops = NDArray[np.uint8]
 Maps = NDArray[np.float32]
-Progress = Callable[[Iterable[Source], str, int], Iterable[Source]]
 
 INPUT = "images"
 OUTPUTS = ("heatmaps", "keypoints", "scores")
@@ -61,7 +54,7 @@ class Graph(nn.Module):
         self.network = Folded(checkpoint.network(), torch.float16 if half else torch.float32)
         self.config, self.decoder = checkpoint.config, decoder
         self.outputs = OUTPUTS if decoder else OUTPUTS[:1]
-        self.eval()
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         maps: Tensor = self.network(images)[-1].float()
@@ -75,36 +68,6 @@ class Graph(nn.Module):
 
 def _cells_to_pixels(cells: Any, config: ModelConfig) -> Any:
     return (cells + config.offset) * STRIDE + (STRIDE - 1) / 2
-
-
-class _HalfStored(nn.Module):
-    """A convolution whose weights are stored as float16 and computed with in float32."""
-
-    def __init__(self, convolution: nn.Conv2d) -> None:
-        super().__init__()
-        self.weight: Tensor
-        self.register_buffer("weight", convolution.weight.half())  # a parameter's type would count as the network's
-        self.bias = convolution.bias
-        self.stride, self.padding = convolution.stride, convolution.padding
-        if not self.weight.isfinite().all():
-            raise UsageError("Some weights of this model are too large for fp16.", "Give --precision fp32.")
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight.float(), self.bias, self.stride, self.padding)
-
-
-def graph_of(checkpoint: Checkpoint, options: ExportOptions) -> Graph:
-    """The graph as torch runs it. fp16 halves the size of the file: products stay float32, as CPUs want them.
-
-    Raises UsageError for weights that float16 cannot hold.
-    """
-    graph = Graph(checkpoint, options.decoder).requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if options.precision == "fp16":
-        for module in list(graph.modules()):
-            for name, child in module.named_children():
-                if isinstance(child, nn.Conv2d):
-                    setattr(module, name, _HalfStored(child))
-    return graph
 
 
 def dynamic_shapes(config: ModelConfig, options: ExportOptions) -> dict[str, dict[int, Any]]:
@@ -122,30 +85,14 @@ def config_json(checkpoint: Checkpoint) -> str:
     return replace(checkpoint.config, output="heatmaps").to_json()
 
 
-def metadata(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, str]:
-    """Texts to be stored in the file: under KEY the config as JSON for posehg, the others for people."""
-    config, skeleton = checkpoint.config, checkpoint.config.skeleton
-    rows, columns = config.input_size
-    joints = len(skeleton.joints)
-    texts = {
-        KEY: config_json(checkpoint),
-        "joints": ", ".join(skeleton.joints),
-        "limbs": json.dumps(skeleton.limbs),
-        "flip": json.dumps(skeleton.flip),
-        "input": f"{INPUT}: float32 (batch, 3, {rows}, {columns}), RGB in 0 .. 1, which the graph itself normalises",
-        "heatmaps": f"float32 (batch, {joints}, {rows // STRIDE}, {columns // STRIDE}) in 0 .. 1",
-        "stride": str(STRIDE),
-        "offset": f"{config.offset:g} cells from a peak to its joint, to the right and down",
-        "cells": f"cell i is centred at {STRIDE} i + {(STRIDE - 1) / 2:g} input pixels; pixel centres are integers",
-        "precision": options.precision,
-        "parameters": str(parameters(config.network)),
-        "version": __version__,
-        "licence": config.provenance.get("licence", ""),
-        "keypoints": f"float32 (batch, {joints}, 2), x and y in input pixels, decoder {options.decoder}",
-        "size": f"any, if height and width are multiples of {config.network.multiple}",
-    }
-    left_out = {"keypoints": not options.decoder, "size": not options.dynamic_size, "licence": not texts["licence"]}
-    return {key: text for key, text in texts.items() if not left_out.get(key)}
+def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
+    """posehg's own format. fp16 halves the size of the file; the weights become float32 when they are loaded."""
+    checkpoints.save_folder(file.parent, checkpoints.halved(checkpoint) if options.precision == "fp16" else checkpoint)
+
+
+def load(file: Path) -> nn.Module:
+    """The graph in a folder of posehg's own format."""
+    return Graph(checkpoints.load(file.parent))
 
 
 @contextmanager
@@ -159,14 +106,6 @@ def suppress_output() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-# ---- writing -------------------------------------------------------------------------------------------------------
-
-
-def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
-    """posehg's own format. fp16 halves the size of the file; the weights become float32 when they are loaded."""
-    checkpoints.save_folder(file.parent, checkpoints.halved(checkpoint) if options.precision == "fp16" else checkpoint)
 
 
 def write(
@@ -184,8 +123,9 @@ def write(
     """
 
     def export(file: Path) -> Parity | None:
-        exporter.code().export(checkpoint, file, options)
-        return check_parity(checkpoint, exporter, file, options) if check else None
+        with suppress_output():
+            exporter.code().export(checkpoint, file, options)
+            return check_parity(checkpoint, exporter, file, options) if check else None
 
     if exporter.suffix:
         with files.atomic(out, overwrite) as temporary:
@@ -203,8 +143,6 @@ def write(
             os.replace(Path(folder, target.name), target)
     return parity
 
-
-# ---- parity --------------------------------------------------------------------------------------------------------
 
 BATCHES = (1, 2, 3, 5)
 """Batch sizes to try. Some programs keep the batch size of the example they were exported with."""
@@ -297,20 +235,18 @@ def check_decoding(maps: Maps, keypoints: Maps, scores: Maps, config: ModelConfi
 def _opened(exporter: Exporter, file: Path) -> Callable[[Crops], Sequence[Any]]:
     """The file as its users open it, as a function from crops (B, H, W, 3) to all outputs."""
     code = exporter.code()
-    if hasattr(code, "load"):
-        program = code.load(file)
+    if not hasattr(code, "load"):
+        engine: Any = engines.open_engine(file, EngineOptions("cpu"))
+        outputs: Callable[[Crops], Sequence[Any]] = engine.outputs
+        return outputs
+    program = code.load(file)
 
-        def run(crops: Crops) -> list[Any]:
-            with torch.inference_mode():
-                outputs = program(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
-            return [output.numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
+    def run(crops: Crops) -> list[Any]:
+        with torch.inference_mode():
+            found = program(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
+        return [output.numpy() for output in (found if isinstance(found, tuple) else (found,))]
 
-        return run
-    engine: Any = engines.open_engine(file, EngineOptions("cpu"))
-    if isinstance(engine, ExportedEngine):
-        return engine.outputs
-    estimator = Estimator(engine, flip=False)
-    return lambda crops: [np.asarray(estimator.maps(estimator.network_output(crops)))]
+    return run
 
 
 def _test_crops(config: ModelConfig, dynamic_size: bool) -> Iterator[Crops]:
@@ -318,40 +254,10 @@ def _test_crops(config: ModelConfig, dynamic_size: bool) -> Iterator[Crops]:
     (rows, columns), step = config.input_size, config.network.multiple
     for size in ((rows, columns), *([(rows + step, columns + 2 * step)] if dynamic_size else [])):
         noise = np.random.default_rng(7).integers(0, 256, (sum(BATCHES) - _PEOPLE, *size, 3), dtype=np.uint8)
-        yield from np.split(np.stack([*_rendered_crops(config, _PEOPLE, size), *noise]), np.cumsum(BATCHES)[:-1])
+        yield from np.split(np.stack([*rendered_crops(config, _PEOPLE, size), *noise]), np.cumsum(BATCHES)[:-1])
 
 
-def _rendered_crops(config: ModelConfig, count: int, size: tuple[int, int]) -> Iterator[Image]:
+def rendered_crops(config: ModelConfig, count: int, size: tuple[int, int]) -> Iterator[Image]:
     """Crops (H, W, 3) of rendered people, of ``size`` (rows, columns)."""
     for image, person in map(synthetic.render, range(count)):
         yield images.warp(image, Affine.crop(person.box.square(config.padding), size), size)
-
-
-# ---- calibration ---------------------------------------------------------------------------------------------------
-
-ENOUGH = 64
-"""Crops for calibration. More of them no longer change the ranges."""
-
-
-def calibration_crops(folder: Path | None, checkpoint: Checkpoint, progress: Progress) -> list[Image]:
-    """Crops (H, W, 3) of the network's input size: ENOUGH rendered people, or of up to ENOUGH images of a folder.
-
-    Of an image they show the most prominent person, or all of it if there is no person. progress: wraps the images in a
-    progress bar, given a title and their number. Raises InputError for a folder without images and for an image that
-    cannot be read.
-    """
-    if folder is None:
-        return list(_rendered_crops(checkpoint.config, ENOUGH, checkpoint.config.input_size))
-    found = expand([str(folder)], recursive=True) if folder.is_dir() else ()
-    sources = [source for source in found if source.kind == "image" and not source.problem]
-    if not sources:
-        raise InputError(f"There are no images in {folder}.", "Give --calibration a folder with photos of people.")
-    chosen = np.linspace(0, len(sources) - 1, min(len(sources), ENOUGH)).astype(int)
-    estimator, crops = Estimator(from_checkpoint(checkpoint, EngineOptions())), []
-    for source in progress([sources[index] for index in chosen], "Looking at people", len(chosen)):
-        [frame] = frames(source)
-        height, width = frame.image.shape[:2]
-        poses = find(estimator, frame.image)
-        box, rotation = (poses[0].box, poses[0].rotation) if poses else (Box(0, 0, width, height).square(), 0.0)
-        crops.append(estimator.crops([Region(frame.image, box, rotation)])[0])
-    return crops

@@ -7,7 +7,7 @@ import torch
 from posehg.checkpoints import Checkpoint
 from posehg.config import KEY
 from posehg.exporters import ExportOptions
-from posehg.exporters.common import INPUT, Graph, config_json, suppress_output
+from posehg.exporters.common import INPUT, Graph, config_json
 from posehg.inference.engines.openvino import library
 
 
@@ -19,10 +19,8 @@ def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
     openvino = library()
     graph = Graph(checkpoint, options.decoder)
     size = (-1, -1) if options.dynamic_size else checkpoint.config.input_size
-    with suppress_output():
-        example = torch.zeros(2, 3, *checkpoint.config.input_size)
-        shape = (INPUT, [-1, 3, *size], openvino.Type.f32)
-        model = openvino.convert_model(graph, example_input=example, input=[shape])
+    example, shape = torch.zeros(2, 3, *checkpoint.config.input_size), (INPUT, [-1, 3, *size], openvino.Type.f32)
+    model = openvino.convert_model(graph, example_input=example, input=[shape])
     for output, name in zip(model.outputs, graph.outputs, strict=True):
         output.get_tensor().set_names({name})
     model.set_rt_info(config_json(checkpoint), [KEY])

@@ -9,30 +9,27 @@ import torch
 from posehg.checkpoints import Checkpoint
 from posehg.config import KEY
 from posehg.exporters import ExportOptions
-from posehg.exporters.common import config_json, dynamic_shapes, graph_of, suppress_output
+from posehg.exporters.common import Graph, config_json, dynamic_shapes
 
 _NOTES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node", "custom")
 """Where each operation came from, with paths of this machine."""
 
 
 def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
-    """fp16 halves the size of the file; products stay float32. Raises UsageError for weights too large for fp16."""
     config = checkpoint.config
     # torch.export takes a 1 in the example for a constant and equal sizes for the same one, at every depth.
     size = (2 * config.network.multiple, 3 * config.network.multiple) if options.dynamic_size else config.input_size
-    shapes = dynamic_shapes(config, options)
-    with suppress_output():
-        graph = graph_of(checkpoint, options)
-        program = torch.export.export(graph, (torch.zeros(2, 3, *size),), dynamic_shapes=shapes)
-        with suppress(ValueError):  # some versions of torch do not let go of them
-            program.example_inputs = None  # they would be stored in the file
-        for node in program.graph.nodes:
-            for note in _NOTES:
-                node.meta.pop(note, None)
-        torch.export.save(program, file, extra_files={KEY: config_json(checkpoint)})
+    graph = Graph(checkpoint, options.decoder, half=options.precision == "fp16")
+    example, shapes = torch.zeros(2, 3, *size), dynamic_shapes(config, options)
+    program = torch.export.export(graph, (example,), dynamic_shapes=shapes)
+    with suppress(ValueError):  # some versions of torch do not let go of them
+        program.example_inputs = None  # they would be stored in the file
+    for node in program.graph.nodes:
+        for note in _NOTES:
+            node.meta.pop(note, None)
+    torch.export.save(program, file, extra_files={KEY: config_json(checkpoint)})
 
 
 def load(file: Path) -> Any:
     """The program in a file. Only for files of your own: torch.export runs what is in them."""
-    with suppress_output():
-        return torch.export.load(file).module()
+    return torch.export.load(file).module()
