@@ -21,11 +21,13 @@ _ADDRESS = re.compile(r"(https?://[^\s@?#/]+(?:/[^\s@?#]*)?(?:\?[^\s#]*)?)#sha25
 class Address:
     """A model file on the web. digest: its SHA-256 in hexadecimal, or the first 8 or more digits of it.
 
-    As text it is without its query, which may hold a secret.
+    about, licence: what is known of a published model. As text it is without its query, which may hold a secret.
     """
 
     url: str
     digest: str
+    about: str = ""
+    licence: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Address:

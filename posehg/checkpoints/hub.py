@@ -13,7 +13,6 @@ from pathlib import Path
 from posehg.checkpoints.cache import Address, download, shown
 from posehg.checkpoints.format import CARD, CONFIG, WEIGHTS, is_ours
 from posehg.errors import NotAvailable, PosehgError, UsageError, reason
-from posehg.files import sha256
 
 Note = Callable[[str], None]
 """Takes a sentence for the user."""
@@ -23,32 +22,17 @@ NAMES = ("bundled", "small")
 
 _REPO = re.compile(r"([\w][\w.-]*/[\w][\w.-]*)(?:@([\w][\w./-]*))?", re.ASCII)
 _FILE = re.compile(r"\.(safetensors|pth|pt|tar|bin|ckpt|onnx|t7|json|zip)$", re.IGNORECASE)
+_FILES = [WEIGHTS, CONFIG, CARD]
 _LOGIN = "hf auth login, or set HF_TOKEN"
-
-
-@dataclass(frozen=True)
-class Alias:
-    """A short name for a published model: its address, what it is, and the licence of its weights."""
-
-    address: Address
-    about: str
-    licence: str
-
 
 _ANIBALI = "https://github.com/anibali/pytorch-stacked-hourglass/releases/download/v0.0.0"
 _GPL = "GPL-3.0, as the projects that published them (bearpaw/pytorch-pose, anibali/pytorch-stacked-hourglass)"
 
-ALIASES: dict[str, Alias] = {
-    "bearpaw-hg1": Alias(
-        Address(f"{_ANIBALI}/bearpaw_hg1-ce125879.pth", "ce125879"), "MPII's 16 joints, 1 stack", _GPL
-    ),
-    "bearpaw-hg2": Alias(
-        Address(f"{_ANIBALI}/bearpaw_hg2-15e342d9.pth", "15e342d9"), "MPII's 16 joints, 2 stacks", _GPL
-    ),
-    "bearpaw-hg8": Alias(
-        Address(f"{_ANIBALI}/bearpaw_hg8-90e5d470.pth", "90e5d470"), "MPII's 16 joints, 8 stacks", _GPL
-    ),
+ALIASES = {
+    f"bearpaw-hg{n}": Address(f"{_ANIBALI}/bearpaw_hg{n}-{digits}.pth", digits, f"MPII's 16 joints, {stacks}", _GPL)
+    for n, digits, stacks in ((1, "ce125879", "1 stack"), (2, "15e342d9", "2 stacks"), (8, "90e5d470", "8 stacks"))
 }
+"""Short names of published models."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +56,11 @@ def parse(name: str) -> Path | Repo | Address:
     if os.path.exists(name):  # pathlib raises an error for a name that is too long
         return Path(name)
     if name in ALIASES:
-        return ALIASES[name].address
+        return ALIASES[name]
     if "://" in name:
         return Address.parse(name)
-    if (repo := _REPO.fullmatch(name)) and not _FILE.search(name):
+    in_a_folder = os.path.isdir(name.partition("/")[0])  # of this machine, where the file is missing
+    if (repo := _REPO.fullmatch(name)) and not _FILE.search(name) and not in_a_folder:
         return Repo(*repo.groups())
     close = difflib.get_close_matches(name, [*NAMES, *ALIASES], n=1)
     hint = f"Did you mean {close[0]}?" if close else "Give a file, a folder, user/repo, or see posehg models list."
@@ -93,15 +78,15 @@ def find(name: str, offline: bool = False, note: Note | None = None, update: boo
     if isinstance(place, Path):
         return place
     offline = offline or is_offline()
-    cached = _snapshot(place, local=True) if isinstance(place, Repo) else (place.file if place.is_verified() else None)
+    cached = _cached(place) if isinstance(place, Repo) else place.file if place.is_verified() else None
     if cached is not None and (offline or not update or isinstance(place, Address)):
         return cached
     if offline:
         hint = f"Download it while online: posehg models get {shlex.quote(shown(name))}"
         raise NotAvailable(f"{shown(name)} has not been downloaded.", hint)
     if note is not None:
-        terms = f" Licence: {licence(name)}." if licence(name) else ""
-        note(f"Downloading {shown(name).partition('#')[0]}.{terms}")
+        terms = licence(name)
+        note(f"Downloading {shown(name).partition('#')[0]}." + (f" Licence: {terms}." if terms else ""))
     return download(place) if isinstance(place, Address) else _download(place)
 
 
@@ -125,9 +110,6 @@ def is_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
-# ---- the Hugging Face Hub ------------------------------------------------------------------------------------------
-
-
 def downloaded() -> Iterator[tuple[str, Path]]:
     """Name and place of posehg's models in the Hub's cache, which may hold much else."""
     _prepare_client()
@@ -146,42 +128,27 @@ def downloaded() -> Iterator[tuple[str, Path]]:
                 yield str(Repo(repo.repo_id, name)), revision.snapshot_path
 
 
-def _snapshot(repo: Repo, local: bool) -> Path | None:
-    """Its folder in the Hub's cache, downloaded unless ``local``; None if it has no weights there or damaged ones.
-
-    The cache names large files by their SHA-256; small ones cannot be verified. A damaged file is deleted.
-    """
+def _cached(repo: Repo) -> Path | None:
+    """Its folder in the Hub's cache, if that has its weights."""
     _prepare_client()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    wanted = [WEIGHTS, CONFIG, CARD]
-    with hub_errors(repo):
-        try:
-            folder = snapshot_download(repo.id, revision=repo.revision, allow_patterns=wanted, local_files_only=local)
-        except LocalEntryNotFoundError:
-            if local:
-                return None
-            raise
-    weights = Path(folder, WEIGHTS)
-    blob = weights.resolve()
-    if re.fullmatch(r"[\da-f]{64}", blob.name) and blob.is_file() and sha256(blob) != blob.name:
-        blob.unlink()
-        weights.unlink()
-    return Path(folder) if weights.is_file() else None
+    with hub_errors(repo), suppress(LocalEntryNotFoundError):
+        folder = snapshot_download(repo.id, revision=repo.revision, allow_patterns=_FILES, local_files_only=True)
+        return Path(folder) if Path(folder, WEIGHTS).is_file() else None
+    return None
 
 
 def _download(repo: Repo) -> Path:
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, snapshot_download
 
     with hub_errors(repo):
         info = HfApi(library_name="posehg").model_info(repo.id, revision=repo.revision)
-    if WEIGHTS not in [file.rfilename for file in info.siblings or ()]:
-        hint = "posehg loads no pickles from the Hub: download the file and see posehg models convert --help"
-        raise NotAvailable(f"{repo} is not a posehg model: it has no {WEIGHTS}.", hint)
-    if (found := _snapshot(repo, local=False)) is None:
-        raise NotAvailable(f"{repo} was not kept: its SHA-256 is not the Hub's.", "Run the command again.")
-    return found
+        if WEIGHTS not in [file.rfilename for file in info.siblings or ()]:
+            hint = "posehg loads no pickles from the Hub: download the file and see posehg models convert --help"
+            raise NotAvailable(f"{repo} is not a posehg model: it has no {WEIGHTS}.", hint)
+        return Path(snapshot_download(repo.id, revision=repo.revision, allow_patterns=_FILES))
 
 
 def _prepare_client() -> None:
@@ -250,6 +217,6 @@ def push(repo: Repo, folder: Path, private: bool) -> str:
     api = HfApi(library_name="posehg")
     with hub_errors(repo):
         api.create_repo(repo.id, private=private, exist_ok=True)
-        files = [CommitOperationAdd(name, str(folder / name)) for name in (WEIGHTS, CONFIG, CARD)]
+        files = [CommitOperationAdd(name, str(folder / name)) for name in _FILES]
         commit = api.create_commit(repo.id, files, commit_message="Upload by posehg export")
     return f"{repo.id}@{commit.oid}"

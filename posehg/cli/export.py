@@ -141,21 +141,16 @@ def export(
 
 def _check_target(exporter: Exporter, out: Path, overwrite: bool) -> None:
     """Raises, before long work, for a target that does not fit the format or cannot be written to."""
-    suffix = out.suffix.lower()
-    if exporter.suffix and suffix != exporter.suffix:
-        hint = f"As in --out {out.with_name(f'model{exporter.suffix}')}"
-        raise UsageError(f"--out must end in {exporter.suffix} for {exporter.name}, not {suffix or out}.", hint)
+    suffix, name = out.suffix.lower(), exporter.name
     if exporter.suffix:
+        if suffix != exporter.suffix:
+            raise options.wrong_suffix("--out", out, [exporter.suffix])
         files.check(out, overwrite)
-    elif out.is_dir() and (others := {file.name for file in out.iterdir()} - {*exporter.files, "README.md"}):
-        terminal.note(f"{out} holds other files too, such as {min(others)}; they stay.")
     elif out.is_file():
         raise UsageError(f"--out {out} is a file, not a folder.")
     elif not out.is_dir() and (suffix[1:].isalpha() or suffix == ".pt2"):  # models/v1.2 is a folder
-        suffixes = [one.suffix for one in EXPORTERS.values() if one.suffix]
-        if suffix in (".safetensors", *suffixes):
-            raise UsageError(f"{exporter.name} is written to a folder, not to a file such as {out}.")
-        raise UsageError(f"posehg cannot export to {suffix}.", f"Files end in {', '.join(suffixes)}.")
+        suffixes = ", ".join(one.suffix for one in EXPORTERS.values() if one.suffix)
+        raise UsageError(f"{name} is written to a folder, not to a file such as {out}.", f"Files end in {suffixes}.")
 
 
 def write(

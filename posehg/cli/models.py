@@ -88,7 +88,7 @@ def _rows() -> Iterator[dict[str, Any]]:
         size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
         yield {"name": name, "about": about, "licence": licence, "path": str(folder), "size": size}
     rows = {file: (str(file), "downloaded from a URL", "") for file in cache.downloaded()}
-    rows |= {one.address.file: (name, one.about, one.licence) for name, one in hub.ALIASES.items()}
+    rows |= {one.file: (name, one.about, one.licence) for name, one in hub.ALIASES.items()}
     for file, (name, about, licence) in rows.items():
         here = {"path": str(file), "size": file.stat().st_size} if file.is_file() else {"path": None, "size": None}
         yield {"name": name, "about": about, "licence": licence, **here}

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from posehg import checkpoints, images
 from posehg.checkpoints import hub
 from posehg.checkpoints.cache import Address
-from posehg.checkpoints.hub import ALIASES, Alias
+from posehg.checkpoints.hub import ALIASES
 from posehg.datasets import synthetic
 from tests import foreign_files
 from tests.hub_server import HubServer, serving
@@ -42,8 +42,9 @@ def address(server: HubServer, content: bytes) -> str:
 
 @pytest.fixture
 def alias(server: HubServer, content: bytes, monkeypatch: pytest.MonkeyPatch) -> str:
-    place = Address(server.put("/alias.safetensors", content), hashlib.sha256(content).hexdigest()[:8])
-    monkeypatch.setitem(ALIASES, "toy", Alias(place, "a toy", "GPL-3.0, as its project"))
+    digits = hashlib.sha256(content).hexdigest()[:8]
+    place = Address(server.put("/alias.safetensors", content), digits, "a toy", "GPL-3.0, as its project")
+    monkeypatch.setitem(ALIASES, "toy", place)
     return "toy"
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file as save_tensors
 from posehg import checkpoints
 from posehg.checkpoints import Checkpoint, format
 from posehg.checkpoints.cache import Address
-from posehg.checkpoints.hub import ALIASES, Alias
+from posehg.checkpoints.hub import ALIASES
 from posehg.skeletons import MPII
 from tests.foreign_files import MAKERS, Sizes, State, bearpaw, princeton, wrapped
 from tests.hub_server import serving
@@ -149,8 +149,8 @@ def test_the_licence_of_an_alias_goes_with_the_model(
     for name, value in {"HF_HUB_OFFLINE": "", "POSEHG_HOME": str(tmp_path / "home"), "no_proxy": "*"}.items():
         monkeypatch.setenv(name, value)
     with serving() as server:
-        place = Address(server.put("/toy.pth", content), hashlib.sha256(content).hexdigest())
-        monkeypatch.setitem(ALIASES, "toy", Alias(place, "a toy", "GPL-3.0, as its project"))
+        digest, licence = hashlib.sha256(content).hexdigest(), "GPL-3.0, as its project"
+        monkeypatch.setitem(ALIASES, "toy", Address(server.put("/toy.pth", content), digest, "a toy", licence))
         run = posehg("models", "convert", "toy", "--out", tmp_path / "ours")
     assert run.code == 0, run.err
     provenance = checkpoints.load(tmp_path / "ours").config.provenance
