@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from posehg.heatmaps import encode
-from posehg.training.losses import (
+from posehg.training.step import (
     LOSSES,
     PerJoint,
     squared_difference,

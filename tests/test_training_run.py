@@ -74,7 +74,7 @@ def test_figures_of_epochs_with_different_columns_fit_one_table_and_one_chart(tm
         ({"epoch": 2.0, "loss": 0.25, "pck_a": math.nan, "pck_b": 7.0}, ["1,0.5,3,", "2,0.25,nan,7"]),
         ({"epoch": 2.0, "loss": 0.25}, ["1,0.5,3", "2,0.25,"]),
     ):
-        report.write(tmp_path, Progress(epoch=2, history=(first, last)), ())
+        report.write(tmp_path, Progress(epoch=2, history=(first, last)), [])
         chart = images.read(tmp_path / "curves.png")
         assert chart.shape == (360, 1280, 3)
         assert (np.ptp(chart.astype(int), axis=-1) > 60).sum() > 100  # coloured lines
@@ -82,7 +82,7 @@ def test_figures_of_epochs_with_different_columns_fit_one_table_and_one_chart(tm
 
 
 def test_samples_are_of_the_coming_epoch_and_a_lost_report_is_rewritten(tmp_path: Path) -> None:
-    first, run = report.Report(tmp_path, Watcher(), dataset(), TOY, tensorboard=False), tmp_path / "run"
+    first, run = report.Report(tmp_path, Watcher(), dataset(), [], TOY), tmp_path / "run"
     sheets = []
     for epoch, stop_after in ((0, 1), (2, None)):
         first.write_samples(epoch)
@@ -94,9 +94,8 @@ def test_samples_are_of_the_coming_epoch_and_a_lost_report_is_rewritten(tmp_path
     for name in report.FILES:
         (run / name).unlink()
     go(TOY, run, resumed=states.load(run / STATE))
-    for name in set(before) - {"curves.png"}:
+    for name in before:
         assert (run / name).read_bytes() == before[name]
-    assert images.read(run / "curves.png").shape == (360, 1280, 3)
 
 
 @pytest.mark.parametrize("name", [STATE, LAST, BEST, *report.FILES])

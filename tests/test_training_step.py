@@ -11,14 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from posehg.distributed import ALONE, World
+from posehg.distributed import ALONE
 from posehg.errors import DeviceError
 from posehg.network import StackedHourglass
 from posehg.training.builder import initial_network, model_config
 from posehg.training.config import TrainConfig
 from posehg.training.data import Crops
-from posehg.training.losses import LOSSES, supervised
-from posehg.training.step import Stepper, learning_rate, optimizer, update_average
+from posehg.training.step import LOSSES, Stepper, learning_rate, optimizer, supervised, update_average
 from tests.toy import SKELETON, TINY, dataset
 
 CPU = torch.device("cpu")
@@ -196,7 +195,7 @@ def test_a_compiled_network_has_the_same_losses() -> None:
 
 def test_shared_statistics_need_gpus() -> None:
     with pytest.raises(DeviceError, match="--sync-bn"):
-        Stepper(fresh_network(FP32), replace(FP32, sync_bn=True), CPU, World(0, 2, 0))
+        Stepper(fresh_network(FP32), replace(FP32, sync_bn=True), CPU, ALONE)
 
 
 def is_frozen(name: str, freeze: str) -> bool:

@@ -8,7 +8,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ import typer
 
 from posehg.cli import options, terminal
 from posehg.cli.help import Command
-from posehg.errors import NotAvailable, UsageError
+from posehg.errors import NotAvailable
 from posehg.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -43,11 +43,6 @@ class Bench(Command):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         if "--train" not in args:
-            own = {name for parameter in self.params for name in parameter.opts}
-            trains = {f"--{field.name.replace('_', '-')}" for field in fields(TrainConfig)} - own
-            if wrong := trains & {arg.partition("=")[0] for arg in args}:
-                hint = "Training options need --train: posehg bench --train --help"
-                raise UsageError(f"posehg bench has no option {min(wrong)}.", hint)
             return super().make_context(info_name, args, parent, **extra)
         app = typer.Typer(add_completion=False)
         app.command(cls=Command)(bench_train)
@@ -305,11 +300,6 @@ def _print(record: Record, as_json: bool, as_markdown: bool) -> None:
         for heading in next(iter(rows.values())):
             table.add_column(heading.replace("_", " "), justify="right")
         for name, values in rows.items():
-            table.add_row(name.replace("_", " "), *map(_text, values.values()))
+            shown = (f"{v:,.{0 if v >= 100 else 2}f}" if isinstance(v, float) else str(v) for v in values.values())
+            table.add_row(name.replace("_", " "), *shown)
         terminal.show(table)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,.{0 if value >= 100 else 2}f}" if isinstance(value, float) else str(value)

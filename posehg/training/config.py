@@ -5,7 +5,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from posehg.config import LIMITS
 from posehg.errors import UsageError
@@ -20,7 +20,6 @@ _DATA, _NET, _RECIPE, _AUG, _RUN = "Data", "Network", "Recipe", "Augmentation", 
 _DATASET = """mpii, flic, flic-pc, lsp, lspet, coco, synthetic, FILE.json or FILE.csv; join and weight sets:
 mpii:2+lspet."""
 _PRECISION = "Number format of convolutions: fp32, bf16, fp16 or auto (bf16 if it is fast)."
-_CHOICES = {"loss": Loss, "optimizer": Optimizer, "schedule": Schedule, "precision": Precision, "warp": Warp}
 _POSITIVE = ("epochs", "batch", "accumulate", "sigma", "padding", "input_size")
 _SHARES = ("scale", "flip", "colour", "occlusion", "half_body", "background", "ema")
 _NOT_NEGATIVE = (
@@ -96,8 +95,8 @@ class TrainConfig:
     save_minutes: float = _option(5.0, _RUN, "Save at least this often, also within an epoch.")
 
     def __post_init__(self) -> None:
-        for name, kind in _CHOICES.items():
-            if getattr(self, name) not in get_args(kind):
+        for name, kind in get_type_hints(TrainConfig).items():
+            if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):
                 raise UsageError(f"There is no {name} {getattr(self, name)!r}.", "Known: " + ", ".join(get_args(kind)))
         for name in (*_POSITIVE, *_SHARES, *_NOT_NEGATIVE):
             value, positive, share = getattr(self, name), name in _POSITIVE, name in _SHARES

@@ -42,9 +42,6 @@ CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/
 """Files with the memory limit of a container: cgroup v2 and v1."""
 
 
-# ---- samples ---------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, eq=False)
 class Sample:
     """One sample before its warp.
@@ -156,9 +153,6 @@ def without_augmentation(config: TrainConfig) -> TrainConfig:
     return replace(config, rotation=0, scale=0, flip=0, colour=0, translation=0, occlusion=0, half_body=0, background=0)
 
 
-# ---- batches ---------------------------------------------------------------------------------------------------------
-
-
 def steps_per_epoch(count: int, batch: int) -> int:
     return max(1, -(-count // batch))
 
@@ -259,8 +253,9 @@ def batches(
         # Workers start as copies of this process without its threads, and would wait forever for those of OpenCV.
         cv2.setNumThreads(1)
     keep = 0 if workers else MEMORY_SHARE / world.size
+    on_device = config.warp == "device" or (config.warp == "auto" and device.type != "cpu")
     return DataLoader(
-        Samples(data, config, keep, warps_on(config, device)),
+        Samples(data, config, keep, on_device),
         batch_sampler=Order(len(data), config, epoch, done, world),
         collate_fn=default_convert,
         num_workers=workers,
@@ -275,11 +270,6 @@ def workers_of(config: TrainConfig, device: torch.device) -> int:
         return config.workers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 0 if device.type == "cpu" else min(MOST_WORKERS, max(1, cores // max(1, torch.cuda.device_count())))
-
-
-def warps_on(config: TrainConfig, device: torch.device) -> bool:
-    """Whether the device warps the crops."""
-    return config.warp == "device" or (config.warp == "auto" and device.type != "cpu")
 
 
 def _start_worker(worker: int) -> None:

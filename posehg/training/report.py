@@ -39,7 +39,13 @@ class Validation:
     data: Dataset
     poses: Sequence[Pose]
     pck: float
-    measure: str = "PCK@0.2"
+    measure: str
+
+
+def measure_of(data: Dataset) -> str:
+    """The name of the PCK by which a set is validated."""
+    measure = metrics.pck_measure(data.skeleton)
+    return measure.at(measure.thresholds[0])
 
 
 def validate(estimator: Estimator, data: Dataset) -> Validation:
@@ -49,7 +55,7 @@ def validate(estimator: Estimator, data: Dataset) -> Validation:
     distances = metrics.distances(measure, predicted, data.persons, data.skeleton)
     limbs = metrics.limb_channels(data.skeleton, annotated.joints_in_common(estimator, data))
     pck = metrics.Average("", limbs).of(metrics.found(distances, measure.thresholds[0]))
-    return Validation(data, poses, float(pck), measure.at(measure.thresholds[0]))
+    return Validation(data, poses, float(pck), measure_of(data))
 
 
 class Listener(Protocol):
@@ -64,14 +70,20 @@ class Listener(Protocol):
 class Report:
     """A Listener that writes the report into the run's folder, informs TensorBoard, and passes every event on.
 
-    training: the training set, some samples of which are shown.
+    training: the training set, some samples of which are shown. validation: the sets that are validated.
     Raises NotAvailable if TensorBoard is wanted but not installed.
     """
 
     def __init__(
-        self, folder: Path, listener: Listener, training: Dataset, config: TrainConfig, tensorboard: bool
+        self,
+        folder: Path,
+        listener: Listener,
+        training: Dataset,
+        validation: Sequence[Dataset],
+        config: TrainConfig,
+        tensorboard: bool = False,
     ) -> None:
-        self._folder, self._training, self._config = folder, training, config
+        self._folder, self._training, self._validation, self._config = folder, training, validation, config
         self._listener, self.stop, self.note = listener, listener.stop, listener.note
         self._writer_class: Any = None
         self._writer: Any = None
@@ -86,7 +98,7 @@ class Report:
     def start(self, progress: Progress) -> None:
         """Writes options and samples. Rewrites the report of a resumed run, in case a kill prevented it."""
         if progress.history:
-            write(self._folder, progress, ())
+            write(self._folder, progress, self._validation)
         with atomic(self._folder / "config.json", overwrite=True) as temporary:
             temporary.write_text(json.dumps(asdict(self._config), indent=2) + "\n", encoding="utf-8")
         self.write_samples(progress.epoch)
@@ -100,7 +112,7 @@ class Report:
             self._writer.add_scalar("learning rate", rate, epoch * steps + step)
 
     def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
-        write(self._folder, progress, validations)
+        write(self._folder, progress, self._validation, validations)
         self.write_samples(progress.epoch)
         self._listener.epoch(progress, validations)
         if self._writer is not None:
@@ -123,31 +135,18 @@ class Report:
         images.write(self._folder / "samples.png", sheet, overwrite=True)
 
 
-def write(folder: Path, progress: Progress, validations: Sequence[Validation]) -> None:
+def write(folder: Path, progress: Progress, sets: Sequence[Dataset], validations: Sequence[Validation] = ()) -> None:
     """Writes metrics.csv, curves.png and a validation_NAME.png for each set, which shows evenly spread persons."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
     columns = list(dict.fromkeys(key for row in progress.history for key in row))
     with atomic(folder / "metrics.csv", overwrite=True) as file, open(file, "w", newline="", encoding="utf-8") as text:
         table = csv.DictWriter(text, columns)
         table.writeheader()
         table.writerows({key: f"{value:g}" for key, value in row.items()} for row in progress.history)
-    measure = ", ".join(dict.fromkeys(validation.measure for validation in validations)) or "PCK"
-    _write_curves(folder / "curves.png", progress, measure)
-    for validation in validations:
-        data, cells = validation.data, []
-        for index in evenly(len(data), _SHEET_PERSONS):
-            person, pose = data.persons[index], validation.poses[index]
-            cells.append(drawing.judged(data.read(person), pose, data.skeleton, person.keypoints, _SHEET_CELL))
-        sheet = drawing.contact_sheet(cells, _SHEET_COLUMNS, _SHEET_CELL)
-        images.write(folder / f"validation_{data.name}.png", sheet, overwrite=True)
-
-
-def _write_curves(path: Path, progress: Progress, measure: str) -> None:
-    """The training loss, and beside it the validation scores, over the epochs."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
     scores = [key for key in progress.history[-1] if key.startswith("pck_")]
-    panels = {"training loss": ["loss"], f"validation {measure}": scores}
+    panels = {"training loss": ["loss"], f"validation {', '.join(dict.fromkeys(map(measure_of, sets)))}": scores}
     figure = Figure(figsize=(12.8, 3.6), dpi=100, layout="constrained")
     for axes, (title, keys) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         for key in keys:
@@ -160,5 +159,12 @@ def _write_curves(path: Path, progress: Progress, measure: str) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(keys) > 1:
             axes.legend()
-    with atomic(path, overwrite=True) as temporary:
-        figure.savefig(temporary, format="png")
+    with atomic(folder / "curves.png", overwrite=True) as file:
+        figure.savefig(file, format="png")
+    for validation in validations:
+        data, cells = validation.data, []
+        for index in evenly(len(data), _SHEET_PERSONS):
+            person, pose = data.persons[index], validation.poses[index]
+            cells.append(drawing.judged(data.read(person), pose, data.skeleton, person.keypoints, _SHEET_CELL))
+        sheet = drawing.contact_sheet(cells, _SHEET_COLUMNS, _SHEET_CELL)
+        images.write(folder / f"validation_{data.name}.png", sheet, overwrite=True)

@@ -88,7 +88,6 @@ class Trainer:
             if self.stepper.average is not None and resumed.average is not None:
                 self.stepper.average.load_state_dict(resumed.average)
         self._steps = steps_per_epoch(len(data), config.batch)
-        self._losses: list[Tensor] = []  # of the steps since the last look, not read from the device yet
         self._saved = self._looked = time.monotonic()
 
     def go(self) -> bool:
@@ -106,8 +105,9 @@ class Trainer:
 
     def _train_epoch(self, loader: Iterator[Any]) -> bool:
         """Returns False if the run is to stop. If time runs out, the epoch ends early."""
-        config, look_every = self._config, batches_ahead(self.device)  # reading a loss waits for the device
+        config, first, look_every = self._config, self._world.first, batches_ahead(self.device)
         before, step = self._progress.epoch * self._steps, self._progress.step
+        unread: list[Tensor] = []  # losses on the device: reading them waits for it
         while step < self._steps and not self._out_of_time():
             crops = crops_on(self.device, next(loader), config.input_size)
             # The middle of the step, as a share of the run: by steps or by time, whichever is more.
@@ -115,42 +115,36 @@ class Trainer:
             if config.max_time:
                 done = max(done, min(1.0, self._progress.seconds / (60 * config.max_time)))
             rate = learning_rate(config, done)
-            self._losses.append(self.stepper(crops, rate, before + step))
+            unread.append(self.stepper(crops, rate, before + step))
             step += 1
-            if len(self._losses) == look_every or step == self._steps:
-                stop, save = self._look(rate)
-                if stop:
-                    return False
-                if save:
-                    self._save()
+            if len(unread) < look_every and step < self._steps:
+                continue
+            now = time.monotonic()
+            due = first and now - self._saved > 60 * config.save_minutes
+            flags = torch.tensor([float(self._listener.stop()), float(due), (now - self._looked) * first])
+            # One exchange for everything: the losses of all processes add up to those of the whole batches.
+            sums = distributed.total(torch.cat((torch.stack(unread).float(), flags.to(self.device)))).tolist()
+            *losses, stop, save, seconds = sums
+            unread, self._looked = [], now
+            for place, loss in enumerate(losses, start=step - len(losses) + 1):
+                if not math.isfinite(loss):
+                    message = f"The loss became {loss} in epoch {self._progress.epoch + 1}, step {place}."
+                    raise CheckFailed(message, "The last save is kept. Start a new run with a smaller --lr.")
+            self._progress = replace(
+                self._progress,
+                step=step,
+                loss_sum=self._progress.loss_sum + math.fsum(losses),
+                seconds=self._progress.seconds + seconds if config.max_time else 0.0,
+            )
+            self._listener.step(self._progress.epoch, step, self._steps, losses[-1], rate)
+            if stop:
+                return False
+            if save:
+                self._save()
         return True
 
     def _out_of_time(self) -> bool:
         return 0 < 60 * self._config.max_time <= self._progress.seconds
-
-    def _look(self, rate: float) -> tuple[bool, bool]:
-        """Reads the losses of the last steps. Returns whether the processes are to stop, and to save."""
-        now = time.monotonic()
-        first = self._world.first
-        due = first and now - self._saved > 60 * self._config.save_minutes
-        flags = torch.tensor([float(self._listener.stop()), float(due), (now - self._looked) * first])
-        # One exchange for everything: the losses of all processes add up to those of the whole batches.
-        sums = distributed.total(torch.cat((torch.stack(self._losses).float(), flags.to(self.device)))).tolist()
-        *losses, stop, save, seconds = sums
-        self._losses, self._looked = [], now
-        done = self._progress
-        for place, loss in enumerate(losses, start=done.step + 1):
-            if not math.isfinite(loss):
-                message = f"The loss became {loss} in epoch {done.epoch + 1}, step {place}."
-                raise CheckFailed(message, "The last save is kept. Start a new run with a smaller --lr.")
-        self._progress = replace(
-            done,
-            step=done.step + len(losses),
-            loss_sum=done.loss_sum + math.fsum(losses),
-            seconds=done.seconds + seconds if self._config.max_time else 0.0,
-        )
-        self._listener.step(done.epoch, self._progress.step, self._steps, losses[-1], rate)
-        return stop > 0, save > 0
 
     def _finish_epoch(self) -> None:
         """Validates, saves the model if it is the best so far, and the state in any case."""
@@ -237,7 +231,7 @@ def run(
     data_folder = "" if data is None else str(data.absolute())  # a run may be resumed from another folder
     with distributed.joined(str(devices.resolve(config.device))) as world, distributed.watched():
         used, training, validation = distributed.alike(lambda: load_data(config, data, listener))
-        reporting = Report(folder, listener, training, used, tensorboard)
+        reporting = Report(folder, listener, training, validation, used, tensorboard)
         reporter = reporting if world.first else listener
         trainer = Trainer(used, training, validation, folder, reporter, resumed, source, world, data_folder)
 
