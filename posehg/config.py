@@ -80,14 +80,10 @@ class HourglassConfig:
         """Rows and columns of a crop must be multiples of this (64 for a depth of 4)."""
         return STRIDE * 2**self.depth
 
-    @property
-    def residuals(self) -> int:
-        """The number of residual modules: three in the stem, and ``blocks`` at each position of every stack."""
-        return 3 + self.stacks * self.blocks * (3 * self.depth + 2)
-
     def could_be_in(self, tensors: int) -> bool:
         """Whether a file with that many tensors can hold at least half of this network: ask before building it."""
-        return 9 * self.residuals <= tensors  # each has 18: weight and bias of six layers, and statistics of three
+        residuals = 3 + self.stacks * self.blocks * (3 * self.depth + 2)
+        return 9 * residuals <= tensors  # each has 18: weight and bias of six layers, and statistics of three
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ PALETTE: dict[str, tuple[Colour, Colour]] = {
 }
 """The colours of the first and last joint of each side. Warm and cool colours differ for colour-blind readers, too."""
 
-BACKGROUNDS: dict[str, Colour] = {"black": (0, 0, 0), "white": (255, 255, 255)}
+BACKGROUNDS = {"black": 0, "white": 255}
+"""Grey levels, by name."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,7 @@ class DrawOptions:
     heatmaps: tuple[str, ...] = ()
 
 
-_CAPTION = 16
-"""The height of a caption's line in pixels."""
+_CAPTION = 16  # the height of a caption's line in pixels
 
 
 def draw(image: Image, poses: Sequence[Pose], threshold: float, style: Style = STYLES["default"]) -> Image:
@@ -106,17 +106,12 @@ def draw_labels(
     return canvas
 
 
-def blank(shape: tuple[int, ...], background: str) -> Image:
-    """An image of that shape (rows, columns, ...) filled with one of BACKGROUNDS."""
-    return np.full((*shape[:2], 3), BACKGROUNDS[background], dtype=np.uint8)
-
-
 def cut_out(
-    shape: tuple[int, ...], poses: Sequence[Pose], threshold: float, style: Style = STYLES["default"]
+    image: Image, poses: Sequence[Pose], threshold: float, style: Style = STYLES["default"]
 ) -> NDArray[np.uint8]:
-    """The skeletons alone on a transparent background: RGBA (H, W, 4) of that shape."""
+    """The skeletons of an image alone on a transparent background: RGBA (H, W, 4)."""
     on_black, on_white = (
-        draw(blank(shape, ground), poses, threshold, style).astype(np.float32) for ground in ("black", "white")
+        draw(np.full_like(image, level), poses, threshold, style).astype(np.float32) for level in (0, 255)
     )
     # Where the two drawings differ, the background shows through.
     alpha = 255 - (on_white - on_black).mean(axis=2, keepdims=True)

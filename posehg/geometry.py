@@ -55,12 +55,6 @@ class Box:
         (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
         return cls(float(x0), float(y0), float(x1 - x0 + 1), float(y1 - y0 + 1))
 
-    @classmethod
-    def from_corners(cls, corners: ArrayLike) -> Box:
-        """The box with two opposite corners, (2, 2) points."""
-        (x0, y0), (x1, y1) = np.sort(np.asarray(corners, dtype=np.float64), axis=0).tolist()
-        return cls(x0 + 0.5, y0 + 0.5, x1 - x0, y1 - y0)
-
     def corners(self) -> Points:
         """The top-left and the bottom-right corner, (2, 2) points."""
         return np.array([(self.x, self.y), (self.x + self.w, self.y + self.h)]) - 0.5
@@ -70,6 +64,11 @@ class Box:
         """Whether a person on an image, or partly outside it, can have this box; never with NaN."""
         near = all(abs(number) <= FARTHEST for number in self.as_tuple())
         return near and self.w >= SMALLEST and self.h >= SMALLEST
+
+    def moved(self, change: Affine) -> Box:
+        """Where the box is on an image that was cropped, scaled or mirrored by ``change``."""
+        x, y = change(self.center)
+        return Box.around((float(x), float(y)), self.w * change.scale, self.h * change.scale)
 
     def square(self, padding: float = 1.0) -> Box:
         """The square with the same centre and side max(w, h) * padding."""
@@ -119,10 +118,6 @@ class Affine:
     def scale(self) -> float:
         """The factor by which lengths grow: the square root of the determinant's magnitude."""
         return math.sqrt(abs(float(np.linalg.det(self.matrix[:2, :2]))))
-
-    @classmethod
-    def identity(cls) -> Affine:
-        return cls(np.eye(3))
 
     @classmethod
     def translation(cls, x: float, y: float) -> Affine:

@@ -118,13 +118,8 @@ def distances(measure: Measure, predicted: Array, persons: Sequence[Person], ske
     return np.linalg.norm(predicted - truth, axis=-1) / unit[:, None]
 
 
-def found(distances: Array, threshold: float) -> JointScores:
-    """The PCK scores of (N, J) normalised distances: a joint counts as found up to the threshold, inclusive."""
-    return sums(hits(distances, threshold))
-
-
 def hits(distances: Array, threshold: float) -> Array:
-    """(N, J): 1 where the joint is found, 0 where it is not, NaN where it does not count."""
+    """(N, J): 1 where the joint is found, up to the threshold inclusive, 0 where not, NaN where it does not count."""
     return np.where(np.isnan(distances), np.nan, distances <= threshold)
 
 
@@ -140,7 +135,7 @@ def areas(distances: Array, curve: Array) -> Array:
 
 
 def sums(values: Array) -> JointScores:
-    """The scores of (N, J) ``hits`` or ``areas``; of the latter, the percentages are AUCs."""
+    """The PCK scores of (N, J) ``hits``, or the AUCs of ``areas``."""
     return JointScores(np.nansum(values, axis=0), np.isfinite(values).sum(axis=0))
 
 

@@ -69,8 +69,7 @@ class Pose:
 
     def moved(self, change: Affine) -> Pose:
         """The same pose on an image that was cropped, scaled or mirrored by ``change``."""
-        box = Box.from_corners(change(self.box.corners()))
-        return replace(self, keypoints=change(self.keypoints), box=box)
+        return replace(self, keypoints=change(self.keypoints), box=self.box.moved(change))
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from posehg import images
 from posehg.datasets import Dataset, load, load_one
-from posehg.datasets.crops import CropRegion, crop_region, moved, region_of, write
+from posehg.datasets.crops import CropRegion, crop_region, region_of, write
 from posehg.datasets.dataset import people_by_image
 from posehg.geometry import Affine, Box
 from posehg.poses import Person
@@ -59,7 +59,7 @@ def test_what_is_coarse_already_is_cut_and_what_is_finer_than_needed_is_made_sma
 @given(BOXES)
 def test_a_part_that_is_cut_again_stays_as_it_is(box: Box) -> None:
     part, to_part = crop_region(WAVES, box, CropRegion(2.0, 97))
-    again, to_again = crop_region(part, moved(box, to_part), CropRegion(2.0, 97))
+    again, to_again = crop_region(part, box.moved(to_part), CropRegion(2.0, 97))
     np.testing.assert_array_equal(again, part)
     np.testing.assert_allclose(to_again.matrix, np.eye(3), atol=1e-9)
 

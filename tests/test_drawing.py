@@ -121,8 +121,8 @@ def test_nothing_that_a_pose_can_hold_is_too_wild(
 
 @pytest.mark.parametrize("background", ["black", "white"])
 def test_a_cut_out_laid_on_a_ground_is_a_drawing_on_that_ground(background: str) -> None:
-    blank = drawing.blank((240, 180, 3), background)
-    clear = drawing.cut_out((240, 180, 3), [pose()], 0.5).astype(np.float64)
+    blank = ground(value=drawing.BACKGROUNDS[background])
+    clear = drawing.cut_out(blank, [pose()], 0.5).astype(np.float64)
     assert clear.shape == (240, 180, 4)
     laid = blank + (clear[..., :3] - blank) * clear[..., 3:] / 255
     assert np.abs(laid - drawing.draw(blank, [pose()], 0.5)).max() < 4

@@ -129,7 +129,7 @@ def slow(rows: int, columns: int) -> images.Image:
 
 maps = st.builds(
     lambda x, y, side, rotation, mirrored: Affine.crop(Box.around((x, y), side, side), (ROWS, COLUMNS), rotation).then(
-        Affine.mirror(COLUMNS) if mirrored else Affine.identity()
+        Affine.mirror(COLUMNS) if mirrored else Affine(np.eye(3))
     ),
     st.floats(-60, 240),
     st.floats(-60, 240),

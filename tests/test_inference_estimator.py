@@ -202,9 +202,10 @@ def test_consecutive_persons_share_one_reading_of_their_image() -> None:
 
     visible = np.ones(3, dtype=bool)
     people = [Person(Path(name), Box(100, 50, 200, 180), POINTS, visible) for name in ("a", "a", "b", "a")]
-    poses, keypoints = annotated.predicted(dots_estimator(), Dataset("dots", "val", DOTS, people, reader))
+    poses, keypoints, scores = annotated.predicted(dots_estimator(), Dataset("dots", "val", DOTS, people, reader))
     assert read == ["a", "b", "a"]
     assert len(poses) == len(keypoints) == 4
+    np.testing.assert_array_equal(scores, [pose.scores for pose in poses])
     for pose, points in zip(poses, keypoints, strict=True):
         assert pose.box == Box(100, 50, 200, 180).square(1.25)
         assert_found(points, Region(PHOTO, pose.box))

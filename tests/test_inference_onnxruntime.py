@@ -38,17 +38,18 @@ def test_it_gives_what_the_network_gives_and_describes_itself(exported: Path) ->
     engine = open_engine(exported, EngineOptions("cpu"))
     assert (engine.device, engine.config.output) == ("cpu", "heatmaps")
     for batch in models.BATCHES:
-        found = engine(models.crops(batch))
+        heatmaps = engine(models.crops(batch))
         maps, _, _ = models.expected(models.two_stacks(), models.crops(batch))
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, maps, atol=1e-4)
+        assert heatmaps.dtype == np.float32
+        np.testing.assert_allclose(heatmaps, maps, atol=1e-4)
     session, _ = onnxruntime.session(exported, EngineOptions("cpu", threads=1))
     assert session.get_session_options().intra_op_num_threads == 1
     description = describe(exported)
     assert description is not None
-    assert (description.weights, description.config.skeleton) == (exported, models.two_stacks().config.skeleton)
-    assert description.parameters > 0
-    assert "fp32" in description.form
+    weights, found = description
+    assert (weights, found.config.skeleton) == (exported, models.two_stacks().config.skeleton)
+    assert found.parameters > 0
+    assert "fp32" in found.storage[0]
 
 
 def test_truncated_files_are_refused_by_name(exported: Path, tmp_path: Path) -> None:

@@ -51,8 +51,8 @@ def test_the_file_describes_itself_without_openvino(folder: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "openvino", None)
     found = engines.describe(folder)
     assert found is not None
-    assert found.weights == folder / "model.bin"
-    assert found.config.skeleton == one_stack().config.skeleton
+    assert found[0] == folder / "model.bin"
+    assert found[1].config.skeleton == one_stack().config.skeleton
     with pytest.raises(NotAvailable, match="openvino") as caught:
         engines.open_engine(folder, EngineOptions("cpu"))
     assert "posehg[openvino]" in caught.value.hint

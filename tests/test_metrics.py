@@ -23,7 +23,8 @@ def found(predicted: np.ndarray, truth: np.ndarray, heads: Sequence[float], thre
         Person(Path("a"), Box(0, 0, 9, 9), points, np.ones(J, dtype=bool), head)
         for points, head in zip(truth, heads, strict=True)
     ]
-    return metrics.found(metrics.distances(PCKH, predicted, people, Skeleton("three", ("a", "b", "c"), ())), threshold)
+    distances = metrics.distances(PCKH, predicted, people, Skeleton("three", ("a", "b", "c"), ()))
+    return metrics.sums(metrics.hits(distances, threshold))
 
 
 @pytest.mark.parametrize("unit", [0.0, -3.0, np.nan, np.inf])
@@ -58,7 +59,7 @@ def test_scores_and_averages_equal_those_of_plain_loops(seed: int) -> None:
 
 
 def test_a_joint_exactly_at_the_threshold_is_found() -> None:
-    assert metrics.found(np.array([[0.5, np.nextafter(0.5, 1), 0.0]]), 0.5).correct.tolist() == [1, 0, 1]
+    assert metrics.sums(metrics.hits(np.array([[0.5, np.nextafter(0.5, 1), 0.0]]), 0.5)).correct.tolist() == [1, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_the_area_under_the_curve_is_that_of_its_trapezoids(seed: int, steps: in
     distances[3] = 0.5 * np.arange(J) / steps  # exactly on the steps
     curve = replace(PCKH, steps=steps).curve
     for joint in (Average("", (channel,)) for channel in range(J)):
-        heights = [joint.of(metrics.found(distances, threshold)) for threshold in curve]
+        heights = [joint.of(metrics.sums(metrics.hits(distances, threshold))) for threshold in curve]
         expected = sum((a + b) / 2 for a, b in pairwise(heights)) / steps
         assert joint.of(metrics.sums(metrics.areas(distances, curve))) == pytest.approx(expected)
 

@@ -124,7 +124,7 @@ def test_each_channel_is_multiplied_by_a_random_factor_within_the_limits_and_cli
     assert 1.29 < gains.max() <= 1.3
     values, factors = np.arange(256), np.array([0.3, 1.0, 1.75])
     grey = values.astype(np.uint8)[None, :, None].repeat(3, axis=2).repeat(256, axis=0)
-    crop = Sample(grey, Affine.identity(), factors, KEYPOINTS).crop(256)
+    crop = Sample(grey, Affine(np.eye(3)), factors, KEYPOINTS).crop(256)
     np.testing.assert_array_equal(crop[0], np.minimum(np.rint(values[:, None] * factors), 255))
 
 
@@ -309,7 +309,7 @@ def test_a_device_makes_the_crops_of_whole_batches_and_of_large_parts(device: st
 @pytest.mark.parametrize("make", [by_cpu, by_device])
 def test_a_crop_outside_the_image_is_black(shape: tuple[int, int], make: Callable[..., Crops]) -> None:
     nothing = sample_of(np.zeros((*shape, 3), dtype=np.uint8), Affine.crop(Box(-90, 0, 20, 20), (SIDE, SIDE)))
-    for samples in ([nothing], [nothing, sample_of(noise(11, 13), Affine.identity())]):
+    for samples in ([nothing], [nothing, sample_of(noise(11, 13), Affine(np.eye(3)))]):
         crops = make(samples)
         assert crops.images.shape == (len(samples), 3, SIDE, SIDE)
         assert not crops.images[0].any()

@@ -155,7 +155,7 @@ def expected_state(file: Path | str, network: HourglassConfig, count: int) -> di
     from posehg.network import StackedHourglass
 
     if not network.could_be_in(count):
-        raise NotAvailable(f"{file} has {count} tensors, too few for {network.residuals} residual modules.")
+        raise NotAvailable(f"{file} has {count} tensors, too few for its network.")
     with torch.device("meta"):
         return StackedHourglass(network).state_dict()
 

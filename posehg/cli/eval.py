@@ -188,7 +188,7 @@ def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) 
     exported = engines.describe(place)
     about = {
         "model": shown(options.model),
-        "weights_sha256": files.sha256(checkpoints.weights_file(place) if exported is None else exported.weights),
+        "weights_sha256": files.sha256(checkpoints.weights_file(place) if exported is None else exported[0]),
         "flip": options.flip,
         "decoder": options.decoder,
         "precision": options.precision,
@@ -198,8 +198,8 @@ def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) 
     with distributed.joined(estimator.device) as world, terminal.fail_together(world):
         share = len(distributed.share(range(len(data)), world))
         watch = partial(terminal.progress, what="Estimating", total=share) if world.first else iter
-        poses, keypoints = annotated.predicted(estimator, data, watch)
-        found = Predictions(keypoints, annotated.scores(poses, data.skeleton), about)
+        _, keypoints, scores = annotated.predicted(estimator, data, watch)
+        found = Predictions(keypoints, scores, about)
         distributed.alike(lambda: finish(about, found) if world.first else None)
 
 

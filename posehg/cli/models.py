@@ -117,7 +117,7 @@ def info(model: Model, as_json: Json = False) -> None:
     if file.is_file() and format.is_ours(path):
         found = format.read_metadata(path)
     elif exported := engines.describe(path):
-        file, found = exported.weights, format.Metadata(exported.config, exported.parameters, (exported.form,))
+        file, found = exported
     else:
         found = format.Metadata(load(path).config, 0, ())
     if not found.parameters:

@@ -80,18 +80,12 @@ def crop_region(image: Image, box: Box, region: CropRegion) -> tuple[Image, Affi
     return image[y0:y1, x0:x1].copy(), Affine.translation(-x0, -y0)
 
 
-def moved(box: Box, to_crop: Affine) -> Box:
-    """An image's box in pixels of a crop."""
-    x, y = to_crop(box.center)
-    return Box.around((float(x), float(y)), box.w * to_crop.scale, box.h * to_crop.scale)
-
-
 def label_cell(data: Dataset, index: int) -> Image:
     """A person's surroundings (256, 256, 3) with the labelled joints; hidden ones are rings."""
     person = data.persons[index]
     to_cell = Affine.crop(person.box.square(1.25), (CELL, CELL))
     crop = images.warp(data.read(person), to_cell, (CELL, CELL))
-    joints, box = to_cell(person.keypoints), moved(person.box, to_cell)
+    joints, box = to_cell(person.keypoints), person.box.moved(to_cell)
     return drawing.draw_labels(crop, data.skeleton, joints, box, drawing.STYLES["default"], person.visible)
 
 
@@ -128,7 +122,7 @@ def write(folder: Path, dataset: Dataset, size: int, quality: int, overwrite: bo
             if person.image in dataset.marks:
                 entries[-1]["split"] = dataset.marks[person.image]
             known = [_annotation(person, to_crop)]
-            others = [moved(box, to_crop) for number, box in together[image_key(person)] if number != index]
+            others = [box.moved(to_crop) for number, box in together[image_key(person)] if number != index]
             for box in others:
                 if box.intersection(Box(0, 0, width, height)) > 0:
                     keypoints = [0] * (3 * len(dataset.skeleton.joints))
@@ -151,7 +145,7 @@ def _annotation(person: Person, to_crop: Affine) -> dict[str, Any]:
     v = np.where(np.isfinite(person.keypoints).all(axis=1), np.where(person.visible, 2, 1), 0)
     triples = np.column_stack([np.nan_to_num(to_crop(person.keypoints)).round(_DECIMALS), v])
     annotation = {
-        "bbox": _rounded(moved(person.box, to_crop)),
+        "bbox": _rounded(person.box.moved(to_crop)),
         "num_keypoints": int((v > 0).sum()),
         "keypoints": triples.ravel().tolist(),
         "source_id": person.id,

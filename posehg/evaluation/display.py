@@ -158,7 +158,7 @@ def write_curves(path: Path, measured: Sequence[Metric], overwrite: bool = False
     """
     curves: list[tuple[Measure, dict[str, Array]]] = []
     for metric in measured:
-        found = [metrics.found(metric.distances, threshold) for threshold in metric.measure.curve]
+        found = [metrics.sums(metrics.hits(metric.distances, threshold)) for threshold in metric.measure.curve]
         averages = {average.name: average for average in metrics.groups(metric.skeleton)}
         averages["mean"] = score.means(metric.measure, metric.skeleton, metric.joints)[0]
         lines = {name: np.array([average.of(one) for one in found]) for name, average in averages.items()}

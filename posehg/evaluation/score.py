@@ -34,7 +34,7 @@ class Metric:
     """A measure and what it measured.
 
     joints: those that are predicted. distances: (N, J) over all joints of the skeleton, in units of each person, as
-    ``metrics.found`` takes them. persons: how many can be measured, whatever is predicted.
+    ``metrics.hits`` takes them. persons: how many can be measured, whatever is predicted.
     """
 
     measure: Measure

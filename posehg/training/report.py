@@ -50,11 +50,11 @@ def measure_of(data: Dataset) -> str:
 
 def validate(estimator: Estimator, data: Dataset) -> Validation:
     """Computes the PCK of the limb joints that the network has, measured on the skeleton of ``data``."""
-    poses, predicted = annotated.predicted(estimator, data)
+    poses, predicted, _ = annotated.predicted(estimator, data)
     measure = metrics.pck_measure(data.skeleton)
     distances = metrics.distances(measure, predicted, data.persons, data.skeleton)
     limbs = metrics.limb_channels(data.skeleton, annotated.joints_in_common(estimator, data))
-    pck = metrics.Average("", limbs).of(metrics.found(distances, measure.thresholds[0]))
+    pck = metrics.Average("", limbs).of(metrics.sums(metrics.hits(distances, measure.thresholds[0])))
     return Validation(data, poses, float(pck), measure_of(data))
 
 

@@ -100,7 +100,7 @@ def measure(folder: Path, name: str, data: Path) -> Hits:
     if not kept.exists():
         estimator = Estimator(open_engine(folder / "last.safetensors", EngineOptions("cpu")), flip=False)
         people = datasets.load(name, data, "val")
-        poses, predicted = annotated.predicted(estimator, people)
+        poses, predicted, _ = annotated.predicted(estimator, people)
         distances = metrics.distances(metrics.PCK, predicted, people.persons, people.skeleton)
         distances = distances[:, metrics.limb_channels(people.skeleton, people.skeleton.joints)]
         scores, elsewhere = ([pose.score for pose in some] for some in (poses, estimator(backgrounds(people))))

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg.checkpoints import cache
-from posehg.checkpoints.format import WEIGHTS, parse_config, weights_file
+from posehg.checkpoints.format import WEIGHTS, Metadata, parse_config, weights_file
 from posehg.config import ModelConfig
 from posehg.errors import NotAvailable, reason
 
@@ -114,19 +114,6 @@ class ExportedEngine(Engine):
         return maps
 
 
-@dataclass(frozen=True)
-class Description:
-    """What an exported file says about itself.
-
-    weights: the file that holds the weights. form: how they are stored. parameters: their number, 0 if unknown.
-    """
-
-    weights: Path
-    config: ModelConfig
-    form: str
-    parameters: int = 0
-
-
 def open_engine(place: Path, options: EngineOptions = EngineOptions()) -> Engine:
     """The engine of the model in a folder or file; of its cached ONNX file if that is faster here.
 
@@ -147,8 +134,8 @@ def is_exported(place: Path) -> bool:
     return _module(place) is not None
 
 
-def describe(place: Path) -> Description | None:
-    """What an exported network says about itself; None for any other file or folder.
+def describe(place: Path) -> tuple[Path, Metadata] | None:
+    """The file with the weights of an exported network, and what it says about itself; None for any other place.
 
     Raises NotAvailable if posehg did not export it, or it is broken.
     """

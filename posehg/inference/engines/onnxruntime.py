@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from posehg import distributed
+from posehg.checkpoints.format import Metadata
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable, UsageError, reason
-from posehg.inference.engines import Description, EngineOptions, ExportedEngine, config_of
+from posehg.inference.engines import EngineOptions, ExportedEngine, config_of
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
@@ -43,12 +44,12 @@ def session(file: Path, options: EngineOptions) -> tuple[Any, str]:
     return opened, device
 
 
-def describe(file: Path) -> Description:
+def describe(file: Path) -> tuple[Path, Metadata]:
     """Raises NotAvailable for a file that is broken or not posehg's, and without onnxruntime."""
-    metadata = session(file, EngineOptions("cpu"))[0].get_modelmeta().custom_metadata_map
-    count = re.fullmatch("[0-9]{1,18}", metadata.get("parameters", ""))
-    form = f"ONNX, {metadata.get('precision', 'fp32')}"
-    return Description(file, config_of(file, metadata.get(KEY)), form, int(count[0]) if count else 0)
+    notes = session(file, EngineOptions("cpu"))[0].get_modelmeta().custom_metadata_map
+    count = re.fullmatch("[0-9]{1,18}", notes.get("parameters", ""))
+    storage = ("ONNX, " + notes.get("precision", "fp32"),)
+    return file, Metadata(config_of(file, notes.get(KEY)), int(count[0]) if count else 0, storage)
 
 
 def open_file(file: Path, options: EngineOptions) -> ExportedEngine:

@@ -8,9 +8,10 @@ from types import ModuleType
 from typing import Any
 from xml.etree import ElementTree
 
+from posehg.checkpoints.format import Metadata
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable
-from posehg.inference.engines import Description, EngineOptions, ExportedEngine, cannot_run, config_of
+from posehg.inference.engines import EngineOptions, ExportedEngine, cannot_run, config_of
 
 _TELEMETRY = "openvino_telemetry"
 
@@ -33,7 +34,7 @@ def library() -> ModuleType:
             sys.modules[_TELEMETRY] = installed
 
 
-def describe(place: Path) -> Description:
+def describe(place: Path) -> tuple[Path, Metadata]:
     """Reads model.xml without openvino. Raises NotAvailable for files that posehg did not export."""
     file = place / "model.xml" if place.is_dir() else place
     weights = file.with_suffix(".bin")
@@ -43,14 +44,14 @@ def describe(place: Path) -> Description:
         found = ElementTree.parse(file).find(f"./rt_info/{KEY}")
     except (OSError, ElementTree.ParseError) as error:
         raise cannot_run(file, error) from None
-    return Description(weights, config_of(file, None if found is None else found.get("value")), "OpenVINO")
+    return weights, Metadata(config_of(file, None if found is None else found.get("value")), 0, ("OpenVINO",))
 
 
 def open_file(place: Path, options: EngineOptions) -> ExportedEngine:
     """Raises NotAvailable for files that posehg did not export, DeviceError for a device other than the CPU."""
     if options.device not in ("auto", "cpu"):
         raise DeviceError(f"OpenVINO models run on the CPU, not on {options.device}.", "Give --device cpu.")
-    file, config = place / "model.xml" if place.is_dir() else place, describe(place).config
+    file, config = place / "model.xml" if place.is_dir() else place, describe(place)[1].config
     version = library().__version__.partition("-")[0]
     # On a processor with fast bfloat16, OpenVINO would use it by default, which moves joints by pixels.
     properties = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}

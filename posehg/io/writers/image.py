@@ -41,9 +41,9 @@ def render(result: Result, draw: DrawOptions) -> NDArray[np.uint8]:
     image = result.image
     assert image is not None
     if draw.background == "none":
-        drawn = drawing.cut_out(image.shape, result.poses, draw.threshold, draw.style)
+        drawn = drawing.cut_out(image, result.poses, draw.threshold, draw.style)
     else:
-        ground = image if draw.background == "image" else drawing.blank(image.shape, draw.background)
+        ground = image if draw.background == "image" else np.full_like(image, drawing.BACKGROUNDS[draw.background])
         drawn = drawing.draw(ground, result.poses, draw.threshold, draw.style)
     return drawing.side_by_side(image, drawn) if draw.side_by_side else drawn
 
