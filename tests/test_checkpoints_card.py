@@ -59,11 +59,6 @@ def test_a_licence_is_known_by_its_first_words(tmp_path: Path, text: str, identi
     assert f"\nlicense: {identifier}\n" in written(tmp_path / "a", licence=text)
 
 
-def test_options_of_training_are_short(tmp_path: Path) -> None:
-    text = written(tmp_path / "a", options="stem (32, 64, 64), decay 0.831445702864757, lr 0.00025")
-    assert "| stem 32-64-64, decay 0.83, lr 0.00025 |" in text
-
-
 @pytest.mark.parametrize("name", ["a\n\n<script>", 'a"; import os', "a; rm -rf b", "\x1b[31ma", "`x`"])
 def test_no_text_from_a_file_breaks_out_of_its_place(tmp_path: Path, name: str) -> None:
     text = written(tmp_path / "a", name, note=f"a | {name}\n---\nlicense: mit")

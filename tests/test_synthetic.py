@@ -134,9 +134,8 @@ def test_bones_keep_their_lengths_and_postures_their_limits(seed: int) -> None:
 def test_visible_joints_lie_on_the_silhouette(seed: int) -> None:
     """As painted, within a pixel, since the joint is rounded to one."""
     scene = random_scene((seed,), 200)
-    canvas = np.zeros((200, 200, 3), np.float32)
-    covered = render(canvas, scene.mesh, scene.camera, np.ones((9 * 64 * 64, 3), np.float32), WHITE)
-    assert canvas == pytest.approx(np.stack([covered] * 3, axis=-1), abs=1e-5)
+    covered = np.zeros((200, 200, 3), np.float32)
+    render(covered, scene.mesh, scene.camera, np.ones((9 * 64 * 64, 3), np.float32), WHITE)
     points = scene.camera.project(scene.body.joints)[0]
     for x, y in points[~hidden_by_body(scene.body, scene.camera)]:
         if 1 <= x < 198 and 1 <= y < 198:
@@ -158,10 +157,12 @@ def test_front_and_back_look_different() -> None:
     body = bodies.build(bodies.Proportions(), attention())
     mesh = dress(body, random_outfit(np.random.default_rng(5), feminine=False))
     fringe = np.abs(np.linspace(0, 1, 64) - 0.5)[None, None, :, None] * np.ones((9, 64, 1, 3), np.float32)
-    means = []
+    sums = []
     for turn in (0, 180):
         camera = Camera(facing(turn), body.joints.mean(axis=0), 4.0, 400.0, (63.5, 63.5))
-        canvas = np.zeros((128, 128, 3), np.float32)
-        covered = render(canvas, mesh, camera, fringe.reshape(-1, 3).astype(np.float32), WHITE)
-        means.append(canvas.sum() / covered.sum() / 3)
-    assert means[0] < 0.25 < means[1]  # a tile's middle columns are the front, its outer ones the back
+        for texture in (fringe, np.ones_like(fringe).repeat(64, axis=2)):
+            canvas = np.zeros((128, 128, 3), np.float32)
+            render(canvas, mesh, camera, texture.reshape(-1, 3).astype(np.float32), WHITE)
+            sums.append(canvas.sum())
+    # A tile's middle columns are the front, its outer ones the back.
+    assert sums[0] / sums[1] < 0.25 < sums[2] / sums[3]

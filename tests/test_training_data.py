@@ -180,13 +180,13 @@ def test_parts_of_images_are_read_once_and_kept_in_a_share_of_the_memory(monkeyp
 
 
 def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits, machine = (tmp_path / "memory.max", tmp_path / "limit_in_bytes"), 7_000_000 * 4096
-    monkeypatch.setattr(training_data, "CGROUP_LIMITS", limits)
+    limit, machine = tmp_path / "memory.max", 7_000_000 * 4096
+    monkeypatch.setattr(training_data, "CGROUP_LIMIT", limit)
     monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 7_000_000, "SC_PAGE_SIZE": 4096}.__getitem__)
     assert training_data.memory() == machine
-    for file, number in ((0, "max"), (1, "9223372036854771712"), (1, "5000000"), (0, "3000000")):
-        limits[file].write_text(f"{number}\n")
-        assert training_data.memory() == (machine if len(number) != 7 else int(number))  # else there is no limit
+    for text, expected in (("max", machine), ("9223372036854771712", machine), ("5000000", 5_000_000)):
+        limit.write_text(f"{text}\n")
+        assert training_data.memory() == expected
 
 
 EPOCHS = 3

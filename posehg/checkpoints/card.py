@@ -72,14 +72,8 @@ def describe(model: Metadata) -> dict[str, str]:
         "network": ", ".join([*counts, f"depth {network.depth}", f"stem {'-'.join(map(str, network.stem))}"]),
         "parameters": f"{model.parameters:,}",
         "stored as": ", ".join(model.storage),
-        **{key.replace("_", " "): _short(str(text)) for key, text in model.config.provenance.items()},
+        **{key.replace("_", " "): str(text) for key, text in model.config.provenance.items()},
     }
-
-
-def _short(text: str) -> str:
-    """Widths as 32-64-64 and long fractions with two digits."""
-    text = re.sub(r"\((\d+), (\d+), (\d+)\)", r"\1-\2-\3", text)
-    return re.sub(r"\d+\.\d{7,}", lambda number: f"{float(number[0]):.2g}", text)
 
 
 def _cell(text: str) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +54,23 @@ def list_models(as_json: Json = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    rows = list(_rows())
+    from posehg.checkpoints import cache, card, format, hub
+
+    rows: list[dict[str, Any]] = []
+    for name, folder in (*((name, hub.bundled_folder(name)) for name in hub.NAMES), *hub.downloaded()):
+        about, licence = "broken: it cannot be loaded", ""
+        with suppress(NotAvailable):
+            found = format.read_metadata(folder)
+            texts = card.describe(found)
+            about, licence = ", ".join(texts["network"].split(", ")[:2]), texts.get("licence", "")
+            about = f"{len(found.config.skeleton.joints)} joints, {about}"
+        size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+        rows.append({"name": name, "about": about, "licence": licence, "path": str(folder), "size": size})
+    others = {file: (str(file), "downloaded from a URL", "") for file in cache.downloaded()}
+    others |= {one.file: (name, one.about, one.licence) for name, one in hub.ALIASES.items()}
+    for file, (name, about, licence) in others.items():
+        here = {"path": str(file), "size": file.stat().st_size} if file.is_file() else {"path": None, "size": None}
+        rows.append({"name": name, "about": about, "licence": licence, **here})
     if as_json:
         print(json.dumps(rows, indent=2))
         return
@@ -72,26 +87,6 @@ def list_models(as_json: Json = False) -> None:
     for licence in filter(None, licences):
         print(f"\nlicence of {', '.join(licences[licence])}: {licence}")
     print("\nUse a model: posehg predict photo.jpg --model NAME. Describe it: posehg models info NAME")
-
-
-def _rows() -> Iterator[dict[str, Any]]:
-    """name, about, licence, path and size in bytes; both are None for a model that is not on this machine."""
-    from posehg.checkpoints import cache, card, format, hub
-
-    for name, folder in (*((name, hub.bundled_folder(name)) for name in hub.NAMES), *hub.downloaded()):
-        about, licence = "broken: it cannot be loaded", ""
-        with suppress(NotAvailable):
-            found = format.read_metadata(folder)
-            texts = card.describe(found)
-            about, licence = ", ".join(texts["network"].split(", ")[:2]), texts.get("licence", "")
-            about = f"{len(found.config.skeleton.joints)} joints, {about}"
-        size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-        yield {"name": name, "about": about, "licence": licence, "path": str(folder), "size": size}
-    rows = {file: (str(file), "downloaded from a URL", "") for file in cache.downloaded()}
-    rows |= {one.file: (name, one.about, one.licence) for name, one in hub.ALIASES.items()}
-    for file, (name, about, licence) in rows.items():
-        here = {"path": str(file), "size": file.stat().st_size} if file.is_file() else {"path": None, "size": None}
-        yield {"name": name, "about": about, "licence": licence, **here}
 
 
 @app.command("info", cls=Command)
@@ -126,9 +121,11 @@ def info(model: Model, as_json: Json = False) -> None:
         found = replace(found, parameters=parameters(found.config.network))
     size, digest = file.stat().st_size, sha256(file)
     if as_json:
-        facts = {"model": shown(model), "path": str(path), "file": str(file), "bytes": size, "sha256": digest}
-        facts |= {"parameters": found.parameters, "storage": list(found.storage)}
-        print(json.dumps({**facts, "config": json.loads(found.config.to_json())}, indent=2))
+        facts = {
+            **{"model": shown(model), "path": str(path), "file": str(file), "bytes": size, "sha256": digest},
+            **{"parameters": found.parameters, "storage": found.storage, "config": json.loads(found.config.to_json())},
+        }
+        print(json.dumps(facts, indent=2))
         return
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)

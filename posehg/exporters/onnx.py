@@ -84,26 +84,18 @@ def metadata(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, str]:
     """Texts to be stored in the file: under KEY the config as JSON for posehg, the others for people."""
     config, skeleton = checkpoint.config, checkpoint.config.skeleton
     rows, columns = config.input_size
-    joints = len(skeleton.joints)
-    texts = {
+    return {
         KEY: config_json(checkpoint),
         "joints": ", ".join(skeleton.joints),
         "limbs": json.dumps(skeleton.limbs),
         "flip": json.dumps(skeleton.flip),
         "input": f"{INPUT}: float32 (batch, 3, {rows}, {columns}), RGB in 0 .. 1, which the graph itself normalises",
-        "heatmaps": f"float32 (batch, {joints}, {rows // STRIDE}, {columns // STRIDE}) in 0 .. 1",
-        "stride": str(STRIDE),
+        "stride": f"{STRIDE}: cell i is centred at {STRIDE} i + {(STRIDE - 1) / 2:g} input pixels",
         "offset": f"{config.offset:g} cells from a peak to its joint, to the right and down",
-        "cells": f"cell i is centred at {STRIDE} i + {(STRIDE - 1) / 2:g} input pixels; pixel centres are integers",
         "precision": options.precision,
         "parameters": str(parameters(config.network)),
-        "version": __version__,
-        "licence": config.provenance.get("licence", ""),
-        "keypoints": f"float32 (batch, {joints}, 2), x and y in input pixels, decoder {options.decoder}",
-        "size": f"any, if height and width are multiples of {config.network.multiple}",
+        "licence": config.provenance.get("licence", "not stated"),
     }
-    left_out = {"keypoints": not options.decoder, "size": not options.dynamic_size, "licence": not texts["licence"]}
-    return {key: text for key, text in texts.items() if not left_out.get(key)}
 
 
 def quantize(model: Any, crops: Sequence[Image]) -> Any:

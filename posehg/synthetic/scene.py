@@ -241,15 +241,14 @@ def develop(rng: Rng, canvas: NDArray[np.float32]) -> Image:
     return image
 
 
-def render(canvas: Floats, mesh: Mesh, camera: Camera, textures: Floats, light: Light) -> Floats:
-    """Draws a mesh over an image (H, W, 3) 0 .. 1 in place; returns (H, W), the share of each pixel that it covers."""
-    covered = np.zeros(canvas.shape[:2], dtype=np.float32)
+def render(canvas: Floats, mesh: Mesh, camera: Camera, textures: Floats, light: Light) -> None:
+    """Draws a mesh over an image (H, W, 3) 0 .. 1 in place."""
     pixels, depth = camera.project(mesh.vertices)
     low = np.clip(np.floor([pixels[..., 0].min(), pixels[..., 1].min()]) - 1, 0, None).astype(int)
-    high = np.minimum(np.ceil([pixels[..., 0].max(), pixels[..., 1].max()]) + 2, covered.shape[::-1]).astype(int)
+    high = np.minimum(np.ceil([pixels[..., 0].max(), pixels[..., 1].max()]) + 2, canvas.shape[1::-1]).astype(int)
     columns, rows = (int(side) for side in high - low)
     if rows <= 0 or columns <= 0:
-        return covered
+        return
     towards = (mesh.normals @ camera.rotation.T.astype(np.float32)) @ light.direction
     shade = np.clip(towards * np.float32(0.85) + np.float32(0.15), 0, 1)  # wrapped a little around the terminator
     values = np.empty((*depth.shape, 6), dtype=np.float32)
@@ -280,10 +279,8 @@ def render(canvas: Floats, mesh: Mesh, camera: Camera, textures: Floats, light: 
     colour = np.asarray(cv2.resize(colour, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.float32)
     cover = cv2.resize((buffer > 0).astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
     there = np.s_[low[1] : low[1] + rows, low[0] : low[0] + columns]
-    covered[there] = cover
     canvas[there] *= np.float32(1) - cv2.merge((cover, cover, cover))
     canvas[there] += colour
-    return covered
 
 
 def _colour(

@@ -42,9 +42,6 @@ _HAIRS = np.array(
 ) / np.float32(255)
 
 
-# ---- random fields ---------------------------------------------------------------------------------------------------
-
-
 @lru_cache(maxsize=1)
 def _fields() -> Floats:
     """(4, 512, 512) of mean 0 and deviation 1 whose amplitude falls as frequency ** -1.0 .. -1.9."""
@@ -87,9 +84,6 @@ def grain(rng: Rng, rows: int, columns: int) -> Floats:
     """A (rows, columns, 3) piece of sensor noise of deviation about 1; sides up to 512."""
     y, x = rng.integers(0, _SIDE - rows + 1), rng.integers(0, _SIDE - columns + 1)
     return _grain()[y : y + rows, x : x + columns]
-
-
-# ---- outfits ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

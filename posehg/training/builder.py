@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -16,13 +15,9 @@ from posehg.errors import NotAvailable, UsageError
 from posehg.network import StackedHourglass
 from posehg.skeletons import SKELETONS
 from posehg.training.augment import has_halves
-from posehg.training.config import Loss, TrainConfig
+from posehg.training.config import TrainConfig
 from posehg.training.data import without_augmentation
 from posehg.training.report import Listener
-
-Output = Literal["heatmaps", "logits"]
-OUTPUTS: dict[Loss, Output] = {"mse": "heatmaps", "weighted-mse": "heatmaps", "cross-entropy": "logits"}
-"""What the last layer computes after training with each loss."""
 
 MAX_VALIDATION = 500
 """Persons of each set that are validated after an epoch, evenly spread; ``posehg eval`` takes all of them."""
@@ -38,8 +33,7 @@ def options_of_model(config: TrainConfig, given: set[str]) -> tuple[TrainConfig,
     rows, columns = model.input_size
     if rows != columns:
         raise UsageError(f"--init {config.init} has crops of {columns} x {rows} pixels; training needs square ones.")
-    same_output = OUTPUTS[config.loss] == model.output
-    loss = config.loss if same_output else next(loss for loss, output in OUTPUTS.items() if output == model.output)
+    loss = config.loss if config.output == model.output else "cross-entropy" if model.output == "logits" else "mse"
     theirs = {
         **{name: getattr(network, name) for name in ("stacks", "features", "depth", "blocks", "stem")},
         **{"input_size": rows, "padding": model.padding, "sigma": model.sigma, "loss": loss},
@@ -107,7 +101,7 @@ def model_config(config: TrainConfig, data: Dataset, origin: str = "") -> ModelC
     if config.input_size % network.multiple:
         raise UsageError(f"--input-size must be a multiple of {network.multiple}, not {config.input_size}.")
     size = (config.input_size, config.input_size)
-    return ModelConfig(network, data.skeleton, size, config.padding, config.sigma, OUTPUTS[config.loss], provenance)
+    return ModelConfig(network, data.skeleton, size, config.padding, config.sigma, config.output, provenance)
 
 
 def initial_network(config: TrainConfig, model: ModelConfig, source: Checkpoint | None) -> tuple[StackedHourglass, str]:

@@ -121,6 +121,11 @@ class TrainConfig:
             object.__setattr__(self, "lr", RATES[self.loss])
 
     @property
+    def output(self) -> Literal["heatmaps", "logits"]:
+        """What the last layer computes after training with this loss."""
+        return "logits" if self.loss == "cross-entropy" else "heatmaps"
+
+    @property
     def frozen(self) -> tuple[str, ...]:
         return tuple(name.strip() for name in self.freeze.split(","))
 

@@ -38,8 +38,8 @@ MOST_WORKERS = 16
 MEMORY_SHARE = 0.25
 """Share of the memory that decoded parts may fill, over all processes. Workers keep none: each would keep all."""
 
-CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-"""Files with the memory limit of a container: cgroup v2 and v1."""
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""The file with the memory limit of a container."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +142,8 @@ def memory() -> int:
         limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         limit = 8_000_000_000
-    for path in CGROUP_LIMITS:
-        with suppress(OSError, ValueError):  # no such file, or "max": no limit
-            limit = min(limit, int(path.read_text()))
+    with suppress(OSError, ValueError):  # no such file, or "max": no limit
+        limit = min(limit, int(CGROUP_LIMIT.read_text()))
     return limit
 
 

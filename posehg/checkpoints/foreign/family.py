@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 Triple = tuple[float, float, float]
 Rules = Mapping[str, str | Callable[[re.Match[str]], str]]
-"""Regular expressions for the beginning of a name, and what replaces it."""
+"""Regular expressions for parts of a name, and what replaces them, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,13 @@ class Family:
     """A project's checkpoints.
 
     mark: how a name begins in this family only. rules: from the names of a file's tensors to the rules that make them
-    ours. inside: rules for a part of a residual module, anywhere in a name. unused: our names of tensors that are
-    stored and not used. mean: what is subtracted from RGB in 0 .. 1; means: by the name of the skeleton, where it
-    depends on the data set. None divides by a std. offset: as in ModelConfig.
+    ours. unused: our names of tensors that are stored and not used. mean: what is subtracted from RGB in 0 .. 1; means:
+    by the name of the skeleton, where it depends on the data set. None divides by a std. offset: as in ModelConfig.
     """
 
     project: str
     mark: str
     rules: Callable[[Collection[str]], Rules]
-    inside: Mapping[str, str]
     mean: Triple
     means: Mapping[str, Triple] = field(default_factory=dict)
     unused: str = r"(?!)"
@@ -36,12 +34,7 @@ class Family:
 
     def names(self, theirs: Collection[str]) -> dict[str, str]:
         """Their names -> ours. A name that no rule matches stays as it is."""
-        rules, names = {rf"^{pattern}": part for pattern, part in self.rules(theirs).items()}, {}
-        for name in theirs:
-            ours = name
-            for pattern, part in self.inside.items():
-                ours = re.sub(pattern, part, ours)
-            names[name] = next(
-                (re.sub(start, part, ours) for start, part in rules.items() if re.match(start, ours)), ours
-            )
+        names = {name: name for name in theirs}
+        for pattern, part in self.rules(theirs).items():
+            names = {name: re.sub(pattern, part, ours) for name, ours in names.items()}
         return names
