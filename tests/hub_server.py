@@ -54,7 +54,6 @@ class HubServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.repos: dict[str, Repository] = {}
         self.pages: Files = {}
-        self.uploads: Files = {}
         self.requests: list[str] = []
         self.drop: int | None = None
         self.poison = self.html = self.broken = self.refuse = False
@@ -101,10 +100,6 @@ def environment(server: HubServer | None, folder: Path, **more: str) -> dict[str
         "PYTHONPATH": os.pathsep.join(sys.path),
         **more,
     }
-
-
-def _is_large(name: str) -> bool:
-    return name.endswith(".safetensors")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -156,36 +151,22 @@ class _Handler(BaseHTTPRequestHandler):
         answer(name, commit, repository.commits[commit], *rest)
 
     def _info(self, name: str, commit: str, files: Files) -> None:
-        siblings = [
-            {"rfilename": file, "size": len(content), "blobId": _git(content), **_lfs(file, content, "sha256")}
-            for file, content in files.items()
-        ]
+        siblings = [{"rfilename": file, "size": len(content)} for file, content in files.items()]
         self._json({"id": name, "modelId": name, "sha": commit, "siblings": siblings, "tags": [], "private": False})
 
     def _tree(self, name: str, commit: str, files: Files) -> None:
-        entries = [
-            {"type": "file", "path": file, "size": len(content), "oid": _git(content), **_lfs(file, content, "oid")}
-            for file, content in files.items()
-        ]
-        self._json(entries)
+        self._json([{"type": "file", "path": file, "size": len(files[file]), "oid": "0"} for file in files])
 
     def _resolve(self, name: str, commit: str, files: Files, file: str) -> None:
         if file not in files:
             headers = {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found", "X-Repo-Commit": commit}
             return self._send(404, b"", headers)
-        content = files[file]
-        tag = _sha256(content) if _is_large(file) else _git(content)
-        headers = {"ETag": f'"{tag}"', "X-Repo-Commit": commit}
-        if _is_large(file):
-            headers |= {"X-Linked-Etag": f'"{tag}"', "X-Linked-Size": str(len(content))}
-        self._send_file(content, headers)
+        tag = hashlib.sha256(files[file]).hexdigest()
+        self._send_file(files[file], {"ETag": f'"{tag}"', "X-Repo-Commit": commit})
 
     def _write(self, path: str, body: bytes) -> None:
         if path == "/api/validate-yaml":
             return self._json({"errors": [], "warnings": []})
-        if upload := re.fullmatch(r"/upload/(\w+)", path):
-            self.server.uploads[upload[1]] = body
-            return self._send(200, b"")
         if self.headers["Authorization"] != f"Bearer {TOKEN}":
             return self._send(401, b"", {"X-Error-Message": "Invalid credentials in Authorization header"})
         if self.server.refuse:
@@ -193,15 +174,9 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/api/repos/create":
             return self._create(json.loads(body))
         if re.fullmatch(r"/api/models/[^/]+/[^/]+/preupload/main", path):
-            modes = {True: "lfs", False: "regular"}
             names = [file["path"] for file in json.loads(body)["files"]]
-            files = [{"path": one, "uploadMode": modes[_is_large(one)], "shouldIgnore": False} for one in names]
+            files = [{"path": one, "uploadMode": "regular", "shouldIgnore": False} for one in names]
             return self._json({"files": files})
-        if path.endswith(".git/info/lfs/objects/batch"):
-            upload = f"{self.server.address}/upload"
-            objects = json.loads(body)["objects"]
-            objects = [{**one, "actions": {"upload": {"href": f"{upload}/{one['oid']}"}}} for one in objects]
-            return self._json({"transfer": "basic", "objects": objects})
         if commit := re.fullmatch(r"/api/models/([^/]+/[^/]+)/commit/main", path):
             return self._commit(commit[1], [json.loads(line) for line in body.splitlines()])
         return self._send(404, b"")
@@ -219,11 +194,8 @@ class _Handler(BaseHTTPRequestHandler):
         repository = self.server.repos[name]
         files = dict(list(repository.commits.values())[-1])
         for line in lines:
-            value = line["value"]
             if line["key"] == "file":
-                files[value["path"]] = base64.b64decode(value["content"])
-            elif line["key"] == "lfsFile":
-                files[value["path"]] = self.server.uploads[value["oid"]]
+                files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
         made = repository.commit(files)
         url = f"{self.server.address}/{name}/commit/{made}"
         self._json({"success": True, "commitOid": made, "commitUrl": url, "hookOutput": ""})
@@ -251,18 +223,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.wfile.write(content)
-
-
-def _lfs(file: str, content: bytes, key: str) -> dict[str, object]:
-    """What is added about a large file. key: the name of its hash."""
-    if not _is_large(file):
-        return {}
-    return {"lfs": {"size": len(content), key: _sha256(content), "pointerSize": 134}}
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _git(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

@@ -1,6 +1,7 @@
 """The command line, called in this process where it can be, and models for it."""
 
 import functools
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -43,6 +44,13 @@ class Run:
 
 
 Posehg = Callable[..., Run]
+
+
+def people(posehg: Posehg, photo: Path, model: Path) -> list[dict[str, object]]:
+    """What predict prints of everyone it finds on a photo that shows one person."""
+    run = posehg("predict", photo, "--model", model, "--whole", "--json")
+    assert run.code == 0, run.err
+    return list(json.loads(run.out)["people"])
 
 
 def environment() -> dict[str, str]:

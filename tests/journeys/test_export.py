@@ -12,17 +12,11 @@ from posehg.files import sha256
 from posehg.network import parameters
 from tests import stubs
 from tests.exported_models import read_bgr
-from tests.journeys.conftest import Posehg
+from tests.journeys.conftest import Posehg, people
 from tests.test_architecture import modules_after
 
 COMMAND = "from posehg.cli.app import main; main()"
 NEEDED = {"onnx": ("onnxscript", "onnxruntime"), "openvino": ("openvino",)}
-
-
-def people(posehg: Posehg, photo: Path, model: Path) -> list[dict[str, object]]:
-    run = posehg("predict", photo, "--model", model, "--whole", "--json")
-    assert run.code == 0, run.err
-    return list(json.loads(run.out)["people"])
 
 
 def test_a_folder_of_its_own_gives_exactly_the_same_people(

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -58,12 +57,6 @@ def described(posehg: Posehg, model: object) -> dict[str, object]:
     return dict(json.loads(run.out))
 
 
-def with_provenance(model: Path, folder: Path, **provenance: str) -> Path:
-    loaded = checkpoints.load(model)
-    checkpoints.save_folder(folder, replace(loaded, config=replace(loaded.config, provenance=provenance)))
-    return folder
-
-
 def test_the_list_has_every_name_and_each_licence_once(posehg: Posehg) -> None:
     run = posehg("models", "list")
     assert run.code == 0
@@ -106,7 +99,9 @@ def test_info_and_list_load_no_torch(arguments: tuple[str, ...]) -> None:
 
 def test_text_from_a_file_is_shown_whole_and_as_text(posehg: Posehg, model: Path, tmp_path: Path) -> None:
     note = "a\x1b[31m\ud800b\nsha256 0 [red]x[/red] [/]" + "y" * 997
-    folder = with_provenance(model, tmp_path / "odd", note=note, **{"k\x1b[32m": "x"})
+    loaded, folder = checkpoints.load(model), tmp_path / "odd"
+    config = replace(loaded.config, provenance={"note": note, "k\x1b[32m": "x"})
+    checkpoints.save_folder(folder, replace(loaded, config=config))
     run = posehg("models", "info", folder)
     assert run.code == 0
     assert all(line.isprintable() for line in run.out.splitlines())
@@ -116,17 +111,11 @@ def test_text_from_a_file_is_shown_whole_and_as_text(posehg: Posehg, model: Path
     assert described(posehg, folder)["config"]["provenance"]["note"] == note  # type: ignore[index]
 
 
-@pytest.mark.parametrize("change", [{"posehg": 7}, {"padding": 0}, {"network": {"joints": 7}}, {"skeleton": None}])
-def test_a_model_that_cannot_be_loaded_is_refused_by_info(
-    posehg: Posehg, model: Path, tmp_path: Path, change: dict[str, object]
-) -> None:
-    config = {**json.loads((model / "config.json").read_text()), **change}
+def test_a_model_that_cannot_be_loaded_is_refused_by_info(posehg: Posehg, model: Path, tmp_path: Path) -> None:
+    config = {**json.loads((model / "config.json").read_text()), "padding": 0}
     file = tmp_path / "odd.safetensors"
     save_file(load_file(model / "model.safetensors"), file, metadata={"posehg": json.dumps(config)})
     posehg("models", "info", file).assert_failed(5, "odd.safetensors")
-    shutil.copytree(model, tmp_path / "odd")
-    (tmp_path / "odd" / "config.json").write_text(json.dumps(config))
-    posehg("models", "info", tmp_path / "odd").assert_failed(5, "config.json")
 
 
 def test_another_projects_checkpoint_is_described_as_read(posehg: Posehg, tmp_path: Path) -> None:
