@@ -12,7 +12,8 @@ import pytest
 
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable
-from posehg.exporters import ExportOptions
+from posehg.exporters import EXPORTERS, ExportOptions
+from posehg.exporters.common import suppress_output
 from posehg.inference import engines
 from posehg.inference.engines import EngineOptions
 from tests.exported_models import crops, expected, in_a_new_process, one_stack
@@ -23,10 +24,9 @@ pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="openvino 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from posehg.exporters import openvino as exporter
-
     made = tmp_path_factory.mktemp("openvino")
-    exporter.export(one_stack(), made / "model.xml", ExportOptions())
+    with suppress_output():
+        EXPORTERS["openvino"].code().export(one_stack(), made / "model.xml", ExportOptions())
     return made
 
 
@@ -135,9 +135,10 @@ socket.getaddrinfo = socket.socket.connect = no
 from posehg.inference.engines import openvino
 maps = openvino.open_file(Path(arguments[0]), openvino.EngineOptions("cpu"))(np.load(arguments[1]))
 had_torch = "torch" in sys.modules
-from posehg.exporters import ExportOptions, openvino
+from posehg.exporters import EXPORTERS, ExportOptions, common
 from tests.exported_models import one_stack
-openvino.export(one_stack(), Path(arguments[2]), ExportOptions())
+with common.suppress_output():
+    EXPORTERS["openvino"].code().export(one_stack(), Path(arguments[2]), ExportOptions())
 time.sleep(1)  # threads send telemetry
 print(json.dumps([maps.shape, had_torch, "openvino_telemetry" in sys.modules, tried]))
 """,
