@@ -51,9 +51,11 @@ def check(path: Path, overwrite: bool) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises InputError if no file can be created in the folder, which need not exist yet."""
+    """Raises an error if no file can be created in the folder, which need not exist yet."""
     with naming(folder):
         place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not place.is_dir():
+            raise UsageError(f"{place} is a file, not a folder.")
         descriptor, name = tempfile.mkstemp(prefix=".posehg-", dir=place)
         os.close(descriptor)
         os.unlink(name)

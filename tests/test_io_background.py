@@ -1,24 +1,20 @@
-"""Reading ahead and writing behind."""
+"""Reading ahead."""
 
 import threading
 from collections.abc import Iterator
-from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posehg.io.background import read_ahead, write_behind
+from posehg.io.background import read_ahead
 
 
 @given(st.lists(st.integers(), max_size=17), st.integers(0, 5))
 @settings(max_examples=30, deadline=None)
-def test_items_and_work_keep_their_order(numbers: list[int], count: int) -> None:
-    done: list[int] = []
-    with read_ahead((number for number in numbers), count) as items, write_behind(count) as later:
-        for number in items:
-            later(partial(done.append, number))
-    assert done == numbers
+def test_items_keep_their_order(numbers: list[int], count: int) -> None:
+    with read_ahead((number for number in numbers), count) as items:
+        assert list(items) == numbers
 
 
 def test_reading_starts_at_once_stays_within_the_limit_and_is_closed() -> None:
@@ -47,34 +43,3 @@ def test_an_error_of_the_reader_is_raised_in_its_place() -> None:
         assert next(ahead) == 1
         with pytest.raises(ZeroDivisionError):
             next(ahead)
-
-
-def test_work_waits_where_too_much_is_waiting() -> None:
-    release, reached = threading.Event(), []
-
-    def push() -> None:
-        with write_behind(2) as later:
-            for number in range(9):
-                later(release.wait)  # type: ignore[arg-type]
-                reached.append(number)
-
-    pusher = threading.Thread(target=push)
-    pusher.start()
-    pusher.join(0.3)
-    assert len(reached) == 2
-    release.set()
-    pusher.join(10)
-    assert len(reached) == 9
-
-
-def test_an_error_of_the_work_ends_the_block_and_drops_what_waits() -> None:
-    done: list[float] = []
-
-    def run() -> None:
-        with write_behind() as later:
-            for number in range(100):
-                later(lambda number=number: done.append(1 / number))  # type: ignore[misc]
-
-    with pytest.raises(ZeroDivisionError):
-        run()
-    assert len(done) <= 3

@@ -10,9 +10,9 @@ import re
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from itertools import count
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from itertools import count, groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -90,6 +90,11 @@ class PredictOptions:
     batch: int = option(0, "Run", "Crops in one call of the network (0: automatic).", min=0)
     threads: shared.Threads = 0
 
+    def given(self, *names: str) -> list[str]:
+        """Those of these options that are not at their defaults, as they are written."""
+        defaults = {field.name: field.default for field in fields(self)}
+        return [f"--{name.replace('_', '-')}" for name in names if getattr(self, name) != defaults[name]]
+
 
 @shared.takes
 def predict(options: PredictOptions) -> None:
@@ -135,11 +140,14 @@ def predict(options: PredictOptions) -> None:
     moving = [source.name for source in sources if source.kind != "image"]
     if moving and world.size > 1:
         raise UsageError(f"{moving[0]} is a video, which one process follows.", "Start posehg without torchrun.")
+    of_videos = options.given("start", "end", "rescan", "smooth")
+    if of_videos and not moving and not any(source.problem for source in sources):
+        raise UsageError(f"{of_videos[0]} has no effect: no input is a video.", f"Leave out {of_videos[0]}.")
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="posehg-")))
-        outputs = plan(options, draw, sources, scratch)
+        outputs = plan(options, sources, scratch)
         sources = outputs.without_results(sources, options.inputs)
-        outputs.check(sources, options.overwrite or options.skip_existing)
+        outputs.check(sources, options)
         todo = outputs.missing(sources) if options.skip_existing else sources
         run = PredictRun(options, outputs, draw, sources, todo)
         if not todo:
@@ -162,19 +170,12 @@ def predict(options: PredictOptions) -> None:
                 run.abandoned.update(cameras)
 
             stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, end_cameras))
-        where = box_file or detector or first_boxes
-        poses_on = lru_cache(1)(partial(_poses_on, options, estimator, where))  # the source that is read
-        results = _results(run, estimator, frames, poses_on)
-        stack.callback(run.discard)  # does nothing once the run is complete
-        if world.size == 1:
-            run.run_alone(results)
-        else:
-            with distributed.joined(estimator.device), terminal.fail_together(world):
-                distributed.wait()  # until all have checked that their files do not exist
-                run.run_shared(results, world)
-
-
-# ---- what the options mean -----------------------------------------------------------------------------------------
+        poses_on = partial(_poses_on, options, estimator, box_file or detector or first_boxes)
+        stack.enter_context(distributed.joined(estimator.device))
+        stack.enter_context(terminal.fail_together(world))
+        distributed.wait()  # until all have checked that their files do not exist
+        # A second thread runs the network while this one writes.
+        run.run(stack.enter_context(read_ahead(_results(run, estimator, frames, poses_on), ahead)), world)
 
 
 def _seconds(name: str, text: str) -> float:
@@ -191,6 +192,12 @@ def _first_box(text: str) -> Box:
         if box.is_plausible:
             return box
     raise UsageError(f"--box {text} is not a box.", "Write four numbers, in pixels: --box X,Y,W,H")
+
+
+def _may_block(source: Source) -> bool:
+    """Whether reading may take any time. The thread that reads ahead would then keep the program from ending."""
+    is_pipe = os.path.exists(source.name) and not os.path.isfile(source.name)
+    return source.kind == "camera" or source.name == "-" or "://" in source.name or is_pipe
 
 
 def _poses_on(
@@ -230,19 +237,10 @@ def _poses_on(
     return track
 
 
-def _may_block(source: Source) -> bool:
-    """Whether reading may take any time. The thread that reads ahead would then keep the program from ending."""
-    is_pipe = os.path.exists(source.name) and not os.path.isfile(source.name)
-    return source.kind == "camera" or source.name == "-" or "://" in source.name or is_pipe
-
-
-# ---- frames and results --------------------------------------------------------------------------------------------
-
-
 def _frames(
     sources: Sequence[Source], start: float, end: float, abandoned: set[str]
-) -> Generator[tuple[Source, Frame | InputError | MemoryError | None]]:
-    """The frames of each source, or the error that ends them; None at its end. Abandoned sources end early."""
+) -> Generator[tuple[Source, Frame | InputError | MemoryError]]:
+    """The frames of each source, and the error that ends them, if any. Abandoned sources end early."""
     from posehg.io.frames import frames
 
     for source in sources:
@@ -254,29 +252,29 @@ def _frames(
                         break
         except (InputError, MemoryError) as error:
             yield source, error
-        yield source, None
 
 
 def _results(
     run: PredictRun,
     estimator: Estimator,
-    frames: Iterator[tuple[Source, Frame | InputError | MemoryError | None]],
+    frames: Iterator[tuple[Source, Frame | InputError | MemoryError]],
     poses_on: Callable[[Source], PosesOn],
-) -> Iterator[tuple[Source, Result | None]]:
-    """The result of each frame; None at the end of a source."""
+) -> Generator[tuple[Source, Result]]:
+    """The result of each frame; those of a source that failed say why."""
     from posehg.poses import Result
 
-    for source, frame in frames:
-        result = Result(source.name, run.options.model, estimator.config.skeleton)
-        try:
-            if isinstance(frame, Exception):
-                raise frame
-            if frame is not None:
+    for source, of_source in groupby(frames, lambda pair: pair[0]):
+        find = poses_on(source)
+        needs_heatmaps = any(output.writer.needs_heatmaps for output in run.outputs.of(source))
+        for _, frame in of_source:
+            result = Result(source.name, run.options.model, estimator.config.skeleton)
+            try:
+                if isinstance(frame, Exception):
+                    raise frame
                 result = replace(result, frame=frame.index, time=frame.time, fps=frame.fps)
-                poses = poses_on(source)(frame)
-                heatmaps = estimator.heatmaps_of(frame.image, poses) if run.outputs.needs_heatmaps else ()
-                size = frame.image.shape[:2]
+                poses, size = find(frame), frame.image.shape[:2]
+                heatmaps = estimator.heatmaps_of(frame.image, poses) if needs_heatmaps else ()
                 result = replace(result, poses=poses, image=frame.image, size=size, heatmaps=heatmaps)
-        except (InputError, MemoryError) as error:
-            result = replace(result, error=run.fail(source, error))
-        yield source, None if frame is None else result
+            except (InputError, MemoryError) as error:
+                result = replace(result, error=run.fail(source, error))
+            yield source, result

@@ -1,7 +1,7 @@
-"""Reading ahead and writing behind: one background thread each, with a limit on what waits."""
+"""Reading ahead by a background thread, with a limit on what waits."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -33,26 +33,3 @@ def read_ahead(items: Generator[T], count: int = AHEAD) -> Iterator[Iterator[T]]
         finally:
             pool.shutdown(cancel_futures=True)
             items.close()
-
-
-@contextmanager
-def write_behind(limit: int = AHEAD) -> Iterator[Callable[[Callable[[], None]], None]]:
-    """A function that has work done by a thread, in order. It waits while more than ``limit`` pieces of work wait.
-
-    All work is done when the block ends. Its first error is raised by a later call or by the end of the block; what
-    still waits then, or when the block itself raises, is dropped.
-    """
-    with ThreadPoolExecutor(1, "write-behind") as pool:
-        pending: deque[Future[None]] = deque()
-
-        def later(work: Callable[[], None]) -> None:
-            pending.append(pool.submit(work))
-            while len(pending) > limit or (pending and pending[0].done()):
-                pending.popleft().result()
-
-        try:
-            yield later
-            while pending:
-                pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)

@@ -127,18 +127,24 @@ def test_progress_is_for_terminals(capsys: pytest.CaptureFixture[str], monkeypat
 
 
 FAULTS = """
-import resource, sys
+import resource, sys, threading
 import numpy as np
 from posehg.cli import app
 
 if sys.argv[1] == "keep":
     app.keep_freed_memory()
-for turn in range(13):
-    if turn == 3:  # the first times are new
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    kept = [np.ones(2**20) for _ in range(4)]  # 8 MiB each, as a network's features are
-    del kept
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+def work():
+    for turn in range(13):
+        if turn == 3:  # the first times are new
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        kept = [np.ones(2**20) for _ in range(12)]  # 8 MiB each, as a network's features are
+        del kept
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+thread = threading.Thread(target=work)  # as a network in posehg predict
+thread.start()
+thread.join()
 """
 
 

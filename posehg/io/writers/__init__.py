@@ -1,6 +1,5 @@
 """The files that results are written to: one module for each format, and one table of them all."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from posehg import images
@@ -14,16 +13,11 @@ from posehg.io.writers.npz import NpzWriter
 from posehg.io.writers.openpose import OpenPoseWriter
 from posehg.io.writers.writer import Writer
 
-
-class FileOf(NamedTuple):
-    """ending: what follows the name of the source in the name of the file."""
-
-    writer: type[Writer]
-    ending: str
+FileOf = tuple[type[Writer], str]
+"""A writer, and what follows the name of the source in the name of its file."""
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """The files of a format: of each image, of each video (else of each of its frames), or of all sources together."""
 
     image: FileOf | None = None
@@ -32,14 +26,14 @@ class Format:
 
 
 FORMATS = {
-    "image": Format(image=FileOf(ImageWriter, ".png"), video=FileOf(VideoWriter, ".mp4")),
-    "json": Format(image=FileOf(JsonWriter, ".json"), video=FileOf(JsonWriter, ".jsonl")),
-    "csv": Format(image=FileOf(CsvWriter, ".csv"), video=FileOf(CsvWriter, ".csv")),
-    "npz": Format(image=FileOf(NpzWriter, ".npz"), video=FileOf(NpzWriter, ".npz")),
-    "coco": Format(run=FileOf(CocoWriter, "results.json")),
-    "openpose": Format(image=FileOf(OpenPoseWriter, "_keypoints.json")),
-    "heatmaps": Format(image=FileOf(HeatmapsWriter, "_heatmaps.jpg")),
-    "crops": Format(image=FileOf(CropsWriter, "_person1.jpg")),
+    "image": Format(image=(ImageWriter, ".png"), video=(VideoWriter, ".mp4")),
+    "json": Format(image=(JsonWriter, ".json"), video=(JsonWriter, ".jsonl")),
+    "csv": Format(image=(CsvWriter, ".csv"), video=(CsvWriter, ".csv")),
+    "npz": Format(image=(NpzWriter, ".npz"), video=(NpzWriter, ".npz")),
+    "coco": Format(run=(CocoWriter, "results.json")),
+    "openpose": Format(image=(OpenPoseWriter, "_keypoints.json")),
+    "heatmaps": Format(image=(HeatmapsWriter, "_heatmaps.jpg")),
+    "crops": Format(image=(CropsWriter, "_person1.jpg")),
 }
 """The formats of --save."""
 

@@ -22,6 +22,8 @@ _MARGIN = 0.15
 class CropsWriter(Writer):
     """All people of an image. The path is that of the first: NAME_person1.jpg."""
 
+    binary, one_file = True, False
+
     def add(self, result: Result) -> None:
         assert result.image is not None
         name = self.path.stem.removesuffix("1")

@@ -22,7 +22,9 @@ _CAPTION = 120  # the least width of a cell, for the name of the joint
 
 
 class HeatmapsWriter(Writer):
-    """One sheet, in the format of the path's suffix. The results need their heatmaps."""
+    """One sheet, in the format of the path's suffix."""
+
+    binary = needs_heatmaps = True
 
     def add(self, result: Result) -> None:
         images.write(self.path, sheet(result, self.draw), self.overwrite)

@@ -31,6 +31,8 @@ _BT709 = 1  # FFmpeg's code of the colour space that players assume for HD
 class ImageWriter(Writer):
     """One image, in the format of the path's suffix: one of images.SUFFIXES."""
 
+    draws = binary = True
+
     def add(self, result: Result) -> None:
         images.write(self.path, render(result, self.draw), self.overwrite)
         self.written.append(self.path)
@@ -55,6 +57,7 @@ class VideoWriter(FileWriter):
     even sides, and a frame of another size than the first is stretched to that.
     """
 
+    draws = binary = True
     _container: Any = None
 
     def _open(self, shape: tuple[int, ...], result: Result) -> None:

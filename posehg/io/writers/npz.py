@@ -20,12 +20,10 @@ data set whose images these are.
 """
 
 import math
-from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 
-from posehg.files import naming
 from posehg.io.writers.writer import FileWriter
 from posehg.poses import Result
 
@@ -33,21 +31,21 @@ from posehg.poses import Result
 class NpzWriter(FileWriter):
     """An archive of all results, which are of networks with the same joints."""
 
+    binary = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        with naming(self.path):  # people wait in a file, so that memory grows by some bytes an image only
-            self._people = self.stack.enter_context(TemporaryFile(dir=self.path.parent))  # noqa: SIM115
+        self._people = bytearray()  # rows of 500 bytes: numpy arrays of each person would take ten times as much
         self._images: list[tuple[Any, ...]] = []
         self._joints: tuple[str, ...] = ()
         self._model = ""
 
     def add(self, result: Result) -> None:
         self._joints, self._model = result.skeleton.joints, result.model
-        with naming(self.path):
-            for pose in result.poses:
-                track = -1 if pose.id is None else pose.id
-                row = (pose.keypoints, pose.scores, pose.score, pose.box.as_tuple(), track, len(self._images))
-                self._people.write(np.array(row, dtype=self._person()).tobytes())
+        for pose in result.poses:
+            track = -1 if pose.id is None else pose.id
+            row = (pose.keypoints, pose.scores, pose.score, pose.box.as_tuple(), track, len(self._images))
+            self._people += np.array(row, dtype=self._person()).tobytes()
         frame = -1 if result.frame is None else result.frame
         time = math.nan if result.time is None else result.time
         self._images.append((result.source, frame, time, result.size or (0, 0), result.error or ""))
@@ -59,8 +57,7 @@ class NpzWriter(FileWriter):
 
     def finish(self) -> None:
         dtype = self._person()
-        self._people.flush()
-        people = np.memmap(self._people, dtype, "r") if self._people.tell() else np.empty(0, dtype)
+        people = np.frombuffer(self._people, dtype)
         sources, frames, times, sizes, errors = zip(*self._images, strict=True) if self._images else ((),) * 5
         arrays: dict[str, Any] = {name: people[name] for name in dtype.names or ()}
         arrays |= {"frames": np.array(frames, "<i8"), "times": np.array(times, "<f8")}
