@@ -276,10 +276,8 @@ class PredictRun:
                     terminal.note(f"{source.name}: {what}.")
 
     def _add(self, source: Source, result: Result, writers: list[Writer], stack: ExitStack) -> None:
-        """Adds a result to the files of its source, and to its own; ``writers`` are opened by the first image."""
-        if result.image is None:
-            return
-        outputs = self.outputs.of(source)
+        """Adds a result to the files of its source, ``writers``, and to its own. The first image opens them."""
+        outputs = self.outputs.of(source) if result.image is not None else []
         for output in outputs if not writers else ():
             if not output.frames and not (self.options.skip_existing and output.path().exists()):
                 writers.append(self._open(output, stack))

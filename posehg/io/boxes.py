@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import os
 import re
 import reprlib
@@ -70,9 +69,6 @@ def read(path: Path, note: Callable[[str], None]) -> BoxFile:
     return BoxFile(path, entries)
 
 
-# ---- whose boxes are these -----------------------------------------------------------------------------------------
-
-
 class BoxFile:
     """The boxes of a file, by image and by frame. path: what errors call it."""
 
@@ -82,7 +78,7 @@ class BoxFile:
         for image, frame, box in entries:
             boxes = self._boxes[(frame is not None, image)].setdefault(frame, [])
             boxes += [box] if box and box.is_plausible else []
-        self._owners: dict[Key, tuple[str, tuple[float, int]]] = {}
+        self._owners: dict[Key, str] = {}  # the images to which boxes were given
         self._parts = {key: _parts(key[1]) for key in self._boxes}
         folders = [parts[:-1] for parts in self._parts.values()]
         self._shared = len(os.path.commonprefix(folders)) if folders else 0  # noqa: RUF071  # of tuples, not of texts
@@ -97,7 +93,7 @@ class BoxFile:
 
         Raises InputError where the file does not make clear whose boxes they are.
         """
-        found, closeness = self._closest(source, frame is not None)
+        found = self._closest(source, frame is not None)
         if len(found) > 1:
             raise InputError(
                 f"{source.name} may be {found[0][1]} or {found[1][1]} in {self._path}.",
@@ -105,22 +101,22 @@ class BoxFile:
             )
         if not found:
             return ()
-        owner, closest = self._owners.setdefault(found[0], (source.name, closeness))
-        if owner != source.name and closest <= closeness:
+        owner = self._owners.setdefault(found[0], source.name)
+        if owner != source.name:
             raise InputError(
                 f"{found[0][1]} in {self._path} may be {owner} or {source.name}.",
                 "Write the images' names with their folders into the file.",
             )
-        return self._boxes[found[0]].get(frame, ()) if owner == source.name else ()
+        return self._boxes[found[0]].get(frame, ())
 
-    def _closest(self, source: Source, is_video: bool) -> tuple[list[Key], tuple[float, int]]:
-        """The closest names, and how close they are: the number of equal parts from the end, and what names share.
+    def _closest(self, source: Source, is_video: bool) -> list[Key]:
+        """The names with the most equal parts from the end and, of these, the most alike.
 
         Folders must agree as far as both sides have some that tell images apart, so that the boxes of train/a.jpg are
         not used for val/a.jpg, while a file written in another folder or on another machine still applies.
         """
         if (is_video, source.name) in self._boxes:
-            return [(is_video, source.name)], (math.inf, _NAME)
+            return [(is_video, source.name)]
         parts = _parts(unquote(urlsplit(source.name).path) if is_url(source.name) else os.path.abspath(source.name))
         below = parts[-len(source.relative.parts) :]
         for depth in range(len(parts), 0, -1):
@@ -129,8 +125,8 @@ class BoxFile:
                 found = [key for key in found if depth >= min(len(self._parts[key]) - self._shared, len(below))]
                 if found:  # a name that equals the source's own decides, or makes it doubtful
                     own = [key for key in self._index.get((is_video, _NAME, below), []) if self._parts[key] == below]
-                    return own if set(own) & set(found) else found + own, (depth, kind)
-        return [], (0, 0)
+                    return own if set(own) & set(found) else found + own
+        return []
 
 
 def _forms(name: str) -> dict[int, str]:
@@ -144,9 +140,6 @@ def _parts(name: str) -> tuple[str, ...]:
     """Folders and file name of a path of any system; at least one part."""
     path = os.path.normpath(name.replace("\\", "/"))
     return tuple(part for part in PurePosixPath(path).parts if part not in ("/", "//", "..")) or (name,)
-
-
-# ---- formats -------------------------------------------------------------------------------------------------------
 
 
 def _json_entries(text: str) -> list[Entry]:

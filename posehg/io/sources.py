@@ -16,7 +16,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -72,55 +72,31 @@ def coco_number(stem: str) -> int | None:
     return int(match[1]) if match else None
 
 
-# ---- arguments -> sources ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Input:
-    """What an argument, or a line of a list, stands for: names of sources, or what is wrong with it.
-
-    folder: on disk or in the web, where all of them are.
-    """
-
-    text: str
-    names: Sequence[str | InputError]
-    kind: Literal["path", "url", "stdin", "camera"] = "path"
-    folder: str = ""
-
-
 def expand(inputs: Sequence[str], recursive: bool = False) -> Iterator[Source]:
     """The sources of the arguments, in order, in natural order within a folder, each only once.
 
     An argument without a usable source, such as a folder without images, yields one source with a ``problem``.
     """
-    given: list[_Input] = []
+    found: list[tuple[Source, str]] = []
     for argument in dict.fromkeys(inputs):
         try:
-            given += [_found(text, recursive) for text in _lines(argument)]
+            found += [pair for text in _lines(argument) for pair in _found(text, recursive)]
         except InputError as error:
-            given.append(_Input(argument, [error]))
+            found.append((Source(argument, "image", Path(), error), ""))
     # Results mirror the folders below the deepest one that all inputs share.
-    web_root = _common_folder(item.folder for item in given if item.kind == "url")
-    root = _common_folder(item.folder for item in given if item.folder and item.kind != "url")
+    web_root = _common_folder(folder for source, folder in found if folder and is_url(source.name))
+    root = _common_folder(folder for source, folder in found if folder and not is_url(source.name))
     seen: set[str] = set()
     taken: set[str] = set()
-    for item, name in [(one, name) for one in given for name in one.names]:
-        if isinstance(name, InputError):
-            yield Source(item.text, "image", Path(), name)
-            continue
-        kind, identity = kind_of(name), name
-        if item.kind == "url":
-            kind, relative = kind_of(urlsplit(name).path), _below(web_root, _url_path(name))
-        elif item.kind == "camera":
-            kind, relative = "camera", Path(name.replace(":", "-"))
-        elif item.kind == "stdin":
-            relative = Path("stdin")
-        else:
-            identity = os.path.abspath(name)
-            relative = _below(root, identity)
-        if identity not in seen:
+    for source, _ in found:
+        is_web, path = is_url(source.name), source.relative
+        identity = source.name if is_web else str(path)
+        if source.problem:
+            yield source
+        elif identity not in seen:
             seen.add(identity)
-            yield Source(name, kind, _untaken(relative, taken))
+            relative = _below(web_root if is_web else root, str(path)) if path.is_absolute() else path
+            yield replace(source, relative=_untaken(relative, taken))
 
 
 def _lines(argument: str) -> list[str]:
@@ -139,31 +115,43 @@ def _lines(argument: str) -> list[str]:
     return lines
 
 
-def _found(text: str, recursive: bool) -> _Input:
-    """What a text means; an existing file or folder wins over every other meaning."""
+def _found(text: str, recursive: bool) -> list[tuple[Source, str]]:
+    """What a text means; an existing file or folder wins over every other meaning.
+
+    Each source has an absolute path, on disk or in the web, as ``relative``, and the folder that was searched with it.
+    """
+    folder, names = "", list[str | InputError]()
     if text == STANDARD_INPUT:
-        return _Input(text, [text], "stdin")
+        return [(Source(text, "image", Path("stdin")), "")]
     if os.path.isdir(text):
+        folder = os.path.abspath(text)
         names = [name for name in _files_of(text, recursive) if isinstance(name, InputError) or has_known_suffix(name)]
         hint = _SUFFIX_HINT if recursive else f"--recursive includes subfolders. {_SUFFIX_HINT}"
         names = names or [InputError(f"There are no images in {text}.", hint)]
-        return _Input(text, names, "path", os.path.abspath(text))
-    if os.path.lexists(text):
-        return _Input(text, [text], "path", os.path.dirname(os.path.abspath(text)))
-    if camera := _CAMERA.fullmatch(text):
-        return _Input(text, [f"webcam:{int(camera[1] or 0)}"], "camera")
-    if is_url(text):
+    elif os.path.lexists(text):
+        folder, names = os.path.dirname(os.path.abspath(text)), [text]
+    elif camera := _CAMERA.fullmatch(text):
+        number = int(camera[1] or 0)
+        return [(Source(f"webcam:{number}", "camera", Path(f"webcam-{number}")), "")]
+    elif is_url(text):
         try:
-            return _Input(text, [text], "url", os.path.dirname(_url_path(text)))
+            path = _url_path(text)
+            return [(Source(text, kind_of(urlsplit(text).path), Path(path)), os.path.dirname(path))]
         except ValueError as error:
-            return _Input(text, [InputError(f"{text} is not a valid address ({error}).")])
-    if not text:
-        return _Input(text, [InputError("An input is empty.", "Is a shell variable not set?")])
-    if _WILDCARD.search(text):
-        top, matches = _matches(text)
-        return _Input(text, matches or [InputError(f"No image matches {text}.", _SUFFIX_HINT)], "path", top)
-    # What is missing is reported when it is read; its folder must not change where the results of the others belong.
-    return _Input(text, [text])
+            names = [InputError(f"{text} is not a valid address ({error}).")]
+    elif not text:
+        names = [InputError("An input is empty.", "Is a shell variable not set?")]
+    elif _WILDCARD.search(text):
+        folder, matches = _matches(text)
+        names = [*matches] or [InputError(f"No image matches {text}.", _SUFFIX_HINT)]
+    else:  # what is missing is reported when it is read; its folder must not change where other results belong
+        names = [text]
+    return [
+        (Source(text, "image", Path(), name), "")
+        if isinstance(name, InputError)
+        else (Source(name, kind_of(name), Path(os.path.abspath(name))), folder)
+        for name in names
+    ]
 
 
 def _files_of(top: str, recursive: bool) -> Iterator[str | InputError]:
@@ -205,9 +193,6 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
     """Sort key that puts a2 before a10 and ignores case."""
     parts = re.split(r"(\d+)", name.casefold())
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
-
-
-# ---- where results belong ------------------------------------------------------------------------------------------
 
 
 def _common_folder(folders: Iterable[str]) -> str:
