@@ -38,23 +38,30 @@ def option(default: Any, panel: str, help: str, *names: str, **more: Any) -> Any
 def takes(command: Callable[..., None]) -> Callable[..., None]:
     """Replaces the command's parameter that is a dataclass by an option for each field.
 
-    A field is described by metadata with ``panel`` and ``help``, or by typer in its annotation; others are no options.
-    A tuple of numbers is written with hyphens, as 64-128-128.
+    A field is described by metadata with ``panel`` and ``help``, or by typer in its annotation. A tuple of numbers is
+    written with hyphens, as 64-128-128.
     """
     own = inspect.signature(command, eval_str=True).parameters.values()
     [place] = [parameter for parameter in own if is_dataclass(parameter.annotation)]
-    types = get_type_hints(place.annotation, include_extras=True)
-    described = [
-        field for field in fields(place.annotation) if field.metadata or hasattr(types[field.name], "__metadata__")
-    ]
+    config: Any = place.annotation
+    types, defaults = (
+        get_type_hints(config, include_extras=True),
+        {field.name: field.default for field in fields(config)},
+    )
+    parameters = [parameter for parameter in own if parameter is not place]
+    parameters += [_parameter(field, types[field.name]) for field in fields(config)]
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        values = {field.name: _value(field, given.pop(field.name)) for field in described}
-        command(**given, **{place.name: place.annotation(**values)})
+        values = {name: given.pop(name) for name in defaults}
+        for name, default in defaults.items():
+            if isinstance(default, tuple):
+                parts = values[name].split("-")
+                if len(parts) != len(default) or not all(part.isascii() and part.isdigit() for part in parts):
+                    raise UsageError(f"--{name} {values[name]} cannot be read.", "Write it as 64-128-128.")
+                values[name] = tuple(map(int, parts))
+        command(**given, **{place.name: config(**values)})
 
-    parameters = [parameter for parameter in own if parameter is not place]
-    parameters += [_parameter(field, types[field.name]) for field in described]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
@@ -73,15 +80,6 @@ def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
         kind = Annotated[kind, _shared(about["panel"], about["help"], *about.get("names", ()), **more)]
     given = inspect.Parameter.empty if default is MISSING else default
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=given, annotation=kind)
-
-
-def _value(field: Field[Any], given: Any) -> Any:
-    if not isinstance(field.default, tuple):
-        return given
-    parts = given.split("-")
-    if len(parts) != len(field.default) or not all(part.isascii() and part.isdigit() for part in parts):
-        raise UsageError(f"--{field.name} {given} cannot be read.", "Write it as 64-128-128.")
-    return tuple(map(int, parts))
 
 
 def wrong_suffix(option: str, path: Path, suffixes: Iterable[str], hint: str = "") -> UsageError:

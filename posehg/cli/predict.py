@@ -153,7 +153,8 @@ def predict(options: PredictOptions) -> None:
         if not todo:
             return run.summarise(world.first)
         mine = distributed.share(todo, world)
-        ahead = 0 if any(map(_may_block, mine)) else AHEAD
+        # Cameras, pipes and the web may take any time; a thread that waits for them would keep the program from ending.
+        ahead = AHEAD if all(os.path.isfile(source.name) or source.problem for source in mine) else 0
         frames = stack.enter_context(read_ahead(_frames(mine, start, end, run.abandoned), ahead))
         detector = Detector(options.detector) if options.detector else None
         engine = EngineOptions(options.device, options.threads, options.precision)
@@ -192,12 +193,6 @@ def _first_box(text: str) -> Box:
         if box.is_plausible:
             return box
     raise UsageError(f"--box {text} is not a box.", "Write four numbers, in pixels: --box X,Y,W,H")
-
-
-def _may_block(source: Source) -> bool:
-    """Whether reading may take any time. The thread that reads ahead would then keep the program from ending."""
-    is_pipe = os.path.exists(source.name) and not os.path.isfile(source.name)
-    return source.kind == "camera" or source.name == "-" or "://" in source.name or is_pipe
 
 
 def _poses_on(

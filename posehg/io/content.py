@@ -1,6 +1,5 @@
 """The content of inputs: files, pipes, standard input and URLs, each up to a limit. Errors name the input."""
 
-import codecs
 import sys
 from collections.abc import Iterable
 from functools import partial
@@ -43,14 +42,10 @@ def read_bytes(name: str, limit: int) -> bytes:
 
 
 def read_text(name: str, limit: int) -> str:
-    """The content as text: UTF-8 or, with a byte order mark, UTF-16 as PowerShell writes it."""
-    content = read_bytes(name, limit)
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        text = content.decode("utf-16", "replace")
-    else:  # file names may contain any bytes: those that are not UTF-8 are kept as Python keeps them in paths
-        text = content.decode("utf-8-sig", "surrogateescape")
+    """The content as text in UTF-8. Other bytes, which file names may have, are kept as Python keeps them in paths."""
+    text = read_bytes(name, limit).decode("utf-8-sig", "surrogateescape")
     if "\0" in text:
-        raise InputError(f"{name} is not a text file.")
+        raise InputError(f"{name} is not a text file in UTF-8.")
     return text
 
 

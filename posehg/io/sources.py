@@ -225,11 +225,10 @@ def _url_path(url: str) -> str:
 
 
 def _untaken(relative: Path, taken: set[str]) -> Path:
-    """The path, or a variant of it: a.jpg and a.png would share a.json, so a.png becomes a-png.png, or a-2.png."""
-    path, number = relative, 1 if relative.suffix else 2
+    """The path, or a variant of it: a.jpg and a.png would share a.json, so a.png becomes a-2.png."""
+    path, number = relative, 1
     while (key := str(path.with_suffix("")).casefold()) in taken:
-        ending = relative.suffix[1:].lower() if number == 1 else number
-        path = relative.with_name(f"{relative.stem}-{ending}{relative.suffix}")
         number += 1
+        path = relative.with_name(f"{relative.stem}-{number}{relative.suffix}")
     taken.add(key)
     return path
