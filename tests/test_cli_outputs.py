@@ -3,15 +3,12 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from posehg.cli.outputs import Output, Outputs
 from posehg.errors import InputError
 from posehg.io.sources import Source, expand
-from posehg.io.writers import FORMATS, ImageWriter, JsonWriter
+from posehg.io.writers import ImageWriter, JsonWriter
 
-KINDS = st.lists(st.sampled_from(sorted(FORMATS)), min_size=1, unique=True)
 OUT = Path("out")
 
 
@@ -48,28 +45,6 @@ def test_one_file_is_for_the_only_source_and_none_for_what_is_no_source() -> Non
     assert paths(Outputs(), source("a.jpg")) == []
     assert paths(Outputs(OUT, ("json",)), Source("empty/", "image", Path(), InputError("No."))) == []
     assert paths(Outputs(OUT, ("image",), transparent=True), source("a.jpg")) == [OUT / "a.png"]
-
-
-part = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=30)
-safe = part.filter(lambda text: text not in (".", "..") and not text.endswith("."))
-names = st.builds(
-    lambda folders, stem, suffix: "/".join([*folders, f"{stem}{suffix}"]),
-    st.lists(safe, max_size=1),
-    safe | st.sampled_from(["v", "a.png"]),
-    st.sampled_from([".jpg", ".png", ".mp4"]),
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    kinds=KINDS, names=st.lists(names, min_size=2, max_size=6, unique_by=lambda name: Path(name).with_suffix("").name)
-)
-def test_sources_share_no_file(tmp_path_factory: pytest.TempPathFactory, kinds: list[str], names: list[str]) -> None:
-    folder = tmp_path_factory.getbasetemp() / "nowhere"
-    outputs, sources = Outputs(folder, tuple(kinds)), list(map(source, names))
-    files = [path for one in sources for path in paths(outputs, one)]
-    assert all(folder in path.parents for path in files)
-    assert len(set(files)) == len(files)
 
 
 def test_a_source_is_missing_until_it_has_all_its_files(tmp_path: Path) -> None:

@@ -46,9 +46,6 @@ def failure(name: str | Path) -> str:
     return str(caught.value)
 
 
-# ---- files ---------------------------------------------------------------------------------------------------------
-
-
 def test_an_image_is_one_frame(tmp_path: Path) -> None:
     images.write(tmp_path / "a.png", noise())
     frame = only(tmp_path / "a.png")
@@ -61,9 +58,6 @@ def test_what_cannot_be_read_is_named_when_it_is_read(tmp_path: Path) -> None:
     assert failure(tmp_path / f"{'x' * 300}.jpg")  # longer than file systems allow
     with pytest.raises(InputError, match="No"):
         next(frames(Source("x", "image", Path(), InputError("No."))))
-
-
-# ---- pipes ---------------------------------------------------------------------------------------------------------
 
 
 def png(tmp_path: Path, image: images.Image) -> bytes:
@@ -120,9 +114,6 @@ def test_a_named_pipe_is_read_once_through_and_a_device_up_to_the_limit(
     assert "3 MiB" in failure("/dev/zero")
 
 
-# ---- HEIC ----------------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def without_heif(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pillow as it is before the first HEIC file."""
@@ -165,9 +156,6 @@ def test_without_pillow_heif_the_package_is_named(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf" + bytes(99))
     assert "pillow-heif" in failure(tmp_path / "a.heic")
-
-
-# ---- the web -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

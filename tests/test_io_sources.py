@@ -49,9 +49,6 @@ def problem(*arguments: str, recursive: bool = False) -> InputError:
     return source.problem
 
 
-# ---- files and folders ---------------------------------------------------------------------------------------------
-
-
 def test_files_keep_their_order_and_come_once(here: Path) -> None:
     touch("b.jpg", "a.jpg", "sub/c.jpg")
     os.symlink("a.jpg", "link.png")
@@ -135,9 +132,6 @@ def test_the_natural_order_is_one_order_and_sorts_numbers(found: list[str], numb
     assert ordered == [f"img{number}.jpg" for number in sorted(numbers)]
 
 
-# ---- patterns ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
@@ -182,9 +176,6 @@ def test_patterns_match_as_those_of_the_standard_library(
     assert {source.name for source in expand([f"{top}/{pattern}"]) if not source.problem} == expected
 
 
-# ---- lists ---------------------------------------------------------------------------------------------------------
-
-
 def test_a_list_names_one_source_a_line_from_its_own_folder(here: Path) -> None:
     touch("sets/a.jpg", "sets/b c.jpg", "sets/ы\udcff.jpg", "sets/d/e.jpg", "b.jpg", "sets/webcam:1")
     lines = ["# images", "a.jpg", "", "  b c.jpg ", "ы\udcff.jpg", "d", "../b.jpg", f"{here}/b.jpg", "x*.jpg", "*c.jpg"]
@@ -210,9 +201,6 @@ def test_a_list_that_cannot_be_read_is_a_problem(content: bytes | None) -> None:
     assert "list.txt" in str(problem("@list.txt"))
 
 
-# ---- kinds ---------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("argument", "name", "kind"),
     [
@@ -231,9 +219,6 @@ def test_a_list_that_cannot_be_read_is_a_problem(content: bytes | None) -> None:
 def test_an_argument_tells_the_kind_of_source(argument: str, name: str, kind: str) -> None:
     (source,) = expand([argument, argument])
     assert (source.name, source.kind, source.problem) == (name, kind, None)
-
-
-# ---- where results belong ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -111,9 +111,6 @@ def test_times_that_do_not_increase_follow_the_rate(tmp_path: Path) -> None:
     assert found[0].fps == pytest.approx(10)
 
 
-# ---- what is wrong with a video ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("suffix", [".avi", ".webm"])
 def test_a_video_that_is_cut_short_gives_what_is_there_and_says_so(tmp_path: Path, suffix: str) -> None:
     path = video_files.cut(video_files.write(tmp_path / f"a{suffix}", count=35, fps=7), 0.6)
@@ -172,9 +169,6 @@ def test_damage_anywhere_gives_frames_or_an_input_error(tmp_path: Path, suffix: 
         path.write_bytes(content.tobytes())
         with suppress(InputError):
             shown(path)
-
-
-# ---- cameras -------------------------------------------------------------------------------------------------------
 
 
 class Capture:

@@ -47,9 +47,6 @@ def write(writer: type[Writer], path: Path, *results: Result, overwrite: bool = 
     return path
 
 
-# ---- when files appear -------------------------------------------------------------------------------------------
-
-
 @every
 def test_a_file_is_overwritten_only_if_asked(tmp_path: Path, writer: type[Writer]) -> None:
     path = write(writer, tmp_path / "a_person1.png", result(people=1))
@@ -108,9 +105,6 @@ def test_memory_does_not_grow_with_the_run(tmp_path: Path, writer: type[Writer])
     assert marks[9000] - marks[1000] < 8, marks
 
 
-# ---- JSON --------------------------------------------------------------------------------------------------------
-
-
 def strict(text: str) -> Any:
     """What JSON's grammar allows, and nothing that Python's reader takes besides."""
     return standard_json.loads(text, parse_constant=pytest.fail)
@@ -155,9 +149,6 @@ def test_a_record_of_anything_is_one_line_of_strict_json(numbers: list[float], n
     assert os.fsencode(strict(line.encode("utf-8").decode("utf-8"))["source"]) == name
 
 
-# ---- CSV ---------------------------------------------------------------------------------------------------------
-
-
 def rows(path: Path) -> list[dict[str, str]]:
     with open(path, encoding="utf-8", newline="") as file:
         return list(standard_csv.DictReader(file))
@@ -177,9 +168,6 @@ def test_the_table_has_a_row_for_each_joint_of_each_person(tmp_path: Path) -> No
         points = np.array([(float(row["x"]), float(row["y"])) for row in some])
         np.testing.assert_allclose(points, there.keypoints, atol=0.00501)
         np.testing.assert_allclose([float(row["score"]) for row in some], there.scores, atol=0.0000501)
-
-
-# ---- NPZ ---------------------------------------------------------------------------------------------------------
 
 
 def arrays(path: Path) -> dict[str, Any]:
@@ -228,32 +216,21 @@ def test_a_run_without_people_has_arrays_of_their_shape(tmp_path: Path) -> None:
         assert shapes == [(0, joints, 2), (0, joints), (0, 4), (len(results),), (len(results), 2)]
 
 
-# ---- COCO --------------------------------------------------------------------------------------------------------
-
-
-def test_an_image_has_cocos_number_or_its_name(tmp_path: Path) -> None:
-    numbered = {"val2017/000000000785.jpg": 785, "COCO_train2014_000000581929.jpg": 581929}
-    named = ["im0001.jpg", "015601864.jpg", "x_000000000785.jpg", "٠٠٠٠٠٠٠٠٠٧٨٥.jpg"]  # the second is MPII's
-    given = [result(source, people=1) for source in (*numbered, *(f"folder/{name}" for name in named))]
-    entries = standard_json.loads(write(CocoWriter, tmp_path / "run", *given).read_text())
-    assert [entry["image_id"] for entry in entries] == [*numbered.values(), *named]
-
-
-def test_images_of_one_name_have_different_ids(tmp_path: Path) -> None:
-    images = [result(name, people=1) for name in ("x/a.jpg", "y/a.jpg", "x/a.jpg", "7/000000000007.jpg")]
+def test_an_image_has_cocos_number_or_its_name_and_no_other_has_the_same(tmp_path: Path) -> None:
+    names = ("val2017/000000000785.jpg", "COCO_train2014_000000581929.jpg", "7/000000000007.jpg", "015601864.jpg")
+    images = [result(name, people=1) for name in (*names, "x/a.jpg", "y/a.jpg", "x/a.jpg", "x/٠٠٠٠٠٠٠٠٠٧٨٥.jpg")]
     others = [result("8/000000000007.jpg", people=2), result("nobody.jpg", people=0), failed()]
     frames = [result(name, people=1, frame=frame, time=0.1) for name in ("x/w.mp4", "y/w.mp4") for frame in (0, 1)]
     path = write(CocoWriter, tmp_path / "results.json", *images, *others, *frames)
     entries = standard_json.loads(path.read_text())
     assert [entry["image_id"] for entry in entries] == [
-        *("a.jpg", "y/a.jpg", "a.jpg", 7, "8/000000000007.jpg", "8/000000000007.jpg"),
+        *(785, 581929, 7, "015601864.jpg", "a.jpg", "y/a.jpg", "a.jpg", "٠٠٠٠٠٠٠٠٠٧٨٥.jpg"),
+        *("8/000000000007.jpg", "8/000000000007.jpg"),
         *("w_000000000000", "w_000000000001", "y/w.mp4_000000000000", "y/w.mp4_000000000001"),
     ]
     assert all((entry["category_id"], len(entry["keypoints"])) == (1, 21) for entry in entries)
     assert standard_json.loads(write(CocoWriter, tmp_path / "empty.json", failed()).read_text()) == []
 
-
-# ---- OpenPose ----------------------------------------------------------------------------------------------------
 
 # As OpenPose's documentation lists it, doc/02_output.md.
 THEIRS = (
@@ -261,7 +238,6 @@ THEIRS = (
     *("RAnkle", "LHip", "LKnee", "LAnkle", "REye", "LEye", "REar", "LEar", "LBigToe", "LSmallToe", "LHeel"),
     *("RBigToe", "RSmallToe", "RHeel"),
 )
-FEET = set(THEIRS[19:])
 
 
 def body(skeleton: Skeleton, **scores: float) -> tuple[Pose, dict[str, tuple[float, float, float]]]:
@@ -277,7 +253,7 @@ def test_every_joint_of_coco_stands_where_openpose_has_it() -> None:
         side, _, name = joint.rpartition("_")
         theirs = {"left": "L", "right": "R", "": ""}[side] + name.capitalize()
         assert read[theirs] == ((x, y, score) if score >= 0.3 else (0, 0, 0))
-    assert {name for name, triple in read.items() if triple == (0, 0, 0)} == {*FEET, "LWrist"}
+    assert {name for name, triple in read.items() if triple == (0, 0, 0)} == {*THEIRS[19:], "LWrist"}
 
 
 def test_neck_and_mid_hip_lie_between_both_sides_or_are_mpiis_thorax_and_pelvis() -> None:
@@ -305,9 +281,6 @@ def test_openpose_files_have_its_keys(tmp_path: Path) -> None:
     np.testing.assert_allclose(numbers, [openpose.body_25(there, 0.3) for there in poses], atol=0.00501)
     nobody = write(OpenPoseWriter, tmp_path / "nobody.json", result(people=0))
     assert standard_json.loads(nobody.read_text())["people"] == []
-
-
-# ---- the table on the terminal -----------------------------------------------------------------------------------
 
 
 def test_the_table_has_a_line_for_each_joint_and_dims_the_unsure() -> None:

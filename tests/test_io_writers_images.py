@@ -25,9 +25,6 @@ def one(points: list[tuple[float, float]], box: Box, scores: float = 0.9) -> Pos
     return Pose(SEVEN, keypoints, np.full(7, scores), box, scores)
 
 
-# ---- skeletons ---------------------------------------------------------------------------------------------------
-
-
 def test_the_image_file_shows_the_drawing(tmp_path: Path) -> None:
     ImageWriter(tmp_path / "a.png").add(result())
     np.testing.assert_array_equal(images.read(tmp_path / "a.png"), drawing.draw(picture(), result().poses, 0.3))
@@ -50,9 +47,6 @@ def test_backgrounds_alone_and_side_by_side(background: str, corner: list[int]) 
 def test_every_image_format_is_written(tmp_path: Path, suffix: str) -> None:
     ImageWriter(tmp_path / f"a{suffix}", DrawOptions(background="none", side_by_side=True)).add(result())
     assert images.read(tmp_path / f"a{suffix}").shape == (83, 194, 3)
-
-
-# ---- heatmaps ----------------------------------------------------------------------------------------------------
 
 
 def coloured(cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,9 +95,6 @@ def test_no_image_and_no_box_is_too_odd_for_a_sheet(shape: tuple[int, int, int],
     ground = np.full(shape, 120, dtype=np.uint8)
     draw = DrawOptions(heatmaps=("nose", "left_hip", "right_hip"))
     assert max(heatmaps.sheet(result(poses=[one([(40, 40)], box)], image=ground), draw).shape) < 2000
-
-
-# ---- crops -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,6 @@ def test_a_video_of_any_name_is_written_and_read(tmp_path: Path, name: str) -> N
     assert len(list(posehg_frames(source))) == 7
 
 
-# ---- sound ---------------------------------------------------------------------------------------------------------
-
 RATE = 22_050
 SOUNDS = {"aac": ("a.mp4", "libx264"), "pcm_s16le": ("a.mov", "libx264"), "libopus": ("a.webm", "libvpx")}
 

@@ -110,11 +110,10 @@ class Outputs:
         """
         outputs = [*self.run, *(output for source in sources for output in self.of(source))]
         drawn = [output for output in outputs if output.writer.draws]
-        if (outputs or options.out is None) and not drawn:
-            for option in options.given("style", "background", "labels", "side_by_side"):
-                raise UsageError(
-                    f"{option} has no effect: no skeleton is drawn.", "Give --out FILE.png or --out FOLDER."
-                )
+        idle = options.given("style", "background", "labels", "side_by_side")
+        if idle and not drawn and (outputs or options.out is None):
+            hint = "Give --out FILE.png or --out FOLDER."
+            raise UsageError(f"{idle[0]} has no effect: no skeleton is drawn.", hint)
         if options.background == "none" and any(one.path().suffix.lower() in (*_JPEG, *VIDEO_FILES) for one in drawn):
             hint = "Write .png or .webp, or use --background black or white."
             raise UsageError("--background none: JPEGs and videos cannot be transparent.", hint)

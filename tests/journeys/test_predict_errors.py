@@ -13,8 +13,6 @@ from posehg import images
 from posehg.io.writers import image as image_writer
 from tests.journeys.conftest import Posehg
 
-# ---- options that contradict each other or cannot be read ---------------------------------------------------------
-
 
 @pytest.mark.parametrize(
     ("options", "named"),
