@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,51 +21,36 @@ from posehg.exporters import EXPORTERS, Exporter, ExportOptions
 if TYPE_CHECKING:
     from posehg.checkpoints import Checkpoint
 
-_GRAPH, _HUB = "Contents", "Hugging Face Hub"
+_graph: Callable[..., Any] = partial(typer.Option, rich_help_panel="Contents")
+_hub: Callable[..., Any] = partial(typer.Option, rich_help_panel="Hugging Face Hub")
+
+_OUT = "File to write, or folder for safetensors and openvino."
+_FORMAT = f"{', '.join(EXPORTERS)} (default: by the suffix of --out)."
+_DECODER = "How --decode reads a joint from its heatmap (default: subpixel)."
+_CALIBRATION = "Photos to calibrate int8 with (default: rendered people)."
+_CHECK = "Compare the result with the network; exit with 4 if they differ."
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 
 
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="What --model accepts: a name, file or folder.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write, or folder for safetensors and openvino.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help=_OUT)] = None,
     format: Annotated[
         Literal["safetensors", "onnx", "torchscript", "pt2", "openvino"] | None,
-        typer.Option(help=f"{', '.join(EXPORTERS)} (default: by the suffix of --out).", metavar="FORMAT"),
+        typer.Option(help=_FORMAT, metavar="FORMAT"),
     ] = None,
     precision: Annotated[
-        Literal["fp32", "fp16", "int8"],
-        typer.Option(help="fp16 halves the file, int8 (ONNX) quarters it.", rich_help_panel=_GRAPH),
+        Literal["fp32", "fp16", "int8"], _graph(help="fp16 halves the file, int8 (ONNX) quarters it.")
     ] = "fp32",
-    decode: Annotated[
-        bool, typer.Option("--decode", help="Return keypoints besides heatmaps.", rich_help_panel=_GRAPH)
-    ] = False,
-    decoder: Annotated[
-        Literal["subpixel", "quarter"] | None,
-        typer.Option(help="How --decode reads a joint from its heatmap (default: subpixel).", rich_help_panel=_GRAPH),
-    ] = None,
-    dynamic_size: Annotated[
-        bool, typer.Option("--dynamic-size", help="Accept images of other sizes.", rich_help_panel=_GRAPH)
-    ] = False,
-    opset: Annotated[
-        int, typer.Option(min=0, help="ONNX opset, 17 to 23 (default: 18).", rich_help_panel=_GRAPH, show_default=False)
-    ] = 0,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(help="Photos to calibrate int8 with (default: rendered people).", rich_help_panel=_GRAPH),
-    ] = None,
-    check: Annotated[
-        bool, typer.Option(help="Compare the result with the network; exit with 4 if they differ.")
-    ] = True,
+    decode: Annotated[bool, _graph("--decode", help="Return keypoints besides heatmaps.")] = False,
+    decoder: Annotated[Literal["subpixel", "quarter"] | None, _graph(help=_DECODER)] = None,
+    dynamic_size: Annotated[bool, _graph("--dynamic-size", help="Accept images of other sizes.")] = False,
+    opset: Annotated[int, _graph(min=0, help="ONNX opset, 17 to 23 (default: 18).", show_default=False)] = 0,
+    calibration: Annotated[Path | None, _graph(help=_CALIBRATION)] = None,
+    check: Annotated[bool, typer.Option(help=_CHECK)] = True,
     cache: Annotated[bool, typer.Option("--cache", help="Cache an ONNX copy, so that predict needs no torch.")] = False,
-    push: Annotated[
-        str | None,
-        typer.Option(metavar="USER/NAME", help="Upload the model to this repository.", rich_help_panel=_HUB),
-    ] = None,
-    private: Annotated[
-        bool, typer.Option("--private", help="Make a new repository private.", rich_help_panel=_HUB)
-    ] = False,
+    push: Annotated[str | None, _hub(metavar="USER/NAME", help="Upload the model to this repository.")] = None,
+    private: Annotated[bool, _hub("--private", help="Make a new repository private.")] = False,
     overwrite: Overwrite = False,
     offline: options.Offline = False,
 ) -> None:

@@ -18,6 +18,7 @@ from posehg.exporters import EXPORTERS, ExportOptions
 _LONGEST = 10_000
 """Characters of a text from a file that are shown."""
 
+_INPUT_SIZE = "Side of the training crops in pixels (0: 256)."
 _SKELETON = "Joints of the checkpoint: mpii, lsp, flic, coco, or their names separated by commas."
 
 _MODEL = "A name from posehg models list, user/repo[@revision], a URL with a hash, or a path."
@@ -160,12 +161,8 @@ def convert(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The checkpoint: .pth.tar, .pth, .pt or .safetensors.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
     skeleton: Annotated[str, typer.Option(metavar="NAME", help=_SKELETON)] = "",
-    input_size: Annotated[
-        int, typer.Option(metavar="PIXELS", min=0, help="Side of the training crops in pixels (0: 256).")
-    ] = 0,
-    precision: Annotated[
-        Literal["fp32", "fp16"], typer.Option(help="Number format of the weights; fp16 halves the file.")
-    ] = "fp32",
+    input_size: Annotated[int, typer.Option(metavar="PIXELS", min=0, help=_INPUT_SIZE)] = 0,
+    precision: Annotated[Literal["fp32", "fp16"], typer.Option(help="fp16 halves the file.")] = "fp32",
     overwrite: Overwrite = False,
     offline: options.Offline = False,
 ) -> None:

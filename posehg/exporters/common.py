@@ -122,23 +122,19 @@ def write(
     that does not match the network, and what the exporter raises.
     """
 
-    def export(file: Path) -> Parity | None:
-        with suppress_output():
-            exporter.code().export(checkpoint, file, options)
-            return check_parity(checkpoint, exporter, file, options) if check else None
-
-    if exporter.suffix:
-        with files.atomic(out, overwrite) as temporary:
-            return export(temporary)
-    targets = [out / name for name in exporter.files]
-    if out.is_dir():
+    targets = [out / name for name in exporter.files] or [out]
+    if exporter.suffix or out.is_dir():
         for target in targets:
             files.check(target, overwrite)
     files.make_folder(out.parent)
     beside = out if out.is_dir() else out.parent
-    with files.naming(beside), tempfile.TemporaryDirectory(prefix=".posehg-", dir=beside) as folder:
-        parity = export(Path(folder, exporter.files[0]))
-        files.make_folder(out)
+    with files.naming(out), tempfile.TemporaryDirectory(prefix=".posehg-", dir=beside) as folder:
+        written = Path(folder, targets[0].name)
+        with suppress_output():
+            exporter.code().export(checkpoint, written, options)
+            parity = check_parity(checkpoint, exporter, written, options) if check else None
+        if exporter.files:
+            files.make_folder(out)
         for target in targets:
             os.replace(Path(folder, target.name), target)
     return parity
