@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -85,15 +86,11 @@ class Report:
     ) -> None:
         self._folder, self._training, self._validation, self._config = folder, training, validation, config
         self._listener, self.stop, self.note = listener, listener.stop, listener.note
-        self._writer_class: Any = None
+        self._tensorboard = tensorboard
         self._writer: Any = None
-        if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                hint = "Install it: pip install 'posehg[tensorboard]' (pipx inject posehg tensorboard)"
-                raise NotAvailable("TensorBoard is not installed.", hint) from None
-            self._writer_class = SummaryWriter
+        if tensorboard and find_spec("tensorboard") is None:
+            hint = "Install it: pip install 'posehg[tensorboard]' (pipx inject posehg tensorboard)"
+            raise NotAvailable("TensorBoard is not installed.", hint)
 
     def start(self, progress: Progress) -> None:
         """Writes options and samples. Rewrites the report of a resumed run, in case a kill prevented it."""
@@ -102,8 +99,10 @@ class Report:
         with atomic(self._folder / "config.json", overwrite=True) as temporary:
             temporary.write_text(json.dumps(asdict(self._config), indent=2) + "\n", encoding="utf-8")
         self.write_samples(progress.epoch)
-        if self._writer_class is not None:
-            self._writer = self._writer_class(str(self._folder))
+        if self._tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(self._folder))
 
     def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
         self._listener.step(epoch, step, steps, loss, rate)

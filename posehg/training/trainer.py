@@ -68,9 +68,8 @@ class Trainer:
         self.device = devices.resolve(config.device)
         if self.device.index is not None and self.device.type == "cuda":
             torch.cuda.set_device(self.device)
-        self._origin = "" if source is None else source.config.provenance.get("trained_on", "unknown data")
-        if resumed is not None:
-            self._origin, source = resumed.origin, None
+        origin = "" if source is None else source.config.provenance.get("trained_on", "unknown data")
+        self._origin = origin if resumed is None else resumed.origin
         self.model = model_config(config, data, self._origin)
         network, kept = initial_network(config, self.model, source)
         if kept:
