@@ -77,21 +77,11 @@ def test_missing_broken_and_scaled_images_are_named_from_the_folder_that_all_sha
     assert "120 x 90" in cases["other_sizes"][0].detail
 
 
-def test_joints_and_persons_outside_their_image_are_found(tmp_path: Path) -> None:
+def test_people_outside_their_image_are_found(tmp_path: Path) -> None:
     image = write(tmp_path / "a.png")
-    edge = STANDING.copy()
-    edge[:2] = (COLUMNS - 0.5, ROWS - 0.5), (-0.5, -0.5)
-    near, far, two = edge.copy(), edge.copy(), edge.copy()
-    near[0, 0] += 0.25
-    far[1, 1] -= 31
-    two[0, 1], two[1, 0], two[2] = ROWS + 2.5, -2, np.nan
-    people = [person(image, name, points) for name, points in zip("enft", (edge, near, far, two), strict=True)]
-    people += [person(image, "in", box=Box(-40, 0, 41, 50)), person(image, "left", box=Box(-40, 0, 40, 50))]
-    findings = found(a_set(people))
-    cases = findings["joints_outside"].cases
-    assert who(cases) == [("train f",), ("train t",), ("train n",)]
-    assert [case.detail.split()[-2] for case in cases] == ["31", "3", "0.25"]
-    assert who(findings["persons_outside"].cases) == [("train left",)]
+    boxes = {"in": Box(-40, 0, 41, 50), "left": Box(-40, 0, 40, 50)}
+    findings = found(a_set([person(image, name, box=box) for name, box in boxes.items()]))
+    assert who(findings["people_outside"].cases) == [("train left",)]
 
 
 def test_repeated_ids_and_people_annotated_twice_are_found(tmp_path: Path) -> None:
@@ -103,11 +93,11 @@ def test_repeated_ids_and_people_annotated_twice_are_found(tmp_path: Path) -> No
     findings = found(a_set(people), a_set([person(write(tmp_path / "c.png", 3), "near")], "val"))
     (case,) = findings["duplicate_ids"].cases
     assert [subject.image for subject in case.subjects] == ["a.png", "b.png"]
-    assert who(findings["duplicate_persons"].cases) == [("train one", "train same")]
-    assert who(findings["small_persons"].cases) == [("train number 4",)]
+    assert who(findings["duplicate_people"].cases) == [("train one", "train same")]
+    assert who(findings["small_people"].cases) == [("train number 4",)]
 
 
-def test_tiny_boxes_flat_torsos_and_unlabelled_people_are_found(tmp_path: Path) -> None:
+def test_tiny_boxes_and_flat_torsos_are_found(tmp_path: Path) -> None:
     image = write(tmp_path / "a.png")
     flat, unknown = STANDING.copy(), STANDING.copy()
     flat[4] = flat[0]
@@ -117,12 +107,10 @@ def test_tiny_boxes_flat_torsos_and_unlabelled_people_are_found(tmp_path: Path) 
         person(image, "small", STANDING + 20, Box(20, 20, 15.5, 12)),
         person(image, "nothing", STANDING - 20, Box(20, 20, 0, 0)),
         *(person(image, "flat", flat + 40), person(image, "unknown", unknown + 60)),
-        person(image, "none", np.full((5, 2), np.nan)),
     ]
     findings = found(a_set(people))
-    assert who(findings["small_persons"].cases) == [("train nothing",), ("train small",)]
+    assert who(findings["small_people"].cases) == [("train nothing",), ("train small",)]
     assert who(findings["torso_zero"].cases) == [("train flat",)]
-    assert who(findings["unlabelled_persons"].cases) == [("train none",)]
     assert not found(a_set(people, skeleton=Skeleton("tree", tuple("abcde"), ())))["torso_zero"].known
 
 
@@ -339,7 +327,7 @@ def test_a_cell_shows_labels_and_hidden_joints_as_rings() -> None:
     assert visible[left[1], left[0], 0] < visible[left[1], left[0], 2]
 
 
-def test_suspects_of_every_kind_but_no_notes_and_no_broken_images_are_drawn(tmp_path: Path) -> None:
+def test_suspects_of_every_kind_but_no_broken_images_are_drawn(tmp_path: Path) -> None:
     kinds = {kind.name: kind for kind in KINDS}
 
     def finding(kind: str, *people: tuple[str, int]) -> Finding:
@@ -350,12 +338,11 @@ def test_suspects_of_every_kind_but_no_notes_and_no_broken_images_are_drawn(tmp_
     findings = [
         finding("leaks", ("train", 4), ("val", 2)),
         finding("swapped_sides", *(("train", index) for index in range(20))),
-        finding("joints_outside", ("train", 9)),
     ]
     page = suspects_sheet(splits, findings)
     assert page is not None
     assert page.shape[0] // 256 == 3  # rows of six: 2 and 12 of 20
-    assert suspects_sheet(splits, findings[2:]) is None
+    assert suspects_sheet(splits, []) is None
     broken = a_set([person(write(tmp_path / "0.png")), person(tmp_path / "gone.png")])
     page = suspects_sheet([broken], [finding("swapped_sides", ("train", 0), ("train", 1))])
     assert page is not None

@@ -37,9 +37,9 @@ def save(path: Path, data: Dataset, found: Predictions, **options: Any) -> Repor
 
 def test_it_says_what_was_scored_on_what_and_by_what(tmp_path: Path) -> None:
     values = written(tmp_path / "a.json", dataset(), predictions(dataset()))
-    assert (values["posehg_report"], values["command"]) == (1, "posehg eval")
+    assert (values["posehg_report"], values["command"]) == (2, "posehg eval")
     assert values["predictions"] == {"model": "m", "flip": None, "loss": None}
-    assert [values["data"][key] for key in ("name", "split", "note", "persons")] == ["made", "val", "A note.", 7]
+    assert [values["data"][key] for key in ("name", "split", "note", "people")] == ["made", "val", "A note.", 7]
     assert values["data"]["ids"] == [f"p{number}" for number in range(7)]
     assert values["bootstrap"] == {"resamples": 50, "interval": 95}
     assert {"posehg", "python", "numpy", "opencv"} <= values["versions"].keys()
@@ -100,7 +100,7 @@ def test_the_other_way_round_every_difference_is_the_opposite(tmp_path: Path) ->
     [
         (dataset(name="other"), r"a\.json and .*b\.json .* name"),
         (dataset(split="train"), "split"),
-        (dataset(8), "persons"),
+        (dataset(8), "people"),
         (moved(dataset(), 2, head_size=41.0), "heads"),
         (moved(moved(dataset(), 2, id="x"), 1, keypoints=np.ones((16, 2))), "ids, keypoints"),
     ],
@@ -147,7 +147,7 @@ def test_the_verdict_names_the_better_one_only_if_that_is_certain(
 @pytest.mark.parametrize(
     "edit",
     [
-        lambda values: values.update(posehg_report=2),
+        lambda values: values.update(posehg_report=1),
         lambda values: values["metrics"][0]["distances"].pop(),
         lambda values: values.pop("skeleton"),
         lambda values: values.clear(),

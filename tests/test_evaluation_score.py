@@ -133,7 +133,7 @@ def test_who_can_be_measured_does_not_depend_on_what_is_predicted() -> None:
     keypoints = np.full((4, 16, 2), np.nan)
     keypoints[2:, MPII.index("head_top")] = 7.0
     scores = evaluate(data, keypoints)
-    assert [metric.persons for metric in scores.metrics] == [2, 3]
+    assert [metric.people for metric in scores.metrics] == [2, 3]
     assert scores.lost == 2
     assert joint(table(scores, "PCKh@0.5"), "head_top")[1] == 1
 

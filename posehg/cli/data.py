@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from posehg import files
 from posehg.cli import options, terminal
 from posehg.cli.help import Command, Group
 from posehg.errors import CheckFailed, NotAvailable, UsageError
@@ -63,23 +64,18 @@ def list_sets(
 
     entries: list[dict[str, Any]] = []
     for one in datasets.MODULES if name is None else [name]:
-        info = datasets.info(one)
-        folder = datasets.home(data) / info.folder
-        there = one not in datasets.RENDERED and folder.is_dir()
-        known = {field: value for field, value in vars(info).items() if field != "skeleton"}
-        here = {"url": info.url or None, "folder": str(folder) if there else None}
-        entries.append({"name": one, **known, **here, "joints": info.skeleton.joints})
+        known = dict(vars(datasets.info(one)))
+        folder, joints = datasets.home(data) / known["folder"], known.pop("skeleton").joints
+        there = str(folder) if one not in datasets.RENDERED and folder.is_dir() else None
+        entries.append({"name": one, **known, "url": known["url"] or None, "folder": there, "joints": joints})
     if as_json:
         print(json.dumps(entries, indent=2))
     elif name is not None:
         table = Table.grid(padding=(0, 2))
-        splits = [f"{split}: {who}" for split, who in entries[0]["splits"].items()]
-        joined = {
-            "splits": "\n".join(splits),
-            "layout": "\n".join(info.layout),
-            "joints": ", ".join(info.skeleton.joints),
-        }
-        for heading, value in (entries[0] | joined).items():
+        [entry] = entries
+        entry["splits"] = [f"{split}: {who}" for split, who in entry["splits"].items()]
+        lines = {"splits": "\n".join(entry["splits"]), "layout": "\n".join(entry["layout"])}
+        for heading, value in (entry | lines | {"joints": ", ".join(entry["joints"])}).items():
             table.add_row(heading, Text(value or "-"))  # not as markup: {train,val} or [..] may be in it
         terminal.show(table)
     else:
@@ -125,7 +121,7 @@ def check(
     if folder is not None and folder.is_dir() and given is not None and given.name == "COMMANDLINE":
         raise UsageError("DIR and --data cannot be used together.", "Both say where the data set is.")
     if sheet is not None:
-        _check_target("--sheet", sheet, overwrite)
+        options.check_output("--sheet", sheet, images.SUFFIXES, overwrite)
     if folder is None and dataset is None:
         raise UsageError("No data set is given.", "Give a folder, or --dataset NAME. See posehg data list")
     if folder is None or (dataset is None and datasets.is_file(str(folder))):
@@ -140,15 +136,13 @@ def check(
     splits = _loaded(split, lambda one: datasets.load_one(name, home, one, need_images=False))
     name = splits[0].name
     found = checks.check(splits, terminal.progress)
-    counts = {
-        part.split: {"persons": len(part), "images": len({person.image for person in part.persons})} for part in splits
-    }
+    counts = {one.split: {"people": len(one), "images": len({who.image for who in one.persons})} for one in splits}
     if as_json:
         findings = [asdict(finding) | {"count": finding.count} for finding in found]
         print(json.dumps({"dataset": name, "splits": counts, "findings": findings}, indent=2))
     else:
         for part, count in counts.items():
-            print(f"{name} {part}: {count['persons']:,} people on {count['images']:,} images")
+            print(f"{name} {part}: {count['people']:,} people on {count['images']:,} images")
         _print_findings(found, None if everything else examples)
     if sheet is not None:
         page = checks.suspects_sheet(splits, found)
@@ -218,7 +212,7 @@ def sheet(
 
     if ids is not None and seed is not None:
         raise UsageError("--ids and --seed cannot be used together.", "Both say who is drawn.")
-    _check_target("--out", out, overwrite)
+    options.check_output("--out", out, images.SUFFIXES, overwrite)
     found = datasets.load(dataset, data, split)
     chosen = evenly(len(found), number)
     if seed is not None:
@@ -235,15 +229,6 @@ def sheet(
     captions = [found.persons[index].id for index in chosen]
     images.write(out, crops.sheet([crops.label_cell(found, index) for index in chosen], captions), overwrite)
     terminal.note(f"Wrote {out}: {len(chosen)} of {len(found):,} people of {found.name} {found.split}.")
-
-
-def _check_target(option: str, path: Path, overwrite: bool) -> None:
-    """Raises, before the work, what writing the image would raise after it."""
-    from posehg import files, images
-
-    if path.suffix.lower() not in images.SUFFIXES:
-        raise options.wrong_suffix(option, path, images.SUFFIXES)
-    files.check(path, overwrite)
 
 
 @app.command(cls=Command)
@@ -272,9 +257,8 @@ def crop(
     if out.is_file():
         raise UsageError(f"--out {out} is a file, not a folder.")
     for one in ("train", "val") if split == "both" else (split,):
-        if (out / f"people-{one}.json").exists() and not overwrite:
-            hint = "Give --overwrite to replace it, or another folder."
-            raise UsageError(f"{out / f'people-{one}.json'} already exists.", hint)
+        if (path := out / f"people-{one}.json").exists():
+            files.check(path, overwrite)
     names = "+".join(dict.fromkeys(name for name, _ in datasets.parse(dataset)))  # weights are for training
     for part in _loaded(split, lambda one: datasets.load(names, data, one)):
         some = datasets.spread(part, limit) if limit else part

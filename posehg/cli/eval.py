@@ -161,11 +161,13 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
         ("--sheet", options.sheet if options.worst else None, images.SUFFIXES),
         *(("--curve", path, display.CURVE_SUFFIXES) for path in options.curve or ()),
     ):
-        if path is not None and path.suffix.lower() not in suffixes:
+        if path is None:
+            continue
+        if path.suffix.lower() not in suffixes:
             raise shared.wrong_suffix(name, path, suffixes)
-        if path is not None and (other := seen.setdefault(path.resolve(), name)) != name:
+        if (other := seen.setdefault(path.resolve(), name)) != name:
             raise UsageError(f"{other} and {name} both name {path}.")
-        if path is not None and name != "--from":
+        if name != "--from":
             files.check(path, options.overwrite)
     if options.predictions is not None and options.predictions.suffix.lower() == ".h5":
         h5_library("Writing")
@@ -254,7 +256,7 @@ def _compare(a: Path, b: Path, resamples: int) -> None:
     compared = report.compare(first, second, resamples)
     for letter, one in (("A", first), ("B", second)):
         print(", ".join(filter(None, (f"{letter}: {one.path}", display.made(one.predictions)))))
-    print(f"{first.data['name']} {first.data['split']}: {first.data['persons']:,} people\n")
+    print(f"{first.data['name']} {first.data['split']}: {first.data['people']:,} people\n")
     for comparison in compared:
         for part in display.differences(comparison):
             terminal.show(part)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from posehg import files
 from posehg.errors import NotAvailable, UsageError
 
 
@@ -86,6 +87,13 @@ def wrong_suffix(option: str, path: Path, suffixes: Iterable[str], hint: str = "
     *first, last = suffixes
     listed = f"{', '.join(first)} or {last}" if first else last
     return UsageError(f"{option} must end in {listed}, not {path.suffix or path}.", hint)
+
+
+def check_output(option: str, path: Path, suffixes: Iterable[str], overwrite: bool) -> None:
+    """Raises, before the work, what writing the file would raise after it."""
+    if path.suffix.lower() not in suffixes:
+        raise wrong_suffix(option, path, suffixes)
+    files.check(path, overwrite)
 
 
 def given_names(context: typer.Context, config: type) -> set[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from posehg.datasets import own
 from posehg.datasets.dataset import Dataset, DatasetInfo, concat, on_skeleton, spread
-from posehg.datasets.naming import MODULES, SUFFIXES, is_file, parse, set_names
+from posehg.datasets.naming import FILES, MODULES, is_file, parse, set_names
 from posehg.datasets.reading import missing_images
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import MPII, Skeleton
@@ -125,7 +125,7 @@ def recognise(folder: Path) -> str:
     if len(readable) > 1:
         raise UsageError(f"{folder} may be {' or '.join(readable)}.", f"Say which it is: --dataset {readable[0]}")
     if not readable:
-        inside = [path for path in sorted(folder.iterdir()) if path.name in names or path.suffix in SUFFIXES]
+        inside = [path for path in sorted(folder.iterdir()) if path.name in names or path.suffix in FILES]
         hint = f"Check what it holds: posehg data check {inside[0]}" if inside else "See posehg data list for layouts."
         raise NotAvailable(f"{folder} holds no data set that posehg knows.", hint)
     return readable[0]

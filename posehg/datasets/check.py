@@ -3,8 +3,9 @@
 import os
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -57,7 +58,7 @@ class Finding:
     """One kind of problem in a data set, and where it occurs.
 
     name: for programs. title: what is counted. meaning: what it does to training or scores, in a sentence.
-    level: broken (an error beyond doubt, or it prevents use of the set), suspect (look at it) or note (good to know).
+    level: broken (an error beyond doubt, or it prevents use of the set) or suspect (look at it).
     cases: the worst first. known: False if the set lacks what this is measured by.
     """
 
@@ -83,15 +84,11 @@ _KINDS = {
         ("other_sizes", "images of another size than annotated", "The joints are wrong if an image was scaled later."),
         ("leaks", "photos in more than one split", "Validation scores are too high."),
         ("duplicate_images", "photos that a split has several times", "They count twice; their labels may disagree."),
-        ("duplicate_persons", "people annotated twice on an image", "They have one box: they count twice."),
+        ("duplicate_people", "people annotated twice on an image", "They have one box: they count twice."),
         ("swapped_sides", "people whose left and right may be exchanged", "Guesses, the most doubtful first."),
-        ("small_persons", "people in tiny boxes", "So few pixels show nothing, or the box is wrong."),
-        ("persons_outside", "people outside their image", "Box and image do not overlap: their crops are black."),
+        ("small_people", "people in tiny boxes", "So few pixels show nothing, or the box is wrong."),
+        ("people_outside", "people outside their image", "Box and image do not overlap: their crops are black."),
         ("torso_zero", "people whose torso has no length", "PCK cannot measure them, and a label may be wrong."),
-    ],
-    "note": [
-        ("unlabelled_persons", "people without a labelled joint", "They are not trained on or scored."),
-        ("joints_outside", "people with joints outside the image", "Some sets guess them. They count like all others."),
     ],
 }
 KINDS = tuple(Finding(name, level, title, text) for level, kinds in _KINDS.items() for name, title, text in kinds)
@@ -105,16 +102,11 @@ class _Place(NamedTuple):
     number: int
     person: Person
 
-    @property
-    def side(self) -> float:
-        return max(self.person.box.w, self.person.box.h)
-
 
 class _Seen(NamedTuple):
-    """The people on an image, and what decoding it gave: why it cannot be read, or (columns, rows) and hashes."""
+    """What decoding an image gave: why it cannot be read, or (columns, rows) and hashes."""
 
-    people: list[_Place]
-    error: str
+    error: str = ""
     size: tuple[int, int] = (0, 0)
     hashes: Sequence[Hash] = ()
 
@@ -129,7 +121,10 @@ def check(splits: Sequence[Dataset], progress: Progress) -> list[Finding]:
         by_id[place.split.split, place.person.id].append(place)
     missing = set(missing_images([place.person for place in people]))
     present = [places for path, places in by_image.items() if path not in missing]
-    seen = list(progress(_scan(present), "Reading images", len(present)))
+    # Filters of warnings belong to the whole process, so threads must not each set their own.
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")
+        seen = list(zip(present, progress(pool.map(_look, present), "Reading images", len(present)), strict=True))
     sizes = {path: size for split in splits for path, size in split.sizes.items()}
     folder = os.path.commonpath([os.path.abspath(path.parent) for path in by_image])
     cases: dict[str, list[Case]] = {kind.name: [] for kind in KINDS}
@@ -147,26 +142,19 @@ def check(splits: Sequence[Dataset], progress: Progress) -> list[Finding]:
             add("missing_images", places[:1], whole=True)
         for a, b in combinations(places, 2):
             if a.split is b.split and a.person.box.iou(b.person.box) > AGAIN:
-                add("duplicate_persons", (a, b))
-    sound, outside = [one for one in seen if not one.error], []
-    for places, error, size, _ in seen:
+                add("duplicate_people", (a, b))
+    for places, (error, size, _) in seen:
         annotated = sizes.get(places[0].person.image, size)
         if error:
             add("broken_images", places[:1], error, whole=True)
-            continue
-        if annotated != size:
+        elif annotated != size:
             add("other_sizes", places[:1], "{} x {} pixels, annotated as {} x {}".format(*size, *annotated), whole=True)
         for place in places:
-            if place.person.box.intersection(Box(0, 0, *size)) == 0:
-                add("persons_outside", [place])
-            points = place.person.keypoints
-            beyond = np.nanmax(np.maximum(-0.5 - points, points - np.array(size) + 0.5), initial=0)
-            outside += [(float(beyond), place)] if beyond > 0 else []
-    for beyond, place in sorted(outside, key=lambda one: -one[0]):
-        add("joints_outside", [place], f"up to {beyond:.3g} pixels")
-    for group in same_photos([one.hashes for one in sound]):
+            if not error and place.person.box.intersection(Box(0, 0, *size)) == 0:
+                add("people_outside", [place])
+    for group in same_photos([one.hashes for _, one in seen]):
         # One person of each split and image stands for the image.
-        photos = [{place.split.split: place for place in sound[number].people} for number in group]
+        photos = [{place.split.split: place for place in seen[number][0]} for number in group]
         by_split = [[photo[split.split] for photo in photos if split.split in photo] for split in splits]
         if sum(map(bool, by_split)) > 1:
             add("leaks", [place for same in by_split for place in same], whole=True)
@@ -176,34 +164,24 @@ def check(splits: Sequence[Dataset], progress: Progress) -> list[Finding]:
     for (_, id), places in by_id.items():
         if id and len(places) > 1:
             add("duplicate_ids", places, f"{len(places)} people")
-    for place in sorted((place for place in people if place.side < TINY), key=lambda place: place.side):
-        add("small_persons", [place], f"{place.person.box.w:.3g} x {place.person.box.h:.3g} pixels")
+    for place in sorted(people, key=lambda place: place.person.box.square().w):
+        if place.person.box.square().w < TINY:
+            add("small_people", [place], f"{place.person.box.w:.3g} x {place.person.box.h:.3g} pixels")
     keypoints, skeleton = np.stack([place.person.keypoints for place in people]), splits[0].skeleton
     for index, sign in swapped_sides(keypoints, skeleton):
         add("swapped_sides", [people[index]], sign)
-    unlabelled, flat = ~np.isfinite(keypoints[:, :, 0]).any(axis=1), metrics.torso_sizes(keypoints, skeleton) == 0
-    for kind, flags in (("torso_zero", flat), ("unlabelled_persons", unlabelled)):
-        for index in np.flatnonzero(flags).tolist():
-            add(kind, [people[index]])
+    for index in np.flatnonzero(metrics.torso_sizes(keypoints, skeleton) == 0).tolist():
+        add("torso_zero", [people[index]])
     known = {"other_sizes": bool(sizes), "torso_zero": metrics.has_torso(skeleton), "leaks": len(splits) > 1}
     return [replace(kind, cases=tuple(cases[kind.name]), known=known.get(kind.name, True)) for kind in KINDS]
 
 
-def _scan(images: Sequence[list[_Place]]) -> Iterator[_Seen]:
-    """Each image, given by the people on it, decoded in full by several threads; in their order."""
-
-    def look(people: list[_Place]) -> _Seen:
-        try:
-            pixels = people[0].split.read(people[0].person)
-        except InputError as error:
-            return _Seen(people, str(error))
-        views = hashes(pixels, [place.person.box for place in people])
-        return _Seen(people, "", (pixels.shape[1], pixels.shape[0]), views)
-
-    # Filters of warnings belong to the whole process, so threads must not each set their own.
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("ignore")
-        yield from pool.map(look, images)
+def _look(people: list[_Place]) -> _Seen:
+    try:
+        pixels = people[0].split.read(people[0].person)
+    except InputError as error:
+        return _Seen(str(error))
+    return _Seen("", (pixels.shape[1], pixels.shape[0]), hashes(pixels, [place.person.box for place in people]))
 
 
 def suspects_sheet(splits: Sequence[Dataset], found: Sequence[Finding]) -> Image | None:
@@ -213,9 +191,7 @@ def suspects_sheet(splits: Sequence[Dataset], found: Sequence[Finding]) -> Image
     for finding in found:
         shown = [(case, subject) for case in finding.cases for subject in case.subjects][:_DRAWN]
         for case, subject in shown if finding.level == "suspect" else ():
-            try:
+            with suppress(InputError):  # it is among the broken images already
                 cells.append(label_cell(by_split[subject.split], subject.index))
-            except InputError:  # it is among the broken images already
-                continue
-            captions.append(f"{subject.split} {subject.person or subject.image}\n{case.detail or finding.title}")
+                captions.append(f"{subject.split} {subject.person or subject.image}\n{case.detail or finding.title}")
     return sheet(cells, captions) if cells else None

@@ -79,7 +79,7 @@ def read(path: Path, name: str, category: str = "") -> Dataset:
     hint = "skeleton, flip_pairs and torso are pairs of joints, counted from 1 or named; sigmas are one a joint."
     with entry(path, f"category {named.get('name')!r}", hint):
         skeleton = _skeleton(named)
-    images, marks = _images(path, entries)
+    images, sizes, marks = _images(path, entries)
     ids = {str(one.get("id")) for one in chosen}
     people: dict[str, Person] = {}
     for number, one in enumerate((one for one in annotations if str(one.get("category_id")) in ids), start=1):
@@ -90,10 +90,7 @@ def read(path: Path, name: str, category: str = "") -> Dataset:
             if id in people:
                 raise ValueError("two annotations have this id")
             people[id] = _person(id, one, images, len(skeleton.joints))
-    sides = [(images[str(one["id"])], one.get("width"), one.get("height")) for one in entries]
-    sizes = {image: (w, h) for image, w, h in sides if isinstance(w, int) and isinstance(h, int)}
-    persons = list(people.values())
-    return Dataset(name, "all", skeleton, persons, note=note, images=images, sizes=sizes, marks=marks)
+    return Dataset(name, "all", skeleton, [*people.values()], note=note, images=images, sizes=sizes, marks=marks)
 
 
 def _choose(path: Path, categories: Sequence[Entry], name: str) -> tuple[list[Entry], str]:
@@ -121,10 +118,7 @@ def _choose(path: Path, categories: Sequence[Entry], name: str) -> tuple[list[En
 
 
 def _skeleton(category: Entry) -> Skeleton:
-    """The known skeleton if it is one, else one with the category's name.
-
-    Raises ValueError, or UsageError as Skeleton does, for an impossible one.
-    """
+    """The known skeleton if it is one, else one with the category's name."""
     joints, name = tuple(category["keypoints"]), str(category.get("name") or "unnamed")
 
     def pair(ends: Any) -> tuple[str, str]:
@@ -152,10 +146,13 @@ def _skeleton(category: Entry) -> Skeleton:
     return known if skeleton == known else replace(skeleton, name=name)
 
 
-def _images(path: Path, entries: Sequence[Entry]) -> tuple[dict[str, Path], dict[Path, str]]:
-    """The images by their ids, and the splits that they are marked with."""
+def _images(
+    path: Path, entries: Sequence[Entry]
+) -> tuple[dict[str, Path], dict[Path, tuple[int, int]], dict[Path, str]]:
+    """The images by their ids, the sizes that are given, and the splits that they are marked with."""
     images: dict[str, Path] = {}
     ids: dict[Path, str] = {}
+    sizes, marks = {}, {}
     for one in entries:
         id = str(one.get("id"))
         with entry(path, f"image {id}", _FORMAT):
@@ -166,11 +163,14 @@ def _images(path: Path, entries: Sequence[Entry]) -> tuple[dict[str, Path], dict
             images[id] = reading.image_name(one["file_name"])
             if ids.setdefault(images[id], id) != id:
                 raise ValueError(f"its file_name, {images[id]}, is also used by image {ids[images[id]]}")
-    marks = {images[str(one["id"])]: str(one["split"]) for one in entries if one.get("split")}
+        if isinstance(w := one.get("width"), int) and isinstance(h := one.get("height"), int):
+            sizes[images[id]] = (w, h)
+        if one.get("split"):
+            marks[images[id]] = str(one["split"])
     unmarked = next((id for id, image in images.items() if image not in marks), None)
     if marks and unmarked is not None:
         raise NotAvailable(f"{path}, image {unmarked}: it has no split, and others have one.", "Give all images one.")
-    return images, marks
+    return images, sizes, marks
 
 
 def _person(id: str, one: Entry, images: Mapping[str, Path], joints: int) -> Person:

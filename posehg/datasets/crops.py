@@ -98,18 +98,15 @@ def write(folder: Path, dataset: Dataset, size: int, quality: int, overwrite: bo
     """Writes a crop of each person to FOLDER/images and their annotation to FOLDER/people-SPLIT.json.
 
     A crop shows what training views with default options can show, in at most ``size`` pixels a side. Everyone else who
-    is visible on it is in the json as a person without keypoints, so that background crops avoid them. quality: of the
-    JPEGs. Returns the path of the json. Raises UsageError if a file exists and ``overwrite`` is False, InputError for
-    an image that cannot be read.
+    is visible on it is in the json as a person without keypoints, so that background crops avoid them. Returns the path
+    of the json. Raises UsageError if a file exists and ``overwrite`` is False, InputError for an unreadable image.
     """
     region = CropRegion(region_of(256, padding=1.25, scale=0.25, rotation=30, translation=0).padding, size)
     make_folder(folder / "images")
-    together = people_by_image(dataset)
+    together, key, image = people_by_image(dataset), None, None
     entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    path = folder / f"people-{dataset.split}.json"
-    with atomic(path, overwrite) as temporary:
-        key, image = None, None
+    with atomic(path := folder / f"people-{dataset.split}.json", overwrite) as temporary:
         for index, person in enumerate(progress(dataset.persons, "Cropping", len(dataset))):
             if image is None or image_key(person) != key:  # neighbours are often on one image
                 key, image = image_key(person), dataset.read(person)
@@ -121,15 +118,12 @@ def write(folder: Path, dataset: Dataset, size: int, quality: int, overwrite: bo
             entries.append({"id": index + 1, "file_name": name, "width": width, "height": height})
             if person.image in dataset.marks:
                 entries[-1]["split"] = dataset.marks[person.image]
-            known = [_annotation(person, to_crop)]
-            others = [box.moved(to_crop) for number, box in together[image_key(person)] if number != index]
-            for box in others:
+            known, nothing = [_annotation(person, to_crop)], [0] * (3 * len(dataset.skeleton.joints))
+            for box in (box.moved(to_crop) for number, box in together[image_key(person)] if number != index):
                 if box.intersection(Box(0, 0, width, height)) > 0:
-                    keypoints = [0] * (3 * len(dataset.skeleton.joints))
-                    known.append({"bbox": _rounded(box), "num_keypoints": 0, "keypoints": keypoints})
-            for one in known:
-                ids = {"id": len(annotations) + 1, "image_id": index + 1, "category_id": 1, "iscrowd": 0}
-                annotations.append(ids | one)
+                    known.append({"bbox": _rounded(box), "num_keypoints": 0, "keypoints": nothing})
+            ids = {"image_id": index + 1, "category_id": 1, "iscrowd": 0}
+            annotations += [{"id": len(annotations) + place, **ids, **one} for place, one in enumerate(known, start=1)]
         content = {
             "info": {"description": f"Crops of {dataset.name} {dataset.split}. {dataset.note}".strip()},
             "images": entries,
@@ -160,11 +154,9 @@ def _annotation(person: Person, to_crop: Affine) -> dict[str, Any]:
 
 def _category(skeleton: Skeleton) -> dict[str, Any]:
     """COCO's category of a skeleton, with what else ``coco`` reads."""
-    category: dict[str, Any] = {
-        **{"id": 1, "name": skeleton.name, "supercategory": "person", "keypoints": list(skeleton.joints)},
-        "skeleton": [[a + 1, b + 1] for a, b in skeleton.limb_indices],
-    }
-    known = set(skeleton.joints)
+    category: dict[str, Any] = {"id": 1, "name": skeleton.name, "supercategory": "person"}
+    category["keypoints"], known = list(skeleton.joints), set(skeleton.joints)
+    category["skeleton"] = [[a + 1, b + 1] for a, b in skeleton.limb_indices]
     if skeleton.flip_pairs is not None:
         category["flip_pairs"] = [list(pair) for pair in skeleton.flip_pairs if known.issuperset(pair)]
     if known.issuperset(skeleton.torso):

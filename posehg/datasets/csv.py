@@ -25,19 +25,19 @@ import numpy as np
 
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.reading import box_of, entry, extent, image_name, keypoints_of, opened, positive
+from posehg.errors import UsageError
 from posehg.poses import Person
 from posehg.skeletons import of_joints
 
 _BOX = ("x", "y", "w", "h")
 _KNOWN = ("image", *_BOX, "split", "id", "head_size", "area")
-_HINT = (
-    "The columns are image, and NAME_x and NAME_y of each joint; optional are x, y, w, h, NAME_v, split, id, "
-    "head_size and area."
-)
+_HINT = "The columns are image and JOINT_x, JOINT_y; optional are x, y, w, h, JOINT_v, split, id, head_size and area."
 
 
-def read(path: Path, name: str) -> Dataset:
+def read(path: Path, name: str, category: str = "") -> Dataset:
     """Everyone in the table, on images named as in it. Raises NotAvailable, naming file and row, if it is broken."""
+    if category:
+        raise UsageError(f"{path} is a table, which has no category {category!r}.", f"Name the file alone: {path}")
     with opened(path, "a CSV table in UTF-8") as file:
         text = file.getvalue().decode("utf-8-sig")
         separator = max(",;\t", key=text.partition("\n")[0].count)
@@ -76,12 +76,8 @@ def read(path: Path, name: str) -> Dataset:
 def _joints(header: Sequence[str]) -> tuple[str, ...]:
     """The joints that have columns. Raises ValueError if the header is incomplete or ambiguous."""
     joints = tuple(dict.fromkeys(name[:-2] for name in header if name[-2:] in ("_x", "_y", "_v") and name[:-2]))
-    needed = [
-        "image",
-        *(_BOX if set(_BOX) & set(header) else ()),
-        *(f"{joint}_{axis}" for joint in joints for axis in "xy"),
-    ]
-    for name in needed:
+    box = _BOX if set(_BOX) & set(header) else ()
+    for name in ("image", *box, *(f"{joint}_{axis}" for joint in joints for axis in "xy")):
         if header.count(name) != 1:
             raise ValueError(f"it has {header.count(name) or 'no'} columns {name}")
     if not joints:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,12 +49,6 @@ INFO = {
 }
 JSON = "mpii_annotations.json"
 MAT = "mpii_human_pose_v1_u12_1.mat"
-_JSONS = (JSON, f"{JSON}.gz", "mpii_annotations*.json", "mpii_annotations*.json.gz")
-
-Flags = NDArray[np.bool_]
-
-_EXPECTED_JSON = "MPII's annotations as a json list of people"
-
 JOINTS = len(MPII.joints)
 HEAD_SIZE = 0.6
 """The unit of PCKh as a share of the head box's diagonal (the published evaluation's SC_BIAS)."""
@@ -62,6 +56,10 @@ PERSON_HEIGHT = 200.0
 """MPII's ``scale`` is a multiple of this many pixels."""
 DOWNWARDS = 15.0
 """Pixels, times ``scale``, by which the centre of a body lies below MPII's objpos."""
+
+_EXPECTED_JSON = "MPII's annotations as a json list of people"
+
+Flags = NDArray[np.bool_]
 
 
 @cache
@@ -98,9 +96,8 @@ def _person(
 
 def _body_box(x: float, y: float, scale: float) -> Box | None:
     """The square of 200 * scale pixels around MPII's one-based objpos, moved down; None without a scale."""
-    if scale <= 0:
-        return None
-    return reading.square_around((x - 1, y - 1 + DOWNWARDS * scale), PERSON_HEIGHT * scale)
+    center = (x - 1, y - 1 + DOWNWARDS * scale)
+    return None if scale <= 0 else reading.square_around(center, PERSON_HEIGHT * scale)
 
 
 def _head_size(x1: float, y1: float, x2: float, y2: float) -> float | None:
@@ -120,7 +117,7 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def read_annotations_json(path: Path, split: str) -> list[Person]:
-    """The 25,204 usable persons as hourglass projects pass them on, plain or as .json.gz; without head boxes.
+    """The 25,204 usable people as hourglass projects pass them on, plain or as .json.gz; without head boxes.
 
     A list of records: img_paths, people_index (one-based), objpos, scale_provided (three decimals), joint_self (16
     times x, y, visible; x = y = 0 is not labelled).
@@ -163,9 +160,8 @@ def read_release_mat(path: Path, split: str) -> list[Person]:
             for index, rect in enumerate(each(matlab_field(entry, "annorect")), start=1):
                 scale, place = matlab_field(rect, "scale"), matlab_field(rect, "objpos")
                 points = each(matlab_field(matlab_field(rect, "annopoints"), "point")) if split != "test" else []
-                if scale is None or place is None:
-                    continue
-                if split != "test" and not (points and _belongs(image, index, split)):
+                belongs = split == "test" or (points and _belongs(image, index, split))
+                if scale is None or place is None or not belongs:
                     continue
                 joints = np.zeros((JOINTS, 4))  # x, y, labelled, visible
                 for point in points:
@@ -234,9 +230,7 @@ def read_hrnet_json(path: Path, split: str) -> list[Person]:
             if split == "train" and listed:
                 continue
             seen[image] += 1
-            index = seen[image]
-            if split == "val":
-                index = listed[index - 1]
+            index = listed[seen[image] - 1] if split == "val" else seen[image]
             points, labelled = np.zeros((JOINTS, 2)), np.zeros(JOINTS, dtype=bool)
             if split != "test":
                 points = np.array(record["joints"], dtype=np.float64).reshape(JOINTS, 2)
@@ -287,21 +281,15 @@ def read_detections(path: Path, split: str = "val") -> list[Person]:
 # ---- the set -------------------------------------------------------------------------------------------------------
 
 
-class Format(NamedTuple):
-    """read: (path, split) -> the persons. files: split -> the files that have it, as glob patterns."""
-
-    read: Callable[[Path, str], list[Person]]
-    files: dict[str, tuple[str, ...]]
-
-
-FORMATS = {
-    "json": Format(read_annotations_json, {"train": _JSONS, "val": _JSONS}),
-    "mat": Format(read_release_mat, {"train": (MAT,), "val": (MAT,), "test": (MAT,)}),
-    "h5": Format(read_authors_h5, {"train": ("train.h5",), "val": ("valid.h5",), "test": ("test.h5",)}),
-    "hrnet": Format(read_hrnet_json, {"train": ("train.json",), "val": ("valid.json",), "test": ("test.json",)}),
-    "detections": Format(read_detections, {"val": ("*detections_our_format.mat", "gt_valid.mat", "mpii_gt_val.mat")}),
+_JSONS = (JSON, f"{JSON}.gz", "mpii_annotations*.json", "mpii_annotations*.json.gz")
+FORMATS: dict[str, tuple[Callable[[Path, str], list[Person]], dict[str, tuple[str, ...]]]] = {
+    "json": (read_annotations_json, {"train": _JSONS, "val": _JSONS}),
+    "mat": (read_release_mat, {"train": (MAT,), "val": (MAT,), "test": (MAT,)}),
+    "h5": (read_authors_h5, {"train": ("train.h5",), "val": ("valid.h5",), "test": ("test.h5",)}),
+    "hrnet": (read_hrnet_json, {"train": ("train.json",), "val": ("valid.json",), "test": ("test.json",)}),
+    "detections": (read_detections, {"val": ("*detections_our_format.mat", "gt_valid.mat", "mpii_gt_val.mat")}),
 }
-"""In the order in which they are looked for: of how much each preserves."""
+"""Readers, and the files that have each split, as glob patterns; the format that preserves most comes first."""
 
 NOTES = {
     "hrnet": "HRNet's json says neither which joints are hidden (all labelled ones count as visible) nor, except for "
@@ -321,13 +309,13 @@ def load(name: str, root: Path, split: str) -> Dataset:
 
     Raises NotAvailable if no file in ``root`` has the split, or if one is broken.
     """
-    there = {key: file for key, form in FORMATS.items() if (file := find_file(root, form.files.get(split, ())))}
+    there = {key: file for key, (_, files) in FORMATS.items() if (file := find_file(root, files.get(split, ())))}
     if not there:
-        looked = ", ".join(file for form in FORMATS.values() for file in form.files.get(split, ()))
+        looked = ", ".join(file for _, files in FORMATS.values() for file in files.get(split, ()))
         hint = f"posehg looks there and in {root / 'annot'}, in this order, for: {looked}. {INFO[name].hint}"
         raise NotAvailable(f"{root} holds neither {JSON} nor another annotation of MPII's split {split}.", hint)
     key, path = next(iter(there.items()))
-    persons, notes = FORMATS[key].read(path, split), [NOTES.get(key, "")]
+    persons, notes = FORMATS[key][0](path, split), [NOTES.get(key, "")]
     if split == "train":
         persons = [person for person in persons if person.box.w and np.isfinite(person.keypoints).any()]
     unscaled = next((person.id for person in persons if not person.box.w), None)
@@ -339,11 +327,10 @@ def load(name: str, root: Path, split: str) -> Dataset:
             notes.append(f"These are {len(persons):,} of the {len(validation()):,} validation people.")
         truth = there.get("detections")
         notes.append(_NOT_PUBLISHED if truth is None else _PUBLISHED.format(truth.name))
-        if truth is not None:
-            persons = _as_published(persons, path, truth)
+        persons = persons if truth is None else _as_published(persons, path, truth)
     for other in ("mat", "h5") if split != "test" else ():
         if other in there and not any(person.head_size for person in persons):
-            heads = {person.id: person.head_size for person in FORMATS[other].read(there[other], split)}
+            heads = {person.id: person.head_size for person in FORMATS[other][0](there[other], split)}
             persons = [replace(person, head_size=heads.get(person.id)) for person in persons]
     if split != "test" and not any(person.head_size for person in persons):
         notes.append(_NO_HEADS)
@@ -353,7 +340,7 @@ def load(name: str, root: Path, split: str) -> Dataset:
 
 def _as_published(persons: list[Person], path: Path, truth: Path) -> list[Person]:
     """Validation persons with the joints and head sizes of the published evaluation, from the file ``truth``."""
-    published = {person.id: person for person in FORMATS["detections"].read(truth, "val")}
+    published = {person.id: person for person in read_detections(truth)}
     theirs = [published[person.id] for person in persons]
     if np.nanmedian([np.abs(a.keypoints - b.keypoints) for a, b in zip(persons, theirs, strict=True)]) > 1:
         hint = "Leave the one there that fits your images."

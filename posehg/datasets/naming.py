@@ -16,8 +16,8 @@ MODULES = {
     "synthetic": "synthetic",
 }
 """The table of known data sets: each name and the module that reads it. A file of your own never gets such a name."""
-SUFFIXES = (".json", ".csv")
-"""The file types that a data set of your own can have."""
+FILES = {".json": "coco", ".csv": "csv"}
+"""The table of files of your own: each file type and the module that reads it."""
 SPLIT = "{split}"
 """Stands in a file name for the split, if each split is a file of its own."""
 
@@ -42,13 +42,13 @@ def parse(names: str) -> list[tuple[str, float]]:
 def is_file(name: str) -> bool:
     """Whether a data set's name means a file: by its suffix, or because a file of that path exists."""
     path, _ = file_and_category(name)
-    return path.suffix.lower() in SUFFIXES or (path.name != name and isfile(path))
+    return path.suffix.lower() in FILES or (path.name != name and isfile(path))
 
 
 def file_and_category(name: str) -> tuple[Path, str]:
     """``mine.json#dog`` -> the file mine.json and the category "dog", which is "" if none is named."""
     file, mark, category = name.rpartition("#")
-    if mark and Path(file).suffix.lower() in SUFFIXES and not isfile(name):
+    if mark and Path(file).suffix.lower() in FILES and not isfile(name):
         return Path(file), category
     return Path(name), ""
 

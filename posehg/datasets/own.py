@@ -13,15 +13,14 @@ split ``all`` is everyone.
 
 from dataclasses import replace
 from hashlib import sha256
+from importlib import import_module
 from os.path import isfile
 from pathlib import Path
 
-from posehg.datasets import coco, csv
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.naming import SPLIT, SUFFIXES, file_and_category, set_name
+from posehg.datasets.naming import FILES, SPLIT, file_and_category, set_name
 from posehg.datasets.reading import part
 from posehg.errors import NotAvailable, UsageError
-from posehg.skeletons import Skeleton
 
 ALL = "all"
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}
@@ -44,21 +43,23 @@ def load(name: str, data: Path | None, split: str) -> tuple[Dataset, str]:
     if path is None:
         looked = " or ".join(dict.fromkeys(map(str, candidates)))
         raise NotAvailable(f"There is no file {looked}.", "A data set is a known name or a .json or .csv file.")
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in FILES:
         raise UsageError(f"{path} is neither a .json nor a .csv file.", "posehg reads COCO's json and tables as CSV.")
-    is_table = path.suffix.lower() == ".csv"
-    everyone = csv.read(path, set_name(name)) if is_table else coco.read(path, set_name(name), category)
-    notes = [everyone.note, _about_sides(everyone.skeleton)]
+    reader = import_module(f"posehg.datasets.{FILES[path.suffix.lower()]}")
+    everyone: Dataset = reader.read(path, set_name(name), category)
+    notes, skeleton = [everyone.note], everyone.skeleton
+    if skeleton.unpaired:
+        notes.append(ONE_SIDE.format(", ".join(skeleton.joints[channel] for channel in skeleton.unpaired)))
+    elif skeleton.flip_pairs is None and skeleton.flip == tuple(range(len(skeleton.joints))):
+        notes.append(NO_SIDES)
     marks = everyone.marks or {image: "val" if _is_held_out(image) else "train" for image in everyone.images.values()}
     kept = set(marks)
     if split != ALL and SPLIT not in str(pattern):
         kept = {image for image, mark in marks.items() if mark.lower() in SPLITS.get(split, (split.lower(),))}
         notes += [] if everyone.marks else [NO_SPLITS]
         if not kept:
-            has = f"It has: {', '.join((*dict.fromkeys(marks.values()), ALL))}."
-            raise (NotAvailable if split in SPLITS else UsageError)(
-                f"{path} has no people in the split {split!r}.", has
-            )
+            error, has = NotAvailable if split in SPLITS else UsageError, (*dict.fromkeys(marks.values()), ALL)
+            raise error(f"{path} has no people in the split {split!r}.", f"It has: {', '.join(has)}.")
     homes = [path.parent] if data is None else [data, path.parent]
     folders = list(dict.fromkeys([*homes, *(home / "images" for home in homes)]))
     folder = next((folder for folder in folders if any(isfile(folder / image) for image in kept)), folders[0])
@@ -66,15 +67,6 @@ def load(name: str, data: Path | None, split: str) -> tuple[Dataset, str]:
     if split == ALL:
         dataset = replace(dataset, marks={folder / image: mark for image, mark in marks.items()})
     return dataset, f"posehg looked in {', '.join(map(str, folders))}. Give the folder of the images with --data DIR."
-
-
-def _about_sides(skeleton: Skeleton) -> str:
-    """A note if mirroring does to the joints what may not be wanted."""
-    if skeleton.unpaired:
-        return ONE_SIDE.format(", ".join(skeleton.joints[channel] for channel in skeleton.unpaired))
-    if skeleton.flip_pairs is None and skeleton.flip == tuple(range(len(skeleton.joints))):
-        return NO_SIDES
-    return ""
 
 
 def _is_held_out(image: Path) -> bool:

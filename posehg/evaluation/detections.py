@@ -29,8 +29,6 @@ from posehg.io.sources import coco_number
 from posehg.metrics import Array
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".npz", ".h5", ".mat")
-"""Of files that ``kind_of`` knows."""
-
 _EXPECTED = "a file of people that posehg predict wrote, or a list of COCO results"
 
 
@@ -67,10 +65,8 @@ def read(path: Path, data: Dataset) -> tuple[list[Detection], dict[str, Any]]:
     """Everyone found on the data set's images, on its skeleton, in the file's order; and what to say of the file.
 
     ``posehg predict`` may have seen other images too: they are left out. Of COCO results
-    (https://cocodataset.org/#format-results), image_id may be an id of the data set's own file, a file name, or COCO's
-    number of an image.
-    Raises NotAvailable if the file is damaged, has other joints, has an image twice, names unknown images in COCO
-    results, or lacks images although it lists those without people too.
+    (https://cocodataset.org/#format-results), image_id may be an id of the data set's own file or as in ``locate``.
+    Raises NotAvailable if the file is damaged, or has other joints, an image twice, or other images than the data set.
     """
     with opened(path, _EXPECTED) as file, expecting(path, _EXPECTED, quote=False):
         if kind_of(path) == "results":
@@ -99,7 +95,7 @@ def read(path: Path, data: Dataset) -> tuple[list[Detection], dict[str, Any]]:
 
 
 def _json_records(file: BytesIO) -> list[dict[str, Any]]:
-    """A record a line; of each image or frame, see posehg/io/writers/json.py."""
+    """A line for each image or frame, see posehg/io/writers/json.py."""
     records = [json.loads(line) for line in file.getvalue().decode("utf-8-sig").split("\n") if line.strip()]
     if any(record["posehg"] != 1 for record in records):
         raise ValueError  # of a later version
@@ -123,11 +119,10 @@ def _table_records(file: BytesIO) -> list[dict[str, Any]]:
 def _array_records(file: BytesIO) -> list[dict[str, Any]]:
     with np.load(file, allow_pickle=False) as archive:
         arrays = dict(archive)
-    about = {"joints": arrays["joints"].tolist(), "model": str(arrays["model"])}
-    records = [
-        {**about, "source": str(source), "frame": None if frame < 0 else int(frame), "people": []}
-        for source, frame in zip(arrays["sources"], arrays["frames"], strict=True)
-    ]
+    records: list[dict[str, Any]] = []
+    for source, frame in zip(arrays["sources"], arrays["frames"], strict=True):
+        about = {"joints": arrays["joints"].tolist(), "model": str(arrays["model"]), "source": str(source)}
+        records.append(about | {"frame": None if frame < 0 else int(frame), "people": []})
     triples = np.dstack([arrays["keypoints"], arrays["scores"]])
     for place, own, score in zip(arrays["pictures"], triples, arrays["person_scores"], strict=True):
         records[place]["people"].append({"keypoints": own, "score": score})
@@ -143,10 +138,8 @@ def _coco_people(path: Path, data: Dataset, records: list[dict[str, Any]]) -> li
     if len(images) < len(set(ids)):
         images = max(images, locate(data, set(ids)), key=len)
     if unknown := sorted(set(ids) - images.keys()):
-        raise NotAvailable(
-            f"{len(unknown):,} images in {path} are not in {data.name} {data.split}, such as {unknown[0]}.",
-            "Score results on the split that they were made for.",
-        )
+        told = f"{len(unknown):,} images in {path} are not in {data.name} {data.split}, such as {unknown[0]}."
+        raise NotAvailable(told, "Score results on the split that they were made for.")
     triples = [np.reshape(record["keypoints"], (-1, 3)) for record in records]
     return [(images[id], own, record["score"]) for id, own, record in zip(ids, triples, records, strict=True)]
 
@@ -154,7 +147,7 @@ def _coco_people(path: Path, data: Dataset, records: list[dict[str, Any]]) -> li
 def _detections(
     path: Path, data: Dataset, joints: Sequence[str], people: Sequence[tuple[Path, Any, Any]]
 ) -> list[Detection]:
-    """The people, moved from the file's joints to the data set's; each an image, x, y and score of joints, a score."""
+    """People on the data set's joints; each is an image, x, y and score of the file's joints, and a score."""
     shared = [joint for joint in data.skeleton.joints if joint in joints]
     if not shared:
         hint = f"It has: {', '.join(joints)}."
@@ -165,11 +158,11 @@ def _detections(
         raise NotAvailable(f"Not everyone in {path} has a finite x, y and score for each of {len(joints)} joints.")
     moved = np.full((len(people), len(data.skeleton.joints), 3), np.nan)
     moved[:, [data.skeleton.index(joint) for joint in shared]] = triples[:, [joints.index(joint) for joint in shared]]
-    extents = [Box.bounding(own[own[:, 2] >= THRESHOLD, :2]) or Box.bounding(own[:, :2]) for own in triples]
-    return [
-        Detection(image, values[:, :2], values[:, 2], float(score), extent)
-        for (image, *_), values, score, extent in zip(people, moved, scores, extents, strict=True)
-    ]
+    found = []
+    for (image, *_), own, values, score in zip(people, triples, moved, scores, strict=True):
+        extent = Box.bounding(own[own[:, 2] >= THRESHOLD, :2]) or Box.bounding(own[:, :2])
+        found.append(Detection(image, values[:, :2], values[:, 2], float(score), extent))
+    return found
 
 
 def locate(data: Dataset, names: Collection[str]) -> dict[str, Path]:
@@ -179,8 +172,7 @@ def locate(data: Dataset, names: Collection[str]) -> dict[str, Path]:
     several images with that name, the longest common end of the folders decides. Raises UsageError if that leaves two.
     """
     known: dict[str, list[Path]] = defaultdict(list)
-    images = [person.image for some in (data.persons, data.ignored) for person in some]
-    for image in dict.fromkeys([*images, *data.images.values()]):
+    for image in dict.fromkeys([*(image for _, image in people_by_image(data)), *data.images.values()]):
         number = coco_number(image.stem)
         for key in {image.name, image.stem, image.name if number is None else str(number)}:
             known[key].append(image)
@@ -201,9 +193,8 @@ def locate(data: Dataset, names: Collection[str]) -> dict[str, Path]:
 def matched(path: Path, data: Dataset) -> Predictions:
     """For each person of the data set, the joints of the detection taken for it; NaN if there is none.
 
-    A detection is taken for the person whose bounding box overlaps most with the extent of the found joints
-    (intersection over union), the best pair first; the joints themselves are not compared. People who are annotated
-    but ignored, such as crowds, take detections too. Raises as ``read`` does.
+    A detection is taken for the person whose box overlaps most with its own (intersection over union), the best pair
+    first; joints are not compared. Ignored people, such as crowds, take detections too. Raises as ``read`` does.
     """
     found, about = read(path, data)
     keypoints = np.full((len(data), len(data.skeleton.joints), 2), np.nan)

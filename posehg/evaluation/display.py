@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from posehg import drawing, metrics
-from posehg.datasets import TESTED, Dataset
+from posehg.datasets import TESTED, Dataset, crops
 from posehg.evaluation import score
 from posehg.evaluation.predictions import Predictions, names_of
 from posehg.evaluation.report import Comparison
@@ -26,7 +26,6 @@ from posehg.poses import Pose
 CURVE_SUFFIXES = (".csv", ".png")
 
 _WIDTH = 8  # columns of a table: the seven groups of the papers and their mean
-_COLUMNS, _CELL = 6, 256  # of the contact sheet; a cell's side in pixels
 _PADDING = 1.25  # the side of the crop shown, as a multiple of the person's box
 
 
@@ -38,8 +37,8 @@ def heading(data: Dataset, about: Mapping[str, Any], scores: Scores | None = Non
         absent = [joint.replace("_", " ") for joint in data.skeleton.joints if joint not in scores.joints]
         how = "count as wrong in OKS" if scores.oks is not None else "are left out"
         lines += [f"These joints are not predicted and {how}: {', '.join(absent)}."] if absent else []
-    if scores is not None and scores.lost:
-        lines.append(f"Nothing is predicted for {scores.lost:,} of {len(data):,} people: they count as not found.")
+        lost = f"Nothing is predicted for {scores.lost:,} of {len(data):,} people: they count as not found."
+        lines += [lost] if scores.lost else []
     return "\n".join(filter(None, lines)) + "\n"
 
 
@@ -62,7 +61,7 @@ def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableTy
         torso, skeleton = " to ".join(map(_plain, data.skeleton.torso)), _plain(data.skeleton.name)
         caption = [
             f"{measure.short}@T{measure.of}: found within T x {measure.unit.format(torso=torso, skeleton=skeleton)}.",
-            f"{metric.persons:,} of {len(data):,} people can be measured.",
+            f"{metric.people:,} of {len(data):,} people can be measured.",
             f"AUC: the area under the curve over thresholds from 0 to {measure.limit:g}, in {measure.steps} steps.",
         ]
         caption += ["Head: the mean of upper neck and head top."] if metrics.is_lsp(data.skeleton) else []
@@ -73,8 +72,8 @@ def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableTy
             for number, figure in enumerate(table.means):
                 users = f" ({figure.known_as})" if figure.known_as and table.threshold is not None else ""
                 name = figure.name.removeprefix("mean of ") + users
-                cells = (percent(figure.percent), _interval(figure.low, figure.high))
-                means.append(("" if number else table.title, name, *cells))
+                interval = _interval(figure.low, figure.high)
+                means.append(("" if number else table.title, name, percent(figure.percent), interval))
         yield _table(["", "mean of"], ["percent", "95 % interval"], means)
         for table in own if joints else ():
             if table.threshold is not None:
@@ -118,12 +117,12 @@ def _groups(own: Sequence[score.Table]) -> Iterator[Table]:
 def differences(comparison: Comparison) -> Iterator[Table]:
     """A table of the groups and one of the means."""
     title, groups, means = comparison
-    named = [(_plain(one.name).capitalize(), one) for one in groups]
-    for heading, part in ((title, named), ("mean of", [(one.name.removeprefix("mean of "), one) for one in means])):
-        rows = [
-            (name, percent(one.a), percent(one.b), percent(one.b - one.a, "+"), _interval(one.low, one.high, "+"))
-            for name, one in part
-        ]
+    for heading, part in ((title, groups), ("mean of", means)):
+        rows = []
+        for one in part:
+            name = one.name.removeprefix("mean of ") if part is means else _plain(one.name).capitalize()
+            change, interval = percent(one.b - one.a, "+"), _interval(one.low, one.high, "+")
+            rows.append((name, percent(one.a), percent(one.b), change, interval))
         yield _table([heading], ["A", "B", "B - A", "95 % interval"], rows)
 
 
@@ -170,9 +169,9 @@ def write_curves(path: Path, measured: Sequence[Metric], overwrite: bool = False
                 table = csv.DictWriter(file, ["metric", "threshold", *names])
                 table.writeheader()
                 for measure, lines in curves:
-                    for number, threshold in enumerate(measure.curve):
-                        row = {name: f"{line[number]:.4f}" for name, line in lines.items()}
-                        table.writerow({"metric": measure.name, "threshold": f"{threshold:g}", **row})
+                    for threshold, *found in zip(measure.curve, *lines.values(), strict=True):
+                        row = {"metric": measure.name, "threshold": f"{threshold:g}"}
+                        table.writerow(row | {name: f"{one:.4f}" for name, one in zip(lines, found, strict=True)})
             return
         from matplotlib.figure import Figure
 
@@ -181,8 +180,8 @@ def write_curves(path: Path, measured: Sequence[Metric], overwrite: bool = False
         for axes, (measure, lines) in zip(panels, curves, strict=True):
             for name, line in lines.items():
                 axes.plot(measure.curve, line, label=name.replace("_", " "), linewidth=3 if name == "mean" else 1.5)
-            axes.set(xlabel=f"threshold in {measure.units}", ylabel="joints found (%)", ylim=(0, 100))
-            axes.set_title(measure.name)
+            label = {"title": measure.name, "xlabel": f"threshold in {measure.units}", "ylabel": "joints found (%)"}
+            axes.set(**label, ylim=(0, 100))
             axes.grid(alpha=0.3)
             axes.legend()
         figure.savefig(temporary, dpi=100)
@@ -201,6 +200,6 @@ def worst_sheet(data: Dataset, predictions: Predictions, metric: Metric, count: 
         person, scores = data.persons[index], np.nan_to_num(predictions.scores[index])
         crop = person.box.square(_PADDING)
         pose = Pose(data.skeleton, predictions.keypoints[index], scores, crop, float(scores.mean()))
-        cells.append(drawing.judged(data.read(person), pose, data.skeleton, person.keypoints, _CELL))
+        cells.append(drawing.judged(data.read(person), pose, data.skeleton, person.keypoints, crops.CELL))
         captions.append(f"{names[index]}\n{person.image.name}\n{errors[index]:.2f} {metric.measure.units}")
-    return drawing.contact_sheet(cells, max(1, min(_COLUMNS, len(cells))), _CELL, captions=captions)
+    return crops.sheet(cells, captions)

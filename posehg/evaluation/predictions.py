@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from posehg.datasets import mpii
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.reading import expecting, h5_library, opened, read_h5, read_matlab
+from posehg.datasets.reading import expecting, find_file, h5_library, opened, read_h5, read_matlab
 from posehg.errors import NotAvailable, UsageError
 from posehg.files import atomic
 from posehg.metrics import Array
@@ -47,13 +47,8 @@ class Predictions:
 
 def write(path: Path, data: Dataset, predictions: Predictions, overwrite: bool = False) -> None:
     """Writes the file atomically. Raises NotAvailable for .h5 without h5py, and as ``files.atomic`` does."""
-    ids, joints = (np.array(names, dtype=np.str_) for names in (names_of(data), data.skeleton.joints))
-    arrays: dict[str, Any] = {
-        "keypoints": predictions.keypoints,
-        "scores": predictions.scores,
-        "ids": ids,
-        "joints": joints,
-    }
+    arrays: dict[str, Any] = {"keypoints": predictions.keypoints, "scores": predictions.scores}
+    arrays |= {"ids": np.array(names_of(data), np.str_), "joints": np.array(data.skeleton.joints, np.str_)}
     about = {**predictions.about, "dataset": data.name, "split": data.split}
     content = BytesIO()  # h5py's own errors for a full disk or a forbidden folder are not OSErrors
     if path.suffix.lower() == ".json":
@@ -75,10 +70,18 @@ def read(path: Path, data: Dataset) -> Predictions:
     Raises NotAvailable for a file that cannot be read, is damaged, or holds predictions of other people, of only some
     of them, or of other joints.
     """
-    content, split = _content(path), f"{data.name} {data.split}"
+    suffix, split = path.suffix.lower(), f"{data.name} {data.split}"
+    content: Mapping[str, Any]
+    if suffix == ".h5":
+        content = read_h5(path, ["preds"], _EXPECTED, optional=["scores", "about"])
+    elif suffix == ".mat":
+        content = read_matlab(path, ["preds"], _EXPECTED)
+    else:
+        with opened(path, _EXPECTED) as file:
+            content = dict(json.load(file) if suffix == ".json" else np.load(file, allow_pickle=False))
     with expecting(path, _EXPECTED, quote=False):
-        about = content.get("about", {})
-        about = dict(about if isinstance(about, dict) else json.loads(np.asarray(about).item()))
+        said: Any = content.get("about", {})
+        about = dict(said if isinstance(said, dict) else json.loads(np.asarray(said).item()))
         own = "keypoints" in content
         if not own and "preds" not in content:
             raise NotAvailable(f"{path} holds no predictions: it has neither 'keypoints' nor 'preds'.")
@@ -99,17 +102,6 @@ def read(path: Path, data: Dataset) -> Predictions:
         scores = np.array(content.get("scores", unknown), dtype=np.float64).reshape(unknown.shape)
     known = is_known(keypoints)  # a joint with only one coordinate is not predicted
     return Predictions(np.where(known[..., None], keypoints, np.nan), np.where(known, scores, np.nan), about)
-
-
-def _content(path: Path) -> Mapping[str, Any]:
-    """What a file holds by name."""
-    suffix = path.suffix.lower()
-    if suffix == ".h5":
-        return read_h5(path, ["preds"], _EXPECTED, optional=["scores", "about"])
-    if suffix == ".mat":
-        return read_matlab(path, ["preds"], _EXPECTED)
-    with opened(path, _EXPECTED) as file:
-        return dict(json.load(file) if suffix == ".json" else np.load(file, allow_pickle=False))
 
 
 def plain(content: Any) -> Any:
@@ -134,15 +126,13 @@ Structs = NDArray[np.void]  # a MATLAB struct array whose fields are objects
 def mpii_test_images(data: Dataset) -> Structs:
     """The (M,) test images of MPII's own file, as a submission needs them.
 
-    The persons have ids of the form STEM:RECT; mpii_human_pose_v1_u12_1.mat is in the folder of the data set or annot/.
-    Raises UsageError if they are not MPII's test split, NotAvailable without the official file.
+    Raises UsageError if the persons are not MPII's test split, NotAvailable without the official file.
     """
     root, expected = data.persons[0].image.parent.parent, f"MPII's {mpii.MAT} with the struct 'RELEASE'"
-    paths = [root / mpii.MAT, root / "annot" / mpii.MAT]
-    path = next((path for path in paths if path.is_file()), None)
+    path = find_file(root, [mpii.MAT])
     if path is None:
         hint = f"Get it from {mpii.INFO['mpii'].url}: other annotations do not list the test images."
-        raise NotAvailable(f"A submission needs MPII's own file, but {paths[0]} does not exist.", hint)
+        raise NotAvailable(f"A submission needs MPII's own file, but {root / mpii.MAT} does not exist.", hint)
     content = read_matlab(path, ["RELEASE"], expected)
     with expecting(path, expected):
         release = content["RELEASE"][0, 0]

@@ -1,9 +1,9 @@
 """The report of an evaluation as JSON, and the comparison of two reports.
 
     predictions     what was scored: the model with the SHA-256 of its weights and its options, or the file with its own
-    data            name, split, note, persons (how many), ids, sha256 (see ``fingerprint``)
+    data            name, split, note, people (how many), ids, sha256 (see ``fingerprint``)
     skeleton        name, joints, limbs and torso; joints: those that are predicted
-    metrics         name, persons (how many can be measured), auc (the range and its steps), tables, distances
+    metrics         name, people (how many can be measured), auc (the range and its steps), tables, distances
     breakdowns      with --breakdown: see ``score.Breakdown``
     oks             AP, AP50, .. in 0 .. 1, or null
 
@@ -34,7 +34,7 @@ from posehg.files import atomic
 from posehg.metrics import MEASURES, Average, JointScores
 from posehg.skeletons import Skeleton
 
-VERSION = 1
+VERSION = 2
 _EXPECTED = "a report of posehg eval"
 
 
@@ -52,7 +52,7 @@ def write(
             "name": data.name,
             "split": data.split,
             "note": data.note,
-            "persons": len(data),
+            "people": len(data),
             "sha256": fingerprint(data),
             "ids": names_of(data),
         },
@@ -62,7 +62,7 @@ def write(
         "metrics": [
             {
                 "name": metric.measure.name,
-                "persons": metric.persons,
+                "people": metric.people,
                 "auc": {"from": 0, "to": metric.measure.limit, "steps": metric.measure.steps},
                 "tables": [asdict(table) for table in scores.tables if table.metric == metric.measure.name],
                 "distances": np.where(np.isinf(metric.distances), -1, metric.distances).tolist(),
@@ -102,7 +102,7 @@ def fingerprint(data: Dataset) -> dict[str, str]:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What two reports are compared by. data: name, split, persons and the fingerprint of the data set, as written."""
+    """What two reports are compared by. data: name, split, people and the fingerprint of the data set, as written."""
 
     path: Path
     predictions: dict[str, Any]
@@ -115,16 +115,16 @@ def read(path: Path) -> Report:
     content = read_json(path, _EXPECTED)
     with expecting(path, _EXPECTED, hint="Make one: posehg eval ... --report FILE.json", quote=False):
         if content["posehg_report"] != VERSION:
-            raise NotAvailable(f"{path} is a report of another version of posehg.", "Update posehg.")
+            raise NotAvailable(f"{path} is a report of another version of posehg.", "Make both with this one.")
         skeleton, joints = Skeleton.from_dict(content["skeleton"]), tuple(content["joints"])
-        data = {name: content["data"][name] for name in ("name", "split", "persons")} | content["data"]["sha256"]
+        data = {name: content["data"][name] for name in ("name", "split", "people")} | content["data"]["sha256"]
         measured = {}
         for values in content["metrics"]:
             distances = np.array(values["distances"], dtype=np.float64)  # null becomes NaN
-            distances = np.where(distances == -1, np.inf, distances).reshape(data["persons"], len(skeleton.joints))
+            distances = np.where(distances == -1, np.inf, distances).reshape(data["people"], len(skeleton.joints))
             thresholds = tuple(float(t["threshold"]) for t in values["tables"] if t["threshold"] is not None)
-            name, persons = values["name"], int(values["persons"])
-            measured[name] = Metric(MEASURES[name], skeleton, joints, distances, thresholds, persons)
+            measure, people = MEASURES[values["name"]], int(values["people"])
+            measured[measure.name] = Metric(measure, skeleton, joints, distances, thresholds, people)
         return Report(path, dict(content["predictions"]), data, measured)
 
 

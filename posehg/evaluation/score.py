@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation.detections import Detection
 from posehg.evaluation.predictions import Predictions, is_known
 from posehg.geometry import Box
-from posehg.metrics import PCKH, Array, Average, JointScores, Measure
+from posehg.metrics import PCKH, Array, Average, Measure
 from posehg.skeletons import LIMB_JOINTS, MPII, Skeleton
 
 POSTURES = ("upright", "level", "upside down")
@@ -34,7 +35,7 @@ class Metric:
     """A measure and what it measured.
 
     joints: those that are predicted. distances: (N, J) over all joints of the skeleton, in units of each person, as
-    ``metrics.hits`` takes them. persons: how many can be measured, whatever is predicted.
+    ``metrics.hits`` takes them. people: how many can be measured, whatever is predicted.
     """
 
     measure: Measure
@@ -42,7 +43,7 @@ class Metric:
     joints: tuple[str, ...]
     distances: Array
     thresholds: tuple[float, ...]
-    persons: int
+    people: int
 
     def values(self, threshold: float | None) -> Array:
         """(N, J) hits at a threshold; without one, areas under the curve."""
@@ -62,10 +63,10 @@ class Figure:
     joints: tuple[str, ...]
     percent: float
     labels: int
-    low: float = math.nan
-    high: float = math.nan
-    by_labels: bool = False
-    known_as: str = ""
+    low: float
+    high: float
+    by_labels: bool
+    known_as: str
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,7 @@ class Breakdown:
 class Scores:
     """Everything that was computed.
 
-    joints: those that are predicted and that the data set has. resamples: of the bootstrap; 0: there are no intervals.
-    lost: the number of persons without any prediction.
+    joints: those that are predicted. resamples: of the bootstrap; 0: no intervals. lost: people without a prediction.
     """
 
     joints: tuple[str, ...] = ()
@@ -111,7 +111,7 @@ class Scores:
         """The name and percentage of the main figure: AP, or the first mean of PCK, or else of PCKh."""
         if self.oks is not None:
             return "OKS AP in percent", 100 * self.oks["AP"]
-        table = next((table for table in self.tables if table.metric != PCKH.name), self.tables[0])
+        table = next((one for one in self.tables if one.metric != PCKH.name), self.tables[0])
         return f"{table.title}, {table.means[0].name}", table.means[0].percent
 
 
@@ -126,8 +126,7 @@ def score(
     """Scores predictions against the ground truth; joints are matched by name.
 
     A joint that is predicted for nobody does not count; one that is predicted only for some is not found in the others.
-    metric: auto, pckh, pck or oks. thresholds: of the first metric, instead of the usual ones. resamples: of the
-    bootstrap; 0: no intervals. breakdown: also by posture and by joint score. OKS has none of these.
+    metric: auto, pckh, pck or oks, which has no options. thresholds: of the first metric, instead of the usual ones.
     Raises as ``measures`` does, and NotAvailable if nothing is predicted for anyone.
     """
     chosen, known, skeleton = measures(data, metric), is_known(predictions.keypoints), data.skeleton
@@ -137,8 +136,7 @@ def score(
     lost = int((~known.any(axis=1)).sum())
     if metric == "oks":
         return Scores(joints, oks=coco_scores(data, as_detections(data, predictions)), lost=lost)
-    truth = np.stack([person.keypoints for person in data.persons])
-    missed = known.any(axis=0) & ~known
+    truth, missed = np.stack([person.keypoints for person in data.persons]), known.any(axis=0) & ~known
     keypoints = np.where(missed[..., None], np.inf, predictions.keypoints)  # infinitely far: counts and is not found
     measured: list[Metric] = []
     for measure in chosen:
@@ -194,36 +192,38 @@ def means(measure: Measure, skeleton: Skeleton, joints: Sequence[str]) -> list[A
     return averages
 
 
-def _table(metric: Metric, threshold: float | None, resamples: int) -> Table:
-    values, skeleton, measure = metric.values(threshold), metric.skeleton, metric.measure
+def _figures(metric: Metric, values: Array, averages: Iterable[Average], resamples: int = 0) -> tuple[Figure, ...]:
+    """Averages of (N, J) hits or areas."""
     whole, drawn = metrics.sums(values), metrics.resampled(values, resamples)
+    figures = []
+    for one in averages:
+        joints = tuple(metric.skeleton.joints[channel] for channel in one.channels)
+        percent, labels = float(one.of(whole)), int(whole.labelled[list(one.channels)].sum())
+        low, high = metrics.interval(one.of(drawn))
+        figures.append(Figure(one.name, joints, percent, labels, low, high, one.by_labels, one.known_as))
+    return tuple(figures)
 
-    def figures(averages: Iterable[Average]) -> tuple[Figure, ...]:
-        return tuple(_figure(one, skeleton, whole, *metrics.interval(one.of(drawn))) for one in averages)
 
-    groups, averages = figures(metrics.groups(skeleton)), figures(means(measure, skeleton, metric.joints))
-    joints = figures(Average(joint, (channel,)) for channel, joint in enumerate(skeleton.joints))
-    return Table(measure.name, measure.at(threshold), threshold, groups, averages, joints)
-
-
-def _figure(
-    average: Average, skeleton: Skeleton, scores: JointScores, low: float = math.nan, high: float = math.nan
-) -> Figure:
-    joints = tuple(skeleton.joints[channel] for channel in average.channels)
-    percent, labels = float(average.of(scores)), int(scores.labelled[list(average.channels)].sum())
-    return Figure(average.name, joints, percent, labels, low, high, average.by_labels, average.known_as)
+def _table(metric: Metric, threshold: float | None, resamples: int) -> Table:
+    measure, skeleton = metric.measure, metric.skeleton
+    groups, averages = metrics.groups(skeleton), means(measure, skeleton, metric.joints)
+    joints = [Average(joint, (channel,)) for channel, joint in enumerate(skeleton.joints)]
+    found = iter(_figures(metric, metric.values(threshold), [*groups, *averages, *joints], resamples))
+    columns = (tuple(islice(found, len(column))) for column in (groups, averages, joints))
+    return Table(measure.name, measure.at(threshold), threshold, *columns)
 
 
 def _breakdown(metric: Metric, truth: Array, scores: Array) -> Breakdown:
-    skeleton, mean = metric.skeleton, means(metric.measure, metric.skeleton, metric.joints)[0]
-    values, held = metric.values(metric.thresholds[0]), postures(truth, skeleton)
-    parts = [(name, held == number) for number, name in enumerate(POSTURES)] + [("level or upside down", held > 0)]
-    by_posture = [_figure(replace(mean, name=name), skeleton, metrics.sums(values[some])) for name, some in parts]
-    pooled = Average("", tuple(map(skeleton.index, metric.joints)), by_labels=True)
-    bins, by_score = np.clip(np.floor(scores * _BINS), 0, _BINS - 1), []
+    skeleton, values, held = metric.skeleton, metric.values(metric.thresholds[0]), postures(truth, metric.skeleton)
+    mean = means(metric.measure, skeleton, metric.joints)[0]
+    by_posture: list[Figure] = []
+    by_score: list[Figure] = []
+    for name, some in (*((name, held == i) for i, name in enumerate(POSTURES)), ("level or upside down", held > 0)):
+        by_posture += _figures(metric, values[some], [replace(mean, name=name)])
+    channels, bins = tuple(map(skeleton.index, metric.joints)), np.clip(np.floor(scores * _BINS), 0, _BINS - 1)
     for number in range(_BINS if np.isfinite(scores).any() else 0):
-        name, own = f"{number / _BINS:g} to {(number + 1) / _BINS:g}", np.where(bins == number, values, np.nan)
-        by_score.append(_figure(replace(pooled, name=name), skeleton, metrics.sums(own)))
+        pooled = Average(f"{number / _BINS:g} to {(number + 1) / _BINS:g}", channels, by_labels=True)
+        by_score += _figures(metric, np.where(bins == number, values, np.nan), [pooled])
     return Breakdown(metric.measure.at(metric.thresholds[0]), mean.name, tuple(by_posture), tuple(by_score))
 
 
@@ -239,26 +239,22 @@ def postures(truth: Array, skeleton: Skeleton) -> Array:
 
 
 def as_detections(data: Dataset, predictions: Predictions) -> list[Detection]:
-    """A detection for each person with a prediction, in order.
-
-    Its score is the mean of the known joint scores, as in other projects for given boxes; 1 if none is known.
-    """
+    """A detection for each person with a prediction; its score is the mean of the known joint scores, or else 1."""
     detections = []
     for person, keypoints, scores in zip(data.persons, predictions.keypoints, predictions.scores, strict=True):
         there = is_known(keypoints)
         if there.any():
-            known = scores[there & ~np.isnan(scores)]
-            detections.append(Detection(person.image, keypoints, scores, float(known.mean()) if len(known) else 1.0))
+            score = float(scores[known].mean()) if (known := there & ~np.isnan(scores)).any() else 1.0
+            detections.append(Detection(person.image, keypoints, scores, score))
     return detections
 
 
 def coco_scores(data: Dataset, detections: Sequence[Detection]) -> dict[str, float]:
     """COCO's average precision (AP) and recall (AR): ``OKS_FIGURES`` in 0 .. 1, NaN if nothing of a kind is annotated.
 
-    By pycocotools (https://cocodataset.org/#keypoints-eval). AP and AR are means over the OKS thresholds 0.50, 0.55 ..
-    0.95. Medium persons have an area of 32^2 to 96^2 pixels, large ones more. A person without an annotated area is as
-    large as the extent of its labelled joints, because bounding boxes have more or less room around the person.
-    Ignored people are neither missed nor wrongly found. Raises NotAvailable without pycocotools.
+    By pycocotools (https://cocodataset.org/#keypoints-eval). A person without an annotated area is as large as the
+    extent of its labelled joints, because bounding boxes have more or less room around the person. Ignored people are
+    neither missed nor wrongly found. Raises NotAvailable without pycocotools.
     """
     try:
         from pycocotools.coco import COCO
@@ -272,24 +268,17 @@ def coco_scores(data: Dataset, detections: Sequence[Detection]) -> dict[str, flo
     numbers = {image: number for number, image in enumerate(images, start=1)}
     truth, found = [], []
     for place, person in enumerate(people):
-        labelled = is_known(person.keypoints)
+        labelled, extent = is_known(person.keypoints), Box.bounding(person.keypoints) or person.box
         triples = np.column_stack([np.nan_to_num(person.keypoints), labelled * (1 + person.visible)])  # 1: hidden
-        extent = Box.bounding(person.keypoints) or person.box
-        truth.append(
-            {
-                "image_id": numbers[person.image],
-                "keypoints": triples.ravel(),
-                "num_keypoints": int(labelled.sum()) if place < len(data) else 0,  # people with 0 are ignored
-                "area": extent.w * extent.h if person.area is None else person.area,
-                "bbox": list(person.box.as_tuple()),
-                "iscrowd": int(person.crowd),
-            }
-        )
+        record = {"image_id": numbers[person.image], "keypoints": triples.ravel(), "iscrowd": int(person.crowd)}
+        record["num_keypoints"] = int(labelled.sum()) if place < len(data) else 0  # people with 0 are ignored
+        record["area"] = extent.w * extent.h if person.area is None else person.area
+        truth.append(record | {"bbox": list(person.box.as_tuple())})
     for one in detections:
         far = np.nan_to_num(one.keypoints, nan=1e9)  # so far away, the similarity is 0
-        triples = np.column_stack([far, np.ones(len(far))]).ravel()
+        triples = np.column_stack([far, np.ones(len(far))])
         area = float(np.ptp(one.keypoints[is_known(one.keypoints)], axis=0).prod())
-        found.append({"image_id": numbers[one.image], "keypoints": triples, "area": area, "score": one.score})
+        found.append({"image_id": numbers[one.image], "keypoints": triples.ravel(), "area": area, "score": one.score})
     sides = [COCO(), COCO()]
     with redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         for coco, records in zip(sides, (truth, found), strict=True):

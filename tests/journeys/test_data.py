@@ -63,18 +63,14 @@ def test_lists_fit_into_80_columns_and_one_set_is_shown_with_everything_known(
         assert all(part in " ".join(run.out.split()) for part in parts)
 
 
-def test_a_sound_set_passes_also_if_strict_and_with_notes(posehg: Posehg, animals: Path) -> None:
+def test_a_sound_set_passes_also_if_strict(posehg: Posehg, animals: Path) -> None:
     found = counts(posehg, animals)
-    assert len(found) == 13
+    assert len(found) == 11
     assert found.pop("torso_zero") is None  # animals have none
     assert set(found.values()) == {0}
-    content = json.loads(animals.read_text())
-    content["annotations"][0]["keypoints"][:2] = [-3, 20]  # outside the image: a note
-    animals.write_text(json.dumps(content))
     run = posehg("data", "check", animals, "--strict")
     assert run.code == 0, run.err
     assert run.out.startswith("animals train: 3 ")
-    assert re.search(r"  train 101: .*2\.5 ", run.out)
 
 
 def test_broken_and_missing_images_end_with_4_after_everything_is_printed(posehg: Posehg, animals: Path) -> None:
@@ -115,7 +111,7 @@ def test_as_many_examples_are_shown_as_asked_for_and_all_in_json(posehg: Posehg,
     run = posehg("data", "check", animals, "--json", "--split", "train", "-n", "1")
     content = json.loads(run.out)
     assert (run.code, content["dataset"]) == (4, "animals")
-    assert content["splits"] == {"train": {"persons": 3, "images": 3}}
+    assert content["splits"] == {"train": {"people": 3, "images": 3}}
     missing = content["findings"][0]
     assert (missing["name"], missing["level"], missing["count"]) == ("missing_images", "broken", 3)
     assert missing["cases"][0]["subjects"] == [{"split": "train", "image": "a1.jpg", "person": None, "index": 0}]
@@ -162,7 +158,7 @@ def test_several_sets_are_cropped_and_evaluated_from_the_crops(posehg: Posehg, m
     assert max(images.read(path).shape[0] for path in (out / "images").glob("val-*")) <= 208
     scored = posehg("eval", "--dataset", out / "people-{split}.json", "--model", model)
     assert scored.code == 0, scored.err
-    assert re.search(r"\b3 (persons|people)", scored.out)
+    assert re.search(r"\b3 people", scored.out)
 
 
 def test_crops_of_all_people_are_trained_on_as_the_hint_says(posehg: Posehg, animals: Path, tmp_path: Path) -> None:
