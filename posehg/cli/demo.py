@@ -48,10 +48,8 @@ def demo(
 
     rendered = synthetic.INFO["synthetic"].skeleton
     joints = [joint for joint in rendered.joints if joint in estimator.config.skeleton.joints]
-    if not poses:
-        print("Nobody was found.")
-    elif not joints:
-        print(f"The model has none of the {len(rendered.joints)} rendered joints, so it cannot be judged.")
+    if not (poses and joints):
+        print("Nobody was found." if joints else "The model has other joints than the rendered person.")
     else:
         reach = _NEAR * float(metrics.torso_sizes(person.keypoints[None], rendered)[0])
         pairs = [(poses[0][joint], person.keypoints[rendered.index(joint)]) for joint in joints]

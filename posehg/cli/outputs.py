@@ -6,13 +6,13 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
@@ -37,18 +37,12 @@ STDOUT = "-"
 _JPEG = (".jpg", ".jpeg")
 
 
-@dataclass(frozen=True)
-class Output:
-    """A kind of file of one source. frames: each frame of a video has its own, with its number in the name."""
+class Output(NamedTuple):
+    """A file and its writer; of a video, perhaps a file for each frame, with its number in the name."""
 
     writer: type[Writer]
-    base: Path
-    ending: str = ""
-    frames: bool = False
-
-    def path(self, frame: int | None = None) -> Path:
-        number = f"_{frame:012d}" if self.frames and frame is not None else ""
-        return self.base.with_name(f"{self.base.name}{number}{self.ending}")
+    path: Path
+    of_frames: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,17 +77,18 @@ class Outputs:
                 if ending == ".png" and source.relative.suffix.lower() in _JPEG and not self.transparent:
                     ending = ".jpg"  # a .png of a photo is five times as large, and slow to write
                 base = folder / source.relative.with_suffix("")
-                found.append(Output(writer, base, ending, frames=moving and not form.video))
+                of_frames = moving and not form.video
+                found.append(Output(writer, base.with_name(f"{base.name}{ending}"), of_frames))
         return found
 
     def missing(self, sources: Sequence[Source]) -> Sequence[Source]:
         """The sources that --skip-existing leaves to do: all, if a file of all sources has to be written again."""
         left = []
         for source in sources:
-            whole = [output.path() for output in self.of(source) if not output.frames]  # these appear last
+            whole = [output.path for output in self.of(source) if not output.of_frames]  # these appear last
             if source.problem or not (whole or self.run) or not all(path.exists() for path in whole):
                 left.append(source)
-        again = self.run and (left or not all(output.path().exists() for output in self.run))
+        again = self.run and (left or not all(output.path.exists() for output in self.run))
         return sources if again else left
 
     def without_results(self, sources: Sequence[Source], inputs: Sequence[str]) -> Sequence[Source]:
@@ -114,10 +109,10 @@ class Outputs:
         if idle and not drawn and (outputs or options.out is None):
             hint = "Give --out FILE.png or --out FOLDER."
             raise UsageError(f"{idle[0]} has no effect: no skeleton is drawn.", hint)
-        if options.background == "none" and any(one.path().suffix.lower() in (*_JPEG, *VIDEO_FILES) for one in drawn):
+        if options.background == "none" and any(one.path.suffix.lower() in (*_JPEG, *VIDEO_FILES) for one in drawn):
             hint = "Write .png or .webp, or use --background black or white."
             raise UsageError("--background none: JPEGs and videos cannot be transparent.", hint)
-        existing = [path for output in outputs if not output.frames and (path := output.path()).exists()]
+        existing = [output.path for output in outputs if not output.of_frames and output.path.exists()]
         originals = {os.path.realpath(source.name) for source in sources if existing and os.path.exists(source.name)}
         for path in existing:
             if os.path.realpath(path) in originals:
@@ -129,7 +124,7 @@ class Outputs:
         if self.folder is not None:
             files.check_folder(self.folder)
         elif outputs:
-            files.check(outputs[0].path(), may_exist)
+            files.check(outputs[0].path, may_exist)
 
 
 def plan(options: PredictOptions, sources: Sequence[Source], scratch: Path) -> Outputs:
@@ -176,14 +171,14 @@ def _to_file(out: Path, heatmaps: bool, sources: Sequence[Source], moving: bool)
     suffix, many = out.suffix.lower(), len(sources) > 1
     if suffix in RUN_FILES and not heatmaps:
         return Outputs(run=(Output(RUN_FILES[suffix], out),))
-    what = f"{len(sources)} inputs" if many else "a video" if moving else "an image"
     if heatmaps and (many or moving):
-        raise UsageError(f"--out {out} cannot hold the heatmaps of {what}.", "Give --out FOLDER.")
+        raise UsageError(f"--out {out} cannot hold several sheets of heatmaps.", "Give --out FOLDER.")
     known = {} if many else VIDEO_FILES if moving else IMAGE_FILES
     if heatmaps:
         known = dict.fromkeys(images.SUFFIXES, HeatmapsWriter)
     if suffix not in known:
         endings = known if heatmaps else {**known, **RUN_FILES}
+        what = f"{len(sources)} inputs" if many else "a video" if moving else "an image"
         raise wrong_suffix("--out", out, endings, f"For {what}; or give --out FOLDER.")
     return Outputs(single=Output(known[suffix], out))
 
@@ -201,7 +196,7 @@ def _to_stdout(options: PredictOptions, chosen: Sequence[str], sources: Sequence
     writer, ending = file
     if writer.binary and sys.stdout.isatty():
         raise UsageError(f"--out - would print binary {chosen[0]} data.", "Pipe it: posehg ... --out - > FILE")
-    output = Output(writer, scratch / "stdout", ending)
+    output = Output(writer, scratch / f"stdout{ending}")
     return Outputs(run=(output,)) if run else Outputs(single=output)
 
 
@@ -250,42 +245,42 @@ class PredictRun:
 
     def _write(self, results: Iterable[tuple[Source, Result]], world: World) -> Generator[Result]:
         """Writes each result to the files of its source and yields it, with an error if it cannot be written."""
-        name, count = ("", len(self.todo)) if len(self.todo) > 1 else (self.todo[0].name, None)
+        single = len(self.todo) == 1  # then frames are counted, otherwise sources
         with terminal.bar(world.size == 1) as bar:
-            task = bar.add_task(name, total=count)
-            for source, of_source in groupby(results, lambda pair: pair[0]):
-                pending = None
-                try:
-                    with ExitStack() as stack:
-                        writers: list[Writer] = []
-                        for _, pending in of_source:
-                            self._add(source, pending, writers, stack)
-                            self._people[source.name] += len(pending.poses)
-                            yield pending
-                            pending = None
-                            bar.advance(task, 1 if count is None else 0)
-                except (InputError, MemoryError) as error:
-                    self.abandoned.add(source.name)
-                    text = self.fail(source, error)
-                    if pending:
-                        yield replace(pending, poses=(), image=None, size=None, error=text)
-                bar.advance(task, 0 if count is None else 1)
+            task = bar.add_task(self.todo[0].name if single else "", total=None if single else len(self.todo))
+            for source, pairs in groupby(results, lambda pair: pair[0]):
+                for result in self._write_files(source, (result for _, result in pairs)):
+                    self._people[source.name] += len(result.poses)
+                    yield result
+                    bar.advance(task, 1 if single else 0)
+                bar.advance(task, 0 if single else 1)
                 if self._is_empty(source):
                     what = f"{self.options.boxes} has no boxes for it" if self.options.boxes else "nobody was found"
                     terminal.note(f"{source.name}: {what}.")
 
-    def _add(self, source: Source, result: Result, writers: list[Writer], stack: ExitStack) -> None:
-        """Adds a result to the files of its source, ``writers``, and to its own. The first image opens them."""
-        outputs = self.outputs.of(source) if result.image is not None else []
-        for output in outputs if not writers else ():
-            if not output.frames and not (self.options.skip_existing and output.path().exists()):
-                writers.append(self._open(output, stack))
-        with ExitStack() as of_frame:
-            own = [self._open(output, of_frame, result.frame) for output in outputs if output.frames]
-            for writer in (*writers, *own):
-                writer.add(result)
+    def _write_files(self, source: Source, results: Iterable[Result]) -> Iterator[Result]:
+        """The results of one source, of which each is written before it is yielded. An error leaves no file."""
+        unsaid, kept = None, self.options.skip_existing
+        try:
+            with ExitStack() as stack:
+                writers: list[Writer] = []
+                for result in results:
+                    unsaid = result
+                    if not writers and result.image is not None:
+                        outputs = self.outputs.of(source)
+                        outputs = [file for file in outputs if file.of_frames or not (kept and file.path.exists())]
+                        writers = [self._open(output, stack) for output in outputs]
+                    for writer in writers:
+                        writer.add(result)
+                    yield result
+                    unsaid = None
+        except (InputError, MemoryError) as error:
+            self.abandoned.add(source.name)
+            text = self.fail(source, error)
+            if unsaid:
+                yield replace(unsaid, poses=(), image=None, size=None, error=text)
 
-    def _open(self, output: Output, stack: ExitStack, frame: int | None = None) -> Writer:
+    def _open(self, output: Output, stack: ExitStack) -> Writer:
         """A writer whose file is complete when the stack is closed, and counted and reported then."""
 
         def report() -> None:
@@ -293,10 +288,9 @@ class PredictRun:
             for path in writer.written if self.outputs.folder is None and self.options.out != STDOUT else ():
                 terminal.note(f"Wrote {path}")
 
-        path = output.path(frame)
         if self.outputs.folder is not None:
-            files.make_folder(path.parent)
-        writer = output.writer(path, self.draw, self.options.overwrite or self.options.skip_existing)
+            files.make_folder(output.path.parent)
+        writer = output.writer(output.path, self.draw, self.options.overwrite or self.options.skip_existing)
         stack.callback(report)
         return stack.enter_context(writer)
 
@@ -319,7 +313,7 @@ class PredictRun:
                 stack.__exit__(GeneratorExit, GeneratorExit(), None)
         if any_read and self.options.out == STDOUT:
             for output in filter(None, (self.outputs.single, *self.outputs.run)):
-                with suppress(FileNotFoundError), open(output.path(), "rb") as file:  # not if the only image failed
+                with suppress(FileNotFoundError), open(output.path, "rb") as file:  # not if the only image failed
                     shutil.copyfileobj(file, sys.stdout.buffer)
             sys.stdout.buffer.flush()
 

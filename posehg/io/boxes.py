@@ -11,8 +11,8 @@ the only one; a box without a category is a person. Crowds and boxes without an 
 table may be separated by comma, semicolon or tab; with the latter two 1,5 is a number. Its first column may also be
 called source, file or file_name; frame is optional, and other columns are ignored.
 
-An image is found by its name as given, by its folders as far as both sides have some that tell images apart, by its
-file name with or without the suffix, or by COCO's number: 785 for 000000000785.jpg and COCO_val2014_000000000785.jpg.
+An image is found by its name as given, by its folders as far as both sides have some, by its file name with or without
+the suffix, or by COCO's number: 785 for 000000000785.jpg and COCO_val2014_000000000785.jpg.
 The frames of a video count from 0. The closest name wins. Two equally close names, or one name for two images, are an
 error.
 """
@@ -80,8 +80,6 @@ class BoxFile:
             boxes += [box] if box and box.is_plausible else []
         self._owners: dict[Key, str] = {}  # the images to which boxes were given
         self._parts = {key: _parts(key[1]) for key in self._boxes}
-        folders = [parts[:-1] for parts in self._parts.values()]
-        self._shared = len(os.path.commonprefix(folders)) if folders else 0  # noqa: RUF071  # of tuples, not of texts
         self._index: defaultdict[tuple[bool, int, tuple[str, ...]], list[Key]] = defaultdict(list)
         for key, (*above, last) in self._parts.items():
             for kind, form in _forms(last).items():
@@ -112,8 +110,8 @@ class BoxFile:
     def _closest(self, source: Source, is_video: bool) -> list[Key]:
         """The names with the most equal parts from the end and, of these, the most alike.
 
-        Folders must agree as far as both sides have some that tell images apart, so that the boxes of train/a.jpg are
-        not used for val/a.jpg, while a file written in another folder or on another machine still applies.
+        Folders must agree as far as both sides have some, so that the boxes of train/a.jpg are not used for val/a.jpg,
+        while a file written in another folder or on another machine still applies.
         """
         if (is_video, source.name) in self._boxes:
             return [(is_video, source.name)]
@@ -122,7 +120,7 @@ class BoxFile:
         for depth in range(len(parts), 0, -1):
             for kind, form in _forms(parts[-1]).items():
                 found = self._index.get((is_video, kind, (*parts[-depth:-1], form)), [])
-                found = [key for key in found if depth >= min(len(self._parts[key]) - self._shared, len(below))]
+                found = [key for key in found if depth >= min(len(self._parts[key]), len(below))]
                 if found:  # a name that equals the source's own decides, or makes it doubtful
                     own = [key for key in self._index.get((is_video, _NAME, below), []) if self._parts[key] == below]
                     return own if set(own) & set(found) else found + own

@@ -12,10 +12,9 @@
 A source is opened when its frames are read, and a problem with one source does not affect the others.
 """
 
-import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
@@ -84,18 +83,18 @@ def expand(inputs: Sequence[str], recursive: bool = False) -> Iterator[Source]:
         except InputError as error:
             found.append((Source(argument, "image", Path(), error), ""))
     # Results mirror the folders below the deepest one that all inputs share.
-    web_root = _common_folder(folder for source, folder in found if folder and is_url(source.name))
-    root = _common_folder(folder for source, folder in found if folder and not is_url(source.name))
+    folders = [folder for _, folder in found if folder]
+    root = os.path.commonpath(folders) if folders else os.sep
     seen: set[str] = set()
     taken: set[str] = set()
     for source, _ in found:
-        is_web, path = is_url(source.name), source.relative
-        identity = source.name if is_web else str(path)
+        on_disk = source.relative.is_absolute()
+        identity = str(source.relative) if on_disk else source.name
         if source.problem:
             yield source
         elif identity not in seen:
             seen.add(identity)
-            relative = _below(web_root if is_web else root, str(path)) if path.is_absolute() else path
+            relative = _below(root, identity) if on_disk else source.relative
             yield replace(source, relative=_untaken(relative, taken))
 
 
@@ -116,10 +115,7 @@ def _lines(argument: str) -> list[str]:
 
 
 def _found(text: str, recursive: bool) -> list[tuple[Source, str]]:
-    """What a text means; an existing file or folder wins over every other meaning.
-
-    Each source has an absolute path, on disk or in the web, as ``relative``, and the folder that was searched with it.
-    """
+    """What a text means: sources, of which those on disk have an absolute path as ``relative``, and their folder."""
     folder, names = "", list[str | InputError]()
     if text == STANDARD_INPUT:
         return [(Source(text, "image", Path("stdin")), "")]
@@ -128,15 +124,15 @@ def _found(text: str, recursive: bool) -> list[tuple[Source, str]]:
         names = [name for name in _files_of(text, recursive) if isinstance(name, InputError) or has_known_suffix(name)]
         hint = _SUFFIX_HINT if recursive else f"--recursive includes subfolders. {_SUFFIX_HINT}"
         names = names or [InputError(f"There are no images in {text}.", hint)]
-    elif os.path.lexists(text):
+    elif os.path.lexists(text):  # wins over all the meanings that follow
         folder, names = os.path.dirname(os.path.abspath(text)), [text]
     elif camera := _CAMERA.fullmatch(text):
         number = int(camera[1] or 0)
         return [(Source(f"webcam:{number}", "camera", Path(f"webcam-{number}")), "")]
     elif is_url(text):
         try:
-            path = _url_path(text)
-            return [(Source(text, kind_of(urlsplit(text).path), Path(path)), os.path.dirname(path))]
+            path = urlsplit(text).path
+            return [(Source(text, kind_of(path), Path(_file_name(path))), "")]
         except ValueError as error:
             names = [InputError(f"{text} is not a valid address ({error}).")]
     elif not text:
@@ -155,11 +151,9 @@ def _found(text: str, recursive: bool) -> list[tuple[Source, str]]:
 
 
 def _files_of(top: str, recursive: bool) -> Iterator[str | InputError]:
-    """The files in a folder, in natural order, and errors for folders that cannot be read.
-
-    Links to folders come last and are followed once, and never to what is around ``top``: circles end.
-    """
+    """The files in a folder, in natural order, and errors for folders that cannot be read."""
     errors: list[OSError] = []
+    # Links to folders come last and are followed once, and never to what is around the top: circles end.
     seen = {os.path.realpath(path) for path in Path(os.path.realpath(top)).parents}
     for folder, folders, files in os.walk(top, onerror=errors.append, followlinks=True):
         real = os.path.realpath(folder)
@@ -195,33 +189,17 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
 
 
-def _common_folder(folders: Iterable[str]) -> str:
-    """The deepest folder that contains all of these absolute ones; "" where there is none."""
-    try:
-        return os.path.commonpath(list(folders))
-    except ValueError:
-        return ""
-
-
 def _below(root: str, path: str) -> Path:
     """An absolute path relative to ``root``, without following links, and without its ``..`` if it lies outside."""
-    relative = Path(os.path.relpath(path, root or Path(path).anchor))
+    relative = Path(os.path.relpath(path, root))
     parts = [part for part in relative.parts if part != os.pardir]
     return Path(*parts) if parts else Path(Path(path).name or "_")
 
 
-def _url_path(url: str) -> str:
-    """A URL as an absolute path /host/folder/name that every file system accepts."""
-    address = urlsplit(url)
-    parts = [unquote(part) for part in address.path.split("/") if part] or ["index"]
-    if address.query:
-        name = PurePosixPath(parts[-1])
-        digest = hashlib.sha256(address.query.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-        parts[-1] = f"{name.stem[:40]}-{digest}{name.suffix}"
-    host = address.netloc.rpartition("@")[2]  # a password must not become a folder's name
-    # 50 letters of up to four bytes: file systems allow 255 bytes, and endings follow.
-    safe = [re.sub(r"[^\w.+=@,() -]", "_", part)[:50].strip(" ").rstrip(".") for part in (host, *parts)]
-    return "/" + "/".join(re.sub(r"^\.+", "_", part) or "_" for part in safe)
+def _file_name(path: str) -> str:
+    """The last part of a URL's path, as a file name that every file system accepts."""
+    name = unquote(PurePosixPath(path).name)[-50:]  # letters of up to four bytes: file systems allow 255 bytes
+    return re.sub(r"[^\w.+=@,() -]", "_", name).strip(" .") or "index"
 
 
 def _untaken(relative: Path, taken: set[str]) -> Path:

@@ -25,12 +25,15 @@ class CropsWriter(Writer):
     binary, one_file = True, False
 
     def add(self, result: Result) -> None:
-        assert result.image is not None
-        name = self.path.stem.removesuffix("1")
-        paths = (self.path.with_name(f"{name}{number}{self.path.suffix}") for number in count(1))
-        self.written += [path for _, path in zip(result.poses, paths, strict=False)]
-        for pose, path in reversed(list(zip(result.poses, self.written, strict=True))):  # if the first exists, all do
+        if result.image is None:
+            return  # a frame that could not be processed
+        first = self.path_of(result)
+        name = first.stem.removesuffix("1")
+        paths = (first.with_name(f"{name}{number}{first.suffix}") for number in count(1))
+        found = [(pose, path) for pose, path in zip(result.poses, paths, strict=False)]
+        for pose, path in reversed(found):  # if the first exists, all do
             images.write(path, crop(result.image, pose, self.draw.threshold), self.overwrite)
+        self.written += [path for _, path in found]
         for old in takewhile(Path.is_file, paths) if self.overwrite else ():
             with naming(old):
                 old.unlink()  # a person of an earlier run

@@ -27,8 +27,9 @@ class HeatmapsWriter(Writer):
     binary = needs_heatmaps = True
 
     def add(self, result: Result) -> None:
-        images.write(self.path, sheet(result, self.draw), self.overwrite)
-        self.written.append(self.path)
+        if result.image is not None:  # else a frame that could not be processed
+            images.write(self.path_of(result), sheet(result, self.draw), self.overwrite)
+            self.written.append(self.path_of(result))
 
 
 def sheet(result: Result, draw: DrawOptions) -> Image:

@@ -11,8 +11,9 @@ the mid hip that of the hips, as in OpenPose's training; if one of a pair is mis
 the middle. person_id is the track id in a video, else -1.
 """
 
+from posehg.files import atomic
 from posehg.io.writers.json import line, rounded
-from posehg.io.writers.writer import TextWriter
+from posehg.io.writers.writer import Writer
 from posehg.poses import Pose, Result
 
 BODY_25 = (
@@ -33,17 +34,22 @@ _EMPTY: dict[str, list[float]] = {
 """Keys that readers expect, though only the body is found."""
 
 
-class OpenPoseWriter(TextWriter):
+class OpenPoseWriter(Writer):
     """The people of one image or frame."""
 
     def add(self, result: Result) -> None:
+        if result.image is None:
+            return  # a frame that could not be processed
         people = []
         for pose in result.poses:
             joints = [[rounded(x, 2), rounded(y, 2), rounded(c, 4)] for x, y, c in body_25(pose, self.draw.threshold)]
             numbers = [number for joint in joints for number in joint]
             id = -1 if pose.id is None else pose.id
             people.append({"person_id": [id], "pose_keypoints_2d": numbers, **_EMPTY})
-        self.write(line({"version": 1.3, "people": people}) + "\n")
+        path = self.path_of(result)
+        with atomic(path, self.overwrite) as temporary:
+            temporary.write_text(line({"version": 1.3, "people": people}) + "\n", encoding="utf-8")
+        self.written.append(path)
 
 
 def body_25(pose: Pose, threshold: float) -> list[tuple[float, float, float]]:

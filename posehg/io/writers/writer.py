@@ -39,6 +39,11 @@ class Writer:
     def add(self, result: Result) -> None:
         raise NotImplementedError
 
+    def path_of(self, result: Result) -> Path:
+        """The file of an image, or of a frame, whose number stands before the last underscore: v_0012_person1.jpg."""
+        head, _, tail = self.path.name.rpartition("_")
+        return self.path if result.frame is None else self.path.with_name(f"{head}_{result.frame:012d}_{tail}")
+
     def __enter__(self) -> Self:
         return self
 
