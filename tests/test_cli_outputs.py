@@ -7,7 +7,7 @@ import pytest
 from posehg.cli.outputs import Output, Outputs
 from posehg.errors import InputError
 from posehg.io.sources import Source, expand
-from posehg.io.writers import ImageWriter, JsonWriter
+from posehg.io.writers import JsonWriter
 
 OUT = Path("out")
 
@@ -39,9 +39,7 @@ def test_files_are_named_after_their_source(name: str, formats: str, expected: s
     assert paths(outputs, source(name)) == [Path(path) for path in expected.split()]
 
 
-def test_one_file_is_for_the_only_source_and_none_for_what_is_no_source() -> None:
-    outputs = Outputs(single=Output(ImageWriter, Path("x.png")))
-    assert paths(outputs, source("a/b.jpg")) == [Path("x.png")]
+def test_what_is_no_source_has_no_file() -> None:
     assert paths(Outputs(), source("a.jpg")) == []
     assert paths(Outputs(OUT, ("json",)), Source("empty/", "image", Path(), InputError("No."))) == []
     assert paths(Outputs(OUT, ("image",), transparent=True), source("a.jpg")) == [OUT / "a.png"]

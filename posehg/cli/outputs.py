@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import groupby
@@ -55,20 +55,19 @@ class Outputs:
         OUT/openpose/v_000000000012_keypoints.json                        frame 12 of the video v.mp4
         OUT/results.json                       --save coco                one file of all inputs
 
-    folder, formats: every source has files of these formats below the folder. single: the file of the only source.
-    run: the files of all sources together. transparent: images of JPEGs are not JPEGs.
+    folder, formats: every source has files of these formats below the folder. run: the files of all sources together,
+    or of the only one. transparent: images of JPEGs are not JPEGs.
     """
 
     folder: Path | None = None
     formats: tuple[str, ...] = ()
-    single: Output | None = None
     run: tuple[Output, ...] = ()
     transparent: bool = False
 
     def of(self, source: Source) -> list[Output]:
         """The files of a source."""
         if self.folder is None or source.problem:
-            return [self.single] if self.single else []
+            return []
         found, moving = [], source.kind != "image"
         for name in self.formats:
             form, folder = FORMATS[name], self.folder / name if len(self.formats) > 1 else self.folder
@@ -180,7 +179,7 @@ def _to_file(out: Path, heatmaps: bool, sources: Sequence[Source], moving: bool)
         endings = known if heatmaps else {**known, **RUN_FILES}
         what = f"{len(sources)} inputs" if many else "a video" if moving else "an image"
         raise wrong_suffix("--out", out, endings, f"For {what}; or give --out FOLDER.")
-    return Outputs(single=Output(known[suffix], out))
+    return Outputs(run=(Output(known[suffix], out),))
 
 
 def _to_stdout(options: PredictOptions, chosen: Sequence[str], sources: Sequence[Source], scratch: Path) -> Outputs:
@@ -188,16 +187,16 @@ def _to_stdout(options: PredictOptions, chosen: Sequence[str], sources: Sequence
     if options.json:
         raise UsageError("--out - and --json cannot be used together.")
     form = FORMATS[chosen[0]]
-    run = form.run or (form.video if form.video and form.video[0] in RUN_FILES.values() else None)
-    file = run or (form.image if [source.kind for source in sources] == ["image"] else None)
+    file = form.run or (form.video if form.video and form.video[0] in RUN_FILES.values() else None)
+    if file is None and [source.kind for source in sources] == ["image"]:
+        file = form.image
     if len(chosen) > 1 or file is None or not file[0].one_file:
         hint = "Give --save json, csv, npz or coco, or --out FOLDER."
         raise UsageError("--out - writes only one file, and this would be several.", hint)
     writer, ending = file
     if writer.binary and sys.stdout.isatty():
         raise UsageError(f"--out - would print binary {chosen[0]} data.", "Pipe it: posehg ... --out - > FILE")
-    output = Output(writer, scratch / f"stdout{ending}")
-    return Outputs(run=(output,)) if run else Outputs(single=output)
+    return Outputs(run=(Output(writer, scratch / f"stdout{ending}"),))
 
 
 @dataclass
@@ -224,7 +223,11 @@ class PredictRun:
             if world.size == 1:
                 self._deliver(written)
             else:
-                everything = distributed.collect(lambda: [replace(one, image=None, heatmaps=()) for one in written])
+                # One image with one file may be among several processes; otherwise images stay where they are.
+                is_drawn = any(output.writer.draws or output.writer.needs_heatmaps for output in self.outputs.run)
+                everything = distributed.collect(
+                    lambda: [one if is_drawn else replace(one, image=None, heatmaps=()) for one in written]
+                )
                 distributed.alike(lambda: self._deliver(everything) if world.first else None)
         counts = distributed.gather((self._failed, self._people, self._written))
         self._failed = set().union(*(failed for failed, _, _ in counts))
@@ -312,9 +315,8 @@ class PredictRun:
             if not any_read:
                 stack.__exit__(GeneratorExit, GeneratorExit(), None)
         if any_read and self.options.out == STDOUT:
-            for output in filter(None, (self.outputs.single, *self.outputs.run)):
-                with suppress(FileNotFoundError), open(output.path, "rb") as file:  # not if the only image failed
-                    shutil.copyfileobj(file, sys.stdout.buffer)
+            with open(self.outputs.run[0].path, "rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
             sys.stdout.buffer.flush()
 
     def _is_empty(self, source: Source) -> bool:

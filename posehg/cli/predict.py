@@ -260,7 +260,7 @@ def _results(
 
     for source, of_source in groupby(frames, lambda pair: pair[0]):
         find = poses_on(source)
-        needs_heatmaps = any(output.writer.needs_heatmaps for output in run.outputs.of(source))
+        needs_heatmaps = any(output.writer.needs_heatmaps for output in (*run.outputs.run, *run.outputs.of(source)))
         for _, frame in of_source:
             result = Result(source.name, run.options.model, estimator.config.skeleton)
             try:

@@ -34,8 +34,9 @@ class ImageWriter(Writer):
     draws = binary = True
 
     def add(self, result: Result) -> None:
-        images.write(self.path, render(result, self.draw), self.overwrite)
-        self.written.append(self.path)
+        if result.image is not None:  # else it could not be read
+            images.write(self.path, render(result, self.draw), self.overwrite)
+            self.written.append(self.path)
 
 
 def render(result: Result, draw: DrawOptions) -> NDArray[np.uint8]:
