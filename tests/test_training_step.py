@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from posehg.distributed import ALONE
 from posehg.errors import DeviceError
 from posehg.network import StackedHourglass
-from posehg.training.builder import initial_network, model_config
+from posehg.training.builder import model_config
 from posehg.training.config import TrainConfig
 from posehg.training.data import Crops
 from posehg.training.step import LOSSES, Stepper, learning_rate, optimizer, supervised, update_average
@@ -35,7 +35,8 @@ def crops(seed: int = 0) -> Crops:
 
 
 def fresh_network(config: TrainConfig) -> StackedHourglass:
-    return initial_network(config, model_config(config, dataset()), None)[0]
+    torch.manual_seed(config.seed)
+    return StackedHourglass(model_config(config, dataset()).network)
 
 
 def stepper(config: TrainConfig, network: StackedHourglass | None = None) -> Stepper:

@@ -1,18 +1,14 @@
-"""What a run starts with: its options, data sets, network and initial weights."""
+"""What a run starts with: its options, data sets and the description of its model."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import torch
-
 from posehg import __version__, checkpoints, datasets
 from posehg.checkpoints import Checkpoint
-from posehg.checkpoints.transfer import transfer
 from posehg.config import HourglassConfig, ModelConfig
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.naming import set_name
 from posehg.errors import NotAvailable, UsageError
-from posehg.network import StackedHourglass
 from posehg.skeletons import SKELETONS
 from posehg.training.augment import has_halves
 from posehg.training.config import TrainConfig
@@ -102,14 +98,3 @@ def model_config(config: TrainConfig, data: Dataset, origin: str = "") -> ModelC
         raise UsageError(f"--input-size must be a multiple of {network.multiple}, not {config.input_size}.")
     size = (config.input_size, config.input_size)
     return ModelConfig(network, data.skeleton, size, config.padding, config.sigma, config.output, provenance)
-
-
-def initial_network(config: TrainConfig, model: ModelConfig, source: Checkpoint | None) -> tuple[StackedHourglass, str]:
-    """Returns the network with random weights by ``config.seed`` or those of ``source``, and what was kept of it."""
-    torch.manual_seed(config.seed)
-    network = StackedHourglass(model.network)
-    if source is None:
-        return network, ""
-    initial, kept = transfer(source, Checkpoint(model, network.state_dict()))
-    network.load_state_dict(dict(initial.state))
-    return network, str(kept)

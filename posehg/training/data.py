@@ -16,7 +16,7 @@ import torch
 from numpy.random import Generator, default_rng
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Sampler, default_convert
+from torch.utils.data import DataLoader, default_convert
 from torch.utils.data import Dataset as TorchDataset
 
 from posehg import images
@@ -156,25 +156,18 @@ def steps_per_epoch(count: int, batch: int) -> int:
     return max(1, -(-count // batch))
 
 
-class Order(Sampler[list[tuple[int, int]]]):
+def batch_order(
+    count: int, config: TrainConfig, epoch: int = 0, done: int = 0, world: World = ALONE
+) -> Iterator[list[tuple[int, int]]]:
     """The remaining batches of a run as lists of (epoch, index), each epoch shuffled by seed and epoch.
 
     Each person comes once an epoch. Batches differ in size by at most one, so that no small batch gives its samples
-    more weight in BatchNorm. Of several processes, each gets its share of every batch.
+    more weight in BatchNorm. Of several processes, each gets its share of every batch. done: steps of ``epoch``.
     """
-
-    def __init__(self, count: int, config: TrainConfig, epoch: int = 0, done: int = 0, world: World = ALONE) -> None:
-        self._count, self._config, self._world = count, config, world
-        self._epoch, self._done, self._steps = epoch, done, steps_per_epoch(count, config.batch)
-
-    def __len__(self) -> int:
-        return (self._config.epochs - self._epoch) * self._steps - self._done
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for epoch in range(self._epoch, self._config.epochs):
-            order = default_rng((self._config.seed, epoch)).permutation(self._count)
-            for batch in np.array_split(order, self._steps)[self._done if epoch == self._epoch else 0 :]:
-                yield [(epoch, int(index)) for index in batch[self._world.rank :: self._world.size]]
+    for number in range(epoch, config.epochs):
+        shuffled = default_rng((config.seed, number)).permutation(count)
+        for batch in np.array_split(shuffled, steps_per_epoch(count, config.batch))[done if number == epoch else 0 :]:
+            yield [(number, int(index)) for index in batch[world.rank :: world.size]]
 
 
 class Crops(NamedTuple):
@@ -255,7 +248,7 @@ def batches(
     on_device = config.warp == "device" or (config.warp == "auto" and device.type != "cpu")
     return DataLoader(
         Samples(data, config, keep, on_device),
-        batch_sampler=Order(len(data), config, epoch, done, world),
+        batch_sampler=batch_order(len(data), config, epoch, done, world),
         collate_fn=default_convert,
         num_workers=workers,
         worker_init_fn=_start_worker,

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from posehg import checkpoints, distributed
 from posehg.checkpoints import Checkpoint
+from posehg.checkpoints.transfer import transfer
 from posehg.datasets import spread
 from posehg.datasets.dataset import Dataset
 from posehg.distributed import ALONE, World
@@ -23,10 +24,10 @@ from posehg.inference import devices
 from posehg.inference.devices import batches_ahead, peak_memory
 from posehg.inference.engines.torch import TorchEngine
 from posehg.inference.estimator import Estimator
-from posehg.network import parameters
+from posehg.network import StackedHourglass, parameters
 from posehg.training import report
 from posehg.training import state as states
-from posehg.training.builder import initial_network, load_data, model_config
+from posehg.training.builder import load_data, model_config
 from posehg.training.config import TrainConfig
 from posehg.training.data import batches, crops_on, steps_per_epoch, workers_of
 from posehg.training.report import Listener, Report, Validation, validate
@@ -71,10 +72,13 @@ class Trainer:
         origin = "" if source is None else source.config.provenance.get("trained_on", "unknown data")
         self._origin = origin if resumed is None else resumed.origin
         self.model = model_config(config, data, self._origin)
-        network, kept = initial_network(config, self.model, source)
-        if kept:
+        torch.manual_seed(config.seed)
+        network = StackedHourglass(self.model.network)
+        if source is not None:
+            initial, kept = transfer(source, Checkpoint(self.model, network.state_dict()))
+            network.load_state_dict(dict(initial.state))
             listener.note(kept)
-        if config.freeze and resumed is None and source is None:
+        elif config.freeze and resumed is None:
             listener.note("Frozen parts keep their random weights: --freeze is meant to be used with --init.")
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.stepper = Stepper(network, config, self.device, world)
