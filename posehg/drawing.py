@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw, ImageFont, ImageOps
 
 from posehg.geometry import Affine, Box, Points
 from posehg.images import Image, warp
@@ -83,7 +83,7 @@ def draw(image: Image, poses: Sequence[Pose], threshold: float, style: Style = S
     """
     canvas = image.copy()
     for pose in sorted(poses, key=lambda pose: pose.score):
-        _draw_skeleton(canvas, pose.skeleton, pose.keypoints, pose.scores >= threshold, pose.box, style)
+        _draw_skeleton(canvas, pose, threshold, style)
     if style.labels or len({pose.id for pose in poses} - {None}) > 1:
         _label(canvas, poses, threshold, style)
     return canvas
@@ -102,7 +102,7 @@ def draw_labels(
     box: the person's bounding box. visible: (J,) bool; hidden joints are drawn as rings.
     """
     canvas = image.copy()
-    _draw_skeleton(canvas, skeleton, keypoints, np.ones(len(keypoints), dtype=bool), box, style, visible)
+    _draw_skeleton(canvas, Pose(skeleton, keypoints, np.ones(len(keypoints)), box, 1.0), 0.0, style, visible)
     return canvas
 
 
@@ -144,21 +144,17 @@ def contact_sheet(
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
     below = lines * _CAPTION + gap * (lines > 0)
     rows, down, right = -(-len(images) // columns), high + below + gap, wide + gap
-    sheet = np.full((rows * down + gap, columns * right + gap, 3), 255, dtype=np.uint8)
+    sheet = PillowImage.new("RGB", (columns * right + gap, rows * down + gap), "white")
+    pen, font = ImageDraw.Draw(sheet), _font(_CAPTION - 3)
     for number, image in enumerate(images):
         top, left = number // columns * down + gap, number % columns * right + gap
-        height, width = image.shape[:2]
-        fitted = Affine.crop(Box(0, 0, width, height), (high, wide))
-        sheet[top : top + high, left : left + wide] = warp(image, fitted, (high, wide), fill=255)
-        if captions:
-            strip = PillowImage.new("RGB", (wide, below), "white")
-            pen, font = ImageDraw.Draw(strip), _font(_CAPTION - 3)
-            for row, line in enumerate(captions[number].split("\n")):
-                while font.getlength(line) > wide:
-                    line = line[1:]
-                pen.text((0, gap + row * _CAPTION), line, "black", font)
-            sheet[top + high : top + high + below, left : left + wide] = np.asarray(strip)
-    return sheet
+        fitted = ImageOps.pad(PillowImage.fromarray(image), (wide, high), color="white")
+        sheet.paste(fitted, (left, top))
+        for row, line in enumerate(captions[number].split("\n") if captions else ()):
+            while font.getlength(line) > wide:
+                line = line[1:]
+            pen.text((left, top + high + gap + row * _CAPTION), line, "black", font)
+    return np.array(sheet)
 
 
 _font = cache(ImageFont.load_default)
@@ -200,19 +196,13 @@ def joint_colours(skeleton: Skeleton) -> Floats:
 
 
 def _draw_skeleton(
-    canvas: Image,
-    skeleton: Skeleton,
-    keypoints: Points,
-    shown: NDArray[np.bool_],
-    box: Box,
-    style: Style,
-    visible: NDArray[np.bool_] | None = None,
+    canvas: Image, pose: Pose, threshold: float, style: Style, visible: NDArray[np.bool_] | None = None
 ) -> None:
-    shown = shown & np.isfinite(keypoints).all(axis=1)
+    shown, skeleton = (pose.scores >= threshold) & np.isfinite(pose.keypoints).all(axis=1), pose.skeleton
     if not shown.any():
         return
-    points = np.clip(keypoints, -1e6, 1e6)  # points absurdly far away would overflow
-    radius = style.width * _line_width(points[shown], box, canvas.shape) / 2
+    points = np.clip(pose.keypoints, -1e6, 1e6)  # points absurdly far away would overflow
+    radius = style.width * _line_width(points[shown], pose.box, canvas.shape) / 2
     casing = max(0.5 * radius, 0.6)
     colours = joint_colours(skeleton)
     if style.colour is not None:

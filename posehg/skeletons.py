@@ -149,6 +149,9 @@ def of_joints(name: str, joints: Sequence[str]) -> Skeleton:
     return Skeleton(name, tuple(joints), ())
 
 
+# In COCO's order, with the spread of their annotations: each left and right.
+_SIGMAS = {"eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062, "hip": 0.107}
+_SIGMAS |= {"knee": 0.087, "ankle": 0.089}
 _ARMS_AND_LEGS = tuple(
     (f"{side}_{a}", f"{side}_{b}")
     for side in ("right", "left")
@@ -202,11 +205,7 @@ FLIC = Skeleton(
 
 COCO = Skeleton(
     "coco",
-    joints=(
-        *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),
-        *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip"),
-        *("left_knee", "right_knee", "left_ankle", "right_ankle"),
-    ),
+    joints=("nose", *(f"{side}_{part}" for part in _SIGMAS for side in ("left", "right"))),
     limbs=(
         *(("left_shoulder", "right_shoulder"), ("left_hip", "right_hip")),
         *(("left_shoulder", "left_hip"), ("right_shoulder", "right_hip")),
@@ -221,8 +220,6 @@ LIMB_JOINTS = tuple(
 )
 """The twelve joints of arms and legs, which every known skeleton but FLIC has; posehg compares models by their mean."""
 
-_SIGMAS = {"eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062, "hip": 0.107}
-_SIGMAS |= {"knee": 0.087, "ankle": 0.089}
 SIGMAS = {f"{side}_{joint}": sigma for joint, sigma in _SIGMAS.items() for side in ("left", "right")}
 SIGMAS |= {"nose": 0.026, "head_top": 0.079, "upper_neck": 0.079}
 """Published OKS sigmas: COCO's for its 17 joints, CrowdPose's for the top of the head and the neck."""

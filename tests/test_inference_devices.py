@@ -69,6 +69,7 @@ def test_the_processor_has_the_name_that_the_system_knows(
 )
 def test_auto_takes_the_fastest_device(cuda: bool, mps: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: int(cuda))
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     assert devices.resolve("auto").type == expected
     assert devices.resolve("cpu") == torch.device("cpu")

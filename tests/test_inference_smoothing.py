@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posehg.geometry import Box
-from posehg.inference.smoothing import OneEuro
+from posehg.inference.tracking import OneEuro
 from posehg.poses import Pose
 from posehg.skeletons import MPII
 

@@ -174,7 +174,7 @@ def _compare(checkpoint: Checkpoint, run: EngineOptions, batch: int, folder: Pat
         return network(torch.from_numpy(crops.transpose(0, 3, 1, 2).copy()).to(device).float() / 255)[-1]
 
     compared: dict[str, Callable[[Any], Any]] = {f"{ours.name}, plain": plain, ours.name: ours}
-    for format in ("onnx", "openvino") if ours.on_cpu else ():
+    for format in ("onnx", "openvino") if ours.device == "cpu" else ():
         out = folder / f"{format}{EXPORTERS[format].suffix}"
         try:
             common.write(checkpoint, EXPORTERS[format], out, ExportOptions())

@@ -184,7 +184,7 @@ def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) 
     place = checkpoints.find(options.model, options.offline, terminal.note)
     run = engines.EngineOptions(options.device, options.threads, options.precision)
     estimator = Estimator(engines.open_engine(place, run), options.flip, options.decoder)
-    if not annotated.joints_in_common(estimator, data):
+    if set(data.skeleton.joints).isdisjoint(estimator.config.skeleton.joints):
         hint = f"The model has: {', '.join(estimator.config.skeleton.joints)}."
         raise UsageError(f"The model has none of the joints of {data.name}.", hint)
     exported = engines.describe(place)

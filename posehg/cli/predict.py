@@ -201,8 +201,7 @@ def _poses_on(
     """How people are found on the frames of a source: by --boxes, --detector, --box, or by a search."""
     from posehg.inference.detector import Detector
     from posehg.inference.person_search import find
-    from posehg.inference.smoothing import OneEuro
-    from posehg.inference.tracking import Following, Tracker
+    from posehg.inference.tracking import Following, OneEuro, Tracker
     from posehg.io.boxes import BoxFile
     from posehg.io.frames import Frame
 

@@ -36,8 +36,3 @@ def predicted(
             values = [(*pose[joint], pose.scores[own.index(joint)]) for pose in poses]
             found[:, channel] = np.reshape(values, (-1, 3))
     return poses, found[..., :2], found[..., 2]
-
-
-def joints_in_common(estimator: Estimator, data: Dataset) -> tuple[str, ...]:
-    """The joints that both the network and the data set have, in the data set's order."""
-    return tuple(joint for joint in data.skeleton.joints if joint in estimator.config.skeleton.joints)

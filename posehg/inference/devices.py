@@ -34,15 +34,11 @@ def resolve(name: str) -> torch.device:
     if device.type == "mps" and not has_mps:
         raise DeviceError("The device mps is not available: this is not a Mac with Metal.", "Try --device cpu.")
     if device.type == "cuda":
-        count = torch.cuda.device_count()
-        found = f"torch finds {count} CUDA devices."
-        if name != "auto" and (device.index or 0) >= count:
-            raise DeviceError(f"The device {name} is not available: {found}", "Try --device cpu.")
-        if device.index is None and here.size > 1:
-            if here.local_rank >= count:
-                hint = f"Start at most one process a GPU: --nproc-per-node {count}."
-                raise DeviceError(f"Process {here.local_rank + 1} of this machine has no GPU: {found}", hint)
-            return torch.device("cuda", here.local_rank)
+        index, count = here.local_rank if device.index is None else device.index, torch.cuda.device_count()
+        if index >= count:
+            hint = "Try --device cpu." if here.size == 1 else f"Start a process a GPU: --nproc-per-node {count}."
+            raise DeviceError(f"The device cuda:{index} is not available: torch finds {count} CUDA devices.", hint)
+        return device if here.size == 1 else torch.device("cuda", index)
     return device
 
 

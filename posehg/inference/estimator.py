@@ -116,7 +116,7 @@ class Estimator:
         while batch := tuple(islice(regions, max(1, min(self._most_crops, self.engine.fitting) // (1 + self.flip)))):
             # On a CPU in parts of 1, 2, 4 .. regions: torch keeps 20 MB of prepared weights for each batch size.
             while batch:
-                size = 1 << (len(batch).bit_length() - 1) if self.engine.on_cpu else len(batch)
+                size = 1 << (len(batch).bit_length() - 1) if self.device == "cpu" else len(batch)
                 yield batch[:size]
                 batch = batch[size:]
 

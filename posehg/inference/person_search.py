@@ -32,11 +32,8 @@ def find(
     whole: bool = False,
     name: str = "the image",
 ) -> list[Pose]:
-    """The poses on an image, in image pixels.
+    """The poses on an image, as a ``posehg.Model`` returns them. name: the image's name in errors.
 
-    boxes: the people's bounding boxes in image pixels, without padding: one pose a box, in their order; () for an image
-    without people. whole: one person fills the image. Without these, people are searched for: ``one``, the most
-    prominent person, or ``all``, the most prominent first. name: the image's name in errors.
     Raises UsageError for options that exclude each other, InputError for a box outside the image.
     """
     if people not in get_args(People):

@@ -54,7 +54,7 @@ def validate(estimator: Estimator, data: Dataset) -> Validation:
     poses, predicted, _ = annotated.predicted(estimator, data)
     measure = metrics.pck_measure(data.skeleton)
     distances = metrics.distances(measure, predicted, data.persons, data.skeleton)
-    limbs = metrics.limb_channels(data.skeleton, annotated.joints_in_common(estimator, data))
+    limbs = metrics.limb_channels(data.skeleton, estimator.config.skeleton.joints)
     pck = metrics.Average("", limbs).of(metrics.sums(metrics.hits(distances, measure.thresholds[0])))
     return Validation(data, poses, float(pck), measure_of(data))
 

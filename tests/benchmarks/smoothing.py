@@ -21,7 +21,7 @@ from posehg.geometry import Box
 from posehg.inference.engines import EngineOptions
 from posehg.inference.estimator import Estimator, Region, load_estimator
 from posehg.inference.oks import THRESHOLD
-from posehg.inference.smoothing import OneEuro
+from posehg.inference.tracking import OneEuro
 from posehg.poses import Pose
 
 _STANDING = 0.8

@@ -64,13 +64,9 @@ class Engine(ABC):
     fitting: int = 1 << 30
 
     @property
-    def on_cpu(self) -> bool:
-        return self.device == "cpu"
-
-    @property
     def batch(self) -> int:
         """The number of crops at which one call is most efficient."""
-        if not self.on_cpu:
+        if self.device != "cpu":
             return 64
         # Small crops are faster together (at 128 x 128 twice as fast), large ones hardly: two of 256 x 256 or as many
         # smaller ones as have that area, rounded down to a power of two.
@@ -115,11 +111,17 @@ class ExportedEngine(Engine):
 
 
 def open_engine(place: Path, options: EngineOptions = EngineOptions()) -> Engine:
-    """The engine of the model in a folder or file; of its cached ONNX file if that is faster here.
+    """The engine of the model in a folder or file; of the ONNX copy of ``posehg export --cache`` on a CPU, in fp32.
 
     Raises NotAvailable for a missing, broken or foreign file, and DeviceError for a device that is not available.
     """
-    place = _faster_copy(place, options) or place
+    # As far as is known without importing torch.
+    may_have_gpu = sys.platform != "linux" or any(driver.exists() for driver in _DRIVERS)
+    on_cpu = options.device == "cpu" or (options.device == "auto" and not may_have_gpu)
+    has_cache = weights_file(place).is_file() and (cache.home() / "onnx").is_dir()  # hashing a large file takes a while
+    if on_cpu and options.precision == "fp32" and find_spec("onnxruntime") is not None and has_cache:
+        copy = cache.onnx_file(place)
+        place = copy if copy.is_file() else place
     if (module := _module(place)) is not None:
         exported: Engine = module.open_file(place, options)
         return exported
@@ -165,16 +167,3 @@ def _module(place: Path) -> Any:
     else:
         name = "openvino" if (place / "model.xml").is_file() and not (place / WEIGHTS).exists() else None
     return import_module(f"{__name__}.{name}") if name else None
-
-
-def _faster_copy(model: Path, options: EngineOptions) -> Path | None:
-    """The ONNX copy that ``posehg export --cache`` kept of a model, if onnxruntime is faster: on a CPU, in fp32."""
-    # As far as is known without importing torch.
-    may_have_gpu = sys.platform != "linux" or any(driver.exists() for driver in _DRIVERS)
-    on_cpu = options.device == "cpu" or (options.device == "auto" and not may_have_gpu)
-    if not on_cpu or options.precision != "fp32" or find_spec("onnxruntime") is None:
-        return None
-    if not weights_file(model).is_file() or not (cache.home() / "onnx").is_dir():  # hashing a large file takes a while
-        return None
-    copy = cache.onnx_file(model)
-    return copy if copy.is_file() else None
