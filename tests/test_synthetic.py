@@ -58,7 +58,6 @@ def test_the_images_and_joints_of_a_seed_do_not_change_with_the_code() -> None:
     """Trained models and published figures depend on them."""
     images, persons = zip(*(synthetic.render(seed) for seed in range(20)), strict=True)
     assert images[0].shape == (256, 256, 3)
-    assert synthetic.background(1, 96).shape == (96, 96, 3)
     joints = np.stack([person.keypoints for person in persons])
     weights = np.arange(joints.size).reshape(joints.shape)
     assert (joints * weights).sum() / weights.sum() == pytest.approx(120.561088, abs=1e-4)

@@ -170,7 +170,7 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
         if name != "--from":
             files.check(path, options.overwrite)
     if options.predictions is not None and options.predictions.suffix.lower() == ".h5":
-        h5_library("Writing")
+        h5_library()
 
 
 def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) -> None:
@@ -188,15 +188,10 @@ def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) 
         hint = f"The model has: {', '.join(estimator.config.skeleton.joints)}."
         raise UsageError(f"The model has none of the joints of {data.name}.", hint)
     exported = engines.describe(place)
-    about = {
-        "model": shown(options.model),
-        "weights_sha256": files.sha256(checkpoints.weights_file(place) if exported is None else exported[0]),
-        "flip": options.flip,
-        "decoder": options.decoder,
-        "precision": options.precision,
-        "device": str(estimator.device),
-        "posehg": __version__,
-    }
+    weights = checkpoints.weights_file(place) if exported is None else exported[0]
+    about = {"model": shown(options.model), "weights_sha256": files.sha256(weights), "posehg": __version__}
+    about |= {name: getattr(options, name) for name in ("flip", "decoder", "precision")}
+    about["device"] = str(estimator.device)
     with distributed.joined(estimator.device) as world, terminal.fail_together(world):
         share = len(distributed.share(range(len(data)), world))
         watch = partial(terminal.progress, what="Estimating", total=share) if world.first else iter

@@ -24,9 +24,6 @@ RENDERED = {"synthetic"}
 TESTED = {"lsp", "flic", "flic-pc"}
 """Sets whose official test split is called val here; ``test`` is another name for it."""
 
-_MPII_LIKE = {"mpii", "synthetic"}
-"""Sets with all of MPII's joints: several sets with one of them are put on MPII's skeleton."""
-
 
 def info(name: str) -> DatasetInfo:
     """What is known of a known set before its files are there.
@@ -93,15 +90,13 @@ def load_one(name: str, data: Path | None, split: str, joined: bool = False, nee
 def load(names: str, data: Path | None, split: str, skeleton: Skeleton | None = None) -> Dataset:
     """One set or several: ``mpii``, ``mpii:2+lspet`` (MPII twice), ``mpii+synthetic:0.5`` (half of it).
 
-    skeleton: the skeleton of all persons. By default a single set keeps its own; several get MPII's if MPII or the
-    synthetic set is among them, else that of the first.
+    skeleton: the skeleton of all persons; by default MPII's if one of the sets has it, else that of the first.
     Raises what load_one and concat raise.
     """
     parts = parse(names)
     datasets = [load_one(name, data, split, joined=len(parts) > 1) for name, _ in parts]
     if skeleton is None:
-        mpii_like = len(parts) > 1 and not _MPII_LIKE.isdisjoint(name for name, _ in parts)
-        skeleton = MPII if mpii_like else datasets[0].skeleton
+        skeleton = MPII if any(data.skeleton is MPII for data in datasets) else datasets[0].skeleton
     weights = [weight for _, weight in parts]
     return on_skeleton(datasets[0], skeleton) if weights == [1] else concat(datasets, skeleton, weights)
 
@@ -111,7 +106,6 @@ def recognise(folder: Path) -> str:
 
     Raises UsageError if several can be read, NotAvailable if none can.
     """
-
     names, readable = [name for name in MODULES if name not in RENDERED], []
     for name in names:
         for split in info(name).splits:

@@ -97,9 +97,8 @@ class LazyPersons(Sequence[Person]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Person]: ...
     def __getitem__(self, index: int | slice) -> Person | Sequence[Person]:
-        if isinstance(index, slice):
-            return [self.make(i) for i in range(self.size)[index]]
-        return self.make(range(self.size)[index])  # a range counts from the end and raises IndexError
+        chosen = range(self.size)[index]  # a range counts from the end and raises IndexError
+        return self.make(chosen) if isinstance(chosen, int) else [self.make(i) for i in chosen]
 
 
 def image_key(person: Person) -> tuple[str, Path]:
@@ -148,18 +147,14 @@ def on_skeleton(data: Dataset, skeleton: Skeleton) -> Dataset:
     sources = [(joint,) if joint in joints else MIDPOINTS.get(joint, ()) for joint in skeleton.joints]
     channels = [[joints.index(name) for name in names] if set(names) <= set(joints) else [] for names in sources]
     if not any(channels):
-        raise UsageError(
-            f"The data set {data.name} has no joint in common with the skeleton {skeleton.name!r}.",
-            f"It has: {', '.join(joints)}.",
-        )
-    persons, ignored = (
-        LazyPersons(len(people), partial(_moved, channels, people)) for people in (data.persons, data.ignored)
-    )
-    return replace(data, skeleton=skeleton, persons=persons, ignored=ignored)
+        sentence = f"The data set {data.name} has no joint in common with the skeleton {skeleton.name!r}."
+        raise UsageError(sentence, f"It has: {', '.join(joints)}.")
+    moved = [LazyPersons(len(people), partial(_moved, channels, people)) for people in (data.persons, data.ignored)]
+    return replace(data, skeleton=skeleton, persons=moved[0], ignored=moved[1])
 
 
 def _moved(channels: Sequence[list[int]], persons: Sequence[Person], index: int) -> Person:
-    """A person on another skeleton, each of whose joints is the mean of these channels; [] if nothing is known."""
+    """A person on another skeleton, each of whose joints is the mean of these channels, if there are any."""
     person = persons[index]
     keypoints = np.full((len(channels), 2), np.nan)
     visible = np.zeros(len(channels), dtype=bool)

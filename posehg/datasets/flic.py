@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from posehg.datasets.dataset import Dataset, DatasetInfo
 from posehg.datasets.reading import check_near, each, expecting, find_file, h5_rows, read_mat, square_around
 from posehg.errors import NotAvailable
-from posehg.geometry import Points
+from posehg.geometry import Box, Points
 from posehg.poses import Person
 from posehg.skeletons import FLIC
 
@@ -71,40 +71,33 @@ def load(name: str, root: Path, split: str) -> Dataset:
     path = find_file(root, names)
     if path is None:
         raise NotAvailable(f"{root} holds no {' and no '.join(names)}.", INFO[name].hint)
+    found: list[tuple[Path, Box, Points, NDArray[np.bool_]]] = []  # image, box, keypoints, visible
+    if path.name == MAT:
+        examples = read_mat(path, "examples", _EXPECTED_MAT)
+        with expecting(path, _EXPECTED_MAT):
+            for one in each(examples):
+                if bool(one.istrain if split == "train" else one.istest):
+                    keypoints, labelled = _joints(np.asarray(one.coords, dtype=np.float64)[:, _SLOTS].T)
+                    x1, _, x2, _ = map(float, one.torsobox)
+                    box = square_around(((x1 + x2) / 2 - 1, MIDDLE - 1), SIDE)
+                    found.append((Path(str(one.filepath)), box, keypoints, labelled))
+    else:
+        images, rows = h5_rows(path, _ROWS, _EXPECTED_H5)
+        with expecting(path, _EXPECTED_H5):
+            for row, image in enumerate(images):
+                keypoints, labelled = _joints(rows["part"][row])
+                x, y = map(float, rows["center"][row])
+                side = float(rows["scale"][row]) * 200 / 1.25  # the scale is that of the crop
+                box = square_around((x - 1, y - 1), side)
+                found.append((Path(image), box, keypoints, labelled & (rows["visible"][row] > 0)))
     on_frame: Counter[Path] = Counter()
     persons = []
-    for person in _read_examples(path, split) if path.name == MAT else _read_h5(path):
-        on_frame[person.image] += 1
-        if split == "val" or np.isfinite(person.keypoints).any():
-            id = f"{person.image.stem}:{on_frame[person.image]}"
-            persons.append(replace(person, image=root / "images" / person.image, id=id))
+    for frame, box, keypoints, visible in found:
+        on_frame[frame] += 1
+        if split == "val" or np.isfinite(keypoints).any():
+            id = f"{frame.stem}:{on_frame[frame]}"
+            persons.append(Person(root / "images" / frame, box, keypoints, visible, id=id))
     return Dataset(name, split, FLIC, persons, note=NOTES[name], origin=1)
-
-
-def _read_h5(path: Path) -> list[Person]:
-    images, rows = h5_rows(path, _ROWS, _EXPECTED_H5)
-    persons = []
-    with expecting(path, _EXPECTED_H5):
-        for row, image in enumerate(images):
-            keypoints, labelled = _joints(rows["part"][row])
-            x, y = map(float, rows["center"][row])
-            side = float(rows["scale"][row]) * 200 / 1.25  # the scale is that of the crop
-            box = square_around((x - 1, y - 1), side)
-            persons.append(Person(Path(image), box, keypoints, labelled & (rows["visible"][row] > 0)))
-    return persons
-
-
-def _read_examples(path: Path, split: str) -> list[Person]:
-    examples = read_mat(path, "examples", _EXPECTED_MAT)
-    persons = []
-    with expecting(path, _EXPECTED_MAT):
-        for one in each(examples):
-            if bool(one.istrain if split == "train" else one.istest):
-                keypoints, labelled = _joints(np.asarray(one.coords, dtype=np.float64)[:, _SLOTS].T)
-                x1, _, x2, _ = map(float, one.torsobox)
-                box = square_around(((x1 + x2) / 2 - 1, MIDDLE - 1), SIDE)
-                persons.append(Person(Path(str(one.filepath)), box, keypoints, labelled))
-    return persons
 
 
 def _joints(points: Points) -> tuple[Points, NDArray[np.bool_]]:

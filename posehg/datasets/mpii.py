@@ -327,7 +327,13 @@ def load(name: str, root: Path, split: str) -> Dataset:
             notes.append(f"These are {len(persons):,} of the {len(validation()):,} validation people.")
         truth = there.get("detections")
         notes.append(_NOT_PUBLISHED if truth is None else _PUBLISHED.format(truth.name))
-        persons = persons if truth is None else _as_published(persons, path, truth)
+        if truth is not None:
+            published = {person.id: person for person in read_detections(truth)}
+            pairs = [(person, published[person.id]) for person in persons]
+            if np.nanmedian([np.abs(a.keypoints - b.keypoints) for a, b in pairs]) > 1:
+                hint = "Leave the one there that fits your images."
+                raise NotAvailable(f"{truth} does not fit {path}: its joints lie elsewhere.", hint)
+            persons = [replace(a, keypoints=b.keypoints, head_size=b.head_size) for a, b in pairs]
     for other in ("mat", "h5") if split != "test" else ():
         if other in there and not any(person.head_size for person in persons):
             heads = {person.id: person.head_size for person in FORMATS[other][0](there[other], split)}
@@ -336,13 +342,3 @@ def load(name: str, root: Path, split: str) -> Dataset:
         notes.append(_NO_HEADS)
     persons = [replace(person, image=root / "images" / person.image) for person in persons]
     return Dataset(name, split, MPII, persons, note=" ".join(filter(None, notes)), origin=1)
-
-
-def _as_published(persons: list[Person], path: Path, truth: Path) -> list[Person]:
-    """Validation persons with the joints and head sizes of the published evaluation, from the file ``truth``."""
-    published = {person.id: person for person in read_detections(truth)}
-    theirs = [published[person.id] for person in persons]
-    if np.nanmedian([np.abs(a.keypoints - b.keypoints) for a, b in zip(persons, theirs, strict=True)]) > 1:
-        hint = "Leave the one there that fits your images."
-        raise NotAvailable(f"{truth} does not fit {path}: its joints lie elsewhere.", hint)
-    return [replace(a, keypoints=b.keypoints, head_size=b.head_size) for a, b in zip(persons, theirs, strict=True)]

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from posehg import images
 from posehg.datasets.dataset import Dataset
 from posehg.errors import NotAvailable, PosehgError, UsageError, reason
-from posehg.geometry import FARTHEST, SMALLEST, Box, Points
+from posehg.geometry import FARTHEST, Box, Points
 from posehg.poses import Person
 
 MIN_JOINTS = 2
@@ -126,13 +126,13 @@ def matlab_field(struct: Any, name: str) -> Any:
     return None if empty else value
 
 
-def h5_library(doing: str = "Reading") -> ModuleType:
+def h5_library() -> ModuleType:
     """h5py. Raises NotAvailable, with the command that installs it, if it is missing."""
     try:
         import h5py
     except ImportError:
         hint = "Install it: pipx inject posehg h5py, or pip install 'posehg[h5]'"
-        raise NotAvailable(f"{doing} .h5 files needs h5py.", hint) from None
+        raise NotAvailable("Files in .h5 format need h5py.", hint) from None
     return h5py
 
 
@@ -187,8 +187,7 @@ def keypoints_of(triples: NDArray[np.float64]) -> tuple[Points, NDArray[np.bool_
 
 def box_of(x: float, y: float, w: float, h: float) -> Box:
     """A box whose sides may be 0, which means that there is none."""
-    near = all(abs(number) <= FARTHEST for number in (x, y, w, h))  # NaN is not
-    if not near or not all(side == 0 or side >= SMALLEST for side in (w, h)):
+    if not Box(x, y, w or 1, h or 1).is_plausible:
         raise ValueError(f"a box at {x:g}, {y:g} cannot be {w:g} wide and {h:g} high")
     return Box(x, y, w, h)
 
@@ -205,21 +204,16 @@ def extent(box: Box | None, keypoints: Points) -> Box:
 
     A box without width or height counts as not annotated. If fewer than two joints are labelled, it stays empty.
     """
-    if box is not None and box.w > 0 and box.h > 0:
-        return box
-    around = Box.bounding(keypoints)
-    if around is not None and np.isfinite(keypoints).all(axis=1).sum() >= MIN_JOINTS:
-        return around
-    return box or Box(0, 0, 0, 0)
+    box = box or Box(0, 0, 0, 0)
+    enough = np.isfinite(keypoints).all(axis=1).sum() >= MIN_JOINTS
+    return box if (box.w > 0 and box.h > 0) or not enough else Box.bounding(keypoints) or box
 
 
 def positive(value: object, what: str) -> float | None:
     """A length or area in pixels; None for 0 and None."""
-    if value is None or value == 0:
-        return None
-    if not isinstance(value, int | float) or not 0 < value <= FARTHEST**2:
+    if not isinstance(value, int | float | None) or not 0 <= (value or 0) <= FARTHEST**2:
         raise ValueError(f"its {what} is {value}")
-    return float(value)
+    return float(value) if value else None
 
 
 def image_name(text: str) -> Path:
@@ -249,13 +243,9 @@ def part(everyone: Dataset, split: str, folder: Path, kept: Container[Path]) -> 
             unusable = person.crowd or empty or not np.isfinite(person.keypoints).all(axis=1).any()
             (ignored if unusable else persons).append(replace(person, image=folder / person.image))
             unboxed += empty and not person.crowd
-    return replace(
-        everyone,
-        split=split,
-        persons=persons,
-        ignored=ignored,
-        note=f"{everyone.note} {left_out(unboxed)}".strip(),
-        images={id: folder / image for id, image in everyone.images.items() if image in kept},
-        sizes={folder / image: size for image, size in everyone.sizes.items() if image in kept},
-        marks={},
+    note = f"{everyone.note} {left_out(unboxed)}".strip()
+    images = {id: folder / image for id, image in everyone.images.items() if image in kept}
+    sizes = {folder / image: size for image, size in everyone.sizes.items() if image in kept}
+    return Dataset(
+        everyone.name, split, everyone.skeleton, persons, note=note, ignored=ignored, images=images, sizes=sizes
     )

@@ -6,14 +6,11 @@ Image i of a split follows from the seed (constant, split, i) alone, so it is th
 from functools import lru_cache, partial
 from pathlib import Path
 
-import numpy as np
-
 from posehg.datasets.dataset import Dataset, DatasetInfo, LazyPersons
 from posehg.images import Image
 from posehg.poses import Person
 from posehg.skeletons import MPII
-from posehg.synthetic.backgrounds import random_background
-from posehg.synthetic.scene import Scene, develop, paint_scene, person, random_scene
+from posehg.synthetic.scene import Scene, paint_scene, person, random_scene
 
 SPLITS = {"train": 20_000, "val": 500}
 """The number of images of each split; each shows one annotated person."""
@@ -32,7 +29,7 @@ INFO = {
 }
 
 _SEED = 1603_06937
-_DEMO, _EMPTY = len(SPLITS), len(SPLITS) + 1  # further "splits", of render() and background()
+_DEMO = len(SPLITS)  # a further "split", of render()
 
 
 @lru_cache(maxsize=32)
@@ -65,9 +62,3 @@ def render(seed: int, size: int = 256) -> tuple[Image, Person]:
     scene = random_scene((_SEED, _DEMO, seed), size)
     id = f"demo/{seed:08d}"
     return paint_scene(scene), person(scene, Path("synthetic") / f"{id}.png", id)
-
-
-def background(seed: int, size: int = 256) -> Image:
-    """An image (size, size, 3) with nobody on it."""
-    rng = np.random.default_rng((_SEED, _EMPTY, seed))
-    return develop(rng, random_background(rng, size, size))

@@ -75,10 +75,11 @@ def read(path: Path, data: Dataset) -> tuple[list[Detection], dict[str, Any]]:
         suffix = path.suffix.lower()
         records = {".csv": _table_records, ".npz": _array_records}.get(suffix, _json_records)(file)
         (joints,) = {tuple(record["joints"]) for record in records}
-        sources = [(record["source"], record["frame"]) for record in records]
-        names = [name if frame is None else f"{PurePath(name).stem}_{frame:012d}" for name, frame in sources]
-        images = locate(data, set(names))
-        placed = [(images[name], record) for name, record in zip(names, records, strict=True) if name in images]
+        for record in records:
+            if record["frame"] is not None:
+                record["source"] = f"{PurePath(record['source']).stem}_{record['frame']:012d}"
+        images = locate(data, {record["source"] for record in records})
+        placed = [(images[record["source"]], record) for record in records if record["source"] in images]
         times = Counter(image for image, _ in placed)
         if twice := [image for image, count in times.items() if count > 1]:
             raise NotAvailable(f"{path} holds {twice[0].name} more than once.", "Leave one run in the file.")

@@ -84,8 +84,8 @@ def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableTy
     for breakdown in scores.breakdowns:
         title = f"{breakdown.title}, {breakdown.mean.removeprefix('mean of ')}"
         for name, figures in ((title, breakdown.postures), ("by joint score", breakdown.scores)):
-            if figures:
-                counted = [(figure.name, percent(figure.percent), f"{figure.labels:,}") for figure in figures]
+            counted = [(figure.name, percent(figure.percent), f"{figure.labels:,}") for figure in figures]
+            if counted:
                 yield _table([name], ["percent", "labels"], counted)
     if scores.oks is not None:
         lines = ["OKS: COCO's average precision (AP) and recall (AR), at thresholds."]

@@ -57,7 +57,7 @@ def write(path: Path, data: Dataset, predictions: Predictions, overwrite: bool =
     elif path.suffix.lower() == ".npz":
         np.savez_compressed(content, **arrays, about=np.array(json.dumps(about)))
     else:
-        with h5_library("Writing").File(content, "w") as file:
+        with h5_library().File(content, "w") as file:
             file["preds"], file["scores"] = predictions.keypoints + data.origin, predictions.scores
             file["about"] = np.bytes_(json.dumps(about))  # h5py can hang on a damaged text of variable length
     with atomic(path, overwrite) as temporary:

@@ -44,18 +44,12 @@ def write(
     """Writes the report atomically. predictions: what was scored. Raises as ``files.atomic`` does."""
     libraries = {"torch": "torch", "numpy": "numpy", "opencv": "cv2"}
     loaded = {name: str(sys.modules[module].__version__) for name, module in libraries.items() if module in sys.modules}
+    about = {"name": data.name, "split": data.split, "note": data.note, "people": len(data)}
     content = {
         "posehg_report": VERSION,
         "command": command,
         "predictions": dict(predictions),
-        "data": {
-            "name": data.name,
-            "split": data.split,
-            "note": data.note,
-            "people": len(data),
-            "sha256": fingerprint(data),
-            "ids": names_of(data),
-        },
+        "data": about | {"sha256": fingerprint(data), "ids": names_of(data)},
         "skeleton": data.skeleton.as_dict(),
         "joints": scores.joints,
         "bootstrap": {"resamples": scores.resamples, "interval": 95},
