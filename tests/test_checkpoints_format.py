@@ -42,7 +42,7 @@ def folder(checkpoint: Checkpoint, tmp_path: Path) -> Path:
 def refused(model: Path, *words: str) -> PosehgError:
     """The error, which is one printable sentence with all the words."""
     with pytest.raises(NotAvailable) as caught:
-        checkpoints.load(model).network()
+        checkpoints.load(model)
     for text in (str(caught.value).replace(str(model), ""), caught.value.hint):
         assert text.isprintable()
         assert len(text) < 400
@@ -202,27 +202,27 @@ def test_an_impossible_value_in_the_config_is_refused(folder: Path, part: str | 
     refused(changed(folder, lambda values: (values[part] if part else values).update({key: value})), "config")
 
 
-def test_a_network_that_its_file_cannot_hold_is_not_built(
-    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_that_its_file_cannot_hold_is_not_built(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """64 stacks of 64 blocks each would take gigabytes to describe alone."""
-    config = replace(checkpoint.config, network=replace(checkpoint.config.network, stacks=64, blocks=64))
+    changed(folder, lambda values: values["network"].update(stacks=64, blocks=64))
     monkeypatch.setattr("posehg.network.StackedHourglass", None)
-    with pytest.raises(NotAvailable, match="too few"):
-        Checkpoint(config, checkpoint.state).network()
+    refused(folder, str(folder), "too few")
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"stem.0.bias": None}, r"stem\.0\.bias is missing"),
-        ({"stem.0.bias": torch.zeros(5)}, r"stem\.0\.bias has the shape"),
-        ({"stowaway": torch.zeros(1)}, r"stowaway is not"),
-        ({"\x1b[2J\n" + "a" * 1000: torch.zeros(1)}, r"\?\[2J\?a{190,200}\.\.\. is not"),
-        ({"stem.0.bias": torch.full((4,), float("nan"))}, r"stem\.0\.bias is not finite"),
+        ({"stem.0.bias": None}, "stem.0.bias is missing"),
+        ({"stem.0.bias": torch.zeros(5)}, "stem.0.bias has the shape"),
+        ({"stowaway": torch.zeros(1)}, "stowaway is not"),
+        ({"\x1b[2J\n" + "a" * 1000: torch.zeros(1)}, "?[2J?aaa"),
+        ({"stem.0.bias": torch.full((4,), float("nan"))}, "stem.0.bias is not finite"),
     ],
 )
-def test_weights_that_do_not_match_are_named(checkpoint: Checkpoint, changes: dict[str, Any], named: str) -> None:
+def test_weights_that_do_not_match_are_named(
+    checkpoint: Checkpoint, tmp_path: Path, changes: dict[str, Any], named: str
+) -> None:
     state = {key: value for key, value in {**checkpoint.state, **changes}.items() if value is not None}
-    with pytest.raises(NotAvailable, match=named):
-        Checkpoint(checkpoint.config, state).network()
+    file = tmp_path / "poor.safetensors"
+    checkpoints.save_file(file, Checkpoint(checkpoint.config, state))
+    refused(file, "poor.safetensors", named)

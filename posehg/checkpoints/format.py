@@ -130,21 +130,15 @@ class Checkpoint:
     state: Mapping[str, Tensor]
 
     def network(self) -> StackedHourglass:
-        """The network with these weights, in float32 and evaluation mode.
-
-        Raises NotAvailable if the tensors do not match the config or are not finite.
-        """
+        """The network with these weights, in float32 and evaluation mode."""
         from posehg.network import StackedHourglass
 
-        check_tensors("The file", self.state, expected_state("The file", self.config.network, len(self.state)))
-        if odd := [name for name, value in self.state.items() if not value.isfinite().all()]:
-            raise NotAvailable(f"The file cannot be used: its {odd[0]} is not finite.")
         network = StackedHourglass(self.config.network)
         network.load_state_dict(dict(self.state))
         return network.eval()
 
 
-def expected_state(file: Path | str, network: HourglassConfig, count: int) -> dict[str, Tensor]:
+def expected_state(file: Path, network: HourglassConfig, count: int) -> dict[str, Tensor]:
     """The tensors that a network has, by name, on the meta device: with shapes and without memory.
 
     ``count`` is how many tensors the file holds. Raises NotAvailable if they cannot be such a network: a few bytes can
@@ -161,9 +155,9 @@ def expected_state(file: Path | str, network: HourglassConfig, count: int) -> di
 
 
 def check_tensors(
-    file: Path | str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], names: Mapping[str, str] = {}
+    file: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], names: Mapping[str, str] = {}
 ) -> None:
-    """Raises NotAvailable, naming a tensor, if some are missing, unknown or of another shape.
+    """Raises NotAvailable, naming a tensor, if one is missing, unknown, of another shape or not finite.
 
     names: what the file calls the tensors, if it has other names.
     """
@@ -174,6 +168,8 @@ def check_tensors(
             problem = "is not part of the network"
         elif found[name].shape != expected[name].shape:
             problem = f"has the shape {tuple(found[name].shape)} instead of {tuple(expected[name].shape)}"
+        elif not found[name].isfinite().all():
+            problem = "is not finite"
         else:
             continue
         raise NotAvailable(f"{file} cannot be used: its {printable(names.get(name, name))} {problem}.")
@@ -195,8 +191,10 @@ def load(model: Path) -> Checkpoint:
         from posehg.checkpoints import foreign
 
         return foreign.read(file)
-    state = {key: value.float() if value.is_floating_point() else value for key, value in read_tensors(file).items()}
-    return Checkpoint(read_metadata(file).config, state)
+    config, tensors = read_metadata(file).config, read_tensors(file)
+    check_tensors(file, tensors, expected_state(file, config.network, len(tensors)))
+    state = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+    return Checkpoint(config, state)
 
 
 def save_file(path: Path, checkpoint: Checkpoint, overwrite: bool = False) -> None:

@@ -196,8 +196,6 @@ def check_push(name: str, overwrite: bool) -> Repo:
     if match is None or match[2]:
         raise UsageError(f"{name} is not the name of a repository.", "It has two parts: --push user/name")
     repo = Repo(match[1])
-    if is_offline():
-        raise NotAvailable(f"{repo} cannot be pushed while HF_HUB_OFFLINE is set.", "Unset it.")
     _prepare_client()
     from huggingface_hub import HfApi, get_token
 

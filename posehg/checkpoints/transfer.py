@@ -1,6 +1,6 @@
 """A trained network's weights for a network with other joints or stacks: where fine-tuning begins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
     Joints are matched by name. In every stack that both networks have, the features are those of the source, and so
     are the heatmaps of the joints that both have, whichever others are added or removed. The text is a sentence for
     the user: which joints and stacks were kept.
-    Raises UsageError if the networks differ in more than joints and stacks, NotAvailable if the source is broken.
+    Raises UsageError if the networks differ in more than joints and stacks.
     """
     theirs, ours = source.config.network, fresh.config.network
     for name in ("features", "depth", "blocks", "stem"):
@@ -28,7 +28,7 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
         sentence = f"The initial model normalises images by {theirs.mean} and {theirs.std}, "
         raise UsageError(sentence + f"the new network by {ours.mean} and {ours.std}.", "Both must be the same.")
 
-    trained = source.network().state_dict()
+    trained = source.state
     stacks = min(theirs.stacks, ours.stacks)
     same_output = source.config.output == fresh.config.output
     # A logit is not the height of a Gaussian: a head that was trained for one is useless for the other.
@@ -56,7 +56,7 @@ def _chosen(trained: Tensor, new: Tensor, channels: Sequence[int | None]) -> Ten
     return torch.stack([new[j] if channel is None else trained[channel] for j, channel in enumerate(channels)])
 
 
-def _reinjection(trained: dict[str, Tensor], channels: Sequence[int | None], stack: int) -> dict[str, Tensor]:
+def _reinjection(trained: Mapping[str, Tensor], channels: Sequence[int | None], stack: int) -> dict[str, Tensor]:
     """The way back of features and heatmaps, such that the next stack gets what it got in the source.
 
     A new joint begins with a weight of 0: its map is noise at first, and the next stack has never seen it. The weight

@@ -100,7 +100,6 @@ def export(
     if engines.is_exported(place):
         raise NotAvailable(f"{place} was exported already.", "Export the model that it was made from.")
     checkpoint = checkpoints.load(place)
-    checkpoint.network()  # raises for weights that do not fit the config
     provenance = {"licence": hub.licence(model)} if hub.licence(model) else {}
     config = replace(checkpoint.config, provenance=provenance | checkpoint.config.provenance)
     checkpoint = replace(checkpoint, config=config)

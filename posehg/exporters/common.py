@@ -121,7 +121,6 @@ def write(
     Raises UsageError for a file that exists, InputError for a place that cannot be written to, CheckFailed for a file
     that does not match the network, and what the exporter raises.
     """
-
     targets = [out / name for name in exporter.files] or [out]
     if exporter.suffix or out.is_dir():
         for target in targets:

@@ -45,13 +45,13 @@ def read(file: Path, skeleton: Skeleton | None = None, input_size: int = 0) -> C
         if name.endswith("num_batches_tracked"):  # only since torch 0.4.1, and nothing depends on it
             found.setdefault(name, torch.zeros((), dtype=torch.long))
     found = {name: value for name, value in found.items() if name in expected or not re.search(family.unused, name)}
-    check_tensors(file, found, expected, names)
     for name, value in found.items():
         if value.layout != torch.strided or value.device.type != "cpu" or value.is_complex() or value.is_quantized:
             raise NotAvailable(f"{file} cannot be used: its {names[name]} does not hold plain numbers.")
     # A tensor can claim more numbers than its file holds, as many as its maker likes, by reading some repeatedly.
     if (claimed := sum(value.nbytes for value in found.values())) > file.stat().st_size:
         raise NotAvailable(f"{file} claims to hold {claimed / 1e6:.0f} MB of weights, more than its size.")
+    check_tensors(file, found, expected, names)
     state = {name: found[name].detach().to(value.dtype) for name, value in expected.items()}
     skeleton = skeleton or guess_skeleton(network.joints)
     if len(skeleton.joints) != network.joints:

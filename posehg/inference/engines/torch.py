@@ -36,10 +36,7 @@ class TorchEngine(Engine):
 
 
 def from_checkpoint(checkpoint: Checkpoint, options: EngineOptions) -> TorchEngine:
-    """The engine of a trained network, folded for speed.
-
-    Raises NotAvailable for weights that do not fit their config, DeviceError for a device that is not available.
-    """
+    """The engine of a trained network, folded for speed. Raises DeviceError for a device that is not available."""
     network = Folded(checkpoint.network(), devices.DTYPES[options.precision])
     if options.precision == "fp32":  # clamping needs all digits of single precision
         for module in list(network.modules()):
