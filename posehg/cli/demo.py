@@ -30,15 +30,13 @@ def demo(
 
     It needs no input and no download.
     """
-    from posehg import drawing, files, images, metrics
+    from posehg import drawing, images, metrics
     from posehg.datasets import synthetic
     from posehg.inference.engines import EngineOptions
     from posehg.inference.estimator import load_estimator
     from posehg.inference.person_search import find
 
-    if out.suffix.lower() not in images.SUFFIXES:
-        raise options.wrong_suffix("--out", out, images.SUFFIXES)
-    files.check(out, overwrite)
+    options.check_output("--out", out, images.SUFFIXES, overwrite)
     estimator = load_estimator(model, EngineOptions(device), offline=offline, tell=terminal.note)
     image, person = synthetic.render(seed, _SIZE)
     poses = find(estimator, image)

@@ -45,10 +45,8 @@ def takes(command: Callable[..., None]) -> Callable[..., None]:
     own = inspect.signature(command, eval_str=True).parameters.values()
     [place] = [parameter for parameter in own if is_dataclass(parameter.annotation)]
     config: Any = place.annotation
-    types, defaults = (
-        get_type_hints(config, include_extras=True),
-        {field.name: field.default for field in fields(config)},
-    )
+    types = get_type_hints(config, include_extras=True)
+    defaults = {field.name: field.default for field in fields(config)}
     parameters = [parameter for parameter in own if parameter is not place]
     parameters += [_parameter(field, types[field.name]) for field in fields(config)]
 

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -133,11 +132,8 @@ def plan(options: PredictOptions, sources: Sequence[Source], scratch: Path) -> O
     """
     moving = any(source.kind != "image" for source in sources)
     formats = [] if options.save is None else [name.strip() for name in options.save.split(",")]
-    for name in formats:
-        if name not in FORMATS:
-            close = get_close_matches(name, FORMATS, n=1)
-            hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(FORMATS)}."
-            raise UsageError(f"--save {name or options.save} is not a known format.", hint)
+    if unknown := [name for name in formats if name not in FORMATS]:
+        raise UsageError(f"--save {unknown[0] or options.save} is not a known format.", f"Known: {', '.join(FORMATS)}.")
     chosen = tuple(dict.fromkeys([*formats, *(["heatmaps"] if options.heatmaps else [])]))
     if options.skip_existing and options.out in (None, STDOUT):
         raise UsageError("--skip-existing needs files to skip.", "Give --out FOLDER or --out FILE.")
