@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 STDOUT = "-"
 _JPEG = (".jpg", ".jpeg")
+_TEXT = (".json", ".jsonl", ".csv")
 
 
 class Output(NamedTuple):
@@ -190,7 +190,7 @@ def _to_stdout(options: PredictOptions, chosen: Sequence[str], sources: Sequence
         hint = "Give --save json, csv, npz or coco, or --out FOLDER."
         raise UsageError("--out - writes only one file, and this would be several.", hint)
     writer, ending = file
-    if writer.binary and sys.stdout.isatty():
+    if Path(ending).suffix not in _TEXT and sys.stdout.isatty():
         raise UsageError(f"--out - would print binary {chosen[0]} data.", "Pipe it: posehg ... --out - > FILE")
     return Outputs(run=(Output(writer, scratch / f"stdout{ending}"),))
 
@@ -210,7 +210,7 @@ class PredictRun:
     todo: Sequence[Source]
     abandoned: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)  # names of sources
-    _people: Counter[str] = field(default_factory=Counter)  # source -> poses
+    _found: set[str] = field(default_factory=set)  # names of sources with people
     _written: int = 0  # files
 
     def run(self, results: Iterable[tuple[Source, Result]], world: World) -> None:
@@ -225,10 +225,8 @@ class PredictRun:
                     lambda: [one if is_drawn else replace(one, image=None, heatmaps=()) for one in written]
                 )
                 distributed.alike(lambda: self._deliver(everything) if world.first else None)
-        counts = distributed.gather((self._failed, self._people, self._written))
-        self._failed = set().union(*(failed for failed, _, _ in counts))
-        self._people = sum((people for _, people, _ in counts), Counter())
-        self._written = sum(written for _, _, written in counts)
+        failed, found, written_by = zip(*distributed.gather((self._failed, self._found, self._written)), strict=True)
+        self._failed, self._found, self._written = set().union(*failed), set().union(*found), sum(written_by)
         self.summarise(world.first)
 
     def fail(self, source: Source, error: InputError | MemoryError) -> str:
@@ -249,7 +247,7 @@ class PredictRun:
             task = bar.add_task(self.todo[0].name if single else "", total=None if single else len(self.todo))
             for source, pairs in groupby(results, lambda pair: pair[0]):
                 for result in self._write_files(source, (result for _, result in pairs)):
-                    self._people[source.name] += len(result.poses)
+                    self._found |= {source.name} if result.poses else set()
                     yield result
                     bar.advance(task, 1 if single else 0)
                 bar.advance(task, 0 if single else 1)
@@ -316,7 +314,7 @@ class PredictRun:
             sys.stdout.buffer.flush()
 
     def _is_empty(self, source: Source) -> bool:
-        return not self._people[source.name] and source.name not in self._failed
+        return source.name not in self._found and source.name not in self._failed
 
     def summarise(self, reports: bool) -> None:
         """Report the run as a whole and raise what its exit code needs. Of several processes the first reports."""

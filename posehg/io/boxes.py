@@ -11,9 +11,9 @@ the only one; a box without a category is a person. Crowds and boxes without an 
 table may be separated by comma, semicolon or tab; with the latter two 1,5 is a number. Its first column may also be
 called source, file or file_name; frame is optional, and other columns are ignored.
 
-An image is found by its name as given, by its folders as far as both sides have some, by its file name with or without
-the suffix, or by COCO's number: 785 for 000000000785.jpg and COCO_val2014_000000000785.jpg.
-The frames of a video count from 0. The closest name wins. Two equally close names, or one name for two images, are an
+An image is found by its name as given, by its file name with or without the suffix, or by COCO's number: 785 for
+000000000785.jpg and COCO_val2014_000000000785.jpg; folders must agree as far as both sides have some. The frames of a
+video count from 0. The closest name wins. Two equally close names, or one name for two images, are an
 error.
 """
 
@@ -44,7 +44,6 @@ _HINT = (
 )
 _IMAGE_COLUMNS = ("image", "source", "file", "file_name")
 _PERSON = "1"  # COCO's category
-_NAME, _STEM, _NUMBER = 3, 2, 1  # what two file names share; more is closer
 
 T = TypeVar("T")
 Entry = tuple[str, int | None, Box | None]
@@ -79,12 +78,11 @@ class BoxFile:
             boxes = self._boxes[(frame is not None, image)].setdefault(frame, [])
             boxes += [box] if box and box.is_plausible else []
         self._owners: dict[Key, str] = {}  # the images to which boxes were given
-        self._parts = {key: _parts(key[1]) for key in self._boxes}
-        self._index: defaultdict[tuple[bool, int, tuple[str, ...]], list[Key]] = defaultdict(list)
-        for key, (*above, last) in self._parts.items():
-            for kind, form in _forms(last).items():
-                for start in range(len(above) + 1):
-                    self._index[(key[0], kind, (*above[start:], form))].append(key)
+        self._named: defaultdict[tuple[bool, str | int], list[tuple[tuple[str, ...], Key]]] = defaultdict(list)
+        for key in self._boxes:
+            parts = _parts(key[1])
+            for form in _forms(parts[-1]):
+                self._named[(key[0], form)].append((parts, key))
 
     def of(self, source: Source, frame: int | None = None) -> Sequence[Box]:
         """The boxes of an image, or of a video's frame; empty where the file has none.
@@ -108,7 +106,7 @@ class BoxFile:
         return self._boxes[found[0]].get(frame, ())
 
     def _closest(self, source: Source, is_video: bool) -> list[Key]:
-        """The names with the most equal parts from the end and, of these, the most alike.
+        """The names that are most alike and, of these, those with the most equal folders from the end.
 
         Folders must agree as far as both sides have some, so that the boxes of train/a.jpg are not used for val/a.jpg,
         while a file written in another folder or on another machine still applies.
@@ -117,21 +115,23 @@ class BoxFile:
             return [(is_video, source.name)]
         parts = _parts(unquote(urlsplit(source.name).path) if is_url(source.name) else os.path.abspath(source.name))
         below = parts[-len(source.relative.parts) :]
-        for depth in range(len(parts), 0, -1):
-            for kind, form in _forms(parts[-1]).items():
-                found = self._index.get((is_video, kind, (*parts[-depth:-1], form)), [])
-                found = [key for key in found if depth >= min(len(self._parts[key]), len(below))]
-                if found:  # a name that equals the source's own decides, or makes it doubtful
-                    own = [key for key in self._index.get((is_video, _NAME, below), []) if self._parts[key] == below]
-                    return own if set(own) & set(found) else found + own
+        for form in _forms(parts[-1]):
+            found = defaultdict(list)  # by the number of equal parts
+            for theirs, key in self._named.get((is_video, form), ()):
+                folders = os.path.commonprefix([parts[-2::-1], theirs[-2::-1]])  # noqa: RUF071  # of tuples, not of texts
+                if len(folders) + 1 >= min(len(theirs), len(below)):
+                    found[len(folders)].append((theirs, key))
+            if found:
+                closest = found[max(found)]
+                return [key for theirs, key in closest if theirs == below] or [key for _, key in closest]
         return []
 
 
-def _forms(name: str) -> dict[int, str]:
-    """What another name may share with a file name, closest first; COCO's lists have only the number of an image."""
+def _forms(name: str) -> list[str | int]:
+    """What names of a file's image may be alike, closest first; COCO's lists have only the number of an image."""
     stem = os.path.splitext(name)[0] if has_known_suffix(name) else name
     number = int(name) if re.fullmatch("0|[1-9][0-9]{0,11}", name) else coco_number(stem)
-    return {_NAME: name, _STEM: stem, **({} if number is None else {_NUMBER: str(number)})}
+    return [*dict.fromkeys((name, stem)), *([] if number is None else [number])]
 
 
 def _parts(name: str) -> tuple[str, ...]:

@@ -156,9 +156,10 @@ def test_what_a_video_cannot_become(posehg: Posehg, walk: Path, options: tuple[s
 def test_a_video_that_is_not_written(posehg: Posehg, square: Path, walk: Path, photo: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "image").touch()
-    run = posehg("predict", walk, photo, "-m", square, "--out", tmp_path / "out", "--save", "image,json", "--json")
+    run = posehg("predict", walk, photo, "-m", square, "--out", tmp_path / "out", "--save", "json,image", "--json")
     assert (run.code, run.err.count("Error: ")) == (3, 2)  # one a source
     assert len(records(run.out)) < FRAMES
+    assert not list((tmp_path / "out" / "json").iterdir())
 
 
 def test_ctrl_c_ends_a_camera(posehg: Posehg, square: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ _MARGIN = 0.15
 class CropsWriter(Writer):
     """All people of an image. The path is that of the first: NAME_person1.jpg."""
 
-    binary, one_file = True, False
+    one_file = False
 
     def add(self, result: Result) -> None:
         if result.image is None:

@@ -24,7 +24,7 @@ _CAPTION = 120  # the least width of a cell, for the name of the joint
 class HeatmapsWriter(Writer):
     """One sheet, in the format of the path's suffix."""
 
-    binary = needs_heatmaps = True
+    needs_heatmaps = True
 
     def add(self, result: Result) -> None:
         if result.image is not None:  # else a frame that could not be processed

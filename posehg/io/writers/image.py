@@ -31,7 +31,7 @@ _BT709 = 1  # FFmpeg's code of the colour space that players assume for HD
 class ImageWriter(Writer):
     """One image, in the format of the path's suffix: one of images.SUFFIXES."""
 
-    draws = binary = True
+    draws = True
 
     def add(self, result: Result) -> None:
         if result.image is not None:  # else it could not be read
@@ -58,7 +58,7 @@ class VideoWriter(FileWriter):
     even sides, and a frame of another size than the first is stretched to that.
     """
 
-    draws = binary = True
+    draws = True
     _container: Any = None
 
     def _open(self, shape: tuple[int, ...], result: Result) -> None:

@@ -31,8 +31,6 @@ from posehg.poses import Result
 class NpzWriter(FileWriter):
     """An archive of all results, which are of networks with the same joints."""
 
-    binary = True
-
     def __post_init__(self) -> None:
         super().__post_init__()
         self._people = bytearray()  # rows of 500 bytes: numpy arrays of each person would take ten times as much

@@ -22,12 +22,11 @@ class Writer:
     written: the files that are complete.
     All methods raise UsageError for a file that exists without ``overwrite``, and InputError, naming the file, where
     it cannot be written.
-    draws: whether it draws skeletons, with the style and background of ``draw``. binary: no text for a terminal.
-    needs_heatmaps: of the results. one_file: ``path`` is all that it writes.
+    draws: whether it draws skeletons, with the style and background of ``draw``. needs_heatmaps: of the results.
+    one_file: ``path`` is all that it writes.
     """
 
     draws: ClassVar[bool] = False
-    binary: ClassVar[bool] = False
     needs_heatmaps: ClassVar[bool] = False
     one_file: ClassVar[bool] = True
 
