@@ -127,7 +127,7 @@ def draw(image: ImageLike, poses: Pose | Sequence[Pose], threshold: float = THRE
 
 
 def _image(given: ImageLike) -> Image:
-    """RGB uint8 (H, W, 3), upright; an array that is RGB already is not copied."""
+    """RGB uint8 (H, W, 3), upright."""
     if isinstance(given, str | os.PathLike):
         return images.read(Path(given))
     expected = "a path, a Pillow image, or a numpy array of uint8: RGB (H, W, 3), gray (H, W) or RGBA (H, W, 4)"

@@ -54,10 +54,7 @@ def world() -> World:
         value = os.environ.get(name, "")
         if not re.fullmatch(".+" if name == "MASTER_ADDR" else "[0-9]+", value):
             raise UsageError(f"This is one of several processes, but {name} is {value or 'not set'}.", _START)
-    rank, size, local_rank = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    if rank >= size:
-        raise UsageError(f"RANK={rank} must be below WORLD_SIZE={size}.", _START)
-    return World(rank, size, local_rank)
+    return World(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
 
 
 @contextmanager

@@ -32,9 +32,6 @@ PALETTE: dict[str, tuple[Colour, Colour]] = {
 }
 """The colours of the first and last joint of each side. Warm and cool colours differ for colour-blind readers, too."""
 
-BACKGROUNDS = {"black": 0, "white": 255}
-"""Grey levels, by name."""
-
 
 @dataclass(frozen=True)
 class Style:
@@ -61,7 +58,7 @@ class DrawOptions:
     """How results are drawn.
 
     threshold: the least score of a joint that is drawn.
-    background: ``image``, ``none`` (transparent), or one of BACKGROUNDS.
+    background: ``image``, ``black``, ``white`` or ``none`` (transparent).
     side_by_side: the image without a skeleton on the left, the skeletons on the right.
     heatmaps: the joints whose heatmaps are drawn; () for all.
     """

@@ -51,7 +51,7 @@ def test_torchrun_gives_the_place(monkeypatch: pytest.MonkeyPatch, changes: dict
     "changes",
     [
         *({name: ""} for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")),
-        *({"RANK": value} for value in ("3", "-1")),
+        {"RANK": "-1"},
         {"WORLD_SIZE": "two"},
         {"MASTER_PORT": "http"},
     ],

@@ -75,14 +75,12 @@ def windows_of(image: Image, scales: Sequence[float], overlap: float) -> Iterato
 
 
 def prominence(pose: Pose, image: Image, size_power: float, found_only: bool = False) -> float:
-    """How clearly a person is visible: the mean score times relative size to ``size_power``; 0 if no joint is found.
+    """How clearly a person is visible: the mean score times relative size to ``size_power``.
 
     The relative size is the longer side of the found joints' bounding box as a share of the image's longer side.
     found_only: the mean of the found joints alone, so that those hidden or outside the image do not lower it.
     """
-    box = extent(pose)
-    if box is None:
-        return 0.0
+    box = extent(pose) or pose.box
     score = float(pose.scores[pose.scores >= THRESHOLD].mean()) if found_only else pose.score
     return score * (max(box.w, box.h) / max(image.shape[:2])) ** size_power
 

@@ -46,7 +46,7 @@ def render(result: Result, draw: DrawOptions) -> NDArray[np.uint8]:
     if draw.background == "none":
         drawn = drawing.cut_out(image, result.poses, draw.threshold, draw.style)
     else:
-        ground = image if draw.background == "image" else np.full_like(image, drawing.BACKGROUNDS[draw.background])
+        ground = image if draw.background == "image" else np.full_like(image, 255 * (draw.background == "white"))
         drawn = drawing.draw(ground, result.poses, draw.threshold, draw.style)
     return drawing.side_by_side(image, drawn) if draw.side_by_side else drawn
 
