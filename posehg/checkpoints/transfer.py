@@ -57,23 +57,18 @@ def _chosen(trained: Tensor, new: Tensor, channels: Sequence[int | None]) -> Ten
 
 
 def _reinjection(trained: Mapping[str, Tensor], channels: Sequence[int | None], stack: int) -> dict[str, Tensor]:
-    """The way back of features and heatmaps, such that the next stack gets what it got in the source.
-
-    A new joint begins with a weight of 0: its map is noise at first, and the next stack has never seen it. The weight
-    learns from the first step on, as the map itself is not 0.
-
-    A removed joint contributed W h of its map h = V f + b, and the same features f go back beside the maps: W V is
-    added to their weight and W b to their bias. Leaving it out would take from the next stack what it has learned to
-    expect; of logits, which are far below 0 almost everywhere, that is much.
-    """
+    """The way back of features and heatmaps, such that the next stack gets what it got in the source."""
     back, head = f"reinjections.{stack}", f"stacks.{stack}.heatmaps"
     columns = trained[f"{back}.heatmaps.weight"]  # W (F, J', 1, 1)
     rows, offsets = trained[f"{head}.weight"], trained[f"{head}.bias"]  # V (J', F, 1, 1), b (J',)
+    # A new joint begins with a weight of 0: its map is noise at first, and the next stack has never seen it.
     zeros = columns.new_zeros(len(channels), len(columns), 1, 1)  # (J, F, 1, 1)
     chosen = _chosen(columns.transpose(0, 1), zeros, channels)  # (J, F, 1, 1)
     state = {f"{back}.heatmaps.weight": chosen.transpose(0, 1).contiguous()}
     removed = [channel for channel in range(len(rows)) if channel not in channels]
     if removed:
+        # They contributed W h of their maps h = V f + b. The features f go back beside the maps, so W V is added to
+        # their weight and W b to their bias. Of logits, far below 0 almost everywhere, leaving it out would take much.
         lost = columns[:, removed, 0, 0]  # (F, removed)
         weight, bias = f"{back}.features.weight", f"{back}.features.bias"
         state[weight] = trained[weight] + (lost @ rows[removed, :, 0, 0])[..., None, None]

@@ -95,10 +95,7 @@ def _arms(rng: Rng) -> tuple[Array, Array]:
 
 
 def _legs(rng: Rng, action: str) -> tuple[Array, Array, float, float, float]:
-    """(2, 3) hips, (2,) knees, and what they ask of the rest: bend of the spine, pitch of the pelvis, arm swing.
-
-    Arm swing is how far the right arm goes forward, as the left one goes back.
-    """
+    """(2, 3) hips, (2,) knees; bend of the spine, pitch of the pelvis, how far the right arm swings to the front."""
 
     def leg(flexion: float, abduction: float, knee: float, spread: float = 1.0) -> tuple[Array, Array]:
         return _normal(rng, [flexion, abduction, -8, knee], [8 * spread, 5 * spread, 9, 10 * spread])

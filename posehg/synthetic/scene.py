@@ -286,10 +286,7 @@ def render(canvas: Floats, mesh: Mesh, camera: Camera, textures: Floats, light: 
 def _colour(
     buffer: NDArray[np.int32], planes: Floats, tile: NDArray[np.int64], textures: Floats, light: Light
 ) -> Floats:
-    """The colour (h, w, 3) of every sample of a buffer of face numbers: 0 = nothing, n = planes[:, :, n - 1].
-
-    planes: (3, 3, F), for u, v and brightness each their start and their slopes by x and y.
-    """
+    """The colour (h, w, 3) of every sample of a buffer of face numbers: 0 is nothing, n is planes[:, :, n - 1]."""
     places = np.flatnonzero(buffer)
     face = np.take(buffer, places) - 1
     rows = places.astype(np.int32) // np.int32(buffer.shape[1])

@@ -21,10 +21,7 @@ _PROGRAM = {"constants.pkl", "model.json", "serialized_exported_program.json"}
 
 
 class _Ignored:
-    """Stands for what training programs store beside the weights: scores as numpy's numbers, and their options.
-
-    No network needs them, and numpy's own types would read any memory that a file tells them to.
-    """
+    """Stands for scores in numpy's types, which would read any memory that a file tells them to, and for options."""
 
     def __init__(self, *_: object) -> None:
         pass
