@@ -218,12 +218,7 @@ def paint_scene(scene: Scene) -> Image:
         alpha = cv2.merge((mask, mask, mask)) * np.float32(1 / 255)
         shade = shaded(np.ones_like(canvas), patch(rng, rows, columns, rng.uniform(0.5, 2)), rng.uniform(0.05, 0.25))
         canvas += alpha * (random_colour(rng) * shade - canvas)
-    return develop(rng, canvas)
-
-
-def develop(rng: Rng, canvas: NDArray[np.float32]) -> Image:
-    """From light to a stored image: exposure, contrast, white balance, blur, sensor noise, sometimes JPEG."""
-    rows, columns = canvas.shape[:2]
+    # From light to a stored image: blur, exposure, contrast, white balance, sensor noise, sometimes JPEG.
     if rng.random() < 0.4:
         canvas = np.asarray(cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.3, 1.1))))
     contrast = rng.normal(1.0, 0.13) * (1 + 0.03 * rng.standard_normal(3))
