@@ -14,6 +14,7 @@ from scipy.io import savemat
 
 from posehg.datasets import mpii
 from posehg.datasets.mpii import validation
+from posehg.evaluation import predictions
 
 VALIDATION_PICTURE = "000025245.jpg"  # J. Tompson's split has its fourth person
 PAIR_PICTURE = "028077236.jpg"  # and the first and third of this one
@@ -75,11 +76,7 @@ def make_mpii_json(root: Path, records: Sequence[Record] | None = None, name: st
 
 def structs(*rows: dict[str, Any]) -> np.ndarray:
     """A MATLAB struct array; a field that a row does not have is [], as MATLAB has it."""
-    fields = sorted({field for row in rows for field in row})
-    array = np.empty((1, len(rows)), dtype=[(field, object) for field in fields])
-    for i, row in enumerate(rows):
-        array[0, i] = tuple(row.get(field, np.zeros((0, 0))) for field in fields)
-    return array
+    return predictions.structs(rows)
 
 
 def mat_person(record: Record, **changes: Any) -> dict[str, Any]:

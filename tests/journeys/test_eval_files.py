@@ -16,8 +16,6 @@ from scipy.io import loadmat
 
 from posehg import images
 from posehg.datasets import load_one
-from posehg.errors import InputError
-from posehg.evaluation import display
 from posehg.geometry import Box
 from posehg.io import writers
 from posehg.poses import Pose, Result
@@ -166,19 +164,6 @@ def test_a_closed_pipe_loses_neither_files_nor_the_gate(said: tuple[object, ...]
     assert all(Path(name).exists() for name in ("r.json", "c.csv", "worst.png"))
 
 
-def test_the_tables_are_printed_even_if_a_file_cannot_be_written(
-    evaluate: Posehg, said: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*arguments: object) -> None:
-        raise InputError("c.csv cannot be written: no space left on device.")
-
-    monkeypatch.setattr(display, "write_curves", fail)
-    run = evaluate(*said, "--curve", "c.csv")
-    assert run.code == 3
-    assert "PCKh@0.5" in run.out
-    assert "c.csv" in run.err
-
-
 def test_the_report_names_model_options_and_versions(network: Posehg, dots: Path) -> None:
     network("--no-flip", "--device", "cpu", "--report", "r.json")
     values = json.loads(Path("r.json").read_text(), parse_constant=pytest.fail)
@@ -226,7 +211,6 @@ def test_curves_and_the_sheet_are_written_and_named(network: Posehg) -> None:
     ("options", "code", "named"),
     [
         (("--report", "old.json"), 2, "old.json"),
-        (("--curve", "old.csv"), 2, "old.csv"),
         (("--worst", 2), 2, "worst.png"),
         (("--report", "r.txt"), 2, ".txt"),
         (("--report", "r.json", "--predictions", "r.json"), 2, "--predictions and --report"),
@@ -241,7 +225,6 @@ def test_curves_and_the_sheet_are_written_and_named(network: Posehg) -> None:
         (("--min", 5, "--threshold", 0.3), 2, "--threshold"),
         (("--threshold", -0.1), 2, "--threshold"),
         (("--threshold", "nan"), 2, "--threshold"),
-        (("--threshold", "inf"), 2, "--threshold"),
         (("--bootstrap", 100_001), 2, "--bootstrap"),
         (("--submission", "s.mat"), 2, "--submission"),
         (("--split", "train"), 5, "train"),
@@ -253,13 +236,13 @@ def test_a_mistake_is_reported_before_the_network_is_asked(
 ) -> None:
     monkeypatch.setattr(stubs.Dots, "forward", lambda *arguments: pytest.fail("a network was asked"))
     Path("folder.json").mkdir()
-    for name in ("old.json", "old.csv", "worst.png"):
+    for name in ("old.json", "worst.png"):
         Path(name).write_text("mine")
     # Root may write to any real folder.
     Path("locked").symlink_to("/proc/self") if os.geteuid() == 0 else Path("locked").mkdir(mode=0o500)
     network(*options).assert_failed(code, named)
     files = {path.name: path.read_text() for path in Path().iterdir() if path.is_file()}
-    assert files == dict.fromkeys(("old.json", "old.csv", "worst.png"), "mine")
+    assert files == dict.fromkeys(("old.json", "worst.png"), "mine")
 
 
 @pytest.mark.parametrize(
