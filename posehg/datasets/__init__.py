@@ -19,8 +19,7 @@ from posehg.skeletons import MPII, Skeleton
 
 __all__ = ["MODULES", "Dataset", "is_file", "on_skeleton", "parse", "set_names", "spread"]
 
-RENDERED = {"synthetic"}
-"""Sets without files."""
+RENDERED = {"synthetic"}  # sets without files
 TESTED = {"lsp", "flic", "flic-pc"}
 """Sets whose official test split is called val here; ``test`` is another name for it."""
 
@@ -56,12 +55,11 @@ def home(data: Path | None) -> Path:
     return data if data is not None else Path(os.environ.get("POSEHG_DATA") or "data")
 
 
-def load_one(name: str, data: Path | None, split: str, joined: bool = False, need_images: bool = True) -> Dataset:
+def load_one(name: str, data: Path | None, split: str, need_images: bool = True) -> Dataset:
     """One split of one set, named by its name or its file.
 
     data: the folder that holds the set (DATA/NAME or DATA itself), by default $POSEHG_DATA, else ./data; for a file,
-        the folder of its images. joined: the set is one of several, so DATA itself cannot be its folder.
-    need_images: whether to check that all images are there.
+        the folder of its images. need_images: whether to check that all images are there.
     Raises NotAvailable if the set or split is missing, broken or empty, UsageError for an unknown name or split.
     """
     if is_file(name):
@@ -70,11 +68,10 @@ def load_one(name: str, data: Path | None, split: str, joined: bool = False, nee
         return load_known(name, Path(name), split)
     else:
         known = info(name)
-        folders = [home(data) / known.folder, *([data] if data is not None and not joined else [])]
+        folders = [home(data) / known.folder, *([] if data is None else [data])]
         found = next((folder for folder in folders if folder.is_dir()), None)
         if found is None:
-            one, *other = folders
-            sentence = f"Neither {one} nor {other[0]} exists." if other else f"{one} does not exist."
+            sentence = f"Neither {folders[0]} nor {data} exists." if data else f"{folders[0]} does not exist."
             raise NotAvailable(sentence, f"See posehg data list {name}, then give the folder with --data DIR.")
         hint = "Unpack the set's images there; the annotations name these files."
         dataset = load_known(name, found, split)
@@ -94,7 +91,7 @@ def load(names: str, data: Path | None, split: str, skeleton: Skeleton | None = 
     Raises what load_one and concat raise.
     """
     parts = parse(names)
-    datasets = [load_one(name, data, split, joined=len(parts) > 1) for name, _ in parts]
+    datasets = [load_one(name, data, split) for name, _ in parts]
     if skeleton is None:
         skeleton = MPII if any(data.skeleton is MPII for data in datasets) else datasets[0].skeleton
     weights = [weight for _, weight in parts]

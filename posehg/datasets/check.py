@@ -23,12 +23,9 @@ from posehg.geometry import Box
 from posehg.images import Image
 from posehg.poses import Person
 
-TINY = 16
-"""Pixels: a box whose longer side is shorter is tiny."""
-AGAIN = 0.95
-"""Two boxes with a larger intersection over union are of one person."""
-_DRAWN = 12
-"""Suspects of each kind on a sheet."""
+TINY = 16  # pixels: a box whose longer side is shorter is tiny
+AGAIN = 0.95  # two boxes with a larger intersection over union are of one person
+_DRAWN = 12  # suspects of each kind on a sheet
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def read(path: Path, name: str, category: str = "") -> Dataset:
     """Everyone who is annotated with joints, on images named as in the file.
 
     category: the name of the one to read; by default all if they have the same joints, else ``person``.
-    Raises NotAvailable, naming file and entry, for a broken file; UsageError if the category is not clear.
+    Raises NotAvailable, naming file and entry, for a broken file; UsageError if there is no such category.
     """
     content = reading.read_json(path, EXPECTED)
     parts: list[Any] = [content.get(key) if isinstance(content, dict) else None for key in _PARTS]
@@ -109,11 +109,9 @@ def _choose(path: Path, categories: Sequence[Entry], name: str) -> tuple[list[En
         return usable, ""
     listed = ", ".join(str(one.get("name")) for one in usable)
     chosen = [one for one in usable if str(one.get("name")) == (name or "person")]
-    if name and not chosen:
-        raise UsageError(f"{path} has no category {name!r} with keypoints.", f"It has: {listed}.")
     if not chosen:
         hint = f"Name one behind the file: {path}#{usable[0].get('name')}. It has: {listed}."
-        raise UsageError(f"{path} has several categories with different joints.", hint)
+        raise UsageError(f"{path} has no category {name or 'person'!r} with keypoints.", hint)
     return chosen, "" if name else f"Of the categories {listed} only person was read."
 
 

@@ -25,11 +25,9 @@ _UNSCALED = 1 - 1e-6
 """A larger scale counts as 1: the difference is a rounding error, as when a crop is cropped again."""
 _MARGIN = 4
 """Pixels beyond the region on each side, because a view interpolates, and averages up to this many pixels plus one."""
-_DECIMALS = 4
-"""Of pixel coordinates in a file: 0.0001 px."""
+_DECIMALS = 4  # of pixel coordinates in a file: 0.0001 px
 
-_COLUMNS, CELL = 6, 256
-"""Cells in a row of a contact sheet, and the side of one in pixels."""
+_COLUMNS, CELL = 6, 256  # cells in a row of a contact sheet, and the side of one in pixels
 
 Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
 """(items, description, total) -> the same items, while a progress bar is shown."""

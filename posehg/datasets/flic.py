@@ -49,10 +49,8 @@ NOTES = {
 }
 MAT = "examples.mat"
 JOINTS = len(FLIC.joints)
-SIDE = 440 / 1.25
-"""The box's side in pixels: crops are 1.25 times the box, and the paper's have 440."""
-MIDDLE = 240.0
-"""The one-based row around which frames are cropped; they have 480 rows or fewer."""
+SIDE = 440 / 1.25  # the box's side in pixels: crops are 1.25 times the box, and the paper's have 440
+MIDDLE = 240.0  # the one-based row around which frames are cropped; they have 480 rows or fewer
 
 _SLOTS = [0, 1, 2, 3, 4, 5, 6, 9, 12, 13, 16]  # of coords: the 11 of 29 that are labelled, in the skeleton's order
 _ROWS = {"center": (2,), "scale": (), "part": (JOINTS, 2), "visible": (JOINTS,)}

@@ -50,12 +50,9 @@ INFO = {
 JSON = "mpii_annotations.json"
 MAT = "mpii_human_pose_v1_u12_1.mat"
 JOINTS = len(MPII.joints)
-HEAD_SIZE = 0.6
-"""The unit of PCKh as a share of the head box's diagonal (the published evaluation's SC_BIAS)."""
-PERSON_HEIGHT = 200.0
-"""MPII's ``scale`` is a multiple of this many pixels."""
-DOWNWARDS = 15.0
-"""Pixels, times ``scale``, by which the centre of a body lies below MPII's objpos."""
+HEAD_SIZE = 0.6  # the unit of PCKh as a share of the head box's diagonal (the published evaluation's SC_BIAS)
+PERSON_HEIGHT = 200.0  # the release's scale is a multiple of this many pixels
+DOWNWARDS = 15.0  # pixels, times the scale, by which the centre of a body lies below MPII's objpos
 
 _EXPECTED_JSON = "MPII's annotations as a json list of people"
 
@@ -177,8 +174,7 @@ def read_release_mat(path: Path, split: str) -> list[Person]:
 
 # ---- train.h5, valid.h5, test.h5 -----------------------------------------------------------------------------------
 
-ENLARGED = 1.25
-"""Their scales are this much larger than MPII's."""
+ENLARGED = 1.25  # their scales are this much larger than MPII's
 _CUT = [MPII.index("upper_neck"), MPII.index("head_top")]
 _ROWS = {"center": (2,), "scale": (), "part": (JOINTS, 2), "visible": (JOINTS,), "person": (), "normalize": ()}
 _EXPECTED_H5 = "the hourglass authors' .h5 of MPII, one row a person with (16, 2) joints"
@@ -296,7 +292,6 @@ NOTES = {
     "validation people, which person on an image is meant (they are numbered as they appear on it).",
     "detections": "The boxes span the labelled joints: detections_our_format.mat has neither centres nor scales.",
 }
-_PUBLISHED = "Joints and head boxes are those of {}, by which published scores are measured."
 _NOT_PUBLISHED = (
     "Published scores are measured by detections_our_format.mat, which is not here: 13 of its 44,240 joints lie "
     "elsewhere, so scores can differ by a few hundredths."
@@ -326,8 +321,10 @@ def load(name: str, root: Path, split: str) -> Dataset:
         if len(persons) < len(validation()):
             notes.append(f"These are {len(persons):,} of the {len(validation()):,} validation people.")
         truth = there.get("detections")
-        notes.append(_NOT_PUBLISHED if truth is None else _PUBLISHED.format(truth.name))
-        if truth is not None:
+        if truth is None:
+            notes.append(_NOT_PUBLISHED)
+        else:
+            notes.append(f"Joints and head boxes are those of {truth.name}, by which published scores are measured.")
             published = {person.id: person for person in read_detections(truth)}
             pairs = [(person, published[person.id]) for person in persons]
             if np.nanmedian([np.abs(a.keypoints - b.keypoints) for a, b in pairs]) > 1:

@@ -18,8 +18,7 @@ MODULES = {
 """The table of known data sets: each name and the module that reads it. A file of your own never gets such a name."""
 FILES = {".json": "coco", ".csv": "csv"}
 """The table of files of your own: each file type and the module that reads it."""
-SPLIT = "{split}"
-"""Stands in a file name for the split, if each split is a file of its own."""
+SPLIT = "{split}"  # stands in a file name for the split, if each split is a file of its own
 
 
 def parse(names: str) -> list[tuple[str, float]]:

@@ -23,8 +23,7 @@ from posehg.datasets.reading import part
 from posehg.errors import NotAvailable, UsageError
 
 ALL = "all"
-SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}
-"""The names of each split in files."""
+SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}  # the names of each split in files
 NO_SPLITS = "The file marks no splits: one image in ten, chosen by its name, is val, the others are train."
 NO_SIDES = "Mirrored images keep their joints: no joint is named left or right, and the file has no flip_pairs."
 ONE_SIDE = "Mirrored images lose these joints, whose other side is not annotated: {}."

@@ -25,8 +25,7 @@ from posehg.errors import NotAvailable, PosehgError, UsageError, reason
 from posehg.geometry import FARTHEST, Box, Points
 from posehg.poses import Person
 
-MIN_JOINTS = 2
-"""A person without a bounding box needs this many labelled joints, whose extent becomes the box."""
+MIN_JOINTS = 2  # a person without a bounding box needs this many labelled joints, whose extent becomes the box
 
 
 def missing_images(persons: Sequence[Person]) -> list[Path]:

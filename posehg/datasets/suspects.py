@@ -23,18 +23,14 @@ from posehg.skeletons import Skeleton, side
 Floats = NDArray[np.float64]
 Hash = NDArray[np.float32]
 
-SAME = 0.8
-"""From this correlation on, views show the same photo."""
+SAME = 0.8  # from this correlation on, views show the same photo
 PADDING = 1.5
 """The side of a person's view, as a multiple of the box: the surroundings distinguish more than the person."""
 
 _CELLS = 12
-_MIN_BOX = 32
-"""Pixels: smaller boxes, enlarged, look alike."""
-_MIN_CONTRAST = 4.0
-"""Gray levels, as a standard deviation: fog looks like fog."""
-_BLOCK = 2**22
-"""The number of pairs that are compared at a time."""
+_MIN_BOX = 32  # pixels: smaller boxes, enlarged, look alike
+_MIN_CONTRAST = 4.0  # gray levels, as a standard deviation: fog looks like fog
+_BLOCK = 2**22  # the number of pairs that are compared at a time
 
 OPPOSED, CROSSED = 0.3, 0.25
 """The share of the person's size from which a sign of exchanged sides counts; 1 in 100 of MPII's people reaches it."""

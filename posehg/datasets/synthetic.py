@@ -12,8 +12,7 @@ from posehg.poses import Person
 from posehg.skeletons import MPII
 from posehg.synthetic.scene import Scene, paint_scene, person, random_scene
 
-SPLITS = {"train": 20_000, "val": 500}
-"""The number of images of each split; each shows one annotated person."""
+SPLITS = {"train": 20_000, "val": 500}  # the number of images of each split; each shows one annotated person
 
 INFO = {
     "synthetic": DatasetInfo(

@@ -70,7 +70,7 @@ def load_data(
     validation = []
     for name in names:
         try:
-            val = datasets.load_one(name, folder, "val", joined=len(names) > 1)
+            val = datasets.load_one(name, folder, "val")
         except NotAvailable as error:
             listener.note(f"{name} is not validated: {error}")
         else:
