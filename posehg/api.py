@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from posehg import drawing, images
+from posehg import checkpoints, drawing, images
 from posehg.geometry import Box
 from posehg.heatmaps import Decoder
 from posehg.images import Image
-from posehg.inference.engines import EngineOptions, Precision
-from posehg.inference.estimator import Estimator, load_estimator
+from posehg.inference.engines import EngineOptions, Precision, open_engine
+from posehg.inference.estimator import Estimator
 from posehg.inference.oks import THRESHOLD
 from posehg.inference.person_search import People, find
 from posehg.poses import Heatmaps, Pose
@@ -67,8 +67,8 @@ def load(
             raise ValueError(f"{name} must be one of {', '.join(get_args(known))}, not {value!r}")
     if threads < 0 or batch < 0:
         raise ValueError(f"threads and batch must be at least 0, not {min(threads, batch)}.")
-    options = EngineOptions(device, threads, precision)
-    return Model(load_estimator(os.fspath(model), options, flip, decoder, batch, offline))
+    engine = open_engine(checkpoints.find(os.fspath(model), offline), EngineOptions(device, threads, precision))
+    return Model(Estimator(engine, flip, decoder, batch))
 
 
 class Model:

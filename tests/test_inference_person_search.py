@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from posehg import images
+from posehg.checkpoints import bundled_folder
 from posehg.geometry import Box
 from posehg.images import Image
-from posehg.inference.engines import EngineOptions
-from posehg.inference.estimator import Estimator, load_estimator
+from posehg.inference.engines import EngineOptions, open_engine
+from posehg.inference.estimator import Estimator
 from posehg.inference.oks import oks
 from posehg.inference.person_search import AllSearch, OneSearch, find_all, find_one, prominence, windows_of
 from tests import stubs
@@ -174,7 +175,7 @@ def test_nobody_is_found_on_an_empty_image(size: tuple[int, int]) -> None:
 
 @pytest.fixture(scope="module")
 def bundled() -> Estimator:
-    return load_estimator("bundled", EngineOptions("cpu"))
+    return Estimator(open_engine(bundled_folder(), EngineOptions("cpu")))
 
 
 @pytest.mark.shared

@@ -11,21 +11,21 @@ from types import FrameType
 import pytest
 
 from posehg import images
+from posehg.checkpoints import bundled_folder
 from posehg.cli import app
-from posehg.inference import estimator
-from posehg.inference.engines import EngineOptions
+from posehg.inference import engines
 from tests import stubs
 
 PACKAGE = str(Path(app.__file__).parents[1])
-NETWORK = ("/network.py", "/inference/engines/")
+NETWORK = ("/network.py", "/checkpoints/", "/inference/engines/")
 MAX_FILES, MAX_FUNCTIONS = 20, 90
 
 
 @pytest.mark.slow
 def test_an_image_passes_few_files_and_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images.write(tmp_path / "photo.jpg", stubs.square_photo(110, 60, 100))
-    model = estimator.load_estimator("bundled", EngineOptions())
-    monkeypatch.setattr(estimator, "load_estimator", lambda *options: model)
+    engine = engines.open_engine(bundled_folder())
+    monkeypatch.setattr(engines, "open_engine", lambda place, options: engine)
 
     def predict(out: str) -> None:
         command = f"posehg predict {tmp_path}/photo.jpg --whole --out {tmp_path}/{out}"

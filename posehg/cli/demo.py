@@ -30,14 +30,14 @@ def demo(
 
     It needs no input and no download.
     """
-    from posehg import drawing, images, metrics
+    from posehg import checkpoints, drawing, images, metrics
     from posehg.datasets import synthetic
-    from posehg.inference.engines import EngineOptions
-    from posehg.inference.estimator import load_estimator
+    from posehg.inference.engines import EngineOptions, open_engine
+    from posehg.inference.estimator import Estimator
     from posehg.inference.person_search import find
 
     options.check_output("--out", out, images.SUFFIXES, overwrite)
-    estimator = load_estimator(model, EngineOptions(device), offline=offline, tell=terminal.note)
+    estimator = Estimator(open_engine(checkpoints.find(model, offline, terminal.note), EngineOptions(device)))
     image, person = synthetic.render(seed, _SIZE)
     poses = find(estimator, image)
     drawn = drawing.draw(image, poses, drawing.DrawOptions().threshold)

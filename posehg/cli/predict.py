@@ -109,12 +109,12 @@ def predict(options: PredictOptions) -> None:
 
     Several processes share the images: torchrun --nproc-per-node N -m posehg predict ...
     """
-    from posehg import distributed
+    from posehg import checkpoints, distributed
     from posehg.cli.outputs import PredictRun, plan
     from posehg.drawing import STYLES, DrawOptions
     from posehg.inference.detector import Detector
-    from posehg.inference.engines import EngineOptions
-    from posehg.inference.estimator import load_estimator
+    from posehg.inference.engines import EngineOptions, open_engine
+    from posehg.inference.estimator import Estimator
     from posehg.io import boxes
     from posehg.io.background import AHEAD, read_ahead
     from posehg.io.sources import expand
@@ -157,10 +157,9 @@ def predict(options: PredictOptions) -> None:
         ahead = AHEAD if all(os.path.isfile(source.name) or source.problem for source in mine) else 0
         frames = stack.enter_context(read_ahead(_frames(mine, start, end, run.abandoned), ahead))
         detector = Detector(options.detector) if options.detector else None
-        engine = EngineOptions(options.device, options.threads, options.precision)
-        estimator = load_estimator(
-            options.model, engine, options.flip, options.decoder, options.batch, options.offline, terminal.note
-        )
+        place = checkpoints.find(options.model, options.offline, terminal.note)
+        engine = open_engine(place, EngineOptions(options.device, options.threads, options.precision))
+        estimator = Estimator(engine, options.flip, options.decoder, options.batch)
         for joint in joints:
             estimator.config.skeleton.index(joint)  # raises an error for an unknown joint, before any work
         if cameras := {source.name for source in mine if source.kind == "camera"}:

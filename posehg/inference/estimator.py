@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg import heatmaps, images
-from posehg.checkpoints import Note, find
 from posehg.config import STRIDE
 from posehg.errors import DeviceError
 from posehg.geometry import Affine, Box
 from posehg.heatmaps import Decoder
 from posehg.images import Image
-from posehg.inference.engines import Engine, EngineOptions, open_engine
+from posehg.inference.engines import Engine
 from posehg.poses import Heatmaps, Pose
 
 Maps = Any
@@ -139,16 +138,3 @@ class Estimator:
 
 def _as_array(maps: Maps) -> NDArray[np.float32]:
     return maps if isinstance(maps, np.ndarray) else maps.cpu().numpy()
-
-
-def load_estimator(
-    model: str,
-    options: EngineOptions,
-    flip: bool = True,
-    decoder: Decoder = "subpixel",
-    batch: int = 0,
-    offline: bool = False,
-    tell: Note | None = None,
-) -> Estimator:
-    """The estimator of a model; see ``posehg.load``. tell: receives sentences for the user, as about a download."""
-    return Estimator(open_engine(find(model, offline, tell), options), flip, decoder, batch)

@@ -25,10 +25,11 @@ import numpy as np
 import torch
 
 from posehg import datasets, images
+from posehg.checkpoints import find
 from posehg.errors import NotAvailable
 from posehg.geometry import Box
-from posehg.inference.engines import EngineOptions
-from posehg.inference.estimator import Estimator, load_estimator
+from posehg.inference.engines import EngineOptions, open_engine
+from posehg.inference.estimator import Estimator
 from posehg.inference.person_search import AllSearch, find_all, prominence
 from posehg.poses import Person, Pose
 from posehg.skeletons import Skeleton
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--precision", type=float, default=0.7)
     given = parser.parse_args()
     torch.set_num_threads(2)
-    estimator = load_estimator(given.model, EngineOptions("cpu"))
+    estimator = Estimator(open_engine(find(given.model), EngineOptions("cpu")))
     frames = {name: frames_of(name, given.data) for name in given.sets}
 
     def tallies(which: int) -> dict[str, Tally]:

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from walkers import FPS, Street
 
+from posehg.checkpoints import find
 from posehg.geometry import Box
-from posehg.inference.engines import EngineOptions
-from posehg.inference.estimator import Estimator, Region, load_estimator
+from posehg.inference.engines import EngineOptions, open_engine
+from posehg.inference.estimator import Estimator, Region
 from posehg.inference.oks import THRESHOLD
 from posehg.inference.tracking import OneEuro
 from posehg.poses import Pose
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("--model", default="bundled")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    estimator = load_estimator(given.model, EngineOptions("cpu"))
+    estimator = Estimator(open_engine(find(given.model), EngineOptions("cpu")))
     still = [shot(estimator, seed, given.frames, still=True) for seed in given.seeds]
     walking = [shot(estimator, seed, given.frames, still=False) for seed in given.seeds]
     print(f"{'min_cutoff':>10} {'beta':>6} {'jitter %':>9} {'error %':>8} {'lag ms':>7}")

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from walkers import FPS, Moment, Street
 
+from posehg.checkpoints import find
 from posehg.geometry import Box
-from posehg.inference.engines import EngineOptions
-from posehg.inference.estimator import Estimator, load_estimator
+from posehg.inference.engines import EngineOptions, open_engine
+from posehg.inference.estimator import Estimator
 from posehg.inference.oks import oks
 from posehg.inference.person_search import find_all
 from posehg.inference.tracking import Following, Tracker
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("--model", default="bundled")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    estimator = load_estimator(given.model, EngineOptions("cpu"))
+    estimator = Estimator(open_engine(find(given.model), EngineOptions("cpu")))
     for seed in given.seed:
         measure(estimator, Street(seed), given.frames, replace(Following(), every=given.every))
 
