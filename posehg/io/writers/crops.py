@@ -12,28 +12,26 @@ from posehg import images
 from posehg.files import naming
 from posehg.geometry import Box
 from posehg.images import Image
-from posehg.io.writers.writer import Writer
+from posehg.io.writers.writer import ImageFileWriter
 from posehg.poses import Pose, Result
 
 _MARGIN = 0.15
 """Around the joints, as a share of the longer side: hair, hands and feet reach beyond them."""
 
 
-class CropsWriter(Writer):
+class CropsWriter(ImageFileWriter):
     """All people of an image. The path is that of the first: NAME_person1.jpg."""
 
     one_file = False
 
-    def add(self, result: Result) -> None:
-        if result.image is None:
-            return  # a frame that could not be processed
-        first = self.path_of(result)
-        name = first.stem.removesuffix("1")
-        paths = (first.with_name(f"{name}{number}{first.suffix}") for number in count(1))
-        found = [(pose, path) for pose, path in zip(result.poses, paths, strict=False)]
-        for pose, path in reversed(found):  # if the first exists, all do
-            images.write(path, crop(result.image, pose, self.draw.threshold), self.overwrite)
-        self.written += [path for _, path in found]
+    def write(self, result: Result, path: Path) -> None:
+        assert result.image is not None
+        name = path.stem.removesuffix("1")
+        paths = (path.with_name(f"{name}{number}{path.suffix}") for number in count(1))
+        found = list(zip(result.poses, paths, strict=False))
+        for pose, own in reversed(found):  # if the first exists, all do
+            images.write(own, crop(result.image, pose, self.draw.threshold), self.overwrite)
+        self.written += [own for _, own in found]
         for old in takewhile(Path.is_file, paths) if self.overwrite else ():
             with naming(old):
                 old.unlink()  # a person of an earlier run

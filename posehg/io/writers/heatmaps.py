@@ -4,6 +4,7 @@ A cell shows the part of the image that the network saw, around all people toget
 """
 
 import math
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from posehg.drawing import DrawOptions
 from posehg.geometry import Affine, Box
 from posehg.images import Image
 from posehg.io.writers.crops import inside
-from posehg.io.writers.writer import Writer
+from posehg.io.writers.writer import ImageFileWriter
 from posehg.poses import Result
 
 _WIDTH = 1600  # of a sheet, in pixels, about
@@ -21,15 +22,14 @@ _CELL = 640  # the longest side of a cell, if few joints leave room for larger o
 _CAPTION = 120  # the least width of a cell, for the name of the joint
 
 
-class HeatmapsWriter(Writer):
+class HeatmapsWriter(ImageFileWriter):
     """One sheet, in the format of the path's suffix."""
 
     needs_heatmaps = True
 
-    def add(self, result: Result) -> None:
-        if result.image is not None:  # else a frame that could not be processed
-            images.write(self.path_of(result), sheet(result, self.draw), self.overwrite)
-            self.written.append(self.path_of(result))
+    def write(self, result: Result, path: Path) -> None:
+        images.write(path, sheet(result, self.draw), self.overwrite)
+        self.written.append(path)
 
 
 def sheet(result: Result, draw: DrawOptions) -> Image:

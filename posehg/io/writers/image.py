@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from posehg import drawing, images
 from posehg.drawing import DrawOptions
 from posehg.errors import InputError
 from posehg.files import naming
-from posehg.io.writers.writer import FileWriter, Writer
+from posehg.io.writers.writer import FileWriter, ImageFileWriter
 from posehg.poses import Result
 
 _CODECS = {
@@ -28,15 +29,14 @@ _MIN_STEP = _TICKS // 1000  # between two frames: .webm counts milliseconds
 _BT709 = 1  # FFmpeg's code of the colour space that players assume for HD
 
 
-class ImageWriter(Writer):
+class ImageWriter(ImageFileWriter):
     """One image, in the format of the path's suffix: one of images.SUFFIXES."""
 
     draws = True
 
-    def add(self, result: Result) -> None:
-        if result.image is not None:  # else it could not be read
-            images.write(self.path, render(result, self.draw), self.overwrite)
-            self.written.append(self.path)
+    def write(self, result: Result, path: Path) -> None:
+        images.write(path, render(result, self.draw), self.overwrite)
+        self.written.append(path)
 
 
 def render(result: Result, draw: DrawOptions) -> NDArray[np.uint8]:

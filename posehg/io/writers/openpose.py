@@ -11,9 +11,11 @@ the mid hip that of the hips, as in OpenPose's training; if one of a pair is mis
 the middle. person_id is the track id in a video, else -1.
 """
 
+from pathlib import Path
+
 from posehg.files import atomic
 from posehg.io.writers.json import line, rounded
-from posehg.io.writers.writer import Writer
+from posehg.io.writers.writer import ImageFileWriter
 from posehg.poses import Pose, Result
 
 BODY_25 = (
@@ -34,19 +36,16 @@ _EMPTY: dict[str, list[float]] = {
 """Keys that readers expect, though only the body is found."""
 
 
-class OpenPoseWriter(Writer):
+class OpenPoseWriter(ImageFileWriter):
     """The people of one image or frame."""
 
-    def add(self, result: Result) -> None:
-        if result.image is None:
-            return  # a frame that could not be processed
+    def write(self, result: Result, path: Path) -> None:
         people = []
         for pose in result.poses:
             joints = [[rounded(x, 2), rounded(y, 2), rounded(c, 4)] for x, y, c in body_25(pose, self.draw.threshold)]
             numbers = [number for joint in joints for number in joint]
             id = -1 if pose.id is None else pose.id
             people.append({"person_id": [id], "pose_keypoints_2d": numbers, **_EMPTY})
-        path = self.path_of(result)
         with atomic(path, self.overwrite) as temporary:
             temporary.write_text(line({"version": 1.3, "people": people}) + "\n", encoding="utf-8")
         self.written.append(path)

@@ -38,16 +38,26 @@ class Writer:
     def add(self, result: Result) -> None:
         raise NotImplementedError
 
-    def path_of(self, result: Result) -> Path:
-        """The file of an image, or of a frame, whose number stands before the last underscore: v_0012_person1.jpg."""
-        head, _, tail = self.path.name.rpartition("_")
-        return self.path if result.frame is None else self.path.with_name(f"{head}_{result.frame:012d}_{tail}")
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         pass
+
+
+class ImageFileWriter(Writer):
+    """A file of each image, or of each frame with its number before the last underscore: v_000000000012_person1.jpg."""
+
+    def add(self, result: Result) -> None:
+        path = self.path
+        if result.frame is not None:
+            head, _, tail = path.name.rpartition("_")
+            path = path.with_name(f"{head}_{result.frame:012d}_{tail}")
+        if result.image is not None:  # else it could not be read
+            self.write(result, path)
+
+    def write(self, result: Result, path: Path) -> None:
+        raise NotImplementedError
 
 
 @dataclass(eq=False)
