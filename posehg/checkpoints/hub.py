@@ -78,7 +78,7 @@ def find(name: str, offline: bool = False, note: Note | None = None, update: boo
     if isinstance(place, Path):
         return place
     offline = offline or is_offline()
-    cached = _cached(place) if isinstance(place, Repo) else place.file if place.is_verified() else None
+    cached = _cached(place) if isinstance(place, Repo) else (place.file if place.is_verified() else None)
     if cached is not None and (offline or not update or isinstance(place, Address)):
         return cached
     if offline:
