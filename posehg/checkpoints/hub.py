@@ -85,8 +85,8 @@ def find(name: str, offline: bool = False, note: Note | None = None, update: boo
         hint = f"Download it while online: posehg models get {shlex.quote(shown(name))}"
         raise NotAvailable(f"{shown(name)} has not been downloaded.", hint)
     if note is not None:
-        terms = licence(name)
-        note(f"Downloading {shown(name).partition('#')[0]}." + (f" Licence: {terms}." if terms else ""))
+        terms = "".join(f" Licence: {text}." for text in provenance(name).values())
+        note(f"Downloading {shown(name).partition('#')[0]}.{terms}")
     return download(place) if isinstance(place, Address) else _download(place)
 
 
@@ -100,9 +100,9 @@ def bundled_folder(name: str = NAMES[0]) -> Path:
     raise NotAvailable("This installation of posehg has no weights.", "Reinstall posehg, or give --model.")
 
 
-def licence(name: str) -> str:
-    """The licence of a model that is given by an alias, otherwise an empty text."""
-    return ALIASES[name].licence if name in ALIASES and not os.path.exists(name) else ""
+def provenance(name: str) -> dict[str, str]:
+    """The licence of a model that is given by an alias, otherwise nothing."""
+    return {"licence": ALIASES[name].licence} if name in ALIASES and not os.path.exists(name) else {}
 
 
 def is_offline() -> bool:

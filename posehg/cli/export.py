@@ -100,8 +100,7 @@ def export(
     if engines.is_exported(place):
         raise NotAvailable(f"{place} was exported already.", "Export the model that it was made from.")
     checkpoint = checkpoints.load(place)
-    provenance = {"licence": hub.licence(model)} if hub.licence(model) else {}
-    config = replace(checkpoint.config, provenance=provenance | checkpoint.config.provenance)
+    config = replace(checkpoint.config, provenance=hub.provenance(model) | checkpoint.config.provenance)
     checkpoint = replace(checkpoint, config=config)
     crops = onnx.calibration_crops(calibration, checkpoint, terminal.progress) if precision == "int8" else ()
     contents = ExportOptions(precision, (decoder or "subpixel") if decode else None, dynamic_size, opset, crops)

@@ -190,8 +190,8 @@ def convert(
     theirs = format.weights_file(place)
     checkpoint = foreign.read(theirs, named, input_size)
     joints, origin = checkpoint.config.skeleton, checkpoint.config.provenance
-    licence = {"licence": hub.licence(file)} if hub.licence(file) else {}
-    config = replace(checkpoint.config, provenance={**origin, "source_sha256": sha256(theirs), **licence})
+    origin = {**origin, "source_sha256": sha256(theirs), **hub.provenance(file)}
+    config = replace(checkpoint.config, provenance=origin)
     about = f"{len(joints.joints)} joints, {card.describe(format.Metadata(config, 0, ()))['network']}"
     terminal.note(f"{origin['converted_from']} is from {origin['family']}: {about}.")
     if named is None:

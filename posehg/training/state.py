@@ -1,8 +1,6 @@
 """The file ``state.pt``: everything a run needs to continue exactly as if it had never stopped."""
 
 import io
-import pickle
-import struct
 import zipfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,11 +15,6 @@ from posehg.training.config import TrainConfig
 
 VERSION = 3
 STATE = "state.pt"
-
-_BROKEN = (
-    *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, struct.error),  # torch.load, depending on where it fails
-    *(LookupError, TypeError, ValueError, AttributeError),  # readable, but something else
-)
 
 
 @dataclass(frozen=True)
@@ -91,5 +84,7 @@ def load(path: Path) -> State:
         progress = Progress(**{**content["progress"], "history": tuple(content["progress"]["history"])})
         parts = {"data": "", **content, "config": config, "progress": progress}
         return State(**{field.name: parts[field.name] for field in fields(State)})
-    except _BROKEN as error:
+    except NotAvailable:
+        raise
+    except Exception as error:  # of torch.load, or of what is missing in a file of something else
         raise NotAvailable(f"{path} is not the state of a training run, or is cut short.", str(error)[:200]) from None
