@@ -149,10 +149,10 @@ def check(
         if page is not None:
             images.write(sheet, page, overwrite)
         terminal.note("There are no suspects to draw." if page is None else f"Wrote {sheet}.")
-    demanded = ("broken", "suspect") if strict else ("broken",)
-    wrong = [f"{finding.title} ({finding.count:,})" for finding in found if finding.level in demanded and finding.count]
+    wrong = [finding for finding in found if finding.count and (strict or finding.level == "broken")]
     if wrong:
-        raise CheckFailed(f"{name} did not pass: {', '.join(wrong)}.")
+        listed = ", ".join(f"{finding.title} ({finding.count:,})" for finding in wrong)
+        raise CheckFailed(f"{name} did not pass: {listed}.")
 
 
 def _loaded(split: str, load: Callable[[str], Dataset]) -> list[Dataset]:

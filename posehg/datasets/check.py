@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posehg import metrics
 from posehg.datasets.crops import Progress, label_cell, sheet
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.reading import missing_images
@@ -85,7 +84,6 @@ _KINDS = {
         ("swapped_sides", "people whose left and right may be exchanged", "Guesses, the most doubtful first."),
         ("small_people", "people in tiny boxes", "So few pixels show nothing, or the box is wrong."),
         ("people_outside", "people outside their image", "Box and image do not overlap: their crops are black."),
-        ("torso_zero", "people whose torso has no length", "PCK cannot measure them, and a label may be wrong."),
     ],
 }
 KINDS = tuple(Finding(name, level, title, text) for level, kinds in _KINDS.items() for name, title, text in kinds)
@@ -164,12 +162,9 @@ def check(splits: Sequence[Dataset], progress: Progress) -> list[Finding]:
     for place in sorted(people, key=lambda place: place.person.box.square().w):
         if place.person.box.square().w < TINY:
             add("small_people", [place], f"{place.person.box.w:.3g} x {place.person.box.h:.3g} pixels")
-    keypoints, skeleton = np.stack([place.person.keypoints for place in people]), splits[0].skeleton
-    for index, sign in swapped_sides(keypoints, skeleton):
+    for index, sign in swapped_sides(np.stack([place.person.keypoints for place in people]), splits[0].skeleton):
         add("swapped_sides", [people[index]], sign)
-    for index in np.flatnonzero(metrics.torso_sizes(keypoints, skeleton) == 0).tolist():
-        add("torso_zero", [people[index]])
-    known = {"other_sizes": bool(sizes), "torso_zero": metrics.has_torso(skeleton), "leaks": len(splits) > 1}
+    known = {"other_sizes": bool(sizes), "leaks": len(splits) > 1}
     return [replace(kind, cases=tuple(cases[kind.name]), known=known.get(kind.name, True)) for kind in KINDS]
 
 
