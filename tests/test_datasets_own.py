@@ -281,6 +281,7 @@ def test_a_file_may_be_there_for_each_split(tmp_path: Path, spelling: str) -> No
     [
         *(("pets.json", "test", UsageError), ("pets.txt", "train", UsageError), ("marked.json", "val", NotAvailable)),
         *(("gone.csv", "val", NotAvailable), ("long.json", "all", NotAvailable), ("empty.csv", "all", NotAvailable)),
+        ("empty.csv#dog", "all", UsageError),
     ],
 )
 def test_a_name_or_split_that_makes_no_sense_is_refused(
