@@ -219,11 +219,7 @@ class PredictRun:
             if world.size == 1:
                 self._deliver(written)
             else:
-                # One image with one file may be among several processes; otherwise images stay where they are.
-                is_drawn = any(output.writer.draws or output.writer.needs_heatmaps for output in self.outputs.run)
-                everything = distributed.collect(
-                    lambda: [one if is_drawn else replace(one, image=None, heatmaps=()) for one in written]
-                )
+                everything = distributed.collect(lambda: [replace(one, image=None, heatmaps=()) for one in written])
                 distributed.alike(lambda: self._deliver(everything) if world.first else None)
         failed, found, written_by = zip(*distributed.gather((self._failed, self._found, self._written)), strict=True)
         self._failed, self._found, self._written = set().union(*failed), set().union(*found), sum(written_by)

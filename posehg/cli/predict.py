@@ -116,7 +116,7 @@ def predict(options: PredictOptions) -> None:
     from posehg.inference.engines import EngineOptions, open_engine
     from posehg.inference.estimator import Estimator
     from posehg.io import boxes
-    from posehg.io.background import AHEAD, read_ahead
+    from posehg.io.frames import AHEAD, read_ahead
     from posehg.io.sources import expand
 
     # First all that is quick to check.
@@ -138,8 +138,9 @@ def predict(options: PredictOptions) -> None:
     sources: Sequence[Source] = list(expand(options.inputs, options.recursive))
     world = distributed.world()
     moving = [source.name for source in sources if source.kind != "image"]
-    if moving and world.size > 1:
-        raise UsageError(f"{moving[0]} is a video, which one process follows.", "Start posehg without torchrun.")
+    if world.size > 1 and (moving or len(sources) == 1):
+        name = moving[0] if moving else sources[0].name
+        raise UsageError(f"{name} cannot be shared by several processes.", "Start posehg without torchrun.")
     of_videos = options.given("start", "end", "rescan", "smooth")
     if of_videos and not moving and not any(source.problem for source in sources):
         raise UsageError(f"{of_videos[0]} has no effect: no input is a video.", f"Leave out {of_videos[0]}.")

@@ -1,14 +1,16 @@
-"""The frames of a source: one of an image, many of a video, which PyAV reads, or of a camera, by OpenCV."""
+"""The frames of a source: one of an image, many of a video, which PyAV reads, or of a camera, by OpenCV; and reading ahead."""
 
 import math
 import os
 import tempfile
 import time
+from collections import deque
 from collections.abc import Generator, Iterator
-from contextlib import closing, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
@@ -21,7 +23,12 @@ from posehg.io.sources import Source
 MAX_IMAGE, MAX_VIDEO = 256 << 20, 4 << 30
 """Largest download or piped input, in bytes."""
 
+AHEAD = 2
+"""Frames that are read before they are asked for, and results that wait to be written."""
+
 _HINT = "Copy or download it again, or convert it."
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,3 +175,26 @@ def camera(number: int) -> Iterator[Frame]:
         raise InputError(f"Camera {number} stopped after {index} frames.", "Is it still plugged in?")
     finally:
         capture.release()
+
+
+@contextmanager
+def read_ahead(items: Generator[T], count: int = AHEAD) -> Iterator[Iterator[T]]:
+    """The items, in order; from now on a thread prepares the next ``count`` before they are asked for.
+
+    What preparing an item raises is raised in its place. With a count of 0 items are prepared when they are asked for.
+    Leaving the block waits for the item in preparation.
+    """
+    end: Any = object()
+    with ThreadPoolExecutor(1, "read-ahead") as pool:
+        pending: deque[Future[T]] = deque(pool.submit(next, items, end) for _ in range(count))
+
+        def ahead() -> Iterator[T]:
+            while (item := pending.popleft().result()) is not end:
+                pending.append(pool.submit(next, items, end))
+                yield item
+
+        try:
+            yield ahead() if count else items
+        finally:
+            pool.shutdown(cancel_futures=True)
+            items.close()

@@ -11,6 +11,7 @@ import pytest
 
 from posehg import images
 from posehg.io.writers import image as image_writer
+from tests import launches
 from tests.journeys.conftest import Posehg
 
 
@@ -56,6 +57,13 @@ def test_contradictory_or_unreadable_options_are_refused_before_the_model_is_loo
     before = photo.read_bytes()
     posehg("predict", photo.name, "--model", "no/such", *options).assert_failed(2, named)
     assert {path.name: path.read_bytes() for path in photo.parent.iterdir()} == {photo.name: before}
+
+
+def test_one_input_cannot_be_shared(posehg: Posehg, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in launches.variables(0, 2, launches.free_port()).items():
+        monkeypatch.setenv(name, value)
+    for inputs in ([photo], [photo, "walk.mp4"]):
+        posehg("predict", *inputs, "--json").assert_failed(2, str(inputs[-1]))
 
 
 def test_an_existing_file_is_replaced_only_if_asked(posehg: Posehg, square: Path, photo: Path) -> None:

@@ -1,5 +1,3 @@
-"""Reading ahead."""
-
 import threading
 from collections.abc import Iterator
 
@@ -7,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posehg.io.background import read_ahead
+from posehg.io.frames import read_ahead
 
 
 @given(st.lists(st.integers(), max_size=17), st.integers(0, 5))
