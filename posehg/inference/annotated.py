@@ -14,9 +14,9 @@ from posehg.poses import Pose
 def predicted(
     estimator: Estimator, data: Dataset, watch: Callable[[Iterator[Pose]], Iterable[Pose]] = iter
 ) -> tuple[list[Pose], Array, Array]:
-    """The poses of all persons, in order; their keypoints (N, J, 2) in image pixels and scores (N, J) by the data's J.
+    """The poses of all persons, in order, and for the data set's joints (N, J, 2) keypoints and (N, J) scores.
 
-    Joints are matched by name; a joint that the network does not have is NaN. Each of several processes estimates its
+    Joints are matched by name; one that the network does not have is NaN. Each of several processes estimates its
     share, and all return everything. Consecutive persons on one image share one reading of it.
     watch: wraps this process's poses as they come, for a progress bar.
     """

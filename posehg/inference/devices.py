@@ -34,11 +34,12 @@ def resolve(name: str) -> torch.device:
     if device.type == "mps" and not has_mps:
         raise DeviceError("The device mps is not available: this is not a Mac with Metal.", "Try --device cpu.")
     if device.type == "cuda":
-        index, count = here.local_rank if device.index is None else device.index, torch.cuda.device_count()
+        alone, count = here.size == 1 or device.index is not None, torch.cuda.device_count()
+        index = (device.index or 0) if alone else here.local_rank
         if index >= count:
-            hint = "Try --device cpu." if here.size == 1 else f"Start a process a GPU: --nproc-per-node {count}."
+            hint = "Try --device cpu." if alone else f"Start a process a GPU: --nproc-per-node {count}."
             raise DeviceError(f"The device cuda:{index} is not available: torch finds {count} CUDA devices.", hint)
-        return device if here.size == 1 else torch.device("cuda", index)
+        return device if alone else torch.device("cuda", index)
     return device
 
 
@@ -128,7 +129,7 @@ def product_rate(device: torch.device, precision: str, seconds: float) -> float:
     for side in _SIDES if device.type == "cpu" else [4 * side for side in _SIDES]:
         left, right = (torch.rand(side, side, device=device).to(DTYPES[precision]) for _ in range(2))
         result, passed = torch.mm(left, right), 0.0
-        while passed < seconds / len(_SIDES):
+        while passed < seconds / len(_SIDES):  # each time until the device has been waited for
             count, _, taken = clocked(device, lambda: len(torch.mm(left, right, out=result)), 1e-9)  # noqa: B023
             passed += taken
             best = max(best, count * 2 * side**3 / taken)

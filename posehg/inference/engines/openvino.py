@@ -66,5 +66,5 @@ def open_file(place: Path, options: EngineOptions) -> ExportedEngine:
 
 @cache
 def _core() -> Any:
-    """OpenVINO's core, one for the process: each replaces the thread's signal stack, and two end with a crash."""
+    """OpenVINO's core, one for the process: the second of two would restore a signal stack that the first has freed."""
     return library().Core()
