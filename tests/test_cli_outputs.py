@@ -64,10 +64,13 @@ def test_a_file_of_all_sources_is_written_again_for_one_that_is_new(tmp_path: Pa
     assert Outputs(tmp_path, ("json",), run=(run,)).missing(sources) == sources
 
 
-def test_results_below_an_input_are_left_out(tmp_path: Path) -> None:
+def test_results_below_an_input_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.png", "out/a.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     sources = list(expand([str(tmp_path)], recursive=True))
     left = Outputs(tmp_path / "out", ("image",)).without_results(sources, [str(tmp_path)])
     assert [one.name for one in left] == [str(tmp_path / "a.png")]
+    monkeypatch.chdir(tmp_path / "out")
+    assert Outputs().without_results(sources, [str(tmp_path)]) == sources
+    assert Outputs(Path("../out"), ("image",)).without_results(sources, [".."]) == left

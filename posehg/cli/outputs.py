@@ -91,10 +91,10 @@ class Outputs:
 
     def without_results(self, sources: Sequence[Source], inputs: Sequence[str]) -> Sequence[Source]:
         """Leaves out what lies in the folder of the results, if that is below a folder given as an input."""
-        folder = Path(self.folder or "").absolute()
-        if not any(Path(text).absolute() in folder.parents and os.path.isdir(text) for text in inputs):
-            return sources
-        return [source for source in sources if source.problem or folder not in Path(source.name).absolute().parents]
+        folder = None if self.folder is None else Path(os.path.abspath(self.folder))
+        if folder and any(os.path.isdir(text) and Path(os.path.abspath(text)) in folder.parents for text in inputs):
+            return [one for one in sources if one.problem or folder not in Path(os.path.abspath(one.name)).parents]
+        return sources
 
     def check(self, sources: Sequence[Source], options: PredictOptions) -> None:
         """Raises UsageError for a file that is an input or exists without leave, and for options without effect.

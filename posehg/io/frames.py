@@ -1,4 +1,4 @@
-"""The frames of a source: one of an image, many of a video, which PyAV reads, or of a camera, by OpenCV; and reading ahead."""
+"""The frames of a source: an image, a video (which PyAV reads) or a camera (by OpenCV); and reading ahead."""
 
 import math
 import os
