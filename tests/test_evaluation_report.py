@@ -118,12 +118,8 @@ def test_reports_with_nothing_in_common_are_refused(what: str, tmp_path: Path) -
     half = np.arange(16)[:, None] < 8
     one, other = (replace(found, keypoints=np.where(some, found.keypoints, np.nan)) for some in (half, ~half))
     a = save(tmp_path / "a.json", data, one, metric="pckh")
-    b = save(
-        tmp_path / "b.json",
-        data,
-        *((one,) if what == "metric" else (other,)),
-        metric="pck" if what == "metric" else "pckh",
-    )
+    second, metric = (one, "pck") if what == "metric" else (other, "pckh")
+    b = save(tmp_path / "b.json", data, second, metric=metric)
     with pytest.raises(UsageError, match=f"no {what} in common"):
         report.compare(a, b, 5)
 

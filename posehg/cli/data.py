@@ -72,11 +72,10 @@ def list_sets(
         print(json.dumps(entries, indent=2))
     elif name is not None:
         table = Table.grid(padding=(0, 2))
-        [entry] = entries
-        entry["splits"] = [f"{split}: {who}" for split, who in entry["splits"].items()]
-        lines = {"splits": "\n".join(entry["splits"]), "layout": "\n".join(entry["layout"])}
-        for heading, value in (entry | lines | {"joints": ", ".join(entry["joints"])}).items():
-            table.add_row(heading, Text(value or "-"))  # not as markup: {train,val} or [..] may be in it
+        splits = [f"{split}: {who}" for split, who in entries[0]["splits"].items()]
+        for heading, value in (entries[0] | {"splits": splits}).items():
+            shown = value if isinstance(value, str | None) else (", " if heading == "joints" else "\n").join(value)
+            table.add_row(heading, Text(shown or "-"))  # not as markup: {train,val} or [..] may be in it
         terminal.show(table)
     else:
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
