@@ -24,8 +24,10 @@ class _Help:
             if record := parameter.get_help_record(ctx):
                 if parameter.param_type_name == "argument":
                     block, label = "Arguments", record[0].partition(" ")[0]
-                else:
-                    block, label = parameter.rich_help_panel or "Options", _label(record[0])
+                else:  # as -o, --out PATH, with long names below each other
+                    name = re.sub(r"<(.+?)( range)?>", lambda kind: _TYPES.get(kind[1], kind[1]), record[0])
+                    label = f"    {name}" if name.startswith("--") else name
+                    block, label = parameter.rich_help_panel or "Options", label.replace(" / ", "/")
                 blocks.setdefault(block, []).append((label, _description(parameter)))
         blocks["Options"] = blocks.pop("Options")  # those without a panel, such as --help, come last
         formatter.write_usage(ctx.command_path, re.sub("[{}]", "", " ".join(self.collect_usage_pieces(ctx))))
@@ -42,12 +44,6 @@ class Command(_Help, TyperCommand):
 
 class Group(_Help, TyperGroup):
     """A group of commands with our help text."""
-
-
-def _label(name: str) -> str:
-    """As ``-o, --out PATH``, with long names below each other."""
-    name = re.sub(r"<(.+?)( range)?>", lambda kind: _TYPES.get(kind[1], kind[1]), name).replace(" / ", "/")
-    return f"    {name}" if name.startswith("--") else name
 
 
 def _description(parameter: Any) -> str:

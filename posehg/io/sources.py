@@ -94,7 +94,10 @@ def expand(inputs: Sequence[str], recursive: bool = False) -> Iterator[Source]:
             yield source
         elif identity not in seen:
             seen.add(identity)
-            relative = _below(root, identity) if on_disk else source.relative
+            relative = source.relative
+            if on_disk:  # below the root, or without the .. that leads out of it
+                parts = [part for part in Path(os.path.relpath(identity, root)).parts if part != os.pardir]
+                relative = Path(*parts) if parts else Path(relative.name or "_")
             yield replace(source, relative=_untaken(relative, taken))
 
 
@@ -132,7 +135,9 @@ def _found(text: str, recursive: bool) -> list[tuple[Source, str]]:
     elif is_url(text):
         try:
             path = urlsplit(text).path
-            return [(Source(text, kind_of(path), Path(_file_name(path))), "")]
+            name = unquote(PurePosixPath(path).name)[-50:]  # file systems allow 255 bytes, four of them a letter
+            name = re.sub(r"[^\w.+=@,() -]", "_", name).strip(" .") or "index"
+            return [(Source(text, kind_of(path), Path(name)), "")]
         except ValueError as error:
             names = [InputError(f"{text} is not a valid address ({error}).")]
     elif not text:
@@ -187,19 +192,6 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
     """Sort key that puts a2 before a10 and ignores case."""
     parts = re.split(r"(\d+)", name.casefold())
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
-
-
-def _below(root: str, path: str) -> Path:
-    """An absolute path relative to ``root``, without following links, and without its ``..`` if it lies outside."""
-    relative = Path(os.path.relpath(path, root))
-    parts = [part for part in relative.parts if part != os.pardir]
-    return Path(*parts) if parts else Path(Path(path).name or "_")
-
-
-def _file_name(path: str) -> str:
-    """The last part of a URL's path, as a file name that every file system accepts."""
-    name = unquote(PurePosixPath(path).name)[-50:]  # letters of up to four bytes: file systems allow 255 bytes
-    return re.sub(r"[^\w.+=@,() -]", "_", name).strip(" .") or "index"
 
 
 def _untaken(relative: Path, taken: set[str]) -> Path:
