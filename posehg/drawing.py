@@ -181,13 +181,12 @@ def heatmaps_overlay(image: Image, heatmaps: Sequence[tuple[NDArray[np.floating]
 @cache
 def joint_colours(skeleton: Skeleton) -> Floats:
     """(J, 3) RGB: warm on the person's right, cool on the left, graded in the order of the joints."""
-    sides = [side(joint) for joint in skeleton.joints]
-    colours = np.empty((len(sides), 3), dtype=np.float32)
-    for channel, whose in enumerate(sides):
-        twin = skeleton.flip[channel] if whose == "left" else channel  # a left joint has its counterpart's place
-        alike = [other for other, theirs in enumerate(sides) if theirs == sides[twin]]
-        first, last = (np.array(colour) for colour in PALETTE[whose])
-        colours[channel] = first + (last - first) * (alike.index(twin) / max(len(alike) - 1, 1))
+    colours = np.empty((len(skeleton.joints), 3), dtype=np.float32)
+    for whose, (first, last) in PALETTE.items():
+        own = [channel for channel, joint in enumerate(skeleton.joints) if side(joint) == whose]
+        if whose == "left":
+            own.sort(key=lambda channel: skeleton.flip[channel])  # in the order of their counterparts
+        colours[own] = np.linspace(first, last, len(own))
     colours.setflags(write=False)
     return colours
 
