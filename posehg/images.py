@@ -29,9 +29,6 @@ SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 MAX_BYTES = 1 << 30
 """Larger files are refused unread: no image is as large, but a video with the suffix of an image may be."""
 
-_EFFORT = {"PNG": {"compress_level": 1}, "JPEG": {"quality": 92}, "WEBP": {"quality": 92}}
-"""Pillow's default PNG level makes a file a sixth smaller and takes three times as long as the network."""
-
 _BROKEN = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, RuntimeError, struct.error, zlib.error)
 """The errors that Pillow's decoders raise for broken files; which one depends on the format."""
 
@@ -124,7 +121,8 @@ def write(path: str | Path, image: Image, overwrite: bool = False) -> None:
         image = from_pillow(PillowImage.fromarray(image), str(path))
     with atomic(path, overwrite) as temporary:
         try:
-            PillowImage.fromarray(image).save(temporary, format=format, **_EFFORT[format])
+            # Pillow's default PNG level makes a file a sixth smaller and takes three times as long as the network.
+            PillowImage.fromarray(image).save(temporary, format=format, compress_level=1, quality=92)
         except ValueError as error:  # a side longer than the format allows
             raise InputError(f"{path} cannot be written as {format}: {error}.", "Write it as .png.") from None
 
