@@ -57,8 +57,7 @@ def load_data(
         training = datasets.on_skeleton(whole, whole.skeleton.subset(joints))
     names = [name for name, _ in datasets.parse(config.dataset)]
     known = [set_name(name) for name in names]
-    unknown = config.background_sets - set(known)
-    if unknown:
+    if unknown := config.background_sets - set(known):
         message = f"--background-from names {min(unknown)}, which is not in --dataset."
         raise UsageError(message, f"The data sets of this run: {', '.join(known)}.")
     if training.note:

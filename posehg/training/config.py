@@ -26,8 +26,6 @@ _NOT_NEGATIVE = (
     *("rotation", "translation", "weight_decay", "lr", "clip", "max_time", "save_minutes"),
     *("limit", "overfit", "seed", "decay"),
 )
-_MOST_SCALE = 0.9
-_FREEZABLE = ("", "stem", "body", "norm")
 
 RATES: dict[Loss, float] = {"mse": 2.5e-4, "weighted-mse": 2.5e-4, "cross-entropy": 1e-3}
 """Default learning rate for each loss: the paper's for mse; cross-entropy has no plateau and bears a higher one."""
@@ -106,16 +104,15 @@ class TrainConfig:
         for name in ("stacks", "depth", "blocks"):
             if not 1 <= getattr(self, name) <= LIMITS[name]:
                 raise UsageError(f"--{name} must be between 1 and {LIMITS[name]}, not {getattr(self, name)}.")
-        if self.scale > _MOST_SCALE:
-            raise UsageError(f"--scale must be at most {_MOST_SCALE}, not {self.scale}.")
+        if self.scale > 0.9:
+            raise UsageError(f"--scale must be at most 0.9, not {self.scale}.")
         if self.half_body and self.padding < 1:
             raise UsageError(f"--half-body needs a --padding of at least 1, not {self.padding}.")
         if self.workers < -1:
             raise UsageError(f"--workers must be at least 0, not {self.workers}.")
         if self.ema == 1:
             raise UsageError("--ema must be below 1: with 1 the average never changes.")
-        unknown = set(self.frozen) - set(_FREEZABLE)
-        if unknown:
+        if unknown := set(self.frozen) - {"", "stem", "body", "norm"}:
             raise UsageError(f"--freeze does not know {min(unknown)!r}.", "Known: stem, body, norm")
         if self.lr == 0:
             object.__setattr__(self, "lr", RATES[self.loss])
