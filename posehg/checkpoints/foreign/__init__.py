@@ -36,7 +36,10 @@ def read(file: Path, skeleton: Skeleton | None = None, input_size: int = 0) -> C
     number of joints, and for a size that the network cannot take.
     """
     tensors = _tensors(file)
-    family = _family_of(file, tensors)
+    family = next((one for one in FAMILIES.values() if any(re.match(one.mark, name) for name in tensors)), None)
+    if family is None:
+        known, first = " and ".join(one.project for one in FAMILIES.values()), printable(next(iter(tensors)))
+        raise NotAvailable(f"{file} is not a known stacked hourglass: it begins with {first}.", f"Known: {known}.")
     names = {ours: theirs for theirs, ours in family.names(tensors).items()}
     found = {ours: tensors[theirs] for ours, theirs in names.items()}
     network = _network(file, found)
@@ -101,15 +104,6 @@ def _tensors(file: Path) -> dict[str, Tensor]:
     while wrapper := next((w for w in _WRAPPERS if all(name.startswith(w) for name in tensors)), None):
         tensors = {name.removeprefix(wrapper): value for name, value in tensors.items()}
     return tensors
-
-
-def _family_of(file: Path, tensors: Mapping[str, Tensor]) -> Family:
-    for family in FAMILIES.values():
-        if any(re.match(family.mark, name) for name in tensors):
-            return family
-    known = " and ".join(family.project for family in FAMILIES.values())
-    first = printable(next(iter(tensors)))
-    raise NotAvailable(f"{file} is not a known stacked hourglass: it begins with {first}.", f"Known: {known}.")
 
 
 def _network(file: Path, found: Mapping[str, Tensor]) -> HourglassConfig:
