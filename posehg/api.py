@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from posehg import checkpoints, drawing, images
+from posehg.errors import InputError
 from posehg.geometry import Box
 from posehg.heatmaps import Decoder
 from posehg.images import Image
@@ -55,7 +56,7 @@ def load(
     file; ``user/repo[@revision]`` on the Hub; a URL with a hash; or a name from ``posehg models list``.
     device: auto, cpu, cuda, cuda:N or mps.
     precision: of the network's products, ``fp32``, ``bf16`` or ``fp16``; an exported model keeps its own.
-    threads: CPU threads; 0: automatic. A network that torch runs sets them for torch in the whole process.
+    threads: CPU threads of the network; 0: automatic. Other uses of torch in the process are not affected.
     flip: average with the mirrored image: more accurate, half the speed.
     decoder: how keypoints are read from heatmaps, ``subpixel`` or ``quarter``.
     batch: crops in one call of the network; 0: automatic.
@@ -140,7 +141,10 @@ def _image(given: ImageLike) -> Image:
     if 0 in sides:
         raise ValueError(f"The image is empty: {' x '.join(map(str, sides))} pixels.")
     if isinstance(given, PillowImage.Image):
-        return images.from_pillow(given)
+        try:
+            return images.from_pillow(given)
+        except images.BROKEN as error:
+            raise InputError(f"The image cannot be decoded ({error}).") from None
     pixels = np.ascontiguousarray(given)
     return pixels if sides[2:] == (3,) else images.from_pillow(PillowImage.fromarray(pixels))
 

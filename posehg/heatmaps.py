@@ -44,13 +44,16 @@ def encode(points: Array, size: tuple[int, int], sigma: float) -> Array:
 
 
 def decode(heatmaps: Array, decoder: Decoder = "quarter") -> tuple[Array, Array]:
-    """(J, h, w) maps, or more -> (J, 2) points and (J,) scores, the maps' highest values limited to 0 .. 1.
+    """(..., h, w) maps -> (..., 2) points and (...) scores, the maps' highest values limited to 0 .. 1.
 
     quarter: a quarter of a cell from the arg-max towards the higher neighbour, per axis; not on a tie, and on neither
     axis if the arg-max lies on the map's border (the official code's rule).
     subpixel: the vertex of the parabola through the logarithms around the arg-max, one axis at a time; exact for a
     Gaussian (the idea of DARK, Zhang et al., CVPR 2020).
     """
+    if heatmaps.ndim == 2:  # numpy scalars lack methods of its arrays
+        points, scores = decode(heatmaps[None], decoder)
+        return points[0], scores[0]
     library, (rows, columns) = _library(heatmaps), heatmaps.shape[-2:]
     flat = heatmaps.reshape(*heatmaps.shape[:-2], -1)
     highest = flat.argmax(-1)

@@ -29,7 +29,7 @@ SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 MAX_BYTES = 1 << 30
 """Larger files are refused unread: no image is as large, but a video with the suffix of an image may be."""
 
-_BROKEN = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, RuntimeError, struct.error, zlib.error)
+BROKEN = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, RuntimeError, struct.error, zlib.error)
 """The errors that Pillow's decoders raise for broken files; which one depends on the format."""
 
 
@@ -70,7 +70,7 @@ def read_bytes(content: bytes, name: str) -> Image:
         raise InputError(f"{name} is {what}.", hint if content else "Copy or download it again.") from None
     except PillowImage.DecompressionBombError:
         raise InputError(f"{name} is too large to decode.", "Make it smaller first.") from None
-    except _BROKEN as error:
+    except BROKEN as error:
         raise InputError(f"{name} is broken or cut short ({error}).", "Copy or download it again.") from None
 
 
@@ -95,7 +95,7 @@ def from_pillow(image: PillowImage.Image, name: str = "The image") -> Image:
         size = f"{image.width} x {image.height} pixels"
         raise InputError(f"{name} is too large: {size}.", "Make it smaller first.")
     image.load()
-    with suppress(*_BROKEN):  # the pixels are fine even if the EXIF block is broken
+    with suppress(*BROKEN):  # the pixels are fine even if the EXIF block is broken
         image = ImageOps.exif_transpose(image)
     if not (image.mode.startswith("I") or image.mode == "F"):
         if image.has_transparency_data:

@@ -73,10 +73,16 @@ class Skeleton:
     def subset(self, joints: Sequence[str]) -> Skeleton:
         """The skeleton of some of its joints, in the given order, named by their number: mpii-5.
 
-        Limbs between two of them are kept. Raises UsageError for unknown or repeated names and for an empty list.
+        Limbs between two of them are kept. A joint left out between two others leaves one limb, as from shoulder to
+        wrist; one with more limbs, such as the thorax, takes them with it.
+        Raises UsageError for unknown or repeated names and for an empty list.
         """
-        channels = [self.index(joint) for joint in joints]
-        limbs = tuple(limb for limb in self.limbs if set(limb) <= set(joints))
+        channels, limbs = [self.index(joint) for joint in joints], self.limbs
+        for joint in [joint for joint in self.joints if joint not in joints]:
+            beside = [end for limb in limbs if joint in limb for end in limb if end != joint]
+            limbs = tuple(limb for limb in limbs if joint not in limb)
+            if len(beside) == 2 and set(beside) not in map(set, limbs):
+                limbs = (*limbs, (beside[0], beside[1]))
         pairs = self.flip_pairs and tuple(pair for pair in self.flip_pairs if not set(joints).isdisjoint(pair))
         sigmas = tuple(self.sigmas[channel] for channel in channels) if self.sigmas else ()
         return Skeleton(f"{self.name}-{len(joints)}", tuple(joints), limbs, self.torso, pairs, sigmas)

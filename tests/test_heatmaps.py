@@ -124,6 +124,8 @@ def test_maps_too_small_for_a_parabola_are_decoded_to_a_cell(decoder: heatmaps.D
     heatmap = torch.zeros(size)
     heatmap[-1, -1] = 1
     assert decoded(heatmap, decoder) == [size[1] - 1, size[0] - 1]
+    points, score = heatmaps.decode(heatmap.numpy(), decoder)  # a single map of numpy, whose score is a scalar
+    assert (points.tolist(), score) == ([size[1] - 1, size[0] - 1], 1)
 
 
 def test_heatmaps_from_logits_are_the_blurred_probabilities() -> None:

@@ -82,6 +82,11 @@ def test_cmyk_is_converted(save: Save) -> None:
     assert blue < 60
 
 
+def cut_jpeg(path: Path) -> None:
+    PillowImage.fromarray(noise(64, 64)).save(path, "JPEG")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -89,8 +94,9 @@ def test_cmyk_is_converted(save: Save) -> None:
         lambda path: path.mkdir(),
         lambda path: path.write_bytes(b""),
         lambda path: path.write_text("no image"),
+        cut_jpeg,
     ],
-    ids=["missing", "folder", "empty", "text"],
+    ids=["missing", "folder", "empty", "text", "cut"],
 )
 def test_an_unreadable_file_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
     path = tmp_path / "holiday.jpg"

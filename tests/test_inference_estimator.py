@@ -14,6 +14,7 @@ from posehg.datasets import Dataset
 from posehg.errors import DeviceError
 from posehg.geometry import Affine, Box
 from posehg.inference import annotated
+from posehg.inference.engines.torch import TorchEngine
 from posehg.inference.estimator import Estimator, Region
 from posehg.poses import Person
 from posehg.skeletons import Skeleton
@@ -191,6 +192,27 @@ def test_too_little_memory_for_one_region_is_a_device_error_and_other_errors_are
     monkeypatch.setattr(Estimator, "network_output", lambda self, crops: torch.ones(2, 3) @ torch.ones(2))
     with pytest.raises(RuntimeError, match="size mismatch"):
         list(dots_estimator()([Region(PHOTO, BOX)]))
+
+
+class Threads(stubs.Dots):
+    """Notes how many threads torch uses during each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        self.seen.append(torch.get_num_threads())
+        return super().forward(images)
+
+
+def test_threads_are_limited_only_during_calls() -> None:
+    before = torch.get_num_threads()
+    network, wanted = Threads(), before + 2
+    estimator = Estimator(TorchEngine(stubs.tiny(DOTS).config, network, "cpu", threads=wanted))
+    list(estimator([Region(PHOTO, BOX)] * 3))
+    assert set(network.seen) == {wanted}
+    assert torch.get_num_threads() == before
 
 
 def test_consecutive_persons_share_one_reading_of_their_image() -> None:

@@ -14,7 +14,7 @@ import typer
 
 from posehg import __version__
 from posehg.cli import data, models, terminal
-from posehg.cli.bench import Bench, bench
+from posehg.cli.bench import bench
 from posehg.cli.demo import demo
 from posehg.cli.eval import evaluate
 from posehg.cli.export import export
@@ -71,7 +71,7 @@ app.command("eval", cls=Command)(evaluate)
 app.command("export", cls=Command)(export)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
-app.command("bench", cls=Bench)(bench)
+app.command("bench", cls=Command)(bench)
 app.command("demo", cls=Command)(demo)
 
 
@@ -101,6 +101,8 @@ def main() -> None:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, end)
+    # Threads that wait for each other sleep. By default they spin, and a busy machine then takes ten times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
     warnings.filterwarnings("ignore", module="PIL")  # Pillow's remarks on odd metadata help nobody at a terminal
     if isinstance(sys.stdout, io.TextIOWrapper):

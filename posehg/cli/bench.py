@@ -1,25 +1,20 @@
-"""posehg bench: where the time goes in prediction or, with --train, in training, and what this machine would allow."""
+"""posehg bench: where the time goes in prediction, and what this machine would allow."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from posehg.cli import options, terminal
-from posehg.cli.help import Command
 from posehg.errors import NotAvailable
-from posehg.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from posehg.checkpoints import Checkpoint
@@ -30,33 +25,16 @@ ROUNDS = 5
 """Alternatives are measured in turn, this many times, so that whatever disturbs the machine affects all of them."""
 _WARM_UP = 3
 """Repeats that do not count: they allocate buffers and compile the network."""
-_BATCHES = 10  # of training: after one pass their images are in memory, as in a long run
 
-Seconds = Annotated[float, typer.Option(min=0.01, max=3600, help="Duration of each measurement.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of tables.")]
 Record = dict[str, dict[str, Any]]
-
-
-class Bench(Command):
-    """``posehg bench``. With --train it is another command, because the options are those of ``posehg train``."""
-
-    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        if "--train" not in args:
-            return super().make_context(info_name, args, parent, **extra)
-        app = typer.Typer(add_completion=False)
-        app.command(cls=Command)(bench_train)
-        rest = [arg for arg in args if arg != "--train"]
-        return typer.main.get_command(app).make_context(f"{info_name} --train", rest, parent, **extra)
 
 
 def bench(
     context: typer.Context,
     image: Annotated[Path | None, typer.Argument(metavar="IMAGE", help="Default: a rendered image.")] = None,
-    train: Annotated[bool, typer.Option("--train", help="Measure training: see posehg bench --train --help.")] = False,
-    seconds: Seconds = 3.0,
-    as_json: Json = False,
-    as_markdown: Markdown = False,
+    seconds: Annotated[float, typer.Option(min=0.01, max=3600, help="Duration of each measurement.")] = 3.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of tables.")] = False,
     compare: Annotated[bool, typer.Option("--engines/--no-engines", help="Compare the installed engines.")] = True,
     model: options.Model = "bundled",
     offline: options.Offline = False,
@@ -71,7 +49,7 @@ def bench(
 
         posehg bench
         posehg bench photo.jpg --threads 2 --markdown
-        posehg bench --train --dataset synthetic --stacks 2
+        posehg bench --no-engines --json
 
     The steps are those of one crop that shows a whole image. The limit is the time of the same arithmetic at this
     machine's fastest matrix product. The engines run the same network side by side, without flip test; plain
@@ -188,101 +166,17 @@ def _compare(checkpoint: Checkpoint, run: EngineOptions, batch: int, folder: Pat
     taken: dict[str, list[float]] = {name: [] for name in compared}
     for _, (name, engine) in itertools.product(range(ROUNDS), compared.items()):
         engine(crops)  # another engine has used the caches
-        _, count, passed = devices.clocked(device, lambda: len(engine(crops)), seconds / ROUNDS)  # noqa: B023
-        taken[name].append(1000 * passed / count)
+        count, passed = devices.clocked(device, lambda: engine(crops), seconds / ROUNDS)  # noqa: B023
+        taken[name].append(1000 * passed / (count * len(crops)))
     first = next(iter(taken.values()))
     return {
         name: {
-            **_spread(values, "_ms"),
+            **{"median_ms": statistics.median(values), "lowest": min(values), "highest": max(values)},
             "batch": len(crops),
             "speedup": statistics.median(a / b for a, b in zip(first, values, strict=True)),
         }
         for name, values in taken.items()
     }
-
-
-@options.takes
-def bench_train(
-    context: typer.Context,
-    config: TrainConfig,
-    seconds: Seconds = 10.0,
-    as_json: Json = False,
-    as_markdown: Markdown = False,
-    data: options.Data = None,
-    threads: options.Threads = 0,
-) -> None:
-    """Measure how many images per second training processes, with the options of posehg train.
-
-        posehg bench --train --dataset synthetic --stacks 2
-        posehg bench --train --dataset mpii --data data --workers 4
-
-    The pipeline prepares crops and the step learns from one batch: the slower one sets the speed of a run. The limit
-    is the time of the same arithmetic at this machine's fastest matrix product. Nothing is written.
-    """
-    import torch
-
-    from posehg.datasets import spread
-    from posehg.inference import devices
-    from posehg.training import builder
-    from posehg.training.data import batches, crops_on, workers_of
-    from posehg.training.trainer import Trainer
-
-    torch.set_num_threads(threads or torch.get_num_threads())
-    source = None
-    if config.init:
-        config, source = builder.options_of_model(config, options.given_names(context, TrainConfig))
-    device = devices.resolve(config.device)  # raises before the data are read
-    listener: Any = SimpleNamespace(note=terminal.note)
-    config, persons, _ = builder.load_data(config, data, listener)
-    persons = spread(persons, _BATCHES * config.batch)
-    run = Trainer(config, persons, (), Path(), listener, None, source)
-    fixed = crops_on(device, next(iter(batches(persons, replace(config, workers=0), device))), config.input_size)
-    loader = batches(persons, replace(config, epochs=1_000_000_000), device)
-    prepared = (crops_on(device, batch, config.input_size) for batch in loader)  # workers start at the first one
-
-    def step(crops: Any = fixed) -> int:
-        run.stepper(crops, 0.0, 0)  # with a learning rate of 0 the weights stay ordinary
-        return len(crops.images)
-
-    def rate(part: Callable[[], int], most: float = math.inf) -> float:
-        _, images, passed = devices.clocked(device, part, seconds / ROUNDS, most)
-        return images / passed
-
-    terminal.note("Measuring the step, the pipeline, both and matrix products")
-    rate(step, _WARM_UP)
-    rates = {"step": [rate(step) for _ in range(ROUNDS)]}
-    for _ in range(_BATCHES):
-        step(next(prepared))
-    parts = (("pipeline", lambda: len(next(prepared).images)), ("both", lambda: step(next(prepared))))
-    for _, (name, part) in itertools.product(range(ROUNDS), parts):
-        for _ in range(loader.num_workers * (loader.prefetch_factor or 0)):
-            next(prepared)  # workers made as many while the clock did not run
-        rates.setdefault(name, []).append(rate(part))
-    products = devices.product_rate(device, run.stepper.precision, seconds)
-    # Backwards as much again for the gradients of the inputs, and for those of the weights.
-    flop = 3 * devices.forward_flop(run.model.network, (config.input_size, config.input_size))
-    record: Record = {
-        "setting": {
-            **{name: getattr(config, name) for name in ("dataset", "batch", "stacks", "features", "input_size")},
-            "precision": run.stepper.precision,
-            "device": str(device),
-            "hardware": devices.name_of(device),
-            "threads": torch.get_num_threads(),
-            "workers": workers_of(config, device),
-        },
-        "images_per_second": {name: _spread(values) for name, values in rates.items()},
-        "limit": {
-            "gflop_per_image": flop / 1e9,
-            "matrix_products_gflop_per_second": products / 1e9,
-            "images_per_second": products / flop,
-            "step_to_limit": statistics.median(rates["step"]) * flop / products,
-        },
-    }
-    _print(record, as_json, as_markdown)
-
-
-def _spread(values: Sequence[float], unit: str = "") -> dict[str, float]:
-    return {f"median{unit}": statistics.median(values), "lowest": min(values), "highest": max(values)}
 
 
 def _print(record: Record, as_json: bool, as_markdown: bool) -> None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from posehg.cli.predict import PredictOptions
 
 STDOUT = "-"
+MANY = 20
+"""With more inputs than this, inputs without people are counted, not named."""
 _JPEG = (".jpg", ".jpeg")
 _TEXT = (".json", ".jsonl", ".csv")
 
@@ -247,7 +249,7 @@ class PredictRun:
                     yield result
                     bar.advance(task, 1 if single else 0)
                 bar.advance(task, 0 if single else 1)
-                if self._is_empty(source):
+                if self._is_empty(source) and len(self.sources) <= MANY:
                     what = f"{self.options.boxes} has no boxes for it" if self.options.boxes else "nobody was found"
                     terminal.note(f"{source.name}: {what}.")
 
@@ -316,9 +318,11 @@ class PredictRun:
         """Report the run as a whole and raise what its exit code needs. Of several processes the first reports."""
         count, empty, failed = len(self.sources), sum(map(self._is_empty, self.todo)), len(self._failed)
         skipped, noun = count - len(self.todo), "file" if self._written == 1 else "files"
+        nobody = f"Nobody was found in {empty:,} of {count:,} inputs."
         notes = {
             f"{skipped:,} of {count:,} inputs were already done.": skipped,
             f"Wrote {self._written:,} {noun} to {self.outputs.folder}.": self._written and self.outputs.folder,
+            nobody: empty and count > MANY and not self.options.fail_if_empty,
             f"{failed:,} of {count:,} inputs failed; the others are done.": failed and count > 1,
         }
         for text, applies in notes.items():
@@ -327,4 +331,4 @@ class PredictRun:
         if failed:
             raise typer.Exit(InputError.exit_code)
         if empty and self.options.fail_if_empty:
-            raise CheckFailed(f"Nobody was found in {empty:,} of {count:,} inputs.")
+            raise CheckFailed(nobody)

@@ -1,6 +1,5 @@
 """Which device computes, with how many CPU threads, and how fast it is."""
 
-import math
 import platform
 import re
 import sys
@@ -90,24 +89,18 @@ def batches_ahead(device: torch.device) -> int:
     return 10 if device.type == "cuda" else 1
 
 
-def clocked(
-    device: torch.device, take: Callable[[], int], seconds: float, most: float = math.inf
-) -> tuple[int, int, float]:
-    """Call ``take``, which processes a batch and returns its size, for so many seconds or at most ``most`` times.
-
-    Returns the number of calls, the sum of what they returned, and the seconds until the device was done.
-    """
-    calls = items = 0
-    passed = 0.0
+def clocked(device: torch.device, call: Callable[[], object], seconds: float) -> tuple[int, float]:
+    """Make a call for so many seconds. Returns how often, and the seconds until the device was done."""
+    calls, passed = 0, 0.0
     wait(device)
     began = time.perf_counter()
-    while passed < seconds and calls < most:
-        items += take()
+    while passed < seconds:
+        call()
         calls += 1
-        if calls % batches_ahead(device) == 0 or calls >= most:
+        if calls % batches_ahead(device) == 0:
             wait(device)
             passed = time.perf_counter() - began
-    return calls, items, passed
+    return calls, passed
 
 
 def forward_flop(config: HourglassConfig, size: tuple[int, int]) -> int:
@@ -130,7 +123,7 @@ def product_rate(device: torch.device, precision: str, seconds: float) -> float:
         left, right = (torch.rand(side, side, device=device).to(DTYPES[precision]) for _ in range(2))
         result, passed = torch.mm(left, right), 0.0
         while passed < seconds / len(_SIDES):  # each time until the device has been waited for
-            count, _, taken = clocked(device, lambda: len(torch.mm(left, right, out=result)), 1e-9)  # noqa: B023
+            count, taken = clocked(device, lambda: torch.mm(left, right, out=result), 1e-9)  # noqa: B023
             passed += taken
             best = max(best, count * 2 * side**3 / taken)
     torch.backends.cuda.matmul.allow_tf32 = tf32

@@ -259,11 +259,13 @@ def dry_run(config: TrainConfig, data: Path | None, listener: Listener, source: 
         taken = min(_WARM_UP + _TIMED, steps * config.epochs)
         warm_up = min(_WARM_UP, taken - 1)
         loader = iter(batches(training, used, device, world=world))
-        loss = began = 0.0
+        loss = began = waited = 0.0
         for number in range(taken):
             if number == warm_up:
-                began = time.monotonic()
+                began, waited = time.monotonic(), 0.0
+            asked = time.monotonic()
             crops = crops_on(device, next(loader), config.input_size)
+            waited += time.monotonic() - asked
             # A tenth of the rate: not every schedule starts low. Reading the loss waits for the device.
             loss = float(distributed.total(trainer.stepper(crops, config.lr * 0.1, number)))
         step_seconds = (time.monotonic() - began) / (taken - warm_up)
@@ -283,6 +285,7 @@ def dry_run(config: TrainConfig, data: Path | None, listener: Listener, source: 
         f"network  {parameters(trainer.model.network):,} parameters; loss after {taken} steps: {loss:.4f}",
         f"device   {device}, {workers_of(config, device)} worker processes; peak memory {peak}",
         f"step     {step_seconds:.3f} s for {batch} crops{over}: {batch / step_seconds:.0f} crops a second",
+        f"waiting  {waited / (taken - warm_up):.3f} s of it for the crops",
         f"epoch    {steps:,} steps and the validation: {timedelta(seconds=round(epoch))}",
         f"run      {config.epochs} epochs: {timedelta(seconds=round(epoch * config.epochs))}{limit}",
     ]

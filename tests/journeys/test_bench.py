@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,6 @@ from tests.journeys.conftest import Posehg
 
 STEPS = ("read", "warp", "network", "decode", "draw", "write", "together")
 QUICK = ("--device", "cpu", "--seconds", "0.01")
-TRAIN = (
-    *("--train", "--dataset", "synthetic", "--limit", "5", "--stacks", "1", "--features", "8", "--stem", "8-8-8"),
-    *("--depth", "2", "--input-size", "64", "--batch", "3", "--device", "cpu", "--precision", "fp32"),
-    *("--seconds", "0.1"),
-)
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +68,7 @@ def test_the_options_of_predict_are_used(
     one = measured(posehg, photo, "--model", model, *QUICK, "--no-engines", *options)
     assert [one["setting"][name] for name in ("flip", "decoder")] == [False, "quarter"]
     assert both["limit"]["network_gflop"] == 2 * one["limit"]["network_gflop"]
-    assert threads[-1] == 2
+    assert 2 in threads
 
 
 @pytest.mark.parametrize("installed", [True, False])
@@ -81,7 +77,8 @@ def test_the_installed_engines_run_the_same_network(
 ) -> None:
     for package in ("onnxscript", "onnxruntime", "openvino"):
         if installed:
-            pytest.importorskip(package)
+            if find_spec(package) is None:  # an import of openvino outside posehg starts its telemetry
+                pytest.skip(f"{package} is not installed")
         else:
             monkeypatch.setitem(sys.modules, package, None)
     if not installed:
@@ -106,33 +103,6 @@ def test_tables_and_markdown_show_the_same_rows(posehg: Posehg, model: Path, pho
         assert run.out.count("|--") == (8 if form else 0)
 
 
-def test_training_has_the_rates_of_its_parts_and_a_limit(posehg: Posehg, nowhere: Path) -> None:
-    found = measured(posehg, *TRAIN)
-    assert not list(nowhere.iterdir())
-    rates, limit = found["images_per_second"], found["limit"]
-    assert set(rates) == {"pipeline", "both", "step"}
-    for rate in rates.values():
-        assert 0 < rate["lowest"] <= rate["median"] <= rate["highest"]
-    expected = limit["matrix_products_gflop_per_second"] / limit["gflop_per_image"]
-    assert limit["images_per_second"] == pytest.approx(expected)
-    assert limit["step_to_limit"] == pytest.approx(rates["step"]["median"] / expected)
-    assert (found["setting"]["batch"], found["setting"]["workers"]) == (3, 0)
-
-
-def test_a_model_to_begin_with_brings_its_size_and_workers_may_prepare(posehg: Posehg, model: Path) -> None:
-    found = measured(posehg, *TRAIN[:5], "--init", model, *QUICK, "--workers", "1", "--batch", "2")
-    setting = found["setting"]
-    assert [setting[name] for name in ("stacks", "features", "input_size", "workers")] == [2, 8, 64, 1]
-    assert set(found["images_per_second"]) == {"pipeline", "both", "step"}
-
-
-def test_training_has_a_help_of_its_own(posehg: Posehg) -> None:
-    run = posehg("bench", "--train", "--help")
-    assert run.code == 0
-    assert "--stacks" in run.out
-    assert "--no-flip" not in run.out
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "named"),
     [
@@ -142,10 +112,6 @@ def test_training_has_a_help_of_its_own(posehg: Posehg) -> None:
         (("nothing.jpg",), 3, "nothing.jpg"),
         (("--model", "nothing"), 5, "nothing"),
         (("--device", "abacus"), 2, "abacus"),
-        (("--train", "--no-engines"), 2, "--no-engines"),
-        (("--train", "--seconds", "-1"), 2, "--seconds"),
-        (("--train", "--dataset", "mpii", "--data", "nowhere"), 5, "nowhere"),
-        (("--train", "--init", "nothing"), 5, "nothing"),
     ],
 )
 def test_mistakes_are_reported_in_a_sentence(posehg: Posehg, arguments: tuple[str, ...], code: int, named: str) -> None:
@@ -156,5 +122,4 @@ def test_a_missing_device_is_reported_before_anything_is_measured(
     posehg: Posehg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    for arguments in ((), ("--train", "--data", "nowhere")):
-        posehg("bench", *arguments, "--device", "cuda").assert_failed(6, "CUDA")
+    posehg("bench", "--device", "cuda").assert_failed(6, "CUDA")

@@ -1,6 +1,7 @@
 """The command line as a whole: help, misuse, and errors of every kind."""
 
 import inspect
+import os
 import platform
 import re
 import subprocess
@@ -26,6 +27,16 @@ def test_help_names_every_command(posehg: Posehg, arguments: tuple[str, ...]) ->
     assert (run.code, run.err) == (0, "")
     assert all(re.search(rf"^ +{command} ", run.out, re.MULTILINE) for command in (*COMMANDS, "models", "data"))
     assert posehg("--version").out == f"posehg {__version__}\n"
+
+
+@pytest.mark.parametrize("own", [None, "ACTIVE"])
+def test_threads_that_wait_sleep_unless_the_user_decides(
+    posehg: Posehg, own: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads that spin make a busy machine ten times slower; the library reads the variable when torch is loaded."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", own) if own else monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    posehg("--version")
+    assert os.environ["OMP_WAIT_POLICY"] == (own or "PASSIVE")
 
 
 @pytest.mark.parametrize("command", LEAVES, ids=" ".join)

@@ -42,8 +42,8 @@ _DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
 class EngineOptions:
     """How to run a network.
 
-    device: auto, cpu, cuda, cuda:N or mps. threads: CPU threads; 0: as many as the engine chooses; torch has one number
-    of them for the process. precision: of the network's products in torch; an exported network keeps its own.
+    device: auto, cpu, cuda, cuda:N or mps. threads: CPU threads; 0: as many as the engine chooses. precision: of the
+    network's products in torch; an exported network keeps its own.
     """
 
     device: str = "auto"

@@ -20,10 +20,8 @@ class TorchEngine(Engine):
     """A network in this process. It is moved to the device and put into evaluation mode, and not changed otherwise."""
 
     def __init__(self, config: ModelConfig, network: nn.Module, device: str = "auto", threads: int = 0) -> None:
-        """threads: of torch in this process; 0: torch's own setting. Raises DeviceError without such a device."""
-        if threads:
-            torch.set_num_threads(threads)
-        self.config, self._device = config, devices.resolve(device)
+        """threads: of torch, during calls; 0: torch's own setting. Raises DeviceError without such a device."""
+        self.config, self._threads, self._device = config, threads, devices.resolve(device)
         self.device, self.name = str(self._device), f"torch {torch.__version__.partition('+')[0]}"
         self.network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -31,7 +29,12 @@ class TorchEngine(Engine):
     def __call__(self, crops: NDArray[np.uint8]) -> Tensor:
         # (B, H, W, 3) in memory is torch's channels_last format, in which convolutions are fastest.
         batch = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float() / 255
-        output: Tensor = self.network.eval()(batch)[-1]
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._threads or before)
+        try:
+            output: Tensor = self.network.eval()(batch)[-1]
+        finally:
+            torch.set_num_threads(before)
         return output.float()
 
 
