@@ -246,7 +246,7 @@ def test_a_dry_run_says_what_the_run_takes_and_changes_nothing(posehg: Posehg, o
     run = posehg("train", *OPTIONS, "--dry-run", "--limit", 3, "--batch", 50, "--out", out)
     assert (run.code, run.err) == (0, "")
     words = [line.split()[0] for line in run.out.splitlines()]
-    assert words == ["data", "joints", "network", "device", "step", "epoch", "run"]
+    assert words == ["data", "joints", "network", "device", "step", "waiting", "epoch", "run"]
     assert snapshot(out) == {"state.pt": b"mine"}
 
 
