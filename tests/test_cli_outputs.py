@@ -51,17 +51,17 @@ def test_a_source_is_missing_until_it_has_all_its_files(tmp_path: Path) -> None:
     for name, left in steps:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-        assert outputs.missing([a, b, video]) == left
-    assert Outputs(tmp_path / "openpose", ("openpose",)).missing([video])
+        assert outputs.left_to_do([a, b, video]) == left
+    assert Outputs(tmp_path / "openpose", ("openpose",)).left_to_do([video])
 
 
 def test_a_file_of_all_sources_is_written_again_for_one_that_is_new(tmp_path: Path) -> None:
     run, sources = Output(JsonWriter, tmp_path / "all.jsonl"), [source("a.png"), source("b.png")]
-    assert Outputs(run=(run,)).missing(sources) == sources
+    assert Outputs(run=(run,)).left_to_do(sources) == sources
     run.path.touch()
-    assert Outputs(run=(run,)).missing(sources) == []
+    assert Outputs(run=(run,)).left_to_do(sources) == []
     (tmp_path / "a.json").touch()
-    assert Outputs(tmp_path, ("json",), run=(run,)).missing(sources) == sources
+    assert Outputs(tmp_path, ("json",), run=(run,)).left_to_do(sources) == sources
 
 
 def test_results_below_an_input_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

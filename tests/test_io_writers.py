@@ -47,6 +47,12 @@ def write(writer: type[Writer], path: Path, *results: Result, overwrite: bool = 
     return path
 
 
+def test_the_number_of_a_frame_has_its_place_in_the_name() -> None:
+    for form in FORMATS.values():
+        if form.image and not (form.video or form.run):
+            assert form.image[1].startswith("_")
+
+
 @every
 def test_a_file_is_overwritten_only_if_asked(tmp_path: Path, writer: type[Writer]) -> None:
     path = write(writer, tmp_path / "a_person1.png", result(people=1))

@@ -81,7 +81,7 @@ class Outputs:
                 found.append(Output(writer, base.with_name(f"{base.name}{ending}"), of_frames))
         return found
 
-    def missing(self, sources: Sequence[Source]) -> Sequence[Source]:
+    def left_to_do(self, sources: Sequence[Source]) -> Sequence[Source]:
         """The sources that --skip-existing leaves to do: all, if a file of all sources has to be written again."""
         left = []
         for source in sources:
@@ -245,7 +245,8 @@ class PredictRun:
             task = bar.add_task(self.todo[0].name if single else "", total=None if single else len(self.todo))
             for source, pairs in groupby(results, lambda pair: pair[0]):
                 for result in self._write_files(source, (result for _, result in pairs)):
-                    self._found |= {source.name} if result.poses else set()
+                    if result.poses:
+                        self._found.add(source.name)
                     yield result
                     bar.advance(task, 1 if single else 0)
                 bar.advance(task, 0 if single else 1)
@@ -305,7 +306,7 @@ class PredictRun:
                 for writer in writers:
                     writer.add(result)
             if not any_read:
-                stack.__exit__(GeneratorExit, GeneratorExit(), None)
+                stack.__exit__(GeneratorExit, GeneratorExit(), None)  # as after an error: no file is kept
         if any_read and self.options.out == STDOUT:
             with open(self.outputs.run[0].path, "rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)

@@ -149,7 +149,7 @@ def predict(options: PredictOptions) -> None:
         outputs = plan(options, sources, scratch)
         sources = outputs.without_results(sources, options.inputs)
         outputs.check(sources, options)
-        todo = outputs.missing(sources) if options.skip_existing else sources
+        todo = outputs.left_to_do(sources) if options.skip_existing else sources
         run = PredictRun(options, outputs, draw, sources, todo)
         if not todo:
             return run.summarise(world.first)

@@ -14,7 +14,10 @@ from posehg.io.writers.openpose import OpenPoseWriter
 from posehg.io.writers.writer import Writer
 
 FileOf = tuple[type[Writer], str]
-"""A writer, and what follows the name of the source in the name of its file."""
+"""A writer, and what follows the name of the source in the name of its file.
+
+Of a file for each frame that begins with an underscore, before which the frame's number is put.
+"""
 
 
 class Format(NamedTuple):

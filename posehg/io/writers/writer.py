@@ -83,7 +83,7 @@ class FileWriter(Writer):
                 self.written.append(self.path)
         finally:
             with suppress(Exception):  # closing writes what is buffered, perhaps to a full disk
-                self.stack.__exit__(GeneratorExit, GeneratorExit(), None)
+                self.stack.__exit__(GeneratorExit, GeneratorExit(), None)  # as after an error, unless it is closed
 
 
 class TextWriter(FileWriter):
