@@ -185,7 +185,7 @@ def keypoints_of(triples: NDArray[np.float64]) -> tuple[Points, NDArray[np.bool_
 
 
 def box_of(x: float, y: float, w: float, h: float) -> Box:
-    """A box whose sides may be 0, which means that there is none."""
+    """A box whose sides may be 0, which means that it is missing."""
     if not Box(x, y, w or 1, h or 1).is_plausible:
         raise ValueError(f"a box at {x:g}, {y:g} cannot be {w:g} wide and {h:g} high")
     return Box(x, y, w, h)

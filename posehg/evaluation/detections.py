@@ -192,7 +192,7 @@ def locate(data: Dataset, names: Collection[str]) -> dict[str, Path]:
 
 
 def matched(path: Path, data: Dataset) -> Predictions:
-    """For each person of the data set, the joints of the detection taken for it; NaN if there is none.
+    """For each person of the data set, the joints of the detection taken for it; NaN without one.
 
     A detection is taken for the person whose box overlaps most with its own (intersection over union), the best pair
     first; joints are not compared. Ignored people, such as crowds, take detections too. Raises as ``read`` does.

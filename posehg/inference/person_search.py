@@ -119,7 +119,7 @@ class OneSearch:
 
 
 def find_one(estimator: Estimator, image: Image, search: OneSearch = OneSearch()) -> Pose | None:
-    """The pose of the clearest and largest person, in image pixels; None if there is none."""
+    """The pose of the clearest and largest person, in image pixels; None if nobody is found."""
 
     def rank(pose: Pose) -> float:
         return prominence(pose, image, search.size_power)

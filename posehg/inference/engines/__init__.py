@@ -146,7 +146,7 @@ def describe(place: Path) -> tuple[Path, Metadata] | None:
 
 
 def config_of(file: Path, text: str | None) -> ModelConfig:
-    """The config that ``posehg export`` wrote into a file. Raises NotAvailable if there is none or it is not valid."""
+    """The config that ``posehg export`` wrote into a file. Raises NotAvailable if it is missing or not valid."""
     if text is None:
         raise NotAvailable(f"{file} was not exported by posehg: its joints are unknown.", EXPORT_AGAIN)
     return parse_config(file, text)
