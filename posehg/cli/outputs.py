@@ -116,11 +116,15 @@ class Outputs:
         originals = {os.path.realpath(source.name) for source in sources if existing and os.path.exists(source.name)}
         for path in existing:
             if os.path.realpath(path) in originals:
-                raise UsageError(f"{path} is an input, which is never replaced.", "Write to another folder.")
+                raise UsageError(f"{path} is an input, which is never replaced.", "Give another name.")
         may_exist = options.overwrite or options.skip_existing
         if existing and not may_exist:
             hint = "--overwrite replaces existing files, --skip-existing continues an earlier run."
             raise UsageError(f"{existing[0]} already exists.", hint)
+        of_all = [output.path for output in self.run if output.path.exists()]
+        if options.skip_existing and of_all and len(outputs) == len(self.run) and (self.folder or len(sources) > 1):
+            hint = "Give --overwrite, or --save with a file for each input, such as json."
+            raise UsageError(f"--skip-existing cannot tell which inputs {of_all[0]} holds.", hint)
         if self.folder is not None:
             files.check_folder(self.folder)
         elif outputs:

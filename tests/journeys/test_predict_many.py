@@ -76,6 +76,15 @@ def test_of_many_inputs_only_errors_are_reported_one_by_one(posehg: Posehg, squa
     assert len(files_below(tmp_path / "out")) == 22
 
 
+def test_a_file_of_all_inputs_cannot_tell_what_is_left_to_do(
+    posehg: Posehg, square: Path, tree: Path, tmp_path: Path
+) -> None:
+    """An input that was added later is not in the file, and must not count as done."""
+    for out in (("--out", tmp_path / "all.jsonl"), ("--out", tmp_path / "out", "--save", "coco")):
+        assert posehg("predict", tree, "-r", "--model", square, *out).code == 0
+        posehg("predict", tree, "-r", "--model", square, *out, "--skip-existing").assert_failed(2, "--skip-existing")
+
+
 def test_skip_existing_does_the_rest_and_then_nothing(posehg: Posehg, square: Path, tree: Path, tmp_path: Path) -> None:
     command = ("predict", tree, "-r", "--model", square, "--out", tmp_path / "out", "--skip-existing")
     assert posehg(*command).code == 0
