@@ -88,9 +88,9 @@ def is_ours(model: Path) -> bool:
     """
     file = weights_file(model)
     if not file.is_file():
-        best = model / "best.safetensors"
+        of_a_run = [path for name in ("best", "last") if (path := model / f"{name}.safetensors").is_file()]
         hint = "A model is a folder with config.json and model.safetensors, or one file: .safetensors, .pth, .pt."
-        hint = f"Did you mean {best}?" if best.is_file() else hint
+        hint = f"Did you mean {of_a_run[0]}?" if of_a_run else hint
         raise NotAvailable(f"There is no model at {model}.", hint)
     if not is_safetensors(file):
         return False

@@ -129,7 +129,8 @@ def check(
         name, home = dataset or datasets.recognise(folder), folder
     else:
         hint = f"For a known set: posehg data check --dataset {folder}" if str(folder) in datasets.MODULES else ""
-        raise NotAvailable(f"{folder} does not exist.", hint)
+        what = "is neither a folder nor a .json or .csv file" if folder.exists() else "does not exist"
+        raise NotAvailable(f"{folder} {what}.", hint)
     if name in datasets.RENDERED:
         raise UsageError(f"{name} has no files to check: posehg renders it.")
     splits = _loaded(split, lambda one: datasets.load_one(name, home, one, need_images=False))

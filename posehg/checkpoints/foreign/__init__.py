@@ -39,7 +39,12 @@ def read(file: Path, skeleton: Skeleton | None = None, input_size: int = 0) -> C
     family = next((one for one in FAMILIES.values() if any(re.match(one.mark, name) for name in tensors)), None)
     if family is None:
         known, first = " and ".join(one.project for one in FAMILIES.values()), printable(next(iter(tensors)))
-        raise NotAvailable(f"{file} is not a known stacked hourglass: it begins with {first}.", f"Known: {known}.")
+        hint = (
+            "It is for train --resume; use best.safetensors beside it."
+            if file.name == "state.pt"
+            else f"Known: {known}."
+        )
+        raise NotAvailable(f"{file} is not a known stacked hourglass: it begins with {first}.", hint)
     names = {ours: theirs for theirs, ours in family.names(tensors).items()}
     found = {ours: tensors[theirs] for ours, theirs in names.items()}
     network = _network(file, found)
