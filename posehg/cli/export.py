@@ -135,8 +135,8 @@ def _check_target(exporter: Exporter, out: Path, overwrite: bool) -> None:
         raise UsageError(f"--out {out} is a file, not a folder.")
     elif not out.is_dir() and (suffix[1:].isalpha() or suffix == ".pt2"):  # models/v1.2 is a folder
         suffixes = ", ".join(one.suffix for one in EXPORTERS.values() if one.suffix)
-        hint = f"Files end in {suffixes}; {name} is written to a folder."
-        raise UsageError(f"posehg does not export to {suffix} files.", hint)
+        hint = f"{name} is written to a folder. Files end in {suffixes}."
+        raise UsageError(f"{out} cannot be written: posehg does not export {name} to {suffix} files.", hint)
 
 
 def write(
