@@ -134,7 +134,12 @@ def test_rows_that_contradict_are_named(path: Path, further: str, first: str, se
 @pytest.mark.parametrize(
     ("header", "named"),
     [
-        *(("tail_x tail_y", "image"), ("image x y w h", "joints"), ("image tail_x", "tail_y")),
+        *(
+            ("tail_x tail_y", "image"),
+            ("image x y w h", "joints"),
+            ("image tail_x", "tail_y"),
+            ("image ear_x tail_x", "ear_y or tail_y"),
+        ),
         *(("image tail_v", "tail_x"), ("image Image a_x a_y", "image"), ("image tail_x tail_y tail_y", "tail_y")),
         *(("image x y w tail_x tail_y", "h"), ("image bbox_x bbox_y bbox_w bbox_h", "bbox")),
     ],

@@ -130,6 +130,7 @@ def test_reports_with_nothing_in_common_are_refused(what: str, tmp_path: Path) -
         ("B is better: PCK@0.2, mean, is 1.50 points higher", 0.2, 2.8, 1.5),
         ("A is better: PCK@0.2, mean, is 1.50 points lower", -2.8, -0.2, -1.5),
         ("No clear difference", -0.2, 2.8, 1.5),
+        ("A and B are equal", 0, 0, 0),
         ("PCK@0.2, mean, is 1.50 points higher in B, which may be chance", np.nan, np.nan, 1.5),
     ],
 )

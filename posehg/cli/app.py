@@ -44,7 +44,10 @@ class Commands(Group):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, _Misuse):
+        except (typer.Exit, typer.Abort):
+            raise
+        except _Misuse as error:  # for an option without its value it names no command
+            error.add_note(f"posehg {ctx.invoked_subcommand}")
             raise
         except KeyboardInterrupt:
             terminal.note("Interrupted.")
@@ -157,10 +160,13 @@ def _usage_error(misuse: Any) -> UsageError:
     """typer's error as a sentence that names the option, with a way to the help text."""
     message = re.sub(r"Invalid value for '([^']+)'[^:]*: (Value error, )?", r"\1: ", misuse.format_message())
     message = message.replace(": Input should be", " must be").removesuffix(".")
+    message = re.sub("Option '(.+)' requires an argument", r"\1 needs a value", message)
+    message = re.sub("Option '(.+)' requires ([0-9]+) arguments", r"\1 needs \2 values", message)
+    message = re.sub("a valid (.+), unable to parse .*", r"a \1", message).replace(" a integer", " a whole number")
     low, high = (getattr(getattr(misuse, "param", None), name, None) for name in ("min", "max"))
     if re.search("(than|equal to) [-0-9.e]+$", message):  # out of range: say the whole range
         wanted = f"between {low} and {high}" if None not in (low, high) else f"at least {low}"
         value = misuse.__cause__.errors()[0]["input"]
         message = f"{message.partition(' must be ')[0]} must be {wanted}, not {value}"
-    command = misuse.ctx.command_path if misuse.ctx else "posehg"
+    command = misuse.ctx.command_path if misuse.ctx else misuse.__notes__[0]
     return UsageError(message if message.endswith("?") else f"{message}.", f"See {command} --help")

@@ -86,14 +86,14 @@ def list_sets(
             found = "always" if entry["url"] is None else "-" if entry["folder"] is None else "folder"
             table.add_row(entry["name"], str(len(entry["joints"])), people, entry["terms"], found)
         terminal.show(table)
-        print(f"\nFound in {datasets.home(data)}. Everything known of one: posehg data list NAME")
+        print(f"\nLooked in {datasets.home(data)}. Everything known of one: posehg data list NAME")
 
 
 @app.command(cls=Command)
 def check(
     context: typer.Context,
-    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="A data set's folder, or your own file.")] = None,
-    dataset: Annotated[str | None, _named(help="Name of the data set, if DIR does not show it.")] = None,
+    folder: Annotated[Path | None, typer.Argument(metavar="PATH", help="A data set's folder, or your file.")] = None,
+    dataset: Annotated[str | None, _named(help="Name of the data set, if PATH does not show it.")] = None,
     data: options.Data = None,
     split: Split = "both",
     examples: Annotated[int, typer.Option("-n", "--examples", metavar="N", min=0, help="Examples per finding.")] = 5,
@@ -118,7 +118,7 @@ def check(
 
     given = context.get_parameter_source("data")
     if folder is not None and folder.is_dir() and given is not None and given.name == "COMMANDLINE":
-        raise UsageError("DIR and --data cannot be used together.", "Both say where the data set is.")
+        raise UsageError("PATH and --data cannot be used together.", "Both say where the data set is.")
     if sheet is not None:
         options.check_output("--sheet", sheet, images.SUFFIXES, overwrite)
     if folder is None and dataset is None:
@@ -128,7 +128,8 @@ def check(
     elif folder.is_dir():
         name, home = dataset or datasets.recognise(folder), folder
     else:
-        hint = f"For a known set: posehg data check --dataset {folder}" if str(folder) in datasets.MODULES else ""
+        named = str(folder) in datasets.MODULES
+        hint = f"posehg data check --dataset {folder}" if named else "Known data sets: posehg data list"
         what = "is neither a folder nor a .json or .csv file" if folder.exists() else "does not exist"
         raise NotAvailable(f"{folder} {what}.", hint)
     if name in datasets.RENDERED:
@@ -262,7 +263,8 @@ def crop(
     names = "+".join(dict.fromkeys(name for name, _ in datasets.parse(dataset)))  # weights are for training
     for part in _loaded(split, lambda one: datasets.load(names, data, one)):
         some = datasets.spread(part, limit) if limit else part
+        terminal.note(f"Cropping {len(some):,} people of {part.name} {part.split}.")
         path = crops.write(out, some, size, quality, overwrite, terminal.progress)
-        terminal.note(f"Wrote {path}: {len(some):,} people of {part.name} {part.split}.")
+        terminal.note(f"Wrote {path}.")
     written = path if split not in ("both", "train", "val") else out / "people-{split}.json"
     terminal.note(f"Train on it: {shlex.join(['posehg', 'train', '--dataset', str(written)])}")

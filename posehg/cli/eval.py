@@ -30,8 +30,8 @@ _SETS = "mpii, flic, flic-pc, lsp, lspet, coco, synthetic, or your own .json or 
 _FROM = """Score these predictions, without a network: files of posehg predict and eval, COCO results (.json), or the
 preds of other projects (.h5, .mat, .npz)."""
 _METRIC = "pckh, pck, oks, or auto: PCK and, with heads, PCKh."
-_THRESHOLD = "Thresholds instead of 0.5 and 0.1 (PCKh) or 0.2 (PCK). Repeatable."
-_MIN = "Exit with 4 if the mean PCK of the limbs is lower (--metric pckh: its first mean; oks: AP)."
+_THRESHOLD = "How near counts as found, instead of 0.5 and 0.1 (PCKh) or 0.2 (PCK). Repeatable."
+_MIN = "Exit with code 4 if the first mean is lower: PCK of the limbs; with --metric pckh PCKh, with oks AP."
 
 _OF_NETWORK = {"--model", "--offline", "--flip", "--decoder", "--device", "--precision", "--threads"}
 _OF_DISTANCES = {"--threshold", "--joints", "--breakdown", "--bootstrap", "--worst", "--curve"}

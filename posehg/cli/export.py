@@ -72,6 +72,7 @@ def export(
     given = [option for option, is_given in extras.items() if is_given]
     plain = name == "onnx" and precision == "fp32" and not (given or out or push)
     for wrong, message, hint in (
+        (str(out) == "-", "An export is not written to standard output.", "Give --out PATH."),
         (not (out or push or cache), "There is nothing to write to.", "Give --out PATH or --push USER/NAME."),
         (cache and not plain, "--cache keeps an ONNX file as predict uses it.", "Leave the other options out."),
         (private and not push, "--private needs --push.", "Give --push USER/NAME."),
@@ -111,7 +112,9 @@ def export(
         write(checkpoint, exporter, out, contents, overwrite, check)
         if name == "safetensors":
             card.write(out, out.resolve().name)
-        if not cache and name not in ("torchscript", "pt2"):  # which posehg itself does not run
+        if cache:
+            terminal.note("posehg predict uses it from now on, for this model on the CPU in fp32.")
+        elif name not in ("torchscript", "pt2"):  # which posehg itself does not run
             terminal.note(f"Use it: posehg predict PHOTO --model {shlex.quote(str(out))}")
     if repository is not None:
         with tempfile.TemporaryDirectory(prefix="posehg-") as temporary:

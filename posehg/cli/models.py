@@ -21,9 +21,9 @@ _LONGEST = 10_000
 _INPUT_SIZE = "Side of the training crops in pixels (0: 256)."
 _SKELETON = "Joints of the checkpoint: mpii, lsp, flic, coco, or their names separated by commas."
 
-_MODEL = "A name from posehg models list, user/repo[@revision], a URL with a hash, or a path."
+_MODEL = "A name from posehg models list, user/repo[@revision], URL#sha256=DIGITS, or a path."
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, with paths and licences or the whole config.")]
+Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON, with paths.")]
 
 app = typer.Typer(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 
@@ -148,8 +148,8 @@ def get(model: Model, offline: options.Offline = False) -> None:
     user/repo[@revision] goes to the Hub's own cache (HF_HOME, HF_ENDPOINT and HF_TOKEN apply), a URL to $POSEHG_HOME,
     by default posehg in the user's cache. Other commands download a model once, when they need it.
 
-    A URL needs #sha256= and 64 digits. Of an alias only a few digits of the hash are known: they detect corruption, not
-    tampering.
+    A URL needs #sha256= and 64 digits. Names such as bearpaw-hg8 stand for URLs of which only a few digits of the hash
+    are known: these detect corruption, not tampering.
     """
     from posehg.checkpoints import find
 

@@ -28,7 +28,7 @@ Decoder = Annotated[Literal["quarter", "subpixel"], _shared("Model", "How to rea
 Device = Annotated[str, _shared("Model", "auto, cpu, cuda, cuda:N or mps.", metavar="DEVICE", envvar="POSEHG_DEVICE")]
 Precision = Annotated[Literal["fp32", "bf16", "fp16"], _shared("Model", _PRECISION)]
 Threads = Annotated[int, _shared("Run", "CPU threads (0: automatic).", min=0, max=512)]
-Data = Annotated[Path | None, _shared("Data", "Folder of the data set, or of several.", envvar="POSEHG_DATA")]
+Data = Annotated[Path | None, _shared("Data", "Folder of the data set, or of all.", envvar="POSEHG_DATA")]
 
 
 def option(default: Any, panel: str, help: str, *names: str, **more: Any) -> Any:
@@ -108,7 +108,8 @@ def read_file(path: Path, config: type) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise NotAvailable(f"{path} cannot be read: {error.strerror or error}.") from None
+        hint = "A run writes its options to config.json in its folder."
+        raise NotAvailable(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.", hint) from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not a file of options: it is not JSON ({error}).") from None
     if not isinstance(values, dict):

@@ -105,9 +105,10 @@ class Outputs:
         """
         outputs = [*self.run, *(output for source in sources for output in self.of(source))]
         drawn = [output for output in outputs if output.writer.draws]
-        idle = options.given("style", "background", "labels", "side_by_side")
+        prints_table = not outputs and not options.json  # which shows joints below the threshold dim
+        idle = options.given("style", "background", "labels", "side_by_side", *(() if prints_table else ["threshold"]))
         if idle and not drawn and (outputs or options.out is None):
-            hint = "Give --out FILE.png or --out FOLDER."
+            hint = f"Leave out {idle[0]}." if options.heatmaps else "Give --out FILE.png or --out FOLDER."
             raise UsageError(f"{idle[0]} has no effect: no skeleton is drawn.", hint)
         if options.background == "none" and any(one.path.suffix.lower() in (*_JPEG, *VIDEO_FILES) for one in drawn):
             hint = "Write .png or .webp, or use --background black or white."
@@ -156,7 +157,9 @@ def plan(options: PredictOptions, sources: Sequence[Source], scratch: Path) -> O
     if options.out == STDOUT:
         return _to_stdout(options, chosen, sources, scratch)
     out, suffix = Path(options.out), Path(options.out).suffix.lower()
-    is_file = suffix in {**IMAGE_FILES, **VIDEO_FILES, **RUN_FILES} or (suffix and not formats and len(sources) == 1)
+    known = {**IMAGE_FILES, **VIDEO_FILES, **RUN_FILES}
+    looks_like_file = suffix[1:].isalpha() and not formats and options.out[-1] != "/"  # v1.2 is a folder
+    is_file = suffix in known or looks_like_file
     if is_file and not out.is_dir():
         if formats:
             hint = "Leave out --save, or give --out FOLDER."
@@ -180,7 +183,7 @@ def _to_file(out: Path, heatmaps: bool, sources: Sequence[Source], moving: bool)
     if suffix not in known:
         endings = known if heatmaps else {**known, **RUN_FILES}
         what = f"{len(sources)} inputs" if many else "a video" if moving else "an image"
-        raise wrong_suffix("--out", out, endings, f"For {what}; or give --out FOLDER.")
+        raise wrong_suffix("--out", out, endings, f"These are for {what}. Or give --out FOLDER.")
     return Outputs(run=(Output(known[suffix], out),))
 
 

@@ -40,16 +40,16 @@ if TYPE_CHECKING:
     """Finds the poses on the frames of one source, which it is given in their order."""
 
 _INPUT = 'Images, videos, folders, "patterns*.jpg", @list.txt, URLs, - (standard input), webcam.'
-_OUT = """For one image .png, .jpg, .webp (drawn) or .json; for one video .mp4 or .webm (drawn); for all inputs .jsonl,
-.csv, .npz (joints); - is standard output; any other name is a folder."""
+_OUT = """For one image .png, .jpg, .webp (drawn) or .json; for one video .mp4 or .webm (drawn); for any number of
+inputs one .jsonl, .csv or .npz (joints); - is standard output; any other name is a folder."""
 _SAVE = "What a folder gets: image (the default), json, csv, npz, coco, openpose, heatmaps, crops."
 _SKIP = "Continue an earlier run: skip inputs whose results exist."
-_BOX = "A person's bounding box in pixels (in a video: in its first frame). Repeatable."
+_BOX = "A person's bounding box in pixels, the same in all inputs (of a video: in its first frame). Repeatable."
 _BOXES = "Bounding boxes per image or frame: COCO .json, posehg's .jsonl, or .csv."
 _DETECTOR = "Find people with an ONNX detector: YOLOX, or YOLOv8 and later."
 _THRESHOLD = "Draw joints with at least this score (0 to 1)."
 _BACKGROUND = "image, black, white or none (transparent)."
-_HEATMAPS = "Draw the heatmaps of these joints, or of all, instead."
+_HEATMAPS = "Draw heatmaps instead of skeletons: of these joints, or all."
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class PredictOptions:
     overwrite: bool = option(False, "Output", "Replace existing files.", "--overwrite")
     skip_existing: bool = option(False, "Output", _SKIP, "--skip-existing")
     fail_if_empty: bool = option(False, "Output", "Exit with code 4 if nobody is found in an input.", "--fail-if-empty")
-    people: Literal["one", "all"] = option("one", "People", "Find the most prominent person, or everyone.")
+    people: Literal["one", "all"] = option("one", "People", "one (the most prominent person) or all.", metavar="NAME")
     box: list[str] | None = option(None, "People", _BOX, metavar="X,Y,W,H")
     boxes: Path | None = option(None, "People", _BOXES, metavar="FILE")
     detector: Path | None = option(None, "People", _DETECTOR, metavar="FILE.onnx")
@@ -80,7 +80,7 @@ class PredictOptions:
     start: str = option("0", "Video", "Start at this time: seconds or MM:SS.", metavar="TIME")
     end: str | None = option(None, "Video", "End at this time.", metavar="TIME")
     rescan: int = option(90, "Video", "Search for new people every N frames.", metavar="N", min=1)
-    smooth: Literal["none", "one-euro"] = option("none", "Video", "Smooth joints over time.")
+    smooth: Literal["none", "one-euro"] = option("none", "Video", "Smooth joints: none or one-euro.", metavar="NAME")
     model: shared.Model = "bundled"
     offline: shared.Offline = False
     flip: shared.Flip = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -42,13 +43,13 @@ def report(error: PosehgError) -> int:
 
 
 def rendered(result: RenderableType) -> str:
-    """A table or the like as text, as wide as the terminal."""
+    """A table or the like as text, as wide as the terminal. In a pipe no line is broken."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 1000)
     with console.capture() as captured:
         console.print(result)
-    return captured.get()
+    return re.sub(" +\n", "\n", captured.get())
 
 
 def show(result: RenderableType) -> None:

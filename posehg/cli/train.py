@@ -167,4 +167,8 @@ class TrainingProgress:
         scores = "  ".join(f"{v.measure} {v.data.name} {v.pck:.1f}" for v in validations)
         loss, speed = progress.history[-1]["loss"], f"({self._speed:.0f} crops/s)"
         self.note(f"epoch {progress.epoch}/{self._config.epochs}  loss {loss:.4f}  {scores}  {speed}")
+        if self._config.overfit and progress.epoch == self._config.epochs:
+            fits = all(one.pck >= 95 for one in validations)
+            advice = "" if fits else " Try more --epochs, or look at the labels: posehg data sheet"
+            self.note(f"The network {'fits' if fits else 'does not fit'} the people of --overfit.{advice}")
         self._began, self._steps = time.monotonic(), 0

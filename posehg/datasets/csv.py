@@ -77,9 +77,11 @@ def _joints(header: Sequence[str]) -> tuple[str, ...]:
     """The joints that have columns. Raises ValueError if the header is incomplete or ambiguous."""
     joints = tuple(dict.fromkeys(name[:-2] for name in header if name[-2:] in ("_x", "_y", "_v") and name[:-2]))
     box = _BOX if set(_BOX) & set(header) else ()
-    for name in ("image", *box, *(f"{joint}_{axis}" for joint in joints for axis in "xy")):
-        if header.count(name) != 1:
-            raise ValueError(f"it has {header.count(name) or 'no'} columns {name}")
+    needed = ("image", *box, *(f"{joint}_{axis}" for joint in joints for axis in "xy"))
+    if missing := [name for name in needed if name not in header]:
+        raise ValueError(f"it has no column {' or '.join(missing)}")
+    if twice := [name for name in needed if header.count(name) > 1]:
+        raise ValueError(f"it has {header.count(twice[0])} columns {twice[0]}")
     if not joints:
         raise ValueError("it has no columns of joints")
     for joint in joints:

@@ -174,6 +174,8 @@ def verdict(comparison: Comparison) -> str:
     change = main.b - main.a
     by = f"{title}, {main.name}, is {abs(change):.2f} points {'higher' if change >= 0 else 'lower'} in B"
     interval = f"95 % interval {main.low:+.2f} to {main.high:+.2f}"
+    if (main.a, main.low, main.high) == (main.b, 0, 0):
+        return f"A and B are equal: {title}, {main.name}, is {main.a:.2f} in both."
     if math.isnan(main.low):
         return f"{by}, which may be chance (no interval without resamples)."
     if main.low > 0 or main.high < 0:

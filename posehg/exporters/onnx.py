@@ -42,9 +42,9 @@ _INT8_OPERATORS = ["Conv", "Relu", "Add", "MaxPool", "Resize"]
 
 def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
     """Raises UsageError for an opset that torch cannot write, NotAvailable if a package is missing or torch fails."""
-    missing = " ".join(name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None)
+    missing = ", ".join(name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None)
     if missing:
-        hint = f"Install it: pipx inject posehg {missing}, or pip install 'posehg[onnx]'"
+        hint = f"Install it: pipx inject posehg {missing.replace(',', '')}, or pip install 'posehg[onnx]'"
         raise NotAvailable(f"Writing ONNX requires {missing}.", hint)
     opset = options.opset or OPSET
     if opset not in _OPSETS:

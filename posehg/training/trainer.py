@@ -225,7 +225,7 @@ def run(
     Nothing in the folder changes before options, data and device have been checked. Raises UsageError if the folder
     holds files of a run and neither ``resumed`` nor ``overwrite`` is given.
     """
-    existing = [folder / name for name in (STATE, LAST, BEST, *report.FILES) if (folder / name).exists()]
+    existing = [path for name in (STATE, LAST, BEST, *report.FILES) if (path := folder / name).exists()]
     if existing and resumed is None and not overwrite:
         hint = "Give --resume to continue the run, --overwrite to start a new one, or another folder."
         raise UsageError(f"{existing[0]} already exists.", hint)
@@ -246,6 +246,8 @@ def run(
             reporting.start(Progress() if resumed is None else resumed.progress)
 
         distributed.alike(lambda: prepare() if world.first else None)
+        epochs = f"{config.epochs} x {steps_per_epoch(len(training), config.batch):,} steps"
+        listener.note(f"Training on {len(training):,} people on the device {trainer.device}, {epochs}.")
         return trainer.go()
 
 
