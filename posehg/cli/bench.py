@@ -51,9 +51,9 @@ def bench(
         posehg bench photo.jpg --threads 2 --markdown
         posehg bench --no-engines --json
 
-    The steps are those of one crop that shows a whole image. The limit is the time that the network's
-    multiplications would take as one large matrix product. The engines run the same network side by side, without flip
-    test; plain torch is the network as it was trained. Nothing is written.
+    The steps are those of one crop that shows a whole image. The limit is the time of one matrix
+    product with as many multiplications as the network. The engines run the same network side by side, without flip
+    test; plain torch is the unoptimised network. Nothing is written.
     """
     import torch
 

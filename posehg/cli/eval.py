@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 _SETS = "mpii, flic, flic-pc, lsp, lspet, coco, synthetic, or your own .json or .csv file."
 _FROM = """Score these predictions, without a network: files of posehg predict and eval, COCO results (.json), or the
 preds of other projects (.h5, .mat, .npz)."""
-_METRIC = "pckh, pck, oks, or auto: PCK and, with heads, PCKh."
+_METRIC = "pckh, pck, oks, or auto: PCK; PCKh if head boxes."
 _THRESHOLD = "How near counts as found, instead of 0.5 and 0.1 (PCKh) or 0.2 (PCK). Repeatable."
-_MIN = "Exit with code 4 if the first mean is lower: PCK of the limbs; with --metric pckh PCKh, with oks AP."
+_MIN = "Exit with code 4 if the limbs' PCK (or PCKh or AP, with --metric pckh or oks) is lower."
 
 _OF_NETWORK = {"--model", "--offline", "--flip", "--decoder", "--device", "--precision", "--threads"}
 _OF_DISTANCES = {"--threshold", "--joints", "--breakdown", "--bootstrap", "--worst", "--curve"}
@@ -43,7 +43,7 @@ class EvalOptions:
     """The options of posehg eval; ``source`` is --from and ``minimum`` is --min."""
 
     dataset: str = option("mpii", "Data", _SETS, metavar="NAME")
-    split: str = option("val", "Data", "train, val or test.", metavar="SPLIT")
+    split: str = option("val", "Data", "train, val, test or, of a file, all.", metavar="SPLIT")
     data: shared.Data = None
     limit: int = option(0, "Data", "Take only N people, evenly spread (0: all).", min=0)
     model: shared.Model = "bundled"

@@ -18,7 +18,7 @@ from posehg.exporters import EXPORTERS, ExportOptions
 _LONGEST = 10_000
 """Characters of a text from a file that are shown."""
 
-_INPUT_SIZE = "Side of the training crops in pixels (0: 256)."
+_INPUT_SIZE = "Side of the training crops in pixels (default: 256)."
 _SKELETON = "Joints of the checkpoint: mpii, lsp, flic, coco, or their names separated by commas."
 
 _MODEL = "A name from posehg models list, user/repo[@revision], URL#sha256=DIGITS, or a path."
@@ -49,7 +49,7 @@ def list_models(as_json: Json = False) -> None:
         posehg models list --json
         posehg models list --json | jq -r '.[] | select(.path) | .name'
 
-    Lists only posehg models from the Hub's cache. Does not use the network.
+    Of the Hub's cache, only posehg models are listed. Works offline.
     """
     from rich import box
     from rich.table import Table
@@ -98,7 +98,7 @@ def info(model: Model, as_json: Json = False) -> None:
         posehg models info runs/mine/best.safetensors --json
         posehg models info user/repo@v1
 
-    Does not use the network: posehg models get downloads a model.
+    Works offline; to download a model: posehg models get
     """
     from rich.table import Table
     from rich.text import Text
@@ -148,8 +148,8 @@ def get(model: Model, offline: options.Offline = False) -> None:
     user/repo[@revision] goes to the Hub's own cache (HF_HOME, HF_ENDPOINT and HF_TOKEN apply), a URL to $POSEHG_HOME,
     by default posehg in the user's cache. Other commands download a model once, when they need it.
 
-    A URL needs #sha256= and 64 digits. Names such as bearpaw-hg8 stand for URLs of which only a few digits of the hash
-    are known: these detect corruption, not tampering.
+    A URL needs #sha256= and 64 digits. Short names such as bearpaw-hg8 stand for URLs with only a few known hash
+    digits: they reveal corruption, not tampering.
     """
     from posehg.checkpoints import find
 
@@ -158,7 +158,7 @@ def get(model: Model, offline: options.Offline = False) -> None:
 
 @app.command("convert", cls=Command)
 def convert(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The checkpoint: .pth.tar, .pth, .pt or .safetensors.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A name or file: .pth.tar, .pth, .pt, .safetensors.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
     skeleton: Annotated[str, typer.Option(metavar="NAME", help=_SKELETON)] = "",
     input_size: Annotated[int, typer.Option(metavar="PIXELS", min=0, help=_INPUT_SIZE)] = 0,

@@ -19,8 +19,8 @@ def _shared(panel: str, help: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, **more)
 
 
-_MODEL = "A name from posehg models list, a file or folder, or user/repo[@revision] on the Hub."
-_PRECISION = "Number format of the network. bf16 is faster on recent CPUs and GPUs but less exact."
+_MODEL = "A name from posehg models list, user/repo[@revision], URL#sha256=DIGITS, or a path."
+_PRECISION = "Number format of the network. bf16 is faster on GPUs and AMX CPUs but less exact."
 Model = Annotated[str, _shared("Model", _MODEL, "--model", "-m", metavar="MODEL", envvar="POSEHG_MODEL")]
 Offline = Annotated[bool, _shared("Model", "Never download a model, as HF_HUB_OFFLINE=1 does.", "--offline")]
 Flip = Annotated[bool, _shared("Model", "Average with the mirrored image: more accurate, half the speed.")]
@@ -28,7 +28,7 @@ Decoder = Annotated[Literal["quarter", "subpixel"], _shared("Model", "How to rea
 Device = Annotated[str, _shared("Model", "auto, cpu, cuda, cuda:N or mps.", metavar="DEVICE", envvar="POSEHG_DEVICE")]
 Precision = Annotated[Literal["fp32", "bf16", "fp16"], _shared("Model", _PRECISION)]
 Threads = Annotated[int, _shared("Run", "CPU threads (0: automatic).", min=0, max=512)]
-Data = Annotated[Path | None, _shared("Data", "Folder of the data set, or of all.", envvar="POSEHG_DATA")]
+Data = Annotated[Path | None, _shared("Data", "The data set's folder, or its parent.", envvar="POSEHG_DATA")]
 
 
 def option(default: Any, panel: str, help: str, *names: str, **more: Any) -> Any:

@@ -104,8 +104,8 @@ def predict(options: PredictOptions) -> None:
         posehg predict photos/ --people all --out results/ --save image,json
         posehg predict walk.mp4 --out skeletons.mp4
 
-    Without --out and --json it prints a table of joints and writes nothing. People in videos are tracked and keep their
-    ids. An unreadable image is reported and skipped; the rest are processed, and the exit code is 3.
+    With neither --out nor --json it prints a table of joints and writes no file. People in videos are tracked and keep
+    their ids. An unreadable image is reported and skipped; the rest are processed, and the exit code is 3.
 
     Several processes share the images: torchrun --nproc-per-node N -m posehg predict ...
     """

@@ -71,7 +71,7 @@ class TrainConfig:
     batch: int = _option(6, _RECIPE, "Crops in a step, over all processes.")
     accumulate: int = _option(1, _RECIPE, "Parts to split a batch into, to save memory.")
     clip: float = _option(0.0, _RECIPE, "Limit the norm of the gradient (0: no limit).")
-    ema: float = _option(0.0, _RECIPE, "Decay of a moving average of the weights to validate and save, such as 0.999.")
+    ema: float = _option(0.0, _RECIPE, "Validate and save a moving average of the weights with this decay: 0.999.")
 
     rotation: float = _option(30.0, _AUG, "Rotate by up to this many degrees.")
     scale: float = _option(0.25, _AUG, "Zoom by up to this share: 0.25 is 0.75 to 1.25.")
