@@ -12,7 +12,8 @@ An image is a file's path, a Pillow image of any mode, or a numpy array of uint8
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -25,11 +26,11 @@ from posehg.errors import InputError
 from posehg.geometry import Box
 from posehg.heatmaps import Decoder
 from posehg.images import Image
+from posehg.inference.detector import Detect, open_detector
 from posehg.inference.engines import EngineOptions, Precision, open_engine
 from posehg.inference.estimator import Estimator
-from posehg.inference.oks import THRESHOLD
-from posehg.inference.person_search import People, find
-from posehg.poses import Heatmaps, Pose
+from posehg.inference.person_search import People, find, needs_detector
+from posehg.poses import THRESHOLD, Heatmaps, Pose
 from posehg.skeletons import Skeleton
 
 ImageLike = str | os.PathLike[str] | PillowImage.Image | NDArray[np.uint8]
@@ -49,6 +50,7 @@ def load(
     decoder: Decoder = "subpixel",
     batch: int = 0,
     offline: bool = False,
+    detector: str | os.PathLike[str] = "detector",
 ) -> Model:
     """Loads a trained network, downloading it first if needed.
 
@@ -61,6 +63,8 @@ def load(
     decoder: how keypoints are read from heatmaps, ``subpixel`` or ``quarter``.
     batch: crops in one call of the network; 0: automatic.
     offline: never download anything.
+    detector: what finds the people: by default the network that comes with posehg; or another that posehg trained with
+    ``--task detect``, or an .onnx file of YOLOX or of YOLOv8 and later. It is loaded when it is first needed.
     Raises NotAvailable for a missing or broken model, DeviceError for a device that is not available.
     """
     for name, value, known in (("decoder", decoder, Decoder), ("precision", precision, Precision)):
@@ -68,15 +72,23 @@ def load(
             raise ValueError(f"{name} must be one of {', '.join(get_args(known))}, not {value!r}")
     if threads < 0 or batch < 0:
         raise ValueError(f"threads and batch must be at least 0, not {min(threads, batch)}.")
-    engine = open_engine(checkpoints.find(os.fspath(model), offline), EngineOptions(device, threads, precision))
-    return Model(Estimator(engine, flip, decoder, batch))
+    options = EngineOptions(device, threads, precision)
+    engine = open_engine(checkpoints.find(os.fspath(model), offline), options)
+
+    def detect() -> Detect:
+        return open_detector(checkpoints.find(os.fspath(detector), offline), options)
+
+    return Model(Estimator(engine, flip, decoder, batch), detect)
 
 
 class Model:
-    """A loaded network that finds people on images and estimates their poses. Threads may share it."""
+    """A loaded network that finds people on images and estimates their poses. Threads may share it.
 
-    def __init__(self, estimator: Estimator) -> None:
-        self._estimator = estimator
+    detector: opens the detector, when people have to be found.
+    """
+
+    def __init__(self, estimator: Estimator, detector: Callable[[], Detect]) -> None:
+        self._estimator, self._detector = estimator, cache(detector)
 
     @property
     def skeleton(self) -> Skeleton:
@@ -101,12 +113,16 @@ class Model:
 
         boxes: the people's bounding boxes, each a Box or (x, y, w, h) without padding; returns one pose a box, in their
             order. [] means that there are no people.
-        people: without boxes, search for ``one``, the most prominent person, or ``all``, the most prominent first.
+        people: without boxes, search for ``one``, the most prominent person; ``all``, the most prominent first; or
+            ``scan`` for one without the detector, as is always done for a skeleton that is not human.
         whole: one person fills the image, so do not search.
         Raises InputError for a file that cannot be read or a box outside the image, TypeError and ValueError for
         anything that is not an image or box, UsageError for options that exclude each other.
         """
-        return find(self._estimator, _image(image), people, None if boxes is None else _boxes(boxes), whole)
+        search = boxes is None and not whole and needs_detector(self.skeleton, people)
+        given = None if boxes is None else _boxes(boxes)
+        pixels, detect = _image(image), self._detector() if search else None
+        return find(self._estimator, pixels, people, given, whole, detect=detect)
 
     def heatmaps(self, image: ImageLike, pose: Pose) -> Heatmaps:
         """The network's heatmaps where a pose was found on an image.

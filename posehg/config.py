@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from posehg.errors import NotAvailable, UsageError, printable
 from posehg.skeletons import Skeleton, tuples
+
+Output = Literal["heatmaps", "logits", "boxes"]
 
 VERSION = 1
 KEY = "posehg"
@@ -92,9 +94,9 @@ class ModelConfig:
 
     input_size: (rows, columns) of the crop. padding: the factor by which a person's box is enlarged to the crop.
     sigma: standard deviation of the target Gaussians, in heatmap cells. output: what the last layer gives, heatmaps
-    (trained with MSE) or logits (trained with spatial cross-entropy). provenance: free text about data, recipe and
-    results. offset: how far right of and below its peak a joint lies, in heatmap cells; 0 for networks trained by
-    posehg, see ``checkpoints.foreign`` for others.
+    (trained with MSE), logits (trained with spatial cross-entropy) or boxes (a detector's, see ``centers``).
+    provenance: free text about data, recipe and results. offset: how far right of and below its peak a joint lies, in
+    heatmap cells; 0 for networks trained by posehg, see ``checkpoints.foreign`` for others.
     """
 
     network: HourglassConfig
@@ -102,15 +104,15 @@ class ModelConfig:
     input_size: tuple[int, int]
     padding: float = 1.25
     sigma: float = 1.0
-    output: Literal["heatmaps", "logits"] = "heatmaps"
+    output: Output = "heatmaps"
     provenance: dict[str, str] = field(default_factory=dict)
     offset: float = 0.0
 
     def __post_init__(self) -> None:
         if self.network.joints != len(self.skeleton.joints):
             raise UsageError(f"{self.network.joints} heatmaps do not fit {len(self.skeleton.joints)} joints.")
-        if self.output not in ("heatmaps", "logits"):
-            raise UsageError(f"A network's output is heatmaps or logits, not {self.output!r}.")
+        if self.output not in get_args(Output):
+            raise UsageError(f"A network's output is heatmaps, logits or boxes, not {self.output!r}.")
         rows, columns = self.input_size
         if any(type(s) is not int or not 1 <= s <= LONGEST_SIDE or s % self.network.multiple for s in (rows, columns)):
             hint = f"Both sides must be multiples of {self.network.multiple}, {LONGEST_SIDE} at most."

@@ -103,6 +103,17 @@ def draw_labels(
     return canvas
 
 
+def draw_boxes(image: Image, found: Sequence[Box], people: Sequence[Box] = ()) -> Image:
+    """A copy of the image with boxes drawn on it: found ones orange, annotated people thin and green."""
+    canvas = image.copy()
+    width = max(1, round(max(image.shape) / 200))
+    for boxes, colour, thickness in ((found, (255, 140, 0), width), (people, (110, 240, 60), max(1, width // 2))):
+        for box in boxes:
+            low, high = np.rint(box.corners()).astype(int).tolist()
+            cv2.rectangle(canvas, low, high, colour, thickness, cv2.LINE_AA)
+    return canvas
+
+
 def cut_out(
     image: Image, poses: Sequence[Pose], threshold: float, style: Style = STYLES["default"]
 ) -> NDArray[np.uint8]:
@@ -122,10 +133,10 @@ def judged(image: Image, pose: Pose, skeleton: Skeleton, keypoints: Points, cell
 
     skeleton, keypoints: the ground truth, (J, 2) image pixels, NaN = not labelled; drawn thin and green.
     """
-    to_cell = Affine.crop(pose.box, (cell, cell))
+    to_cell = Affine.crop(pose.crop, (cell, cell))
     moved = pose.moved(to_cell)
     predicted = draw(warp(image, to_cell, (cell, cell)), [moved], threshold=0.0)
-    return draw_labels(predicted, skeleton, to_cell(keypoints), moved.box, Style(width=0.5, colour=(110, 240, 60)))
+    return draw_labels(predicted, skeleton, to_cell(keypoints), moved.crop, Style(width=0.5, colour=(110, 240, 60)))
 
 
 def contact_sheet(
@@ -198,7 +209,7 @@ def _draw_skeleton(
     if not shown.any():
         return
     points = np.clip(pose.keypoints, -1e6, 1e6)  # points absurdly far away would overflow
-    radius = style.width * _line_width(points[shown], pose.box, canvas.shape) / 2
+    radius = style.width * _line_width(points[shown], pose.crop, canvas.shape) / 2
     casing = max(0.5 * radius, 0.6)
     colours = joint_colours(skeleton)
     if style.colour is not None:
@@ -239,7 +250,7 @@ def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style)
         joints = (pose.scores >= threshold) & inside
         if not joints.any():
             continue
-        line = _line_width(pose.keypoints[joints], pose.box, canvas.shape)
+        line = _line_width(pose.keypoints[joints], pose.crop, canvas.shape)
         gap, size = 1.5 * style.width * line + 2, float(np.clip(3 * line, 9, 40))
         if pose.id is not None:
             x, y = min(pose.keypoints[joints], key=lambda point: float(point[1]))

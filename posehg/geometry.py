@@ -7,7 +7,7 @@ Cell i of a heatmap of stride s covers the crop's pixels s*i .. s*i + s-1:
     crop pixel   | 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 |      point = box edge - 0.5
     heatmap cell |       0       |       1       |      cell centre = s*i + (s-1)/2
 
-Elsewhere the rule is only applied to whole arrays: in ``heatmaps.inside``, inference/detector.py, datasets/check.py and
+Elsewhere the rule is only applied to whole arrays: in ``heatmaps.inside``, inference/yolo.py, datasets/check.py and
 exporters/common.py.
 """
 
@@ -79,6 +79,12 @@ class Box:
         width = min(self.x + self.w, other.x + other.w) - max(self.x, other.x)
         height = min(self.y + self.h, other.y + other.h) - max(self.y, other.y)
         return max(width, 0.0) * max(height, 0.0)
+
+    def clipped(self, frame: Box) -> Box | None:
+        """The part of the box inside ``frame``; None if there is none."""
+        x, y = max(self.x, frame.x), max(self.y, frame.y)
+        right, bottom = min(self.x + self.w, frame.x + frame.w), min(self.y + self.h, frame.y + frame.h)
+        return Box(x, y, right - x, bottom - y) if x < right and y < bottom else None
 
     def iou(self, other: Box) -> float:
         """Intersection over union, 0 .. 1."""

@@ -13,6 +13,12 @@ from numpy.typing import NDArray
 from posehg.geometry import Affine, Box, Points
 from posehg.skeletons import Skeleton
 
+THRESHOLD = 0.3
+"""The least score of a found joint. Drawing has a threshold of its own."""
+
+_BODY = 0.06
+"""How far a body reaches beyond its joints, as a share of their bounding box's longer side: the median of 4 sets."""
+
 
 @dataclass(frozen=True, eq=False)
 class Person:
@@ -46,7 +52,7 @@ class Pose:
 
     keypoints: (J, 2) image pixels (pixel centres are integers), always finite.
     scores: (J,) the confidence of each joint, 0 .. 1.
-    box: the square crop that the network saw, in image pixels, turned by ``rotation`` degrees anticlockwise.
+    crop: the square that the network saw, in image pixels, turned by ``rotation`` degrees anticlockwise.
     score: the mean of the scores.
     id: the track id, in videos only.
     """
@@ -54,7 +60,7 @@ class Pose:
     skeleton: Skeleton
     keypoints: Points
     scores: NDArray[np.float64]
-    box: Box
+    crop: Box
     score: float
     id: int | None = None
     rotation: float = 0.0
@@ -67,9 +73,26 @@ class Pose:
         x, y = self.keypoints[self.skeleton.index(joint)]
         return float(x), float(y)
 
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """(J,) bool: whether each joint's score reaches THRESHOLD."""
+        return self.scores >= THRESHOLD
+
+    @property
+    def bbox(self) -> Box:
+        """The person's bounding box in image pixels: that of the found joints and the body around them.
+
+        It may reach beyond the image. Without a found joint it is the crop.
+        """
+        box = Box.bounding(self.keypoints[self.found])
+        if box is None:
+            return self.crop
+        margin = 2 * _BODY * max(box.w, box.h)
+        return Box.around(box.center, box.w + margin, box.h + margin)
+
     def moved(self, change: Affine) -> Pose:
         """The same pose on an image that was cropped, scaled or mirrored by ``change``."""
-        return replace(self, keypoints=change(self.keypoints), box=self.box.moved(change))
+        return replace(self, keypoints=change(self.keypoints), crop=self.crop.moved(change))
 
 
 @dataclass(frozen=True, eq=False)

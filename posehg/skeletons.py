@@ -62,6 +62,11 @@ class Skeleton:
             raise TypeError("joints are a list of names")
         return cls(**{name: tuples(value) for name, value in values.items()})
 
+    @property
+    def is_human(self) -> bool:
+        """Whether the joints are a human's, by their names: animals in data sets have neither wrists nor ankles."""
+        return any(joint.endswith(("wrist", "ankle")) for joint in self.joints)
+
     def index(self, joint: str) -> int:
         """The channel of a joint. Raises UsageError for an unknown name."""
         if joint not in self.joints:

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image as PillowImage
 
 import posehg
-from posehg import checkpoints, drawing, images
+from posehg import centers, checkpoints, drawing, images
 from posehg.api import Model
 from posehg.errors import InputError, NotAvailable, UsageError
 from posehg.geometry import Box
+from posehg.inference.detector import Detect
 from tests import stubs
 from tests.test_architecture import HEAVY, ROOT, modules_after
 
@@ -23,14 +24,18 @@ AROUND = Box(120, 90, 160, 120)
 PHOTO, SQUARE = stubs.dots_photo(POINTS), stubs.square_photo(110, 60, 100)
 
 
+def no_detector() -> Detect:
+    raise AssertionError("Nothing that the detector knows is looked for.")
+
+
 @pytest.fixture
 def dots() -> Model:
-    return Model(stubs.dots_estimator())
+    return Model(stubs.dots_estimator(), no_detector)
 
 
 @pytest.fixture
 def square() -> Model:
-    return Model(stubs.square_estimator())
+    return Model(stubs.square_estimator(), no_detector)
 
 
 def test_importing_posehg_loads_nothing_heavy() -> None:
@@ -114,18 +119,50 @@ def test_one_person_or_all_are_found(square: Model) -> None:
         assert np.linalg.norm(np.subtract(found, middle), axis=1).min() < 2
 
 
+def test_the_detector_is_opened_when_it_is_first_needed() -> None:
+    opened: list[Detect] = []
+
+    def detector() -> Detect:
+        opened.append(stubs.detect_squares)
+        return stubs.detect_squares
+
+    model = Model(stubs.estimator(stubs.tiny(stubs.PERSON), stubs.Squares()), detector)
+    both = stubs.squares_photo((40, 60, 80), (230, 50, 120))
+    for options in ({"boxes": (230, 50, 120, 120)}, {"boxes": []}, {"whole": True}, {"people": "scan"}):
+        model(both, **options)
+    assert opened == []
+    (one,) = model(both)
+    assert one["head"] == pytest.approx((289.5, 109.5), abs=4)
+    assert [pose["head"][0] for pose in model(both, people="all")] == pytest.approx([289.5, 79.5], abs=4)
+    assert len(opened) == 1
+
+
+def test_a_detector_is_given_to_load(tmp_path: Path) -> None:
+    for skeleton, output in ((stubs.PERSON, "heatmaps"), (centers.SKELETON, "boxes")):
+        checkpoints.save_folder(tmp_path / skeleton.name, stubs.tiny(skeleton, output=output))
+    person, boxes = tmp_path / "person", tmp_path / "boxes"
+    assert all(isinstance(pose, posehg.Pose) for pose in posehg.load(person, detector=boxes)(SQUARE, people="all"))
+    for wrong in (tmp_path / "nothing", person):  # which is no detector
+        model = posehg.load(person, detector=wrong)
+        assert len(model(SQUARE, whole=True)) == 1
+        with pytest.raises(NotAvailable, match=wrong.name):
+            model(SQUARE)
+    with pytest.raises(UsageError, match="detector"):
+        posehg.load(boxes)
+
+
 def test_boxes_are_accepted_in_many_forms(dots: Model, square: Model) -> None:
     four = AROUND.as_tuple()
     forms: list[Any] = [AROUND, [AROUND], four, list(four), [four], np.array(four), np.array([four], dtype=np.float32)]
     for boxes in [*forms, (box for box in [AROUND])]:
         (pose,) = dots(PHOTO, boxes)
         np.testing.assert_allclose(pose.keypoints, POINTS, atol=1.5)
-        assert pose.box == AROUND.square(1.25)
+        assert pose.crop == AROUND.square(1.25)
     poses = square(SQUARE, [(100, 50, 120, 120), Box(0, 0, 40, 30)])
-    assert [pose.box.center for pose in poses] == [(159.5, 109.5), (19.5, 14.5)]
+    assert [pose.crop.center for pose in poses] == [(159.5, 109.5), (19.5, 14.5)]
     assert square(SQUARE, []) == square(SQUARE, np.zeros((0, 4))) == []
     (pose,) = dots(PHOTO, whole=True)
-    assert pose.box == Box(0, 0, 420, 300).square()
+    assert pose.crop == Box(0, 0, 420, 300).square()
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ api | training | evaluation | exporters
 inference
 io | datasets
 checkpoints | synthetic
-network | metrics | drawing
+network | metrics | drawing | centers | detection_metrics
 images | poses | config | distributed
 skeletons | geometry | heatmaps
 files
@@ -34,13 +34,13 @@ errors
 """
 LINES = [[room.strip() for room in line.split("|")] for line in ORDER.strip().splitlines()]
 HEIGHT = {room: -index for index, line in enumerate(LINES) for room in line}
-TORCH_ROOMS = {"network", "heatmaps", "distributed", "checkpoints", "training", "inference", "evaluation", "exporters"}
+TORCH_ROOMS = set("network heatmaps centers distributed checkpoints training inference evaluation exporters".split())
 HEAVY = {"torch", "cv2", "numpy", "PIL", "huggingface_hub", "scipy", "matplotlib", "av", "pooch"}
 
 FAMILIES = ("cli", "datasets", "io/writers", "exporters", "checkpoints/foreign", "inference/engines")
 """Folders whose members are reached through one table, or, in cli, through the app: one importer is what they need."""
 
-MAX_LINES, MAX_FILES, MAX_TEST_LINES, MAX_FILE_LINES = 15_000, 115, 18_000, 420
+MAX_LINES, MAX_FILES, MAX_TEST_LINES, MAX_FILE_LINES = 16_100, 118, 18_950, 420
 MAX_FUNCTION_LINES, MEDIAN_FUNCTION_LINES = 80, (8, 14)
 MAX_SINGLE_IMPORTERS = 15
 MAX_WORDING_SHARE = 0.1

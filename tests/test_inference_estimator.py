@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from posehg import centers
 from posehg.datasets import Dataset
-from posehg.errors import DeviceError
+from posehg.errors import DeviceError, UsageError
 from posehg.geometry import Affine, Box
 from posehg.inference import annotated
 from posehg.inference.engines.torch import TorchEngine
@@ -32,6 +33,11 @@ def assert_found(keypoints: np.ndarray, region: Region, size: tuple[int, int] = 
     assert scale * np.linalg.norm(keypoints - POINTS, axis=1).max() < within
 
 
+def test_a_detector_is_refused() -> None:
+    with pytest.raises(UsageError, match="detector"):
+        stubs.estimator(stubs.tiny(centers.SKELETON, output="boxes"))
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     center=st.tuples(st.floats(180, 220), st.floats(130, 170)),
@@ -46,7 +52,7 @@ def test_a_dot_is_found_where_it_is(
     region = Region(PHOTO, Box.around(center, *sides), rotation)
     [pose] = dots_estimator(size, flip=flip)([region])
     assert_found(pose.keypoints, region, size)
-    assert (pose.skeleton, pose.box, pose.rotation) == (DOTS, region.box, rotation)
+    assert (pose.skeleton, pose.crop, pose.rotation) == (DOTS, region.box, rotation)
     assert pose.scores == pytest.approx([1, 1, 1], abs=0.25)  # a Gaussian between cells peaks between cells
     assert pose.score == pytest.approx(pose.scores.mean())
 
@@ -120,7 +126,7 @@ def test_poses_come_in_the_order_of_their_regions(batch: int) -> None:
     boxes = [Box(60 + 3 * i, 10, 280, 270) for i in range(7)]
     regions = [Region(np.roll(PHOTO, 5 * i, axis=1), box) for i, box in enumerate(boxes)]
     poses = list(dots_estimator(batch=batch)(regions))
-    assert [pose.box for pose in poses] == boxes
+    assert [pose.crop for pose in poses] == boxes
     for i, pose in enumerate(poses):
         assert_found(pose.keypoints - np.array([5 * i, 0]), regions[i])
     assert list(dots_estimator()([])) == []
@@ -176,7 +182,7 @@ def test_a_cpu_meets_few_batch_sizes_and_every_region(count: int, batch: int) ->
     regions = [Region(PHOTO, Box(60.5 + number, 10, 280, 270)) for number in range(count)]
     with pytest.MonkeyPatch.context() as patch:
         asked = hungry(99, patch)
-        boxes = [pose.box for pose in dots_estimator(batch=batch)(regions)]
+        boxes = [pose.crop for pose in dots_estimator(batch=batch)(regions)]
     assert boxes == [region.box for region in regions]
     assert sum(asked) == count
     assert set(asked) <= {1, 2, 4, 8}
@@ -229,5 +235,5 @@ def test_consecutive_persons_share_one_reading_of_their_image() -> None:
     assert len(poses) == len(keypoints) == 4
     np.testing.assert_array_equal(scores, [pose.scores for pose in poses])
     for pose, points in zip(poses, keypoints, strict=True):
-        assert pose.box == Box(100, 50, 200, 180).square(1.25)
-        assert_found(points, Region(PHOTO, pose.box))
+        assert pose.crop == Box(100, 50, 200, 180).square(1.25)
+        assert_found(points, Region(PHOTO, pose.crop))

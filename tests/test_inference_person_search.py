@@ -1,198 +1,212 @@
-"""Finding the most prominent person, or all people, by the network itself."""
+"""Who is on an image, by a detector that is a rule and a network that follows another."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
-from posehg import images
-from posehg.checkpoints import bundled_folder
 from posehg.geometry import Box
 from posehg.images import Image
-from posehg.inference.engines import EngineOptions, open_engine
-from posehg.inference.estimator import Estimator
+from posehg.inference.detector import Detect, PersonBox
+from posehg.inference.estimator import Estimator, Region
 from posehg.inference.oks import oks
-from posehg.inference.person_search import AllSearch, OneSearch, find_all, find_one, prominence, windows_of
+from posehg.inference.person_search import People, Search, find, needs_detector
+from posehg.poses import Pose
+from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
 from tests import stubs
-from tests.stubs import SQUARE, Square, square_estimator, square_photo, tiny
+from tests.stubs import PERSON, detect_squares, squares_photo, tiny
 
-SIZES = st.one_of(st.tuples(st.integers(1, 700), st.integers(1, 700)), st.sampled_from([(1, 1), (60, 640), (640, 60)]))
-
-
-def blank(height: int, width: int) -> Image:
-    return np.broadcast_to(np.zeros((1, 1, 3), dtype=np.uint8), (height, width, 3))
+Square = tuple[int, int, int]
 
 
-@settings(max_examples=80, deadline=None)
-@given(size=SIZES)
-def test_windows_cover_the_image_at_every_scale(size: tuple[int, int]) -> None:
-    search = OneSearch()
-    windows = list(windows_of(blank(*size), search.scales, search.overlap))
-    for scale in search.scales:
-        alike = [window for window in windows if window.w == pytest.approx(max(size) * scale)]
-        assert len(alike) == len({box.x for box in alike}) * len({box.y for box in alike})  # a full grid
-        for axis, length in ((0, size[1]), (1, size[0])):
-            spans = sorted({(box.as_tuple()[axis], box.as_tuple()[axis] + box.w) for box in alike})
-            assert spans[0][0] <= 1e-9
-            assert spans[-1][1] >= length - 1e-6
-            assert all(after[0] <= before[1] + 1e-6 for before, after in pairwise(spans))
-            for start, end in spans:  # beyond the border by a quarter, or centred
-                centred = (start + end) / 2 == pytest.approx(length / 2)
-                assert max(-start, end - length) <= (end - start) / 4 + 1e-6 or centred
+class Watched(Estimator):
+    """Takes white squares for people, and keeps the regions of all calls."""
+
+    def __init__(self) -> None:
+        super().__init__(stubs.estimator(tiny(PERSON), stubs.Squares()).engine)
+        self.asked: list[Region] = []
+
+    def __call__(self, regions: Iterable[Region]) -> Iterator[Pose]:
+        given = list(regions)
+        self.asked += given
+        return super().__call__(given)
 
 
-@settings(max_examples=8, deadline=None)
-@given(left=st.integers(5, 180), top=st.integers(5, 100), side=st.integers(70, 130))
-def test_the_person_is_found_and_the_box_settles_around(left: int, top: int, side: int) -> None:
-    pose = find_one(square_estimator(), square_photo(left, top, side))
-    assert pose is not None
-    right, bottom = left + side - 1, top + side - 1
-    middle = ((left + right) / 2, (top + bottom) / 2)
-    expected = np.array([middle, (left, top), (right, top), (left, bottom), (right, bottom)])
-    assert np.abs(pose.keypoints - expected).max() < 4 * pose.box.w / 64  # the stub sees whole crop pixels
-    assert pose.box.iou(Box(left, top, side, side).square(1.25)) > 0.4  # the box may be the one zoomed out
+@pytest.fixture
+def estimator() -> Watched:
+    return Watched()
 
 
-def test_the_larger_of_two_people_is_chosen() -> None:
-    photo = np.concatenate([square_photo(30, 90, 80), blank(240, 320), square_photo(125, 40, 175)], axis=1)
-    search = OneSearch(scales=(0.3,))  # no window shows both, which the stub would take for one
-    pose = find_one(square_estimator(), photo, search)
-    assert pose is not None
-    assert pose.box.iou(Box(2 * 320 + 125, 40, 175, 175).square(1.25)) > 0.8
+def says(*found: tuple[Square, float]) -> Detect:
+    """A detector that finds the same squares on every image."""
+    return lambda image: [PersonBox(Box(x, y, side, side), score) for (x, y, side), score in found]
 
 
-@settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 1000), size=SIZES)
-def test_the_search_for_one_ends_whatever_the_network_says(seed: int, size: tuple[int, int]) -> None:
-    network, search = stubs.Guesses(seed), OneSearch()
-    pose = find_one(stubs.estimator(tiny(SQUARE), flip=False, network=network), blank(*size), search)
-    windows = len(list(windows_of(blank(*size), search.scales, search.overlap)))
-    assert network.asked <= windows + search.max_candidates * (4 * search.rounds + 4)
-    assert pose is None or np.isfinite(pose.keypoints).all()
+def middle(square: Square) -> tuple[float, float]:
+    x, y, side = square
+    return Box(x, y, side, side).center
 
 
-APART = AllSearch(scales=(0.19,), overlap=0.75)
-"""No window of a row of four photos shows two whole squares, which the stub would take for one."""
+def assert_found(poses: Sequence[Pose], *squares: Square) -> None:
+    """One pose a square, in this order."""
+    assert len(poses) == len(squares)
+    for pose, square in zip(poses, squares, strict=True):
+        assert pose["head"] == pytest.approx(middle(square), abs=4)
+        x, y, side = square
+        assert pose.bbox.iou(Box(x, y, side, side)) > 0.7
 
 
-class WholeSquare(Square):
-    """A person is a white square that is not cut off."""
-
-    def squares(self, image: Tensor) -> Sequence[Tensor]:
-        (white,) = super().squares(image)
-        return [] if white[[0, -1]].any() or white[:, [0, -1]].any() else [white]
-
-
-@pytest.fixture(scope="module")
-def whole() -> Estimator:
-    return stubs.estimator(tiny(SQUARE), network=WholeSquare())
-
-
-def row(*sides: int) -> Image:
-    """Squares in the middle of photos 320 pixels wide, side by side."""
-    return np.concatenate([square_photo(160 - side // 2, 120 - side // 2, side) for side in sides], axis=1)
-
-
-@settings(max_examples=6, deadline=None)
-@given(sides=st.lists(st.integers(80, 170), min_size=4, max_size=4))
-def test_everyone_is_found_once(whole: Estimator, sides: list[int]) -> None:
-    poses = sorted(find_all(whole, row(*sides), APART), key=lambda pose: pose.keypoints[0, 0])
-    assert len(poses) == len(sides)
-    for number, (pose, side) in enumerate(zip(poses, sides, strict=True)):
-        middle = number * 320 + 160 - side // 2 + (side - 1) / 2, 120 - side // 2 + (side - 1) / 2
-        assert np.abs(pose.keypoints[0] - middle).max() < 1.5 * pose.box.w / 64
-        assert pose.box.iou(Box.around(middle, side * 1.25)) > 0.5
-
-
-def test_people_are_ranked_and_cut_off_by_their_prominence(whole: Estimator) -> None:
-    photo = row(90, 170, 120, 100)
-    poses = find_all(whole, photo, APART)
-    assert [int(pose.keypoints[0, 0] // 320) for pose in poses] == [1, 2, 3, 0]
-    ranks = [prominence(pose, photo, APART.size_power, found_only=True) for pose in poses]
-    for count, (above, below) in enumerate(pairwise(ranks), start=1):
-        assert above >= below
-        found = find_all(whole, photo, replace(APART, min_prominence=(above + below) / 2))
-        assert [pose.box for pose in found] == [pose.box for pose in poses[:count]]
-
-
-def test_people_at_the_border_are_found(whole: Estimator) -> None:
-    photo = np.zeros((480, 640, 3), dtype=np.uint8)
-    photo[200:330, :130] = photo[340:, 500:] = 255
-    poses = find_all(whole, photo, AllSearch(scales=(0.4, 0.3), overlap=0.75))
-    assert sorted(int(pose.keypoints[0, 0]) // 320 for pose in poses) == [0, 1]
-
-
-def test_a_box_that_is_too_small_is_enlarged(whole: Estimator) -> None:
-    pose = find_all(whole, row(150, 90, 90, 90), replace(APART, zooms=(0.7, 1.0)))[0]
-    assert pose.box.w == pytest.approx(150 * 1.25, rel=0.1)  # 0.7 of that cuts the square off
-
-
-@settings(max_examples=6, deadline=None)
-@given(seed=st.integers(0, 1000), size=SIZES, candidates=st.integers(1, 13))
-def test_the_search_for_all_ends_and_nobody_is_found_twice(seed: int, size: tuple[int, int], candidates: int) -> None:
-    network, photo = stubs.Guesses(seed), blank(*size)
-    search = AllSearch(scales=(1.4, 1.0, 0.5), max_candidates=candidates, min_prominence=0.0)
-    poses = find_all(stubs.estimator(tiny(SQUARE), network=network), photo, search)
-    windows = len(list(windows_of(photo, search.scales, search.overlap)))
-    # Windows and boxes are tried without the flip test, the remaining people with it.
-    assert network.asked <= windows + candidates * (len(search.zooms) + 2)
-    assert len(poses) <= candidates
-    assert all(oks(a, b) < search.repeat for a in poses for b in poses if a is not b)
-    assert all(np.isfinite(pose.keypoints).all() for pose in poses)
-
-
-class Corner(nn.Module):
-    """Five joints in the top left eighth of the crop."""
-
-    asked = 0
-
-    def forward(self, crops: Tensor) -> list[Tensor]:
-        self.asked += len(crops)
-        maps = torch.zeros(len(crops), 5, 16, 16)
-        for joint, (x, y) in enumerate([(0, 0), (1, 0), (0, 1), (1, 1), (2, 2)]):
-            maps[:, joint, y, x] = 1.0
-        return [maps]
-
-
-def test_a_body_off_the_middle_of_its_window_is_not_followed_up() -> None:
-    network, search = Corner(), AllSearch(scales=(1.0,))
-    assert find_all(stubs.estimator(tiny(SQUARE), flip=False, network=network), blank(240, 320), search) == []
-    assert network.asked == len(list(windows_of(blank(240, 320), search.scales, search.overlap)))
-
-
-@pytest.mark.parametrize("size", [(240, 320), (1, 1), (60, 640)])
-def test_nobody_is_found_on_an_empty_image(size: tuple[int, int]) -> None:
-    assert find_one(square_estimator(), blank(*size)) is None
-    assert find_all(square_estimator(), blank(*size), AllSearch(min_score=0.0, min_prominence=0.0)) == []
-
-
-@pytest.fixture(scope="module")
-def bundled() -> Estimator:
-    return Estimator(open_engine(bundled_folder(), EngineOptions("cpu")))
-
-
-@pytest.mark.shared
 @pytest.mark.parametrize(
-    "name", ["skimage_chelsea.png", "skimage_coffee.png", "supervision_1.jpg", "supervision_5.jpg"]
+    ("meant", "other"),
+    [
+        ((300, 60, 110), (95, 85, 60)),  # larger
+        ((200, 80, 80), (20, 80, 80)),  # nearer to the middle
+        ((200, 80, 80), (370, 20, 90)),  # nearer to the middle, though a little smaller
+        ((380, 80, 80), (0, 75, 90)),  # not cut by the left border
+        ((20, 80, 80), (390, 75, 90)),  # by the right
+        ((200, 140, 80), (190, 0, 90)),  # by the upper
+        ((190, 150, 90), (200, 20, 80)),  # cut by the lower border, where legs often are
+    ],
 )
-def test_nobody_is_found_on_photos_without_people(name: str, shared: Path, bundled: Estimator) -> None:
-    photo = images.read(shared / "photos" / "free" / name)
-    assert find_one(bundled, photo) is None
-    assert find_all(bundled, photo) == []
+def test_the_most_prominent_person_is_the_large_central_and_whole_one(
+    estimator: Watched, meant: Square, other: Square
+) -> None:
+    for squares in ((meant, other), (other, meant)):
+        assert_found(find(estimator, squares_photo(*squares), detect=detect_squares), meant)
+    assert_found(find(estimator, squares_photo(meant, other), "all", detect=detect_squares), meant, other)
 
 
-@pytest.mark.shared
-def test_the_people_on_photos_are_found_once(shared: Path, bundled: Estimator) -> None:
-    (pose,) = find_all(bundled, images.read(shared / "photos" / "free" / "tfjs_pose.jpg"))
-    body = Box.bounding(pose.keypoints)
-    assert body is not None
-    assert body.iou(Box(318, 200, 385, 430)) > 0.6
-    three = find_all(bundled, images.read(shared / "photos" / "free" / "tfjs_three_people.jpg"))
-    assert 2 <= len(three) <= 3  # they are visible from the hips up only, and stand close together
+def test_the_one_is_the_first_of_all_with_the_same_joints(estimator: Watched) -> None:
+    squares = [(20, 100, 60), (150, 40, 110), (330, 70, 100)]
+    everyone = find(estimator, squares_photo(*squares), "all", detect=detect_squares)
+    assert_found(everyone, squares[1], squares[2], squares[0])
+    (one,) = find(estimator, squares_photo(*squares), detect=detect_squares)
+    np.testing.assert_allclose(one.keypoints, everyone[0].keypoints, atol=1e-3)
+    assert one.crop.as_tuple() == pytest.approx(everyone[0].crop.as_tuple())
+
+
+class Dimmed(stubs.Squares):
+    """Is as sure of a square as it is light."""
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        (maps,) = super().forward(images)
+        return [maps * images.amax(dim=(1, 2, 3), keepdim=True)]
+
+
+def test_the_poses_decide_between_similar_detections() -> None:
+    estimator, dim, light = stubs.estimator(tiny(PERSON), Dimmed()), (60, 80, 80), (340, 80, 80)
+    image = squares_photo(light)
+    image[80:160, 60:140] = 140
+    # With 0.52 the light one is the surer person, but too far behind as a detection to be the one who is meant.
+    for sure, first, meant in ((0.9, light, light), (0.6, light, light), (0.52, light, dim), (0.4, dim, dim)):
+        detect = says((dim, 0.9), (light, sure))
+        assert find(estimator, image, "all", detect=detect)[0]["head"] == pytest.approx(middle(first), abs=4)
+        assert find(estimator, image, detect=detect)[0]["head"] == pytest.approx(middle(meant), abs=4)
+
+
+def test_few_people_are_looked_at_to_find_one(estimator: Watched) -> None:
+    squares = [(20 + 75 * number, 90, 50) for number in range(6)]
+    assert len(find(estimator, squares_photo(*squares), detect=detect_squares)) == 1
+    assert len(estimator.asked) <= Search().most
+
+
+@pytest.mark.parametrize("second", [(150, 60, 100), (160, 70, 100), (130, 40, 150)])
+def test_two_detections_of_one_person_give_one_pose(estimator: Watched, second: Square) -> None:
+    square = (150, 60, 100)
+    detect = says((square, 0.9), (second, 0.8))
+    assert_found(find(estimator, squares_photo(square), "all", detect=detect), square)
+
+
+def test_everyone_is_estimated_once_in_the_crop_around_the_detection(estimator: Watched) -> None:
+    squares = [(190, 70, 100), (340, 70, 110)]
+    detect = says(((165, 60, 130), 0.9), (squares[1], 0.8))
+    poses = find(estimator, squares_photo(*squares), "all", detect=detect)
+    assert_found(poses, *squares)
+    assert [pose.crop for pose in poses] == [region.box for region in estimator.asked]
+    assert [pose.crop.as_tuple() for pose in poses] == [(148.75, 43.75, 162.5, 162.5), (326.25, 56.25, 137.5, 137.5)]
+
+
+def test_known_people_are_not_returned_again(estimator: Watched) -> None:
+    squares = [(20, 60, 90), (180, 50, 110), (340, 70, 100)]
+    image = squares_photo(*squares)
+    everyone = find(estimator, image, "all", detect=detect_squares)
+    for known in everyone:
+        new = find(estimator, image, "all", detect=detect_squares, known=[known])
+        assert [pose["head"] for pose in new] == [pose["head"] for pose in everyone if pose is not known]
+    estimator.asked.clear()
+    for people in ("one", "all"):
+        assert find(estimator, image, people, detect=detect_squares, known=everyone) == []
+        assert find(estimator, image, people, detect=says(), known=everyone) == []
+    assert estimator.asked == []  # they are not estimated again, nor is the image scanned
+    # Two known poses of one person hide nobody else.
+    assert_found(find(estimator, image, "all", detect=detect_squares, known=[everyone[0]] * 2), squares[2], squares[0])
+    # A box beside a known person, in which the network sees that person again, is no new one.
+    x, y, side = squares[1]
+    detect = says(((x + 20, y - 60, side + 60), 0.9), (squares[0], 0.8))
+    assert_found(find(estimator, image, "all", detect=detect, known=[everyone[0]]), squares[0])
+
+
+def test_detections_without_a_person_in_them_are_dropped(estimator: Watched) -> None:
+    square = (40, 60, 90)
+    detect = says(((300, 40, 160), 0.99), (square, 0.4))
+    assert_found(find(estimator, squares_photo(square), "all", detect=detect), square)
+
+
+def test_only_the_first_person_may_be_doubtful(estimator: Watched) -> None:
+    square, other = (300, 80, 100), (40, 80, 100)
+    image, between = squares_photo(square, other), ((Search().first + Search().sure) / 2) ** 2
+    (known,) = find(estimator, image, "all", detect=says((other, 0.9)))
+    assert_found(find(estimator, image, "all", detect=says((square, between))), square)
+    assert find(estimator, image, "all", detect=says((square, Search().first ** 2 / 2))) == []
+    assert_found(find(estimator, image, "all", detect=says((other, 0.9), (square, between))), other)
+    assert find(estimator, image, "all", detect=says((square, between)), known=[known]) == []
+    assert_found(find(estimator, image, "all", detect=says((square, 0.5)), known=[known]), square)
+
+
+@pytest.mark.parametrize("people", ["one", "all"])
+def test_where_nobody_is_detected_the_network_looks_for_somebody_large(estimator: Watched, people: People) -> None:
+    large, small = (150, 20, 200), (200, 90, 60)
+    assert_found(find(estimator, squares_photo(large), people, detect=says()), large)
+    assert_found(find(estimator, squares_photo(large), people, detect=says(((400, 30, 40), 0.9))), large)
+    assert find(estimator, squares_photo(small), people, detect=says()) == []
+    assert find(estimator, squares_photo(), people, detect=says()) == []
+    assert_found(find(estimator, squares_photo(small)), small)  # a whole scan finds it
+
+
+def test_a_scan_asks_no_detector(estimator: Watched) -> None:
+    def never(image: Image) -> list[PersonBox]:
+        raise AssertionError("the detector was asked")
+
+    image = squares_photo((200, 90, 60))
+    for detect in (never, None):
+        assert_found(find(estimator, image, "scan", detect=detect), (200, 90, 60))
+    assert find(estimator, squares_photo(), "scan", detect=never) == []
+
+
+def test_a_detector_is_needed_for_humans_only() -> None:
+    animal = Skeleton("animal", ("nose", "left_paw", "right_paw", "tail"), ())
+    for skeleton in (MPII, LSP, COCO, FLIC, PERSON):
+        assert [needs_detector(skeleton, people) for people in ("one", "all", "scan")] == [True, True, False]
+    for skeleton in (animal, stubs.SQUARE):
+        assert not any(needs_detector(skeleton, people) for people in ("one", "all", "scan"))
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    size=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    boxes=st.lists(st.tuples(*[st.floats(0, 250)] * 2, *[st.floats(0.5, 300)] * 2, st.floats(0.01, 1)), max_size=9),
+    people=st.sampled_from(["one", "all"]),
+)
+def test_nobody_is_found_twice_whatever_detector_and_network_say(
+    seed: int, size: tuple[int, int], boxes: list[tuple[float, ...]], people: People
+) -> None:
+    network, image = stubs.Guesses(seed), np.zeros((*size, 3), dtype=np.uint8)
+    found = [PersonBox(Box(*box), score) for *box, score in boxes]
+    poses = find(stubs.estimator(tiny(PERSON), network=network), image, people, detect=lambda image: found)
+    assert len(poses) <= (1 if people == "one" or not found else len(found))
+    assert all(oks(a, b) < Search().repeat for a in poses for b in poses if a is not b)
+    assert all(np.isfinite(pose.keypoints).all() for pose in poses)

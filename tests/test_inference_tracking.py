@@ -13,9 +13,8 @@ from torch import Tensor
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.inference.estimator import Estimator, Region
-from posehg.inference.oks import THRESHOLD
 from posehg.inference.tracking import Following, Track, Tracker, matched
-from posehg.poses import Pose
+from posehg.poses import THRESHOLD, Pose
 from posehg.skeletons import MPII
 from tests import stubs
 from tests.stubs import SQUARE, tiny
@@ -23,6 +22,8 @@ from tests.stubs import SQUARE, tiny
 STEP = 0.04
 SIDE = 60
 RED, GREEN, BLUE = range(3)
+RARELY = {"every": 90, "patience": 10, "pause": 30}
+"""So rarely that the searches say nothing about how well people are followed."""
 J = len(MPII.joints)
 
 
@@ -46,23 +47,23 @@ class Watched(Estimator):
 
 
 class Finder:
-    """Finds every square of an image, and counts the searches."""
+    """Finds every square of an image, known or not, counts the searches, and keeps who was known at the last one."""
 
     def __init__(self) -> None:
-        self.searches, self.rotation = 0, 0.0
+        self.searches, self.rotation, self.known = 0, 0.0, list[Pose]()
         self._estimator = stubs.estimator(tiny(SQUARE), flip=False, network=Colours())
 
-    def __call__(self, image: Image) -> list[Pose]:
-        self.searches += 1
+    def __call__(self, image: Image, known: Sequence[Pose]) -> list[Pose]:
+        self.searches, self.known = self.searches + 1, list(known)
         boxes = [Box.bounding(np.argwhere(image[..., channel] > 127)[:, ::-1]) for channel in range(3)]
         squares = [self._estimator.person_box(box) for box in boxes if box is not None]
         regions = [Region(image, box, self.rotation) for box in squares]
         return [pose for pose in self._estimator(regions) if pose.score >= THRESHOLD]
 
 
-def photo(*squares: tuple[int, float, float]) -> Image:
+def photo(*squares: tuple[int, float, float], grey: int = 0) -> Image:
     """Squares (colour, x and y of the middle); later ones cover earlier ones."""
-    image = np.zeros((240, 480, 3), dtype=np.uint8)
+    image = np.full((240, 480, 3), grey, dtype=np.uint8)
     for colour, x, y in squares:
         left, top = max(0, round(x) - SIDE // 2), max(0, round(y) - SIDE // 2)
         image[top : max(0, round(y) + SIDE // 2), left : max(0, round(x) + SIDE // 2)] = np.eye(3)[colour] * 255
@@ -85,7 +86,7 @@ def id_at(poses: Sequence[Pose], x: float, within: float = 8.0) -> int | None:
 
 
 def test_a_person_is_followed_with_one_id_and_one_search() -> None:
-    follow, estimator, find = tracker()
+    follow, estimator, find = tracker(**RARELY)
     for number in range(40):
         x = 60 + 8 * number
         (pose,) = follow(photo((RED, x, 120)), number * STEP)
@@ -97,8 +98,9 @@ def test_a_person_is_followed_with_one_id_and_one_search() -> None:
 
 @pytest.mark.parametrize(("first", "second"), [(RED, GREEN), (GREEN, RED)])
 @pytest.mark.parametrize("speed", [4, 5, 7])
-def test_people_who_cross_keep_their_ids(first: int, second: int, speed: int) -> None:
-    follow, _, find = tracker()
+@pytest.mark.parametrize("options", [RARELY, {}])
+def test_people_who_cross_keep_their_ids(options: dict[str, int], first: int, second: int, speed: int) -> None:
+    follow, _, find = tracker(**options)
     hidden = 0
     for number in range(280 // speed + 1):
         right, left = 90 + speed * number, 90 + 280 - speed * number
@@ -110,8 +112,9 @@ def test_people_who_cross_keep_their_ids(first: int, second: int, speed: int) ->
         if abs(right - left) > SIDE:
             assert (id_at(poses, right), id_at(poses, left)) == (mine, theirs)
         hidden += len(poses) == 1
-    assert hidden  # else nobody was out of sight
-    assert find.searches <= 2
+    if options:
+        assert hidden  # else nobody was out of sight
+        assert find.searches <= 2
 
 
 def test_newcomers_are_found_by_the_next_search() -> None:
@@ -119,6 +122,36 @@ def test_newcomers_are_found_by_the_next_search() -> None:
     seen = [len(follow(photo((RED, 60, 120), *[(GREEN, 300, 120)] * (n >= 3)), n * STEP)) for n in range(15)]
     assert seen == [1] * 7 + [2] * 8
     assert find.searches == 3  # of frames 0, 7, 14
+
+
+def test_a_search_is_told_who_is_followed() -> None:
+    follow, _, find = tracker(every=7)
+    follow(photo((RED, 60, 120)), 0.0)
+    assert find.known == []
+    for number in range(1, 8):
+        poses = follow(photo((RED, 60 + 8 * number, 120), (GREEN, 300, 120)), number * STEP)
+    (known,) = find.known
+    assert known.id == 1
+    assert known.keypoints[0] == pytest.approx([60 + 8 * 7, 120], abs=3)  # as found on the same frame
+    assert ids(poses) == [1, 2]
+
+
+@pytest.mark.parametrize("frame", [1, 4, 10, 17])
+def test_newcomers_are_found_within_half_a_second(frame: int) -> None:
+    follow, _, _ = tracker()
+    seen = [len(follow(photo((RED, 60, 120), *[(GREEN, 300, 120)] * (n >= frame)), n * STEP)) for n in range(30)]
+    assert seen[frame + round(0.5 / STEP) :] == [2] * len(seen[frame + round(0.5 / STEP) :])
+
+
+def test_a_cut_to_another_scene_ends_all_tracks_and_is_searched_at_once() -> None:
+    follow, _, find = tracker(**RARELY)
+    greys = [0] * 5 + [20] * 5 + [90] * 5 + [0] * 5
+    found = [ids(follow(photo((RED, 60, 120), (BLUE, 300, 120), grey=g), n * STEP)) for n, g in enumerate(greys)]
+    assert found == [[1, 2]] * 10 + [[3, 4]] * 5 + [[5, 6]] * 5  # a little more light is no cut
+    assert find.searches == 3
+    assert find.known == []
+    assert follow(photo(grey=90), 20 * STEP) == []
+    assert find.searches == 4
 
 
 @pytest.mark.parametrize(("gap", "expected"), [(1.0, [1]), (5.0, [2])])
@@ -202,7 +235,7 @@ def test_ids_are_unique_whatever_the_network_says(
     estimator = stubs.estimator(tiny(SQUARE), network=stubs.Guesses(seed))
     rng = np.random.default_rng(seed)
 
-    def find(image: Image) -> list[Pose]:
+    def find(image: Image, known: Sequence[Pose]) -> list[Pose]:
         boxes = [Box.around(tuple(rng.uniform(0, 300, 2)), 97.0) for _ in range(5)]  # type: ignore[arg-type]
         return list(estimator(Region(image, box) for box in boxes))
 
@@ -222,8 +255,8 @@ def body(x: float, seed: int = 0, size: float = 130.0) -> Pose:
     return Pose(MPII, points, rng.uniform(0.5, 1, J), Box(x - 90, 110, 180, 180), 0.7)
 
 
-def identified(follow: Tracker, poses: Sequence[Pose], time: float) -> list[int | None]:
-    given = follow.identify(poses, time)
+def identified(follow: Tracker, poses: Sequence[Pose], time: float, grey: int = 0) -> list[int | None]:
+    given = follow.identify(poses, photo(grey=grey), time)
     assert all(np.array_equal(a.keypoints, b.keypoints) for a, b in zip(given, poses, strict=True))
     return [pose.id for pose in given]
 
@@ -236,6 +269,7 @@ def test_given_poses_get_ids_whatever_their_order() -> None:
     assert identified(follow, [], 3 * STEP) == []
     same = identified(follow, [body(100, 1)] * 3, 4 * STEP)
     assert len(set(same)) == 3
+    assert set(identified(follow, [body(100, 1), body(400, 2)], 5 * STEP, grey=90)).isdisjoint({1, 2, 3, 4, *same})
     assert (estimator.asked, find.searches) == ([], 0)
 
 

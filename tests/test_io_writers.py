@@ -131,7 +131,8 @@ def test_a_record_has_everything_and_survives_json() -> None:
         keypoints = np.array(person["keypoints"])
         np.testing.assert_allclose(keypoints[:, :2], there.keypoints, atol=0.00501)
         np.testing.assert_allclose(keypoints[:, 2], there.scores, atol=0.0000501)
-        assert (person["score"], person["bbox"]) == (round(there.score, 4), [-3.25, 2.0, 90.0, 90.0])
+        assert (person["score"], person["crop"], person["rotation"]) == (round(there.score, 4), [-3.25, 2, 90, 90], 0)
+        np.testing.assert_allclose(person["bbox"], there.bbox.as_tuple(), atol=0.00501)
     read = strict(json.line(json.record(failed())))
     assert (read["width"], read["people"], read["error"]) == (None, [], "broken.jpg is broken.")
 
@@ -145,7 +146,7 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=7, max_size=7),
+    numbers=st.lists(st.floats(-1e300, 1e300), min_size=7, max_size=7),  # a box that holds them has larger sides
     name=st.binary(min_size=1).filter(lambda name: b"\0" not in name),
 )
 def test_a_record_of_anything_is_one_line_of_strict_json(numbers: list[float], name: bytes) -> None:
@@ -164,7 +165,8 @@ def test_the_table_has_a_row_for_each_joint_of_each_person(tmp_path: Path) -> No
     people = [pose(1, id=4), pose(2), pose(3)]
     video = result("v.mp4", poses=people[2:], frame=12, time=0.48)
     path = write(CsvWriter, tmp_path / "run.csv", result(poses=people[:2]), result(people=0), failed(), video)
-    assert path.read_bytes().startswith(b"source,frame,time,person,id,joint,x,y,score,person_score\na.jpg,,,1,4,nose,")
+    heading = b"source,frame,time,person,id,joint,x,y,score,person_score,bbox_x,bbox_y,bbox_w,bbox_h\n"
+    assert path.read_bytes().startswith(heading + b"a.jpg,,,1,4,nose,")
     read = rows(path)
     assert [row["source"] for row in read] == ["a.jpg"] * 14 + ["v.mp4"] * 7
     heads = [tuple(row[name] for name in ("person", "id", "frame", "time")) for row in read[::7]]
@@ -174,6 +176,8 @@ def test_the_table_has_a_row_for_each_joint_of_each_person(tmp_path: Path) -> No
         points = np.array([(float(row["x"]), float(row["y"])) for row in some])
         np.testing.assert_allclose(points, there.keypoints, atol=0.00501)
         np.testing.assert_allclose([float(row["score"]) for row in some], there.scores, atol=0.0000501)
+        sides = np.array([[float(row[f"bbox_{side}"]) for side in "xywh"] for row in some])
+        np.testing.assert_allclose(sides, [there.bbox.as_tuple()] * 7, atol=0.00501)
 
 
 def arrays(path: Path) -> dict[str, Any]:
@@ -190,7 +194,8 @@ def test_the_arrays_hold_a_whole_run_exactly(tmp_path: Path) -> None:
         "keypoints": [there.keypoints for there in people],
         "scores": [there.scores for there in people],
         "person_scores": [there.score for there in people],
-        "boxes": [(-3.25, 2, 90, 90)] * 3,
+        "boxes": [there.bbox.as_tuple() for there in people],
+        "crops": [(-3.25, 2, 90, 90)] * 3,
         "tracks": [4, -1, -1],
         "pictures": [0, 0, 3],
         "sources": ["a.jpg", "b.jpg", "broken.jpg", "v.mp4"],
@@ -218,8 +223,8 @@ def test_names_of_any_kind_survive_in_arrays_and_are_utf8_in_tables(tmp_path: Pa
 def test_a_run_without_people_has_arrays_of_their_shape(tmp_path: Path) -> None:
     for joints, results in ((7, [result(people=0)]), (0, [])):
         read = arrays(write(NpzWriter, tmp_path / f"{joints}.npz", *results))
-        shapes = [read[name].shape for name in ("keypoints", "scores", "boxes", "sources", "sizes")]
-        assert shapes == [(0, joints, 2), (0, joints), (0, 4), (len(results),), (len(results), 2)]
+        shapes = [read[name].shape for name in ("keypoints", "scores", "boxes", "crops", "sources", "sizes")]
+        assert shapes == [(0, joints, 2), (0, joints), (0, 4), (0, 4), (len(results),), (len(results), 2)]
 
 
 def test_an_image_has_cocos_number_or_its_name_and_no_other_has_the_same(tmp_path: Path) -> None:
@@ -235,6 +240,7 @@ def test_an_image_has_cocos_number_or_its_name_and_no_other_has_the_same(tmp_pat
         *("w_000000000000", "w_000000000001", "y/w.mp4_000000000000", "y/w.mp4_000000000001"),
     ]
     assert all((entry["category_id"], len(entry["keypoints"])) == (1, 21) for entry in entries)
+    np.testing.assert_allclose(entries[0]["bbox"], images[0].poses[0].bbox.as_tuple(), atol=0.00501)
     assert standard_json.loads(write(CocoWriter, tmp_path / "empty.json", failed()).read_text()) == []
 
 

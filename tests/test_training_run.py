@@ -170,7 +170,7 @@ def test_pck_is_of_the_torso_or_box(offsets: tuple[float, ...], with_torso: bool
     data = datasets.Dataset("dots", "val", skeleton, people, lambda person: dots_photo(POINTS))
     result = report.validate(dots_estimator(), data)
     assert result.measure == measure
-    assert result.pck == pytest.approx(100 * (2 + counted) / 3)
+    assert result.score == pytest.approx(100 * (2 + counted) / 3)
 
 
 def test_tensorboard_gets_losses_rates_and_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

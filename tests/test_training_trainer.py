@@ -171,7 +171,7 @@ def test_the_best_model_is_of_the_first_sets_best_epoch(tmp_path: Path, monkeypa
 
     def scripted(estimator: Estimator, data: Dataset) -> Validation:
         kept.append({key: value.clone() for key, value in estimator.engine.network.state_dict().items()})
-        return Validation(data, (), *next(scores))
+        return Validation(data, *next(scores), cells=())
 
     monkeypatch.setattr(training, "validate", scripted)
     sets = [dataset(2, "a", "val"), dataset(2, "b", "val")]

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from posehg.checkpoints.format import CARD, WEIGHTS, Metadata, read_metadata
+from posehg.config import ModelConfig
 from posehg.errors import printable
 from posehg.files import atomic, sha256
 
@@ -21,10 +22,10 @@ tags: [human-pose-estimation, stacked-hourglass]
 
 # {title}
 
-A stacked hourglass network that finds the joints of a person in an image, for
+A stacked hourglass network that finds {finds} in an image, for
 [posehg](https://pypi.org/project/posehg/).
 
-    posehg predict photo.jpg --model {argument} --out skeleton.png
+    posehg predict photo.jpg {option} {argument} --out skeleton.png
 
 In Python:
 
@@ -46,12 +47,14 @@ def write(folder: Path, name: str) -> None:
         return
     found, name = read_metadata(folder), _line(name)
     words = str(found.config.provenance.get("licence", "")).lower().split()
-    licence = _LICENCE.match("-".join(words))
+    licence, finds_boxes = _LICENCE.match("-".join(words)), found.config.output == "boxes"
     card = _CARD.format(
         licence=licence[0] if licence else "other",
         title=_cell(name),
+        finds="the people" if finds_boxes else "the joints of a person",
+        option=option_of(found.config),
         argument=shlex.quote(name),
-        literal=json.dumps(name, ensure_ascii=False),
+        literal=f"{'detector=' if finds_boxes else ''}{json.dumps(name, ensure_ascii=False)}",
         rows="\n".join(f"| {_cell(heading)} | {_cell(text)} |" for heading, text in describe(found).items()),
         weights=WEIGHTS,
         digest=sha256(folder / WEIGHTS),
@@ -60,14 +63,21 @@ def write(folder: Path, name: str) -> None:
         temporary.write_text(card, encoding="utf-8")
 
 
+def option_of(config: ModelConfig) -> str:
+    """The option of posehg predict that takes such a model."""
+    return "--detector" if config.output == "boxes" else "--model"
+
+
 def describe(model: Metadata) -> dict[str, str]:
     """Headings and texts about a model's joints, input, network, weights and training."""
     network, joints = model.config.network, model.config.skeleton.joints
+    finds_boxes = model.config.output == "boxes"
     rows, columns = model.config.input_size
+    names = ", ".join(joint.replace("_", " ") for joint in joints)
     sizes = ((network.stacks, "stack"), (network.features, "feature"), (network.blocks, "residual block"))
     counts = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in sizes]
     return {
-        "joints": f"{len(joints)}: {', '.join(joint.replace('_', ' ') for joint in joints)}",
+        **({"finds": "people's boxes"} if finds_boxes else {"joints": f"{len(joints)}: {names}"}),
         "input": f"{columns} x {rows} pixels",
         "network": ", ".join([*counts, f"depth {network.depth}", f"stem {'-'.join(map(str, network.stem))}"]),
         "parameters": f"{model.parameters:,}",

@@ -17,8 +17,8 @@ from posehg.errors import NotAvailable, PosehgError, UsageError, reason
 Note = Callable[[str], None]
 """Takes a sentence for the user."""
 
-NAMES = ("bundled", "small")
-"""The models that come with posehg: the default, and a faster one."""
+NAMES = ("bundled", "small", "detector")
+"""The models that come with posehg: the default, a faster one, and the network that finds people."""
 
 _REPO = re.compile(r"([\w][\w.-]*/[\w][\w.-]*)(?:@([\w][\w./-]*))?", re.ASCII)
 _FILE = re.compile(r"\.(safetensors|pth|pt|tar|bin|ckpt|onnx|t7|json|zip)$", re.IGNORECASE)

@@ -36,12 +36,21 @@ _MIN = "Exit with code 4 if the limbs' PCK (or PCKh or AP, with --metric pckh or
 _OF_NETWORK = {"--model", "--offline", "--flip", "--decoder", "--device", "--precision", "--threads"}
 _OF_DISTANCES = {"--threshold", "--joints", "--breakdown", "--bootstrap", "--worst", "--curve"}
 _OF_SCORES = {"--metric", "--min", "--report", "--sheet", *_OF_DISTANCES}
+_OF_POSES = {
+    *("--from", "--predictions", "--submission", "--metric", "--sheet", "--compare", "--flip", "--decoder"),
+    *_OF_DISTANCES - {"--threshold"},
+}
+
+
+_LOWEST = 0.05
+"""The lowest score of a box that counts for the average precision."""
 
 
 @dataclass(frozen=True)
 class EvalOptions:
     """The options of posehg eval; ``source`` is --from and ``minimum`` is --min."""
 
+    task: Literal["pose", "detect"] = option("pose", "Data", "pose, or detect: a detector of people.", metavar="NAME")
     dataset: str = option("mpii", "Data", _SETS, metavar="NAME")
     split: str = option("val", "Data", "train, val, test or, of a file, all.", metavar="SPLIT")
     data: shared.Data = None
@@ -77,6 +86,7 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
         posehg eval --dataset mpii --data data
         posehg eval --dataset lsp --model runs/mpii/best.safetensors --report b.json
         posehg eval --compare a.json b.json
+        posehg eval --task detect --dataset boxes.json
 
     Each person is cropped by its annotated bounding box, enlarged as in training. PCKh@0.5 counts a joint as found
     within half the head size, PCK@0.2 within 0.2 of the torso's length. Joints without a label do not count.
@@ -94,6 +104,8 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
     names = {"source": "--from", "minimum": "--min"}
     given = {names.get(name, f"--{name}") for name in shared.given_names(context, EvalOptions)}
     _check(options, given, by_people)
+    if options.task == "detect":
+        return _detect(options, given)
     if options.compare is not None:
         return _compare(*options.compare, options.bootstrap)
     need_images = source is None or options.worst > 0
@@ -140,18 +152,22 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
         (options.submission, _OF_SCORES, "needs labels, and those of MPII's test split are not public."),
         (options.submission, {"--limit"}, "and --submission cannot be used together: it needs all people."),
         (options.source, _OF_NETWORK, "and --from cannot be used together: --from runs no network."),
+        (options.task == "detect", _OF_POSES, "is about poses, not --task detect."),
         (by_people, unnamed, f"needs names: the people in {options.source}, scored by OKS, have none."),
     ):
         if applies and (wrong := sorted(given & refused)):
             raise UsageError(f"{wrong[0]} {why}")
     if not all(map(math.isfinite, (*(options.threshold or ()), options.minimum or 0))):
         raise UsageError("--threshold and --min must be finite numbers.")
-    if options.minimum is not None and options.threshold and options.metric == "auto":
+    if options.task == "detect" and (len(options.threshold or ()) > 1 or max(options.threshold or [0]) > 1):
+        raise UsageError("--task detect takes one --threshold, a score from 0 to 1.")
+    if options.minimum is not None and options.threshold and options.metric == "auto" and options.task == "pose":
         raise UsageError("--min with --threshold needs one metric.", "Add --metric pck or --metric pckh.")
     if options.submission is not None and (options.dataset, options.split) != ("mpii", "test"):
         raise UsageError("--submission is for MPII's test split.", "Add --dataset mpii --split test.")
-    if options.source is not None and distributed.world().size > 1:
-        raise UsageError("--from cannot be shared by several processes.", "Start posehg without torchrun.")
+    name = "--from" if options.source is not None else "--task detect" if options.task == "detect" else ""
+    if name and distributed.world().size > 1:
+        raise UsageError(f"{name} cannot be shared by several processes.", "Start posehg without torchrun.")
     seen: dict[Path, str] = {}
     for name, path, suffixes in (
         ("--from", options.source, detections.SUFFIXES),
@@ -241,6 +257,38 @@ def _finish(
     name, value = scores.main
     if options.minimum is not None and not value >= options.minimum:
         raise CheckFailed(f"{name}, is {display.percent(value)}, below --min {options.minimum:g}.")
+
+
+def _detect(options: EvalOptions, given: set[str]) -> None:
+    """Scores a detector by average precision."""
+    from posehg import centers, checkpoints
+    from posehg.checkpoints.cache import shown
+    from posehg.datasets import scenes
+    from posehg.evaluation import person_boxes
+    from posehg.evaluation.report import write_json
+    from posehg.inference.detector import Detector, open_detector
+    from posehg.inference.engines import EngineOptions
+
+    data = scenes.load_one(options.dataset, options.data, options.split)
+    data = scenes.spread(data, options.limit) if options.limit else data
+    name = options.model if "--model" in given else "detector"
+    place = checkpoints.find(name, options.offline, terminal.note)
+    detect = open_detector(place, EngineOptions(options.device, options.threads, options.precision))
+    if isinstance(detect, Detector):
+        detect.threshold = _LOWEST
+    threshold = (options.threshold or [centers.THRESHOLD])[0]
+    watch = partial(terminal.progress, what="Detecting", total=len(data))
+    by_size = person_boxes.scores(person_boxes.judged(detect, data, watch), threshold)
+    with terminal.ignore_closed_stdout():
+        print(f"{data.name} {data.split}: {len(data):,} images; model {shown(name)}, score at least {threshold:g}\n")
+        terminal.show(person_boxes.table(by_size))
+    if options.report is not None:
+        about = {"dataset": data.name, "split": data.split, "images": len(data), "model": shown(name)}
+        write_json(options.report, {**about, "threshold": threshold, "sizes": by_size}, options.overwrite)
+        terminal.note(f"Wrote {options.report}.")
+    value = by_size["all"]["AP50"] or 0.0
+    if options.minimum is not None and value < options.minimum:
+        raise CheckFailed(f"AP50 is {value:.2f} %, below --min {options.minimum:g}.")
 
 
 def _compare(a: Path, b: Path, resamples: int) -> None:

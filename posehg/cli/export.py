@@ -101,6 +101,8 @@ def export(
     if engines.is_exported(place):
         raise NotAvailable(f"{place} was exported already.", "Export the model that it was made from.")
     checkpoint = checkpoints.load(place)
+    if decode and checkpoint.config.output == "boxes":
+        raise UsageError("--decode returns keypoints, and a detector finds none.", "Leave --decode out.")
     config = replace(checkpoint.config, provenance=hub.provenance(model) | checkpoint.config.provenance)
     checkpoint = replace(checkpoint, config=config)
     crops = onnx.calibration_crops(calibration, checkpoint, terminal.progress) if precision == "int8" else ()
@@ -115,7 +117,7 @@ def export(
         if cache:
             terminal.note("posehg predict uses it from now on, for this model on the CPU in fp32.")
         elif name not in ("torchscript", "pt2"):  # which posehg itself does not run
-            terminal.note(f"Use it: posehg predict PHOTO --model {shlex.quote(str(out))}")
+            terminal.note(f"Use it: posehg predict PHOTO {card.option_of(config)} {shlex.quote(str(out))}")
     if repository is not None:
         with tempfile.TemporaryDirectory(prefix="posehg-") as temporary:
             folder = Path(temporary)
@@ -124,7 +126,7 @@ def export(
             common.write(checkpoint, exporter, folder, contents, check=check)
             card.write(folder, repository.id)
             revision = hub.push(repository, folder, private)
-        terminal.note(f"Pushed {revision}. Use it: posehg predict PHOTO --model {repository.id}")
+        terminal.note(f"Pushed {revision}. Use it: posehg predict PHOTO {card.option_of(config)} {repository.id}")
 
 
 def _check_target(exporter: Exporter, out: Path, overwrite: bool) -> None:

@@ -64,7 +64,12 @@ def list_models(as_json: Json = False) -> None:
             found = format.read_metadata(folder)
             texts = card.describe(found)
             about, licence = ", ".join(texts["network"].split(", ")[:2]), texts.get("licence", "")
-            about = f"{len(found.config.skeleton.joints)} joints, {about}"
+            finds = (
+                "a detector of people"
+                if found.config.output == "boxes"
+                else f"{len(found.config.skeleton.joints)} joints"
+            )
+            about = f"{finds}, {about}"
         size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
         rows.append({"name": name, "about": about, "licence": licence, "path": str(folder), "size": size})
     others = {file: (str(file), "downloaded from a URL", "") for file in cache.downloaded()}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from posehg.cli.outputs import PredictRun
     from posehg.geometry import Box
     from posehg.images import Image
-    from posehg.inference.detector import Detector
+    from posehg.inference.detector import Detect
     from posehg.inference.estimator import Estimator
     from posehg.io.boxes import BoxFile
     from posehg.io.frames import Frame
@@ -46,7 +46,9 @@ _SAVE = "What a folder gets: image (the default), json, csv, npz, coco, openpose
 _SKIP = "Continue an earlier run: skip inputs whose results exist."
 _BOX = "A person's bounding box in pixels, the same in all inputs (of a video: in its first frame). Repeatable."
 _BOXES = "Bounding boxes per image or frame: COCO .json, posehg's .jsonl, or .csv."
-_DETECTOR = "Find people with an ONNX detector: YOLOX, or YOLOv8 and later."
+_DETECTOR = "Find people with this detector: a model of train --task detect, or YOLOX or YOLOv8 and later as .onnx."
+_PEOPLE = "one (the most prominent person), all, or scan (one, without detector: slow)."
+_RESCAN = "Search for new people every N frames (0: 10; 90 without detector)."
 _THRESHOLD = "Draw joints with at least this score (0 to 1)."
 _BACKGROUND = "image, black, white or none (transparent)."
 _HEATMAPS = "Draw heatmaps instead of skeletons: of these joints, or all."
@@ -64,10 +66,10 @@ class PredictOptions:
     overwrite: bool = option(False, "Output", "Replace existing files.", "--overwrite")
     skip_existing: bool = option(False, "Output", _SKIP, "--skip-existing")
     fail_if_empty: bool = option(False, "Output", "Exit with code 4 if nobody is found in an input.", "--fail-if-empty")
-    people: Literal["one", "all"] = option("one", "People", "one (the most prominent person) or all.", metavar="NAME")
+    people: Literal["one", "all", "scan"] = option("one", "People", _PEOPLE, metavar="NAME")
     box: list[str] | None = option(None, "People", _BOX, metavar="X,Y,W,H")
     boxes: Path | None = option(None, "People", _BOXES, metavar="FILE")
-    detector: Path | None = option(None, "People", _DETECTOR, metavar="FILE.onnx")
+    detector: str = option("detector", "People", _DETECTOR, metavar="MODEL")
     whole: bool = option(False, "People", "One person fills the image: do not search.", "--whole")
     threshold: float = option(0.3, "Drawing", _THRESHOLD, "--threshold", "-t", metavar="SCORE", min=0, max=1)
     style: Literal["default", "thin", "bold", "lines"] = option(
@@ -79,7 +81,7 @@ class PredictOptions:
     heatmaps: str | None = option(None, "Drawing", _HEATMAPS, metavar="JOINT,..")
     start: str = option("0", "Video", "Start at this time: seconds or MM:SS.", metavar="TIME")
     end: str | None = option(None, "Video", "End at this time.", metavar="TIME")
-    rescan: int = option(90, "Video", "Search for new people every N frames.", metavar="N", min=1)
+    rescan: int = option(0, "Video", _RESCAN, metavar="N", min=0)
     smooth: Literal["none", "one-euro"] = option("none", "Video", "Smooth joints: none or one-euro.", metavar="NAME")
     model: shared.Model = "bundled"
     offline: shared.Offline = False
@@ -112,9 +114,10 @@ def predict(options: PredictOptions) -> None:
     from posehg import checkpoints, distributed
     from posehg.cli.outputs import PredictRun, plan
     from posehg.drawing import STYLES, DrawOptions
-    from posehg.inference.detector import Detector
+    from posehg.inference.detector import open_detector
     from posehg.inference.engines import EngineOptions, open_engine
     from posehg.inference.estimator import Estimator
+    from posehg.inference.person_search import needs_detector
     from posehg.io import boxes
     from posehg.io.frames import AHEAD, read_ahead
     from posehg.io.sources import expand
@@ -122,10 +125,7 @@ def predict(options: PredictOptions) -> None:
     # First all that is quick to check.
     if options.overwrite and options.skip_existing:
         raise UsageError("--overwrite and --skip-existing cannot be used together.")
-    given = {"--box": options.box, "--boxes": options.boxes, "--detector": options.detector, "--whole": options.whole}
-    ways = [name for name, value in {**given, "--people all": options.people == "all"}.items() if value]
-    if len(ways) > 1:
-        raise UsageError(f"{ways[0]} and {ways[1]} cannot be used together.")
+    ways = _ways(options)
     start = _seconds("--start", options.start)
     end = math.inf if options.end is None else _seconds("--end", options.end)
     if end <= start:
@@ -157,10 +157,12 @@ def predict(options: PredictOptions) -> None:
         # Cameras, pipes and the web may take any time; a thread that waits for them would keep the program from ending.
         ahead = AHEAD if all(os.path.isfile(source.name) or source.problem for source in mine) else 0
         frames = stack.enter_context(read_ahead(_frames(mine, start, end, run.abandoned), ahead))
-        detector = Detector(options.detector) if options.detector else None
         place = checkpoints.find(options.model, options.offline, terminal.note)
-        engine = open_engine(place, EngineOptions(options.device, options.threads, options.precision))
-        estimator = Estimator(engine, options.flip, options.decoder, options.batch)
+        run_on = EngineOptions(options.device, options.threads, options.precision)
+        estimator = Estimator(open_engine(place, run_on), options.flip, options.decoder, options.batch)
+        detect = None
+        if not ways and (options.given("detector") or needs_detector(estimator.config.skeleton, options.people)):
+            detect = open_detector(checkpoints.find(options.detector, options.offline, terminal.note), run_on)
         for joint in joints:
             estimator.config.skeleton.index(joint)  # raises an error for an unknown joint, before any work
         if cameras := {source.name for source in mine if source.kind == "camera"}:
@@ -171,12 +173,23 @@ def predict(options: PredictOptions) -> None:
                 run.abandoned.update(cameras)
 
             stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, end_cameras))
-        poses_on = partial(_poses_on, options, estimator, box_file or detector or first_boxes)
+        poses_on = partial(_poses_on, options, estimator, detect, box_file or first_boxes)
         stack.enter_context(distributed.joined(estimator.device))
         stack.enter_context(terminal.fail_together(world))
         distributed.wait()  # until all have checked that their files do not exist
         # A second thread runs the network while this one writes.
         run.run(stack.enter_context(read_ahead(_results(run, estimator, frames, poses_on), ahead)), world)
+
+
+def _ways(options: PredictOptions) -> list[str]:
+    """The options that say where people are. Raises UsageError if they exclude each other or a search."""
+    ways = options.given("box", "boxes", "whole")
+    searches = [*options.given("detector"), *([f"--people {options.people}"] if options.given("people") else [])]
+    if len(ways) > 1 or (ways and searches):
+        raise UsageError(f"{ways[0]} and {[*ways, *searches][1]} cannot be used together.")
+    if options.people == "scan" and options.given("detector"):
+        raise UsageError("--detector and --people scan cannot be used together.")
+    return ways
 
 
 def _seconds(name: str, text: str) -> float:
@@ -196,36 +209,42 @@ def _first_box(text: str) -> Box:
 
 
 def _poses_on(
-    options: PredictOptions, estimator: Estimator, where: BoxFile | Detector | list[Box] | None, source: Source
+    options: PredictOptions,
+    estimator: Estimator,
+    detect: Detect | None,
+    where: BoxFile | list[Box] | None,
+    source: Source,
 ) -> PosesOn:
-    """How people are found on the frames of a source: by --boxes, --detector, --box, or by a search."""
-    from posehg.inference.detector import Detector
+    """How people are found on the frames of a source: by --boxes, --box, or by a search."""
     from posehg.inference.person_search import find
     from posehg.inference.tracking import Following, OneEuro, Tracker
     from posehg.io.boxes import BoxFile
     from posehg.io.frames import Frame
 
-    def find_in(frame: Frame) -> list[Pose]:
+    def find_in(frame: Frame, known: Sequence[Pose] = ()) -> list[Pose]:
         boxes = where.of(source, frame.index) if isinstance(where, BoxFile) else where
-        boxes = boxes(frame.image) if isinstance(boxes, Detector) else boxes
-        return find(estimator, frame.image, options.people, boxes, options.whole, source.name)
+        return find(estimator, frame.image, options.people, boxes, options.whole, source.name, detect, known)
 
     if source.kind == "image":
         return find_in
     searches = count()
 
-    def search(image: Image) -> list[Pose]:
+    def search(image: Image, known: Sequence[Pose]) -> list[Pose]:
         """Boxes are those of the first frame, and nobody comes later."""
-        return find_in(Frame(image)) if where is None or next(searches) == 0 else []
+        return find_in(Frame(image), known) if where is None or next(searches) == 0 else []
 
-    most = 1 if options.people == "one" and where is None else None
-    tracker = Tracker(estimator, search, Following(every=options.rescan), most)
+    most = 1 if options.people != "all" and where is None else None
+    following = Following() if detect else Following(every=90, patience=10, pause=30)  # which takes a while
+    following = replace(following, every=options.rescan or following.every)
+    tracker = Tracker(estimator, search, following, most)
     smoother = OneEuro() if options.smooth == "one-euro" else None
 
     def track(frame: Frame) -> list[Pose]:
         time = frame.time or 0.0
-        everywhere = options.boxes or options.detector or options.whole
-        poses = tracker.identify(find_in(frame), time) if everywhere else tracker(frame.image, time)
+        if options.boxes or options.whole:
+            poses = tracker.identify(find_in(frame), frame.image, time)
+        else:
+            poses = tracker(frame.image, time)
         return smoother(poses, time) if smoother else poses
 
     return track

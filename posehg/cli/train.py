@@ -92,7 +92,8 @@ def train(
             return
         finished = trainer.run(config, out, data, progress, resumed, overwrite, source, tensorboard)
     if first and finished:
-        terminal.note(f"Done. Try it: posehg predict PHOTO --model {out / trainer.BEST} --out skeleton.png")
+        option = "--detector" if config.task == "detect" else "--model"
+        terminal.note(f"Done. Try it: posehg predict PHOTO {option} {out / trainer.BEST} --out skeleton.png")
     elif first:
         terminal.note(f"Stopped and saved. Continue with: posehg train --resume --out {shlex.quote(str(out))}")
     if not finished:
@@ -164,11 +165,11 @@ class TrainingProgress:
         self._bar.update(self._task, description=text, completed=step, total=steps)
 
     def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
-        scores = "  ".join(f"{v.measure} {v.data.name} {v.pck:.1f}" for v in validations)
+        scores = "  ".join(f"{v.measure} {v.data.name} {v.score:.1f}" for v in validations)
         loss, speed = progress.history[-1]["loss"], f"({self._speed:.0f} crops/s)"
         self.note(f"epoch {progress.epoch}/{self._config.epochs}  loss {loss:.4f}  {scores}  {speed}")
         if self._config.overfit and progress.epoch == self._config.epochs:
-            fits = all(one.pck >= 95 for one in validations)
+            fits = all(one.score >= 95 for one in validations)
             advice = "" if fits else " Try more --epochs, or look at the labels: posehg data sheet"
             self.note(f"The network {'fits' if fits else 'does not fit'} the people of --overfit.{advice}")
         self._began, self._steps = time.monotonic(), 0

@@ -55,15 +55,16 @@ def home(data: Path | None) -> Path:
     return data if data is not None else Path(os.environ.get("POSEHG_DATA") or "data")
 
 
-def load_one(name: str, data: Path | None, split: str, need_images: bool = True) -> Dataset:
+def load_one(name: str, data: Path | None, split: str, need_images: bool = True, boxes: bool = False) -> Dataset:
     """One split of one set, named by its name or its file.
 
     data: the folder that holds the set (DATA/NAME or DATA itself), by default $POSEHG_DATA, else ./data; for a file,
-        the folder of its images. need_images: whether to check that all images are there.
+        the folder of its images. need_images: whether to check that all images are there. boxes: whether people
+        need no joints.
     Raises NotAvailable if the set or split is missing, broken or empty, UsageError for an unknown name or split.
     """
     if is_file(name):
-        dataset, hint = own.load(name, data, split)
+        dataset, hint = own.load(name, data, split, boxes)
     elif name in RENDERED:
         return load_known(name, Path(name), split)
     else:
@@ -75,10 +76,11 @@ def load_one(name: str, data: Path | None, split: str, need_images: bool = True)
             raise NotAvailable(sentence, f"See posehg data list {name}, then give the folder with --data DIR.")
         hint = "Unpack the set's images there; the annotations name these files."
         dataset = load_known(name, found, split)
-    if need_images and (missing := missing_images(dataset.persons)):
-        counts = f"{len(missing):,} of {len({person.image for person in dataset.persons}):,} images of {dataset.name}"
+    people = [*dataset.persons, *dataset.ignored] if boxes else dataset.persons
+    if need_images and (missing := missing_images(people)):
+        counts = f"{len(missing):,} of {len({person.image for person in people}):,} images of {dataset.name}"
         raise NotAvailable(f"{counts} are missing in {missing[0].parent}; the first is {missing[0].name}.", hint)
-    if len(dataset) == 0:
+    if len(people) == 0:
         sentence = f"The data set {dataset.name} has no annotated people of the split {dataset.split}."
         raise NotAvailable(sentence, "Each person needs a box or two joints.")
     return dataset

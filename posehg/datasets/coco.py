@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.centers import SKELETON as BOXES
 from posehg.datasets import reading
 from posehg.datasets.dataset import Dataset, DatasetInfo
 from posehg.datasets.reading import entry, positive
@@ -61,10 +62,11 @@ def load(name: str, root: Path, split: str) -> Dataset:
     return replace(data, skeleton=COCO) if data.skeleton.joints == COCO.joints else data
 
 
-def read(path: Path, name: str, category: str = "") -> Dataset:
+def read(path: Path, name: str, category: str = "", boxes: bool = False) -> Dataset:
     """Everyone who is annotated with joints, on images named as in the file.
 
     category: the name of the one to read; by default all if they have the same joints, else ``person``.
+    boxes: read a category without joints too; its people have none.
     Raises NotAvailable, naming file and entry, for a broken file; UsageError if there is no such category.
     """
     content = reading.read_json(path, EXPECTED)
@@ -72,13 +74,13 @@ def read(path: Path, name: str, category: str = "") -> Dataset:
     if not all(isinstance(part, list) and all(isinstance(one, dict) for one in part) for part in parts):
         raise reading.unreadable(path, EXPECTED)
     entries, annotations, categories = parts
-    chosen, note = _choose(path, categories, category)
+    chosen, note = _choose(path, categories, category, boxes)
     named = chosen[0]
     if len(chosen) > 1:  # many kinds of animals with the same joints
         named = {**named, "name": named.get("supercategory")}
     hint = "skeleton, flip_pairs and torso are pairs of joints, counted from 1 or named; sigmas are one a joint."
     with entry(path, f"category {named.get('name')!r}", hint):
-        skeleton = _skeleton(named)
+        skeleton = _skeleton(named) if named.get("keypoints") else BOXES
     images, sizes, marks = _images(path, entries)
     ids = {str(one.get("id")) for one in chosen}
     people: dict[str, Person] = {}
@@ -89,11 +91,11 @@ def read(path: Path, name: str, category: str = "") -> Dataset:
                 raise ValueError("it has no id")
             if id in people:
                 raise ValueError("two annotations have this id")
-            people[id] = _person(id, one, images, len(skeleton.joints))
+            people[id] = _person(id, one, images, len(named.get("keypoints") or ()))
     return Dataset(name, "all", skeleton, [*people.values()], note=note, images=images, sizes=sizes, marks=marks)
 
 
-def _choose(path: Path, categories: Sequence[Entry], name: str) -> tuple[list[Entry], str]:
+def _choose(path: Path, categories: Sequence[Entry], name: str, boxes: bool) -> tuple[list[Entry], str]:
     """The categories to read, which have the same joints, and a note if others are left out."""
     usable = []
     for one in categories:
@@ -101,11 +103,11 @@ def _choose(path: Path, categories: Sequence[Entry], name: str) -> tuple[list[En
             joints = one.get("keypoints") or []
             if not isinstance(joints, list) or not all(isinstance(joint, str) for joint in joints):
                 raise ValueError("keypoints must be a list of names")
-            usable += [one] if joints else []
+            usable += [one] if joints or boxes else []
     if not usable:
         hint = "posehg reads files of keypoints: person_keypoints_val2017.json, not instances_val2017.json."
         raise NotAvailable(f"{path} has no category with keypoints.", hint)
-    if not name and all(one["keypoints"] == usable[0]["keypoints"] for one in usable):
+    if not (name or boxes) and all(one["keypoints"] == usable[0]["keypoints"] for one in usable):
         return usable, ""
     listed = ", ".join(str(one.get("name")) for one in usable)
     chosen = [one for one in usable if str(one.get("name")) == (name or "person")]

@@ -34,8 +34,11 @@ _KNOWN = ("image", *_BOX, "split", "id", "head_size", "area")
 _HINT = "The columns are image and JOINT_x, JOINT_y; optional are x, y, w, h, JOINT_v, split, id, head_size and area."
 
 
-def read(path: Path, name: str, category: str = "") -> Dataset:
-    """Everyone in the table, on images named as in it. Raises NotAvailable, naming file and row, if it is broken."""
+def read(path: Path, name: str, category: str = "", boxes: bool = False) -> Dataset:
+    """Everyone in the table, on images named as in it; ``boxes`` has no effect, because each table has joints.
+
+    Raises NotAvailable, naming file and row, if it is broken.
+    """
     if category:
         raise UsageError(f"{path} is a table, which has no category {category!r}.", f"Name the file alone: {path}")
     with opened(path, "a CSV table in UTF-8") as file:

@@ -31,8 +31,9 @@ ONE_SIDE = "Mirrored images lose these joints, whose other side is not annotated
 _ONE_IN = 10
 
 
-def load(name: str, data: Path | None, split: str) -> tuple[Dataset, str]:
+def load(name: str, data: Path | None, split: str, boxes: bool = False) -> tuple[Dataset, str]:
     """A split of the people in a file, and a hint on where images were looked for. data: their folder, or None.
+    boxes: whether people need no joints.
 
     Raises NotAvailable if the file is missing or broken, UsageError for an unknown split or file type.
     """
@@ -45,7 +46,7 @@ def load(name: str, data: Path | None, split: str) -> tuple[Dataset, str]:
     if path.suffix.lower() not in FILES:
         raise UsageError(f"{path} is neither a .json nor a .csv file.", "posehg reads COCO's json and tables as CSV.")
     reader = import_module(f"posehg.datasets.{FILES[path.suffix.lower()]}")
-    everyone: Dataset = reader.read(path, set_name(name), category)
+    everyone: Dataset = reader.read(path, set_name(name), category, boxes)
     notes, skeleton = [everyone.note], everyone.skeleton
     if skeleton.unpaired:
         notes.append(ONE_SIDE.format(", ".join(skeleton.joints[channel] for channel in skeleton.unpaired)))

@@ -7,10 +7,11 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from posehg.datasets.dataset import Dataset, DatasetInfo, LazyPersons
+from posehg.geometry import Box
 from posehg.images import Image
 from posehg.poses import Person
 from posehg.skeletons import MPII
-from posehg.synthetic.scene import Scene, paint_scene, person, random_scene
+from posehg.synthetic.scene import Scene, paint_group, paint_scene, person, random_scene
 
 SPLITS = {"train": 20_000, "val": 500}  # the number of images of each split; each shows one annotated person
 
@@ -28,7 +29,7 @@ INFO = {
 }
 
 _SEED = 1603_06937
-_DEMO = len(SPLITS)  # a further "split", of render()
+_DEMO, _GROUPS = len(SPLITS), len(SPLITS) + 2  # further "splits", of render() and group()
 
 
 @lru_cache(maxsize=32)
@@ -61,3 +62,8 @@ def render(seed: int, size: int = 256) -> tuple[Image, Person]:
     scene = random_scene((_SEED, _DEMO, seed), size)
     id = f"demo/{seed:08d}"
     return paint_scene(scene), person(scene, Path("synthetic") / f"{id}.png", id)
+
+
+def group(split: str, index: int, size: int = 320) -> tuple[Image, list[Box], list[Box]]:
+    """An image (size, size, 3) of up to eight people, the boxes of those who can be seen, and of those hidden."""
+    return paint_group((_SEED, _GROUPS, list(SPLITS).index(split), index), size)

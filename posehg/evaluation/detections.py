@@ -24,9 +24,9 @@ from posehg.datasets.reading import expecting, opened
 from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation.predictions import Predictions
 from posehg.geometry import Box
-from posehg.inference.oks import THRESHOLD
 from posehg.io.sources import coco_number
 from posehg.metrics import Array
+from posehg.poses import THRESHOLD
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".npz", ".h5", ".mat")
 _EXPECTED = "a file of people that posehg predict wrote, or a list of COCO results"

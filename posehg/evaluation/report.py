@@ -67,6 +67,11 @@ def write(
         "oks": scores.oks,
         "versions": {"posehg": __version__, "python": platform.python_version(), **loaded},
     }
+    write_json(path, content, overwrite)
+
+
+def write_json(path: Path, content: Mapping[str, Any], overwrite: bool) -> None:
+    """Writes an object atomically, a line for each of its keys. Raises as ``files.atomic`` does."""
     lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in plain(content).items())
     with atomic(path, overwrite) as temporary:
         temporary.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")

@@ -44,8 +44,9 @@ OUTPUTS = ("heatmaps", "keypoints", "scores")
 class Graph(nn.Module):
     """What an exported file computes: images (B, 3, H, W), RGB in 0 .. 1 -> heatmaps (B, J, H/4, W/4) in 0 .. 1.
 
-    The heatmaps are the last stack's. decoder: if given, also returns keypoints (B, J, 2), as x and y in image pixels
-    with the centre of the top-left pixel at (0, 0), and scores (B, J). There is no flip test: that is two calls.
+    The heatmaps are the last stack's; of a detector they are its maps (B, 5, H/4, W/4), see ``centers``.
+    decoder: if given, also returns keypoints (B, J, 2), as x and y in image pixels with the centre of the top-left
+    pixel at (0, 0), and scores (B, J). There is no flip test: that is two calls.
     half: weights and products of the network are float16; inputs, outputs and the decoding are float32.
     """
 
@@ -82,7 +83,8 @@ def dynamic_shapes(config: ModelConfig, options: ExportOptions) -> dict[str, dic
 
 def config_json(checkpoint: Checkpoint) -> str:
     """The config of the graph, whose output is heatmaps even if the network's is logits."""
-    return replace(checkpoint.config, output="heatmaps").to_json()
+    is_detector = checkpoint.config.output == "boxes"
+    return (checkpoint.config if is_detector else replace(checkpoint.config, output="heatmaps")).to_json()
 
 
 def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
@@ -171,13 +173,15 @@ def check_parity(checkpoint: Checkpoint, exporter: Exporter, file: Path, options
 
     Raises CheckFailed with the differences if they exceed LIMITS, and whatever opening or running the file raises.
     """
-    exact = Estimator(from_checkpoint(checkpoint, EngineOptions("cpu")), flip=False)
+    engine, is_detector = from_checkpoint(checkpoint, EngineOptions("cpu")), checkpoint.config.output == "boxes"
+    estimator = None if is_detector else Estimator(engine, flip=False)
     run = _opened(exporter, file)
     most_maps, most_joints = LIMITS[options.precision]
     worst = Parity(0, 0, 0)
     for crops in _test_crops(checkpoint.config, options.dynamic_size):
         maps, *decoded = run(crops)
-        one = difference(np.asarray(exact.maps(exact.network_output(crops))), maps, most_joints)
+        exact = engine(crops) if estimator is None else estimator.maps(estimator.network_output(crops))
+        one = difference(np.asarray(exact), maps, most_joints)
         if not (one.maps <= most_maps and one.joints <= most_joints):
             raise CheckFailed(
                 "The exported file does not match the network: "

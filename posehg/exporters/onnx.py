@@ -148,6 +148,6 @@ def calibration_crops(folder: Path | None, checkpoint: Checkpoint, progress: Pro
         [frame] = frames(source)
         height, width = frame.image.shape[:2]
         poses = find(estimator, frame.image)
-        box, rotation = (poses[0].box, poses[0].rotation) if poses else (Box(0, 0, width, height).square(), 0.0)
+        box, rotation = (poses[0].crop, poses[0].rotation) if poses else (Box(0, 0, width, height).square(), 0.0)
         crops.append(estimator.crops([Region(frame.image, box, rotation)])[0])
     return crops

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from posehg import heatmaps, images
 from posehg.config import STRIDE
-from posehg.errors import DeviceError
+from posehg.errors import DeviceError, UsageError
 from posehg.geometry import Affine, Box
 from posehg.heatmaps import Decoder
 from posehg.images import Image
-from posehg.inference.engines import Engine
+from posehg.inference.engines import Engine, as_array
 from posehg.poses import Heatmaps, Pose
 
 Maps = Any
@@ -41,6 +41,9 @@ class Estimator:
     """
 
     def __init__(self, engine: Engine, flip: bool = True, decoder: Decoder = "subpixel", batch: int = 0) -> None:
+        if engine.config.output == "boxes":
+            hint = "Give it as --detector to posehg predict; posehg eval --task detect scores it."
+            raise UsageError("The model is a detector of people, which finds no joints.", hint)
         self.engine, self.config, self.device = engine, engine.config, engine.device
         self.flip, self.decoder = flip, decoder
         self._most_crops = batch * (1 + flip) if batch else engine.batch  # in one call, mirrored ones included
@@ -52,8 +55,8 @@ class Estimator:
     def heatmaps_of(self, image: Image, poses: Sequence[Pose]) -> list[Heatmaps]:
         """The heatmaps of the regions in which the poses were found on the image."""
         found = []
-        for batch in self._batches(Region(image, pose.box, pose.rotation) for pose in poses):
-            maps = _as_array(self._run(batch))
+        for batch in self._batches(Region(image, pose.crop, pose.rotation) for pose in poses):
+            maps = as_array(self._run(batch))
             found += [Heatmaps(own, self.to_heatmap(region).inverse()) for own, region in zip(maps, batch, strict=True)]
         return found
 
@@ -86,7 +89,7 @@ class Estimator:
     def poses(self, regions: Sequence[Region], maps: Maps) -> list[Pose]:
         """The pose of each region, decoded from its heatmaps."""
         skeleton, poses = self.config.skeleton, []
-        points, scores = (_as_array(part).astype(np.float64) for part in heatmaps.decode(maps, self.decoder))
+        points, scores = (as_array(part).astype(np.float64) for part in heatmaps.decode(maps, self.decoder))
         if self.flip:
             # Only the crop itself gives these joints, so no mirrored peak cancels their horizontal offset.
             points[:, list(skeleton.unpaired), 0] += self.config.offset
@@ -133,8 +136,4 @@ class Estimator:
         # Outside the except block, where the error no longer keeps the batch in memory.
         half = len(regions) // 2
         self.engine.fitting = min(self.engine.fitting, half * (1 + self.flip))
-        return np.concatenate([_as_array(self._run(part)) for part in (regions[:half], regions[half:])])
-
-
-def _as_array(maps: Maps) -> NDArray[np.float32]:
-    return maps if isinstance(maps, np.ndarray) else maps.cpu().numpy()
+        return np.concatenate([as_array(self._run(part)) for part in (regions[:half], regions[half:])])

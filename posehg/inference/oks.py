@@ -7,16 +7,13 @@ import numpy as np
 from posehg.geometry import Box
 from posehg.poses import Pose
 
-THRESHOLD = 0.3
-"""The least score of a found joint. Drawing has a threshold of its own."""
-
 _AREA = 1 / 3
 """OKS measures in the person's area: that of a standing person, as a share of the square of the longer side."""
 
 
 def extent(pose: Pose) -> Box | None:
     """The bounding box of the found joints; None if no joint was found."""
-    return Box.bounding(pose.keypoints[pose.scores >= THRESHOLD])
+    return Box.bounding(pose.keypoints[pose.found])
 
 
 def oks(one: Pose, other: Pose) -> float:

@@ -2,7 +2,7 @@
 
 Where each person was, and how they moved, tells where to look for them next: a frame costs one region a person. The
 whole image is searched only now and then, and when a person is lost. A person out of sight, perhaps behind another one,
-is assumed to move on and is looked for there until forgotten.
+is assumed to move on and is looked for there until forgotten. A cut to another scene ends all tracks.
 """
 
 from __future__ import annotations
@@ -11,25 +11,27 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from posehg.geometry import Affine, Box, Points
 from posehg.images import Image
 from posehg.inference.estimator import Estimator, Region
-from posehg.inference.oks import THRESHOLD, distinct, extent, oks, surest_first
-from posehg.inference.person_search import is_central
-from posehg.poses import Pose
+from posehg.inference.oks import distinct, extent, oks, surest_first
+from posehg.inference.scan import is_central
+from posehg.poses import THRESHOLD, Pose
 
 
 @dataclass(frozen=True)
 class Following:
     """How people are followed, and how they are assumed to move.
 
-    every: frames from one search of the whole image to the next. On a CPU a search takes about as long as 30 frames of
-    two people, so by default it is a quarter of the work.
+    every: frames from one search of the whole image to the next. On a CPU one by the detector takes about as long as a
+    frame of one person; without a detector, as 30 frames of two people.
     patience: frames that a person is lost before the image is searched for them. pause: frames between two searches, at
     least; if nobody is seen, the image is searched at each pause.
+    cut: how different the colours of two successive frames are, 0 .. 1, if they show different scenes.
     memory: seconds after which a person out of sight is forgotten, and gets a new id on return. grace: nobody is
     remembered for longer than they were seen, plus this.
     similarity: the lowest ``Track.similarity``, 0 .. 1, at which a pose continues a track.
@@ -42,9 +44,10 @@ class Following:
     shares of the person's longer side.
     """
 
-    every: int = 90
-    patience: int = 10
-    pause: int = 30
+    every: int = 10
+    patience: int = 1
+    pause: int = 5
+    cut: float = 0.5
     memory: float = 3.0
     grace: float = 0.5
     similarity: float = 0.3
@@ -120,12 +123,19 @@ class Track:
         return max(0.0, time - self.time)
 
 
+def colours(image: Image) -> NDArray[np.float32]:
+    """(512,) the shares of an image's pixels in 8 x 8 x 8 ranges of red, green and blue, which add up to 1."""
+    small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
+    counts = cv2.calcHist([small], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3)
+    return np.asarray(counts, dtype=np.float32).ravel() / counts.sum()
+
+
 def _shift(before: Pose, after: Pose) -> Points:
     """(2,) how far the body moved: the median over the joints found in both, so that a wrong one has no effect."""
     both = (before.scores >= THRESHOLD) & (after.scores >= THRESHOLD)
     if both.any():
         return np.asarray(np.median((after.keypoints - before.keypoints)[both], axis=0))
-    return np.subtract((extent(after) or after.box).center, (extent(before) or before.box).center)
+    return np.subtract((extent(after) or after.crop).center, (extent(before) or before.crop).center)
 
 
 def matched(
@@ -153,7 +163,8 @@ def matched(
 class Tracker:
     """Called with a video's frames in turn, and their times in seconds, it returns the poses of each, with ids.
 
-    search: finds people on an image without any knowledge. most: people followed at once; None: all.
+    search: finds the people on an image who are not among the poses that it is given. most: people followed at once;
+    None: all.
     Ids count from 1 in the order in which people appear. A person out of sight has no pose. Times may be irregular. The
     tracker keeps no frame, and no person for longer than ``options.memory``.
     """
@@ -161,7 +172,7 @@ class Tracker:
     def __init__(
         self,
         estimator: Estimator,
-        search: Callable[[Image], Sequence[Pose]],
+        search: Callable[[Image, Sequence[Pose]], Sequence[Pose]],
         options: Following = Following(),
         most: int | None = None,
     ) -> None:
@@ -170,9 +181,11 @@ class Tracker:
         self._tracks: list[Track] = []  # by rising id
         self._ids = 0
         self._since = math.inf  # frames since the whole image was searched
+        self._colours: NDArray[np.float32] | None = None  # of the last frame
 
     def __call__(self, image: Image, time: float) -> list[Pose]:
         self._since += 1
+        self._end_at_cut(image)
         options, tracks, regions = self.options, self._remembered(time), []
         for track in tracks:
             expected = extent(track.expected(time, options))
@@ -189,7 +202,7 @@ class Tracker:
         if has_room and self._since >= (min(options.pause, options.every) if waited else options.every):
             self._since = 0
             followed = [track.pose for track in seen]
-            others = distinct([*followed, *self._search(image)], options.repeat)[len(followed) :]
+            others = distinct([*followed, *self._search(image, followed)], options.repeat)[len(followed) :]
             seen += self._continued(lost, others, time)
         self._keep(tracks, seen)
         # Only ``most`` are kept: visible people before lost ones, then those seen most often.
@@ -197,12 +210,19 @@ class Tracker:
         self._tracks = [track for track in self._tracks if track in ranked]
         return [track.pose for track in self._tracks if not track.missed]
 
-    def identify(self, poses: Sequence[Pose], time: float) -> list[Pose]:
+    def identify(self, poses: Sequence[Pose], image: Image, time: float) -> list[Pose]:
         """The poses of the next frame, which were found by other means, in their order, each with an id."""
+        self._end_at_cut(image)
         tracks = self._remembered(time)
         seen = self._continued(tracks, poses, time)
         self._keep(tracks, seen)
         return [track.pose for track in seen]
+
+    def _end_at_cut(self, image: Image) -> None:
+        """Forgets everyone if the image shows another scene than the last frame: their places mean nothing there."""
+        before, self._colours = self._colours, colours(image)
+        if before is not None and np.abs(self._colours - before).sum() / 2 > self.options.cut:
+            self._tracks, self._since = [], math.inf
 
     def _remembered(self, time: float) -> list[Track]:
         memory, grace = self.options.memory, self.options.grace
@@ -259,7 +279,7 @@ class OneEuro:
         return [pose if pose.id is None else self._smoothed(pose, pose.id, time) for pose in poses]
 
     def _smoothed(self, pose: Pose, id: int, time: float) -> Pose:
-        found, box, still = pose.scores >= THRESHOLD, extent(pose) or pose.box, np.zeros_like(pose.keypoints)
+        found, box, still = pose.scores >= THRESHOLD, extent(pose) or pose.crop, np.zeros_like(pose.keypoints)
         longer = max(box.w, box.h)
         last, velocity, before, size = self._tracks.get(id) or (pose, still, time, longer)
         since = time - before

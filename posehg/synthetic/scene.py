@@ -218,7 +218,35 @@ def paint_scene(scene: Scene) -> Image:
         alpha = cv2.merge((mask, mask, mask)) * np.float32(1 / 255)
         shade = shaded(np.ones_like(canvas), patch(rng, rows, columns, rng.uniform(0.5, 2)), rng.uniform(0.05, 0.25))
         canvas += alpha * (random_colour(rng) * shade - canvas)
-    # From light to a stored image: blur, exposure, contrast, white balance, sensor noise, sometimes JPEG.
+    return develop(rng, canvas)
+
+
+def paint_group(seed: tuple[int, ...], size: int) -> tuple[Image, list[Box], list[Box]]:
+    """Up to eight people, far ones first: the image (size, size, 3), the boxes of all who can be seen, and of those
+    hardly to be seen behind others. A box is that of the clothed body, cut off at the image's borders."""
+    rng = np.random.default_rng(seed)
+    canvas = random_background(rng, size, size)
+    front = np.full((size, size), -1)  # whose pixel it is
+    boxes: list[tuple[Box, int]] = []
+    for extent in sorted(size * np.exp(rng.uniform(math.log(0.12), math.log(0.9), rng.integers(0, 9)))):
+        body, outfit, mesh = _random_figure(rng)
+        middle = rng.uniform(0.02 * size, 0.98 * size, 2)
+        camera = random_camera(rng, body.joints.mean(axis=0)).framing(mesh, middle, float(extent))
+        covered = render(canvas, mesh, camera, paint(rng, outfit), random_light(rng, camera.rotation)) > 0.5
+        row, column = np.nonzero(covered)
+        box = Box.bounding(np.stack((column, row), axis=1))
+        if box is not None:
+            front[covered] = len(boxes)
+            boxes.append((box, len(row)))
+    shares = [(front == number).sum() / pixels for number, (_, pixels) in enumerate(boxes)]
+    seen = [box for share, (box, _) in zip(shares, boxes, strict=True) if share >= 0.3]
+    hidden = [box for share, (box, _) in zip(shares, boxes, strict=True) if share < 0.3]
+    return develop(rng, canvas), seen, hidden
+
+
+def develop(rng: Rng, canvas: Floats) -> Image:
+    """From light to a stored image: blur, exposure, contrast, white balance, sensor noise, sometimes JPEG."""
+    rows, columns = canvas.shape[:2]
     if rng.random() < 0.4:
         canvas = np.asarray(cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.3, 1.1))))
     contrast = rng.normal(1.0, 0.13) * (1 + 0.03 * rng.standard_normal(3))
@@ -236,14 +264,15 @@ def paint_scene(scene: Scene) -> Image:
     return image
 
 
-def render(canvas: Floats, mesh: Mesh, camera: Camera, textures: Floats, light: Light) -> None:
-    """Draws a mesh over an image (H, W, 3) 0 .. 1 in place."""
+def render(canvas: Floats, mesh: Mesh, camera: Camera, textures: Floats, light: Light) -> Floats:
+    """Draws a mesh over an image (H, W, 3) 0 .. 1 in place; returns (H, W), the share of each pixel that it covers."""
+    covered = np.zeros(canvas.shape[:2], dtype=np.float32)
     pixels, depth = camera.project(mesh.vertices)
     low = np.clip(np.floor([pixels[..., 0].min(), pixels[..., 1].min()]) - 1, 0, None).astype(int)
     high = np.minimum(np.ceil([pixels[..., 0].max(), pixels[..., 1].max()]) + 2, canvas.shape[1::-1]).astype(int)
     columns, rows = (int(side) for side in high - low)
     if rows <= 0 or columns <= 0:
-        return
+        return covered
     towards = (mesh.normals @ camera.rotation.T.astype(np.float32)) @ light.direction
     shade = np.clip(towards * np.float32(0.85) + np.float32(0.15), 0, 1)  # wrapped a little around the terminator
     values = np.empty((*depth.shape, 6), dtype=np.float32)
@@ -274,8 +303,10 @@ def render(canvas: Floats, mesh: Mesh, camera: Camera, textures: Floats, light: 
     colour = np.asarray(cv2.resize(colour, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.float32)
     cover = cv2.resize((buffer > 0).astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
     there = np.s_[low[1] : low[1] + rows, low[0] : low[0] + columns]
+    covered[there] = cover
     canvas[there] *= np.float32(1) - cv2.merge((cover, cover, cover))
     canvas[there] += colour
+    return covered
 
 
 def _colour(

@@ -8,8 +8,10 @@ from posehg.checkpoints import Checkpoint
 from posehg.config import HourglassConfig, ModelConfig
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.naming import set_name
+from posehg.datasets.scenes import Scenes
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import SKELETONS
+from posehg.training import detect
 from posehg.training.augment import has_halves
 from posehg.training.config import TrainConfig
 from posehg.training.data import without_augmentation
@@ -29,7 +31,8 @@ def options_of_model(config: TrainConfig, given: set[str]) -> tuple[TrainConfig,
     rows, columns = model.input_size
     if rows != columns:
         raise UsageError(f"--init {config.init} has crops of {columns} x {rows} pixels; training needs square ones.")
-    loss = config.loss if config.output == model.output else "cross-entropy" if model.output == "logits" else "mse"
+    keeps = config.task == "detect" or config.output == model.output
+    loss = config.loss if keeps else "cross-entropy" if model.output == "logits" else "mse"
     theirs = {
         **{name: getattr(network, name) for name in ("stacks", "features", "depth", "blocks", "stem")},
         **{"input_size": rows, "padding": model.padding, "sigma": model.sigma, "loss": loss},
@@ -40,12 +43,14 @@ def options_of_model(config: TrainConfig, given: set[str]) -> tuple[TrainConfig,
 
 def load_data(
     config: TrainConfig, folder: Path | None, listener: Listener
-) -> tuple[TrainConfig, Dataset, list[Dataset]]:
+) -> tuple[TrainConfig, Dataset | Scenes, list[Dataset] | list[Scenes]]:
     """Loads the training set and the validation sets, limited as configured. folder: that of the data sets.
 
     The configuration is returned too, without augmentation if the run is to overfit. Validation sets keep their own
     skeletons; one without a val split is left out, with a note.
     """
+    if config.task == "detect":
+        return detect.load_data(config, folder, listener)
     if config.skeleton and config.skeleton not in SKELETONS:
         raise UsageError(f"There is no skeleton {config.skeleton!r}.", "Known: " + ", ".join(SKELETONS))
     skeleton = SKELETONS[config.skeleton] if config.skeleton else None
@@ -77,7 +82,7 @@ def load_data(
     return config, training, validation
 
 
-def model_config(config: TrainConfig, data: Dataset, origin: str = "") -> ModelConfig:
+def model_config(config: TrainConfig, data: Dataset | Scenes, origin: str = "") -> ModelConfig:
     """Returns the description of the run's model. origin: what its initial weights were trained on."""
     network = HourglassConfig(
         len(data.skeleton.joints), config.stacks, config.features, config.depth, config.blocks, config.stem

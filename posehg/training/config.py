@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
-from posehg.config import LIMITS
+from posehg.config import LIMITS, Output
 from posehg.errors import UsageError
 
+Task = Literal["pose", "detect"]
 Loss = Literal["mse", "weighted-mse", "cross-entropy"]
 Optimizer = Literal["rmsprop", "adamw"]
 Schedule = Literal["constant", "drop", "cosine", "one-cycle", "wsd"]
@@ -21,7 +22,7 @@ _DATASET = """mpii, flic, flic-pc, lsp, lspet, coco, synthetic, FILE.json or FIL
 mpii:2+lspet."""
 _PRECISION = "Number format of convolutions: fp32, bf16, fp16 or auto (bf16 if it is fast)."
 _POSITIVE = ("epochs", "batch", "accumulate", "sigma", "padding", "input_size")
-_SHARES = ("scale", "flip", "colour", "occlusion", "half_body", "background", "ema")
+_SHARES = ("scale", "flip", "colour", "occlusion", "half_body", "background", "mosaic", "ema")
 _NOT_NEGATIVE = (
     *("rotation", "translation", "weight_decay", "lr", "clip", "max_time", "save_minutes"),
     *("limit", "overfit", "seed", "decay"),
@@ -43,6 +44,7 @@ class TrainConfig:
     REMOVED: ClassVar[Mapping[str, object]] = {"doubt_labels": False}
     """Options of earlier versions, with the value that turned them off; with it, their files can still be read."""
 
+    task: Task = _option("pose", _DATA, "pose, or detect: a detector of people.")
     dataset: str = _option("mpii", _DATA, _DATASET)
     skeleton: str = _option("", _DATA, "Joints to learn: mpii, lsp, flic or coco.", "the data set's")
     joints: str = _option("", _DATA, "Learn only these joints: left_wrist,right_wrist.", "all")
@@ -80,6 +82,7 @@ class TrainConfig:
     translation: float = _option(0.0, _AUG, "Shift by up to this share of the crop.")
     occlusion: float = _option(0.0, _AUG, "Share of crops with an occluder.")
     half_body: float = _option(0.0, _AUG, "Share of crops of the upper or lower half of the body.")
+    mosaic: float = _option(0.0, _AUG, "Share of images put together from four, with --task detect.")
     background: float = _option(0.0, _AUG, "Share of crops of the background, without people.")
     background_from: str = _option("", _AUG, "Take background crops only from these data sets: mpii+lspet.", "all")
 
@@ -115,11 +118,13 @@ class TrainConfig:
         if unknown := set(self.frozen) - {"", "stem", "body", "norm"}:
             raise UsageError(f"--freeze does not know {min(unknown)!r}.", "Known: stem, body, norm")
         if self.lr == 0:
-            object.__setattr__(self, "lr", RATES[self.loss])
+            object.__setattr__(self, "lr", RATES[self.loss] if self.task == "pose" else 1e-3)
 
     @property
-    def output(self) -> Literal["heatmaps", "logits"]:
-        """What the last layer computes after training with this loss."""
+    def output(self) -> Output:
+        """What the last layer computes after training for this task and with this loss."""
+        if self.task == "detect":
+            return "boxes"
         return "logits" if self.loss == "cross-entropy" else "heatmaps"
 
     @property

@@ -23,6 +23,7 @@ from posehg import images
 from posehg.config import STRIDE
 from posehg.datasets.crops import crop_region
 from posehg.datasets.dataset import Dataset, image_key, people_by_image
+from posehg.datasets.scenes import Scenes
 from posehg.distributed import ALONE, World
 from posehg.errors import PosehgError
 from posehg.geometry import Affine
@@ -234,7 +235,12 @@ def crops_on(device: torch.device, batch: Crops | Parts | PosehgError, size: int
 
 
 def batches(
-    data: Dataset, config: TrainConfig, device: torch.device, epoch: int = 0, done: int = 0, world: World = ALONE
+    data: Dataset | Scenes,
+    config: TrainConfig,
+    device: torch.device,
+    epoch: int = 0,
+    done: int = 0,
+    world: World = ALONE,
 ) -> DataLoader[Any]:
     """Loads this process's share of the remaining batches, from step ``done`` of ``epoch`` on, for ``crops_on``.
 
@@ -247,13 +253,24 @@ def batches(
     keep = 0 if workers else MEMORY_SHARE / world.size
     on_device = config.warp == "device" or (config.warp == "auto" and device.type != "cpu")
     return DataLoader(
-        Samples(data, config, keep, on_device),
+        samples_of(data, config, keep, on_device),
         batch_sampler=batch_order(len(data), config, epoch, done, world),
         collate_fn=default_convert,
         num_workers=workers,
         worker_init_fn=_start_worker,
         pin_memory=device.type == "cuda",
     )
+
+
+def samples_of(
+    data: Dataset | Scenes, config: TrainConfig, keep: float, on_device: bool = False
+) -> TorchDataset[Sample]:
+    """Returns the samples of the run's task."""
+    if isinstance(data, Scenes):
+        from posehg.training.detect import SceneSamples
+
+        return SceneSamples(data, config)
+    return Samples(data, config, keep, on_device)
 
 
 def workers_of(config: TrainConfig, device: torch.device) -> int:

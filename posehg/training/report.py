@@ -11,40 +11,45 @@ from typing import Any, Protocol
 import numpy as np
 
 from posehg import drawing, images, metrics
+from posehg.centers import boxes_of
 from posehg.config import STRIDE
 from posehg.datasets.dataset import Dataset, evenly
+from posehg.datasets.scenes import Scenes
 from posehg.errors import NotAvailable
 from posehg.files import atomic
 from posehg.geometry import Affine, Box
+from posehg.images import Image
 from posehg.inference import annotated
 from posehg.inference.estimator import Estimator
-from posehg.poses import Pose
 from posehg.training.config import TrainConfig
-from posehg.training.data import Samples
+from posehg.training.data import samples_of
 from posehg.training.state import Progress
 
 FILES = ("config.json", "metrics.csv", "curves.png", "samples.png")
 EVENTS = "events.out.tfevents.*"
 """The files of TensorBoard."""
 
-_SHEET_PERSONS, _SHEET_COLUMNS, _SHEET_CELL = 24, 6, 256
+SHEET_CELLS, _SHEET_COLUMNS, _SHEET_CELL = 24, 6, 256
 
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """The poses that the network estimates on a validation set.
+    """How well the network does on a validation set.
 
-    pck: of the limb joints, in percent; NaN if none can be measured. measure: its name, such as PCK@0.2.
+    score: in percent; NaN if nothing can be measured. measure: its name, see ``measure_of``.
+    cells: some images with what was found on them.
     """
 
-    data: Dataset
-    poses: Sequence[Pose]
-    pck: float
+    data: Dataset | Scenes
+    score: float
     measure: str
+    cells: Sequence[Image]
 
 
-def measure_of(data: Dataset) -> str:
-    """The name of the PCK by which a set is validated."""
+def measure_of(data: Dataset | Scenes) -> str:
+    """The name of the measure by which a set is validated: the PCK of the limb joints, or the AP50 of boxes."""
+    if isinstance(data, Scenes):
+        return "AP50"
     measure = metrics.pck_measure(data.skeleton)
     return measure.at(measure.thresholds[0])
 
@@ -56,7 +61,11 @@ def validate(estimator: Estimator, data: Dataset) -> Validation:
     distances = metrics.distances(measure, predicted, data.persons, data.skeleton)
     limbs = metrics.limb_channels(data.skeleton, estimator.config.skeleton.joints)
     pck = metrics.Average("", limbs).of(metrics.sums(metrics.hits(distances, measure.thresholds[0])))
-    return Validation(data, poses, float(pck), measure_of(data))
+    cells = []
+    for index in evenly(len(data), SHEET_CELLS):
+        person = data.persons[index]
+        cells.append(drawing.judged(data.read(person), poses[index], data.skeleton, person.keypoints, _SHEET_CELL))
+    return Validation(data, float(pck), measure_of(data), cells)
 
 
 class Listener(Protocol):
@@ -79,8 +88,8 @@ class Report:
         self,
         folder: Path,
         listener: Listener,
-        training: Dataset,
-        validation: Sequence[Dataset],
+        training: Dataset | Scenes,
+        validation: Sequence[Dataset | Scenes],
         config: TrainConfig,
         tensorboard: bool = False,
     ) -> None:
@@ -116,15 +125,20 @@ class Report:
         self._listener.epoch(progress, validations)
         if self._writer is not None:
             for validation in validations:
-                self._writer.add_scalar(f"{validation.measure} {validation.data.name}", validation.pck, progress.epoch)
+                self._writer.add_scalar(
+                    f"{validation.measure} {validation.data.name}", validation.score, progress.epoch
+                )
             self._writer.flush()
 
     def write_samples(self, epoch: int) -> None:
         """Writes samples.png: crops as the network sees them in that epoch, with their labels."""
-        samples, size = Samples(self._training, self._config, keep=0), self._config.input_size
+        samples, size = samples_of(self._training, self._config, keep=0), self._config.input_size
         cells = []
-        for index in evenly(len(samples), _SHEET_PERSONS):
+        for index in evenly(len(self._training), SHEET_CELLS):
             sample = samples[epoch, index]
+            if isinstance(self._training, Scenes):
+                cells.append(drawing.draw_boxes(sample.crop(size), boxes_of(sample.points)))
+                continue
             points = Affine.shrink(STRIDE).inverse()(sample.points.astype(np.float64))
             on_crop = np.where((np.abs(points - size / 2) < size).all(axis=1, keepdims=True), points, np.nan)
             cells.append(
@@ -134,7 +148,9 @@ class Report:
         images.write(self._folder / "samples.png", sheet, overwrite=True)
 
 
-def write(folder: Path, progress: Progress, sets: Sequence[Dataset], validations: Sequence[Validation] = ()) -> None:
+def write(
+    folder: Path, progress: Progress, sets: Sequence[Dataset | Scenes], validations: Sequence[Validation] = ()
+) -> None:
     """Writes metrics.csv, curves.png and a validation_NAME.png for each set, which shows evenly spread persons."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -144,7 +160,7 @@ def write(folder: Path, progress: Progress, sets: Sequence[Dataset], validations
         table = csv.DictWriter(text, columns)
         table.writeheader()
         table.writerows({key: f"{value:g}" for key, value in row.items()} for row in progress.history)
-    scores = [key for key in progress.history[-1] if key.startswith("pck_")]
+    scores = [key for key in progress.history[-1] if key not in ("epoch", "loss")]
     panels = {"training loss": ["loss"], f"validation {', '.join(dict.fromkeys(map(measure_of, sets)))}": scores}
     figure = Figure(figsize=(12.8, 3.6), dpi=100, layout="constrained")
     for axes, (title, keys) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
@@ -152,7 +168,7 @@ def write(folder: Path, progress: Progress, sets: Sequence[Dataset], validations
             rows = [row for row in progress.history if key in row]
             marker = "o" if len(rows) <= 40 else None  # more points would run together
             line = ([row["epoch"] for row in rows], [row[key] for row in rows])
-            axes.plot(*line, marker=marker, label=key.removeprefix("pck_"))
+            axes.plot(*line, marker=marker, label=key.partition("_")[2])
         axes.set(title=title, xlabel="epoch")
         axes.grid(color="#dddddd")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -161,9 +177,5 @@ def write(folder: Path, progress: Progress, sets: Sequence[Dataset], validations
     with atomic(folder / "curves.png", overwrite=True) as file:
         figure.savefig(file, format="png")
     for validation in validations:
-        data, cells = validation.data, []
-        for index in evenly(len(data), _SHEET_PERSONS):
-            person, pose = data.persons[index], validation.poses[index]
-            cells.append(drawing.judged(data.read(person), pose, data.skeleton, person.keypoints, _SHEET_CELL))
-        sheet = drawing.contact_sheet(cells, _SHEET_COLUMNS, _SHEET_CELL)
-        images.write(folder / f"validation_{data.name}.png", sheet, overwrite=True)
+        sheet = drawing.contact_sheet(validation.cells, _SHEET_COLUMNS, _SHEET_CELL)
+        images.write(folder / f"validation_{validation.data.name}.png", sheet, overwrite=True)

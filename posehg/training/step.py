@@ -21,6 +21,7 @@ from posehg.distributed import World
 from posehg.errors import DeviceError
 from posehg.inference import devices
 from posehg.network import StackedHourglass
+from posehg.training import detect
 from posehg.training.config import TrainConfig
 from posehg.training.data import Crops
 
@@ -198,7 +199,10 @@ class Stepper:
                 batch = (images.float() / 255).contiguous(memory_format=torch.channels_last)
                 with torch.autocast(self._device.type, half, enabled=self.precision != "fp32"):
                     outputs = self._called(batch)
-                loss = supervised(outputs, points, config.sigma, LOSSES[config.loss], total)
+                if config.task == "detect":
+                    loss = detect.loss(outputs, points, total)
+                else:
+                    loss = supervised(outputs, points, config.sigma, LOSSES[config.loss], total)
                 # DDP averages the gradients of the processes, but they are parts of one sum.
                 self.scaler.scale(loss * self._world.size).backward()
             losses.append(loss.detach())

@@ -15,8 +15,8 @@ from torch import Tensor
 from posehg import checkpoints, distributed
 from posehg.checkpoints import Checkpoint
 from posehg.checkpoints.transfer import transfer
-from posehg.datasets import spread
 from posehg.datasets.dataset import Dataset
+from posehg.datasets.scenes import Scenes
 from posehg.distributed import ALONE, World
 from posehg.errors import CheckFailed, UsageError
 from posehg.files import make_folder
@@ -25,7 +25,7 @@ from posehg.inference.devices import batches_ahead, peak_memory
 from posehg.inference.engines.torch import TorchEngine
 from posehg.inference.estimator import Estimator
 from posehg.network import StackedHourglass, parameters
-from posehg.training import report
+from posehg.training import detect, report
 from posehg.training import state as states
 from posehg.training.builder import load_data, model_config
 from posehg.training.config import TrainConfig
@@ -51,8 +51,8 @@ class Trainer:
     def __init__(
         self,
         config: TrainConfig,
-        data: Dataset,
-        validation: Sequence[Dataset],
+        data: Dataset | Scenes,
+        validation: Sequence[Dataset | Scenes],
         folder: Path,
         listener: Listener,
         resumed: State | None = None,
@@ -80,6 +80,8 @@ class Trainer:
             listener.note(kept)
         elif config.freeze and resumed is None:
             listener.note("Frozen parts keep their random weights: --freeze is meant to be used with --init.")
+        if self.model.output == "boxes" and resumed is None and (source is None or source.config.output != "boxes"):
+            detect.expect_nobody(network)
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.stepper = Stepper(network, config, self.device, world)
         self._progress = Progress()
@@ -157,12 +159,12 @@ class Trainer:
             for mine, first in zip(buffers, distributed.gather([b.cpu() for b in buffers])[0], strict=True):
                 mine.copy_(first)
         validations = [self.validate(data) for data in self._validation]
-        counted = [v for v in validations if math.isfinite(v.pck)]
+        counted = [v for v in validations if math.isfinite(v.score)]
         # Shares of the torso and of the box have no common mean: the first set decides which of them count.
-        scores = [v.pck for v in counted if v.measure == counted[0].measure]
+        scores = [v.score for v in counted if v.measure == counted[0].measure]
         score = float(np.mean(scores)) if scores else -1.0
         row = {"epoch": done.epoch + 1.0, "loss": done.loss_sum / max(1, done.step)}
-        row |= {f"pck_{v.data.name}": v.pck for v in validations}
+        row |= {f"{'ap50' if self._config.task == 'detect' else 'pck'}_{v.data.name}": v.score for v in validations}
         seconds = 0.0
         if self._config.max_time:
             now = time.monotonic()
@@ -174,8 +176,10 @@ class Trainer:
         self._save()
         self._listener.epoch(self._progress, validations)
 
-    def validate(self, data: Dataset) -> Validation:
+    def validate(self, data: Dataset | Scenes) -> Validation:
         engine = TorchEngine(self.model, self.stepper.result, self._config.device)
+        if isinstance(data, Scenes):
+            return detect.validate(engine, data)
         return validate(Estimator(engine, flip=False), data)
 
     def _save(self) -> None:
@@ -255,7 +259,7 @@ def dry_run(config: TrainConfig, data: Path | None, listener: Listener, source: 
     """Tries the run that ``run`` would train, and writes nothing. Returns lines on its data, memory and time."""
     with distributed.joined(str(devices.resolve(config.device))) as world, distributed.watched():
         used, training, validation = distributed.alike(lambda: load_data(config, data, listener))
-        some = [spread(part, _TRIED_PERSONS) for part in validation]
+        some = [detect.fewer(part, _TRIED_PERSONS) for part in validation]
         trainer = Trainer(used, training, some, Path(), listener, None, source, world)
         device, steps = trainer.device, steps_per_epoch(len(training), config.batch)
         taken = min(_WARM_UP + _TIMED, steps * config.epochs)

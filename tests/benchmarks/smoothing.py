@@ -21,9 +21,8 @@ from posehg.checkpoints import find
 from posehg.geometry import Box
 from posehg.inference.engines import EngineOptions, open_engine
 from posehg.inference.estimator import Estimator, Region
-from posehg.inference.oks import THRESHOLD
 from posehg.inference.tracking import OneEuro
-from posehg.poses import Pose
+from posehg.poses import THRESHOLD, Pose
 
 _STANDING = 0.8
 """The moment, in seconds, at which the walkers are held."""

@@ -20,10 +20,12 @@ from walkers import FPS, Moment, Street
 
 from posehg.checkpoints import find
 from posehg.geometry import Box
+from posehg.images import Image
+from posehg.inference.detector import Detect, open_detector
 from posehg.inference.engines import EngineOptions, open_engine
 from posehg.inference.estimator import Estimator
 from posehg.inference.oks import oks
-from posehg.inference.person_search import find_all
+from posehg.inference.person_search import find as find_people
 from posehg.inference.tracking import Following, Tracker
 from posehg.poses import Pose
 
@@ -36,15 +38,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, nargs="+", default=[0])
     parser.add_argument("--every", type=int, default=Following().every)
     parser.add_argument("--model", default="bundled")
+    parser.add_argument("--detector", default="detector")
     given = parser.parse_args()
     torch.set_num_threads(1)
     estimator = Estimator(open_engine(find(given.model), EngineOptions("cpu")))
+    detect = open_detector(find(given.detector), EngineOptions("cpu"))
     for seed in given.seed:
-        measure(estimator, Street(seed), given.frames, replace(Following(), every=given.every))
+        measure(estimator, detect, Street(seed), given.frames, replace(Following(), every=given.every))
 
 
-def measure(estimator: Estimator, street: Street, frames: int, options: Following) -> None:
-    tracker = Tracker(estimator, lambda image: find_all(estimator, image), options)
+def measure(estimator: Estimator, detect: Detect, street: Street, frames: int, options: Following) -> None:
+    def search(image: Image, known: Sequence[Pose]) -> list[Pose]:
+        return find_people(estimator, image, "all", detect=detect, known=known)
+
+    tracker = Tracker(estimator, search, options)
     count, seconds, together = Count(), 0.0, 0
     for number in range(frames):
         moment = street.moment(number / FPS, number)
@@ -105,7 +112,7 @@ def who(poses: Sequence[Pose], moment: Moment, before: dict[int, int]) -> dict[i
 
 
 def _oks(pose: Pose, joints: np.ndarray) -> float:
-    truth = Pose(pose.skeleton, joints, np.ones(len(joints)), Box.bounding(joints) or pose.box, 1.0)
+    truth = Pose(pose.skeleton, joints, np.ones(len(joints)), Box.bounding(joints) or pose.crop, 1.0)
     return oks(replace(pose, scores=np.ones(len(joints))), truth)
 
 

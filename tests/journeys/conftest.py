@@ -14,7 +14,7 @@ import torch
 import typer
 from torch import nn
 
-from posehg import checkpoints, images
+from posehg import centers, checkpoints, images
 from posehg.checkpoints import Checkpoint
 from posehg.cli import app
 from posehg.inference.engines import torch as torch_engine
@@ -95,15 +95,20 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def saved_stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stubs")
-    for skeleton in (stubs.DOTS, stubs.SQUARE):
+    for skeleton in (stubs.DOTS, stubs.SQUARE, stubs.PERSON):
         checkpoints.save_folder(folder / skeleton.name, stubs.tiny(skeleton))
+    checkpoints.save_folder(folder / "boxes", stubs.tiny(centers.SKELETON, (64, 96), "boxes"))
     return folder
 
 
 @pytest.fixture
 def seeing(saved_stubs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the models ``dots`` and ``square``, whose networks are the stubs of these names."""
-    networks, real, fold = {"dots": stubs.Dots, "square": stubs.Square}, Checkpoint.network, torch_engine.Folded
+    """The folder of the models ``dots``, ``square`` and ``person``, and of ``boxes``; all networks are stubs.
+
+    That is also true of the bundled detector.
+    """
+    networks = {"dots": stubs.Dots, "square": stubs.Square, "person": stubs.Squares, "boxes": stubs.Rectangles}
+    real, fold = Checkpoint.network, torch_engine.Folded
 
     def network(checkpoint: Checkpoint) -> nn.Module:
         stub = networks.get(checkpoint.config.skeleton.name)
@@ -125,6 +130,17 @@ def dots(seeing: Path) -> Path:
 @pytest.fixture
 def square(seeing: Path) -> Path:
     return seeing / "square"
+
+
+@pytest.fixture
+def person(seeing: Path) -> Path:
+    """A human's joints, so that a detector finds the people."""
+    return seeing / "person"
+
+
+@pytest.fixture
+def boxes(seeing: Path) -> Path:
+    return seeing / "boxes"
 
 
 @pytest.fixture

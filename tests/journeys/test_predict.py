@@ -126,8 +126,10 @@ def test_any_box_gives_the_joints(posehg: Posehg, dots: Path, dots_photo: Path, 
 
 def test_each_box_gives_a_person_or_an_error_outside_the_image(posehg: Posehg, dots: Path, dots_photo: Path) -> None:
     run = posehg("predict", dots_photo, "-m", dots, "--json", "--box", "90,50,220,200", "--box", "80,40,240,220")
-    boxes = [person["bbox"] for person in records(run.out)[0]["people"]]
-    assert boxes == [[62.5, 12.5, 275, 275], [50, 0, 300, 300]]
+    people = records(run.out)[0]["people"]
+    assert [person["crop"] for person in people] == [[62.5, 12.5, 275, 275], [50, 0, 300, 300]]
+    for person in people:  # the joints are 119 x 81 pixels apart
+        assert person["bbox"] == pytest.approx([132.5, 102.5, 134, 96], abs=4)
     posehg("predict", dots_photo, "--model", dots, "--box", "500,10,20,20").assert_failed(3, "500,10,20,20")
 
 

@@ -14,6 +14,9 @@ from posehg.io.writers import image as image_writer
 from tests import launches
 from tests.journeys.conftest import Posehg
 
+WAYS = (("--box", "1,2,3,4"), ("--boxes", "x.csv"), ("--whole",))
+"""To say where people are."""
+
 
 @pytest.mark.parametrize(
     ("options", "named"),
@@ -22,6 +25,9 @@ from tests.journeys.conftest import Posehg
         (("--box", "1,2,3,4", "--whole"), "--box and --whole"),
         (("--box", "1,2,3,4", "--people", "all"), "--box and --people all"),
         (("--boxes", "x.csv", "--whole"), "--boxes and --whole"),
+        *(((*way, "--detector", "x"), f"{way[0]} and --detector") for way in WAYS),
+        *(((*way, "--people", "scan"), f"{way[0]} and --people scan") for way in WAYS),
+        (("--detector", "x", "--people", "scan"), "--detector and --people scan"),
         (("--overwrite", "--skip-existing"), "--overwrite and --skip-existing"),
         (("--out", "-", "--json"), "--out -"),
         (("--out", "-", "--save", "json,csv"), "--out -"),
@@ -174,7 +180,8 @@ def test_impossible_names_and_broken_files_of_boxes_are_named(posehg: Posehg, ph
     assert run.code == 3
     assert len(run.out.splitlines()) == 2
     posehg("predict", photo, "--boxes", f"{name}.csv", "--model", model).assert_failed(5, f"{name}.csv")
-    posehg("predict", photo, "--detector", f"{name}.onnx", "--model", model).assert_failed(3, f"{name}.onnx")
+    for missing in (f"{name}.onnx", "nothing.onnx", "no/such"):
+        posehg("predict", photo, "--detector", missing, "--model", model).assert_failed(5, missing)
     broken = photo.with_name("boxes.json")
     broken.write_text('[{"image_id": 1}]')
     posehg("predict", photo, "--boxes", broken).assert_failed(5, str(broken))

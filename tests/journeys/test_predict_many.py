@@ -148,6 +148,6 @@ def test_boxes_from_a_file_are_where_people_are(posehg: Posehg, square: Path, tr
     options = ("-m", square, "--boxes", tmp_path / "boxes.csv", "--json")
     run = posehg("predict", tree / "a.png", tree / "b b.png", *options)
     one, other = records(run.out)
-    assert one["people"][0]["bbox"] == [77.5, 47.5, 125, 125]
+    assert one["people"][0]["crop"] == [77.5, 47.5, 125, 125]
     assert other["people"] == []
     assert "b b.png" in run.err

@@ -82,6 +82,12 @@ class Engine(ABC):
         return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
 
 
+def as_array(output: Any) -> NDArray[np.float32]:
+    """What an engine returns, on the CPU as numpy."""
+    array: NDArray[np.float32] = output if isinstance(output, np.ndarray) else output.cpu().numpy()
+    return array
+
+
 class ExportedEngine(Engine):
     """The engine of a file that ``posehg export`` wrote. Its first output is heatmaps.
 

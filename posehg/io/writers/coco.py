@@ -1,6 +1,6 @@
 """COCO's results list of a whole run, for COCO's tools and server, and for ``posehg eval --from``.
 
-    [{"image_id": 785, "category_id": 1, "keypoints": [x, y, score, ..], "score": 0.9}, ..]
+    [{"image_id": 785, "category_id": 1, "bbox": [x, y, w, h], "keypoints": [x, y, score, ..], "score": 0.9}, ..]
 
 https://cocodataset.org/#format-results. Keypoints are the network's joints in its own order (COCO's tools need a
 network with COCO's 17), in pixels of the upright image; the score of a joint stands where annotations have a flag. An
@@ -14,7 +14,7 @@ walk_000000000012. If an id is taken by another image of the run, the path as it
 from pathlib import PurePath
 
 from posehg.io.sources import coco_number
-from posehg.io.writers.json import line, rounded, triples
+from posehg.io.writers.json import line, rounded, sides, triples
 from posehg.io.writers.writer import TextWriter
 from posehg.poses import Result
 
@@ -38,8 +38,8 @@ class CocoWriter(TextWriter):
             id = f"{result.source}{number}"
         for pose in result.poses:
             keypoints = [value for triple in triples(pose) for value in triple]
-            entry = {"image_id": id, "category_id": 1, "keypoints": keypoints, "score": rounded(pose.score, 4)}
-            self.write(self._separator + line(entry))
+            entry = {"image_id": id, "category_id": 1, "bbox": sides(pose.bbox), "keypoints": keypoints}
+            self.write(self._separator + line(entry | {"score": rounded(pose.score, 4)}))
             self._separator = ",\n"
 
     def finish(self) -> None:

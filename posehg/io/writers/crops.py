@@ -42,7 +42,7 @@ def crop(image: Image, pose: Pose, threshold: float) -> Image:
     sure = pose.scores >= threshold
     box = Box.bounding(pose.keypoints[sure]) if sure.sum() > 1 else None
     margin = _MARGIN * max(box.w, box.h) if box else 0.0
-    box = box or pose.box
+    box = box or pose.crop
     rows, columns = inside(Box(box.x - margin, box.y - margin, box.w + 2 * margin, box.h + 2 * margin), image)
     return np.ascontiguousarray(image[rows, columns])
 

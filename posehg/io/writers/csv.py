@@ -8,6 +8,7 @@
     x, y          pixels of the upright image; pixel centres are integers
     score         of the joint, 0 .. 1
     person_score  the mean of the person's joint scores
+    bbox_x, bbox_y, bbox_w, bbox_h   the person's bounding box
 
 An image without people, or that could not be read, has no rows; it has a line in a .jsonl file. A
 byte of a file name that is not UTF-8 is written as backslash, u, dc and its two hexadecimal digits.
@@ -19,7 +20,7 @@ import csv
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from posehg.io.writers.json import rounded, triples
+from posehg.io.writers.json import rounded, sides, triples
 from posehg.io.writers.writer import TextWriter
 from posehg.poses import Pose, Result
 
@@ -33,14 +34,15 @@ class CsvWriter(TextWriter):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._rows = csv.writer(self, lineterminator="\n")
-        self._rows.writerow("source frame time person id joint x y score person_score".split())
+        names = "source frame time person id joint x y score person_score bbox_x bbox_y bbox_w bbox_h"
+        self._rows.writerow(names.split())
 
     def add(self, result: Result) -> None:
         time = None if result.time is None else rounded(result.time, 4)
         for number, pose in enumerate(result.poses, start=1):
             for joint, triple in zip(pose.skeleton.joints, triples(pose), strict=True):
                 head = (result.source, result.frame, time, number, pose.id, joint)
-                self._rows.writerow([*head, *triple, rounded(pose.score, 4)])
+                self._rows.writerow([*head, *triple, rounded(pose.score, 4), *sides(pose.bbox)])
 
 
 def joints_table(poses: Sequence[Pose], threshold: float) -> Table:

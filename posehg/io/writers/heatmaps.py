@@ -40,7 +40,7 @@ def sheet(result: Result, draw: DrawOptions) -> Image:
     assert result.image is not None
     joints = draw.heatmaps or result.skeleton.joints
     columns = math.ceil(math.sqrt(len(joints)))
-    boxes = [pose.box for pose in result.poses] or [Box(0, 0, result.image.shape[1], result.image.shape[0])]
+    boxes = [pose.crop for pose in result.poses] or [Box(0, 0, result.image.shape[1], result.image.shape[0])]
     seen = Box.bounding([point for b in boxes for point in ((b.x, b.y), (b.x + b.w - 1, b.y + b.h - 1))])
     assert seen is not None
     rows, cols = inside(seen, result.image)

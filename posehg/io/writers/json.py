@@ -1,9 +1,12 @@
 """Results as JSON records, the same on standard output and in files.
 
     {"posehg": 1, "source": .., "frame": null, "time": null, "width": .., "height": .., "model": .., "joints": [..],
-     "people": [{"id": .., "score": .., "bbox": [x, y, w, h], "keypoints": [[x, y, score], ..]}], "error": null}
+     "people": [{"id": .., "score": .., "bbox": [x, y, w, h], "crop": [x, y, w, h], "rotation": 0.0,
+                 "keypoints": [[x, y, score], ..]}], "error": null}
 
-Coordinates are pixels of the upright image; pixel centres are integers, and a bbox begins at a pixel's edge. ``frame``
+Coordinates are pixels of the upright image; pixel centres are integers, and a box begins at a pixel's edge. ``bbox``
+holds the found joints and the body around them; ``crop`` is the square that the network saw, turned by ``rotation``
+degrees anticlockwise, and ``keypoints`` are where they are on the image in any case. ``frame``
 (from 0) and ``time`` (seconds) are those of a video frame. ``error`` says why an image could not be processed; width
 and height are null if it could not be read. The ``posehg`` number grows when a reader of older records could misread a
 new one.
@@ -15,6 +18,7 @@ for each such byte; os.fsencode of what json.loads returns is the name.
 import json
 from typing import Any
 
+from posehg.geometry import Box
 from posehg.io.writers.writer import TextWriter
 from posehg.poses import Pose, Result
 
@@ -42,13 +46,20 @@ def record(result: Result) -> dict[str, Any]:
             {
                 "id": pose.id,
                 "score": rounded(pose.score, 4),
-                "bbox": [rounded(number, 2) for number in pose.box.as_tuple()],
+                "bbox": sides(pose.bbox),
+                "crop": sides(pose.crop),
+                "rotation": pose.rotation,
                 "keypoints": triples(pose),
             }
             for pose in result.poses
         ],
         "error": result.error,
     }
+
+
+def sides(box: Box) -> list[float]:
+    """x, y, width and height to a hundredth of a pixel."""
+    return [rounded(number, 2) for number in box.as_tuple()]
 
 
 def triples(pose: Pose) -> list[list[float]]:

@@ -3,7 +3,8 @@
     keypoints      (N, J, 2) float64  pixels of the upright image; pixel centres are integers; N people
     scores         (N, J) float64     of the joints, 0 .. 1
     person_scores  (N,) float64
-    boxes          (N, 4) float64     x, y, width and height of the square that the network saw, in pixels
+    boxes          (N, 4) float64     x, y, width and height of the person's bounding box, in pixels
+    crops          (N, 4) float64     and of the square that the network saw
     tracks         (N,) int64         track ids in videos, else -1
     pictures       (N,) int64         the image that a person is on: an index of the arrays below
     sources        (M,) text          every image or frame, with people or without
@@ -42,7 +43,15 @@ class NpzWriter(FileWriter):
         self._joints, self._model = result.skeleton.joints, result.model
         for pose in result.poses:
             track = -1 if pose.id is None else pose.id
-            row = (pose.keypoints, pose.scores, pose.score, pose.box.as_tuple(), track, len(self._images))
+            row = (
+                pose.keypoints,
+                pose.scores,
+                pose.score,
+                pose.bbox.as_tuple(),
+                pose.crop.as_tuple(),
+                track,
+                len(self._images),
+            )
             self._people += np.array(row, dtype=self._person()).tobytes()
         frame = -1 if result.frame is None else result.frame
         time = math.nan if result.time is None else result.time
@@ -51,7 +60,7 @@ class NpzWriter(FileWriter):
     def _person(self) -> np.dtype[np.void]:
         joints = len(self._joints)
         parts = [("keypoints", "<f8", (joints, 2)), ("scores", "<f8", joints), ("person_scores", "<f8")]
-        return np.dtype([*parts, ("boxes", "<f8", 4), ("tracks", "<i8"), ("pictures", "<i8")])
+        return np.dtype([*parts, ("boxes", "<f8", 4), ("crops", "<f8", 4), ("tracks", "<i8"), ("pictures", "<i8")])
 
     def finish(self) -> None:
         dtype = self._person()
