@@ -27,7 +27,7 @@ from posehg.geometry import Box
 from posehg.heatmaps import Decoder
 from posehg.images import Image
 from posehg.inference.detector import Detect, open_detector
-from posehg.inference.engines import EngineOptions, Precision, open_engine
+from posehg.inference.engines import EngineOptions, Library, Precision, open_engine
 from posehg.inference.estimator import Estimator
 from posehg.inference.person_search import People, find, needs_detector
 from posehg.poses import THRESHOLD, Heatmaps, Pose
@@ -49,6 +49,7 @@ def load(
     flip: bool = True,
     decoder: Decoder = "subpixel",
     batch: int = 0,
+    engine: Library = "auto",
     offline: bool = False,
     detector: str | os.PathLike[str] = "detector",
 ) -> Model:
@@ -62,23 +63,25 @@ def load(
     flip: average with the mirrored image: more accurate, half the speed.
     decoder: how keypoints are read from heatmaps, ``subpixel`` or ``quarter``.
     batch: crops in one call of the network; 0: automatic.
+    engine: what runs the network, ``torch``, ``onnxruntime`` or ``openvino``; ``auto`` is the fastest that it allows.
     offline: never download anything.
     detector: what finds the people: by default the network that comes with posehg; or another that posehg trained with
     ``--task detect``, or an .onnx file of YOLOX or of YOLOv8 and later. It is loaded when it is first needed.
     Raises NotAvailable for a missing or broken model, DeviceError for a device that is not available.
     """
-    for name, value, known in (("decoder", decoder, Decoder), ("precision", precision, Precision)):
+    given = (("decoder", decoder, Decoder), ("precision", precision, Precision), ("engine", engine, Library))
+    for name, value, known in given:
         if value not in get_args(known):
             raise ValueError(f"{name} must be one of {', '.join(get_args(known))}, not {value!r}")
     if threads < 0 or batch < 0:
         raise ValueError(f"threads and batch must be at least 0, not {min(threads, batch)}.")
-    options = EngineOptions(device, threads, precision)
-    engine = open_engine(checkpoints.find(os.fspath(model), offline), options)
+    options = EngineOptions(device, threads, precision, engine)
+    opened = open_engine(checkpoints.find(os.fspath(model), offline), options)
 
     def detect() -> Detect:
         return open_detector(checkpoints.find(os.fspath(detector), offline), options)
 
-    return Model(Estimator(engine, flip, decoder, batch), detect)
+    return Model(Estimator(opened, flip, decoder, batch), detect)
 
 
 class Model:

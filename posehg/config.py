@@ -15,6 +15,8 @@ Output = Literal["heatmaps", "logits", "boxes"]
 VERSION = 1
 KEY = "posehg"
 """The key of the config in a safetensors header, and of the version in the config."""
+WEIGHTS_KEY = "weights_sha256"
+"""The key of the hash of the weights in an ONNX file that lies beside them."""
 
 STRIDE = 4
 """Input pixels per heatmap cell: the stem halves the image twice."""

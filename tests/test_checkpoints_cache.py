@@ -142,9 +142,3 @@ def test_what_makes_a_download_fail_is_named(server: HubServer, address: Address
     shutil.rmtree(home, ignore_errors=True)
     home.write_text("a file")
     assert str(home) in refusal(address)
-
-
-def test_an_onnx_copy_is_found_by_the_hash_of_the_weights(home: Path, tmp_path: Path) -> None:
-    (tmp_path / "model.safetensors").write_bytes(CONTENT)
-    expected = home / "onnx" / f"{DIGEST}.onnx"
-    assert cache.onnx_file(tmp_path) == cache.onnx_file(tmp_path / "model.safetensors") == expected

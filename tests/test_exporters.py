@@ -104,7 +104,8 @@ def test_fp16_halves_the_size(format: str, tmp_path: Path) -> None:
     sizes = []
     for precision in ("fp32", "fp16"):
         exported(checkpoint, format, tmp_path / precision, ExportOptions(precision))  # type: ignore[arg-type]
-        sizes.append(sum(file.stat().st_size for file in (tmp_path / precision).iterdir()))
+        files = [file for file in (tmp_path / precision).iterdir() if format == "onnx" or file.suffix != ".onnx"]
+        sizes.append(sum(file.stat().st_size for file in files))
     assert sizes[1] < 0.65 * sizes[0]  # biases and norms stay as they are
 
 
@@ -230,14 +231,14 @@ def test_a_file_is_written_if_it_matches_the_network(
     assert parity.joints <= 0.05
     assert [path.name for path in out.parent.iterdir()] == [out.name]
     if exporter.files:
-        assert {path.name for path in out.iterdir()} == set(exporter.files)
+        assert {path.name for path in out.iterdir()} - {exporter.copy} == set(exporter.files)
 
 
 def test_other_files_in_the_folder_stay_and_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     write(two_stacks(), EXPORTERS["safetensors"], tmp_path, ExportOptions(), check=False)
     assert (tmp_path / "notes.txt").read_text() == "mine"
-    assert engines.open_engine(tmp_path, EngineOptions("cpu")).config == two_stacks().config
+    assert engines.open_engine(tmp_path, EngineOptions("cpu", library="torch")).config == two_stacks().config
     with pytest.raises(InputError, match=r"notes\.txt"):
         write(two_stacks(), EXPORTERS["safetensors"], tmp_path / "notes.txt" / "a", ExportOptions())
 

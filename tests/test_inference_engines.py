@@ -1,6 +1,8 @@
 """Engines: which one runs a file, and that torch's is the network itself."""
 
+import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from posehg import checkpoints
-from posehg.checkpoints import Checkpoint, cache
+from posehg import checkpoints, files
+from posehg.checkpoints import Checkpoint
 from posehg.config import HourglassConfig, ModelConfig
-from posehg.errors import NotAvailable
+from posehg.errors import NotAvailable, UsageError
+from posehg.exporters import EXPORTERS, ExportOptions, common
 from posehg.inference import engines
 from posehg.inference.engines import EngineOptions, is_exported, onnxruntime, open_engine
 from posehg.inference.engines.torch import Folded, TorchEngine, from_checkpoint
@@ -125,47 +128,92 @@ def test_programs_of_torch_are_refused_with_what_to_use(name: str, tmp_path: Pat
     assert "onnx" in caught.value.hint
 
 
+@pytest.fixture(scope="module")
+def with_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model's folder with a model.onnx."""
+    folder = tmp_path_factory.mktemp("model") / "with_copy"
+    common.write(trained(1), EXPORTERS["safetensors"], folder, ExportOptions())
+    return folder
+
+
 @pytest.mark.parametrize(
-    ("options", "system", "gpu", "change", "expected"),
+    ("options", "system", "gpu", "expected"),
     [
-        (EngineOptions(), "linux", False, "", True),
-        (EngineOptions("cpu", threads=3), "linux", True, "", True),
-        (EngineOptions(), "linux", True, "", False),
-        (EngineOptions(), "darwin", False, "", False),  # it may have one, whatever drivers there are
-        (EngineOptions("cuda:1"), "linux", False, "", False),
-        (EngineOptions("mps"), "darwin", False, "", False),
-        (EngineOptions("cpu", precision="bf16"), "linux", False, "", False),
-        *[
-            (EngineOptions("cpu"), "linux", False, why, False)
-            for why in ("no onnxruntime", "other weights", "no cache")
-        ],
+        (EngineOptions(), "linux", False, "onnxruntime"),
+        (EngineOptions("cpu", threads=3), "linux", True, "onnxruntime"),
+        (EngineOptions(), "linux", True, "torch"),
+        (EngineOptions(), "darwin", True, "torch"),
+        (EngineOptions(), "darwin", False, "onnxruntime"),
+        (EngineOptions(), "win32", True, "torch"),
+        (EngineOptions("cuda:1"), "linux", True, "torch"),
+        (EngineOptions("cpu", precision="bf16"), "linux", False, "torch"),
+        (EngineOptions("cpu", library="torch"), "linux", False, "torch"),
+        (EngineOptions("cpu", library="openvino"), "linux", False, "openvino"),
+        (EngineOptions("cuda", library="onnxruntime"), "linux", True, "onnxruntime"),
     ],
 )
-def test_the_cached_file_runs_in_the_models_place_on_a_cpu(
-    options: EngineOptions,
-    system: str,
-    gpu: bool,
-    change: str,
-    expected: bool,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_one_rule_says_what_runs_a_model_that_has_a_copy(
+    options: EngineOptions, system: str, gpu: bool, expected: str, with_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("POSEHG_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(engines, "find_spec", lambda name: None if change == "no onnxruntime" else object())
     monkeypatch.setattr(sys, "platform", system)
-    monkeypatch.setattr(engines, "_DRIVERS", (tmp_path if gpu else tmp_path / "nothing",))
-    weights = tmp_path / "model.safetensors"
-    weights.write_bytes(b"weights")
-    cached = cache.onnx_file(tmp_path)
-    cached.parent.mkdir(parents=True)
-    cached.touch()
-    if change == "other weights":
-        weights.write_bytes(b"other weights")
-    elif change == "no cache":
-        monkeypatch.setenv("POSEHG_HOME", str(tmp_path / "empty"))
-    copy = SimpleNamespace(name="onnxruntime")
-    monkeypatch.setattr(onnxruntime, "open_file", lambda file, run: copy if file == cached else None)
-    monkeypatch.setattr(checkpoints, "load", lambda path: trained(0))
-    monkeypatch.setattr("posehg.inference.engines.torch.from_checkpoint", lambda checkpoint, run: None)
-    for place in (tmp_path, weights):
-        assert open_engine(place, options) is (copy if expected else None)
+    monkeypatch.setattr(engines, "_DRIVERS", (with_copy if gpu else with_copy / "nothing",))
+    monkeypatch.setattr("platform.machine", lambda: "arm64" if gpu else "x86_64")
+    monkeypatch.setattr(engines, "find_library", lambda name: "nvcuda.dll" if gpu else None)
+    chosen: list[str] = []
+    weights = files.sha256(with_copy / "model.safetensors")
+    for library in ("onnxruntime", "openvino"):
+        module = SimpleNamespace(
+            open_file=lambda *_, name=library: chosen.append(name) or SimpleNamespace(weights=weights)
+        )
+        monkeypatch.setitem(sys.modules, f"posehg.inference.engines.{library}", module)
+    monkeypatch.setattr("posehg.inference.engines.torch.from_checkpoint", lambda *_: chosen.append("torch"))
+    open_engine(with_copy, options)
+    assert chosen == [expected]
+
+
+def test_all_engines_give_the_same_joints(with_copy: Path) -> None:
+    libraries: tuple[engines.Library, ...] = ("torch", "onnxruntime", *(["openvino"] if find_spec("openvino") else []))
+    opened = [open_engine(with_copy, EngineOptions("cpu", library=library)) for library in libraries]
+    assert [engine.name.split()[0] for engine in opened] == list(libraries)
+    maps = [np.asarray(engine(crops(3))) for engine in opened]
+    for other in maps[1:]:
+        assert common.difference(maps[0], other, 0.05).joints < 0.05
+
+
+@pytest.mark.parametrize(
+    "what", ["none", "other weights", "damaged", "empty", "foreign", "no library", "broken library"]
+)
+def test_a_copy_that_cannot_be_used_is_noted_and_torch_runs_the_model(
+    what: str, with_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(with_copy, tmp_path / "model")
+    copy = folder / "model.onnx"
+    if what == "none":
+        copy.unlink()
+    elif what == "other weights":
+        checkpoints.save_folder(folder, trained(2), overwrite=True)
+    elif what in ("damaged", "empty"):
+        copy.write_bytes(copy.read_bytes()[:1000] if what == "damaged" else b"")
+    elif what == "foreign":
+        common.write(trained(1), EXPORTERS["onnx"], copy, ExportOptions(), overwrite=True)
+    elif what == "no library":
+        monkeypatch.setattr(onnxruntime, "find_spec", lambda name: None)
+    else:
+
+        def broken(name: str) -> None:
+            raise ImportError("libgomp.so.1: cannot open shared object file")
+
+        monkeypatch.setattr(onnxruntime, "import_module", broken)
+    notes: list[str] = []
+    engine = open_engine(folder, EngineOptions("cpu"), notes.append)
+    assert isinstance(engine, TorchEngine)
+    assert len(notes) == (what != "none")
+    assert all("onnx" in note for note in notes)
+    with pytest.raises(NotAvailable, match="onnx"):
+        open_engine(folder, EngineOptions("cpu", library="onnxruntime"))
+
+
+def test_an_exported_file_keeps_its_library_and_number_format(with_copy: Path) -> None:
+    for options in (EngineOptions("cpu", library="torch"), EngineOptions("cpu", precision="bf16")):
+        with pytest.raises(UsageError, match=r"model\.onnx"):
+            open_engine(with_copy / "model.onnx", options)

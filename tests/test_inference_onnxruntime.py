@@ -97,4 +97,4 @@ def test_without_onnxruntime_the_error_names_the_package(exported: Path, monkeyp
     for use in (open_engine, describe):
         with pytest.raises(NotAvailable, match="onnxruntime") as error:
             use(exported)  # type: ignore[operator]
-        assert "posehg[onnx]" in error.value.hint
+        assert "onnxruntime" in error.value.hint

@@ -1,4 +1,4 @@
-"""Files that posehg keeps on this machine: models downloaded from the web, and ONNX copies of models."""
+"""Files that posehg keeps on this machine: models downloaded from the web."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from posehg.checkpoints.format import weights_file
 from posehg.errors import NotAvailable, UsageError, printable
 from posehg.files import sha256
 
@@ -67,11 +66,6 @@ def home() -> Path:
     if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
         return Path(local) / "posehg"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "posehg"
-
-
-def onnx_file(model: Path) -> Path:
-    """Where the ONNX copy of a model is, if there is one; ``model`` is a file or folder. Its weights' hash names it."""
-    return home() / "onnx" / f"{sha256(weights_file(model))}.onnx"
 
 
 def downloaded() -> list[Path]:

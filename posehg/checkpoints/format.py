@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from posehg.network import StackedHourglass
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-"""The files in a model's folder."""
+WEIGHTS, CONFIG, CARD, ONNX = "model.safetensors", "config.json", "README.md", "model.onnx"
+"""The files in a model's folder. The last is a copy of the network for onnxruntime, which may be missing."""
 
 _OURS = re.compile(r"stacks\.\d+\.hourglass\.")
 """How names of tensors begin in posehg's own files, and only there."""

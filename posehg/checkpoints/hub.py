@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from posehg.checkpoints.cache import Address, download, shown
-from posehg.checkpoints.format import CARD, CONFIG, WEIGHTS, is_ours
+from posehg.checkpoints.format import CARD, CONFIG, ONNX, WEIGHTS, is_ours
 from posehg.errors import NotAvailable, PosehgError, UsageError, reason
 
 Note = Callable[[str], None]
@@ -22,7 +22,7 @@ NAMES = ("bundled", "small", "detector")
 
 _REPO = re.compile(r"([\w][\w.-]*/[\w][\w.-]*)(?:@([\w][\w./-]*))?", re.ASCII)
 _FILE = re.compile(r"\.(safetensors|pth|pt|tar|bin|ckpt|onnx|t7|json|zip)$", re.IGNORECASE)
-_FILES = [WEIGHTS, CONFIG, CARD]
+_FILES = [WEIGHTS, CONFIG, CARD, ONNX]
 _LOGIN = "hf auth login, or set HF_TOKEN"
 
 _ANIBALI = "https://github.com/anibali/pytorch-stacked-hourglass/releases/download/v0.0.0"
@@ -215,6 +215,6 @@ def push(repo: Repo, folder: Path, private: bool) -> str:
     api = HfApi(library_name="posehg")
     with hub_errors(repo):
         api.create_repo(repo.id, private=private, exist_ok=True)
-        files = [CommitOperationAdd(name, str(folder / name)) for name in _FILES]
+        files = [CommitOperationAdd(name, str(folder / name)) for name in _FILES if (folder / name).is_file()]
         commit = api.create_commit(repo.id, files, commit_message="Upload by posehg export")
     return f"{repo.id}@{commit.oid}"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,10 +21,11 @@ from posehg.cli import options, terminal
 from posehg.errors import NotAvailable
 
 if TYPE_CHECKING:
-    from posehg.checkpoints import Checkpoint
     from posehg.inference.engines import EngineOptions
     from posehg.inference.estimator import Estimator
 
+BATCH, IMAGES = 8, 60
+"""Crops in a batch, and images in a folder."""
 ROUNDS = 5
 """Alternatives are measured in turn, this many times, so that whatever disturbs the machine affects all of them."""
 _WARM_UP = 3
@@ -36,13 +41,14 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of tables.")] = False,
     compare: Annotated[bool, typer.Option("--engines/--no-engines", help="Compare the installed engines.")] = True,
+    commands: Annotated[bool, typer.Option("--commands/--no-commands", help="Time whole commands.")] = True,
     model: options.Model = "bundled",
     offline: options.Offline = False,
     flip: options.Flip = True,
     decoder: options.Decoder = "subpixel",
     device: options.Device = "auto",
     precision: options.Precision = "fp32",
-    batch: Annotated[int, typer.Option(min=0, help="Crops per call when engines are compared (0: automatic).")] = 0,
+    engine: options.Engine = "auto",
     threads: options.Threads = 0,
 ) -> None:
     """Measure how long each step of a prediction takes, how fast each engine is, and the fastest this machine could be.
@@ -51,6 +57,7 @@ def bench(
         posehg bench photo.jpg --threads 2 --markdown
         posehg bench --no-engines --json
 
+    Commands are whole processes of posehg predict with the default options, on one image and on a folder of copies.
     The steps are those of one crop that shows a whole image. The limit is the time of one matrix
     product with as many multiplications as the network. The engines run the same network side by side, without flip
     test; plain torch is the unoptimised network. Nothing is written.
@@ -65,7 +72,7 @@ def bench(
     if image is not None:
         images.read(image)  # raises before the model is loaded
     torch.set_num_threads(threads or torch.get_num_threads())
-    run = engines.EngineOptions(device, threads, precision)
+    run = engines.EngineOptions(device, threads, precision, engine)
     place = checkpoints.find(model, offline, terminal.note)
     estimator = Estimator(engines.open_engine(place, run), flip, decoder)
     used, config = torch.device(estimator.device), estimator.config
@@ -94,8 +101,11 @@ def bench(
                 "network_to_limit": steps["network"]["median_ms"] * products / (1000 * flop),
             },
         }
+        if commands:
+            options_of_model = ["--model", model, *(["--offline"] if offline else [])]
+            record["commands"] = _time_commands(photo, Path(folder), options_of_model)
         if compare and not engines.is_exported(place):
-            record["engines_per_crop"] = _compare(checkpoints.load(place), run, batch, Path(folder), seconds)
+            record["engines_per_crop"] = _compare(place, run, seconds)
     _print(record, as_json, as_markdown)
 
 
@@ -136,15 +146,19 @@ def _time_steps(estimator: Estimator, photo: Path, drawn: Path, seconds: float) 
     }
 
 
-def _compare(checkpoint: Checkpoint, run: EngineOptions, batch: int, folder: Path, seconds: float) -> Record:
-    """Milliseconds per crop of every installed engine, and its speedup over plain torch. All give the same joints."""
+def _compare(place: Path, run: EngineOptions, seconds: float) -> Record:
+    """Milliseconds per crop of every engine that can run the model, alone and in batches, in turn.
+
+    Those other than torch need a model.onnx beside the weights. All give the same joints.
+    """
     import numpy as np
     import torch
 
-    from posehg.exporters import EXPORTERS, ExportOptions, common
+    from posehg import checkpoints
     from posehg.inference import devices, engines
     from posehg.inference.engines.torch import from_checkpoint
 
+    checkpoint = checkpoints.load(place)
     ours = from_checkpoint(checkpoint, run)
     device, network = torch.device(ours.device), checkpoint.network().requires_grad_(False).to(ours.device)
 
@@ -152,31 +166,54 @@ def _compare(checkpoint: Checkpoint, run: EngineOptions, batch: int, folder: Pat
         return network(torch.from_numpy(crops.transpose(0, 3, 1, 2).copy()).to(device).float() / 255)[-1]
 
     compared: dict[str, Callable[[Any], Any]] = {f"{ours.name}, plain": plain, ours.name: ours}
-    for format in ("onnx", "openvino") if ours.device == "cpu" else ():
-        out = folder / f"{format}{EXPORTERS[format].suffix}"
+    libraries: tuple[engines.Library, ...] = ("onnxruntime", "openvino") if ours.device == "cpu" else ()
+    for library in libraries:
         try:
-            common.write(checkpoint, EXPORTERS[format], out, ExportOptions())
-            opened = engines.open_engine(out, run)
+            opened = engines.open_engine(place, replace(run, library=library))
         except NotAvailable as error:
-            terminal.note(f"{format} is not measured. {error}")
+            terminal.note(f"{library} is not measured. {error}")
         else:
             compared[opened.name] = opened
     terminal.note(f"Measuring {len(compared)} engines in {ROUNDS} rounds")
-    crops = np.random.default_rng(0).integers(0, 256, (batch or ours.batch, *ours.config.input_size, 3), np.uint8)
-    taken: dict[str, list[float]] = {name: [] for name in compared}
-    for _, (name, engine) in itertools.product(range(ROUNDS), compared.items()):
-        engine(crops)  # another engine has used the caches
-        count, passed = devices.clocked(device, lambda: engine(crops), seconds / ROUNDS)  # noqa: B023
-        taken[name].append(1000 * passed / (count * len(crops)))
+    crops = np.random.default_rng(0).integers(0, 256, (BATCH, *ours.config.input_size, 3), np.uint8)
+    taken: dict[str, list[list[float]]] = {name: [[], []] for name in compared}
+    for _, (name, engine), size in itertools.product(range(ROUNDS), compared.items(), (1, BATCH)):
+        engine(crops[:size])  # another engine has used the caches
+        count, passed = devices.clocked(device, lambda: engine(crops[:size]), seconds / ROUNDS / 2)  # noqa: B023
+        taken[name][size > 1].append(1000 * passed / (count * size))
     first = next(iter(taken.values()))
     return {
         name: {
-            **{"median_ms": statistics.median(values), "lowest": min(values), "highest": max(values)},
-            "batch": len(crops),
-            "speedup": statistics.median(a / b for a, b in zip(first, values, strict=True)),
+            "alone_ms": statistics.median(alone),
+            f"of_{BATCH}_ms": statistics.median(together),
+            "speedup": statistics.median(a / b for a, b in zip(first[0], alone, strict=True)),
         }
-        for name, values in taken.items()
+        for name, (alone, together) in taken.items()
     }
+
+
+def _time_commands(photo: Path, folder: Path, model: list[str]) -> dict[str, Any]:
+    """Whole commands in processes of their own: the seconds for one image, and images a second of a folder."""
+
+    def seconds_of(*arguments: object) -> float:
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "posehg", "predict", *map(str, arguments), *model, "--overwrite"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise NotAvailable(f"posehg predict failed: {done.stderr.strip().splitlines()[-1]}")
+        return time.perf_counter() - began
+
+    terminal.note("Measuring whole commands")
+    many = folder / "many"
+    many.mkdir()
+    for number in range(IMAGES):
+        shutil.copyfile(photo, many / f"{number}{photo.suffix}")
+    alone = statistics.median(seconds_of(photo, "--out", folder / "one.png") for _ in range(ROUNDS))
+    rates = {
+        name: IMAGES / max(1e-9, seconds_of(many, "--out", folder / "out", *options) - alone)
+        for name, options in {"images_per_second": (), "images_per_second_with_--whole": ("--whole",)}.items()
+    }
+    return {"one_image_seconds": alone, **rates}
 
 
 def _print(record: Record, as_json: bool, as_markdown: bool) -> None:

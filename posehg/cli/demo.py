@@ -32,14 +32,18 @@ def demo(
     """
     from posehg import checkpoints, drawing, images, metrics
     from posehg.datasets import synthetic
+    from posehg.inference.detector import open_detector
     from posehg.inference.engines import EngineOptions, open_engine
     from posehg.inference.estimator import Estimator
-    from posehg.inference.person_search import find
+    from posehg.inference.person_search import find, needs_detector
 
     options.check_output("--out", out, images.SUFFIXES, overwrite)
-    estimator = Estimator(open_engine(checkpoints.find(model, offline, terminal.note), EngineOptions(device)))
+    place, run_on, detect = checkpoints.find(model, offline, terminal.note), EngineOptions(device), None
+    estimator = Estimator(open_engine(place, run_on, terminal.note))
+    if needs_detector(estimator.config.skeleton, "one"):
+        detect = open_detector(checkpoints.find("detector"), run_on, terminal.note)
     image, person = synthetic.render(seed, _SIZE)
-    poses = find(estimator, image)
+    poses = find(estimator, image, detect=detect)
     drawn = drawing.draw(image, poses, drawing.DrawOptions().threshold)
     images.write(out, drawing.side_by_side(image, drawn), overwrite)
     terminal.note(f"Wrote {out}")

@@ -33,7 +33,7 @@ _METRIC = "pckh, pck, oks, or auto: PCK; PCKh if head boxes."
 _THRESHOLD = "How near counts as found, instead of 0.5 and 0.1 (PCKh) or 0.2 (PCK). Repeatable."
 _MIN = "Exit with code 4 if the limbs' PCK (or PCKh or AP, with --metric pckh or oks) is lower."
 
-_OF_NETWORK = {"--model", "--offline", "--flip", "--decoder", "--device", "--precision", "--threads"}
+_OF_NETWORK = {"--model", "--offline", "--flip", "--decoder", "--device", "--precision", "--engine", "--threads"}
 _OF_DISTANCES = {"--threshold", "--joints", "--breakdown", "--bootstrap", "--worst", "--curve"}
 _OF_SCORES = {"--metric", "--min", "--report", "--sheet", *_OF_DISTANCES}
 _OF_POSES = {
@@ -61,6 +61,7 @@ class EvalOptions:
     decoder: shared.Decoder = "subpixel"
     device: shared.Device = "auto"
     precision: shared.Precision = "fp32"
+    engine: shared.Engine = "auto"
     threads: shared.Threads = 0
     source: Path | None = option(None, "Predictions", _FROM, "--from", metavar="FILE")
     predictions: Path | None = option(None, "Predictions", "Write the predictions: .json, .npz or .h5.", metavar="FILE")
@@ -198,8 +199,8 @@ def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) 
     from posehg.inference.estimator import Estimator
 
     place = checkpoints.find(options.model, options.offline, terminal.note)
-    run = engines.EngineOptions(options.device, options.threads, options.precision)
-    estimator = Estimator(engines.open_engine(place, run), options.flip, options.decoder)
+    run = engines.EngineOptions(options.device, options.threads, options.precision, options.engine)
+    estimator = Estimator(engines.open_engine(place, run, terminal.note), options.flip, options.decoder)
     if set(data.skeleton.joints).isdisjoint(estimator.config.skeleton.joints):
         hint = f"The model has: {', '.join(estimator.config.skeleton.joints)}."
         raise UsageError(f"The model has none of the joints of {data.name}.", hint)
@@ -273,7 +274,8 @@ def _detect(options: EvalOptions, given: set[str]) -> None:
     data = scenes.spread(data, options.limit) if options.limit else data
     name = options.model if "--model" in given else "detector"
     place = checkpoints.find(name, options.offline, terminal.note)
-    detect = open_detector(place, EngineOptions(options.device, options.threads, options.precision))
+    run = EngineOptions(options.device, options.threads, options.precision, options.engine)
+    detect = open_detector(place, run, terminal.note)
     if isinstance(detect, Detector):
         detect.threshold = _LOWEST
     threshold = (options.threshold or [centers.THRESHOLD])[0]

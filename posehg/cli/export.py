@@ -48,7 +48,6 @@ def export(
     opset: Annotated[int, _graph(min=0, help="ONNX opset, 17 to 23 (default: 18).", show_default=False)] = 0,
     calibration: Annotated[Path | None, _graph(help=_CALIBRATION)] = None,
     check: Annotated[bool, typer.Option(help=_CHECK)] = True,
-    cache: Annotated[bool, typer.Option("--cache", help="Cache an ONNX copy, so that predict needs no torch.")] = False,
     push: Annotated[str | None, _hub(metavar="USER/NAME", help="Upload the model to this repository.")] = None,
     private: Annotated[bool, _hub("--private", help="Make a new repository private.")] = False,
     overwrite: Overwrite = False,
@@ -63,18 +62,16 @@ def export(
     The export is compared with the network on people and on noise. It is written only if heatmaps and joints match.
 
     posehg can use safetensors, onnx and openvino itself: give the file or folder as --model. safetensors is posehg's
-    own format; its folder gets a model card, README.md, unless there is one. --push needs a token from hf auth login or
-    in HF_TOKEN, and also uploads the card beside the model.
+    own format; its folder also gets model.onnx, which runs without torch, and a model card, README.md, unless there is
+    one. --push needs a token from hf auth login or in HF_TOKEN, and also uploads the card beside the model.
     """
     by_suffix = next((one.name for one in EXPORTERS.values() if out and one.suffix == out.suffix.lower()), "")
-    exporter = EXPORTERS[format or ("onnx" if cache else by_suffix or "safetensors")]
+    exporter = EXPORTERS[format or by_suffix or "safetensors"]
     name, extras = exporter.name, {"--decode": decode, "--dynamic-size": dynamic_size, "--opset": opset > 0}
     given = [option for option, is_given in extras.items() if is_given]
-    plain = name == "onnx" and precision == "fp32" and not (given or out or push)
     for wrong, message, hint in (
         (str(out) == "-", "An export is not written to standard output.", "Give --out PATH."),
-        (not (out or push or cache), "There is nothing to write to.", "Give --out PATH or --push USER/NAME."),
-        (cache and not plain, "--cache keeps an ONNX file as predict uses it.", "Leave the other options out."),
+        (not (out or push), "There is nothing to write to.", "Give --out PATH or --push USER/NAME."),
         (private and not push, "--private needs --push.", "Give --push USER/NAME."),
         (push and offline, "--push and --offline cannot be used together.", "Give --out PATH instead."),
         (push and name != "safetensors", f"--push uploads safetensors, not {name}.", "Leave --format out."),
@@ -92,7 +89,6 @@ def export(
 
     from posehg import checkpoints
     from posehg.checkpoints import card, hub
-    from posehg.checkpoints.cache import onnx_file
     from posehg.exporters import common, onnx
     from posehg.inference import engines
 
@@ -107,16 +103,11 @@ def export(
     checkpoint = replace(checkpoint, config=config)
     crops = onnx.calibration_crops(calibration, checkpoint, terminal.progress) if precision == "int8" else ()
     contents = ExportOptions(precision, (decoder or "subpixel") if decode else None, dynamic_size, opset, crops)
-    if cache:
-        out, overwrite = onnx_file(place), True
-        files.make_folder(out.parent)
     if out is not None:
         write(checkpoint, exporter, out, contents, overwrite, check)
         if name == "safetensors":
             card.write(out, out.resolve().name)
-        if cache:
-            terminal.note("posehg predict uses it from now on, for this model on the CPU in fp32.")
-        elif name not in ("torchscript", "pt2"):  # which posehg itself does not run
+        if name not in ("torchscript", "pt2"):  # which posehg itself does not run
             terminal.note(f"Use it: posehg predict PHOTO {card.option_of(config)} {shlex.quote(str(out))}")
     if repository is not None:
         with tempfile.TemporaryDirectory(prefix="posehg-") as temporary:
@@ -151,8 +142,10 @@ def write(
     from posehg.exporters import common
 
     parity = common.write(checkpoint, exporter, out, contents, overwrite, check)
-    size = sum(file.stat().st_size for file in ([out / name for name in exporter.files] or [out]))
+    size = sum(file.stat().st_size for file in (out.iterdir() if exporter.files else [out]))
     wrote = f"Wrote {out} ({size / 1e6:.1f} MB)."
     if parity is not None:
         wrote += f" Its joints match the network's to {parity.joints:.2g} px ({parity.counted:,} compared)."
     terminal.note(wrote)
+    if exporter.copy and not (out / exporter.copy).is_file():
+        terminal.note(f"Without the packages of the extra onnx there is no {exporter.copy}: the model is run by torch.")

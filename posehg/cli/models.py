@@ -129,14 +129,20 @@ def info(model: Model, as_json: Json = False) -> None:
     if as_json:
         facts = {
             **{"model": shown(model), "path": str(path), "file": str(file), "bytes": size, "sha256": digest},
-            **{"parameters": found.parameters, "storage": found.storage, "config": json.loads(found.config.to_json())},
+            **{
+                "parameters": found.parameters,
+                "storage": found.storage,
+                "run_by": engines.runs_by(path),
+                "config": json.loads(found.config.to_json()),
+            },
         }
         print(json.dumps(facts, indent=2))
         return
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    described = {"model": shown(model), **card.describe(found), "file": f"{file} ({size / 1e6:.1f} MB)"}
+    described = {"model": shown(model), **card.describe(found), "run by": engines.runs_by(path)}
+    described["file"] = f"{file} ({size / 1e6:.1f} MB)"
     for row in {**described, "sha256": digest}.items():
         table.add_row(*(Text(printable(text, _LONGEST)) for text in row))
     terminal.show(table)

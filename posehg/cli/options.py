@@ -27,6 +27,10 @@ Flip = Annotated[bool, _shared("Model", "Average with the mirrored image: more a
 Decoder = Annotated[Literal["quarter", "subpixel"], _shared("Model", "How to read a joint from its heatmap.")]
 Device = Annotated[str, _shared("Model", "auto, cpu, cuda, cuda:N or mps.", metavar="DEVICE", envvar="POSEHG_DEVICE")]
 Precision = Annotated[Literal["fp32", "bf16", "fp16"], _shared("Model", _PRECISION)]
+_ENGINE = "What runs the network: auto, torch, onnxruntime or openvino."
+Engine = Annotated[
+    Literal["auto", "torch", "onnxruntime", "openvino"], _shared("Model", _ENGINE, "--engine", metavar="NAME")
+]
 Threads = Annotated[int, _shared("Run", "CPU threads (0: automatic).", min=0, max=512)]
 Data = Annotated[Path | None, _shared("Data", "The data set's folder, or its parent.", envvar="POSEHG_DATA")]
 

@@ -89,6 +89,7 @@ class PredictOptions:
     decoder: shared.Decoder = "subpixel"
     device: shared.Device = "auto"
     precision: shared.Precision = "fp32"
+    engine: shared.Engine = "auto"
     batch: int = option(0, "Run", "Crops in one call of the network (0: automatic).", min=0)
     threads: shared.Threads = 0
 
@@ -111,13 +112,9 @@ def predict(options: PredictOptions) -> None:
 
     Several processes share the images: torchrun --nproc-per-node N -m posehg predict ...
     """
-    from posehg import checkpoints, distributed
+    from posehg import distributed
     from posehg.cli.outputs import PredictRun, plan
     from posehg.drawing import STYLES, DrawOptions
-    from posehg.inference.detector import open_detector
-    from posehg.inference.engines import EngineOptions, open_engine
-    from posehg.inference.estimator import Estimator
-    from posehg.inference.person_search import needs_detector
     from posehg.io import boxes
     from posehg.io.frames import AHEAD, read_ahead
     from posehg.io.sources import expand
@@ -157,12 +154,7 @@ def predict(options: PredictOptions) -> None:
         # Cameras, pipes and the web may take any time; a thread that waits for them would keep the program from ending.
         ahead = AHEAD if all(os.path.isfile(source.name) or source.problem for source in mine) else 0
         frames = stack.enter_context(read_ahead(_frames(mine, start, end, run.abandoned), ahead))
-        place = checkpoints.find(options.model, options.offline, terminal.note)
-        run_on = EngineOptions(options.device, options.threads, options.precision)
-        estimator = Estimator(open_engine(place, run_on), options.flip, options.decoder, options.batch)
-        detect = None
-        if not ways and (options.given("detector") or needs_detector(estimator.config.skeleton, options.people)):
-            detect = open_detector(checkpoints.find(options.detector, options.offline, terminal.note), run_on)
+        estimator, detect = _networks(options, searches=not ways)
         for joint in joints:
             estimator.config.skeleton.index(joint)  # raises an error for an unknown joint, before any work
         if cameras := {source.name for source in mine if source.kind == "camera"}:
@@ -190,6 +182,23 @@ def _ways(options: PredictOptions) -> list[str]:
     if options.people == "scan" and options.given("detector"):
         raise UsageError("--detector and --people scan cannot be used together.")
     return ways
+
+
+def _networks(options: PredictOptions, searches: bool) -> tuple[Estimator, Detect | None]:
+    """The network of poses, and the detector if people are to be searched for by one."""
+    from posehg import checkpoints
+    from posehg.inference.detector import open_detector
+    from posehg.inference.engines import EngineOptions, open_engine
+    from posehg.inference.estimator import Estimator
+    from posehg.inference.person_search import needs_detector
+
+    run_on = EngineOptions(options.device, options.threads, options.precision, options.engine)
+    place = checkpoints.find(options.model, options.offline, terminal.note)
+    estimator = Estimator(open_engine(place, run_on, terminal.note), options.flip, options.decoder, options.batch)
+    if not searches or not (options.given("detector") or needs_detector(estimator.config.skeleton, options.people)):
+        return estimator, None
+    place = checkpoints.find(options.detector, options.offline, terminal.note)
+    return estimator, open_detector(place, run_on, terminal.note)
 
 
 def _seconds(name: str, text: str) -> float:

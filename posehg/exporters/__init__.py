@@ -24,6 +24,7 @@ class ExportOptions:
     precision: of the weights, and in ONNX of the products. decoder: if given, the graph also returns keypoints and
     scores. dynamic_size: accept images of other sizes; the batch size is always free. opset: of ONNX; 0 is the default.
     calibration: RGB crops (H, W, 3) of the network's input size, from which int8 takes its ranges.
+    weights: the SHA-256 of the safetensors file beside which the ONNX file lies.
     """
 
     precision: Precision = "fp32"
@@ -31,6 +32,7 @@ class ExportOptions:
     dynamic_size: bool = False
     opset: int = 0
     calibration: Sequence[Image] = ()
+    weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,15 @@ class Exporter:
 
     module: the file of this folder that has ``export(checkpoint, file, options)``, for a folder with the first of its
     files, and, for a format that posehg does not run, ``load(file)`` for the parity check. suffix: of the file; empty
-    for a folder, which gets ``files``. options: what else the format supports, by the names in posehg export.
+    for a folder, which gets ``files``, and ``copy`` if the packages for it are installed: an ONNX file that posehg runs
+    without torch. options: what else the format supports, by the names in posehg export.
     """
 
     name: str
     module: str
     suffix: str = ""
     files: tuple[str, ...] = ()
+    copy: str = ""
     precisions: tuple[str, ...] = ("fp32", "fp16")
     options: tuple[str, ...] = ("--decode", "--dynamic-size")
 
@@ -57,8 +61,8 @@ class Exporter:
 EXPORTERS = {
     exporter.name: exporter
     for exporter in (
-        Exporter("safetensors", "common", files=("model.safetensors", "config.json"), options=()),
-        Exporter("onnx", "onnx", ".onnx", (), ("fp32", "fp16", "int8"), ("--decode", "--dynamic-size", "--opset")),
+        Exporter("safetensors", "common", files=("model.safetensors", "config.json"), copy="model.onnx", options=()),
+        Exporter("onnx", "onnx", ".onnx", (), "", ("fp32", "fp16", "int8"), ("--decode", "--dynamic-size", "--opset")),
         Exporter("torchscript", "torchscript", ".torchscript"),
         Exporter("pt2", "pt2", ".pt2"),
         Exporter("openvino", "openvino", files=("model.xml", "model.bin")),

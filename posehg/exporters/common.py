@@ -8,7 +8,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from posehg import checkpoints, files, heatmaps, images
 from posehg.checkpoints import Checkpoint
 from posehg.config import LONGEST_SIDE, STRIDE, ModelConfig
 from posehg.datasets import synthetic
-from posehg.errors import CheckFailed
+from posehg.errors import CheckFailed, NotAvailable
 from posehg.exporters import Exporter, ExportOptions, Precision
 from posehg.geometry import Affine
 from posehg.heatmaps import Decoder
@@ -92,6 +92,18 @@ def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
     checkpoints.save_folder(file.parent, checkpoints.halved(checkpoint) if options.precision == "fp16" else checkpoint)
 
 
+def write_copy(folder: Path, check: bool) -> None:
+    """Adds the ONNX file to a model's folder, compared with its weights. Without the packages for it there is none."""
+    from posehg.exporters import EXPORTERS
+
+    checkpoint, exporter = checkpoints.load(folder), EXPORTERS["onnx"]
+    options = ExportOptions(weights=files.sha256(folder / checkpoints.WEIGHTS))
+    with suppress(NotAvailable):
+        exporter.code().export(checkpoint, folder / checkpoints.ONNX, options)
+        if check:
+            check_parity(checkpoint, exporter, folder / checkpoints.ONNX, options)
+
+
 def load(file: Path) -> nn.Module:
     """The graph in a folder of posehg's own format."""
     return Graph(checkpoints.load(file.parent))
@@ -134,10 +146,16 @@ def write(
         with suppress_output():
             exporter.code().export(checkpoint, written, options)
             parity = check_parity(checkpoint, exporter, written, options) if check else None
+            if exporter.copy:
+                write_copy(written.parent, check)
         if exporter.files:
             files.make_folder(out)
         for target in targets:
             os.replace(Path(folder, target.name), target)
+        if exporter.copy:  # one of other weights must not stay
+            (out / exporter.copy).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.replace(Path(folder, exporter.copy), out / exporter.copy)
     return parity
 
 

@@ -13,7 +13,7 @@ import torch
 
 from posehg import __version__
 from posehg.checkpoints import Checkpoint
-from posehg.config import KEY, STRIDE
+from posehg.config import KEY, STRIDE, WEIGHTS_KEY
 from posehg.errors import InputError, NotAvailable, UsageError, reason
 from posehg.exporters import ExportOptions
 from posehg.exporters.common import INPUT, Graph, config_json, dynamic_shapes, rendered_crops
@@ -42,7 +42,7 @@ _INT8_OPERATORS = ["Conv", "Relu", "Add", "MaxPool", "Resize"]
 
 def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
     """Raises UsageError for an opset that torch cannot write, NotAvailable if a package is missing or torch fails."""
-    missing = ", ".join(name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None)
+    missing = ", ".join(name for name in ("onnx", "onnxscript") if find_spec(name) is None)
     if missing:
         hint = f"Install it: pipx inject posehg {missing.replace(',', '')}, or pip install 'posehg[onnx]'"
         raise NotAvailable(f"Writing ONNX requires {missing}.", hint)
@@ -86,6 +86,7 @@ def metadata(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, str]:
     rows, columns = config.input_size
     return {
         KEY: config_json(checkpoint),
+        **({WEIGHTS_KEY: options.weights} if options.weights else {}),
         "joints": ", ".join(skeleton.joints),
         "limbs": json.dumps(skeleton.limbs),
         "flip": json.dumps(skeleton.flip),

@@ -11,7 +11,7 @@ from posehg.config import STRIDE
 from posehg.errors import NotAvailable
 from posehg.geometry import Affine, Box
 from posehg.images import Image
-from posehg.inference.engines import Engine, EngineOptions, as_array, open_engine
+from posehg.inference.engines import Engine, EngineOptions, Note, as_array, open_engine
 
 LOWEST = 0.2
 """The lowest score of a detection, unless another is asked for. The poses decide which of them are people."""
@@ -52,7 +52,7 @@ class Detector:
         return found
 
 
-def open_detector(place: Path, options: EngineOptions) -> Detect:
+def open_detector(place: Path, options: EngineOptions, note: Note | None = None) -> Detect:
     """The detector in a folder or file: one of posehg, or of the families in ``yolo``.
 
     Raises NotAvailable for a file that is missing, damaged or no detector, and what ``open_engine`` raises.
@@ -61,7 +61,7 @@ def open_detector(place: Path, options: EngineOptions) -> Detect:
 
     if place.suffix.lower() == ".onnx" and not yolo.is_ours(place):
         return yolo.Yolo(place)
-    engine = open_engine(place, options)
+    engine = open_engine(place, options, note)
     if engine.config.output != "boxes":
         raise NotAvailable(f"{place} is a network of poses, not a detector.", "Train one: posehg train --task detect")
     return Detector(engine)

@@ -21,7 +21,7 @@ from posehg.skeletons import Skeleton
 People = Literal["one", "all", "scan"]
 """one: the most prominent person. all: everyone. scan: one, without the detector."""
 
-COARSE = replace(scan.OneSearch(), scales=(1.4, 1.0), min_score=0.5)
+COARSE = replace(scan.OneSearch(), scales=(1.4, 1.0), min_score=0.3)
 """The windows to ask about where the detector finds nobody: somebody who fills the image may be too large for it."""
 
 
@@ -88,7 +88,7 @@ class Search:
     known: float = 0.4
     repeat: float = 0.5
     sure: float = 0.2
-    first: float = 0.1
+    first: float = 0.08
 
 
 def of_detections(

@@ -17,6 +17,7 @@ from torch import nn
 from posehg import centers, checkpoints, images
 from posehg.checkpoints import Checkpoint
 from posehg.cli import app
+from posehg.inference import engines
 from posehg.inference.engines import torch as torch_engine
 from posehg.network import StackedHourglass
 from tests import stubs
@@ -46,9 +47,9 @@ class Run:
 Posehg = Callable[..., Run]
 
 
-def people(posehg: Posehg, photo: Path, model: Path) -> list[dict[str, object]]:
+def people(posehg: Posehg, photo: Path, model: Path, *options: str) -> list[dict[str, object]]:
     """What predict prints of everyone it finds on a photo that shows one person."""
-    run = posehg("predict", photo, "--model", model, "--whole", "--json")
+    run = posehg("predict", photo, "--model", model, "--whole", "--json", *options)
     assert run.code == 0, run.err
     return list(json.loads(run.out)["people"])
 
@@ -119,6 +120,7 @@ def seeing(saved_stubs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(Checkpoint, "network", network)
     monkeypatch.setattr(torch_engine, "Folded", folded)
+    monkeypatch.setattr(engines, "ONNX", "no such file")  # the bundled detector's would be the real one
     return saved_stubs
 
 

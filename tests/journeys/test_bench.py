@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,11 @@ import pytest
 import torch
 
 from posehg.cli import bench
-from posehg.exporters import onnx
 from posehg.inference import devices
 from tests.journeys.conftest import Posehg
 
 STEPS = ("read", "warp", "network", "decode", "draw", "write", "together")
-QUICK = ("--device", "cpu", "--seconds", "0.01")
+QUICK = ("--device", "cpu", "--seconds", "0.01", "--no-commands")
 
 
 @pytest.fixture(autouse=True)
@@ -71,27 +69,26 @@ def test_the_options_of_predict_are_used(
     assert 2 in threads
 
 
-@pytest.mark.parametrize("installed", [True, False])
-def test_the_installed_engines_run_the_same_network(
-    posehg: Posehg, model: Path, installed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for package in ("onnxscript", "onnxruntime", "openvino"):
-        if installed:
-            if find_spec(package) is None:  # an import of openvino outside posehg starts its telemetry
-                pytest.skip(f"{package} is not installed")
-        else:
-            monkeypatch.setitem(sys.modules, package, None)
-    if not installed:
-        monkeypatch.setattr(onnx, "find_spec", lambda name: None)
-    found = measured(posehg, "--model", model, *QUICK, "--batch", "2")
-    assert found["setting"]["image"] == "rendered"
-    engines = found["engines_per_crop"]
-    packages = ["torch", "torch", *(["onnxruntime", "openvino"] if installed else [])]
-    assert [name.split()[0] for name in engines] == packages
-    for engine in engines.values():
-        assert engine["batch"] == 2
-        assert 0 < engine["lowest"] <= engine["median_ms"] <= engine["highest"]
-    assert next(iter(engines.values()))["speedup"] == 1
+def test_the_engines_run_the_same_network(posehg: Posehg, model: Path, tmp_path: Path) -> None:
+    alone = measured(posehg, "--model", model, *QUICK)
+    assert alone["setting"]["image"] == "rendered"
+    libraries = ["onnxruntime"]
+    libraries += ["openvino"] if find_spec("openvino") else []  # an import of openvino here starts its telemetry
+    with_copy = tmp_path / "with_copy"
+    assert posehg("export", model, "--out", with_copy).code == 0
+    all_engines = measured(posehg, "--model", with_copy, *QUICK)
+    for found, others in ((alone, []), (all_engines, libraries if find_spec("onnxscript") else [])):
+        engines = found["engines_per_crop"]
+        assert [name.split()[0] for name in engines] == ["torch", "torch", *others]
+        assert all(engine["alone_ms"] > 0 and engine["of_8_ms"] > 0 for engine in engines.values())
+        assert next(iter(engines.values()))["speedup"] == 1
+
+
+def test_whole_commands_are_timed(posehg: Posehg, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "IMAGES", 3)
+    found = measured(posehg, photo, "--model", "small", *QUICK[:-1], "--no-engines")["commands"]
+    assert all(figure > 0 for figure in found.values())
+    assert len(found) == 3
 
 
 def test_tables_and_markdown_show_the_same_rows(posehg: Posehg, model: Path, photo: Path) -> None:
@@ -107,7 +104,7 @@ def test_tables_and_markdown_show_the_same_rows(posehg: Posehg, model: Path, pho
     ("arguments", "code", "named"),
     [
         (("--seconds", "0"), 2, "--seconds"),
-        (("--batch", "-1"), 2, "--batch"),
+        (("--engine", "abacus"), 2, "--engine"),
         (("--stacks", "2"), 2, "--stacks"),
         (("nothing.jpg",), 3, "nothing.jpg"),
         (("--model", "nothing"), 5, "nothing"),

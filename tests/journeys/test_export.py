@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posehg.checkpoints import cache
 from posehg.exporters import EXPORTERS
 from posehg.files import sha256
 from posehg.network import parameters
@@ -55,23 +54,36 @@ def test_predict_eval_and_models_info_use_an_exported_model(
     assert not modules_after(COMMAND, *arguments) & {"torch", "onnx", "onnxscript", "scipy", "huggingface_hub"}
 
 
-def test_a_cached_onnx_file_runs_in_the_models_place_without_torch(
-    posehg: Posehg, model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_folder_gets_an_onnx_file_that_runs_in_the_models_place_without_torch(
+    posehg: Posehg, model: Path, photo: Path, tmp_path: Path
 ) -> None:
     for package in NEEDED["onnx"]:
         if find_spec(package) is None:  # an import of openvino outside posehg starts its telemetry
             pytest.skip(f"{package} is not installed")
-    monkeypatch.setenv("POSEHG_HOME", str(tmp_path / "home"))
+    out = tmp_path / "exported"
+    assert posehg("export", model, "--out", out).code == 0
     before = people(posehg, photo, model)
-    run = posehg("export", model, "--cache", "--no-check")
-    assert run.code == 0, run.err
-    assert str(cache.onnx_file(model)) in run.err
-    command = ("predict", "--model", model, photo, "--whole", "--device", "cpu")
+    command = ("predict", "--model", out, photo, "--whole", "--device", "cpu")
     after = posehg(*command, "--json")
     np.testing.assert_allclose(json.loads(after.out)["people"][0]["keypoints"], before[0]["keypoints"], atol=0.2)
     assert "torch" not in modules_after(COMMAND, *map(str, command), "--out", str(tmp_path / "y.png"))
-    (tmp_path / "empty").mkdir()
-    posehg("predict", photo, "--model", tmp_path / "empty").assert_failed(5, "empty")
+    assert json.loads(posehg("models", "info", out, "--json").out)["run_by"].startswith("onnxruntime")
+    (out / "model.onnx").write_bytes(b"damaged")
+    run = posehg(*command, "--json")
+    assert (run.code, "model.onnx" in run.err) == (0, True)
+    posehg(*command, "--engine", "onnxruntime").assert_failed(5, "model.onnx")
+
+
+def test_without_the_packages_for_onnx_a_folder_has_no_such_file_and_an_old_one_goes(
+    posehg: Posehg, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "exported"
+    out.mkdir()
+    (out / "model.onnx").write_bytes(b"of other weights")
+    monkeypatch.setattr("posehg.exporters.onnx.find_spec", lambda name: None)
+    run = posehg("export", model, "--out", out)
+    assert (run.code, "model.onnx" in run.err) == (0, True)
+    assert sorted(path.name for path in out.iterdir()) == ["README.md", "config.json", "model.safetensors"]
 
 
 def test_a_file_that_differs_from_the_network_exits_with_4(
@@ -101,8 +113,6 @@ def test_a_file_that_differs_from_the_network_exits_with_4(
         (["--out", "x", "--private"], "--private"),
         (["--push", "a/b", "--offline"], "--offline"),
         (["--push", "a/b", "--format", "onnx"], "onnx"),
-        (["--cache", "--out", "x.onnx"], "--cache"),
-        (["--cache", "--format", "pt2"], "--cache"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(

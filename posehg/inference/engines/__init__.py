@@ -1,33 +1,38 @@
 """Engines run a network: torch, or the library of the program that it was exported to.
 
-The model's file decides (``open_engine``):
+The model's file, the device and the user decide (``open_engine``):
 
-    model.safetensors, or another project's checkpoint   torch, or onnxruntime from the cache of exported networks
+    a folder with model.safetensors and model.onnx       onnxruntime on a CPU, else torch
+    a safetensors file, or another project's checkpoint  torch
     a file that ends in .onnx                            onnxruntime
     model.xml with model.bin beside it, or their folder  OpenVINO
 
+A model.onnx beside weights names their hash. One that is of other weights or damaged is not used, with a note.
 This file imports no torch, so that a network that onnxruntime runs does not wait seconds for that import.
 """
 
+import platform
 import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from ctypes.util import find_library
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posehg.checkpoints import cache
-from posehg.checkpoints.format import WEIGHTS, Metadata, parse_config, weights_file
+from posehg.checkpoints.format import ONNX, WEIGHTS, Metadata, parse_config
 from posehg.config import ModelConfig
-from posehg.errors import NotAvailable, reason
+from posehg.errors import NotAvailable, UsageError, reason
+from posehg.files import sha256
 
 Precision = Literal["fp32", "bf16", "fp16"]
+Library = Literal["auto", "torch", "onnxruntime", "openvino"]
+Note = Callable[[str], None]
 
 EXPORT_AGAIN = "Export the model again: posehg export MODEL"
 
@@ -43,12 +48,24 @@ class EngineOptions:
     """How to run a network.
 
     device: auto, cpu, cuda, cuda:N or mps. threads: CPU threads; 0: as many as the engine chooses. precision: of the
-    network's products in torch; an exported network keeps its own.
+    network's products in torch; an exported network keeps its own. library: which one runs the network.
     """
 
     device: str = "auto"
     threads: int = 0
     precision: Precision = "fp32"
+    library: Library = "auto"
+
+    @property
+    def wants_cpu(self) -> bool:
+        """As far as is known without importing torch."""
+        return self.device == "cpu" or (self.device == "auto" and not _may_have_gpu())
+
+
+def _may_have_gpu() -> bool:
+    if sys.platform == "linux":
+        return any(driver.exists() for driver in _DRIVERS)
+    return platform.machine() == "arm64" if sys.platform == "darwin" else find_library("nvcuda") is not None
 
 
 class Engine(ABC):
@@ -92,12 +109,20 @@ class ExportedEngine(Engine):
     """The engine of a file that ``posehg export`` wrote. Its first output is heatmaps.
 
     run: gives all outputs of the file for images (B, 3, H, W) in 0 .. 1, and raises what its library raises.
+    weights: the SHA-256 of the safetensors file that the network was exported from; empty if that is not known.
     """
 
     def __init__(
-        self, file: Path, config: ModelConfig, device: str, name: str, run: Callable[[Any], Sequence[Any]]
+        self,
+        file: Path,
+        config: ModelConfig,
+        device: str,
+        name: str,
+        run: Callable[[Any], Sequence[Any]],
+        weights: str = "",
     ) -> None:
         self.file, self.config, self.device, self.name, self._run = file, config, device, name, run
+        self.weights = weights
 
     def outputs(self, crops: NDArray[np.uint8]) -> Sequence[Any]:
         """All outputs of the file for crops (B, H, W, 3)."""
@@ -116,30 +141,55 @@ class ExportedEngine(Engine):
         return maps
 
 
-def open_engine(place: Path, options: EngineOptions = EngineOptions()) -> Engine:
-    """The engine of the model in a folder or file; of the ONNX copy of ``posehg export --cache`` on a CPU, in fp32.
+def open_engine(place: Path, options: EngineOptions = EngineOptions(), note: Note | None = None) -> Engine:
+    """The engine of the model in a folder or file: the one asked for, or else the fastest that the model allows.
 
-    Raises NotAvailable for a missing, broken or foreign file, and DeviceError for a device that is not available.
+    note: takes a sentence if a model.onnx beside the weights cannot be used.
+    Raises NotAvailable for a missing, broken or foreign file, UsageError for a library that does not run such files,
+    DeviceError for a device that is not available.
     """
-    # As far as is known without importing torch.
-    may_have_gpu = sys.platform != "linux" or any(driver.exists() for driver in _DRIVERS)
-    on_cpu = options.device == "cpu" or (options.device == "auto" and not may_have_gpu)
-    has_cache = weights_file(place).is_file() and (cache.home() / "onnx").is_dir()  # hashing a large file takes a while
-    if on_cpu and options.precision == "fp32" and find_spec("onnxruntime") is not None and has_cache:
-        copy = cache.onnx_file(place)
-        place = copy if copy.is_file() else place
-    if (module := _module(place)) is not None:
-        exported: Engine = module.open_file(place, options)
-        return exported
+    library = options.library
+    if (name := _library_of(place)) is not None:
+        if library not in ("auto", name) and (library, name) != ("openvino", "onnxruntime"):
+            raise UsageError(f"{place} is run by {name}, not by {library}.", "Leave --engine out.")
+        if options.precision != "fp32":
+            raise UsageError(f"{place} has a number format of its own.", "Leave --precision out.")
+        return _open(place, options, name if library == "auto" else library)
+    copy = place / ONNX
+    exists = place.is_dir() and copy.is_file()
+    if library in ("onnxruntime", "openvino"):
+        if not exists:
+            hint = "posehg export MODEL --out FOLDER writes one beside the weights."
+            raise NotAvailable(f"{place} has no {ONNX}, so {library} cannot run it.", hint)
+        return _open_copy(place, options, library)
+    if library == "auto" and exists and options.wants_cpu and options.precision == "fp32":
+        try:
+            return _open_copy(place, options, "onnxruntime")
+        except NotAvailable as error:
+            if note is not None:
+                note(f"{error} The network is run by torch instead, which starts more slowly.")
     from posehg import checkpoints
     from posehg.inference.engines.torch import from_checkpoint
 
     return from_checkpoint(checkpoints.load(place), options)
 
 
+def _open(place: Path, options: EngineOptions, library: str) -> ExportedEngine:
+    opened: ExportedEngine = import_module(f"{__name__}.{library}").open_file(place, options)
+    return opened
+
+
+def _open_copy(place: Path, options: EngineOptions, library: str) -> ExportedEngine:
+    """The engine of the model.onnx in a model's folder. Raises NotAvailable if it is not of the weights beside it."""
+    engine = _open(place / ONNX, options, library)
+    if engine.weights != sha256(place / WEIGHTS):
+        raise NotAvailable(f"{place / ONNX} is of other weights than {WEIGHTS} beside it.", "Export the model again.")
+    return engine
+
+
 def is_exported(place: Path) -> bool:
     """Whether a folder or file is an exported network: only its own library runs it, and it cannot be trained."""
-    return _module(place) is not None
+    return _library_of(place) is not None
 
 
 def describe(place: Path) -> tuple[Path, Metadata] | None:
@@ -147,8 +197,15 @@ def describe(place: Path) -> tuple[Path, Metadata] | None:
 
     Raises NotAvailable if posehg did not export it, or it is broken.
     """
-    module = _module(place)
-    return None if module is None else module.describe(place)
+    name = _library_of(place)
+    return None if name is None else import_module(f"{__name__}.{name}").describe(place)
+
+
+def runs_by(place: Path) -> str:
+    """What runs a model, in words."""
+    if (library := _library_of(place)) is not None:
+        return library
+    return "onnxruntime on a CPU, otherwise torch" if place.is_dir() and (place / ONNX).is_file() else "torch"
 
 
 def config_of(file: Path, text: str | None) -> ModelConfig:
@@ -166,10 +223,8 @@ def cannot_run(file: Path, error: Exception) -> NotAvailable:
     return NotAvailable(f"{file} cannot be run ({why}).", EXPORT_AGAIN)
 
 
-def _module(place: Path) -> Any:
-    """The module that runs an exported folder or file; None for other files, and if there is no such file."""
+def _library_of(place: Path) -> str | None:
+    """The library that runs an exported folder or file; None for other files, and if there is no such file."""
     if place.is_file():
-        name = {".onnx": "onnxruntime", ".xml": "openvino"}.get(place.suffix.lower())
-    else:
-        name = "openvino" if (place / "model.xml").is_file() and not (place / WEIGHTS).exists() else None
-    return import_module(f"{__name__}.{name}") if name else None
+        return {".onnx": "onnxruntime", ".xml": "openvino"}.get(place.suffix.lower())
+    return "openvino" if (place / "model.xml").is_file() and not (place / WEIGHTS).exists() else None

@@ -9,7 +9,7 @@ from typing import Any
 
 from posehg import distributed
 from posehg.checkpoints.format import Metadata
-from posehg.config import KEY
+from posehg.config import KEY, WEIGHTS_KEY
 from posehg.errors import DeviceError, NotAvailable, UsageError, reason
 from posehg.inference.engines import EngineOptions, ExportedEngine, config_of
 
@@ -22,9 +22,12 @@ def session(file: Path, options: EngineOptions) -> tuple[Any, str]:
     Raises NotAvailable for a file that onnxruntime cannot load, and without onnxruntime; DeviceError.
     """
     if find_spec("onnxruntime") is None:
-        hint = "Install it: pipx inject posehg onnxruntime, or pip install 'posehg[onnx]'"
+        hint = "Install it: pipx inject posehg onnxruntime, or pip install onnxruntime"
         raise NotAvailable("ONNX files need onnxruntime, which is not installed.", hint)
-    runtime = import_module("onnxruntime")
+    try:
+        runtime = import_module("onnxruntime")
+    except ImportError as error:  # such as for a system library that is missing
+        raise NotAvailable(f"onnxruntime cannot be imported ({reason(error)}).", "Install onnxruntime again.") from None
     device = _device(options.device, runtime.get_available_providers())
     settings = runtime.SessionOptions()
     settings.intra_op_num_threads = options.threads
@@ -55,9 +58,11 @@ def describe(file: Path) -> tuple[Path, Metadata]:
 def open_file(file: Path, options: EngineOptions) -> ExportedEngine:
     """Raises NotAvailable for a file that is broken or not posehg's, and without onnxruntime; DeviceError."""
     opened, device = session(file, options)
-    config = config_of(file, opened.get_modelmeta().custom_metadata_map.get(KEY))
+    notes = opened.get_modelmeta().custom_metadata_map
+    config = config_of(file, notes.get(KEY))
     name, library = opened.get_inputs()[0].name, f"onnxruntime {import_module('onnxruntime').__version__}"
-    return ExportedEngine(file, config, device, library, lambda images: opened.run(None, {name: images}))
+    weights = notes.get(WEIGHTS_KEY, "")
+    return ExportedEngine(file, config, device, library, lambda images: opened.run(None, {name: images}), weights)
 
 
 def _device(asked: str, providers: Sequence[str]) -> str:

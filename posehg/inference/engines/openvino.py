@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from posehg.checkpoints.format import Metadata
 from posehg.config import KEY
 from posehg.errors import DeviceError, NotAvailable
-from posehg.inference.engines import EngineOptions, ExportedEngine, cannot_run, config_of
+from posehg.inference.engines import EngineOptions, ExportedEngine, cannot_run, config_of, onnxruntime
 
 _TELEMETRY = "openvino_telemetry"
 
@@ -48,10 +48,18 @@ def describe(place: Path) -> tuple[Path, Metadata]:
 
 
 def open_file(place: Path, options: EngineOptions) -> ExportedEngine:
-    """Raises NotAvailable for files that posehg did not export, DeviceError for a device other than the CPU."""
+    """Also runs .onnx files.
+
+    Raises NotAvailable for files that posehg did not export, DeviceError for a device other than the CPU.
+    """
     if options.device not in ("auto", "cpu"):
         raise DeviceError(f"OpenVINO models run on the CPU, not on {options.device}.", "Give --device cpu.")
-    file, config = place / "model.xml" if place.is_dir() else place, describe(place)[1].config
+    file, weights = place / "model.xml" if place.is_dir() else place, ""
+    if place.suffix.lower() == ".onnx":
+        copied = onnxruntime.open_file(place, EngineOptions("cpu"))  # only its metadata is needed
+        config, weights = copied.config, copied.weights
+    else:
+        config = describe(place)[1].config
     version = library().__version__.partition("-")[0]
     # On a processor with fast bfloat16, OpenVINO would use it by default, which moves joints by pixels.
     properties = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
@@ -61,7 +69,9 @@ def open_file(place: Path, options: EngineOptions) -> ExportedEngine:
         compiled = _core().compile_model(_core().read_model(file), "CPU", properties)
     except (RuntimeError, ValueError, TypeError) as error:
         raise cannot_run(file, error) from None
-    return ExportedEngine(file, config, "cpu", f"openvino {version}", lambda images: compiled(images).to_tuple())
+    return ExportedEngine(
+        file, config, "cpu", f"openvino {version}", lambda images: compiled(images).to_tuple(), weights
+    )
 
 
 @cache
