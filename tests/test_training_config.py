@@ -29,6 +29,17 @@ def test_a_value_out_of_range_is_refused_by_the_name_of_its_option(option: str, 
             assert caught.value.hint.startswith("Known: ")
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("joints", "head_top"), ("loss", "cross-entropy"), ("half_body", 0.1), ("background", 0.1)]
+)
+def test_options_of_the_other_task_are_refused(option: str, value: Any) -> None:
+    TrainConfig(**{option: value})
+    with pytest.raises(UsageError, match=option.replace("_", "-")):
+        TrainConfig(task="detect", **{option: value})
+    with pytest.raises(UsageError, match="--mosaic"):
+        TrainConfig(mosaic=0.5)
+
+
 def test_half_body_crops_need_the_whole_box() -> None:
     with pytest.raises(UsageError, match="--half-body"):
         TrainConfig(half_body=0.5, padding=0.9)

@@ -245,6 +245,8 @@ def _poses_on(
     most = 1 if options.people != "all" and where is None else None
     following = Following() if detect else Following(every=90, patience=10, pause=30)  # which takes a while
     following = replace(following, every=options.rescan or following.every)
+    if where is not None:  # a cut would end the people of --box for good
+        following = replace(following, cut=math.inf)
     tracker = Tracker(estimator, search, following, most)
     smoother = OneEuro() if options.smooth == "one-euro" else None
 

@@ -21,8 +21,9 @@ from posehg.skeletons import Skeleton
 People = Literal["one", "all", "scan"]
 """one: the most prominent person. all: everyone. scan: one, without the detector."""
 
-COARSE = replace(scan.OneSearch(), scales=(1.4, 1.0), min_score=0.3)
-"""The windows to ask about where the detector finds nobody: somebody who fills the image may be too large for it."""
+COARSE, COARSE_SCORE = replace(scan.OneSearch(), scales=(1.4, 1.0), min_score=0.2), 0.4
+"""The windows to ask about where the detector finds nobody, and the mean score of a person there: somebody who fills
+the image, perhaps upside down, may be too large for it."""
 
 
 def needs_detector(skeleton: Skeleton, people: People) -> bool:
@@ -66,8 +67,11 @@ def find(
             return found
     if people == "all" and detect is None:
         return scan.find_all(estimator, image)
-    pose = scan.find_one(estimator, image, COARSE if detect is not None and people != "scan" else scan.OneSearch())
-    return [] if pose is None else [pose]
+    if detect is None or people == "scan":
+        pose = scan.find_one(estimator, image)
+        return [] if pose is None else [pose]
+    pose = scan.find_one(estimator, image, COARSE)
+    return [pose] if pose is not None and pose.score >= COARSE_SCORE else []
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from posehg import __version__, checkpoints, datasets
 from posehg.checkpoints import Checkpoint
@@ -31,13 +32,14 @@ def options_of_model(config: TrainConfig, given: set[str]) -> tuple[TrainConfig,
     rows, columns = model.input_size
     if rows != columns:
         raise UsageError(f"--init {config.init} has crops of {columns} x {rows} pixels; training needs square ones.")
-    keeps = config.task == "detect" or config.output == model.output
-    loss = config.loss if keeps else "cross-entropy" if model.output == "logits" else "mse"
-    theirs = {
-        **{name: getattr(network, name) for name in ("stacks", "features", "depth", "blocks", "stem")},
-        **{"input_size": rows, "padding": model.padding, "sigma": model.sigma, "loss": loss},
-        "lr": 0.0,  # the default of the loss, which may have changed
+    loss = config.loss if config.output == model.output else "cross-entropy" if model.output == "logits" else "mse"
+    theirs: dict[str, Any] = {
+        name: getattr(network, name) for name in ("stacks", "features", "depth", "blocks", "stem")
     }
+    theirs |= {"input_size": rows}
+    if config.task == "pose":
+        theirs |= {"padding": model.padding, "sigma": model.sigma, "loss": loss}
+        theirs |= {"lr": 0.0}  # the default of the loss, which may have changed
     return replace(config, **{name: value for name, value in theirs.items() if name not in given}), source
 
 

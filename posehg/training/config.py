@@ -28,6 +28,11 @@ _NOT_NEGATIVE = (
     *("limit", "overfit", "seed", "decay"),
 )
 
+_OF_POSES = (
+    *("skeleton", "joints", "padding", "loss", "sigma"),
+    *("occlusion", "half_body", "background", "background_from"),
+)
+
 RATES: dict[Loss, float] = {"mse": 2.5e-4, "weighted-mse": 2.5e-4, "cross-entropy": 1e-3}
 """Default learning rate for each loss: the paper's for mse; cross-entropy has no plateau and bears a higher one."""
 
@@ -107,6 +112,10 @@ class TrainConfig:
         for name in ("stacks", "depth", "blocks"):
             if not 1 <= getattr(self, name) <= LIMITS[name]:
                 raise UsageError(f"--{name} must be between 1 and {LIMITS[name]}, not {getattr(self, name)}.")
+        other = "pose" if self.task == "detect" else "detect"
+        for name in _OF_POSES if self.task == "detect" else ("mosaic",):
+            if getattr(self, name) != TrainConfig.__dataclass_fields__[name].default:
+                raise UsageError(f"--{name.replace('_', '-')} is for --task {other}.", "Leave it out.")
         if self.scale > 0.9:
             raise UsageError(f"--scale must be at most 0.9, not {self.scale}.")
         if self.half_body and self.padding < 1:

@@ -55,6 +55,9 @@ def test_a_person_is_tracked_with_one_id(posehg: Posehg, square: Path, walk: Pat
         assert (file["tracks"].tolist(), file["frames"].tolist()) == ([1] * FRAMES, list(range(FRAMES)))
     options = ("--box", "30,60,100,100", "--smooth", "one-euro")  # the box of the first frame
     assert ids(posehg("predict", walk, "--model", square, "--json", *options).out) == [[1]] * FRAMES
+    frames = [np.maximum(stubs.square_photo(30, 60, 100), 90 * (frame >= 4)).astype(np.uint8) for frame in range(7)]
+    lit = made(tmp_path / "lit.mp4", frames)  # looks like a cut, which must not end the person of the box
+    assert ids(posehg("predict", lit, "--model", square, "--json", *options).out) == [[1]] * 7
     still = made(tmp_path / "still.mp4", [stubs.square_photo(55 + frame % 3, 15, 210) for frame in range(7)])
     assert ids(posehg("predict", still, "--model", square, "--json", "--whole").out) == [[1]] * 7
 
