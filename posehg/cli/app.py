@@ -104,8 +104,8 @@ def main() -> None:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, end)
-    # Threads that wait for each other spin a thousand times, then they sleep. By default they spin for milliseconds, and
-    # a busy machine then takes ten times as long; without spinning at all a single crop takes twice as long.
+    # Threads that wait for each other spin a thousand times, then they sleep. By default they spin for milliseconds,
+    # and a busy machine then takes ten times as long; without any spinning a single crop takes twice as long.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
