@@ -132,7 +132,7 @@ class AllSearch:
     hidden.
     size_power: see ``prominence``; small apparent people often are none.
     min_prominence: the threshold. The default gives a precision of 70 % with the bundled weights on half of COCO's
-    images; tests/benchmarks/everybody.py measures it for other weights and precisions.
+    images; tests/benchmarks/crowds.py --windows measures it.
     """
 
     scales: tuple[float, ...] = (*OneSearch.scales, 0.25)
