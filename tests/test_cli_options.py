@@ -19,8 +19,8 @@ def test_options_come_back_as_they_were_written(tmp_path: Path, config: TrainCon
     assert TrainConfig(**read_file(tmp_path / "config.json", TrainConfig)) == config
 
 
-def test_a_file_may_have_some_options_only_and_old_ones_that_are_off(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"doubt_labels": false, "rotation": 20}')
+def test_a_file_may_have_some_options_only(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"rotation": 20}')
     assert read_file(tmp_path / "config.json", TrainConfig) == {"rotation": 20}
     with pytest.raises(NotAvailable, match="missing"):
         read_file(tmp_path / "missing.json", TrainConfig)
@@ -31,7 +31,6 @@ def test_a_file_may_have_some_options_only_and_old_ones_that_are_off(tmp_path: P
     [
         ('{"stack": 3}', "'stack'", "stacks"),
         ('{"qqq": 3}', "'qqq'", ""),
-        ('{"doubt_labels": true}', "'doubt_labels'", ""),
         *((f'{{"stacks": {value}}}', "stacks", "2") for value in ('"3"', "3.0", "true", "null", "[1, 2]")),
         *((f'{{"rotation": {value}}}', "rotation", "30.0") for value in ("true", '"much"')),
         ('{"compile": 1}', "compile", "false"),

@@ -30,26 +30,19 @@ def demo(
 
     It needs no input and no download.
     """
-    from posehg import checkpoints, drawing, images, metrics
+    from posehg import api, checkpoints, drawing, images, metrics
     from posehg.datasets import synthetic
-    from posehg.inference.detector import open_detector
-    from posehg.inference.engines import EngineOptions, open_engine
-    from posehg.inference.estimator import Estimator
-    from posehg.inference.person_search import find, needs_detector
 
     options.check_output("--out", out, images.SUFFIXES, overwrite)
-    place, run_on, detect = checkpoints.find(model, offline, terminal.note), EngineOptions(device), None
-    estimator = Estimator(open_engine(place, run_on, terminal.note))
-    if needs_detector(estimator.config.skeleton, "one"):
-        detect = open_detector(checkpoints.find("detector"), run_on, terminal.note)
+    loaded = api.load(checkpoints.find(model, offline, terminal.note), device=device)
     image, person = synthetic.render(seed, _SIZE)
-    poses = find(estimator, image, detect=detect)
+    poses = loaded(image)
     drawn = drawing.draw(image, poses, drawing.DrawOptions().threshold)
     images.write(out, drawing.side_by_side(image, drawn), overwrite)
     terminal.note(f"Wrote {out}")
 
     rendered = synthetic.INFO["synthetic"].skeleton
-    joints = [joint for joint in rendered.joints if joint in estimator.config.skeleton.joints]
+    joints = [joint for joint in rendered.joints if joint in loaded.joints]
     if not (poses and joints):
         print("Nobody was found." if joints else "The model has other joints than the rendered person.")
     else:

@@ -42,10 +42,6 @@ _OF_POSES = {
 }
 
 
-_LOWEST = 0.05
-"""The lowest score of a box that counts for the average precision."""
-
-
 @dataclass(frozen=True)
 class EvalOptions:
     """The options of posehg eval; ``source`` is --from and ``minimum`` is --min."""
@@ -267,6 +263,7 @@ def _detect(options: EvalOptions, given: set[str]) -> None:
     from posehg.datasets import scenes
     from posehg.evaluation import person_boxes
     from posehg.evaluation.report import write_json
+    from posehg.inference import annotated
     from posehg.inference.detector import Detector, open_detector
     from posehg.inference.engines import EngineOptions
 
@@ -277,10 +274,11 @@ def _detect(options: EvalOptions, given: set[str]) -> None:
     run = EngineOptions(options.device, options.threads, options.precision, options.engine)
     detect = open_detector(place, run, terminal.note)
     if isinstance(detect, Detector):
-        detect.threshold = _LOWEST
+        detect.threshold = annotated.LOWEST
     threshold = (options.threshold or [centers.THRESHOLD])[0]
     watch = partial(terminal.progress, what="Detecting", total=len(data))
-    by_size = person_boxes.scores(person_boxes.judged(detect, data, watch), threshold)
+    found = [annotated.judged(*pair) for pair in annotated.detected(detect, data, watch)]
+    by_size = person_boxes.scores(found, threshold)
     with terminal.ignore_closed_stdout():
         print(f"{data.name} {data.split}: {len(data):,} images; model {shown(name)}, score at least {threshold:g}\n")
         terminal.show(person_boxes.table(by_size))

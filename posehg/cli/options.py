@@ -107,7 +107,7 @@ def given_names(context: typer.Context, config: type) -> set[str]:
 def read_file(path: Path, config: type) -> dict[str, Any]:
     """Some or all fields from a JSON file, such as the config.json of a run.
 
-    What ``config.REMOVED`` lists is ignored. Raises UsageError for unknown names and wrong types.
+    Raises UsageError for unknown names and wrong types.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -120,8 +120,6 @@ def read_file(path: Path, config: type) -> dict[str, Any]:
         raise UsageError(f"{path} is not a file of options.", 'Write it as {"dataset": "mpii", "stacks": 2}.')
     defaults, read = {field.name: field.default for field in fields(config)}, {}
     for name, value in values.items():
-        if (name, value) in getattr(config, "REMOVED", {}).items():
-            continue
         if name not in defaults:
             close = get_close_matches(name, defaults, n=1)
             raise UsageError(f"{path}: there is no option {name!r}.", f"Did you mean {close[0]}?" if close else "")

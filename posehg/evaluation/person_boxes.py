@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from posehg.datasets.scenes import Scenes
 from posehg.detection_metrics import IOUS, Judged, curve
-from posehg.inference.detector import Detect
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-SIDE = 416
-"""Sizes are heights of people, in pixels of the image scaled to this longer side."""
 SIZES: dict[str, tuple[float, float]] = {
     "all": (0, np.inf),
     "over 60 px": (60, np.inf),
@@ -24,21 +20,9 @@ SIZES: dict[str, tuple[float, float]] = {
     "120 to 240 px": (120, 240),
     "over 240 px": (240, np.inf),
 }
+"""Heights of people, in pixels of the image scaled to ``annotated.SIDE``."""
 IOU, PRECISION = 0.5, 0.8
 """Recall and precision count boxes from this IoU on; the recall is also given at this precision."""
-
-Progress = Callable[[Iterable[int]], Iterable[int]]
-
-
-def judged(detect: Detect, data: Scenes, progress: Progress) -> list[Judged]:
-    """The boxes found on each image of the set, of all scores, and those annotated. progress: wraps the indices."""
-    rows = []
-    for index in progress(range(len(data))):
-        scene = data.load(index)
-        found = detect(scene.image)
-        boxes, scores = [one.box for one in found], [one.score for one in found]
-        rows.append(Judged(scene.people, scene.ignored, boxes, scores, max(scene.image.shape[:2]) / SIDE))
-    return rows
 
 
 def scores(images: Sequence[Judged], threshold: float) -> dict[str, dict[str, Any]]:

@@ -1,14 +1,37 @@
-"""The poses of a data set's annotated persons, each estimated from its annotated box."""
+"""What is found on a data set: the poses of its persons, each from its annotated box, and the boxes of a detector."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from posehg import distributed
 from posehg.datasets.dataset import Dataset
+from posehg.datasets.scenes import Scene, Scenes
+from posehg.detection_metrics import Judged
+from posehg.inference.detector import Detect, PersonBox
 from posehg.inference.estimator import Estimator, Region
 from posehg.metrics import Array
 from posehg.poses import Pose
+
+LOWEST = 0.05
+"""The lowest score of a box that counts for the average precision."""
+SIDE = 416
+"""Heights of people are measured in pixels of the image scaled to this longer side."""
+
+
+def detected(
+    detect: Detect, data: Scenes, watch: Callable[[Iterable[int]], Iterable[int]] = iter
+) -> Iterator[tuple[Scene, Sequence[PersonBox]]]:
+    """Each image of a set, and everyone found on it. watch: wraps the images' indices, for a progress bar."""
+    for index in watch(range(len(data))):
+        scene = data.load(index)
+        yield scene, detect(scene.image)
+
+
+def judged(scene: Scene, found: Sequence[PersonBox]) -> Judged:
+    """What is found on an image beside what is annotated there, for ``detection_metrics``."""
+    boxes, scores = [one.box for one in found], [one.score for one in found]
+    return Judged(scene.people, scene.ignored, boxes, scores, max(scene.image.shape[:2]) / SIDE)
 
 
 def predicted(

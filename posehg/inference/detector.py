@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from posehg import centers, images
+from posehg.checkpoints import Note
 from posehg.config import STRIDE
 from posehg.errors import NotAvailable
 from posehg.geometry import Affine, Box
 from posehg.images import Image
-from posehg.inference.engines import Engine, EngineOptions, Note, as_array, open_engine
+from posehg.inference.engines import Engine, EngineOptions, as_array, open_engine
 
 LOWEST = 0.2
 """The lowest score of a detection, unless another is asked for. The poses decide which of them are people."""

@@ -1,18 +1,19 @@
 """What a run starts with: its options, data sets and the description of its model."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from posehg import __version__, checkpoints, datasets
 from posehg.checkpoints import Checkpoint
 from posehg.config import HourglassConfig, ModelConfig
+from posehg.datasets import scenes
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.naming import set_name
 from posehg.datasets.scenes import Scenes
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import SKELETONS
-from posehg.training import detect
 from posehg.training.augment import has_halves
 from posehg.training.config import TrainConfig
 from posehg.training.data import without_augmentation
@@ -20,6 +21,10 @@ from posehg.training.report import Listener
 
 MAX_VALIDATION = 500
 """Persons of each set that are validated after an epoch, evenly spread; ``posehg eval`` takes all of them."""
+MAX_SCENES = 700
+"""Images of each set that a detector is validated on."""
+
+T = TypeVar("T")
 
 _NOT_IN_PROVENANCE = {"dataset", "device", "workers", "save_minutes", "warp", "compile"}
 """Options without influence on the weights, and the data set, which has an entry of its own."""
@@ -52,7 +57,7 @@ def load_data(
     skeletons; one without a val split is left out, with a note.
     """
     if config.task == "detect":
-        return detect.load_data(config, folder, listener)
+        return _load_scenes(config, folder, listener)
     if config.skeleton and config.skeleton not in SKELETONS:
         raise UsageError(f"There is no skeleton {config.skeleton!r}.", "Known: " + ", ".join(SKELETONS))
     skeleton = SKELETONS[config.skeleton] if config.skeleton else None
@@ -73,15 +78,34 @@ def load_data(
         return without_augmentation(config), training, [whole]
     if config.half_body and not has_halves(training.skeleton):
         listener.note("--half-body has no effect: the joints' names do not show which joints are in the upper body.")
-    validation = []
+    validation = _available(names, lambda name: datasets.load_one(name, folder, "val"), listener)
+    return config, training, [datasets.spread(val, config.limit or MAX_VALIDATION) for val in validation]
+
+
+def _load_scenes(
+    config: TrainConfig, folder: Path | None, listener: Listener
+) -> tuple[TrainConfig, Scenes, list[Scenes]]:
+    """What ``load_data`` returns for a detector."""
+    training = scenes.load(config.dataset, folder, "train")
+    training = scenes.spread(training, config.limit or config.overfit or len(training))
+    if training.note:
+        listener.note(training.note)
+    if config.overfit:
+        return replace(without_augmentation(config), mosaic=0), training, [training]
+    names = [name for name, _ in datasets.parse(config.dataset)]
+    validation = _available(names, lambda name: scenes.load_one(name, folder, "val"), listener)
+    return config, training, [scenes.spread(val, config.limit or MAX_SCENES) for val in validation]
+
+
+def _available(names: Sequence[str], load: Callable[[str], T], listener: Listener) -> list[T]:
+    """The validation sets, with a note of those that are missing."""
+    found = []
     for name in names:
         try:
-            val = datasets.load_one(name, folder, "val")
+            found.append(load(name))
         except NotAvailable as error:
             listener.note(f"{name} is not validated: {error}")
-        else:
-            validation.append(datasets.spread(val, config.limit or MAX_VALIDATION))
-    return config, training, validation
+    return found
 
 
 def model_config(config: TrainConfig, data: Dataset | Scenes, origin: str = "") -> ModelConfig:

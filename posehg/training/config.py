@@ -3,9 +3,8 @@
 # ruff: noqa: RUF009 (``_option`` is ``dataclasses.field`` with a name for what it holds)
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from posehg.config import LIMITS, Output
 from posehg.errors import UsageError
@@ -45,9 +44,6 @@ def _option(default: Any, panel: str, help: str, shown: str = "") -> Any:
 @dataclass(frozen=True)
 class TrainConfig:
     """The options of ``posehg train``. Lengths are in crop pixels or heatmap cells, angles in degrees."""
-
-    REMOVED: ClassVar[Mapping[str, object]] = {"doubt_labels": False}
-    """Options of earlier versions, with the value that turned them off; with it, their files can still be read."""
 
     task: Task = _option("pose", _DATA, "pose, or detect: a detector of people.")
     dataset: str = _option("mpii", _DATA, _DATASET)

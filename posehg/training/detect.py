@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,18 +17,18 @@ from posehg.centers import FILL
 from posehg.config import STRIDE
 from posehg.datasets import scenes
 from posehg.datasets.dataset import Dataset, evenly, spread
-from posehg.datasets.naming import parse
 from posehg.datasets.scenes import Scene, Scenes
-from posehg.detection_metrics import Judged, curve
-from posehg.errors import NotAvailable, PosehgError
+from posehg.detection_metrics import curve
+from posehg.errors import PosehgError
 from posehg.geometry import Affine, Box
 from posehg.images import Image
+from posehg.inference import annotated
 from posehg.inference.detector import Detector
 from posehg.inference.engines import Engine
 from posehg.network import StackedHourglass
 from posehg.training.config import TrainConfig
-from posehg.training.data import Crops, Parts, Sample, collate, without_augmentation
-from posehg.training.report import SHEET_CELLS, Listener, Validation
+from posehg.training.data import Crops, Parts, Sample, collate
+from posehg.training.report import SHEET_CELLS, Validation
 
 MOST = 100
 """Boxes of one sample."""
@@ -143,28 +141,7 @@ def expect_nobody(network: StackedHourglass) -> None:
         network.state_dict()[f"stacks.{number}.heatmaps.bias"][0] = centers.NOBODY
 
 
-# ---- data and validation -------------------------------------------------------------------------------------------
-
-MAX_VALIDATION = 700
-"""Images of each set that are validated after an epoch."""
-
-
-def load_data(config: TrainConfig, folder: Path | None, listener: Listener) -> tuple[TrainConfig, Scenes, list[Scenes]]:
-    """Loads the training set and the validation sets; one without a val split is left out, with a note."""
-    training, validation = scenes.load(config.dataset, folder, "train"), []
-    training = scenes.spread(training, config.limit or config.overfit or len(training))
-    if training.note:
-        listener.note(training.note)
-    if config.overfit:
-        return replace(without_augmentation(config), mosaic=0), training, [training]
-    for name, _ in parse(config.dataset):
-        try:
-            val = scenes.load_one(name, folder, "val")
-        except NotAvailable as error:
-            listener.note(f"{name} is not validated: {error}")
-        else:
-            validation.append(scenes.spread(val, config.limit or MAX_VALIDATION))
-    return config, training, validation
+# ---- validation ------------------------------------------------------------------------------------------------------
 
 
 def fewer(data: Dataset | Scenes, count: int) -> Dataset | Scenes:
@@ -174,13 +151,9 @@ def fewer(data: Dataset | Scenes, count: int) -> Dataset | Scenes:
 
 def validate(engine: Engine, data: Scenes) -> Validation:
     """Computes the average precision at an IoU of 0.5."""
-    detector, judged, cells = Detector(engine, threshold=0.05), [], []
-    shown = set(evenly(len(data), SHEET_CELLS))
-    for index in range(len(data)):
-        scene = data.load(index)
-        found = detector(scene.image)
-        boxes, scores = [one.box for one in found], [one.score for one in found]
-        judged.append(Judged(scene.people, scene.ignored, boxes, scores))
+    judged, cells, shown = [], [], set(evenly(len(data), SHEET_CELLS))
+    for index, (scene, found) in enumerate(annotated.detected(Detector(engine, annotated.LOWEST), data)):
+        judged.append(annotated.judged(scene, found))
         if index in shown:
             sure = [one.box for one in found if one.score >= centers.THRESHOLD]
             cells.append(drawing.draw_boxes(scene.image, sure, scene.people))

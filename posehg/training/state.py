@@ -79,7 +79,7 @@ def load(path: Path) -> State:
         if content["posehg"] != VERSION:
             hint = "Finish the run with that version, or start a new one with --init last.safetensors."
             raise NotAvailable(f"{path} has format {content['posehg']}; this posehg reads {VERSION}.", hint)
-        values = {k: v for k, v in content["config"].items() if (k, v) not in TrainConfig.REMOVED.items()}
+        values = content["config"]
         config = TrainConfig(**{**values, "stem": tuple(values["stem"])})
         progress = Progress(**{**content["progress"], "history": tuple(content["progress"]["history"])})
         parts = {"data": "", **content, "config": config, "progress": progress}

@@ -233,7 +233,7 @@ def test_the_options_of_a_run_make_the_same_run_again(posehg: Posehg, out: Path,
 
 def test_the_command_line_wins_over_the_file(posehg: Posehg, out: Path, tmp_path: Path) -> None:
     file = tmp_path / "options.json"
-    file.write_text(json.dumps({**asdict(TOY), "compile": True, "epochs": 7, "flip": 0.25, "doubt_labels": False}))
+    file.write_text(json.dumps({**asdict(TOY), "compile": True, "epochs": 7, "flip": 0.25}))
     options = ("--epochs", 1, "--no-compile", "--stem", "4-4-4", "--lr", 1e-4, "--flip", TrainConfig.flip)
     run = posehg("train", "--config", file, *options, "--out", out)
     assert run.code == 0, run.err

@@ -25,6 +25,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg.checkpoints import Note
 from posehg.checkpoints.format import ONNX, WEIGHTS, Metadata, parse_config
 from posehg.config import ModelConfig
 from posehg.errors import NotAvailable, UsageError, reason
@@ -32,7 +33,6 @@ from posehg.files import sha256
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Library = Literal["auto", "torch", "onnxruntime", "openvino"]
-Note = Callable[[str], None]
 
 EXPORT_AGAIN = "Export the model again: posehg export MODEL"
 
