@@ -23,7 +23,7 @@ from posehg import checkpoints, files, heatmaps, images
 from posehg.checkpoints import Checkpoint
 from posehg.config import LONGEST_SIDE, STRIDE, ModelConfig
 from posehg.datasets import synthetic
-from posehg.errors import CheckFailed, NotAvailable
+from posehg.errors import CheckFailed
 from posehg.exporters import Exporter, ExportOptions, Precision
 from posehg.geometry import Affine
 from posehg.heatmaps import Decoder
@@ -98,10 +98,11 @@ def write_copy(folder: Path, check: bool) -> None:
 
     checkpoint, exporter = checkpoints.load(folder), EXPORTERS["onnx"]
     options = ExportOptions(weights=files.sha256(folder / checkpoints.WEIGHTS))
-    with suppress(NotAvailable):
-        exporter.code().export(checkpoint, folder / checkpoints.ONNX, options)
-        if check:
-            check_parity(checkpoint, exporter, folder / checkpoints.ONNX, options)
+    if exporter.code().missing_packages():
+        return
+    exporter.code().export(checkpoint, folder / checkpoints.ONNX, options)
+    if check:
+        check_parity(checkpoint, exporter, folder / checkpoints.ONNX, options)
 
 
 def load(file: Path) -> nn.Module:

@@ -42,10 +42,9 @@ _INT8_OPERATORS = ["Conv", "Relu", "Add", "MaxPool", "Resize"]
 
 def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
     """Raises UsageError for an opset that torch cannot write, NotAvailable if a package is missing or torch fails."""
-    missing = ", ".join(name for name in ("onnx", "onnxscript") if find_spec(name) is None)
-    if missing:
-        hint = f"Install it: pipx inject posehg {missing.replace(',', '')}, or pip install 'posehg[onnx]'"
-        raise NotAvailable(f"Writing ONNX requires {missing}.", hint)
+    if missing := missing_packages():
+        hint = f"Install it: pipx inject posehg {' '.join(missing)}, or pip install 'posehg[onnx]'"
+        raise NotAvailable(f"Writing ONNX requires {', '.join(missing)}.", hint)
     opset = options.opset or OPSET
     if opset not in _OPSETS:
         what = f"--opset must be between {_OPSETS[0]} and {_OPSETS[-1]}, not {opset}."
@@ -78,6 +77,11 @@ def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
     for key, text in metadata(checkpoint, options).items():
         model.metadata_props.add(key=key, value=text)
     file.write_bytes(model.SerializeToString())
+
+
+def missing_packages() -> list[str]:
+    """What has to be installed to write ONNX files."""
+    return [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
 
 
 def metadata(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, str]:
