@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,6 +46,16 @@ def test_a_folder_and_the_file_in_it_are_one_model(folder: Path) -> None:
         kept = found.copy()
         engine(255 - crops(3))
         np.testing.assert_array_equal(found, kept)
+
+
+@pytest.mark.parametrize("callers", [1, 3])
+def test_several_threads_may_call_it_at_once(folder: Path, callers: int) -> None:
+    engine = engines.open_engine(folder, EngineOptions("cpu", threads=3, callers=callers))
+    inputs = [crops(number) for number in (1, 2, 3)] * 7
+    one_by_one = [engine(given) for given in inputs]
+    with ThreadPoolExecutor(3) as pool:
+        for ours, together in zip(one_by_one, pool.map(engine, inputs), strict=True):
+            np.testing.assert_allclose(together, ours, atol=1e-6)
 
 
 def test_the_file_describes_itself_without_openvino(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posehg.io.frames import read_ahead
+from posehg.io.frames import AHEAD, in_parallel, read_ahead
 
 
 @given(st.lists(st.integers(), max_size=17), st.integers(0, 5))
@@ -41,3 +41,31 @@ def test_an_error_of_the_reader_is_raised_in_its_place() -> None:
         assert next(ahead) == 1
         with pytest.raises(ZeroDivisionError):
             next(ahead)
+
+
+@given(st.lists(st.integers(), max_size=17), st.integers(1, 5))
+@settings(max_examples=30, deadline=None)
+def test_parallel_results_keep_the_order_of_their_items(numbers: list[int], count: int) -> None:
+    with in_parallel(lambda number: number + 1, numbers, count) as results:
+        assert list(results) == [number + 1 for number in numbers]
+
+
+def test_parallel_calls_meet_each_other_and_stay_within_the_limit() -> None:
+    meeting, taken = threading.Barrier(3), []
+
+    def items() -> Iterator[int]:
+        for number in range(18):
+            taken.append(number)
+            yield number
+
+    with in_parallel(lambda _: meeting.wait(10), items(), 3) as results:
+        next(results)
+        assert len(taken) <= 3 + AHEAD
+        assert len(list(results)) == 17
+
+
+def test_what_a_parallel_call_raises_is_raised_in_its_place() -> None:
+    with in_parallel(lambda number: 1 / (1 - number), range(3), 2) as results:
+        assert next(results) == 1
+        with pytest.raises(ZeroDivisionError):
+            next(results)

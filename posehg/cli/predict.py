@@ -9,10 +9,10 @@ import os
 import re
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from itertools import count, groupby
+from itertools import chain, count, groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     PosesOn = Callable[[Frame], list[Pose]]
     """Finds the poses on the frames of one source, which it is given in their order."""
+
+MOST_WORKERS = 8
+"""Images that are worked on at once, each by a thread of its own: faster than several threads for one network."""
 
 _INPUT = 'Images, videos, folders, "patterns*.jpg", @list.txt, URLs, - (standard input), webcam.'
 _OUT = """For one image .png, .jpg, .webp (drawn) or .json; for one video .mp4 or .webm (drawn); for any number of
@@ -115,8 +118,9 @@ def predict(options: PredictOptions) -> None:
     from posehg import distributed
     from posehg.cli.outputs import PredictRun, plan
     from posehg.drawing import STYLES, DrawOptions
+    from posehg.inference.engines import cores
     from posehg.io import boxes
-    from posehg.io.frames import AHEAD, read_ahead
+    from posehg.io.frames import AHEAD, in_parallel, read_ahead
     from posehg.io.sources import expand
 
     # First all that is quick to check.
@@ -153,24 +157,44 @@ def predict(options: PredictOptions) -> None:
         mine = distributed.share(todo, world)
         # Cameras, pipes and the web may take any time; a thread that waits for them would keep the program from ending.
         ahead = AHEAD if all(os.path.isfile(source.name) or source.problem for source in mine) else 0
-        frames = stack.enter_context(read_ahead(_frames(mine, start, end, run.abandoned), ahead))
-        estimator, detect = _networks(options, searches=not ways)
+        workers = (
+            1
+            if moving or not ahead or world.size > 1
+            else max(1, min(MOST_WORKERS, options.threads or cores(), len(mine)))
+        )
+        frames = partial(_frames, start=start, end=end, abandoned=run.abandoned)
+        if workers == 1:
+            coming = stack.enter_context(read_ahead(frames(mine), ahead))
+        estimator, detect = _networks(options, not ways, workers)
         for joint in joints:
             estimator.config.skeleton.index(joint)  # raises an error for an unknown joint, before any work
         if cameras := {source.name for source in mine if source.kind == "camera"}:
-
-            def end_cameras(number: int, frame: FrameType | None) -> None:
-                """The first Ctrl-C ends cameras, so that their files become complete; the second ends the run."""
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                run.abandoned.update(cameras)
-
-            stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, end_cameras))
+            stack.enter_context(_ends_on_interrupt(cameras, run.abandoned))
         poses_on = partial(_poses_on, options, estimator, detect, box_file or first_boxes)
         stack.enter_context(distributed.joined(estimator.device))
         stack.enter_context(terminal.fail_together(world))
         distributed.wait()  # until all have checked that their files do not exist
-        # A second thread runs the network while this one writes.
-        run.run(stack.enter_context(read_ahead(_results(run, estimator, frames, poses_on), ahead)), world)
+        results = partial(_results, run, estimator, poses_on)
+        if workers == 1:  # a second thread runs the network while this one writes
+            run.run(stack.enter_context(read_ahead(results(coming), ahead)), world)
+        else:
+            lists = in_parallel(lambda source: list(results(frames([source]))), mine, workers)
+            run.run(chain.from_iterable(stack.enter_context(lists)), world)
+
+
+@contextmanager
+def _ends_on_interrupt(cameras: set[str], abandoned: set[str]) -> Iterator[None]:
+    """The first Ctrl-C ends cameras, so that their files become complete; the second ends the run."""
+
+    def end_cameras(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        abandoned.update(cameras)
+
+    before = signal.signal(signal.SIGINT, end_cameras)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _ways(options: PredictOptions) -> list[str]:
@@ -184,15 +208,18 @@ def _ways(options: PredictOptions) -> list[str]:
     return ways
 
 
-def _networks(options: PredictOptions, searches: bool) -> tuple[Estimator, Detect | None]:
-    """The network of poses, and the detector if people are to be searched for by one."""
+def _networks(options: PredictOptions, searches: bool, callers: int) -> tuple[Estimator, Detect | None]:
+    """The network of poses, and the detector if people are to be searched for by one.
+
+    callers: how many threads call them at the same time.
+    """
     from posehg import checkpoints
     from posehg.inference.detector import open_detector
     from posehg.inference.engines import EngineOptions, open_engine
     from posehg.inference.estimator import Estimator
     from posehg.inference.person_search import needs_detector
 
-    run_on = EngineOptions(options.device, options.threads, options.precision, options.engine)
+    run_on = EngineOptions(options.device, options.threads, options.precision, options.engine, callers)
     place = checkpoints.find(options.model, options.offline, terminal.note)
     estimator = Estimator(open_engine(place, run_on, terminal.note), options.flip, options.decoder, options.batch)
     if not searches or not (options.given("detector") or needs_detector(estimator.config.skeleton, options.people)):
@@ -281,8 +308,8 @@ def _frames(
 def _results(
     run: PredictRun,
     estimator: Estimator,
-    frames: Iterator[tuple[Source, Frame | InputError | MemoryError]],
     poses_on: Callable[[Source], PosesOn],
+    frames: Iterator[tuple[Source, Frame | InputError | MemoryError]],
 ) -> Generator[tuple[Source, Result]]:
     """The result of each frame; those of a source that failed say why."""
     from posehg.poses import Result

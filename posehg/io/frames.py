@@ -1,11 +1,11 @@
-"""The frames of a source: an image, a video (which PyAV reads) or a camera (by OpenCV); and reading ahead."""
+"""The frames of an image, a video (which PyAV reads) or a camera (by OpenCV); reading ahead and work in parallel."""
 
 import math
 import os
 import tempfile
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ AHEAD = 2
 
 _HINT = "Copy or download it again, or convert it."
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -198,3 +199,26 @@ def read_ahead(items: Generator[T], count: int = AHEAD) -> Iterator[Iterator[T]]
         finally:
             pool.shutdown(cancel_futures=True)
             items.close()
+
+
+@contextmanager
+def in_parallel(function: Callable[[S], T], items: Iterable[S], count: int) -> Iterator[Iterator[T]]:
+    """What ``function`` returns for each item, in order; ``count`` threads call it, and few results wait to be used.
+
+    What it raises is raised in its place. Leaving the block waits for the calls that have begun.
+    """
+    with ThreadPoolExecutor(count, "in-parallel") as pool:
+
+        def results() -> Iterator[T]:
+            pending: deque[Future[T]] = deque()
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) == count + AHEAD:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+
+        try:
+            yield results()
+        finally:
+            pool.shutdown(cancel_futures=True)

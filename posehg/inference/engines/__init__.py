@@ -11,6 +11,7 @@ A model.onnx beside weights names their hash. One that is of other weights or da
 This file imports no torch, so that a network that onnxruntime runs does not wait seconds for that import.
 """
 
+import os
 import platform
 import re
 import sys
@@ -48,18 +49,30 @@ class EngineOptions:
     """How to run a network.
 
     device: auto, cpu, cuda, cuda:N or mps. threads: CPU threads; 0: as many as the engine chooses. precision: of the
-    network's products in torch; an exported network keeps its own. library: which one runs the network.
+    network's products in torch; an exported network keeps its own. library: which one runs the network. callers: how
+    many threads call it at the same time, among which the CPU threads are divided.
     """
 
     device: str = "auto"
     threads: int = 0
     precision: Precision = "fp32"
     library: Library = "auto"
+    callers: int = 1
+
+    @property
+    def threads_of_a_call(self) -> int:
+        """0: as many as the engine chooses."""
+        return self.threads if self.callers == 1 else max(1, (self.threads or cores()) // self.callers)
 
     @property
     def wants_cpu(self) -> bool:
         """As far as is known without importing torch."""
         return self.device == "cpu" or (self.device == "auto" and not _may_have_gpu())
+
+
+def cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _may_have_gpu() -> bool:

@@ -30,7 +30,7 @@ def session(file: Path, options: EngineOptions) -> tuple[Any, str]:
         raise NotAvailable(f"onnxruntime cannot be imported ({reason(error)}).", "Install onnxruntime again.") from None
     device = _device(options.device, runtime.get_available_providers())
     settings = runtime.SessionOptions()
-    settings.intra_op_num_threads = options.threads
+    settings.intra_op_num_threads = options.threads_of_a_call
     settings.log_severity_level = 4  # its errors are raised, and reported by posehg
     providers = [_CPU] if device == "cpu" else [(_CUDA, {"device_id": int(device.partition(":")[2])}), _CPU]
     try:

@@ -1,6 +1,7 @@
 """Networks of ``posehg export --format openvino``, run by Intel's OpenVINO on the CPU: model.xml with model.bin."""
 
 import sys
+import threading
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -62,16 +63,21 @@ def open_file(place: Path, options: EngineOptions) -> ExportedEngine:
         config = describe(place)[1].config
     version = library().__version__.partition("-")[0]
     # On a processor with fast bfloat16, OpenVINO would use it by default, which moves joints by pixels.
-    properties = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    properties = {"NUM_STREAMS": str(options.callers), "INFERENCE_PRECISION_HINT": "f32"}
     if options.threads:
         properties["INFERENCE_NUM_THREADS"] = str(options.threads)
     try:
         compiled = _core().compile_model(_core().read_model(file), "CPU", properties)
     except (RuntimeError, ValueError, TypeError) as error:
         raise cannot_run(file, error) from None
-    return ExportedEngine(
-        file, config, "cpu", f"openvino {version}", lambda images: compiled(images).to_tuple(), weights
-    )
+    requests = threading.local()  # two threads cannot share one
+
+    def run(images: Any) -> Any:
+        if not hasattr(requests, "own"):
+            requests.own = compiled.create_infer_request()
+        return requests.own.infer(images).to_tuple()
+
+    return ExportedEngine(file, config, "cpu", f"openvino {version}", run, weights)
 
 
 @cache

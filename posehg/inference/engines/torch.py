@@ -46,7 +46,7 @@ def from_checkpoint(checkpoint: Checkpoint, options: EngineOptions) -> TorchEngi
             for name, child in module.named_children():
                 if isinstance(child, Residual):
                     setattr(module, name, _Clamped(child))
-    return TorchEngine(checkpoint.config, network, options.device, options.threads)
+    return TorchEngine(checkpoint.config, network, options.device, options.threads_of_a_call)
 
 
 class Folded(nn.Module):
