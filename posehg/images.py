@@ -7,6 +7,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from io import BytesIO
 from pathlib import Path
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -28,6 +29,8 @@ SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 MAX_BYTES = 1 << 30
 """Larger files are refused unread: no image is as large, but a video with the suffix of an image may be."""
+
+_ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, RuntimeError, struct.error, zlib.error)
 """The errors that Pillow's decoders raise for broken files; which one depends on the format."""
@@ -72,6 +75,38 @@ def read_bytes(content: bytes, name: str) -> Image:
         raise InputError(f"{name} is too large to decode.", "Make it smaller first.") from None
     except BROKEN as error:
         raise InputError(f"{name} is broken or cut short ({error}).", "Copy or download it again.") from None
+
+
+def is_animation(path: str | Path) -> bool:
+    """Whether a file is a GIF, PNG, WebP or AVIF of several frames."""
+    with suppress(*BROKEN, PillowImage.DecompressionBombError), open(path, "rb") as file:
+        head = file.read(64)
+        # Pillow would read large files of one image as a whole.
+        is_still_webp = head[:4] == b"RIFF" and not (head[12:16] == b"VP8X" and head[20] & 2)
+        is_still_avif = head[4:8] == b"ftyp" and b"avis" not in head
+        if not is_still_webp and not is_still_avif:
+            file.seek(0)
+            with PillowImage.open(file) as image:
+                return image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
+    return False
+
+
+def others(file: str | Path | IO[bytes]) -> str:
+    """A note if an image is the first of several frames or pages; "" if it is the only one or others are previews."""
+    with suppress(*BROKEN, PillowImage.DecompressionBombError), PillowImage.open(file) as opened:
+        image: Any = opened
+        pages, frames = 0, 1
+        for page in range(image.n_frames if image.format == "TIFF" else 0):
+            image.seek(page)
+            pages += not image.tag_v2.get(254, 0) & 5  # a smaller copy or a mask of another page
+        if image.format in _ANIMATED:
+            frames = getattr(image, "n_frames", 1) - bool(image.info.get("default_image"))
+        if pages > 1:
+            return f"the first of its {pages:,} pages is used."
+        if frames > 1:
+            all_of_them = "For all of them give --out FILE.mp4, FILE.jsonl or a folder."
+            return f"the first of its {frames:,} frames is used. {all_of_them}"
+    return ""
 
 
 def unreadable(path: Path, error: OSError) -> InputError:

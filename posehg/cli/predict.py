@@ -101,6 +101,15 @@ class PredictOptions:
         defaults = {field.name: field.default for field in fields(self)}
         return [f"--{name.replace('_', '-')}" for name in names if getattr(self, name) != defaults[name]]
 
+    @property
+    def of_one_image(self) -> bool:
+        """Whether the results go to a table or a file of one image, which holds no animation."""
+        from posehg.io.writers import IMAGE_FILES
+
+        if self.out is None:
+            return not self.json
+        return Path(self.out).suffix.lower() in IMAGE_FILES and not os.path.isdir(self.out)
+
 
 @shared.takes
 def predict(options: PredictOptions) -> None:
@@ -137,6 +146,8 @@ def predict(options: PredictOptions) -> None:
     first_boxes = [_first_box(text) for text in options.box] if options.box else None
     box_file = boxes.read(options.boxes, terminal.note) if options.boxes else None
     sources: Sequence[Source] = list(expand(options.inputs, options.recursive))
+    if options.of_one_image:
+        sources = [replace(source, kind="image") if source.kind == "animation" else source for source in sources]
     world = distributed.world()
     moving = [source.name for source in sources if source.kind != "image"]
     if world.size > 1 and (moving or len(sources) == 1):
@@ -296,7 +307,7 @@ def _frames(
 
     for source in sources:
         try:
-            with closing(frames(source, start, end)) as opened:
+            with closing(frames(source, start, end, terminal.note)) as opened:
                 for frame in opened:
                     yield source, frame
                     if source.name in abandoned:

@@ -1,4 +1,4 @@
-"""The frames of an image, a video (which PyAV reads) or a camera (by OpenCV); reading ahead and work in parallel."""
+"""The frames of an image or animation (by Pillow), a video (PyAV) or a camera (OpenCV); reading ahead, side by side."""
 
 import math
 import os
@@ -9,10 +9,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import numpy as np
+from PIL import Image as PillowImage
 
 from posehg import images
 from posehg.errors import InputError
@@ -47,16 +50,23 @@ class Frame:
     fps: float | None = None
 
 
-def frames(source: Source, start: float = 0.0, end: float = math.inf) -> Generator[Frame]:
+def _unheard(text: str) -> None:
+    """Where nobody hears notes."""
+
+
+def frames(
+    source: Source, start: float = 0.0, end: float = math.inf, note: Callable[[str], None] = _unheard
+) -> Generator[Frame]:
     """The one frame of an image, or the frames of a video or camera from ``start`` on and before ``end``, in seconds.
 
+    note: is called with what the user should know of the source, such as how many frames are lost.
     Raises InputError, naming the source, where it cannot be read (for a video perhaps after some frames), or where a
     video has no frame in that span.
     """
     if source.problem:
         raise source.problem
     time, found = None, False
-    with closing(_opened(source)) as opened:
+    with closing(_opened(source, note)) as opened:
         for frame in opened:
             time = frame.time
             if time is not None and time >= end:
@@ -70,19 +80,27 @@ def frames(source: Source, start: float = 0.0, end: float = math.inf) -> Generat
         raise InputError(f"{source.name} has no frame between --start {start:g} and --end {end:g} seconds.")
 
 
-def _opened(source: Source) -> Generator[Frame]:
+def _opened(source: Source, note: Callable[[str], None]) -> Generator[Frame]:
     name, is_stdin = source.name, source.name == content.STANDARD_INPUT
     if source.kind == "camera":
         yield from camera(int(name.partition(":")[2]))
     elif source.kind == "image" and os.path.isfile(name) and not is_stdin:
-        yield Frame(images.read(name))
+        image, others = images.read(name), images.others(name)
+        if others:
+            note(f"{name}: {others}")
+        yield Frame(image)
     elif source.kind == "image":  # from the web or a pipe, in which Pillow cannot seek
-        yield Frame(images.read_bytes(content.read_bytes(name, MAX_IMAGE), "Standard input" if is_stdin else name))
+        found = content.read_bytes(name, MAX_IMAGE)
+        name = "Standard input" if is_stdin else name
+        image, others = images.read_bytes(found, name), images.others(BytesIO(found))
+        if others:
+            note(f"{name}: {others}")
+        yield Frame(image)
     elif content.is_url(name):
         with tempfile.TemporaryFile() as file:
             content.download(name, file, MAX_VIDEO)
             file.seek(0)
-            yield from video(file, name)
+            yield from video(file, name, note)
     elif os.path.exists(name) and not os.path.isfile(name):
         raise InputError(f"{name} is not a file.", "Videos are read from files and from the web.")
     else:
@@ -91,15 +109,16 @@ def _opened(source: Source) -> Generator[Frame]:
         except OSError as error:
             raise images.unreadable(Path(name), error) from None
         with opened:
-            yield from video(opened, name)
+            yield from animation(opened, name) if source.kind == "animation" else video(opened, name, note)
 
 
-def video(file: IO[bytes], name: str) -> Iterator[Frame]:
+def video(file: IO[bytes], name: str, note: Callable[[str], None] = _unheard) -> Iterator[Frame]:
     """The frames of a video, upright; ``name`` is what errors call it.
 
     Frame times start at 0 and increase; where the file states none, or one that does not increase, the frame rate
-    fills in. Damaged frames are left out and not counted. Raises InputError where the file cannot be read or has no
-    frames, and at its end where that comes too early or frames were damaged.
+    fills in. Frames that cannot be read leave a hole in the numbers and times of the others, and are noted. Raises
+    InputError where the file cannot be read or has no frames, and at its end where that comes too early or more than a
+    third of the frames cannot be read.
     """
     import av
 
@@ -107,53 +126,205 @@ def video(file: IO[bytes], name: str) -> Iterator[Frame]:
         container: Any = av.open(file, metadata_errors="ignore")
     except av.FFmpegError:
         raise InputError(f"{name} is not a readable video, or was cut short.", _HINT) from None
-    with container, suppress(av.FFmpegError):  # up to what cannot be read, as in a file that was cut short
+    with container:
         stream = container.streams.best("video")
         if stream is None or stream.codec_context is None:
             raise InputError(f"{name} has no video in it that can be decoded here.", _HINT)
-        stream.thread_type = "AUTO"
-        fps = float(stream.average_rate or 0) or None
-        duration = stream.frames / fps if stream.frames and fps else (container.duration or 0) / av.time_base
-        start = float((stream.start_time or 0) * stream.time_base)
-        step = 1 / (fps or 25)  # where frames state no time
-        index, is_damaged, shown, end = 0, False, -step, 0.0
-        for packet in container.demux():
-            if packet.pts is not None:
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if packet.stream is not stream:
-                continue  # sound and subtitles only tell how long the video lasts
+        reading, fps = _Reading(container, stream), float(stream.average_rate or 0) or None
+        try:
+            for frame in reading.frames():
+                yield Frame(_upright(frame, stream.sample_aspect_ratio, name), reading.index, reading.time, fps)
+        finally:  # also where the consumer needs no more frames
+            if lost := reading.lost:
+                of = f"{name}: {lost:,} of {reading.index + 1 + reading.tail:,} frames could not be read"
+                note(f"{of}; others near them may look damaged.")
+        reading.check(name)
+
+
+class _Reading:
+    """Decodes a video, numbers its frames as they lie in it, and counts those that cannot be read.
+
+    index, time: number and time of the latest frame, in seconds from the start. lost: frames that could not be read, of
+    which ``tail`` come after the latest one.
+    """
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        self._container, self._stream, self._format = container, stream, container.format.name
+        # Frames in several threads at once would be faster, but FFmpeg gives up those after a damaged one at the end.
+        stream.thread_type = "SLICE"
+        fps, codec = float(stream.average_rate or 0), stream.codec_context.codec
+        self._step = 1 / (fps or 25)
+        self._duration = stream.frames / fps if stream.frames and fps else (container.duration or 0) / 1e6
+        self._start = float((stream.start_time or 0) * stream.time_base)
+        self._end = 0.0  # of the packets of all streams: sound may outlast the frames
+        self.index, self.time, self.lost, self.tail, self._given = -1, -self._step, 0, 0, 0
+        # A packet that gives no frame is lost in these codecs; in others it may hold half a frame, or a hidden one.
+        self._damaged = codec.intra_only or codec.canonical_name in ("av1", "vp9")
+        self._skips = False  # whether the container has lost packets
+        self._counted = -math.inf  # time up to which such packets are counted as lost
+        self._failed = 0  # packets since the latest frame that could not be decoded
+        self._needs_key: float | None = None  # timestamp from which frames build upon one that is lost
+        # Broadcasts may begin between two keyframes, and what comes before the first one is no part of the video.
+        self._begun = self._format in ("avi", "matroska,webm") or "mp4" in self._format
+        self._first: int | None = None  # timestamp
+        self._delay: int | None = None
+        self._waiting: list[int] = []  # timestamps of packets, as a heap, of which no frame has come yet
+        self._missed: set[int] = set()  # timestamps of those that did not come in time
+
+    def frames(self) -> Iterator[Any]:
+        """PyAV's frames, without those that are damaged."""
+        import av
+
+        for packet in self._packets():
             try:
-                decoded = packet.decode()
+                decoded = self._stream.decode(packet)
             except av.FFmpegError:
-                is_damaged = True
-                continue
+                decoded = []
+                if packet is not None and packet.size and self._begun:
+                    self._failed, self._damaged = self._failed + 1, True
+                    if packet.is_keyframe:
+                        self._needs_key = packet.pts or 0
             for frame in decoded:
-                stated = -1.0 if frame.time is None else frame.time - start
-                shown = stated if stated > shown else shown + step
-                yield Frame(_upright(frame, stream.sample_aspect_ratio), index, shown, fps)
-                index += 1
-    if not index:
-        raise InputError(f"{name} has no frames that can be read.", _HINT)
-    if duration - max(end, start + shown + step) > max(1.0, duration / 20):  # containers round their duration
-        hint = "The part that is there is done. Copy or download it again for the rest."
-        raise InputError(f"{name} was cut short: it ends after {shown + step:.1f} of {duration:.1f} seconds.", hint)
-    if is_damaged:
-        raise InputError(f"{name} has damaged frames, which are left out.", _HINT)
+                stamp = self._stamp(frame)
+                if stamp in self._missed:
+                    continue  # the decoder gives it too late
+                hole = self._hole_before(frame, stamp)
+                if hole > self._failed + 1:
+                    self._needs_key = -math.inf  # the decoder left out frames because of it
+                self.index, self.lost, self._failed = self.index + 1 + hole, self.lost + hole, 0
+                stated = -1.0 if stamp is None else self._seconds(stamp)
+                self.time = stated if stated > self.time else self.time + (hole + 1) * self._step
+                if self._is_whole(frame):
+                    self._given += 1
+                    yield frame
+                else:
+                    self.lost, self._damaged = self.lost + 1, True
+        self.tail = (len(self._waiting) or self._failed) if self._damaged else 0
+        self.lost += self.tail
+
+    def _packets(self) -> Iterator[Any]:
+        """The packets of the video up to what cannot be read, as in a file that was cut short; then None."""
+        import av
+
+        place = math.inf  # the byte after the latest packet
+        with suppress(av.FFmpegError):
+            for packet in self._container.demux():
+                if packet.pts is not None:
+                    end = packet.pts + (packet.duration or 0)
+                    self._end = max(self._end, float(end * packet.time_base))
+                # These say nothing of packets that they cannot read, but have few bytes between those that they can.
+                unread = self._format in ("matroska,webm", "flv") and (packet.pos or 0) > place + 100
+                if packet.is_corrupt or unread:
+                    self._skips = self._damaged = True
+                place = packet.pos + packet.size if packet.pos else math.inf
+                if packet.stream is not self._stream:
+                    continue
+                self._begun = self._begun or packet.is_keyframe
+                stamp = packet.dts if self._format == "avi" else packet.pts
+                if packet.size and stamp is not None and not packet.is_discard and self._begun:
+                    self._first = stamp if self._first is None else self._first
+                    if stamp >= self._first:
+                        heappush(self._waiting, stamp)
+                yield packet
+        yield None  # gives the frames that the decoder has kept back
+
+    def _stamp(self, frame: Any) -> int | None:
+        """The timestamp by which the packet of a frame is waited for."""
+        if self._format != "avi":
+            return frame.pts
+        if frame.dts is None:
+            return None
+        # AVI states an order of decoding only, of which frames come out later by as many as the decoder keeps back.
+        if self._delay is None:
+            self._delay = self._stream.codec_context.has_b_frames if self._failed else frame.dts - (self._first or 0)
+        return frame.dts - self._delay
+
+    def _seconds(self, timestamp: int) -> float:
+        return float(timestamp * self._stream.time_base) - self._start
+
+    def _hole_before(self, frame: Any, stamp: int | None) -> int:
+        """How many frames between the latest one and this could not be read."""
+        if stamp is None:
+            return self._failed
+        missed = []
+        while self._waiting and self._waiting[0] <= stamp and (first := heappop(self._waiting)) != stamp:
+            missed += [first] if self._seconds(first) > self._counted else []
+        if not self._damaged:
+            return 0
+        self._missed.update(missed)
+        step = self.time / self.index if self.index > 0 else self._step
+        by_time = round((self._seconds(stamp) - self.time) / step) - 1
+        hole = (
+            min(len(missed), max(0, by_time)) if frame.interlaced_frame else len(missed)
+        )  # perhaps two packets a frame
+        if self._skips and self._given and by_time > hole:
+            hole, self._counted = by_time, self._seconds(stamp)
+        return hole
+
+    def _is_whole(self, frame: Any) -> bool:
+        """Whether a frame is neither damaged itself nor builds upon one that is lost."""
+        builds = self._needs_key is not None and (frame.pts is None or frame.pts >= self._needs_key)
+        if frame.is_corrupt and frame.key_frame:
+            self._needs_key = frame.pts or 0
+        elif frame.key_frame and builds:
+            self._needs_key, builds = None, False
+        return not frame.is_corrupt and not builds
+
+    def check(self, name: str) -> None:
+        """Raises InputError if too little could be read."""
+        if not self._given:
+            raise InputError(f"{name} has no frames that can be read.", _HINT)
+        here = self.time + self._step
+        missing = max(self._duration - max(self._end, self._start + here), self.tail * self._step)
+        if missing > max(1.0, self._duration / 20):  # containers round their duration
+            hint = "The part that is there is done. Copy or download it again for the rest."
+            whole = max(self._duration, here + self.tail * self._step)
+            raise InputError(f"{name} was cut short: it ends after {here:.1f} of {whole:.1f} seconds.", hint)
+        if self.lost > (self.lost + self._given) / 3:
+            raise InputError(f"{name} is damaged: more than a third of its frames cannot be read.", _HINT)
 
 
-def _upright(frame: Any, pixel_aspect: Any) -> Image:
+def _upright(frame: Any, pixel_aspect: Any, name: str) -> Image:
     """PyAV's frame as RGB uint8 (H, W, 3), with square pixels, turned and mirrored as its display matrix says."""
     from av.sidedata.sidedata import Type
 
     width = max(1, round(frame.width * (pixel_aspect or 1)))
-    image = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
+    if width * frame.height > images.MAX_PIXELS:
+        raise InputError(f"{name} is too large: {width} x {frame.height} pixels.", "Make it smaller first.")
+    if any(component.is_alpha for component in frame.format.components):
+        rgba = frame.to_ndarray(format="rgba", width=width, height=frame.height)
+        image = images.from_pillow(PillowImage.fromarray(rgba))
+    else:
+        image = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
     matrix = frame.side_data.get(Type.DISPLAYMATRIX)
     if matrix is not None:
-        a, b, _, c, d = np.frombuffer(matrix, dtype=np.int32)[:5]  # shown x = a x + c y, shown y = b x + d y
-        if a == d == 0:
+        # shown x = a x + c y, shown y = b x + d y; players turn by the nearest quarter
+        a, b, _, c, d = np.frombuffer(matrix, dtype=np.int32)[:5].astype(float)
+        if abs(b) + abs(c) > abs(a) + abs(d):
             image, a, d = image.swapaxes(0, 1), c, b
         image = image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
     return np.ascontiguousarray(image)
+
+
+def animation(file: str | IO[bytes], name: str) -> Iterator[Frame]:
+    """The frames of an animated GIF, PNG, WebP or AVIF, each at its time; ``name`` is what errors call it.
+
+    Raises InputError where it cannot be read, perhaps after some frames.
+    """
+    time, fps = 0.0, None
+    try:
+        with PillowImage.open(file) as image:
+            first = int(bool(image.info.get("default_image")))  # what is shown where animations are not supported
+            for index in range(first, getattr(image, "n_frames", 1)):
+                image.seek(index)
+                pixels = images.from_pillow(image, name)
+                duration = float(image.info.get("duration") or 0) / 1000
+                duration = duration if duration > 0.01 else 0.1  # as all browsers show it
+                fps = fps or 1 / duration
+                yield Frame(pixels, index - first, time, fps)
+                time += duration
+    except (*images.BROKEN, PillowImage.DecompressionBombError) as error:
+        raise InputError(f"{name} is broken or cut short ({error}).", _HINT) from None
 
 
 def camera(number: int) -> Iterator[Frame]:

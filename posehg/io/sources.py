@@ -1,7 +1,8 @@
 """Inputs: each argument becomes one or several sources.
 
     argument               sources
-    image or video file    that file; an existing file wins over every other meaning of its name
+    image or video file    that file; an existing file wins over every other meaning of its name. An animated GIF, PNG,
+                           WebP or AVIF is a video, too
     folder                 its images and videos; ``recursive`` adds those of its subfolders
     "*.jpg", "**/a?.png"   the images and videos that match
     @list.txt, @-          one input a line, relative to the list's folder
@@ -15,24 +16,38 @@ A source is opened when its frames are read, and a problem with one source does 
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from posehg.errors import InputError
-from posehg.images import unreadable
+from posehg.images import is_animation, unreadable
 from posehg.io.content import STANDARD_INPUT, is_url, read_text
 
-Kind = Literal["image", "video", "camera"]
+Kind = Literal["image", "animation", "video", "camera"]
 
 IMAGES = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .webp .avif .heic .heif .hif .tif .tiff .bmp .gif .jp2 .ppm .pgm .pbm .pnm".split()
+    (
+        ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .avif .heic .heif .hif .tif .tiff .bmp .gif .jp2 "
+        ".ppm .pgm .pbm .pnm"
+    ).split()
 )
 VIDEOS = frozenset(
-    ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .wmv .flv .ogv .3gp .3g2 .mts .m2ts".split()  # .ts is TypeScript, too
+    (
+        ".mp4 .m4v .mov .qt .avi .divx .mkv .webm .mpg .mpeg .m2v .vob .wmv .asf .flv .f4v .ogv .3gp .3g2 .mts .m2ts "
+        ".mxf .dv .insv .lrv"
+    ).split()
 )
-"""Suffixes, in lower case, by which folders are searched."""
+"""Suffixes, in lower case, by which folders are searched; .ts is TypeScript, too, and decided by content."""
+
+_VIDEO_STARTS = tuple(
+    bytes.fromhex(start) for start in "1A45DFA3 000001BA 000001B3 464C5601 3026B2758E66CF11 060E2B34 4F676753".split()
+)
+"""Of Matroska, MPEG, FLV, WMV, MXF and Ogg."""
+
+_MAY_MOVE = frozenset(".gif .png .apng .webp .avif".split())
 
 _CAMERA = re.compile(r"webcam(?::(\d{1,3}))?")
 _WILDCARD = re.compile(r"[*?\[]")
@@ -57,12 +72,26 @@ class Source:
 
 
 def kind_of(name: str) -> Kind:
-    """``video`` for the suffix of a video, else ``image``: a file without a known suffix is tried as an image."""
-    return "video" if PurePath(name).suffix.lower() in VIDEOS else "image"
+    """``video`` by suffix or content, ``animation`` for an image file of several frames, else ``image``.
+
+    A file that is not known by either, or that is not there, is tried as an image.
+    """
+    suffix, head = PurePath(name).suffix.lower(), b""
+    with suppress(OSError):
+        if suffix not in VIDEOS and os.path.isfile(name):
+            with open(name, "rb") as file:
+                head = file.read(400)
+    is_mp4 = head[4:8] == b"ftyp" and head[8:11] not in (b"avi", b"hei", b"hev", b"mif", b"msf", b"crx")
+    is_avi = head[:4] == b"RIFF" and head[8:12] == b"AVI "
+    is_transport_stream = b"GGG" in (head[:377:188], head[4:389:192])
+    if suffix in VIDEOS or is_mp4 or is_avi or is_transport_stream or head.startswith(_VIDEO_STARTS):
+        return "video"
+    return "animation" if suffix in _MAY_MOVE and is_animation(name) else "image"
 
 
 def has_known_suffix(name: str) -> bool:
-    return PurePath(name).suffix.lower() in IMAGES | VIDEOS
+    suffix = PurePath(name).suffix.lower()
+    return suffix in IMAGES | VIDEOS or (suffix == ".ts" and kind_of(name) == "video")
 
 
 def coco_number(stem: str) -> int | None:
