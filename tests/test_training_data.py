@@ -1,6 +1,7 @@
 """From persons to batches: samples, what is kept of images, the order, and crops made by a device."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,17 @@ from posehg.skeletons import Skeleton
 from posehg.training import data as training_data
 from posehg.training.augment import occlude, widest_region
 from posehg.training.config import TrainConfig
-from posehg.training.data import Crops, Sample, Samples, batch_order, batches, collate, crops_on, without_augmentation
+from posehg.training.data import (
+    Crops,
+    LeftOut,
+    Sample,
+    Samples,
+    batch_order,
+    batches,
+    collate,
+    crops_on,
+    without_augmentation,
+)
 from tests import toy
 from tests.random_views import COLUMNS, ROWS, WAVES
 
@@ -314,17 +325,33 @@ def test_a_crop_outside_the_image_is_black(shape: tuple[int, int], make: Callabl
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_unreadable_image_raises_its_own_error_in_any_process(workers: int) -> None:
-    def read(person: Person) -> Image:
-        raise InputError(f"{person.image} is broken.", "Copy it again.")
-
+def test_too_many_unreadable_images_raise_their_own_error_in_any_process(workers: int) -> None:
     before, config = cv2.getNumThreads(), replace(toy.TINY, workers=workers)
     try:
         cv2.setNumThreads(3)
-        loader = iter(batches(replace(toy.dataset(), read=read), config, CPU))
+        loader = batches(toy.with_broken_images(toy.dataset(), *range(7)), config, CPU)
         assert cv2.getNumThreads() == (1 if workers else 3)  # a copied process would wait for threads it does not have
-        with pytest.raises(InputError, match=r"\.png is broken") as caught:
+        with pytest.raises(InputError, match=r"2 of the 7 images .*\.png is broken") as caught:
             crops_on(CPU, next(loader), config.input_size)
         assert caught.value.hint == "Copy it again."
     finally:
         cv2.setNumThreads(before)
+
+
+@pytest.mark.parametrize(
+    ("count", "broken", "readable"), [(7, 1, True), (7, 2, False), (250, 2, True), (250, 3, False)]
+)
+def test_one_percent_of_the_images_may_be_unreadable_but_always_one(count: int, broken: int, readable: bool) -> None:
+    data, notes = toy.with_broken_images(toy.dataset(count), *range(3, 3 + broken)), []
+    left_out = LeftOut(data, notes.append)
+    samples, others = Samples(data, toy.TINY), Samples(toy.dataset(count), toy.TINY)
+    with nullcontext() if readable else pytest.raises(InputError):
+        batch, errors = samples.__getitems__([(epoch, index) for epoch in range(2) for index in range(3, 3 + broken)])
+        crops_on(CPU, batch, toy.TINY.input_size)
+        for error in (*errors, *errors):
+            left_out.add(error)
+        assert [f"{index}.png" in note for index, note in enumerate(notes, start=3)] == [True] * broken
+        assert samples.__getitems__([(0, 3)])[1] == []
+        for index in range(3, 3 + broken):  # the place is taken by the next person, augmented as of this place
+            rng = default_rng((toy.TINY.seed, 1, index))
+            np.testing.assert_array_equal(samples[1, index].points, others.sample(3 + broken, rng).points)

@@ -19,7 +19,7 @@ from posehg.training.config import TrainConfig
 from posehg.training.state import STATE
 from posehg.training.trainer import BEST, LAST, Trainer
 from tests.launches import GONE, launch
-from tests.toy import TINY, Watcher, dataset
+from tests.toy import TINY, Watcher, dataset, with_broken_images
 
 PERSONS = 23
 """In batches of 5, 5, 5, 4 and 4, of which two processes have 3 and 2, or 2 and 2. Two epochs are 10 steps."""
@@ -90,6 +90,16 @@ def test_several_processes_reach_the_weights_of_one(tmp_path: Path, alone: Alone
     assert difference(weights(whole), weights(tmp_path / "0")) < 1e-6
     one, other = (states.load(folder / STATE).progress for folder in (whole, tmp_path / "0"))
     assert [row["loss"] for row in other.history] == pytest.approx([row["loss"] for row in one.history], rel=1e-4)
+
+
+def test_the_first_process_reports_the_unreadable_images_of_all(tmp_path: Path) -> None:
+    def work(world: World) -> list[str]:
+        watcher, sets = Watcher(), [with_broken_images(dataset(7, split="val"), 3)]
+        Trainer(FROZEN, with_broken_images(dataset(PERSONS), 5), sets, tmp_path, watcher, None, None, world).go()
+        return [note for note in watcher.notes if "--freeze" not in note]
+
+    for notes in launch(2, work):
+        assert [("5.png" in note, "3.png" in note) for note in notes] == [(True, False), (False, True)]
 
 
 def test_all_processes_stop_if_one_is_to(tmp_path: Path) -> None:

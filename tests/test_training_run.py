@@ -107,6 +107,20 @@ def test_files_of_a_run_are_not_replaced(tmp_path: Path, name: str) -> None:
     assert snapshot(tmp_path) == {name: b"precious"}
 
 
+def test_a_run_that_ended_before_its_first_save_can_be_started_again(tmp_path: Path) -> None:
+    class Failing(Watcher):
+        def stop(self) -> bool:
+            raise InputError("The data vanished.")
+
+    for _ in range(2):
+        with pytest.raises(InputError, match="vanished"):
+            trainer.run(TOY, tmp_path, None, Failing())
+        assert snapshot(tmp_path).keys() == set(report.FIRST)
+    go(TOY, tmp_path)
+    with pytest.raises(UsageError):
+        go(TOY, tmp_path)
+
+
 def test_overwriting_starts_a_new_run(tmp_path: Path) -> None:
     go(TOY, tmp_path)
     before = (tmp_path / LAST).read_bytes()

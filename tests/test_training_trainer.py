@@ -26,7 +26,7 @@ from posehg.training.report import Validation, validate
 from posehg.training.state import STATE
 from posehg.training.step import learning_rate
 from posehg.training.trainer import BEST, LAST, Trainer, check_batch
-from tests.toy import TINY, Watcher, dataset
+from tests.toy import TINY, Watcher, dataset, with_broken_images
 
 RECIPES = {
     "paper": TINY,
@@ -133,6 +133,29 @@ def test_neither_resuming_nor_workers_change_anything(undisturbed: tuple[TrainCo
     assert weights(tmp_path / "workers") == weights(whole)
     train(replace(config, seed=config.seed + 1), tmp_path / "seed")
     assert weights(tmp_path / "seed")[LAST] != weights(whole)[LAST]
+
+
+def test_an_unreadable_image_is_noted_once_and_left_out_whatever_happens_to_the_run(tmp_path: Path) -> None:
+    def go(name: str, config: TrainConfig = TINY, **options: Any) -> list[str]:
+        (folder := tmp_path / name).mkdir(exist_ok=True)
+        resumed, watcher = options.pop("resumed", None), Watcher(**options)
+        sets = [with_broken_images(dataset(3, "ours", "val"), 1)]
+        Trainer(config, with_broken_images(dataset(), 4), sets, folder, watcher, resumed).go()
+        return watcher.notes
+
+    for folder, notes in (("a", go("a")), ("b", go("b", replace(TINY, workers=2)))):
+        assert [("toy train" in note, "4.png" in note) for note in notes] == [(True, True), (False, False)]
+        assert ("ours val" in notes[1], "1.png" in notes[1]) == (True, True)
+        assert weights(tmp_path / folder) == weights(tmp_path / "a")
+    go("c", stop_after=3)
+    go("c", resumed=states.load(tmp_path / "c" / STATE))
+    assert weights(tmp_path / "c") == weights(tmp_path / "a")
+    kept = dataset(3, "ours", "val")
+    progress = states.load(tmp_path / "a" / STATE).progress
+    Trainer(
+        TINY, with_broken_images(dataset(), 4), [replace(kept, persons=kept.persons[::2])], tmp_path, Watcher()
+    ).go()
+    assert states.load(tmp_path / STATE).progress == progress
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])

@@ -1,11 +1,13 @@
 """A data set and a network so small that a whole training run takes a moment."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from posehg.datasets import Dataset
+from posehg.errors import InputError
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.poses import Person
@@ -35,6 +37,18 @@ def dataset(count: int = 7, name: str = "toy", split: str = "train") -> Dataset:
         visible = np.ones(len(keypoints), dtype=bool)
         persons.append(Person(Path(f"{index}.png"), Box(18, 10, 44, 44), keypoints, visible, id=str(index)))
     return Dataset(name, split, SKELETON, persons, read=lambda person: photo(int(person.id)))
+
+
+def with_broken_images(data: Dataset, *indices: int) -> Dataset:
+    """The set as if the images of these persons could not be read."""
+    broken, read = {data.persons[index].image for index in indices}, data.read
+
+    def try_to_read(person: Person) -> Image:
+        if person.image in broken:
+            raise InputError(f"{person.image} is broken.", "Copy it again.")
+        return read(person)
+
+    return replace(data, read=try_to_read)
 
 
 class Watcher:

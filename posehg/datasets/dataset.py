@@ -14,7 +14,7 @@ from typing import overload
 import numpy as np
 
 from posehg import images
-from posehg.errors import UsageError
+from posehg.errors import InputError, UsageError
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.poses import Person
@@ -49,7 +49,17 @@ class DatasetInfo:
 
 def read_image(person: Person) -> Image:
     """A person's image, from its file: RGB uint8 (H, W, 3)."""
-    return images.read(person.image)
+    return read_file(person.image)
+
+
+def read_file(path: Path) -> Image:
+    """An image of a data set: RGB uint8 (H, W, 3). The hint of an InputError tells how to find all broken images."""
+    try:
+        return images.read(path)
+    except InputError as error:
+        raise InputError(
+            str(error), f"{error.hint} All broken images are found by: posehg data check".strip()
+        ) from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
-from posehg import datasets, images
+from posehg import datasets
 from posehg.centers import SKELETON
 from posehg.datasets import synthetic
-from posehg.datasets.dataset import evenly
+from posehg.datasets.dataset import evenly, read_file
 from posehg.datasets.naming import is_file, parse
 from posehg.errors import UsageError
 from posehg.geometry import Box
@@ -65,7 +65,7 @@ def load_one(name: str, folder: Path | None, split: str) -> Scenes:
     def load(index: int) -> Scene:
         people = [one for one in together[files[index]] if min(one.box.w, one.box.h) > 0]
         alone, crowds = ([one.box for one in people if one.crowd is crowd] for crowd in (False, True))
-        return Scene(images.read(files[index]), alone, crowds)
+        return Scene(read_file(files[index]), alone, crowds)
 
     return Scenes(data.name, split, len(files), load, data.note)
 
@@ -87,5 +87,9 @@ def load(names: str, folder: Path | None, split: str) -> Scenes:
 
 def spread(data: Scenes, count: int) -> Scenes:
     """At most ``count`` of the set's images, evenly spread."""
-    chosen = evenly(len(data), count)
+    return choose(data, evenly(len(data), count))
+
+
+def choose(data: Scenes, chosen: Sequence[int]) -> Scenes:
+    """Some of the set's images, by their indices."""
     return replace(data, size=len(chosen), load=lambda index: data.load(chosen[index]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from posehg.datasets.crops import crop_region
 from posehg.datasets.dataset import Dataset, image_key, people_by_image
 from posehg.datasets.scenes import Scenes
 from posehg.distributed import ALONE, World
-from posehg.errors import PosehgError
+from posehg.errors import InputError, PosehgError
 from posehg.geometry import Affine
 from posehg.images import Image
 from posehg.poses import Person
@@ -34,6 +34,9 @@ from posehg.training.config import TrainConfig
 
 NOWHERE = -1e4
 """Coordinate of the joints of a background crop: labelled, and off every map."""
+
+LEFT_OUT = 0.01
+"""Share of the images that may be missing or broken: more are a mistake, or change what is learned."""
 
 MOST_WORKERS = 16
 MEMORY_SHARE = 0.25
@@ -63,8 +66,72 @@ class Sample:
         return np.asarray(cv2.LUT(crop, table[:, None, :]), dtype=np.uint8)
 
 
-class Samples(TorchDataset[Sample]):
+class LeftOut:
+    """The images of a data set that cannot be read, which training leaves out: 1 % of them, but always one.
+
+    errors: by their messages, each of which names an image. note: is called for each image once.
+    """
+
+    def __init__(self, data: Dataset | Scenes, note: Callable[[str], object] | None = None) -> None:
+        self._data, self._note = data, note
+        self.errors: dict[str, InputError] = {}
+
+    def add(self, error: InputError) -> None:
+        """Raises InputError if too many images cannot be read."""
+        if str(error) in self.errors:
+            return
+        self.errors[str(error)] = error
+        data, found = self._data, len(self.errors)
+        count = len(data) if isinstance(data, Scenes) else len({image_key(person) for person in data.persons})
+        if found > max(1, LEFT_OUT * count) or found == count:
+            most = f"training leaves out {100 * LEFT_OUT:g} % at most"
+            message = f"{found:,} of the {count:,} images of {data.name} cannot be read so far; {most}."
+            raise InputError(f"{message} The last: {error}", error.hint)
+        if self._note is not None:
+            self._note(f"An image is left out of {self._data.name} {self._data.split}: {error}")
+
+
+class AnySamples(TorchDataset[Sample]):
     """Augmented samples of a data set; ``samples[epoch, index]`` is the same in every process.
+
+    In the place of a sample whose image cannot be read is one of the next person or scene, always the same.
+    """
+
+    def __init__(self, data: Dataset | Scenes, config: TrainConfig, on_device: bool = False) -> None:
+        self._count, self._config, self._on_device = len(data), config, on_device
+        self._left_out, self._reported = LeftOut(data), 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def sample(self, index: int, rng: Generator) -> Sample:
+        """Returns a sample of a person or scene. Raises InputError if its image cannot be read."""
+        raise NotImplementedError
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        epoch, index = key
+        for number in range(index, index + self._count):
+            try:
+                return self.sample(number % self._count, default_rng((self._config.seed, epoch, index)))
+            except InputError as error:
+                self._left_out.add(error)
+        raise InputError("No image can be read.", "See why: posehg data check")
+
+    def __getitems__(self, keys: list[tuple[int, int]]) -> tuple[Crops | Parts | PosehgError, list[InputError]]:
+        """Returns a batch, and why images were left out since the last one.
+
+        A PosehgError is returned in place of a batch: raised in a worker, it would lose its hint.
+        """
+        try:
+            batch = collate([self[key] for key in keys], self._config.input_size, self._on_device)
+        except PosehgError as error:
+            return error, []
+        errors, self._reported = [*self._left_out.errors.values()][self._reported :], len(self._left_out.errors)
+        return batch, errors
+
+
+class Samples(AnySamples):
+    """Samples of single persons.
 
     keep: share of the memory for parts of images. Decoding a 1280 x 720 image takes longer than all else that happens
         to a sample, so it is done once while there is room; further persons are decoded each time.
@@ -72,19 +139,15 @@ class Samples(TorchDataset[Sample]):
     """
 
     def __init__(self, data: Dataset, config: TrainConfig, keep: float = MEMORY_SHARE, on_device: bool = False) -> None:
-        self._data, self._config, self._on_device = data, config, on_device
+        super().__init__(data, config, on_device)
+        self._data = data
         self._region, self._free = widest_region(config), int(keep * memory())
         self._parts: dict[tuple[object, ...], tuple[Image, Affine]] = {}
         self._flip, self._unpaired = list(data.skeleton.flip), list(data.skeleton.unpaired)
         self._people = people_by_image(data) if config.background else {}
 
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def __getitem__(self, key: tuple[int, int]) -> Sample:
-        epoch, index = key
-        config, rng = self._config, default_rng((self._config.seed, epoch, index))
-        person = self._data.persons[index]
+    def sample(self, index: int, rng: Generator) -> Sample:
+        config, person = self._config, self._data.persons[index]
         sets = config.background_sets  # those that annotate everyone on an image
         may_show_background = config.background and (not sets or (person.source or self._data.name) in sets)
         if may_show_background and rng.random() < config.background:
@@ -105,13 +168,6 @@ class Samples(TorchDataset[Sample]):
             points = points[self._flip]
             points[self._unpaired] = np.nan  # the mirror image of, say, a right ear is a left ear: no such joint here
         return Sample(pixels, to_crop, gains, points.astype(np.float32))
-
-    def __getitems__(self, keys: list[tuple[int, int]]) -> Crops | Parts | PosehgError:
-        """Returns a batch. A PosehgError is returned, too: raised in a worker, it would lose its hint."""
-        try:
-            return collate([self[key] for key in keys], self._config.input_size, self._on_device)
-        except PosehgError as error:
-            return error
 
     def _part(self, person: Person) -> tuple[Image, Affine]:
         """Returns what any crop of the person can show, at the finest scale needed, and the map from image to it."""
@@ -241,10 +297,12 @@ def batches(
     epoch: int = 0,
     done: int = 0,
     world: World = ALONE,
-) -> DataLoader[Any]:
+    left_out: LeftOut | None = None,
+) -> Iterator[Crops | Parts | PosehgError]:
     """Loads this process's share of the remaining batches, from step ``done`` of ``epoch`` on, for ``crops_on``.
 
-    One loader serves all epochs, so that no epoch starts with idle workers.
+    left_out: is told of images that cannot be read. One loader serves all epochs, so that no epoch starts with idle
+    workers.
     """
     workers = workers_of(config, device)
     if workers:
@@ -252,7 +310,7 @@ def batches(
         cv2.setNumThreads(1)
     keep = 0 if workers else MEMORY_SHARE / world.size
     on_device = config.warp == "device" or (config.warp == "auto" and device.type != "cpu")
-    return DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         samples_of(data, config, keep, on_device),
         batch_sampler=batch_order(len(data), config, epoch, done, world),
         collate_fn=default_convert,
@@ -260,11 +318,17 @@ def batches(
         worker_init_fn=_start_worker,
         pin_memory=device.type == "cuda",
     )
+    return _batches_of(loader, left_out or LeftOut(data))
 
 
-def samples_of(
-    data: Dataset | Scenes, config: TrainConfig, keep: float, on_device: bool = False
-) -> TorchDataset[Sample]:
+def _batches_of(loader: DataLoader[Any], left_out: LeftOut) -> Iterator[Crops | Parts | PosehgError]:
+    for batch, errors in loader:
+        for error in errors:
+            left_out.add(error)
+        yield batch
+
+
+def samples_of(data: Dataset | Scenes, config: TrainConfig, keep: float, on_device: bool = False) -> AnySamples:
     """Returns the samples of the run's task."""
     if isinstance(data, Scenes):
         from posehg.training.detect import SceneSamples

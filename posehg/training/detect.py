@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.random import Generator, default_rng
+from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset as TorchDataset
 
 from posehg import centers, drawing, images
 from posehg.centers import FILL
@@ -19,7 +19,7 @@ from posehg.datasets import scenes
 from posehg.datasets.dataset import Dataset, evenly, spread
 from posehg.datasets.scenes import Scene, Scenes
 from posehg.detection_metrics import curve
-from posehg.errors import PosehgError
+from posehg.errors import InputError
 from posehg.geometry import Affine, Box
 from posehg.images import Image
 from posehg.inference import annotated
@@ -27,7 +27,7 @@ from posehg.inference.detector import Detector
 from posehg.inference.engines import Engine
 from posehg.network import StackedHourglass
 from posehg.training.config import TrainConfig
-from posehg.training.data import Crops, Parts, Sample, collate
+from posehg.training.data import AnySamples, LeftOut, Sample
 from posehg.training.report import SHEET_CELLS, Validation
 
 MOST = 100
@@ -40,22 +40,18 @@ _SMALLEST = 8
 """A box with a longer side of less than this many input pixels is ignored."""
 
 
-class SceneSamples(TorchDataset[Sample]):
-    """Augmented scenes of a data set; ``samples[epoch, index]`` is the same in every process.
+class SceneSamples(AnySamples):
+    """Samples of scenes, or of four at a time.
 
     The points of a Sample are (MOST, 5) rows as ``centers.encode`` takes them, NaN where there are fewer boxes.
     """
 
     def __init__(self, data: Scenes, config: TrainConfig) -> None:
-        self._data, self._config = data, config
+        super().__init__(data, config)
+        self._data = data
 
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def __getitem__(self, key: tuple[int, int]) -> Sample:
-        epoch, index = key
+    def sample(self, index: int, rng: Generator) -> Sample:
         config, size = self._config, self._config.input_size
-        rng = default_rng((config.seed, epoch, index))
         scene = self._data.load(index)
         if rng.random() >= config.mosaic:
             pixels, boxes = view(scene, (size, size), config, rng)
@@ -78,13 +74,6 @@ class SceneSamples(TorchDataset[Sample]):
             pixels[top:bottom, left:right] = part
             boxes.append(found + np.array([left / STRIDE, top / STRIDE, 0, 0, 0]))
         return pixels, np.concatenate(boxes)
-
-    def __getitems__(self, keys: list[tuple[int, int]]) -> Crops | Parts | PosehgError:
-        """Returns a batch, or the PosehgError that ends it."""
-        try:
-            return collate([self[key] for key in keys], self._config.input_size, on_device=False)
-        except PosehgError as error:
-            return error
 
 
 def view(
@@ -147,6 +136,21 @@ def expect_nobody(network: StackedHourglass) -> None:
 def fewer(data: Dataset | Scenes, count: int) -> Dataset | Scenes:
     """At most ``count`` of the persons or scenes, evenly spread."""
     return scenes.spread(data, count) if isinstance(data, Scenes) else spread(data, count)
+
+
+def readable(data: Dataset | Scenes, note: Callable[[str], None]) -> Dataset | Scenes:
+    """The persons or scenes whose images can be read. Raises InputError if others are more than training leaves out."""
+    left_out, chosen = LeftOut(data, note), []
+    for index in range(len(data)):
+        try:
+            data.load(index) if isinstance(data, Scenes) else data.read(data.persons[index])
+        except InputError as error:
+            left_out.add(error)
+        else:
+            chosen.append(index)
+    if isinstance(data, Scenes):
+        return scenes.choose(data, chosen)
+    return replace(data, persons=[data.persons[index] for index in chosen])
 
 
 def validate(engine: Engine, data: Scenes) -> Validation:

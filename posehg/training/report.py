@@ -25,7 +25,9 @@ from posehg.training.config import TrainConfig
 from posehg.training.data import samples_of
 from posehg.training.state import Progress
 
-FILES = ("config.json", "metrics.csv", "curves.png", "samples.png")
+FIRST = ("config.json", "samples.png")
+FILES = (*FIRST, "metrics.csv", "curves.png")
+"""What a run writes before its first step, and all."""
 EVENTS = "events.out.tfevents.*"
 """The files of TensorBoard."""
 

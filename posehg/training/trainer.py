@@ -1,8 +1,10 @@
 """The training loop: epochs, validation, and saving often enough that a kill costs little; and a dry run."""
 
+import json
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +20,7 @@ from posehg.checkpoints.transfer import transfer
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.scenes import Scenes
 from posehg.distributed import ALONE, World
-from posehg.errors import CheckFailed, UsageError
+from posehg.errors import CheckFailed, InputError, UsageError
 from posehg.files import make_folder
 from posehg.inference import devices
 from posehg.inference.devices import batches_ahead, peak_memory
@@ -29,7 +31,7 @@ from posehg.training import detect, report
 from posehg.training import state as states
 from posehg.training.builder import load_data, model_config
 from posehg.training.config import TrainConfig
-from posehg.training.data import batches, crops_on, steps_per_epoch, workers_of
+from posehg.training.data import LeftOut, batches, crops_on, steps_per_epoch, workers_of
 from posehg.training.report import Listener, Report, Validation, validate
 from posehg.training.state import STATE, Progress, State
 from posehg.training.step import Stepper, learning_rate
@@ -60,7 +62,7 @@ class Trainer:
         world: World = ALONE,
         data_folder: str = "",
     ) -> None:
-        self._config, self._data, self._validation = config, data, validation
+        self._config, self._data, self._validation = config, data, list(validation)
         self._folder, self._listener, self._world, self._data_folder = folder, listener, world, data_folder
         check_batch(config, len(data), world)
         if resumed is not None and resumed.persons != len(data):
@@ -92,14 +94,14 @@ class Trainer:
             self.stepper.scaler.load_state_dict(resumed.scaler)
             if self.stepper.average is not None and resumed.average is not None:
                 self.stepper.average.load_state_dict(resumed.average)
-        self._steps = steps_per_epoch(len(data), config.batch)
+        self._steps, self._left_out = steps_per_epoch(len(data), config.batch), LeftOut(data, listener.note)
         self._saved = self._looked = time.monotonic()
 
     def go(self) -> bool:
         """Trains. Returns True after the last epoch, False if the listener stopped the run, which is then saved."""
         self._looked = time.monotonic()
         done = self._progress
-        loader = iter(batches(self._data, self._config, self.device, done.epoch, done.step, self._world))
+        loader = batches(self._data, self._config, self.device, done.epoch, done.step, self._world, self._left_out)
         with distributed.watched(f"Continue from the last save: posehg train --resume --out {self._folder}"):
             while self._progress.epoch < self._config.epochs and (self._progress.step or not self._out_of_time()):
                 if not self._train_epoch(loader):
@@ -158,7 +160,10 @@ class Trainer:
             buffers = list(network.buffers())  # each process has its own BatchNorm statistics until now
             for mine, first in zip(buffers, distributed.gather([b.cpu() for b in buffers])[0], strict=True):
                 mine.copy_(first)
-        validations = [self.validate(data) for data in self._validation]
+        for errors in distributed.gather([*self._left_out.errors.values()]):  # only the first process reports them
+            for error in errors:
+                self._left_out.add(error)
+        validations = self.validate()
         counted = [v for v in validations if math.isfinite(v.score)]
         # Shares of the torso and of the box have no common mean: the first set decides which of them count.
         scores = [v.score for v in counted if v.measure == counted[0].measure]
@@ -176,7 +181,18 @@ class Trainer:
         self._save()
         self._listener.epoch(self._progress, validations)
 
-    def validate(self, data: Dataset | Scenes) -> Validation:
+    def validate(self) -> list[Validation]:
+        """Validates on each set, without images that cannot be read."""
+        validations = []
+        for place, data in enumerate(self._validation):
+            try:
+                validations.append(self._validated(data))
+            except InputError:  # in all processes
+                self._validation[place] = detect.readable(data, self._listener.note)
+                validations.append(self._validated(self._validation[place]))
+        return validations
+
+    def _validated(self, data: Dataset | Scenes) -> Validation:
         engine = TorchEngine(self.model, self.stepper.result, self._config.device)
         if isinstance(data, Scenes):
             return detect.validate(engine, data)
@@ -229,7 +245,7 @@ def run(
     Nothing in the folder changes before options, data and device have been checked. Raises UsageError if the folder
     holds files of a run and neither ``resumed`` nor ``overwrite`` is given.
     """
-    existing = [path for name in (STATE, LAST, BEST, *report.FILES) if (path := folder / name).exists()]
+    existing = _files_of_run(folder)
     if existing and resumed is None and not overwrite:
         hint = "Give --resume to continue the run, --overwrite to start a new one, or another folder."
         raise UsageError(f"{existing[0]} already exists.", hint)
@@ -255,6 +271,17 @@ def run(
         return trainer.go()
 
 
+def _files_of_run(folder: Path) -> list[Path]:
+    """The files in the folder that a new run would replace, except those of a run that ended before its first save."""
+    existing = [path for name in (STATE, LAST, BEST, *report.FILES) if (path := folder / name).exists()]
+    if {path.name for path in existing} <= set(report.FIRST):
+        with suppress(OSError, ValueError, AttributeError):
+            options = json.loads((folder / report.FIRST[0]).read_text(encoding="utf-8"))
+            if options.keys() >= {"dataset", "stacks", "input_size"}:
+                return []
+    return existing
+
+
 def dry_run(config: TrainConfig, data: Path | None, listener: Listener, source: Checkpoint | None) -> list[str]:
     """Tries the run that ``run`` would train, and writes nothing. Returns lines on its data, memory and time."""
     with distributed.joined(str(devices.resolve(config.device))) as world, distributed.watched():
@@ -264,7 +291,7 @@ def dry_run(config: TrainConfig, data: Path | None, listener: Listener, source: 
         device, steps = trainer.device, steps_per_epoch(len(training), config.batch)
         taken = min(_WARM_UP + _TIMED, steps * config.epochs)
         warm_up = min(_WARM_UP, taken - 1)
-        loader = iter(batches(training, used, device, world=world))
+        loader = batches(training, used, device, world=world, left_out=LeftOut(training, listener.note))
         loss = began = waited = 0.0
         for number in range(taken):
             if number == warm_up:
@@ -276,8 +303,7 @@ def dry_run(config: TrainConfig, data: Path | None, listener: Listener, source: 
             loss = float(distributed.total(trainer.stepper(crops, config.lr * 0.1, number)))
         step_seconds = (time.monotonic() - began) / (taken - warm_up)
         began = time.monotonic()
-        for part in some:
-            trainer.validate(part)
+        trainer.validate()
         person_seconds = (time.monotonic() - began) / max(1, sum(map(len, some)))
     persons, batch = sum(map(len, validation)), min(config.batch, len(training))
     epoch = steps * step_seconds + persons * person_seconds
