@@ -7,9 +7,11 @@ pixel, its edge is smooth, and its colour runs from end to end:
     colour                  the line's  | the casing's | the image's
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,13 +26,24 @@ from posehg.skeletons import Skeleton, side
 
 Colour = tuple[int, int, int]
 Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
 
-PALETTE: dict[str, tuple[Colour, Colour]] = {
-    "right": ((213, 58, 0), (255, 196, 0)),
-    "left": ((0, 84, 214), (64, 216, 232)),
+LIMB_COLOURS: dict[str, tuple[Colour, Colour]] = {
+    "right": ((255, 130, 20), (255, 214, 70)),
+    "left": ((30, 80, 230), (50, 150, 255)),
     "middle": ((236, 236, 236), (236, 236, 236)),
 }
-"""The colours of the first and last joint of each side. Warm and cool colours differ for colour-blind readers, too."""
+"""Colours of a side's leg joints and of its other joints. The right is warm and light, the left cool and dark: they
+differ for colour-blind readers and in grey print, too."""
+
+PERSON_COLOURS: tuple[Colour, ...] = (
+    *((255, 195, 0), (45, 130, 255), (240, 45, 85), (90, 230, 255), (0, 225, 130), (255, 165, 210)),
+    *((225, 60, 190), (255, 125, 30), (195, 150, 255), (200, 245, 70), (205, 150, 95)),
+)
+"""The first colours differ most, also for colour-blind readers. On a person's left they are dashed."""
+
+_LEG = re.compile(r"hip|thigh|knee|stifle|hock|ankle|foot|heel|toe|leg|paw|hoof|back|rear|hind|_b_", re.IGNORECASE)
+_FORELEG = re.compile(r"front|fore|_f_", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -39,14 +52,16 @@ class Style:
 
     width: line width relative to the default for the person's size. dots: a dot on each joint.
     casing: opacity, 0 .. 1, of the dark edge that keeps lines and dots legible on any image.
-    colour: one colour for everything instead of the palette.
-    labels: write each joint's name beside it, and the track id above each person. Several tracks always have theirs.
+    colour: ``limb``: by side and limb; ``person``: one for each person or track, dashed on the left; ``auto``: by
+        person where several people or tracks are drawn, else by limb; or one RGB colour for everything.
+    labels: write each joint's name beside it, and above each person the track id or, of several, the number in the
+        order of the poses. Several tracks always have their ids.
     """
 
     width: float = 1.0
     dots: bool = True
     casing: float = 0.75
-    colour: Colour | None = None
+    colour: str | Colour = "auto"
     labels: bool = False
 
 
@@ -76,13 +91,19 @@ _CAPTION = 16  # the height of a caption's line in pixels
 def draw(image: Image, poses: Sequence[Pose], threshold: float, style: Style = STYLES["default"]) -> Image:
     """A copy of the image with the poses drawn on it, the person with the highest score on top.
 
-    Joints with a score of at least ``threshold`` are drawn, and limbs between two such joints.
+    Joints with a score of at least ``threshold`` are drawn, and limbs between two such joints. A joint whose limbs all
+    lack their other end is left out, as it is mostly wrong, unless that leaves nothing of the person.
     """
     canvas = image.copy()
-    for pose in sorted(poses, key=lambda pose: pose.score):
-        _draw_skeleton(canvas, pose, threshold, style)
-    if style.labels or len({pose.id for pose in poses} - {None}) > 1:
-        _label(canvas, poses, threshold, style)
+    people = [_Person(pose, _shown(pose, threshold), number) for number, pose in enumerate(poses, start=1)]
+    people = [person for person in people if person.shown.any()]
+    tracks = {person.pose.id for person in people} - {None}
+    if style.colour == "person" or (style.colour == "auto" and (len(people) > 1 or tracks)):
+        people = [person._replace(colour=person_colour(person.pose.id or person.number)) for person in people]
+    for person in sorted(people, key=lambda person: person.pose.score):
+        _draw_skeleton(canvas, person, style)
+    if style.labels or len(tracks) > 1:
+        _label(canvas, people, style)
     return canvas
 
 
@@ -92,14 +113,15 @@ def draw_labels(
     keypoints: Points,
     box: Box,
     style: Style = STYLES["thin"],
-    visible: NDArray[np.bool_] | None = None,
+    visible: Bools | None = None,
 ) -> Image:
     """A copy of the image with an annotation drawn on it: (J, 2) image pixels, NaN = not labelled.
 
     box: the person's bounding box. visible: (J,) bool; hidden joints are drawn as rings.
     """
     canvas = image.copy()
-    _draw_skeleton(canvas, Pose(skeleton, keypoints, np.ones(len(keypoints)), box, 1.0), 0.0, style, visible)
+    pose = Pose(skeleton, keypoints, np.ones(len(keypoints)), box, 1.0)
+    _draw_skeleton(canvas, _Person(pose, np.isfinite(keypoints.sum(axis=1))), style, visible)
     return canvas
 
 
@@ -189,46 +211,84 @@ def heatmaps_overlay(image: Image, heatmaps: Sequence[tuple[NDArray[np.floating]
     return np.asarray(blended, dtype=np.uint8)
 
 
+class _Person(NamedTuple):
+    """A person to draw. shown: (J,) bool. number: their place among all poses, from 1. colour: their own, if any."""
+
+    pose: Pose
+    shown: Bools
+    number: int = 1
+    colour: Colour | None = None
+
+
+def _shown(pose: Pose, threshold: float) -> Bools:
+    """(J,) bool: which joints are drawn."""
+    sure: Bools = (pose.scores >= threshold) & np.isfinite(pose.keypoints).all(axis=1)
+    joined, free = np.zeros_like(sure), np.ones_like(sure)
+    for limb in map(list, pose.skeleton.limb_indices):
+        joined[limb] |= sure[limb].all()
+        free[limb] = False
+    shown = sure & (joined | free)
+    return shown if shown.any() else sure
+
+
+def person_colour(number: int) -> Colour:
+    """The colour of a person or track, numbered from 1: full ones first, then pale, then deep ones."""
+    turn, place = divmod(number - 1, len(PERSON_COLOURS))
+    blend, share = ((0, 0), (255, 0.55), (0, 0.4))[turn % 3]
+    red, green, blue = (round(blend * share + value * (1 - share)) for value in PERSON_COLOURS[place])
+    return red, green, blue
+
+
 @cache
 def joint_colours(skeleton: Skeleton) -> Floats:
-    """(J, 3) RGB: warm on the person's right, cool on the left, graded in the order of the joints."""
-    colours = np.empty((len(skeleton.joints), 3), dtype=np.float32)
-    for whose, (first, last) in PALETTE.items():
-        own = [channel for channel, joint in enumerate(skeleton.joints) if side(joint) == whose]
-        if whose == "left":
-            own.sort(key=lambda channel: skeleton.flip[channel])  # in the order of their counterparts
-        colours[own] = np.linspace(first, last, len(own))
+    """(J, 3) RGB by side and limb: the same for joints of the same name in all skeletons."""
+    is_leg = [bool(_LEG.search(joint)) and not _FORELEG.search(joint) for joint in skeleton.joints]
+    pairs = zip(skeleton.joints, is_leg, strict=True)
+    colours = np.array([LIMB_COLOURS[side(joint)][0 if leg else 1] for joint, leg in pairs], dtype=np.float32)
     colours.setflags(write=False)
     return colours
 
 
-def _draw_skeleton(
-    canvas: Image, pose: Pose, threshold: float, style: Style, visible: NDArray[np.bool_] | None = None
-) -> None:
-    shown, skeleton = (pose.scores >= threshold) & np.isfinite(pose.keypoints).all(axis=1), pose.skeleton
+class _Stroke(NamedTuple):
+    """A line, or a dot where its ends are one point. ends: (2, 2) x, y. colours: (2, 3) RGB of the ends."""
+
+    ends: Points
+    colours: Floats
+    dashed: bool = False
+
+
+def _draw_skeleton(canvas: Image, person: _Person, style: Style, visible: Bools | None = None) -> None:
+    pose, shown = person.pose, person.shown
     if not shown.any():
         return
     points = np.clip(pose.keypoints, -1e6, 1e6)  # points absurdly far away would overflow
     radius = style.width * _line_width(points[shown], pose.crop, canvas.shape) / 2
-    casing = max(0.5 * radius, 0.6)
-    colours = joint_colours(skeleton)
-    if style.colour is not None:
-        colours = np.full_like(colours, style.colour)
-    limbs = []
-    for a, b in skeleton.limb_indices:
-        if shown[a] and shown[b]:
-            ends, run = points[[a, b]], colours[[a, b]]
-            if {side(skeleton.joints[a]), side(skeleton.joints[b])} == {"left", "right"}:
-                # From warm to cool by way of the middle's colour: a direct mixture is brown.
-                ends = np.insert(ends, 1, ends.mean(axis=0), axis=0)
-                run = np.insert(run, 1, style.colour or PALETTE["middle"][0], axis=0)
-            limbs += [(ends[i : i + 2], run[i : i + 2]) for i in range(len(ends) - 1)]
+    casing = max(0.5 * radius, 0.45)
+    colours, middle = joint_colours(pose.skeleton), LIMB_COLOURS["middle"][0]
+    single = person.colour if isinstance(style.colour, str) else style.colour
+    if single:
+        colours, middle = np.full_like(colours, single), single
+    limbs: list[_Stroke] = []
+    joined = np.zeros_like(shown)
+    for a, b in pose.skeleton.limb_indices:
+        if not (shown[a] and shown[b]):
+            continue
+        joined[[a, b]] = True
+        ends, run = points[[a, b]], colours[[a, b]]
+        sides = {side(pose.skeleton.joints[a]), side(pose.skeleton.joints[b])}
+        if sides == {"left", "right"}:
+            # From warm to cool by way of the middle's colour: a direct mixture is brown.
+            ends = np.insert(ends, 1, ends.mean(axis=0), axis=0)
+            run = np.insert(run, 1, middle, axis=0)
+        dashed = person.colour is not None and "left" in sides and "right" not in sides
+        limbs += [_Stroke(ends[i : i + 2], run[i : i + 2], dashed) for i in range(len(ends) - 1)]
     _paint(canvas, limbs, radius, casing, style.casing)
-    if style.dots:  # after the limbs: their casing separates them
-        dots = [(points[[joint, joint]], colours[[joint, joint]]) for joint in np.flatnonzero(shown)]
-        _paint(canvas, dots, 1.6 * radius, casing, style.casing)
+    # Dots after the limbs: their casing separates them. Without lines, joints beside no limb are still seen.
+    dots = [_Stroke(points[[j, j]], colours[[j, j]]) for j in np.flatnonzero(shown if style.dots else shown & ~joined)]
+    _paint(canvas, dots, 1.6 * radius, casing, style.casing)
     if visible is not None:
-        holes = [(points[[joint, joint]], np.zeros((2, 3), np.float32)) for joint in np.flatnonzero(shown & ~visible)]
+        black = np.zeros((2, 3), np.float32)
+        holes = [_Stroke(points[[j, j]], black) for j in np.flatnonzero(shown & ~visible)]
         _paint(canvas, holes, radius, 0.0, 0.0)
 
 
@@ -236,85 +296,116 @@ def _line_width(shown: Points, box: Box, shape: tuple[int, ...]) -> float:
     """In pixels: in proportion to the extent of the shown joints, visible, and not coarse for the image."""
     reach = float(np.hypot(*np.ptp(shown, axis=0)))
     size = reach if len(shown) > 2 else max(reach, 0.5 * box.w)  # one or two joints do not show a person's size
-    return float(np.clip(0.013 * size, 1.4, max(1.4, 0.012 * max(shape[:2]))))
+    return float(np.clip(0.013 * size, 1.1, max(1.1, 0.012 * max(shape[:2]))))
 
 
-def _label(canvas: Image, poses: Sequence[Pose], threshold: float, style: Style) -> None:
-    """Write the joints' names beside them and tracks' ids above their person, white with a black edge, in place."""
+class _Text(NamedTuple):
+    """A text to write. places: x, y and the anchor there; the first that is free is taken.
+
+    turn: which are written first: numbers, as they say most, then joints with a side, then those in the middle.
+    """
+
+    text: str
+    size: float
+    colour: Colour
+    places: Sequence[tuple[float, float, str]]
+    turn: int
+
+
+def _label(canvas: Image, people: Sequence[_Person], style: Style) -> None:
+    """Write people's numbers above them and joints' names beside them, with a black edge, in place."""
     height, width = canvas.shape[:2]
-    # Texts with their point, the size of their letters, and where the point lies on the text.
-    ids: list[tuple[str, float, float, float, str]] = []
-    names: list[tuple[str, float, float, float, str]] = []
-    for pose in poses:
-        inside = ((pose.keypoints >= 0) & (pose.keypoints < (width, height))).all(axis=1)
-        joints = (pose.scores >= threshold) & inside
-        if not joints.any():
-            continue
-        line = _line_width(pose.keypoints[joints], pose.crop, canvas.shape)
-        gap, size = 1.5 * style.width * line + 2, float(np.clip(3 * line, 9, 40))
-        if pose.id is not None:
-            x, y = min(pose.keypoints[joints], key=lambda point: float(point[1]))
-            ids.append((f"#{pose.id}", x, y - gap, 1.5 * size, "mb"))
-        for channel in np.flatnonzero(joints) if style.labels else ():
-            x, y = pose.keypoints[channel]
-            other = pose.skeleton.flip[channel]  # outward: away from the joint of the other side
-            on_left = x < pose.keypoints[other if other != channel else joints, 0].mean()
-            text = pose.skeleton.joints[channel].replace("_", " ")
-            names.append((text, x - gap if on_left else x + gap, y, size, "rm" if on_left else "lm"))
     layer = PillowImage.fromarray(canvas)
     pen = ImageDraw.Draw(layer)
-    written: list[Box] = []
-    for text, x, y, size, anchor in ids + names:  # ids first: where there is room for one text only, they say more
+    taken = np.zeros((height, width), dtype=np.bool_)  # by texts
+    texts = [text for person in people for text in _texts(person, canvas.shape, style, len(people) > 1)]
+    for text, size, colour, places, _ in sorted(texts, key=lambda text: text.turn):
         font, edge = _font(size), max(1, round(size / 10))
-        left, top, right, bottom = pen.textbbox((x, y), text, font, anchor, stroke_width=edge)
-        if right - left > width or bottom - top > height:
-            continue
-        right_by, down_by = np.clip((0, 0), (-left, -top), (width - right, height - bottom)).tolist()
-        box = Box(left + right_by, top + down_by, right - left, bottom - top)
-        if all(box.intersection(other) == 0 for other in written):  # two names on each other are no name at all
-            written.append(box)
-            place = x + right_by, y + down_by
-            pen.text(place, text, "white", font, anchor, stroke_width=edge, stroke_fill="black")
+        for x, y, anchor in places:
+            left, top, right, bottom = pen.textbbox((x, y), text, font, anchor, stroke_width=edge)
+            if right - left > width or bottom - top > height:
+                continue
+            right_by, down_by = np.clip((0, 0), (-left, -top), (width - right, height - bottom)).tolist()
+            rows = slice(int(top + down_by), int(bottom + down_by) + 1)
+            place = rows, slice(int(left + right_by), int(right + right_by) + 1)
+            if not taken[place].any():  # two names on each other are no name at all
+                taken[place] = True
+                at = x + right_by, y + down_by
+                pen.text(at, text, colour, font, anchor, stroke_width=edge, stroke_fill="black")
+                break
     canvas[:] = np.asarray(layer)
 
 
-def _paint(
-    canvas: Image, strokes: Sequence[tuple[Points, Floats]], radius: float, casing: float, opacity: float
-) -> None:
-    """Paint a black casing of that opacity around all strokes, then the strokes: (2, 2) ends and their (2, 3) RGB."""
+def _texts(person: _Person, shape: tuple[int, ...], style: Style, several: bool) -> Iterator[_Text]:
+    """The person's track id or, of several people, their number; with ``style.labels`` the names of the joints, too."""
+    pose = person.pose
+    joints = person.shown & ((pose.keypoints >= 0) & (pose.keypoints < shape[1::-1])).all(axis=1)
+    if not joints.any():
+        return
+    points, line = pose.keypoints[joints], _line_width(pose.keypoints[joints], pose.crop, shape)
+    gap, size = 1.5 * style.width * line + 2, float(np.clip(3 * line, 11, 40))
+    red, green, blue = ((255 + value) // 2 for value in person.colour or (255, 255, 255))
+    colour = red, green, blue  # pale: legible on the black edge
+    if pose.id is not None or several:
+        name = str(person.number) if pose.id is None else f"#{pose.id}"
+        yield _Text(name, 1.5 * size, colour, [(x, y - gap, "mb") for x, y in points[np.argsort(points[:, 1])]], 0)
+    for channel in np.flatnonzero(joints) if style.labels else ():
+        x, y = pose.keypoints[channel]
+        other = pose.skeleton.flip[channel]  # outward: away from the joint of the other side
+        on_left = x < pose.keypoints[other if other != channel else joints, 0].mean()
+        place = (x - gap, y, "rm") if on_left else (x + gap, y, "lm")
+        name = "  ".join(re.split("[_ ]", pose.skeleton.joints[channel]))  # the edges of letters fill a single space
+        yield _Text(name, size, colour, [place], 1 + (other == channel))
+
+
+def _paint(canvas: Image, strokes: Sequence[_Stroke], radius: float, casing: float, opacity: float) -> None:
+    """Paint a black casing of that opacity around all strokes, then the strokes."""
     if not strokes:
         return
     # All casings at once: one after the other, they would add up where strokes meet.
-    mask = np.zeros(canvas.shape[:2], dtype=np.float32)
-    covered = [_coverage(canvas.shape, ends, radius + casing) for ends, _ in strokes]
-    for place, _, coverage in covered:
-        np.maximum(mask[place], coverage, out=mask[place])
-    places = [place for place, _, _ in covered]
+    least = np.full(canvas.shape[:2], np.inf, dtype=np.float32)
+    near = [_distances(canvas.shape, stroke.ends, radius + casing) for stroke in strokes]
+    for place, _, distance in near:
+        np.minimum(least[place], distance, out=least[place])
+    places = [place for place, _, _ in near]
     region = tuple(slice(min(p[a].start for p in places), max(p[a].stop for p in places)) for a in (0, 1))
-    _blend(canvas[region], mask[region] > 0, np.zeros(3, dtype=np.float32), mask[region] * np.float32(opacity))
-    for ends, (start, end) in strokes:
-        place, along, coverage = _coverage(canvas.shape, ends, radius)
-        touched = coverage > 0  # a slanting line covers little of its patch
-        _blend(canvas[place], touched, start + (end - start) * along[touched][:, None], coverage)
+    covered = least[region] < radius + casing + 0.5
+    black = np.zeros(3, dtype=np.float32)
+    _blend(canvas[region], covered, black, opacity * _cover(least[region][covered], radius + casing))
+    for (ends, (start, end), dashed), (place, along, distance) in zip(strokes, near, strict=True):
+        covered = distance < radius + 0.5  # a slanting line covers little of its patch
+        part = along[covered][:, None]
+        colour = start + (end - start) * part
+        if dashed:  # a wave, cut to edges one pixel wide; it begins and ends full
+            length = float(np.hypot(*(ends[1] - ends[0])))
+            turns = 2 * np.pi * max(1, round(length / max(8 * radius, 6)))
+            colour *= 1 - 0.7 * np.clip(0.5 - np.cos(turns * part) * length / turns, 0, 1)
+        _blend(canvas[place], covered, colour, _cover(distance[covered], radius))
 
 
-def _coverage(shape: tuple[int, ...], ends: Points, radius: float) -> tuple[tuple[slice, slice], Floats, Floats]:
-    """The patch that a stroke may touch; for each of its pixels the place along the stroke and its cover, 0 .. 1."""
+def _distances(shape: tuple[int, ...], ends: Points, reach: float) -> tuple[tuple[slice, slice], Floats, Floats]:
+    """The patch around a line; for each of its pixels the place along the line, 0 .. 1, and the distance to it."""
     (x0, y0), (x1, y1) = ends
     limit = (shape[1], shape[0])
-    left, top = np.clip(np.floor(ends.min(axis=0) - radius - 1), 0, limit).astype(int)
-    right, bottom = np.clip(np.ceil(ends.max(axis=0) + radius + 2), 0, limit).astype(int)
+    left, top = np.clip(np.floor(ends.min(axis=0) - reach - 1), 0, limit).astype(int)
+    right, bottom = np.clip(np.ceil(ends.max(axis=0) + reach + 2), 0, limit).astype(int)
     length = float(np.hypot(x1 - x0, y1 - y0))
     ux, uy = ((x1 - x0) / length, (y1 - y0) / length) if length > 0 else (1.0, 0.0)
-    x, y = np.arange(left, right) - x0, (np.arange(top, bottom) - y0)[:, None]
-    run = (x * ux + y * uy).astype(np.float32)
-    beyond = np.maximum(np.maximum(run - length, -run), 0)
-    distance = np.hypot((x * uy - y * ux).astype(np.float32), beyond)
+    x = (np.arange(left, right) - x0).astype(np.float32)
+    y = (np.arange(top, bottom) - y0).astype(np.float32)[:, None]
+    run = x * np.float32(ux) + y * np.float32(uy)
+    beyond = run - np.clip(run, 0, np.float32(length))
+    across = x * np.float32(uy) - y * np.float32(ux)
     place = slice(int(top), int(bottom)), slice(int(left), int(right))
-    return place, np.clip(run / max(length, 1e-6), 0, 1), np.clip(radius + 0.5 - distance, 0, 1)
+    return place, np.clip(run / np.float32(max(length, 1e-6)), 0, 1), np.sqrt(beyond * beyond + across * across)
 
 
-def _blend(part: Image, touched: NDArray[np.bool_], colour: Floats, opacity: Floats) -> None:
-    """Blend a colour in: one for every touched pixel, (n, 3), or for all, (3,). opacity: (h, w) like ``part``."""
+def _cover(distance: Floats, radius: float) -> Floats:
+    """How much of each pixel a line covers, 0 .. 1."""
+    return np.clip(np.float32(radius + 0.5) - distance, 0, 1)
+
+
+def _blend(part: Image, touched: Bools, colour: Floats, opacity: Floats) -> None:
+    """Blend a colour into the n touched pixels: (n, 3), or (3,) for all. opacity: (n,), 0 .. 1."""
     below = part[touched].astype(np.float32)
-    part[touched] = np.rint(below + (colour - below) * opacity[touched][:, None]).astype(np.uint8)
+    part[touched] = np.rint(below + (colour - below) * opacity[:, None]).astype(np.uint8)

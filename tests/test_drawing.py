@@ -12,7 +12,7 @@ from posehg.drawing import STYLES, Style
 from posehg.geometry import Affine, Box, Points
 from posehg.images import Image
 from posehg.poses import Pose
-from posehg.skeletons import MPII, SKELETONS, Skeleton
+from posehg.skeletons import COCO, MPII, SKELETONS, Skeleton
 
 STANDING = np.array(
     [
@@ -57,36 +57,84 @@ def test_joints_under_the_threshold_draw_nothing_and_neither_do_their_limbs() ->
     assert not drawn().any()
     rows, columns = np.nonzero(drawn(right_wrist=0.31))
     assert np.hypot(columns - 25, rows - 100).max() < 8
-    shin = (172, 60)
-    assert drawn(right_knee=1, right_ankle=1)[shin]
+    shin, wrist = (172, 60), (100, 25)
+    both = drawn(right_knee=1, right_ankle=1)
+    assert both[shin]
     assert not drawn(right_knee=1)[shin]
+    # A joint beside no limb is mostly wrong; of a skeleton without limbs it is all there is.
+    np.testing.assert_array_equal(drawn(right_knee=1, right_ankle=1, right_wrist=1), both)
+    limbless = replace(pose(), skeleton=Skeleton("dots", MPII.joints, ()))
+    for style in STYLES.values():
+        assert changed(ground(), drawing.draw(ground(), [limbless], 0.5, style))[wrist]
 
 
 def shin_width(scale: float) -> float:
     """How wide the line of the right shin is, in pixels, of a person ``scale`` times as large as STANDING."""
     image = ground(int(240 * scale), int(180 * scale), value=0)
     drawn = drawing.draw(image, [pose(STANDING * scale)], 0.5, Style(dots=False, casing=0.0))
-    row = drawn[round(172 * scale), : round(73 * scale), 0] / 213.0
+    row = drawn[round(172 * scale), : round(73 * scale), 0] / 255.0
     return float(row.sum())
 
 
 def test_lines_are_as_wide_as_suits_the_person() -> None:
-    assert shin_width(0.05) == pytest.approx(1.4, abs=0.3)  # thinner would not be seen
+    assert shin_width(0.05) == pytest.approx(1.1, abs=0.3)  # thinner would not be seen
     widths = [shin_width(scale) for scale in (1, 2, 4, 8)]
     for narrow, wide in pairwise(widths):
         assert 1.8 < wide / narrow < 2.2
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
-def test_left_is_cool_and_right_is_warm(skeleton: Skeleton) -> None:
-    colours = drawing.joint_colours(skeleton).astype(int)
-    for joint, (red, _, blue) in zip(skeleton.joints, colours, strict=True):
+def test_left_is_cool_and_right_is_warm_and_a_limb_has_one_colour_in_all_skeletons(skeleton: Skeleton) -> None:
+    of_coco = dict(zip(COCO.joints, drawing.joint_colours(COCO).tolist(), strict=True))
+    for joint, (red, green, blue) in zip(skeleton.joints, drawing.joint_colours(skeleton).tolist(), strict=True):
         if joint.startswith("right_"):
             assert red > blue + 100
         elif joint.startswith("left_"):
             assert blue > red + 100
         else:
             assert red == blue
+        assert of_coco.get(joint, [red, green, blue]) == [red, green, blue]
+
+
+def test_legs_have_the_same_colours_in_animals_and_differ_from_arms() -> None:
+    def colours(*joints: str) -> list[list[float]]:
+        return drawing.joint_colours(Skeleton("s", joints, ())).tolist()
+
+    assert colours("left_ankle", "left_wrist") == colours("L_B_Paw", "L_F_Paw")
+    assert colours("left_ankle", "left_wrist") == colours("left_rear_knee", "left_front_knee")
+    assert len({tuple(colour) for side in ("right", "left") for colour in colours(f"{side}_hip", f"{side}_eye")}) == 4
+
+
+@pytest.mark.parametrize("colour", ["person", "limb"])
+def test_left_is_darker_than_right_in_grey_print(colour: str) -> None:
+    for size in (0.3, 1, 3):
+        image = ground(int(240 * size), int(180 * size), value=0)
+        style = Style(dots=False, casing=0, colour=colour)
+        drawn = drawing.draw(image, [pose(STANDING * size)], 0.5, style) @ np.array([0.2126, 0.7152, 0.0722])
+        middle = round(72 * size)
+        shins = drawn[round(125 * size) : round(190 * size)]
+        assert shins[:, :middle].sum() > 1.3 * shins[:, middle:].sum()
+
+
+def hue(drawn: Image, person: Pose) -> tuple[int, ...]:
+    """The colour on a person's neck."""
+    x, y = person.keypoints[MPII.index("upper_neck")].astype(int)
+    return tuple(drawn[y, x].tolist())
+
+
+def test_people_differ_in_colour_and_a_track_keeps_its_own() -> None:
+    image = ground(240, 700)
+    people = [pose(STANDING + np.array((offset, 0))) for offset in (0, 180, 360)]
+    alone, together = drawing.draw(image, people[:1], 0.5), drawing.draw(image, people, 0.5)
+    assert len({hue(together, person) for person in people}) == 3
+    np.testing.assert_array_equal(alone, drawing.draw(image, people[:1], 0.5, Style(colour="limb")))
+    unseen = replace(people[1], scores=np.zeros(16))  # of two people only one is drawn
+    np.testing.assert_array_equal(alone, drawing.draw(image, [people[0], unseen], 0.5))
+    tracks = [replace(person, id=id) for person, id in zip(people, (7, 2, 30), strict=True)]
+    drawn = drawing.draw(image, tracks, 0.5)
+    for track in tracks:
+        assert hue(drawing.draw(image, [track], 0.5), track) == hue(drawn, track)
+    assert len({drawing.person_colour(number) for number in range(1, 34)}) == 33
 
 
 def test_a_dot_moves_with_its_joint_by_fractions_of_a_pixel() -> None:
@@ -102,7 +150,7 @@ def test_a_dot_moves_with_its_joint_by_fractions_of_a_pixel() -> None:
 def test_the_surest_person_is_on_top() -> None:
     sure, unsure = pose(scores=0.9), pose(STANDING[list(MPII.flip)], scores=0.6)
     for people in ([sure, unsure], [unsure, sure]):
-        drawn = drawing.draw(ground(), people, 0.5)
+        drawn = drawing.draw(ground(), people, 0.5, Style(colour="limb"))
         np.testing.assert_array_equal(drawn[150, 58], drawing.draw(ground(), [sure], 0.5)[150, 58])
 
 
@@ -110,7 +158,9 @@ def test_the_surest_person_is_on_top() -> None:
 @given(
     shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     keypoints=st.lists(st.tuples(*[st.floats(-1e308, 1e308) | st.floats(-50, 90)] * 2), min_size=16, max_size=16),
-    style=st.sampled_from([*STYLES.values(), Style(labels=True), Style(casing=0), Style(colour=(1, 2, 3))]),
+    style=st.sampled_from(
+        [*STYLES.values(), Style(labels=True), Style(casing=0), Style(colour="person"), Style(colour=(1, 2, 3))]
+    ),
 )
 def test_nothing_that_a_pose_can_hold_is_too_wild(
     shape: tuple[int, int], keypoints: list[tuple[float, float]], style: Style
@@ -222,13 +272,31 @@ def test_several_tracks_have_their_ids_above_them() -> None:
     image = ground(307, 410)
     people = [replace(pose(STANDING + np.array(shift)), id=id) for id, shift in ((3, (20, 60)), (8, (230, 70)))]
     without = [replace(one, id=None) for one in people]
-    ids = changed(drawing.draw(image, people, 0.5), drawing.draw(image, without, 0.5))
+
+    def texts(poses: list[Pose], others: list[Pose], labels: bool = False) -> NDArray[np.bool_]:
+        style = Style(colour="limb", labels=labels)
+        return changed(drawing.draw(image, poses, 0.5, style), drawing.draw(image, others, 0.5, style))
+
+    ids = texts(people, without)
     for person in people:
         x, y = person.keypoints[MPII.index("head_top")].astype(int)
         assert ids[y - 40 : y, x - 30 : x + 30].any()
         assert not ids[y + 5 :, x - 60 : x + 60].any()
-    assert not changed(drawing.draw(image, people[:1], 0.5), drawing.draw(image, without[:1], 0.5)).any()
-    assert changed(drawing.draw(image, people[:1], 0.5, NAMED), drawing.draw(image, without[:1], 0.5, NAMED)).any()
+    assert not texts(people[:1], without[:1]).any()
+    assert texts(people[:1], without[:1], labels=True).any()
+    assert texts(people, without, labels=True).any()  # others are numbered
+
+
+def test_people_close_to_each_other_all_have_their_numbers() -> None:
+    # Names that leave no mark: what is written are the numbers.
+    nameless, style = replace(MPII, joints=tuple(" " * (i + 1) for i in range(16)), limbs=()), Style(labels=True)
+    poses = [pose(STANDING + np.array((shift, 40)), skeleton=nameless) for shift in (0, 3, 6)]
+    written = [
+        changed(*(drawing.draw(ground(), poses[:count], 0.5, replace(style, labels=on)) for on in (True, False))).sum()
+        for count in (1, 2, 3)
+    ]
+    assert written[0] == 0  # one person needs no number
+    assert written[2] == pytest.approx(1.5 * written[1], rel=0.25)
 
 
 def test_names_do_not_lie_on_each_other() -> None:
@@ -245,7 +313,7 @@ def test_annotations_leave_out_unlabelled_joints_and_show_hidden_ones_as_rings()
     image.setflags(write=False)  # a copy is drawn on
     for hidden in (False, True):
         visible = np.full(16, not hidden)
-        drawn = drawing.draw_labels(image, MPII, truth, Box(0, 0, 90, 90), Style(width=3), visible)
+        drawn = drawing.draw_labels(image, MPII, truth, Box(0, 0, 90, 90), Style(width=4), visible)
         rows, columns = np.nonzero(changed(image, drawn))
         assert np.hypot(columns - 100, rows - 100).max() < 8
         assert (drawn[100, 100].max() < 50) == hidden

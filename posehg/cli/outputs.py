@@ -106,7 +106,8 @@ class Outputs:
         outputs = [*self.run, *(output for source in sources for output in self.of(source))]
         drawn = [output for output in outputs if output.writer.draws]
         prints_table = not outputs and not options.json  # which shows joints below the threshold dim
-        idle = options.given("style", "background", "labels", "side_by_side", *(() if prints_table else ["threshold"]))
+        of_drawings = ("style", "color", "background", "labels", "side_by_side")
+        idle = options.given(*of_drawings, *(() if prints_table else ["threshold"]))
         if idle and not drawn and (outputs or options.out is None):
             hint = f"Leave out {idle[0]}." if options.heatmaps else "Give --out FILE.png or --out FOLDER."
             raise UsageError(f"{idle[0]} has no effect: no skeleton is drawn.", hint)

@@ -53,6 +53,8 @@ _DETECTOR = "Find people with this detector: a model of train --task detect, or 
 _PEOPLE = "one (the most prominent person), all, or scan (one, without detector: slow)."
 _RESCAN = "Search for new people every N frames (0: 10; 90 without detector)."
 _THRESHOLD = "Draw joints with at least this score (0 to 1)."
+_COLOR = "person or limb (default: person where several people are drawn, else limb)."
+_LABELS = "Write the joints' names beside them and, of several people, each person's number or track id."
 _BACKGROUND = "image, black, white or none (transparent)."
 _HEATMAPS = "Draw heatmaps instead of skeletons: of these joints, or all."
 
@@ -78,8 +80,9 @@ class PredictOptions:
     style: Literal["default", "thin", "bold", "lines"] = option(
         "default", "Drawing", "default, thin, bold or lines.", metavar="NAME"
     )
+    color: Literal["person", "limb"] | None = option(None, "Drawing", _COLOR, metavar="NAME")
     background: Literal["image", "black", "white", "none"] = option("image", "Drawing", _BACKGROUND, metavar="NAME")
-    labels: bool = option(False, "Drawing", "Write the joints' names beside them.", "--labels")
+    labels: bool = option(False, "Drawing", _LABELS, "--labels")
     side_by_side: bool = option(False, "Drawing", "Put the original image on the left.", "--side-by-side")
     heatmaps: str | None = option(None, "Drawing", _HEATMAPS, metavar="JOINT,..")
     start: str = option("0", "Video", "Start at this time: seconds or MM:SS.", metavar="TIME")
@@ -141,7 +144,10 @@ def predict(options: PredictOptions) -> None:
     if end <= start:
         raise UsageError(f"--end {options.end} is not after --start {options.start}.")
     joints = () if options.heatmaps in (None, "all") else tuple(name.strip() for name in options.heatmaps.split(","))
-    style = replace(STYLES[options.style], labels=options.labels)
+    # A video of one person never needs colours by track; of more it does, even where a frame shows one person only.
+    one = options.people != "all" and not options.boxes and len(options.box or ()) < 2
+    colour = options.color or ("limb" if one else "auto")
+    style = replace(STYLES[options.style], labels=options.labels, colour=colour)
     draw = DrawOptions(options.threshold, style, options.background, options.side_by_side, joints)
     first_boxes = [_first_box(text) for text in options.box] if options.box else None
     box_file = boxes.read(options.boxes, terminal.note) if options.boxes else None

@@ -54,6 +54,7 @@ WAYS = (("--box", "1,2,3,4"), ("--boxes", "x.csv"), ("--whole",))
         *((option, option[0]) for option in (("--style", "thin"), ("--labels",), ("--start", "1"), ("--rescan", "9"))),
         (("--out", "photo.png/out", "--save", "json"), "photo.png"),
         (("--out", "x.csv", "--side-by-side"), "--side-by-side"),
+        (("--out", "x.csv", "--color", "limb"), "--color"),
         (("--threads", "1000000"), "--threads must be between 0 and 512"),
         (("--start", "soon"), "--start soon"),
         (("--start", "2:00", "--end", "90"), "--end 90"),

@@ -93,6 +93,22 @@ def test_the_video_that_comes_out_plays(
     assert np.abs(after[5][:, -320:].astype(int) - before[5]).max() > 60
 
 
+def test_a_video_that_may_show_several_people_is_colored_by_person_even_on_frames_of_one(
+    posehg: Posehg, square: Path, walk: Path, tmp_path: Path
+) -> None:
+    def drawn(*options: str) -> np.ndarray:
+        out = tmp_path / "out.mp4"
+        run = posehg("predict", walk, "--model", square, "--out", out, "--overwrite", "--end", "0.35", *options)
+        assert run.code == 0, run.err
+        return np.array(read(out)).astype(int)
+
+    for people, default in (("one", "limb"), ("all", "person")):
+        plain = drawn("--people", people)
+        for color in ("limb", "person"):
+            difference = np.abs(drawn("--people", people, "--color", color) - plain).max()
+            assert (difference < 30) == (color == default)
+
+
 def test_a_folder_of_videos_and_images(posehg: Posehg, square: Path, walk: Path, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ("predict", walk, photo, "-m", square, "--out", out, "--save")
