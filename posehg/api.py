@@ -138,7 +138,7 @@ class Model:
 
 
 def draw(image: ImageLike, poses: Pose | Sequence[Pose], threshold: float = THRESHOLD) -> Image:
-    """The image with skeletons drawn on it: RGB uint8 (H, W, 3), a new array.
+    """The image with skeletons drawn on it, several people in a colour each: RGB uint8 (H, W, 3), a new array.
 
     threshold: joints with a lower score, 0 .. 1, and their limbs are left out.
     Raises InputError, TypeError and ValueError as a Model does for anything that is not an image.
