@@ -126,8 +126,11 @@ RATE = 22_050
 SOUNDS = {"aac": ("a.mp4", "libx264"), "pcm_s16le": ("a.mov", "libx264"), "libopus": ("a.webm", "libvpx")}
 
 
-def with_sound(folder: Path, codec: str = "aac", delay: float = 0.0) -> Path:
-    """Three seconds of black at 25 frames a second, silent but for a beep from 1.5 to 1.6 s; all ``delay`` s late."""
+def with_sound(folder: Path, codec: str = "aac", delay: float = 0.0, missing: tuple[float, float] = (0.0, 0.0)) -> Path:
+    """Three seconds of black at 25 frames a second, silent but for a beep from 1.5 to 1.6 s; all ``delay`` s late.
+
+    missing: from when to when there is no sound.
+    """
     name, codec_of_video = SOUNDS[codec]
     rate = 48_000 if codec == "libopus" else RATE
     with av.open(str(folder / name), "w") as container:
@@ -141,7 +144,7 @@ def with_sound(folder: Path, codec: str = "aac", delay: float = 0.0) -> Path:
             container.mux(video.encode(frame))
         seconds = np.arange(3 * rate) / rate
         wave = np.where((seconds >= 1.5) & (seconds < 1.6), 0.8 * np.sin(2 * np.pi * 997 * seconds), 0)
-        for start in range(0, len(wave), 1024):
+        for start in [at for at in range(0, len(wave), 1024) if not missing[0] <= at / rate < missing[1]]:
             piece = np.ascontiguousarray(wave[None, start : start + 1024], dtype=np.float32)
             samples = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
             samples.sample_rate, samples.pts, samples.time_base = rate, start + round(rate * delay), Fraction(1, rate)
@@ -175,6 +178,16 @@ def test_the_sound_stays_with_the_frames(tmp_path: Path, suffix: str, codec: str
         assert np.isnan(beep(path))  # the part that is kept is silent
     else:
         assert beep(path) == pytest.approx(1.5 - start, abs=0.02)
+
+
+@suffixes
+@pytest.mark.parametrize(("codec", "begin"), [("pcm_s16le", 0.0), ("libopus", 0.0), ("libopus", 0.4)])
+def test_sound_that_starts_late_or_has_a_gap_stays_with_the_frames(
+    tmp_path: Path, suffix: str, codec: str, begin: float
+) -> None:
+    source = with_sound(tmp_path, codec, missing=(begin, 1.2))
+    path = write(tmp_path / f"out{suffix}", [shade(0)] * 60, fps=25, source=str(source))
+    assert beep(path) == pytest.approx(1.5, abs=0.03)
 
 
 @pytest.mark.parametrize("kind", ["silent", "no video", "missing", "cut"])

@@ -121,27 +121,44 @@ class VideoWriter(FileWriter):
 def _sound(path: str, target: Any, codec: str, start: float) -> Iterator[tuple[float, Any]]:
     """The sound of a video from ``start`` on, as packets for ``target``, each with the time at which it is heard there.
 
-    Times are seconds. There are none where the file has no sound or cannot be read.
+    Times are seconds. Where the sound begins later, has a gap or cannot be decoded, there is silence. There are no
+    packets where the file has no sound or cannot be read.
     """
     import av
 
-    with suppress(OSError, av.FFmpegError), open(path, "rb") as file, av.open(file) as opened:
+    with suppress(OSError, av.FFmpegError), open(path, "rb") as file, av.open(file, metadata_errors="ignore") as opened:
         source: Any = opened
         stream, video = source.streams.best("audio"), source.streams.best("video")
-        if stream is None:
+        if stream is None or stream.codec_context is None or not stream.codec_context.sample_rate:
             return
         if video is not None and video.start_time is not None:
             start += float(video.start_time * video.time_base)  # frame times count from the first frame
         rate = 48_000 if codec == "libopus" else min(stream.codec_context.sample_rate, 48_000)
         output = target.add_stream(codec, rate=rate)
-        output.codec_context.layout = "mono" if stream.codec_context.layout.nb_channels == 1 else "stereo"
-        samples = None  # so far: the times that files state for pieces of sound may overlap
-        with suppress(av.FFmpegError):  # up to what cannot be read
-            for frame in source.decode(stream):
-                heard = frame.time - start
-                if heard >= 0:
-                    samples = round(heard * frame.sample_rate) if samples is None else samples
-                    frame.pts, frame.time_base = samples, Fraction(1, frame.sample_rate)
-                    samples += frame.samples
-                    yield from ((heard, packet) for packet in output.encode(frame))
-        yield from ((heard, packet) for packet in output.encode())
+        output.codec_context.layout = layout = "mono" if stream.codec_context.layout.nb_channels == 1 else "stereo"
+        channels, done, form = 1 if layout == "mono" else 2, 0, None
+        resampler: Any = None
+        for piece in _decoded(source, stream):
+            if piece.time is None or piece.time < start:
+                continue
+            pieces, gap = [], round((piece.time - start) * rate) - done
+            if done == 0 or gap > rate / 10:  # smaller differences are rounded times
+                silence = np.zeros((1, channels * max(gap, 0)), np.int16)
+                pieces = [av.AudioFrame.from_ndarray(silence, "s16", layout)] if gap > 0 else []
+            if form != (form := (piece.format.name, piece.layout.name, piece.sample_rate)):
+                resampler = av.AudioResampler("s16", layout, rate)
+            piece.pts = None  # times of pieces may overlap: samples are counted instead
+            for samples in pieces + resampler.resample(piece):
+                samples.sample_rate, samples.pts, samples.time_base = rate, done, Fraction(1, rate)
+                done += samples.samples
+                yield from ((float(packet.pts * packet.time_base), packet) for packet in output.encode(samples))
+        yield from ((float(packet.pts * packet.time_base), packet) for packet in output.encode())
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """The frames of a stream, without those that cannot be decoded."""
+    import av
+
+    for packet in container.demux(stream):
+        with suppress(av.FFmpegError):
+            yield from packet.decode()
