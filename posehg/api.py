@@ -6,7 +6,8 @@
     image = posehg.draw("photo.jpg", poses)
 
 An image is a file's path, a Pillow image of any mode, or a numpy array of uint8: RGB (H, W, 3), gray (H, W) or RGBA
-(H, W, 4). EXIF orientation is applied, and transparency is laid on white. (OpenCV uses BGR: give ``image[..., ::-1]``.)
+(H, W, 4). EXIF orientation is applied, and transparency is laid on white. Of an animation or a TIFF of several pages it
+is the first. (OpenCV uses BGR: give ``image[..., ::-1]``.)
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 import itertools
 import os
+import struct
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 from posehg.errors import InputError
 from posehg.images import Image
@@ -39,9 +41,11 @@ def test_every_frame_comes_in_rgb_with_its_index_and_time(tmp_path: Path, suffix
         assert np.abs(frame.image.astype(int) - image_of(number)).mean() < 8
 
 
-def coded(path: Path, images: Iterable[Image], codec: str = "libx264", aspect: int = 1) -> Path:
-    """A video in HD's colours, with a keyframe every twelve frames."""
-    with av.open(str(path), "w") as container:
+def coded(
+    path: Path, images: Iterable[Image], codec: str = "libx264", aspect: int = 1, form: str | None = None
+) -> Path:
+    """A video in HD's colours, with a keyframe every twelve frames. form: FFmpeg's name, if not by the suffix."""
+    with av.open(str(path), "w", format=form) as container:
         stream: Any = container.add_stream(codec, rate=10, options={"g": "12", "bf": "0"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.sample_aspect_ratio, stream.codec_context.colorspace = Fraction(aspect), 1  # BT.709
@@ -201,3 +205,71 @@ def test_a_camera_gives_frames_until_it_stops(monkeypatch: pytest.MonkeyPatch) -
     assert [(frame.index, frame.fps) for frame in seen] == [(i, 30) for i in range(3)]
     assert all(one.time < other.time for one, other in itertools.pairwise(seen))  # type: ignore[operator]
     np.testing.assert_array_equal(seen[0].image, image_of(0))
+
+
+def test_a_frame_that_is_lost_leaves_a_hole_and_many_are_an_error(tmp_path: Path) -> None:
+    path = video_files.write(tmp_path / "a.avi", count=20, fps=7)
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    for lost in ([3], [3, 4, 11], range(4, 12)):
+        content = bytearray(path.read_bytes())
+        for place, size in (packets[number] for number in lost):
+            content[place : place + size] = bytes(size)
+        (tmp_path / "b.avi").write_bytes(content)
+        (source,) = expand([str(tmp_path / "b.avi")])
+        found, notes = list[Frame](), list[str]()
+        with pytest.raises(InputError, match="third") if len(lost) > 6 else nullcontext():
+            found.extend(frames(source, note=notes.append))
+            assert [frame.index for frame in found] == [number for number in range(20) if number not in lost]
+            assert [frame.time for frame in found] == pytest.approx([(frame.index or 0) / 7 for frame in found])
+        assert f" {len(lost)} of 20 " in notes[0]
+
+
+def test_a_part_of_an_mp4_that_is_not_to_be_shown_is_not_missed(tmp_path: Path) -> None:
+    path = coded(tmp_path / "a.mp4", map(image_of, range(40)))
+    content = bytearray(path.read_bytes())
+    place = content.index(b"elst") + 12  # how long and from where, in milliseconds and in ticks of 1/10240 second
+    struct.pack_into(">Ii", content, place, 2000, 10240)
+    path.write_bytes(content)
+    found = shown(path)
+    assert [frame.index for frame in found] == list(range(20))
+    assert np.abs(found[0].image.astype(int) - image_of(10)).mean() < 8
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".avif"])
+def test_an_animation_is_a_video(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    one, *others = [PillowImage.fromarray(image_of(30 * number)) for number in range(4)]
+    one.save(path, save_all=True, append_images=others, duration=[100, 200, 50, 0])
+    (source,) = expand([str(path)])
+    assert source.kind == "animation"
+    found = list(frames(source))
+    assert [frame.time for frame in found] == pytest.approx([0, 0.1, 0.3, 0.35])
+    for number, frame in enumerate(found):
+        assert frame.index == number
+        assert np.abs(frame.image.astype(int) - image_of(30 * number)).mean() < 8
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    (source,) = expand([str(path)])
+    with pytest.raises(InputError, match=path.name):
+        list(frames(source))
+
+
+@pytest.mark.parametrize(("count", "previews"), [(1, 0), (3, 0), (1, 2)])
+def test_a_tiff_of_several_pages_is_read_with_a_note(tmp_path: Path, count: int, previews: int) -> None:
+    pages = [PillowImage.fromarray(image_of(number)) for number in range(count + previews)]
+    for number, page in enumerate(pages):
+        page.encoderinfo = {"tiffinfo": {254: int(number >= count)}}
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    (source,) = expand([str(tmp_path / "a.tif")])
+    notes: list[str] = []
+    [frame] = frames(source, note=notes.append)
+    np.testing.assert_array_equal(frame.image, image_of(0))
+    assert len(notes) == (count > 1)
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.gif", "a.dat", "a"])
+@pytest.mark.parametrize("form", ["mpegts", "mp4", "matroska", "avi"])
+def test_a_video_is_known_by_its_content(tmp_path: Path, name: str, form: str) -> None:
+    assert len(shown(coded(tmp_path / name, [image_of(0)] * 3, form=form))) == 3
+    [found] = expand([str(tmp_path)])
+    assert bool(found.problem) == (name in ("a.dat", "a"))

@@ -154,13 +154,18 @@ class _Reading:
         stream.thread_type = "SLICE"
         fps, codec = float(stream.average_rate or 0), stream.codec_context.codec
         self._step = 1 / (fps or 25)
-        self._duration = stream.frames / fps if stream.frames and fps else (container.duration or 0) / 1e6
+        own = float((stream.duration or 0) * stream.time_base)
+        self._duration, self._is_own = own or (container.duration or 0) / 1e6, own > 0
+        # FFmpeg shortens the duration of an AVI to what is there; an MP4 may have more frames than are to be shown.
+        if self._format == "avi" and fps:
+            self._duration = stream.frames / fps
         self._start = float((stream.start_time or 0) * stream.time_base)
-        self._end = 0.0  # of the packets of all streams: sound may outlast the frames
+        self._end = 0.0  # of the packets, of all streams if the duration is theirs: sound may outlast the frames
         self.index, self.time, self.lost, self.tail, self._given = -1, -self._step, 0, 0, 0
         # A packet that gives no frame is lost in these codecs; in others it may hold half a frame, or a hidden one.
         self._damaged = codec.intra_only or codec.canonical_name in ("av1", "vp9")
         self._skips = False  # whether the container has lost packets
+        self._resumed = 0.0  # when it went on after the last of them
         self._counted = -math.inf  # time up to which such packets are counted as lost
         self._failed = 0  # packets since the latest frame that could not be decoded
         self._needs_key: float | None = None  # timestamp from which frames build upon one that is lost
@@ -200,6 +205,8 @@ class _Reading:
                 else:
                     self.lost, self._damaged = self.lost + 1, True
         self.tail = (len(self._waiting) or self._failed) if self._damaged else 0
+        if self._skips and not self.tail:  # sound goes on without the frames
+            self.tail = max(0, int((self._resumed - self._start - self.time) / self._step) - 1)
         self.lost += self.tail
 
     def _packets(self) -> Iterator[Any]:
@@ -209,16 +216,19 @@ class _Reading:
         place = math.inf  # the byte after the latest packet
         with suppress(av.FFmpegError):
             for packet in self._container.demux():
-                if packet.pts is not None:
+                if packet.pts is not None and (packet.stream is self._stream or not self._is_own):
                     end = packet.pts + (packet.duration or 0)
                     self._end = max(self._end, float(end * packet.time_base))
                 # These say nothing of packets that they cannot read, but have few bytes between those that they can.
                 unread = self._format in ("matroska,webm", "flv") and (packet.pos or 0) > place + 100
                 if packet.is_corrupt or unread:
                     self._skips = self._damaged = True
+                    self._resumed = self._end
                 place = packet.pos + packet.size if packet.pos else math.inf
                 if packet.stream is not self._stream:
                     continue
+                if not packet.size and self._duration - self._end > 0.9 * self._step:
+                    self._skips = True  # a file that was cut may lack frames before the last ones that it has
                 self._begun = self._begun or packet.is_keyframe
                 stamp = packet.dts if self._format == "avi" else packet.pts
                 if packet.size and stamp is not None and not packet.is_discard and self._begun:
@@ -249,7 +259,7 @@ class _Reading:
         missed = []
         while self._waiting and self._waiting[0] <= stamp and (first := heappop(self._waiting)) != stamp:
             missed += [first] if self._seconds(first) > self._counted else []
-        if not self._damaged:
+        if not self._damaged and not self._skips:
             return 0
         self._missed.update(missed)
         step = self.time / self.index if self.index > 0 else self._step
@@ -275,8 +285,12 @@ class _Reading:
         if not self._given:
             raise InputError(f"{name} has no frames that can be read.", _HINT)
         here = self.time + self._step
-        missing = max(self._duration - max(self._end, self._start + here), self.tail * self._step)
-        if missing > max(1.0, self._duration / 20):  # containers round their duration
+        missing, tolerance = (
+            self._duration - max(self._end, self._start + here),
+            max(0.75, min(10.0, self._duration / 20)),
+        )
+        # Containers round their duration, but one that ends within a frame was cut.
+        if self.tail * self._step > tolerance or missing > (1.5 * self._step if self.tail else tolerance):
             hint = "The part that is there is done. Copy or download it again for the rest."
             whole = max(self._duration, here + self.tail * self._step)
             raise InputError(f"{name} was cut short: it ends after {here:.1f} of {whole:.1f} seconds.", hint)

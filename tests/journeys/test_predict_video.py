@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from posehg.io.frames import Frame, frames
 from posehg.io.sources import expand
 from posehg.io.writers import VideoWriter
-from tests import stubs
+from tests import stubs, video_files
 from tests.journeys.conftest import Posehg
 from tests.journeys.test_predict import records
 from tests.results import result
@@ -200,3 +201,33 @@ def test_ctrl_c_ends_a_camera(posehg: Posehg, square: Path, tmp_path: Path, monk
 def test_a_camera_that_is_missing_is_an_input_error(posehg: Posehg, square: Path) -> None:
     run = posehg("predict", "webcam:99", "--model", square, "--json")
     assert (run.code, "99" in run.err) == (3, True)
+
+
+def test_an_animation_is_a_video_unless_the_output_holds_one_image(
+    posehg: Posehg, square: Path, tmp_path: Path
+) -> None:
+    images = [Image.fromarray(stubs.square_photo(30 + 11 * frame, 60, 100)) for frame in range(4)]
+    images[0].save(tmp_path / "walk.gif", save_all=True, append_images=images[1:], duration=100)
+    predict = ("predict", tmp_path / "walk.gif", "--model", square)
+    run = posehg(*predict, "--out", tmp_path / "drawn.mp4", "--json")
+    assert (run.code, run.err.count("first of")) == (0, 0)
+    assert [(line["frame"], line["time"]) for line in records(run.out)] == [(0, 0), (1, 0.1), (2, 0.2), (3, 0.3)]
+    assert ids(run.out) == [[1]] * 4
+    assert len(read(tmp_path / "drawn.mp4")) == 4
+    for out in (("--out", tmp_path / "first.png"), ("--out", tmp_path / "first.json"), ()):
+        run = posehg(*predict, *out)
+        assert (run.code, run.err.count("walk.gif: the first of its 4 frames")) == (0, 1)
+    run = posehg("predict", tmp_path / "walk.gif", tmp_path / "first.png", "--model", square, "--out", tmp_path / "out")
+    assert run.code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["first.png", "walk.mp4"]
+
+
+def test_a_few_damaged_frames_are_noted(posehg: Posehg, square: Path, tmp_path: Path) -> None:
+    path = video_files.write(tmp_path / "a.avi", count=12, fps=5)
+    images = path.read_bytes().split(b"\xff\xd8\xff")
+    path.write_bytes(b"\xff\xd8\xff".join([*images[:4], bytes(len(images[4])), *images[5:]]))
+    run = posehg("predict", path, "--model", square, "--json")
+    assert (run.code, run.err.count(" 1 of 12 ")) == (0, 1)
+    lines = records(run.out)
+    assert len(lines) == 11
+    assert [round(5 * line["time"]) for line in lines] == [line["frame"] for line in lines]
