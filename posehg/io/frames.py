@@ -149,6 +149,8 @@ class _Reading:
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
+        import av
+
         self._container, self._stream, self._format = container, stream, container.format.name
         # Frames in several threads at once would be faster, but FFmpeg gives up those after a damaged one at the end.
         stream.thread_type = "SLICE"
@@ -159,6 +161,8 @@ class _Reading:
         # FFmpeg shortens the duration of an AVI to what is there; an MP4 may have more frames than are to be shown.
         if self._format == "avi" and fps:
             self._duration = stream.frames / fps
+        if container.format.flags & av.format.Flags.no_timestamps.value:  # FFmpeg guesses the duration by the size
+            self._duration = 0.0
         self._start = float((stream.start_time or 0) * stream.time_base)
         self._end = 0.0  # of the packets, of all streams if the duration is theirs: sound may outlast the frames
         self.index, self.time, self.lost, self.tail, self._given = -1, -self._step, 0, 0, 0
@@ -264,9 +268,9 @@ class _Reading:
         self._missed.update(missed)
         step = self.time / self.index if self.index > 0 else self._step
         by_time = round((self._seconds(stamp) - self.time) / step) - 1
-        hole = (
-            min(len(missed), max(0, by_time)) if frame.interlaced_frame else len(missed)
-        )  # perhaps two packets a frame
+        hole = len(missed)
+        if frame.interlaced_frame:  # which may have two packets
+            hole = min(hole, max(0, by_time))
         if self._skips and self._given and by_time > hole:
             hole, self._counted = by_time, self._seconds(stamp)
         return hole
@@ -285,10 +289,8 @@ class _Reading:
         if not self._given:
             raise InputError(f"{name} has no frames that can be read.", _HINT)
         here = self.time + self._step
-        missing, tolerance = (
-            self._duration - max(self._end, self._start + here),
-            max(0.75, min(10.0, self._duration / 20)),
-        )
+        missing = self._duration - max(self._end, self._start + here)
+        tolerance = max(0.75, min(10.0, self._duration / 20))
         # Containers round their duration, but one that ends within a frame was cut.
         if self.tail * self._step > tolerance or missing > (1.5 * self._step if self.tail else tolerance):
             hint = "The part that is there is done. Copy or download it again for the rest."
