@@ -1,7 +1,8 @@
 """Every mistake a user can make. The command line turns each into a sentence, a hint and an exit code.
 
 PosehgError              1  a bug in posehg, if it is raised itself
-├── UsageError           2  an option or argument that makes no sense
+├── UsageError           2  an option or argument that makes no sense; also a ValueError
+│   └── UnknownName      2  a name that is not known; also a KeyError
 ├── InputError           3  an image, box or annotation that cannot be used
 ├── CheckFailed          4  a requested check failed
 ├── NotAvailable         5  a model or data set that is missing or unreadable
@@ -21,8 +22,13 @@ class PosehgError(Exception):
             self.add_note(f"Hint: {hint}")  # for tracebacks, which library users read
 
 
-class UsageError(PosehgError):
+class UsageError(PosehgError, ValueError):
     exit_code = 2
+
+
+class UnknownName(UsageError, KeyError):
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would put it in quotes
 
 
 class InputError(PosehgError):

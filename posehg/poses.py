@@ -68,10 +68,32 @@ class Pose:
     def __getitem__(self, joint: str) -> tuple[float, float]:
         """Where a joint is, in image pixels: ``x, y = pose["left_wrist"]``.
 
-        Raises UsageError for a name that the skeleton does not have.
+        Raises UnknownName, a KeyError, for a name that the skeleton does not have.
         """
         x, y = self.keypoints[self.skeleton.index(joint)]
         return float(x), float(y)
+
+    def __contains__(self, joint: object) -> bool:
+        """Whether a joint is found: ``"left_wrist" in pose``."""
+        return joint in self.skeleton.joints and bool(self.found[self.skeleton.joints.index(str(joint))])
+
+    def __repr__(self) -> str:
+        box = ", ".join(f"{side:.0f}" for side in self.bbox.as_tuple())
+        id = "" if self.id is None else f", id={self.id}"
+        joints = f"{self.found.sum()} of {len(self.scores)} joints found"
+        return f"Pose(score={self.score:.2f}, {joints}, bbox=({box}){id})"
+
+    def angle(self, first: str, at: str, last: str) -> float:
+        """The angle at the joint ``at`` between the directions to two other joints: 0 .. 180 degrees, on the image.
+
+        ``pose.angle("left_shoulder", "left_elbow", "left_wrist")`` is 180 for a straight arm. NaN if one of the joints
+        is not found. Raises UnknownName, a KeyError, for a name that the skeleton does not have.
+        """
+        a, b, c = (np.array(self[joint]) for joint in (first, at, last))
+        if not all(joint in self for joint in (first, at, last)):
+            return float("nan")
+        (x, y), (u, v) = a - b, c - b
+        return float(abs(np.degrees(np.arctan2(x * v - y * u, x * u + y * v))))
 
     @property
     def found(self) -> NDArray[np.bool_]:
@@ -112,18 +134,18 @@ class Result:
 
     source: the image, video or camera as the user named it.
     model: the name of the network. skeleton: its joints.
-    poses: in image pixels, the most prominent person first.
+    people: their poses in image pixels, the most prominent first.
     image: RGB uint8 (H, W, 3), upright; None if it was not read, or is no longer needed.
     size: rows and columns of the image; None if it was not read.
     frame, time, fps: of a video, the number of the frame from 0, its time in seconds, and the average frame rate.
-    error: why there are no poses, if the image could not be read or processed.
-    heatmaps: one a pose, if they were asked for.
+    error: why there are no people, if the image could not be read or processed.
+    heatmaps: one a person, if they were asked for.
     """
 
     source: str
     model: str
     skeleton: Skeleton
-    poses: Sequence[Pose] = ()
+    people: Sequence[Pose] = ()
     image: NDArray[np.uint8] | None = None
     size: tuple[int, int] | None = None
     frame: int | None = None

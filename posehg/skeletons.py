@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
-from posehg.errors import UsageError
+from posehg.errors import UnknownName, UsageError
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class Skeleton:
         return any(joint.endswith(("wrist", "ankle")) for joint in self.joints)
 
     def index(self, joint: str) -> int:
-        """The channel of a joint. Raises UsageError for an unknown name."""
+        """The channel of a joint. Raises UnknownName."""
         if joint not in self.joints:
             close = get_close_matches(joint, self.joints, n=1)
             hint = f"Did you mean {close[0]}?" if close else "It has: " + ", ".join(self.joints)
-            raise UsageError(f"The skeleton {self.name!r} has no joint {joint!r}.", hint)
+            raise UnknownName(f"The skeleton {self.name!r} has no joint {joint!r}.", hint)
         return self.joints.index(joint)
 
     def subset(self, joints: Sequence[str]) -> Skeleton:

@@ -51,7 +51,7 @@ def result(source: str = "a.jpg", people: int = PEOPLE, **changes: Any) -> Resul
     given = {"image": image, "size": image.shape[:2], "heatmaps": ()}
     if "heatmaps" not in changes:
         given["heatmaps"] = [heatmaps(pose) for pose in poses]
-    return Result(source, **{"model": "default", "skeleton": SEVEN, "poses": poses, **given, **changes})
+    return Result(source, **{"model": "default", "skeleton": SEVEN, "people": poses, **given, **changes})
 
 
 def failed(source: str = "broken.jpg") -> Result:

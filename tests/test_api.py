@@ -1,6 +1,8 @@
 """posehg as a library."""
 
+import inspect
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from posehg.api import Model
 from posehg.errors import InputError, NotAvailable, UsageError
 from posehg.geometry import Box
 from posehg.inference.detector import Detect
-from tests import stubs
+from tests import stubs, video_files
 from tests.test_architecture import HEAVY, ROOT, modules_after
 
 POINTS = np.array([[200.0, 150], [140, 110], [259, 191]])
@@ -41,7 +43,7 @@ def square() -> Model:
 def test_importing_posehg_loads_nothing_heavy() -> None:
     assert not modules_after("import posehg; dir(posehg); posehg.__version__") & HEAVY
     assert "torch" not in modules_after("from posehg import Box, Pose; Box(0, 0, 7, 5)")
-    assert set(dir(posehg)) == set(posehg.__all__) == {"load", "Model", "Pose", "Box", "draw", "__version__"}
+    assert dir(posehg) == posehg.__all__
     assert all(getattr(posehg, name) for name in posehg.__all__)
     assert (ROOT / "posehg" / "py.typed").is_file()
     with pytest.raises(AttributeError, match="'lod'"):
@@ -98,7 +100,7 @@ def test_exif_gray_and_transparency_are_understood(tmp_path: Path) -> None:
         (np.zeros((0, 5, 3), dtype=np.uint8), ValueError, "0 x 5"),
         (PillowImage.new("RGB", (0, 5)), ValueError, "0 x 5"),
         (None, TypeError, "NoneType"),
-        ([[0, 1], [2, 3]], TypeError, "list"),
+        ([[0, 1], [2, 3]], TypeError, "list|int"),
         (Path("nothing.png"), InputError, r"nothing\.png"),
     ],
 )
@@ -112,7 +114,7 @@ def test_one_person_or_all_are_found(square: Model) -> None:
     both = np.concatenate([SQUARE, stubs.square_photo(90, 80, 90)], axis=1)
     (pose,) = square(SQUARE)
     assert pose["middle"] == pytest.approx((159.5, 109.5), abs=2)
-    assert square(np.zeros((60, 80, 3), dtype=np.uint8)) == []
+    assert not square(np.zeros((60, 80, 3), dtype=np.uint8)).people
     assert len(square(both)) == 1
     found = [pose["middle"] for pose in square(both, people="all")]
     for middle in [(159.5, 109.5), (454.5, 124.5)]:
@@ -160,7 +162,8 @@ def test_boxes_are_accepted_in_many_forms(dots: Model, square: Model) -> None:
         assert pose.crop == AROUND.square(1.25)
     poses = square(SQUARE, [(100, 50, 120, 120), Box(0, 0, 40, 30)])
     assert [pose.crop.center for pose in poses] == [(159.5, 109.5), (19.5, 14.5)]
-    assert square(SQUARE, []) == square(SQUARE, np.zeros((0, 4))) == []
+    assert not square(SQUARE, []).people
+    assert not square(SQUARE, np.zeros((0, 4))).people
     (pose,) = dots(PHOTO, whole=True)
     assert pose.crop == Box(0, 0, 420, 300).square()
 
@@ -176,7 +179,7 @@ def test_boxes_are_accepted_in_many_forms(dots: Model, square: Model) -> None:
 def test_invalid_boxes_are_refused(dots: Model, boxes: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         dots(PHOTO, boxes)
-    for options in ({"boxes": AROUND, "whole": True}, {"people": "two"}):
+    for options in ({"boxes": AROUND, "whole": True}, {"boxes": AROUND, "people": "all"}, {"people": "two"}):
         with pytest.raises(UsageError):
             dots(PHOTO, **options)  # type: ignore[arg-type]
 
@@ -210,7 +213,146 @@ def test_heatmaps_peak_at_the_joints(dots: Model, square: Model, rotation: float
 
 
 def test_draw_is_the_drawing_of_the_command(square: Model) -> None:
-    poses = square(SQUARE)
-    for given in (poses, poses[0]):
-        np.testing.assert_array_equal(posehg.draw(SQUARE, given), drawing.draw(SQUARE, poses, 0.3))
-    np.testing.assert_array_equal(posehg.draw(SQUARE, poses, threshold=1), SQUARE)
+    people = square(SQUARE).people
+    for given in (people, people[0]):
+        np.testing.assert_array_equal(posehg.draw(SQUARE, given), drawing.draw(SQUARE, people, 0.3))
+    np.testing.assert_array_equal(posehg.draw(SQUARE, people, threshold=1), SQUARE)
+
+
+def test_a_result_is_its_people_and_describes_itself_in_few_words(dots: Model) -> None:
+    result, nobody = dots(PHOTO, AROUND), dots(PHOTO, [])
+    assert (len(result), list(result), result[0]) == (1, list(result.people), result.people[0])
+    assert not nobody
+    np.testing.assert_array_equal(result.image, PHOTO)
+    assert all(len(repr(one)) < 120 and "array" not in repr(one) for one in (result, nobody, result[0]))
+    assert "left_hand" in result[0]
+    assert "tail" not in result[0]
+    assert "left_hand" not in replace(result[0], scores=np.zeros(3))
+
+
+def test_the_angle_at_a_joint(dots: Model) -> None:
+    (pose,) = dots(PHOTO, AROUND)
+    joints = ("nose", "right_hand", "left_hand")
+    turned = replace(pose, keypoints=np.array([[10.0, 0], [0, 0], [0, 7]]))
+    bent = turned.angle(pose.skeleton.joints[0], *pose.skeleton.joints[1:])
+    assert bent == pytest.approx(90)
+    straight = replace(pose, keypoints=np.array([[-3.0, -4], [0, 0], [6, 8]]))
+    assert straight.angle(*pose.skeleton.joints) == pytest.approx(180)
+    assert np.isnan(replace(pose, scores=np.array([1, 1, 0.1])).angle(*pose.skeleton.joints))
+    assert dots(PHOTO, AROUND).angle(*joints) == pytest.approx(pose.angle(*joints))
+    assert np.isnan(dots(PHOTO, []).angle(*joints))
+    with pytest.raises(KeyError, match="tail"):
+        pose.angle("nose", "tail", "left_hand")
+
+
+def test_a_result_is_drawn_and_saved(dots: Model, tmp_path: Path) -> None:
+    result = dots(PHOTO, AROUND)
+    np.testing.assert_array_equal(result.plot(), drawing.draw(PHOTO, result.people, 0.3))
+    assert result.plot(background="none").shape == (300, 420, 4)
+    assert not result.plot(background="black", threshold=1).any()
+    assert (result.plot(style="bold") != result.plot(style="thin")).any()
+    for name in ("a.png", "a.json", "a.csv", "a.npz"):
+        result.save(tmp_path / name)
+        with pytest.raises(UsageError, match=name):
+            result.save(tmp_path / name)
+        result.save(tmp_path / name, overwrite=True)
+    np.testing.assert_array_equal(images.read(tmp_path / "a.png"), result.plot())
+    assert json.loads((tmp_path / "a.json").read_text()) == json.loads(result.to_json()) == result.to_dict()
+    for wrong in ({"style": "neon"}, {"background": "red"}):
+        with pytest.raises(ValueError, match=next(iter(wrong.values()))):
+            result.plot(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError):
+        result.save(tmp_path / "a.gif")
+
+
+def test_a_result_is_a_table_of_its_joints(dots: Model) -> None:
+    pytest.importorskip("pandas")
+    result = dots(PHOTO, AROUND)
+    table = result.to_pandas().set_index("joint")
+    np.testing.assert_allclose(table[["x", "y"]], result[0].keypoints, atol=0.006)
+    assert dots(PHOTO, []).to_pandas().empty
+
+
+def test_a_list_of_images_gives_a_list_of_results(dots: Model, tmp_path: Path) -> None:
+    images.write(tmp_path / "a.png", PHOTO)
+    results = dots([PHOTO, tmp_path / "a.png"], whole=True)
+    assert [result.source for result in results] == ["", str(tmp_path / "a.png")]
+    np.testing.assert_array_equal(results[0][0].keypoints, results[1][0].keypoints)
+    with pytest.raises(UsageError):
+        dots([PHOTO], AROUND)  # type: ignore[call-overload]
+    with pytest.raises(UsageError):
+        dots(tmp_path / "a.mp4")
+
+
+def test_a_stream_follows_people_through_a_video_or_arrays(dots: Model, tmp_path: Path) -> None:
+    moved = [stubs.dots_photo(POINTS + np.array([2, 1]) * number) for number in range(5)]
+    streamed = list(dots.stream(iter(moved), whole=True, fps=10))
+    assert [result.people[0].id for result in streamed] == [1] * 5
+    assert [result.time for result in streamed] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    for number, result in enumerate(streamed):
+        np.testing.assert_allclose(result[0].keypoints, POINTS + np.array([2, 1]) * number, atol=1.5)
+    apart = list(dots.stream(moved, whole=True, track=False))
+    assert [result.people[0].id for result in apart] == [None] * 5
+    video = video_files.write(tmp_path / "a.mp4", count=7)
+    frames = list(dots.stream(video, whole=True, start=0.1))
+    assert frames[-1].frame == 6
+    assert frames[0].time is not None
+    assert frames[0].time >= 0.1
+
+
+def test_a_stream_goes_on_after_a_broken_file_but_not_if_it_is_all(dots: Model, tmp_path: Path) -> None:
+    images.write(tmp_path / "b.png", PHOTO)
+    (tmp_path / "a.png").write_text("no image")
+    broken, sound = dots.stream(tmp_path, whole=True)
+    assert (bool(broken.error), len(broken), len(sound)) == (True, 0, 1)
+    with pytest.raises(InputError):
+        broken.plot()
+    with pytest.raises(InputError):
+        list(dots.stream(tmp_path / "a.png", whole=True))
+    for wrong in ({"smooth": "much"}, {"smooth": "one-euro", "track": False}, {"people": "one", "whole": True}):
+        with pytest.raises(UsageError):
+            next(dots.stream(tmp_path, **wrong))  # type: ignore[arg-type]
+
+
+def test_a_stream_reads_only_what_is_asked_for(dots: Model) -> None:
+    taken: list[int] = []
+
+    def frames() -> Iterator[Any]:
+        for number in range(100):
+            taken.append(number)
+            yield PHOTO
+
+    stream = dots.stream(frames(), whole=True)
+    next(stream)
+    next(stream)
+    stream.close()
+    assert len(taken) <= 3
+
+
+def test_a_network_is_trained_scored_and_exported_by_the_library(tmp_path: Path) -> None:
+    lines: list[str] = []
+    tiny = {"stacks": 1, "features": 8, "stem": (4, 4, 8), "input_size": 64, "limit": 4, "batch": 2, "workers": 0}
+    run = posehg.train("synthetic", tmp_path / "run", epochs=1, loss="cross-entropy", note=lines.append, **tiny)
+    assert len(run.history) == 1
+    assert any(line.startswith("epoch 1") for line in lines)
+    with pytest.raises(UsageError):
+        posehg.train("synthetic", tmp_path / "run", note=None, **tiny)
+    more = posehg.train("synthetic", tmp_path / "run", resume=True, epochs=2, note=None)
+    assert [row["epoch"] for row in more.history] == [1, 2]
+    with pytest.raises(KeyError, match="epoch"):
+        posehg.train("synthetic", tmp_path / "other", epoch=2)
+    report = posehg.evaluate(run.model, "synthetic", limit=3, bootstrap=0, device="cpu")
+    assert report["data"]["people"] == 3
+    folder = posehg.export(run.model, tmp_path / "model", check=False)
+    assert posehg.load(folder, device="cpu").joints == posehg.load(run.model, device="cpu").joints
+    with pytest.raises(UsageError):
+        posehg.export(run.model, tmp_path / "model")
+
+
+def test_what_a_user_calls_is_explained_and_typed() -> None:
+    for name in set(posehg.__all__) - {"__version__"}:
+        assert inspect.getdoc(getattr(posehg, name)), name
+    for member in ("__call__", "stream", "heatmaps", "joints"):
+        assert inspect.getdoc(getattr(posehg.Model, member)), member
+    for member in ("plot", "save", "to_dict", "to_json", "to_pandas", "angle"):
+        assert inspect.getdoc(getattr(posehg.Result, member)), member

@@ -25,7 +25,7 @@ def written(path: Path, data: Dataset, found: Predictions, **options: Any) -> di
     """The content of a report, which must be JSON without NaN."""
     scores = score.score(data, found, **{"resamples": 50, **options})
     about = {"model": "m", "flip": None, "loss": math.nan}
-    report.write(path, data, scores, about, "posehg eval", overwrite=True)
+    report.write_json(path, report.content(data, scores, about, "posehg eval"), overwrite=True)
     content: dict[str, Any] = json.loads(path.read_text(), parse_constant=pytest.fail)
     return content
 

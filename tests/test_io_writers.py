@@ -240,7 +240,7 @@ def test_an_image_has_cocos_number_or_its_name_and_no_other_has_the_same(tmp_pat
         *("w_000000000000", "w_000000000001", "y/w.mp4_000000000000", "y/w.mp4_000000000001"),
     ]
     assert all((entry["category_id"], len(entry["keypoints"])) == (1, 21) for entry in entries)
-    np.testing.assert_allclose(entries[0]["bbox"], images[0].poses[0].bbox.as_tuple(), atol=0.00501)
+    np.testing.assert_allclose(entries[0]["bbox"], images[0].people[0].bbox.as_tuple(), atol=0.00501)
     assert standard_json.loads(write(CocoWriter, tmp_path / "empty.json", failed()).read_text()) == []
 
 

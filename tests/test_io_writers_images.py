@@ -27,7 +27,7 @@ def one(points: list[tuple[float, float]], box: Box, scores: float = 0.9) -> Pos
 
 def test_the_image_file_shows_the_drawing(tmp_path: Path) -> None:
     ImageWriter(tmp_path / "a.png").add(result())
-    np.testing.assert_array_equal(images.read(tmp_path / "a.png"), drawing.draw(picture(), result().poses, 0.3))
+    np.testing.assert_array_equal(images.read(tmp_path / "a.png"), drawing.draw(picture(), result().people, 0.3))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def write(path: Path, what: Result, overwrite: bool = False) -> list[Path]:
 def test_everyone_has_a_file_and_the_first_is_written_last(tmp_path: Path) -> None:
     written = write(tmp_path / "a_person1.png", result())
     assert written == [tmp_path / f"a_person{number}.png" for number in (1, 2, 3)]
-    for path, there in zip(written, result().poses, strict=True):
+    for path, there in zip(written, result().people, strict=True):
         np.testing.assert_array_equal(images.read(path), crops.crop(picture(), there, 0.3))
     (tmp_path / "b_person2.png").write_text("mine")
     with pytest.raises(UsageError, match=r"b_person2\.png"):

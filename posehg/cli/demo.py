@@ -30,24 +30,24 @@ def demo(
 
     It needs no input and no download.
     """
-    from posehg import api, checkpoints, drawing, images, metrics
+    from posehg import api, drawing, images, metrics
     from posehg.datasets import synthetic
 
     options.check_output("--out", out, images.SUFFIXES, overwrite)
-    loaded = api.load(checkpoints.find(model, offline, terminal.note), device=device)
+    loaded = api.load(model, device=device, offline=offline, note=terminal.note)
     image, person = synthetic.render(seed, _SIZE)
-    poses = loaded(image)
-    drawn = drawing.draw(image, poses, drawing.DrawOptions().threshold)
+    people = loaded(image).people
+    drawn = drawing.draw(image, people, drawing.DrawOptions().threshold)
     images.write(out, drawing.side_by_side(image, drawn), overwrite)
     terminal.note(f"Wrote {out}")
 
     rendered = synthetic.INFO["synthetic"].skeleton
     joints = [joint for joint in rendered.joints if joint in loaded.joints]
-    if not (poses and joints):
+    if not (people and joints):
         print("Nobody was found." if joints else "The model has other joints than the rendered person.")
     else:
         reach = _NEAR * float(metrics.torso_sizes(person.keypoints[None], rendered)[0])
-        pairs = [(poses[0][joint], person.keypoints[rendered.index(joint)]) for joint in joints]
+        pairs = [(people[0][joint], person.keypoints[rendered.index(joint)]) for joint in joints]
         near = sum(math.dist(found, truth) <= reach for found, truth in pairs)
         print(f"{near} of {len(joints)} joints are within {_NEAR:g} torso lengths of where they were rendered.")
     print("Next, with a photo of your own: posehg predict photo.jpg --out skeleton.png")

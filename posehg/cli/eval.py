@@ -188,28 +188,19 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
 
 def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) -> None:
     """Estimates every person. Several processes share them, and the first finishes."""
-    from posehg import __version__, checkpoints, distributed
-    from posehg.checkpoints.cache import shown
-    from posehg.evaluation.predictions import Predictions
-    from posehg.inference import annotated, engines
+    from posehg import checkpoints, distributed
+    from posehg.evaluation import predictions
+    from posehg.inference import engines
     from posehg.inference.estimator import Estimator
 
     place = checkpoints.find(options.model, options.offline, terminal.note)
     run = engines.EngineOptions(options.device, options.threads, options.precision, options.engine)
     estimator = Estimator(engines.open_engine(place, run, terminal.note), options.flip, options.decoder)
-    if set(data.skeleton.joints).isdisjoint(estimator.config.skeleton.joints):
-        hint = f"The model has: {', '.join(estimator.config.skeleton.joints)}."
-        raise UsageError(f"The model has none of the joints of {data.name}.", hint)
-    exported = engines.describe(place)
-    weights = checkpoints.weights_file(place) if exported is None else exported[0]
-    about = {"model": shown(options.model), "weights_sha256": files.sha256(weights), "posehg": __version__}
-    about |= {name: getattr(options, name) for name in ("flip", "decoder", "precision")}
-    about["device"] = str(estimator.device)
+    about = predictions.made_by(options.model, place, estimator, options.precision)
     with distributed.joined(estimator.device) as world, terminal.fail_together(world):
         share = len(distributed.share(range(len(data)), world))
         watch = partial(terminal.progress, what="Estimating", total=share) if world.first else iter
-        _, keypoints, scores = annotated.predicted(estimator, data, watch)
-        found = Predictions(keypoints, scores, about)
+        found = predictions.estimate(estimator, data, about, watch)
         distributed.alike(lambda: finish(about, found) if world.first else None)
 
 
@@ -243,7 +234,8 @@ def _finish(
     if scores is None:
         return
     if options.report is not None:
-        report.write(options.report, data, scores, about, shlex.join(["posehg", *sys.argv[1:]]), force)
+        content = report.content(data, scores, about, shlex.join(["posehg", *sys.argv[1:]]))
+        report.write_json(options.report, content, force)
         terminal.note(f"Wrote {options.report}.")
     for path in options.curve or ():
         display.write_curves(path, scores.metrics, force)

@@ -6,7 +6,6 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,8 +14,8 @@ import typer
 
 from posehg import files
 from posehg.cli import options, terminal
-from posehg.errors import NotAvailable, UsageError
-from posehg.exporters import EXPORTERS, Exporter, ExportOptions
+from posehg.errors import UsageError
+from posehg.exporters import EXPORTERS, Exporter, ExportOptions, choose
 
 if TYPE_CHECKING:
     from posehg.checkpoints import Checkpoint
@@ -65,8 +64,7 @@ def export(
     own format; its folder also gets model.onnx, which runs without torch, and a model card, README.md, unless there is
     one. --push needs a token from hf auth login or in HF_TOKEN, and also uploads the card beside the model.
     """
-    by_suffix = next((one.name for one in EXPORTERS.values() if out and one.suffix == out.suffix.lower()), "")
-    exporter = EXPORTERS[format or by_suffix or "safetensors"]
+    exporter = choose(format, out)
     name, extras = exporter.name, {"--decode": decode, "--dynamic-size": dynamic_size, "--opset": opset > 0}
     given = [option for option, is_given in extras.items() if is_given]
     for wrong, message, hint in (
@@ -80,27 +78,18 @@ def export(
     ):
         if wrong:
             raise UsageError(message, hint)
-    for one in (precision, *given):
-        if one not in exporter.precisions + exporter.options:
-            able = ", ".join(e.name for e in EXPORTERS.values() if one in e.precisions + e.options)
-            raise UsageError(f"{name} does not support {one}.", f"These do: {able}")
+    exporter.check((precision, *given))
     if out is not None:
         _check_target(exporter, out, overwrite)
 
     from posehg import checkpoints
     from posehg.checkpoints import card, hub
     from posehg.exporters import common, onnx
-    from posehg.inference import engines
 
     repository = hub.check_push(push, overwrite) if push else None
     place = checkpoints.find(model, offline, terminal.note)
-    if engines.is_exported(place):
-        raise NotAvailable(f"{place} was exported already.", "Export the model that it was made from.")
-    checkpoint = checkpoints.load(place)
-    if decode and checkpoint.config.output == "boxes":
-        raise UsageError("--decode returns keypoints, and a detector finds none.", "Leave --decode out.")
-    config = replace(checkpoint.config, provenance=hub.provenance(model) | checkpoint.config.provenance)
-    checkpoint = replace(checkpoint, config=config)
+    checkpoint = common.load_to_export(model, place, decode)
+    config = checkpoint.config
     crops = onnx.calibration_crops(calibration, checkpoint, terminal.progress) if precision == "int8" else ()
     contents = ExportOptions(precision, (decoder or "subpixel") if decode else None, dynamic_size, opset, crops)
     if out is not None:

@@ -253,7 +253,7 @@ class PredictRun:
             task = bar.add_task(self.todo[0].name if single else "", total=None if single else len(self.todo))
             for source, pairs in groupby(results, lambda pair: pair[0]):
                 for result in self._write_files(source, (result for _, result in pairs)):
-                    if result.poses:
+                    if result.people:
                         self._found.add(source.name)
                     yield result
                     bar.advance(task, 1 if single else 0)
@@ -282,7 +282,7 @@ class PredictRun:
             self.abandoned.add(source.name)
             text = self.fail(source, error)
             if unsaid:
-                yield replace(unsaid, poses=(), image=None, size=None, error=text)
+                yield replace(unsaid, people=(), image=None, size=None, error=text)
 
     def _open(self, output: Output, stack: ExitStack) -> Writer:
         """A writer whose file is complete when the stack is closed, and counted and reported then."""
@@ -307,9 +307,9 @@ class PredictRun:
                 any_read |= result.size is not None
                 if self.options.json:
                     print(line(record(result)), flush=True)
-                elif self.options.out is None and result.poses:
+                elif self.options.out is None and result.people:
                     heading = f"{result.source}\n" if len(self.sources) > 1 else ""
-                    table = terminal.rendered(joints_table(result.poses, self.draw.threshold))
+                    table = terminal.rendered(joints_table(result.people, self.draw.threshold))
                     print(heading + table, end="", flush=True)
                 for writer in writers:
                     writer.add(result)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from itertools import chain, count, groupby
+from itertools import chain, groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -26,18 +26,13 @@ from posehg.cli.options import option
 from posehg.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from posehg.api import Model
     from posehg.cli.outputs import PredictRun
     from posehg.geometry import Box
-    from posehg.images import Image
-    from posehg.inference.detector import Detect
     from posehg.inference.estimator import Estimator
-    from posehg.io.boxes import BoxFile
     from posehg.io.frames import Frame
     from posehg.io.sources import Source
     from posehg.poses import Pose, Result
-
-    PosesOn = Callable[[Frame], list[Pose]]
-    """Finds the poses on the frames of one source, which it is given in their order."""
 
 MOST_WORKERS = 8
 """Images that are worked on at once, each by a thread of its own: faster than several threads for one network."""
@@ -174,24 +169,23 @@ def predict(options: PredictOptions) -> None:
         mine = distributed.share(todo, world)
         # Cameras, pipes and the web may take any time; a thread that waits for them would keep the program from ending.
         ahead = AHEAD if all(os.path.isfile(source.name) or source.problem for source in mine) else 0
-        workers = (
-            1
-            if moving or not ahead or world.size > 1
-            else max(1, min(MOST_WORKERS, options.threads or cores(), len(mine)))
-        )
+        workers = 1
+        if ahead and not moving and world.size == 1:
+            workers = max(1, min(MOST_WORKERS, options.threads or cores(), len(mine)))
         frames = partial(_frames, start=start, end=end, abandoned=run.abandoned)
         if workers == 1:
             coming = stack.enter_context(read_ahead(frames(mine), ahead))
-        estimator, detect = _networks(options, not ways, workers)
+        model = _model(options, not ways, workers)
         for joint in joints:
-            estimator.config.skeleton.index(joint)  # raises an error for an unknown joint, before any work
+            model.skeleton.index(joint)  # raises an error for an unknown joint, before any work
         if cameras := {source.name for source in mine if source.kind == "camera"}:
             stack.enter_context(_ends_on_interrupt(cameras, run.abandoned))
-        poses_on = partial(_poses_on, options, estimator, detect, box_file or first_boxes)
-        stack.enter_context(distributed.joined(estimator.device))
+        where = box_file or first_boxes
+        finder = partial(model.finder, people=options.people, where=where, whole=options.whole, every=options.rescan)
+        stack.enter_context(distributed.joined(model.estimator.device))
         stack.enter_context(terminal.fail_together(world))
         distributed.wait()  # until all have checked that their files do not exist
-        results = partial(_results, run, estimator, poses_on)
+        results = partial(_results, run, model.estimator, partial(finder, smooth=options.smooth))
         if workers == 1:  # a second thread runs the network while this one writes
             run.run(stack.enter_context(read_ahead(results(coming), ahead)), world)
         else:
@@ -225,24 +219,17 @@ def _ways(options: PredictOptions) -> list[str]:
     return ways
 
 
-def _networks(options: PredictOptions, searches: bool, callers: int) -> tuple[Estimator, Detect | None]:
-    """The network of poses, and the detector if people are to be searched for by one.
+def _model(options: PredictOptions, searches: bool, callers: int) -> Model:
+    """The model, with its detector if people are to be searched for. callers: threads that call it at the same time."""
+    from posehg import api
 
-    callers: how many threads call them at the same time.
-    """
-    from posehg import checkpoints
-    from posehg.inference.detector import open_detector
-    from posehg.inference.engines import EngineOptions, open_engine
-    from posehg.inference.estimator import Estimator
-    from posehg.inference.person_search import needs_detector
-
-    run_on = EngineOptions(options.device, options.threads, options.precision, options.engine, callers)
-    place = checkpoints.find(options.model, options.offline, terminal.note)
-    estimator = Estimator(open_engine(place, run_on, terminal.note), options.flip, options.decoder, options.batch)
-    if not searches or not (options.given("detector") or needs_detector(estimator.config.skeleton, options.people)):
-        return estimator, None
-    place = checkpoints.find(options.detector, options.offline, terminal.note)
-    return estimator, open_detector(place, run_on, terminal.note)
+    shared = ("device", "precision", "threads", "flip", "decoder", "batch", "engine", "offline")
+    given = {name: getattr(options, name) for name in shared}
+    detector = options.detector if options.given("detector") else None
+    model = api.load(options.model, detector=detector, callers=callers, note=terminal.note, **given)
+    if searches:
+        model.detector_for(options.people)  # raises an error before any work
+    return model
 
 
 def _seconds(name: str, text: str) -> float:
@@ -259,50 +246,6 @@ def _first_box(text: str) -> Box:
         if box.is_plausible:
             return box
     raise UsageError(f"--box {text} is not a box.", "Write four numbers, in pixels: --box X,Y,W,H")
-
-
-def _poses_on(
-    options: PredictOptions,
-    estimator: Estimator,
-    detect: Detect | None,
-    where: BoxFile | list[Box] | None,
-    source: Source,
-) -> PosesOn:
-    """How people are found on the frames of a source: by --boxes, --box, or by a search."""
-    from posehg.inference.person_search import find
-    from posehg.inference.tracking import Following, OneEuro, Tracker
-    from posehg.io.boxes import BoxFile
-    from posehg.io.frames import Frame
-
-    def find_in(frame: Frame, known: Sequence[Pose] = ()) -> list[Pose]:
-        boxes = where.of(source, frame.index) if isinstance(where, BoxFile) else where
-        return find(estimator, frame.image, options.people, boxes, options.whole, source.name, detect, known)
-
-    if source.kind == "image":
-        return find_in
-    searches = count()
-
-    def search(image: Image, known: Sequence[Pose]) -> list[Pose]:
-        """Boxes are those of the first frame, and nobody comes later."""
-        return find_in(Frame(image), known) if where is None or next(searches) == 0 else []
-
-    most = 1 if options.people != "all" and where is None else None
-    following = Following() if detect else Following(every=90, patience=10, pause=30)  # which takes a while
-    following = replace(following, every=options.rescan or following.every)
-    if where is not None:  # a cut would end the people of --box for good
-        following = replace(following, cut=math.inf)
-    tracker = Tracker(estimator, search, following, most)
-    smoother = OneEuro() if options.smooth == "one-euro" else None
-
-    def track(frame: Frame) -> list[Pose]:
-        time = frame.time or 0.0
-        if options.boxes or options.whole:
-            poses = tracker.identify(find_in(frame), frame.image, time)
-        else:
-            poses = tracker(frame.image, time)
-        return smoother(poses, time) if smoother else poses
-
-    return track
 
 
 def _frames(
@@ -325,14 +268,14 @@ def _frames(
 def _results(
     run: PredictRun,
     estimator: Estimator,
-    poses_on: Callable[[Source], PosesOn],
+    finder: Callable[[Source], Callable[[Frame], list[Pose]]],
     frames: Iterator[tuple[Source, Frame | InputError | MemoryError]],
 ) -> Generator[tuple[Source, Result]]:
     """The result of each frame; those of a source that failed say why."""
     from posehg.poses import Result
 
     for source, of_source in groupby(frames, lambda pair: pair[0]):
-        find = poses_on(source)
+        find = finder(source)
         needs_heatmaps = any(output.writer.needs_heatmaps for output in (*run.outputs.run, *run.outputs.of(source)))
         for _, frame in of_source:
             result = Result(source.name, run.options.model, estimator.config.skeleton)
@@ -342,7 +285,7 @@ def _results(
                 result = replace(result, frame=frame.index, time=frame.time, fps=frame.fps)
                 poses, size = find(frame), frame.image.shape[:2]
                 heatmaps = estimator.heatmaps_of(frame.image, poses) if needs_heatmaps else ()
-                result = replace(result, poses=poses, image=frame.image, size=size, heatmaps=heatmaps)
+                result = replace(result, people=poses, image=frame.image, size=size, heatmaps=heatmaps)
             except (InputError, MemoryError) as error:
                 result = replace(result, error=run.fail(source, error))
             yield source, result

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -22,10 +20,7 @@ from posehg.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from posehg.training.report import Validation
-    from posehg.training.state import Progress, State
-
-_CHANGEABLE = {"device", "workers", "warp", "compile", "save_minutes", "epochs", "max_time", "decay"}
-"""What a resumed run may change: how it is computed, and how long."""
+    from posehg.training.state import Progress
 
 _run: Callable[..., Any] = partial(typer.Option, rich_help_panel="Run")
 
@@ -70,7 +65,7 @@ def train(
     resumed = states.load(out / states.STATE) if resume else None
     source = None
     if resumed is not None:
-        config = _resumed_options(given, config, resumed)
+        config = builder.resumed_options(given, config, resumed)
         source_of_data = context.get_parameter_source("data")
         if source_of_data is not None and source_of_data.name == "ENVIRONMENT" and resumed.data:
             data = None  # the run's own folder goes before $POSEHG_DATA
@@ -98,25 +93,6 @@ def train(
         terminal.note(f"Stopped and saved. Continue with: posehg train --resume --out {shlex.quote(str(out))}")
     if not finished:
         raise typer.Exit(terminal.INTERRUPTED)
-
-
-def _resumed_options(given: set[str], asked: TrainConfig, state: State) -> TrainConfig:
-    """The options of the resumed run, with what may be changed. Raises UsageError for any other change."""
-    from posehg.training.data import steps_per_epoch
-
-    saved = state.config
-    for name in sorted(given - _CHANGEABLE):
-        if getattr(asked, name) != getattr(saved, name):
-            option = f"--{name.replace('_', '-')}"
-            message = f"A resumed run keeps its options: {option} is {getattr(saved, name)}."
-            raise UsageError(message, f"Leave out {option}, or start a new run in another folder.")
-    changed = {name: getattr(asked, name) for name in given & _CHANGEABLE}
-    if "decay" in given and "epochs" not in given:
-        # The decay starts now, and the run ends with it, after a whole number of epochs.
-        position = state.progress.epoch + state.progress.step / steps_per_epoch(state.persons, saved.batch)
-        end = math.ceil(position + asked.decay)
-        changed |= {"epochs": end, "decay": end - position}
-    return replace(saved, **changed)
 
 
 class TrainingProgress:

@@ -10,7 +10,7 @@ It reads files with keypoints or preds alone too, and .mat files with preds.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import zip_longest
@@ -20,12 +20,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posehg import __version__, checkpoints
+from posehg.checkpoints.cache import shown
 from posehg.datasets import mpii
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.reading import expecting, find_file, h5_library, opened, read_h5, read_matlab
 from posehg.errors import NotAvailable, UsageError
-from posehg.files import atomic
+from posehg.files import atomic, sha256
+from posehg.inference import annotated, engines
+from posehg.inference.estimator import Estimator
 from posehg.metrics import Array
+from posehg.poses import Pose
 
 WRITTEN = (".json", ".npz", ".h5")
 
@@ -43,6 +48,32 @@ class Predictions:
     keypoints: Array
     scores: Array
     about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def made_by(model: str, place: Path, estimator: Estimator, precision: str) -> dict[str, Any]:
+    """How predictions are made: the model as the user named it, the hash of its weights in ``place``, and options."""
+    exported = engines.describe(place)
+    weights = checkpoints.weights_file(place) if exported is None else exported[0]
+    about: dict[str, Any] = {"model": shown(model), "weights_sha256": sha256(weights), "posehg": __version__}
+    about |= {"flip": estimator.flip, "decoder": estimator.decoder, "precision": precision}
+    return about | {"device": estimator.device}
+
+
+def estimate(
+    estimator: Estimator,
+    data: Dataset,
+    about: Mapping[str, Any],
+    watch: Callable[[Iterator[Pose]], Iterable[Pose]] = iter,
+) -> Predictions:
+    """The predictions for every person in their annotated box. watch: see ``annotated.predicted``.
+
+    Raises UsageError for a model that has none of the data set's joints.
+    """
+    if set(data.skeleton.joints).isdisjoint(estimator.config.skeleton.joints):
+        hint = f"The model has: {', '.join(estimator.config.skeleton.joints)}."
+        raise UsageError(f"The model has none of the joints of {data.name}.", hint)
+    _, keypoints, scores = annotated.predicted(estimator, data, watch)
+    return Predictions(keypoints, scores, about)
 
 
 def write(path: Path, data: Dataset, predictions: Predictions, overwrite: bool = False) -> None:

@@ -38,14 +38,12 @@ VERSION = 2
 _EXPECTED = "a report of posehg eval"
 
 
-def write(
-    path: Path, data: Dataset, scores: Scores, predictions: Mapping[str, Any], command: str, overwrite: bool = False
-) -> None:
-    """Writes the report atomically. predictions: what was scored. Raises as ``files.atomic`` does."""
+def content(data: Dataset, scores: Scores, predictions: Mapping[str, Any], command: str = "") -> dict[str, Any]:
+    """The report. predictions: what was scored. command: what made it."""
     libraries = {"torch": "torch", "numpy": "numpy", "opencv": "cv2"}
     loaded = {name: str(sys.modules[module].__version__) for name, module in libraries.items() if module in sys.modules}
     about = {"name": data.name, "split": data.split, "note": data.note, "people": len(data)}
-    content = {
+    return {
         "posehg_report": VERSION,
         "command": command,
         "predictions": dict(predictions),
@@ -67,7 +65,6 @@ def write(
         "oks": scores.oks,
         "versions": {"posehg": __version__, "python": platform.python_version(), **loaded},
     }
-    write_json(path, content, overwrite)
 
 
 def write_json(path: Path, content: Mapping[str, Any], overwrite: bool) -> None:

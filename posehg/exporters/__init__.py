@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from posehg.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     from posehg.heatmaps import Decoder
@@ -53,6 +56,13 @@ class Exporter:
     precisions: tuple[str, ...] = ("fp32", "fp16")
     options: tuple[str, ...] = ("--decode", "--dynamic-size")
 
+    def check(self, asked: Sequence[str]) -> None:
+        """Raises UsageError for a precision or an option that the format does not support."""
+        for one in asked:
+            if one not in self.precisions + self.options:
+                able = ", ".join(e.name for e in EXPORTERS.values() if one in e.precisions + e.options)
+                raise UsageError(f"{self.name} does not support {one}.", f"These do: {able}")
+
     def code(self) -> Any:
         """The module that writes the format. It imports torch. Its ``export`` raises UsageError or NotAvailable."""
         return import_module(f"posehg.exporters.{self.module}")
@@ -69,3 +79,11 @@ EXPORTERS = {
     )
 }
 """All formats by name."""
+
+
+def choose(format: str | None, out: Path | None) -> Exporter:
+    """The format of that name, or else by the suffix of the file. Raises UnknownName."""
+    if format is not None and format not in EXPORTERS:
+        raise UnknownName(f"There is no format {format!r}.", f"Known: {', '.join(EXPORTERS)}.")
+    by_suffix = (one.name for one in EXPORTERS.values() if out and one.suffix == out.suffix.lower())
+    return EXPORTERS[format or next(by_suffix, "safetensors")]

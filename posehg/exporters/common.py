@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from posehg import checkpoints, files, heatmaps, images
-from posehg.checkpoints import Checkpoint
+from posehg.checkpoints import Checkpoint, hub
 from posehg.config import LONGEST_SIDE, STRIDE, ModelConfig
 from posehg.datasets import synthetic
-from posehg.errors import CheckFailed
+from posehg.errors import CheckFailed, NotAvailable, UsageError
 from posehg.exporters import Exporter, ExportOptions, Precision
 from posehg.geometry import Affine
 from posehg.heatmaps import Decoder
@@ -85,6 +85,20 @@ def config_json(checkpoint: Checkpoint) -> str:
     """The config of the graph, whose output is heatmaps even if the network's is logits."""
     is_detector = checkpoint.config.output == "boxes"
     return (checkpoint.config if is_detector else replace(checkpoint.config, output="heatmaps")).to_json()
+
+
+def load_to_export(model: str, place: Path, decode: bool) -> Checkpoint:
+    """The checkpoint in ``place``, which says where it is from. model: as the user named it.
+
+    Raises NotAvailable for a model that was exported already, UsageError for a detector that is to find keypoints.
+    """
+    if engines.is_exported(place):
+        raise NotAvailable(f"{place} was exported already.", "Export the model that it was made from.")
+    checkpoint = checkpoints.load(place)
+    if decode and checkpoint.config.output == "boxes":
+        raise UsageError("--decode returns keypoints, and a detector finds none.", "Leave --decode out.")
+    provenance = hub.provenance(model) | checkpoint.config.provenance
+    return replace(checkpoint, config=replace(checkpoint.config, provenance=provenance))
 
 
 def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:

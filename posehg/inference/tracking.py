@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ from posehg.images import Image
 from posehg.inference.estimator import Estimator, Region
 from posehg.inference.oks import distinct, extent, oks, surest_first
 from posehg.inference.scan import is_central
+from posehg.io.frames import Frame
 from posehg.poses import THRESHOLD, Pose
 
 
@@ -246,6 +249,38 @@ class Tracker:
         """Remembers the tracks after a frame, in which some, and new ones, were seen."""
         missed = {track.id: replace(track, missed=track.missed + 1) for track in tracks}
         self._tracks = list((missed | {track.id: track for track in seen}).values())
+
+
+Smoothing = Literal["none", "one-euro"]
+
+
+def follow(
+    estimator: Estimator,
+    find: Callable[[Frame, Sequence[Pose]], list[Pose]],
+    options: Following = Following(),
+    most: int | None = None,
+    given: Literal["nowhere", "first", "each"] = "nowhere",
+    smooth: Smoothing = "none",
+) -> Callable[[Frame], list[Pose]]:
+    """Called with a video's frames in turn, it returns the poses of each, with ids.
+
+    find: finds people on a frame who are not among the poses that it is given. most: see ``Tracker``. given: the frames
+    in which it is known where people are, so that they are not searched for in any other.
+    """
+    searches = count()
+
+    def search(image: Image, known: Sequence[Pose]) -> list[Pose]:
+        return find(Frame(image), known) if given == "nowhere" or next(searches) == 0 else []
+
+    tracker = Tracker(estimator, search, options, most)
+    smoother = OneEuro() if smooth == "one-euro" else None
+
+    def poses_on(frame: Frame) -> list[Pose]:
+        time = frame.time or 0.0
+        poses = tracker.identify(find(frame, ()), frame.image, time) if given == "each" else tracker(frame.image, time)
+        return smoother(poses, time) if smoother else poses
+
+    return poses_on
 
 
 @dataclass(eq=False)

@@ -1,5 +1,6 @@
 """What a run starts with: its options, data sets and the description of its model."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,13 +17,17 @@ from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import SKELETONS
 from posehg.training.augment import has_halves
 from posehg.training.config import TrainConfig
-from posehg.training.data import without_augmentation
+from posehg.training.data import steps_per_epoch, without_augmentation
 from posehg.training.report import Listener
+from posehg.training.state import State
 
 MAX_VALIDATION = 500
 """Persons of each set that are validated after an epoch, evenly spread; ``posehg eval`` takes all of them."""
 MAX_SCENES = 700
 """Images of each set that a detector is validated on."""
+
+_CHANGEABLE = {"device", "workers", "warp", "compile", "save_minutes", "epochs", "max_time", "decay"}
+"""What a resumed run may change: how it is computed, and how long."""
 
 T = TypeVar("T")
 
@@ -46,6 +51,23 @@ def options_of_model(config: TrainConfig, given: set[str]) -> tuple[TrainConfig,
         theirs |= {"padding": model.padding, "sigma": model.sigma, "loss": loss}
         theirs |= {"lr": 0.0}  # the default of the loss, which may have changed
     return replace(config, **{name: value for name, value in theirs.items() if name not in given}), source
+
+
+def resumed_options(given: set[str], asked: TrainConfig, state: State) -> TrainConfig:
+    """The options of the resumed run, with what may be changed. Raises UsageError for any other change."""
+    saved = state.config
+    for name in sorted(given - _CHANGEABLE):
+        if getattr(asked, name) != getattr(saved, name):
+            option = f"--{name.replace('_', '-')}"
+            message = f"A resumed run keeps its options: {option} is {getattr(saved, name)}."
+            raise UsageError(message, f"Leave out {option}, or start a new run in another folder.")
+    changed = {name: getattr(asked, name) for name in given & _CHANGEABLE}
+    if "decay" in given and "epochs" not in given:
+        # The decay starts now, and the run ends with it, after a whole number of epochs.
+        position = state.progress.epoch + state.progress.step / steps_per_epoch(state.persons, saved.batch)
+        end = math.ceil(position + asked.decay)
+        changed |= {"epochs": end, "decay": end - position}
+    return replace(saved, **changed)
 
 
 def load_data(

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,6 +77,32 @@ class Listener(Protocol):
     def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None: ...
     def stop(self) -> bool: ...
     def note(self, text: str) -> None: ...
+
+
+class Notes:
+    """A Listener that passes on notes and a line for each epoch."""
+
+    def __init__(self, note: Callable[[str], None] | None) -> None:
+        self._note = note
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
+        pass
+
+    def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
+        self.note(epoch_line(progress, validations))
+
+    def stop(self) -> bool:
+        return False
+
+    def note(self, text: str) -> None:
+        if self._note is not None:
+            self._note(text)
+
+
+def epoch_line(progress: Progress, validations: Sequence[Validation]) -> str:
+    """An epoch's figures as text."""
+    scores = "".join(f"  {v.measure} {v.data.name} {v.score:.1f}" for v in validations)
+    return f"epoch {progress.epoch}  loss {progress.history[-1]['loss']:.4f}{scores}"
 
 
 class Report:

@@ -34,9 +34,9 @@ class CocoWriter(TextWriter):
         owned = id
         if number:
             id, owned = f"{name.stem}{number}", f"{name.stem}_"
-        if result.poses and self._owners.setdefault(owned, result.source) != result.source:
+        if result.people and self._owners.setdefault(owned, result.source) != result.source:
             id = f"{result.source}{number}"
-        for pose in result.poses:
+        for pose in result.people:
             keypoints = [value for triple in triples(pose) for value in triple]
             entry = {"image_id": id, "category_id": 1, "bbox": sides(pose.bbox), "keypoints": keypoints}
             self.write(self._separator + line(entry | {"score": rounded(pose.score, 4)}))

@@ -28,7 +28,7 @@ class CropsWriter(ImageFileWriter):
         assert result.image is not None
         name = path.stem.removesuffix("1")
         paths = (path.with_name(f"{name}{number}{path.suffix}") for number in count(1))
-        found = list(zip(result.poses, paths, strict=False))
+        found = list(zip(result.people, paths, strict=False))
         for pose, own in reversed(found):  # if the first exists, all do
             images.write(own, crop(result.image, pose, self.draw.threshold), self.overwrite)
         self.written += [own for _, own in found]

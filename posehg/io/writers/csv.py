@@ -17,8 +17,8 @@ byte of a file name that is not UTF-8 is written as backslash, u, dc and its two
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from posehg.io.writers.json import rounded, sides, triples
 from posehg.io.writers.writer import TextWriter
@@ -28,21 +28,28 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+COLUMNS = "source frame time person id joint x y score person_score bbox_x bbox_y bbox_w bbox_h".split()
+
+
 class CsvWriter(TextWriter):
     """A row for each joint of each person."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._rows = csv.writer(self, lineterminator="\n")
-        names = "source frame time person id joint x y score person_score bbox_x bbox_y bbox_w bbox_h"
-        self._rows.writerow(names.split())
+        self._rows.writerow(COLUMNS)
 
     def add(self, result: Result) -> None:
-        time = None if result.time is None else rounded(result.time, 4)
-        for number, pose in enumerate(result.poses, start=1):
-            for joint, triple in zip(pose.skeleton.joints, triples(pose), strict=True):
-                head = (result.source, result.frame, time, number, pose.id, joint)
-                self._rows.writerow([*head, *triple, rounded(pose.score, 4), *sides(pose.bbox)])
+        self._rows.writerows(rows(result))
+
+
+def rows(result: Result) -> Iterator[list[Any]]:
+    """The cells of each row, one for each of COLUMNS; None is empty."""
+    time = None if result.time is None else rounded(result.time, 4)
+    for number, pose in enumerate(result.people, start=1):
+        for joint, triple in zip(pose.skeleton.joints, triples(pose), strict=True):
+            head = (result.source, result.frame, time, number, pose.id, joint)
+            yield [*head, *triple, rounded(pose.score, 4), *sides(pose.bbox)]
 
 
 def joints_table(poses: Sequence[Pose], threshold: float) -> Table:

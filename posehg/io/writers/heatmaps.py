@@ -40,7 +40,7 @@ def sheet(result: Result, draw: DrawOptions) -> Image:
     assert result.image is not None
     joints = draw.heatmaps or result.skeleton.joints
     columns = math.ceil(math.sqrt(len(joints)))
-    boxes = [pose.crop for pose in result.poses] or [Box(0, 0, result.image.shape[1], result.image.shape[0])]
+    boxes = [pose.crop for pose in result.people] or [Box(0, 0, result.image.shape[1], result.image.shape[0])]
     seen = Box.bounding([point for b in boxes for point in ((b.x, b.y), (b.x + b.w - 1, b.y + b.h - 1))])
     assert seen is not None
     rows, cols = inside(seen, result.image)
@@ -55,6 +55,6 @@ def sheet(result: Result, draw: DrawOptions) -> Image:
         channel = result.skeleton.index(joint)
         maps = [(person.maps[channel], person.to_image.then(to_cell)) for person in result.heatmaps]
         cells.append(drawing.heatmaps_overlay(part, maps))
-        best = max((float(pose.scores[channel]) for pose in result.poses), default=None)
+        best = max((float(pose.scores[channel]) for pose in result.people), default=None)
         captions.append(joint.replace("_", " ") + ("" if best is None else f"  {best:.2f}"))
     return drawing.contact_sheet(cells, columns, (size[0], max(size[1], _CAPTION)), captions=captions)

@@ -44,10 +44,10 @@ def render(result: Result, draw: DrawOptions) -> NDArray[np.uint8]:
     image = result.image
     assert image is not None
     if draw.background == "none":
-        drawn = drawing.cut_out(image, result.poses, draw.threshold, draw.style)
+        drawn = drawing.cut_out(image, result.people, draw.threshold, draw.style)
     else:
         ground = image if draw.background == "image" else np.full_like(image, 255 * (draw.background == "white"))
-        drawn = drawing.draw(ground, result.poses, draw.threshold, draw.style)
+        drawn = drawing.draw(ground, result.people, draw.threshold, draw.style)
     return drawing.side_by_side(image, drawn) if draw.side_by_side else drawn
 
 

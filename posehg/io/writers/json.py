@@ -51,7 +51,7 @@ def record(result: Result) -> dict[str, Any]:
                 "rotation": pose.rotation,
                 "keypoints": triples(pose),
             }
-            for pose in result.poses
+            for pose in result.people
         ],
         "error": result.error,
     }

@@ -41,7 +41,7 @@ class NpzWriter(FileWriter):
 
     def add(self, result: Result) -> None:
         self._joints, self._model = result.skeleton.joints, result.model
-        for pose in result.poses:
+        for pose in result.people:
             track = -1 if pose.id is None else pose.id
             row = (
                 pose.keypoints,

@@ -41,7 +41,7 @@ class OpenPoseWriter(ImageFileWriter):
 
     def write(self, result: Result, path: Path) -> None:
         people = []
-        for pose in result.poses:
+        for pose in result.people:
             joints = [[rounded(x, 2), rounded(y, 2), rounded(c, 4)] for x, y, c in body_25(pose, self.draw.threshold)]
             numbers = [number for joint in joints for number in joint]
             id = -1 if pose.id is None else pose.id
