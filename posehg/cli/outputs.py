@@ -258,7 +258,7 @@ class PredictRun:
                     yield result
                     bar.advance(task, 1 if single else 0)
                 bar.advance(task, 0 if single else 1)
-                if self._is_empty(source) and len(self.sources) <= MANY:
+                if source.name not in self._found | self._failed and len(self.sources) <= MANY:
                     what = f"{self.options.boxes} has no boxes for it" if self.options.boxes else "nobody was found"
                     terminal.note(f"{source.name}: {what}.")
 
@@ -320,12 +320,10 @@ class PredictRun:
                 shutil.copyfileobj(file, sys.stdout.buffer)
             sys.stdout.buffer.flush()
 
-    def _is_empty(self, source: Source) -> bool:
-        return source.name not in self._found and source.name not in self._failed
-
     def summarise(self, reports: bool) -> None:
         """Report the run as a whole and raise what its exit code needs. Of several processes the first reports."""
-        count, empty, failed = len(self.sources), sum(map(self._is_empty, self.todo)), len(self._failed)
+        count, failed = len(self.sources), len(self._failed)
+        empty = sum(source.name not in self._found | self._failed for source in self.todo)
         skipped, noun = count - len(self.todo), "file" if self._written == 1 else "files"
         nobody = f"Nobody was found in {empty:,} of {count:,} inputs."
         notes = {

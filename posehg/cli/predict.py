@@ -28,6 +28,7 @@ from posehg.errors import InputError, UsageError
 if TYPE_CHECKING:
     from posehg.api import Model
     from posehg.cli.outputs import PredictRun
+    from posehg.drawing import DrawOptions
     from posehg.geometry import Box
     from posehg.inference.estimator import Estimator
     from posehg.io.frames import Frame
@@ -124,7 +125,6 @@ def predict(options: PredictOptions) -> None:
     """
     from posehg import distributed
     from posehg.cli.outputs import PredictRun, plan
-    from posehg.drawing import STYLES, DrawOptions
     from posehg.inference.engines import cores
     from posehg.io import boxes
     from posehg.io.frames import AHEAD, in_parallel, read_ahead
@@ -138,12 +138,7 @@ def predict(options: PredictOptions) -> None:
     end = math.inf if options.end is None else _seconds("--end", options.end)
     if end <= start:
         raise UsageError(f"--end {options.end} is not after --start {options.start}.")
-    joints = () if options.heatmaps in (None, "all") else tuple(name.strip() for name in options.heatmaps.split(","))
-    # A video of one person never needs colours by track; of more it does, even where a frame shows one person only.
-    one = options.people != "all" and not options.boxes and len(options.box or ()) < 2
-    colour = options.color or ("limb" if one else "auto")
-    style = replace(STYLES[options.style], labels=options.labels, colour=colour)
-    draw = DrawOptions(options.threshold, style, options.background, options.side_by_side, joints)
+    draw = _draw_options(options)
     first_boxes = [_first_box(text) for text in options.box] if options.box else None
     box_file = boxes.read(options.boxes, terminal.note) if options.boxes else None
     sources: Sequence[Source] = list(expand(options.inputs, options.recursive))
@@ -176,15 +171,16 @@ def predict(options: PredictOptions) -> None:
         if workers == 1:
             coming = stack.enter_context(read_ahead(frames(mine), ahead))
         model = _model(options, not ways, workers)
-        for joint in joints:
+        for joint in draw.heatmaps:
             model.skeleton.index(joint)  # raises an error for an unknown joint, before any work
         if cameras := {source.name for source in mine if source.kind == "camera"}:
             stack.enter_context(_ends_on_interrupt(cameras, run.abandoned))
         where = box_file or first_boxes
         finder = partial(model.finder, people=options.people, where=where, whole=options.whole, every=options.rescan)
-        stack.enter_context(distributed.joined(model.estimator.device))
-        stack.enter_context(terminal.fail_together(world))
-        distributed.wait()  # until all have checked that their files do not exist
+        if world.size > 1:
+            stack.enter_context(distributed.joined(model.estimator.device))
+            stack.enter_context(terminal.fail_together(world))
+            distributed.wait()  # until all have checked that their files do not exist
         results = partial(_results, run, model.estimator, partial(finder, smooth=options.smooth))
         if workers == 1:  # a second thread runs the network while this one writes
             run.run(stack.enter_context(read_ahead(results(coming), ahead)), world)
@@ -206,6 +202,17 @@ def _ends_on_interrupt(cameras: set[str], abandoned: set[str]) -> Iterator[None]
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _draw_options(options: PredictOptions) -> DrawOptions:
+    from posehg.drawing import STYLES, DrawOptions
+
+    joints = () if options.heatmaps in (None, "all") else tuple(name.strip() for name in options.heatmaps.split(","))
+    # A video of one person never needs colours by track; of more it does, even where a frame shows one person only.
+    one = options.people != "all" and not options.boxes and len(options.box or ()) < 2
+    colour = options.color or ("limb" if one else "auto")
+    style = replace(STYLES[options.style], labels=options.labels, colour=colour)
+    return DrawOptions(options.threshold, style, options.background, options.side_by_side, joints)
 
 
 def _ways(options: PredictOptions) -> list[str]:
