@@ -83,6 +83,9 @@ def load(
         raise UsageError("threads and batch must be at least 0, and callers at least 1.")
     options = EngineOptions(device, threads, precision, engine, callers)
     opened = open_engine(checkpoints.find(os.fspath(model), offline, note), options, note)
+    if note is not None and (doubtful := opened.config.skeleton.doubtful):
+        named = ", ".join(" and ".join(pair) for pair in doubtful)
+        note(f"This model does not exchange left and right of these joints in mirrored images: {named}.")
 
     def detect() -> Detect:
         return open_detector(checkpoints.find(os.fspath(detector or "detector"), offline, note), options, note)

@@ -22,7 +22,7 @@ from PIL import ImageDraw, ImageFont, ImageOps
 from posehg.geometry import Affine, Box, Points
 from posehg.images import Image, warp
 from posehg.poses import Pose
-from posehg.skeletons import Skeleton, side
+from posehg.skeletons import Skeleton
 
 Colour = tuple[int, int, int]
 Floats = NDArray[np.float32]
@@ -243,8 +243,8 @@ def person_colour(number: int) -> Colour:
 def joint_colours(skeleton: Skeleton) -> Floats:
     """(J, 3) RGB by side and limb: the same for joints of the same name in all skeletons."""
     is_leg = [bool(_LEG.search(joint)) and not _FORELEG.search(joint) for joint in skeleton.joints]
-    pairs = zip(skeleton.joints, is_leg, strict=True)
-    colours = np.array([LIMB_COLOURS[side(joint)][0 if leg else 1] for joint, leg in pairs], dtype=np.float32)
+    pairs = zip(skeleton.sides, is_leg, strict=True)
+    colours = np.array([LIMB_COLOURS[side][0 if leg else 1] for side, leg in pairs], dtype=np.float32)
     colours.setflags(write=False)
     return colours
 
@@ -275,7 +275,7 @@ def _draw_skeleton(canvas: Image, person: _Person, style: Style, visible: Bools 
             continue
         joined[[a, b]] = True
         ends, run = points[[a, b]], colours[[a, b]]
-        sides = {side(pose.skeleton.joints[a]), side(pose.skeleton.joints[b])}
+        sides = {pose.skeleton.sides[a], pose.skeleton.sides[b]}
         if sides == {"left", "right"}:
             # From warm to cool by way of the middle's colour: a direct mixture is brown.
             ends = np.insert(ends, 1, ends.mean(axis=0), axis=0)

@@ -1,8 +1,9 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and what the files of other programs have in common."""
 
 import errno
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from posehg.errors import InputError, UsageError
+
+
+def table_start(text: str) -> tuple[str, int]:
+    """The separator of a CSV table, and the number of lines above its header: 1 for Excel's line ``sep=;``, else 0."""
+    first = text.partition("\n")[0]
+    named = re.fullmatch(r'"?sep=([,;\t])"?[,;\s]*', first, re.IGNORECASE)
+    return (named[1], 1) if named else (max(",;\t", key=first.count), 0)
+
+
+def id_text(value: object) -> str:
+    """An id from a JSON file as text: 1, 1.0, "1" and "1.0" are one id, as tables turn integers into floats."""
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", str(value).strip())
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg.poses import Person
-from posehg.skeletons import LIMB_JOINTS, LSP, Skeleton, side
+from posehg.skeletons import LIMB_JOINTS, LSP, Skeleton
 
 Array = NDArray[np.float64]
 PAPER_GROUPS = ("head_top", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")  # the columns of papers' tables
@@ -177,7 +177,7 @@ def groups(skeleton: Skeleton) -> list[Average]:
     """
     sides: dict[str, list[int]] = {}
     for channel, joint in enumerate(skeleton.joints):
-        if joint == "head_top" or skeleton.flip[channel] != channel or side(joint) != "middle":
+        if joint == "head_top" or skeleton.flip[channel] != channel or skeleton.sides[channel] != "middle":
             twin = skeleton.joints[skeleton.flip[channel]]
             words, others = (re.split(r"[ _.-]", name) for name in (joint, twin))  # elbow is what both elbows share
             shared = "_".join(word for word in words if word in others) or "/".join(sorted((joint, twin)))

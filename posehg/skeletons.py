@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -20,7 +21,7 @@ class Skeleton:
     joints: the J names.
     limbs: pairs of joint names, drawn as lines.
     torso: the two joints whose distance is the unit of PCK. A skeleton may lack them, as that of a hand does.
-    flip_pairs: the joints that swap when an image is mirrored; None derives them from the names (see ``side``).
+    flip_pairs: the joints that swap when an image is mirrored; None derives them from the names (see ``_alike``).
         One of a pair may be missing from the skeleton, for example in a subset.
     sigmas: (J,) the spread of each joint's annotations, as in OKS; () to look it up by name (see ``oks_sigmas``).
     """
@@ -88,7 +89,11 @@ class Skeleton:
             limbs = tuple(limb for limb in limbs if joint not in limb)
             if len(beside) == 2 and set(beside) not in map(set, limbs):
                 limbs = (*limbs, (beside[0], beside[1]))
-        pairs = self.flip_pairs and tuple(pair for pair in self.flip_pairs if not set(joints).isdisjoint(pair))
+        pairs = self.flip_pairs
+        lost = [joint for joint in joints if self._twins[self.index(joint)] in set(self.joints) - set(joints)]
+        if pairs is None and "middle" in map(side, lost):  # their names tell a side only beside their counterparts
+            pairs = tuple(pair for pair, is_safe in self._alike.items() if is_safe)
+        pairs = pairs and tuple(pair for pair in pairs if not set(joints).isdisjoint(pair))
         sigmas = tuple(self.sigmas[channel] for channel in channels) if self.sigmas else ()
         return Skeleton(f"{self.name}-{len(joints)}", tuple(joints), limbs, self.torso, pairs, sigmas)
 
@@ -104,11 +109,43 @@ class Skeleton:
         return tuple(channel for channel, twin in enumerate(self._twins) if twin not in self.joints)
 
     @cached_property
+    def doubtful(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of joints that keep their places in a mirrored image although their names differ by the side only."""
+        return tuple(pair for pair in self._alike if all(self._twins[self.index(joint)] == joint for joint in pair))
+
+    @cached_property
+    def sides(self) -> tuple[str, ...]:
+        """For each joint ``left``, ``right`` or ``middle``: the person's own side, from the names."""
+        pairs = [pair for pair in self._alike if pair not in self.doubtful]
+        named = {joint: word for pair in pairs for joint, word in zip(pair, ("left", "right"), strict=True)}
+        return tuple(named.get(joint) or side(joint) for joint in self.joints)
+
+    @cached_property
+    def _alike(self) -> dict[tuple[str, str], bool]:
+        """Pairs of joints whose names differ by the side only: (left, right), and whether they surely are a pair."""
+        named: dict[str, list[tuple[str, str, int]]] = {}
+        for joint in self.joints:
+            for word, rest, certainty in _sides_in(joint):
+                named.setdefault(rest, []).append((word, joint, certainty))
+        both = [sorted(of_rest) for of_rest in named.values() if [word for word, *_ in sorted(of_rest)] == _BOTH]
+        pairs = {(left, right): min(sure, also) for (_, left, sure), (_, right, also) in both}
+        best = {joint: max(pairs[pair] for pair in pairs if joint in pair) for pair in pairs for joint in pair}
+        kept = [pair for pair, certainty in pairs.items() if certainty == best[pair[0]] == best[pair[1]]]
+        count = Counter(joint for pair in kept for joint in pair)  # LL, LR, RL and RR can be paired in two ways
+        return {pair: pairs[pair] > _DOUBTFUL and count[pair[0]] == count[pair[1]] == 1 for pair in kept}
+
+    @cached_property
     def _twins(self) -> tuple[str, ...]:
-        """For each joint its counterpart in a mirrored image, whether or not the skeleton has it."""
-        if self.flip_pairs is None:
-            return tuple(_SIDE.sub(lambda word: _OTHER_SIDE[word.group()], joint, count=1) for joint in self.joints)
-        twins = {joint: twin for a, b in self.flip_pairs for joint, twin in ((a, b), (b, a))}
+        """For each joint its counterpart in a mirrored image; one that the skeleton lacks has its name or "".
+
+        A joint in the middle is its own counterpart.
+        """
+        pairs = self.flip_pairs
+        twins: dict[str, str] = {}
+        if pairs is None:
+            twins = {joint: "" for joint in self.joints if side(joint) != "middle"}
+            pairs = tuple(pair for pair, is_safe in self._alike.items() if is_safe)
+        twins |= {joint: twin for a, b in pairs for joint, twin in ((a, b), (b, a))}
         return tuple(twins.get(joint, joint) for joint in self.joints)
 
     @cached_property
@@ -126,24 +163,51 @@ def tuples(value: Any) -> Any:
     return tuple(map(tuples, value)) if isinstance(value, list | tuple) else value
 
 
-_OTHER_SIDE = {"left": "right", "Left": "Right", "LEFT": "RIGHT", "l": "r", "L": "R"}
-_OTHER_SIDE |= {right: left for left, right in _OTHER_SIDE.items()}
-_SIDE = re.compile(
-    r"^({0})(?=[ _.-])|(?<=[ _.-])({0})$"  # left_eye, eye.R
-    r"|^(left|right|Left|Right|LEFT|RIGHT)(?=.)|^[LR](?=[A-Z][a-z])|^[lr](?=[A-Z])"  # lefteye, LEye, lEye
-    r"|(?<=[a-z])(Left|Right|L|R)$".format("|".join(_OTHER_SIDE))  # eyeLeft, eyeL
+_BOTH = ["left", "right"]
+_CERTAIN, _PAIRED, _DOUBTFUL = 3, 2, 1
+_PARTS = (
+    "eye|ear|brow|cheek|lip|mouth|jaw|collar|clavicle|shoulder|sho|elbow|elb|arm|wrist|wri|hand|palm|thumb|finger|index|"
+    "pinky|hip|thigh|leg|knee|kne|shin|calf|ankle|ank|heel|foot|feet|toe|paw|hoof|wing|fin|flipper|horn|antenna|whisker"
 )
+"""What names begin or end with a letter l or r that is not set off: lwrist, WRISTL."""
+
+
+def _sides_in(joint: str) -> Iterator[tuple[str, str, int]]:
+    """Where a name may tell a side: ``left`` or ``right``, the rest of the name, and how certain that is.
+
+    _CERTAIN: it tells a side by itself. _PAIRED: it does if another joint differs from it by the side only. _DOUBTFUL:
+    such a pair may also be two words, as lower and rower.
+    """
+    for found in re.finditer("left|right|[lr]", joint, re.IGNORECASE):
+        word, before, after = found[0], joint[: found.start()], joint[found.end() :]
+        begins = not before[-1:].isalpha() or (word[0].isupper() and before[-1].islower())
+        ends = not after[:1].isalpha() or (after[0].isupper() and (word.islower() or after[1:2].islower()))
+        is_letter, numbered = len(word) == 1, before[-1:].isdigit() or after[:1].isdigit()
+        is_set_off = begins and ends and not (is_letter and numbered)
+        rest = re.sub(r"[\W\d_]+", "", before + after)
+        if (
+            (is_set_off and rest)
+            or (not is_letter and not before and after)
+            or ((begins or ends) and re.fullmatch(_PARTS, rest, re.IGNORECASE) and joint.lower() != "rear")
+        ):
+            certainty = _CERTAIN
+        elif not is_letter or (begins and ends) or ((begins or ends) and re.search(_PARTS, rest, re.IGNORECASE)):
+            certainty = _PAIRED
+        elif begins or ends:
+            certainty = _DOUBTFUL
+        else:
+            continue
+        yield "left" if word[0] in "lL" else "right", f"{before}\0{after}".casefold(), certainty
 
 
 def side(joint: str) -> str:
-    """``left``, ``right`` or ``middle``: the person's own side, from the joint's name.
+    """``left``, ``right`` or ``middle``: the person's own side, from the joint's name alone.
 
-    The side is the word left or right, or the letter l or r, at the start or end of the name, set off by ``_``, ``-``,
-    ``.``, a space or a capital: left_eye, Left eye, L_Eye, eye.R, LEye. The word may also directly precede the rest:
-    lefteye. The counterpart's name differs only in that word.
+    The side is the word left or right, or the letter l or r, set off by a character that is no letter or by a capital:
+    left_eye, front_left_paw, hand_L_tip, eye (R), LEye. The word may also begin the name, and both may directly precede
+    or follow the name of a part of the body: lefteye, lwrist, WRISTR.
     """
-    word = _SIDE.search(joint)
-    return "middle" if word is None else "left" if word.group()[0] in "lL" else "right"
+    return next((word for word, _, certainty in _sides_in(joint) if certainty == _CERTAIN), "middle")
 
 
 def of_joints(name: str, joints: Sequence[str]) -> Skeleton:

@@ -31,8 +31,8 @@ def tabled(path: Path, *rows: Sequence[Any], header: Sequence[str] = COLUMNS, **
 
 
 def read(path: Path) -> Dataset:
-    everyone = table.read(path, "mine")
-    return reading.part(everyone, "all", Path(), set(everyone.images.values()))
+    everyone = reading.sound(table.read(path, "mine"))
+    return reading.part(everyone, "all", Path, set(everyone.images.values()))
 
 
 @pytest.fixture

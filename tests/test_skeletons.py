@@ -68,8 +68,8 @@ def test_names_tell_their_side(left: str, right: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("nose", "lip", "L", "left", "rl_x", "upper_lip", "middle_lr", "_l_", "Leg_r2", "upright", "LED", "Rib"),
-        *("cleft_x", "L1", "COL", "EYELEFT"),
+        *("nose", "lip", "L", "left", "rl_x", "upper_lip", "middle_lr", "_l_", "rear", "upright", "LED", "Rib"),
+        *("cleft_x", "L1", "COL", "lower"),
     ],
 )
 def test_other_names_tell_no_side(name: str) -> None:

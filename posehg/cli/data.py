@@ -109,9 +109,10 @@ def check(
         posehg data check people.json --data photos --sheet suspects.png
         posehg data check --dataset mpii --split val --strict --json
 
-    Every image is decoded in full. Missing and broken images and repeated ids end with exit code 4. Reported as
-    suspect: photos that the set has several times, in one split or in two; exchanged left and right; impossible boxes;
-    images of another size than annotated. LSPET's 9,500 small images take about half a minute.
+    Every image is decoded in full. Malformed entries of the file, missing and broken images and repeated ids end with
+    exit code 4. Reported as suspect: photos that the set has several times, in one split or in two; exchanged left and
+    right, x and y, or corners and sizes; normalised coordinates; impossible boxes; images of another size than
+    annotated. LSPET's 9,500 small images take about half a minute.
     """
     from posehg import datasets, images
     from posehg.datasets import check as checks
@@ -134,8 +135,10 @@ def check(
         raise NotAvailable(f"{folder} {what}.", hint)
     if name in datasets.RENDERED:
         raise UsageError(f"{name} has no files to check: posehg renders it.")
-    splits = _loaded(split, lambda one: datasets.load_one(name, home, one, need_images=False))
+    splits = _loaded(split, lambda one: datasets.load_one(name, home, one, need_images=False, malformed=True))
     name = splits[0].name
+    for note in dict.fromkeys(one.note for one in splits if one.note):
+        terminal.note(note)
     found = checks.check(splits, terminal.progress)
     counts = {one.split: {"people": len(one), "images": len({who.image for who in one.persons})} for one in splits}
     if as_json:
@@ -180,7 +183,7 @@ def _print_findings(found: Sequence[Finding], examples: int | None) -> None:
         print(f"\n{finding.title.capitalize()}: {finding.count:,}. {finding.meaning}")
         for case in finding.cases[:examples]:
             names = ", ".join(f"{subject.split} {subject.person or subject.image}" for subject in case.subjects)
-            print(f"  {names}{case.detail and f': {case.detail}'}")
+            print(f"  {': '.join(filter(None, (names, case.detail)))}")
         if finding.cases[:examples] != finding.cases:
             print("  ... (--all prints them all)")
 

@@ -13,13 +13,16 @@ from pathlib import Path
 from posehg.datasets import own
 from posehg.datasets.dataset import Dataset, DatasetInfo, concat, on_skeleton, spread
 from posehg.datasets.naming import FILES, MODULES, is_file, parse, set_names
-from posehg.datasets.reading import missing_images
+from posehg.datasets.reading import missing_images, sound, why_empty
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import MPII, Skeleton
 
 __all__ = ["MODULES", "Dataset", "is_file", "on_skeleton", "parse", "set_names", "spread"]
 
 RENDERED = {"synthetic"}  # sets without files
+_NEEDS = (
+    "A person needs a joint whose v is 1 or 2 (in a table: a joint with x and y), and a box or a second such joint."
+)
 TESTED = {"lsp", "flic", "flic-pc"}
 """Sets whose official test split is called val here; ``test`` is another name for it."""
 
@@ -55,12 +58,14 @@ def home(data: Path | None) -> Path:
     return data if data is not None else Path(os.environ.get("POSEHG_DATA") or "data")
 
 
-def load_one(name: str, data: Path | None, split: str, need_images: bool = True, boxes: bool = False) -> Dataset:
+def load_one(
+    name: str, data: Path | None, split: str, need_images: bool = True, boxes: bool = False, malformed: bool = False
+) -> Dataset:
     """One split of one set, named by its name or its file.
 
     data: the folder that holds the set (DATA/NAME or DATA itself), by default $POSEHG_DATA, else ./data; for a file,
         the folder of its images. need_images: whether to check that all images are there. boxes: whether people
-        need no joints.
+        need no joints. malformed: whether a file with entries that make no sense is read without them, to check it.
     Raises NotAvailable if the set or split is missing, broken or empty, UsageError for an unknown name or split.
     """
     if is_file(name):
@@ -76,13 +81,15 @@ def load_one(name: str, data: Path | None, split: str, need_images: bool = True,
             raise NotAvailable(sentence, f"See posehg data list {name}, then give the folder with --data DIR.")
         hint = "Unpack the set's images there; the annotations name these files."
         dataset = load_known(name, found, split)
+    if not malformed:
+        sound(dataset)
     people = [*dataset.persons, *dataset.ignored] if boxes else dataset.persons
     if need_images and (missing := missing_images(people)):
         counts = f"{len(missing):,} of {len({person.image for person in people}):,} images of {dataset.name}"
         raise NotAvailable(f"{counts} are missing in {missing[0].parent}; the first is {missing[0].name}.", hint)
-    if len(people) == 0:
-        sentence = f"The data set {dataset.name} has no annotated people of the split {dataset.split}."
-        raise NotAvailable(sentence, "Each person needs a box or two joints.")
+    if len(people) == 0 and not dataset.malformed:
+        sentence = f"The data set {dataset.name} has no annotated people of the split {dataset.split}"
+        raise NotAvailable(": ".join(filter(None, (sentence, why_empty(dataset)))) + ".", _NEEDS)
     return dataset
 
 

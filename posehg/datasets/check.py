@@ -16,7 +16,7 @@ import numpy as np
 from posehg.datasets.crops import Progress, label_cell, sheet
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.reading import missing_images
-from posehg.datasets.suspects import Hash, hashes, same_photos, swapped_sides
+from posehg.datasets.suspects import Hash, hashes, misplaced, same_photos, swapped_sides
 from posehg.errors import InputError
 from posehg.geometry import Box
 from posehg.images import Image
@@ -43,7 +43,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Case:
-    """One or several subjects, and a detail in a few words."""
+    """One or several subjects, and a detail in a few words; only that if it is about the file or its joints."""
 
     subjects: tuple[Subject, ...]
     detail: str = ""
@@ -72,6 +72,11 @@ class Finding:
 
 _KINDS = {
     "broken": [
+        (
+            "malformed",
+            "entries of the file that make no sense",
+            "Training and scoring refuse the file until these are corrected.",
+        ),
         ("missing_images", "images that are missing", "The annotation names files that do not exist."),
         ("broken_images", "images that cannot be read", "Some programs open a truncated image without an error."),
         ("duplicate_ids", "ids of several people", "Predictions are matched by id, so these cannot be scored."),
@@ -81,6 +86,18 @@ _KINDS = {
         ("leaks", "photos in more than one split", "Validation scores are too high."),
         ("duplicate_images", "photos that a split has several times", "They count twice; their labels may disagree."),
         ("duplicate_people", "people annotated twice on an image", "They have one box: they count twice."),
+        ("wrong_units", "people whose joints or box look normalised", "posehg reads pixels, not shares of the image."),
+        ("wrong_order", "people whose coordinates look exchanged", "Joints are x, y; boxes are x, y, width, height."),
+        (
+            "far_joints",
+            "people with joints far outside their box or image",
+            "The joints, the box or the image is wrong.",
+        ),
+        (
+            "unpaired_sides",
+            "left or right joints without their other side",
+            "Pairs that names do not tell: flip_pairs.",
+        ),
         ("swapped_sides", "people whose left and right may be exchanged", "Guesses, the most doubtful first."),
         ("small_people", "people in tiny boxes", "So few pixels show nothing, or the box is wrong."),
         ("people_outside", "people outside their image", "Box and image do not overlap: their crops are black."),
@@ -121,8 +138,15 @@ def check(splits: Sequence[Dataset], progress: Progress) -> list[Finding]:
         warnings.simplefilter("ignore")
         seen = list(zip(present, progress(pool.map(_look, present), "Reading images", len(present)), strict=True))
     sizes = {path: size for split in splits for path, size in split.sizes.items()}
-    folder = os.path.commonpath([os.path.abspath(path.parent) for path in by_image])
+    folder = os.path.commonpath([os.path.abspath(path.parent) for path in by_image] or ["."])
     cases: dict[str, list[Case]] = {kind.name: [] for kind in KINDS}
+    cases["malformed"] = [
+        Case((), text) for text in dict.fromkeys(str(one) for data in splits for one in data.malformed)
+    ]
+    skeleton = splits[0].skeleton
+    alone = [f"{skeleton.joints[channel]} is alone" for channel in skeleton.unpaired]
+    alone += [f"{left} and {right} are not paired" for left, right in skeleton.doubtful]
+    cases["unpaired_sides"] = [Case((), detail) for detail in alone]
 
     def add(kind: str, places: Iterable[_Place], detail: str = "", whole: bool = False) -> None:
         """whole: the case concerns the images, not the people on them."""
@@ -145,6 +169,8 @@ def check(splits: Sequence[Dataset], progress: Progress) -> list[Finding]:
         elif annotated != size:
             add("other_sizes", places[:1], "{} x {} pixels, annotated as {} x {}".format(*size, *annotated), whole=True)
         for place in places:
+            if not error:
+                sizes[place.person.image] = size
             if not error and place.person.box.intersection(Box(0, 0, *size)) == 0:
                 add("people_outside", [place])
     for group in same_photos([one.hashes for _, one in seen]):
@@ -162,9 +188,15 @@ def check(splits: Sequence[Dataset], progress: Progress) -> list[Finding]:
     for place in sorted(people, key=lambda place: place.person.box.square().w):
         if place.person.box.square().w < TINY:
             add("small_people", [place], f"{place.person.box.w:.3g} x {place.person.box.h:.3g} pixels")
-    for index, sign in swapped_sides(np.stack([place.person.keypoints for place in people]), splits[0].skeleton):
-        add("swapped_sides", [people[index]], sign)
-    known = {"other_sizes": bool(sizes), "leaks": len(splits) > 1}
+    if people:
+        keypoints = np.stack([place.person.keypoints for place in people])
+        boxes = np.array([place.person.box.as_tuple() for place in people])
+        shapes = np.array([sizes.get(place.person.image, (np.nan, np.nan)) for place in people], dtype=np.float64)
+        for index, kind, sign in misplaced(boxes, keypoints, shapes):
+            add(kind, [people[index]], sign)
+        for index, sign in swapped_sides(keypoints, skeleton):
+            add("swapped_sides", [people[index]], sign)
+    known = {"other_sizes": any(split.sizes for split in splits), "leaks": len(splits) > 1}
     return [replace(kind, cases=tuple(cases[kind.name]), known=known.get(kind.name, True)) for kind in KINDS]
 
 

@@ -11,10 +11,15 @@ described at https://cocodataset.org/#format-data:
                  head_size (not COCO's): the unit of PCKh, in pixels
 
 Coordinates are zero-based; v = 0 not labelled, 1 labelled but hidden, 2 visible. In pairs, joints are counted from 1 or
-named. Crowds and people without a labelled joint are ignored, as COCO's own evaluation does. A person with joints but
-without a box, or with one without width or height as joint annotation tools write it, gets the extent of the joints.
+named; limbs that have a joint 0 are counted from 0. Crowds and people without a labelled joint are ignored, as COCO's
+own evaluation does. A person with joints but without a box, or with one without width or height as joint annotation
+tools write it, gets the extent of the joints.
+
+Also read is what tools write otherwise: numbers and ids as text or floats, null, [] or "" for what is missing,
+keypoints as [[x, y, v], ..], sizes of images that are 0 or -1 for unknown ones, and text that is not UTF-8.
 """
 
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,13 +32,26 @@ from posehg.centers import SKELETON as BOXES
 from posehg.datasets import reading
 from posehg.datasets.dataset import Dataset, DatasetInfo
 from posehg.datasets.reading import entry, positive
-from posehg.errors import NotAvailable, UsageError
+from posehg.errors import NotAvailable, UsageError, printable
+from posehg.files import id_text
 from posehg.poses import Person
 from posehg.skeletons import COCO, Skeleton, of_joints
 
 EXPECTED = "a COCO keypoints file with 'images', 'annotations' and 'categories'"
 _PARTS = ("images", "annotations", "categories")
 _FORMAT = "The format is described at https://cocodataset.org/#format-data"
+_NAMED = 'Name the joints in the file: "categories": [{"id": 1, "name": "person", "keypoints": ["nose", ..]}]'
+_OTHERS = {
+    "shapes": ("LabelMe's own file of an image", "Export the folder as COCO keypoints, or write a CSV table"),
+    "data": ("Label Studio's own export", "Export the project as COCO keypoints, or write a CSV table"),
+    "annotation_id": ("Label Studio's own export", "Export the project as COCO keypoints, or write a CSV table"),
+    "regions": ("VGG Image Annotator's own file", "Export the annotations in COCO's format"),
+    "_via_img_metadata": ("VGG Image Annotator's own file", "Export the annotations in COCO's format"),
+    "items": ("Datumaro's own file", "Export the task as COCO keypoints"),
+    "score": ("a list of results", "Give a file of annotations"),
+    "posehg": ("a file of posehg predict", "Give a file of annotations"),
+}
+"""Other formats by a key that only they have: what the file is, and what to do."""
 
 INFO = {
     "coco": DatasetInfo(
@@ -53,11 +71,11 @@ Entry = Mapping[str, Any]
 
 def load(name: str, root: Path, split: str) -> Dataset:
     """The split ``train`` or ``val``. Raises NotAvailable if its file is missing or broken."""
-    path = root / "annotations" / f"person_keypoints_{split}2017.json"
+    path, folder = root / "annotations" / f"person_keypoints_{split}2017.json", root / f"{split}2017"
     if not path.is_file():
         raise NotAvailable(f"The data set {name} has no split {split} here: {path} does not exist.", INFO[name].hint)
     everyone = read(path, name)
-    data = reading.part(everyone, split, root / f"{split}2017", set(everyone.images.values()))
+    data = reading.part(everyone, split, folder.joinpath, set(everyone.images.values()))
     # The limbs of the file differ from those we draw: they connect ears and shoulders.
     return replace(data, skeleton=COCO) if data.skeleton.joints == COCO.joints else data
 
@@ -67,13 +85,12 @@ def read(path: Path, name: str, category: str = "", boxes: bool = False) -> Data
 
     category: the name of the one to read; by default all if they have the same joints, else ``person``.
     boxes: read a category without joints too; its people have none.
-    Raises NotAvailable, naming file and entry, for a broken file; UsageError if there is no such category.
+    Images and annotations that make no sense are left out, and in ``malformed``. Raises NotAvailable for a file of
+    another kind or without people; UsageError if there is no such category.
     """
-    content = reading.read_json(path, EXPECTED)
-    parts: list[Any] = [content.get(key) if isinstance(content, dict) else None for key in _PARTS]
-    if not all(isinstance(part, list) and all(isinstance(one, dict) for one in part) for part in parts):
-        raise reading.unreadable(path, EXPECTED)
-    entries, annotations, categories = parts
+    notes: list[str] = []
+    malformed: list[NotAvailable] = []
+    entries, annotations, categories = _parts(path, reading.read_json(path, EXPECTED, notes))
     chosen, note = _choose(path, categories, category, boxes)
     named = chosen[0]
     if len(chosen) > 1:  # many kinds of animals with the same joints
@@ -81,18 +98,42 @@ def read(path: Path, name: str, category: str = "", boxes: bool = False) -> Data
     hint = "skeleton, flip_pairs and torso are pairs of joints, counted from 1 or named; sigmas are one a joint."
     with entry(path, f"category {named.get('name')!r}", hint):
         skeleton = _skeleton(named) if named.get("keypoints") else BOXES
-    images, sizes, marks = _images(path, entries)
-    ids = {str(one.get("id")) for one in chosen}
+    images, sizes, marks = _images(path, entries, malformed)
+    lost = {id_text(one.get("id")) for one in entries} - images.keys()  # each is in ``malformed`` already
+    ids = {id_text(one.get("id")) for one in chosen}
+    others = {id_text(one.get("id")) for one in categories} - ids
     people: dict[str, Person] = {}
-    for number, one in enumerate((one for one in annotations if str(one.get("category_id")) in ids), start=1):
-        id = str(one.get("id", f"number {number} of its category"))
-        with entry(path, f"annotation {id}", _FORMAT):
-            if "id" not in one:
-                raise ValueError("it has no id")
+    for number, one in enumerate(annotations, start=1):
+        if id_text(one.get("category_id")) in others or id_text(one.get("image_id")) in lost:
+            continue
+        with entry(path, _place("annotation", one, number), _FORMAT, malformed):
+            id, kind = _id(one), _id(one, "category_id")
+            if kind not in ids:
+                listed = ", ".join(f"{one.get('id')} is {one.get('name')}" for one in categories)
+                raise ValueError(f"its category_id is {kind}, but of the categories {listed}")
             if id in people:
                 raise ValueError("two annotations have this id")
             people[id] = _person(id, one, images, len(named.get("keypoints") or ()))
-    return Dataset(name, "all", skeleton, [*people.values()], note=note, images=images, sizes=sizes, marks=marks)
+    if not people and not malformed:
+        which = f"none of its {len(annotations):,} annotations is" if annotations else "no annotation is"
+        raise NotAvailable(f"{path} has no people: {which} of the category {named.get('name')}.", _FORMAT)
+    read = Dataset(name, "all", skeleton, [*people.values()], note=" ".join(filter(None, (*notes, note))))
+    return replace(read, images=images, sizes=sizes, marks=marks, malformed=malformed)
+
+
+def _parts(path: Path, content: Any) -> list[list[Entry]]:
+    """Images, annotations and categories. Raises NotAvailable for a file of another kind, which is named if known."""
+    parts: list[Any] = [content.get(key) if isinstance(content, dict) else None for key in _PARTS]
+    if all(isinstance(part, list) and all(isinstance(one, dict) for one in part) for part in parts):
+        return parts
+    inner = [*(content.values() if isinstance(content, dict) else content if isinstance(content, list) else ())][:1]
+    known = (_OTHERS[key] for one in (content, *inner) if isinstance(one, dict) for key in _OTHERS if key in one)
+    if other := next(known, None):
+        raise NotAvailable(f"{path} is {other[0]}, not COCO's.", f"{other[1]}. {_FORMAT}")
+    if isinstance(content, dict) and (lacks := [key for key in _PARTS if key not in content]) and len(lacks) < 3:
+        hint = _NAMED if lacks == ["categories"] else _FORMAT
+        raise NotAvailable(f"{path} is not {EXPECTED}: it has no {' and no '.join(lacks)}.", hint)
+    raise reading.unreadable(path, EXPECTED)
 
 
 def _choose(path: Path, categories: Sequence[Entry], name: str, boxes: bool) -> tuple[list[Entry], str]:
@@ -105,12 +146,12 @@ def _choose(path: Path, categories: Sequence[Entry], name: str, boxes: bool) -> 
                 raise ValueError("keypoints must be a list of names")
             usable += [one] if joints or boxes else []
     if not usable:
-        hint = "posehg reads files of keypoints: person_keypoints_val2017.json, not instances_val2017.json."
-        raise NotAvailable(f"{path} has no category with keypoints.", hint)
+        hint = f"Of COCO's own files, this is person_keypoints_val2017.json, not instances_val2017.json. {_NAMED}"
+        raise NotAvailable(f"{path} has no category with keypoints, the names of the joints.", hint)
     if not (name or boxes) and all(one["keypoints"] == usable[0]["keypoints"] for one in usable):
         return usable, ""
     listed = ", ".join(str(one.get("name")) for one in usable)
-    chosen = [one for one in usable if str(one.get("name")) == (name or "person")]
+    chosen = [one for one in usable if str(one.get("name")).lower() == (name or "person").lower()]
     if not chosen:
         hint = f"Name one behind the file: {path}#{usable[0].get('name')}. It has: {listed}."
         raise UsageError(f"{path} has no category {name or 'person'!r} with keypoints.", hint)
@@ -121,14 +162,18 @@ def _skeleton(category: Entry) -> Skeleton:
     """The known skeleton if it is one, else one with the category's name."""
     joints, name = tuple(category["keypoints"]), str(category.get("name") or "unnamed")
 
-    def pair(ends: Any) -> tuple[str, str]:
-        a, b = (joints[end - 1] if isinstance(end, int) and end > 0 else joints[joints.index(end)] for end in ends)
+    def pair(ends: Any, first: int = 1) -> tuple[str, str]:
+        a, b = (joints[end - first if isinstance(end, int) and end >= first else joints.index(end)] for end in ends)
         if a == b:
             raise ValueError("one joint is not a pair")
         return a, b
 
+    def limbs(pairs: Any) -> tuple[tuple[str, str], ...]:
+        first = 0 if any(0 in limb for limb in pairs) else 1
+        return tuple({frozenset(limb): limb for limb in (pair(ends, first) for ends in pairs)}.values())
+
     readers: dict[str, Callable[[Any], Any]] = {
-        "skeleton": lambda limbs: tuple({frozenset(limb): limb for limb in map(pair, limbs)}.values()),
+        "skeleton": limbs,
         "flip_pairs": lambda pairs: tuple(map(pair, pairs)),
         "torso": pair,
         "sigmas": lambda sigmas: tuple(map(float, sigmas)),
@@ -147,51 +192,80 @@ def _skeleton(category: Entry) -> Skeleton:
 
 
 def _images(
-    path: Path, entries: Sequence[Entry]
+    path: Path, entries: Sequence[Entry], malformed: list[NotAvailable]
 ) -> tuple[dict[str, Path], dict[Path, tuple[int, int]], dict[Path, str]]:
     """The images by their ids, the sizes that are given, and the splits that they are marked with."""
     images: dict[str, Path] = {}
     ids: dict[Path, str] = {}
     sizes, marks = {}, {}
-    for one in entries:
-        id = str(one.get("id"))
-        with entry(path, f"image {id}", _FORMAT):
-            if "id" not in one or not isinstance(one.get("file_name"), str):
-                raise ValueError("it lacks its id or file_name")
+    for number, one in enumerate(entries, start=1):
+        with entry(path, _place("image", one, number), _FORMAT, malformed):
+            id = _id(one)
+            if not isinstance(one.get("file_name"), str):
+                raise ValueError("it has no file_name")
+            image = reading.image_name(one["file_name"])
+            w, h = (reading.number(_given(one, side), side) for side in ("width", "height"))
+            if not isinstance(split := one.get("split") or "", str):
+                raise ValueError(f"its split cannot be {reprlib.repr(split)}")
             if id in images:
                 raise ValueError("two images have this id")
-            images[id] = reading.image_name(one["file_name"])
-            if ids.setdefault(images[id], id) != id:
-                raise ValueError(f"its file_name, {images[id]}, is also used by image {ids[images[id]]}")
-        if isinstance(w := one.get("width"), int) and isinstance(h := one.get("height"), int):
-            sizes[images[id]] = (w, h)
-        if one.get("split"):
-            marks[images[id]] = str(one["split"])
+            if image in ids:
+                raise ValueError(f"its file_name, {image}, is also used by image {ids[image]}")
+            if w > 0 and h > 0:
+                sizes[image] = (round(w), round(h))
+            if split:
+                marks[image] = split
+            images[id], ids[image] = image, id
     unmarked = next((id for id, image in images.items() if image not in marks), None)
     if marks and unmarked is not None:
-        raise NotAvailable(f"{path}, image {unmarked}: it has no split, and others have one.", "Give all images one.")
+        with entry(path, f"image {unmarked}", "Give all images one.", malformed):
+            raise ValueError("it has no split, and others have one")
     return images, sizes, marks
 
 
 def _person(id: str, one: Entry, images: Mapping[str, Path], joints: int) -> Person:
-    image = images.get(str(one.get("image_id")))
+    image = images.get(_id(one, "image_id"))
     if image is None:
-        raise ValueError(f"no image has the id {one.get('image_id')}")
+        raise ValueError(f"no image has the id {one['image_id']}")
     triples = np.zeros((joints, 3))  # an annotation without keypoints has no labelled joint
-    if one.get("keypoints") is not None:
-        triples = _numbers(one["keypoints"], 3 * joints, "keypoints").reshape(joints, 3)
+    if (values := _given(one, "keypoints")) is not None:
+        if isinstance(values, list) and all(isinstance(triple, list) and len(triple) == 3 for triple in values):
+            values = [value for triple in values for value in triple]
+        triples = _numbers(values, 3 * joints, "keypoints").reshape(joints, 3)
     keypoints, visible = reading.keypoints_of(triples)
     box = None
-    if one.get("bbox") is not None:
-        box = reading.box_of(*_numbers(one["bbox"], 4, "bbox").tolist())
-    head_size, area = (positive(one.get(key), key) for key in ("head_size", "area"))
-    crowd = bool(one.get("iscrowd"))
+    if (values := _given(one, "bbox")) is not None:
+        box = reading.box_of(*_numbers(values, 4, "bbox").tolist())
+    head_size, area = (positive(_given(one, key), key) for key in ("head_size", "area"))
+    crowd = _given(one, "iscrowd")
+    if crowd is not None and not isinstance(crowd, bool) and reading.number(crowd, "iscrowd") not in (0, 1):
+        raise ValueError(f"its iscrowd is {crowd}, not 0 or 1")
+    crowd = crowd is not None and float(crowd) == 1
     return Person(image, reading.extent(box, keypoints), keypoints, visible, head_size, id, area=area, crowd=crowd)
 
 
+def _place(kind: str, one: Entry, number: int) -> str:
+    return f"{kind} {printable(str(one.get('id', f'number {number}')))}"
+
+
+def _id(one: Entry, key: str = "id") -> str:
+    value = one.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or value == "":
+        raise ValueError(f"it has no {key}" if value is None else f"its {key} cannot be {reprlib.repr(value)}")
+    return id_text(value)
+
+
+def _given(one: Entry, key: str) -> Any:
+    """An optional value; None also for the other ways to write that it is missing."""
+    value = one.get(key)
+    return None if value in ([], "") else value
+
+
 def _numbers(values: Any, count: int, what: str) -> NDArray[np.float64]:
-    """``count`` numbers; null becomes NaN, as some tools write it for joints that are not labelled."""
-    numeric = isinstance(values, list) and all(value is None or isinstance(value, int | float) for value in values)
-    if not numeric or len(values) != count:
-        raise ValueError(f"its {what} are not {count} numbers")
+    """``count`` numbers; null becomes NaN."""
+    if not isinstance(values, list) or len(values) != count:
+        has = f"has {len(values)} values" if isinstance(values, list) else f"is {reprlib.repr(values)}"
+        raise ValueError(f"its {what} {has}, not {count} numbers")
+    if not all(type(value) in (int, float) for value in values):  # most are, and this is much faster
+        values = [reading.number(value, what) for value in values]
     return np.array(values, dtype=np.float64)

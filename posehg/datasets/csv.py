@@ -1,7 +1,8 @@
 """People in a table: a CSV file with a row for each person.
 
-    image                   the image's file
-    x, y, w, h              the bounding box, from its top left corner; all four or none, also within a row
+    image                   the image's file; the column may also be called file_name, filename, file or source
+    x, y, w, h              the bounding box, from its top left corner; all four or none, also within a row;
+                            or its corners: x1, y1, x2, y2, or xmin, ymin, xmax, ymax
     JOINT_x, JOINT_y        for each joint, as nose_x, nose_y; both are empty if it is not labelled
     JOINT_v                 0 not labelled, 1 hidden, 2 visible, as in COCO; without it a labelled joint is visible
     split                   train, val or another, in all rows or in none
@@ -10,56 +11,65 @@
     area                    the unit of OKS: the area of the person's outline, in square pixels
 
 Only ``image`` and the joints are required; other columns are not read. Coordinates are zero-based pixels, (0, 0) is the
-centre of the top left one. The separator is a comma, semicolon or tab; if it is not the comma, 1,5 is a number, as
-spreadsheets of many countries write it. A row without joints and box means that nobody is on the image.
+centre of the top left one. The separator is a comma, semicolon or tab, which Excel may name in a line ``sep=;`` above
+the header; if it is not the comma, 1,5 is a number, as spreadsheets of many countries write it. A row without joints
+and box means that nobody is on the image.
 """
 
 import csv
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.reading import box_of, entry, extent, image_name, keypoints_of, opened, positive
-from posehg.errors import UsageError
+from posehg.datasets.reading import box_of, decoded, entry, extent, image_name, keypoints_of, opened, positive
+from posehg.errors import NotAvailable, UsageError
+from posehg.files import table_start
 from posehg.poses import Person
 from posehg.skeletons import of_joints
 
 _BOX = ("x", "y", "w", "h")
-_KNOWN = ("image", *_BOX, "split", "id", "head_size", "area")
+_CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"))
+_IMAGE = ("image", "file_name", "filename", "file", "source")
+_KNOWN = (*_IMAGE, *_BOX, *_CORNERS[0], *_CORNERS[1], "split", "id", "head_size", "area")
 _HINT = "The columns are image and JOINT_x, JOINT_y; optional are x, y, w, h, JOINT_v, split, id, head_size and area."
 
 
 def read(path: Path, name: str, category: str = "", boxes: bool = False) -> Dataset:
     """Everyone in the table, on images named as in it; ``boxes`` has no effect, because each table has joints.
 
-    Raises NotAvailable, naming file and row, if it is broken.
+    Rows that make no sense are left out and ``malformed``. Raises NotAvailable for a file without such a header.
     """
     if category:
         raise UsageError(f"{path} is a table, which has no category {category!r}.", f"Name the file alone: {path}")
-    with opened(path, "a CSV table in UTF-8") as file:
-        text = file.getvalue().decode("utf-8-sig")
-        separator = max(",;\t", key=text.partition("\n")[0].count)
+    notes: list[str] = []
+    malformed: list[NotAvailable] = []
+    with opened(path, "a CSV table") as file:
+        text = decoded(path, file.getvalue(), notes)
+        separator, start = table_start(text)
         lines = list(csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True))
-    names = [cell.strip() for cell in (lines or [[]])[0]]
+    names = [cell.strip() for cell in next(iter(lines[start:]), [])]
     header = [name.lower() if name.lower() in _KNOWN else name for name in names]
+    if called := [name for name in _IMAGE if name in header]:
+        header = ["image" if name == called[0] else name for name in header]
     with entry(path, "first row", _HINT):
         joints = _joints(header)
     people: dict[str, Person] = {}
     marks: dict[Path, str] = {}
     on_image: Counter[Path] = Counter()
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in enumerate(lines[start + 1 :], start=start + 2):
         cells = [cell.strip() for cell in line]
         if not any(cells):
             continue
-        with entry(path, f"row {number}", _HINT):
-            if len(cells) != len(header):
+        with entry(path, f"row {number}", _HINT, malformed):
+            if len(cells) < len(header) or any(cells[len(header) :]):  # Excel may add empty ones
                 raise ValueError(f"it has {len(cells)} cells, the first row {len(header)}")
-            row = dict(zip(header, cells, strict=True))
+            row = dict(zip(header, cells, strict=False))
             image = image_name(row["image"])
             if "" in (row.get("split"), row.get("id")):
                 raise ValueError("its cell of the column split or id is empty")
@@ -70,10 +80,11 @@ def read(path: Path, name: str, category: str = "", boxes: bool = False) -> Data
             person = _person(id, row, image, joints, decimal_comma=separator != ",")
             if id in people:
                 raise ValueError(f"another person has the id {id}")
-        if person.box.w or np.isfinite(person.keypoints).any():
-            people[id] = person
+            if person.box.w or np.isfinite(person.keypoints).any():
+                people[id] = person
     images = {image.as_posix(): image for image in on_image}
-    return Dataset(name, "all", of_joints(name, joints), list(people.values()), images=images, marks=marks)
+    read = Dataset(name, "all", of_joints(name, joints), list(people.values()), note=" ".join(notes))
+    return replace(read, images=images, marks=marks, malformed=malformed)
 
 
 def _joints(header: Sequence[str]) -> tuple[str, ...]:
@@ -109,9 +120,12 @@ def _person(id: str, row: Mapping[str, str], image: Path, joints: Sequence[str],
             raise ValueError(f"{joint} has an x or a y, but not both")
         triples.append((x, y, (0.0 if x is None else 2.0) if v is None else v))
     keypoints, visible = keypoints_of(np.array(triples, dtype=np.float64))  # None becomes NaN
-    x, y, w, h = map(number, _BOX)
+    corners = next((columns for columns in _CORNERS if set(columns) <= set(row) and not set(_BOX) & set(row)), None)
+    x, y, w, h = map(number, corners or _BOX)
+    if corners and x is not None and y is not None and w is not None and h is not None:
+        w, h = w - x, h - y
     box = None if x is None or y is None or not w or not h else box_of(x, y, w, h)
     if box is None and (x, y, w, h) != (None,) * 4:
-        raise ValueError("a box has x, y, w and h, and the last two are above 0")
+        raise ValueError(f"a box has {', '.join(corners or _BOX)}, and its width and height are above 0")
     head_size, area = positive(number("head_size"), "head_size"), positive(number("area"), "area")
     return Person(image, extent(box, keypoints), keypoints, visible, head_size, id, area=area)

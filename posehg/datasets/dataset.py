@@ -14,7 +14,7 @@ from typing import overload
 import numpy as np
 
 from posehg import images
-from posehg.errors import InputError, UsageError
+from posehg.errors import InputError, NotAvailable, UsageError
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.poses import Person
@@ -74,6 +74,7 @@ class Dataset:
     images: the set's own ids of its images -> their files; empty if the set has no ids.
     sizes: (width, height) in pixels of the images whose annotation gives it.
     marks: image -> the split that it is in, if the set holds several of them.
+    malformed: the entries of the set's file that make no sense. A set with any is only checked, and used for nothing.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Dataset:
     images: Mapping[str, Path] = field(default_factory=dict)
     sizes: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
     marks: Mapping[Path, str] = field(default_factory=dict)
+    malformed: Sequence[NotAvailable] = ()
 
     def __len__(self) -> int:
         return len(self.persons)

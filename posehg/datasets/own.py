@@ -4,29 +4,39 @@
     FILE.csv            a table, see csv
     people-{split}.json a file for each split: {split} becomes train, or val (valid, validation)
 
-Images are looked for in --data DIR, if it is given, then in the file's folder, then in ``images`` in either of them.
+Images are looked for in --data DIR, if it is given, then in the file's folder and, if this is ``annotations``, in the
+folder around it; then in ``images`` in each of them, and in the folder there that is called like the end of the file's
+name, as train2017 of person_keypoints_train2017.json. An image that is not there by its whole name, because it was
+annotated on another machine or lay in another folder, is found by the trailing parts of its name.
 
 The split of an image is that of the file, else the one that the file marks it with. Otherwise it follows from the
 image's name: one in ten, always the same ones, is val. Mark the frames of a video, or they will be in both splits. The
 split ``all`` is everyone.
 """
 
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 from importlib import import_module
-from os.path import isfile
+from os.path import isdir, isfile
 from pathlib import Path
 
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.naming import FILES, SPLIT, file_and_category, set_name
 from posehg.datasets.reading import part
 from posehg.errors import NotAvailable, UsageError
+from posehg.skeletons import Skeleton
 
 ALL = "all"
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}  # the names of each split in files
 NO_SPLITS = "The file marks no splits: one image in ten, chosen by its name, is val, the others are train."
 NO_SIDES = "Mirrored images keep their joints: no joint is named left or right, and the file has no flip_pairs."
 ONE_SIDE = "Mirrored images lose these joints, whose other side is not annotated: {}."
+DOUBTFUL = "Mirrored images keep these joints, whose names differ by left and right only: {}. Name them in flip_pairs."
 
 _ONE_IN = 10
 
@@ -47,26 +57,79 @@ def load(name: str, data: Path | None, split: str, boxes: bool = False) -> tuple
         raise UsageError(f"{path} is neither a .json nor a .csv file.", "posehg reads COCO's json and tables as CSV.")
     reader = import_module(f"posehg.datasets.{FILES[path.suffix.lower()]}")
     everyone: Dataset = reader.read(path, set_name(name), category, boxes)
-    notes, skeleton = [everyone.note], everyone.skeleton
-    if skeleton.unpaired:
-        notes.append(ONE_SIDE.format(", ".join(skeleton.joints[channel] for channel in skeleton.unpaired)))
-    elif skeleton.flip_pairs is None and skeleton.flip == tuple(range(len(skeleton.joints))):
-        notes.append(NO_SIDES)
+    notes = [everyone.note, about_sides(everyone.skeleton)]
     marks = everyone.marks or {image: "val" if _is_held_out(image) else "train" for image in everyone.images.values()}
     kept = set(marks)
     if split != ALL and SPLIT not in str(pattern):
         kept = {image for image, mark in marks.items() if mark.lower() in SPLITS.get(split, (split.lower(),))}
         notes += [] if everyone.marks else [NO_SPLITS]
-        if not kept:
+        if not kept and not everyone.malformed:
             error, has = NotAvailable if split in SPLITS else UsageError, (*dict.fromkeys(marks.values()), ALL)
             raise error(f"{path} has no people in the split {split!r}.", f"It has: {', '.join(has)}.")
-    homes = [path.parent] if data is None else [data, path.parent]
-    folders = list(dict.fromkeys([*homes, *(home / "images" for home in homes)]))
-    folder = next((folder for folder in folders if any(isfile(folder / image) for image in kept)), folders[0])
-    dataset = part(replace(everyone, note=" ".join(filter(None, notes))), split, folder, kept)
+    folders = _folders(path, data)
+    files, note = _find(path, kept, folders)
+    notes.append(note)
+    dataset = part(replace(everyone, note=" ".join(filter(None, notes))), split, files.__getitem__, kept)
     if split == ALL:
-        dataset = replace(dataset, marks={folder / image: mark for image, mark in marks.items()})
+        dataset = replace(dataset, marks={files[image]: mark for image, mark in marks.items()})
     return dataset, f"posehg looked in {', '.join(map(str, folders))}. Give the folder of the images with --data DIR."
+
+
+def about_sides(skeleton: Skeleton) -> str:
+    """A note on joints that are lost or doubtful in mirrored images; "" if there are none."""
+    notes = []
+    if skeleton.unpaired:
+        notes.append(ONE_SIDE.format(", ".join(skeleton.joints[channel] for channel in skeleton.unpaired)))
+    if skeleton.doubtful:
+        notes.append(DOUBTFUL.format(", ".join(" and ".join(pair) for pair in skeleton.doubtful)))
+    elif skeleton.flip_pairs is None and not notes and skeleton.flip == tuple(range(len(skeleton.joints))):
+        notes.append(NO_SIDES)
+    return " ".join(notes)
+
+
+def _folders(path: Path, data: Path | None) -> list[Path]:
+    """Where images may be, the first choice first. path: the annotation file. data: the folder that the user gave."""
+    homes = [path.parent] if data is None else [data, path.parent]
+    if path.absolute().parent.name.lower() == "annotations":
+        homes.append(path.absolute().parent.parent)
+    folders = [*homes, *(home / "images" for home in homes)]
+    named = [folder / path.stem.rpartition("_")[2] for folder in folders]
+    return list(dict.fromkeys([*folders, *filter(isdir, named)]))
+
+
+def _find(path: Path, images: Iterable[Path], folders: Sequence[Path]) -> tuple[dict[Path, Path], str]:
+    """The file of each image that the annotation file names, and a note if leading folders of the names are not there.
+
+    The most trailing parts of a name that are found in one of the folders count. A missing image is expected, by its
+    whole name, where others are. Raises NotAvailable if one file may be that of two images.
+    """
+
+    @cache
+    def names_in(folder: Path) -> frozenset[str]:
+        with suppress(OSError):  # no such folder, or one that may not be read
+            return frozenset(os.listdir(folder))
+        return frozenset()
+
+    @cache
+    def places(parent: Path) -> list[tuple[Path, Path]]:
+        """The folders that images of this folder may be in, each with the one of ``folders`` that it is in."""
+        tails = [Path(*parent.parts[first:]) for first in range(len(parent.parts) + 1)]
+        return [(folder / tail, folder) for tail in tails for folder in folders if isdir(folder / tail)]
+
+    found: dict[Path, tuple[Path, Path]] = {}
+    for image in images:
+        place = next((pair for pair in places(image.parent) if image.name in names_in(pair[0])), None)
+        if place is not None:
+            found[image] = (place[0] / image.name, place[1])
+    if twice := [file for file, count in Counter(file for file, _ in found.values()).items() if count > 1]:
+        one, other = [image for image, (file, _) in found.items() if file == twice[0]][:2]
+        hint = "Give the folder that their folders are in with --data DIR."
+        raise NotAvailable(f"{twice[0]} may be {one} or {other} of {path}.", hint)
+    home = next((folder for _, folder in found.values()), folders[0])
+    files = {image: found[image][0] if image in found else home / image for image in images}
+    moved = next((image for image, (file, folder) in found.items() if file != folder / image), None)
+    note = f"Images are found by the trailing parts of their names: {moved} is {files[moved]}." if moved else ""
+    return files, note
 
 
 def _is_held_out(image: Path) -> bool:

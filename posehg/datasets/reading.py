@@ -4,11 +4,14 @@ Functions that read a file raise NotAvailable for one that is missing, broken or
 a value raise ValueError for an impossible one.
 """
 
+import codecs
 import gzip
 import json
+import math
 import os
-from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import reprlib
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from io import BytesIO
 from os.path import isdir  # False for whatever cannot be a folder
@@ -66,12 +69,27 @@ def expecting(path: Path, expected: str, place: str = "", hint: str = _AGAIN, qu
 
 
 @contextmanager
-def entry(path: Path, place: str, hint: str = "") -> Iterator[None]:
-    """If the block finds a value wrong, the error names the file and the entry ``place``."""
+def entry(path: Path, place: str, hint: str = "", malformed: list[NotAvailable] | None = None) -> Iterator[None]:
+    """If the block finds a value wrong, the error names the file and the entry ``place``.
+
+    malformed: collects the error; else it is raised.
+    """
     try:
         yield
     except (ValueError, OverflowError, UsageError) as error:
-        raise NotAvailable(f"{path}, {place}: {str(error).rstrip('.')}.", hint) from None
+        wrong = NotAvailable(f"{path}, {place}: {str(error).rstrip('.')}.", hint)
+        if malformed is None:
+            raise wrong from None
+        malformed.append(wrong)
+
+
+def sound(data: Dataset) -> Dataset:
+    """The same data set. Raises NotAvailable, with the first and the number of all, if entries are malformed."""
+    if data.malformed:
+        first, count = data.malformed[0], len(data.malformed)
+        listed = f"{count:,} entries are malformed; posehg data check lists them. " if count > 1 else ""
+        raise NotAvailable(str(first), f"{listed}{first.hint}")
+    return data
 
 
 @contextmanager
@@ -86,10 +104,22 @@ def opened(path: Path, expected: str) -> Iterator[BytesIO]:
         yield file
 
 
-def read_json(path: Path, expected: str) -> Any:
-    """The content of a .json or .json.gz file."""
+def decoded(path: Path, content: bytes, notes: list[str]) -> str:
+    """Text in UTF-8, or in UTF-16 with a byte order mark; else in Windows-1252, which is noted."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig", "surrogatepass")
+    except UnicodeDecodeError:
+        notes.append(f"{path.name} is not UTF-8: it was read as Windows-1252, which is much like Latin-1.")
+        return content.decode("cp1252")
+
+
+def read_json(path: Path, expected: str, notes: list[str] | None = None) -> Any:
+    """The content of a .json or .json.gz file. notes: takes one on an old encoding, which is refused without."""
     with opened(path, expected) as file:
-        return json.loads(gzip.decompress(file.getvalue()) if path.suffix == ".gz" else file.getvalue())
+        content = gzip.decompress(file.getvalue()) if path.suffix == ".gz" else file.getvalue()
+        return json.loads(content if notes is None else decoded(path, content, notes))
 
 
 def read_matlab(path: Path, names: Sequence[str], expected: str, **options: bool) -> dict[str, Any]:
@@ -208,11 +238,20 @@ def extent(box: Box | None, keypoints: Points) -> Box:
     return box if (box.w > 0 and box.h > 0) or not enough else Box.bounding(keypoints) or box
 
 
+def number(value: object, what: str) -> float:
+    """A number, which may be written as text; NaN for None, as some tools write it for joints without a label."""
+    with suppress(TypeError, ValueError, OverflowError):
+        if not isinstance(value, bool):
+            return math.nan if value is None else float(value)  # type: ignore[arg-type]
+    raise ValueError(f"its {what} cannot be {reprlib.repr(value)}")
+
+
 def positive(value: object, what: str) -> float | None:
     """A length or area in pixels; None for 0 and None."""
-    if not isinstance(value, int | float | None) or not 0 <= (value or 0) <= FARTHEST**2:
-        raise ValueError(f"its {what} is {value}")
-    return float(value) if value else None
+    length = 0.0 if value is None else number(value, what)
+    if not 0 <= length <= FARTHEST**2:
+        raise ValueError(f"its {what} cannot be {length:g}")
+    return length or None
 
 
 def image_name(text: str) -> Path:
@@ -227,8 +266,18 @@ def left_out(count: int) -> str:
     return f"People left out, without a box and two labelled joints: {count:,}." if count else ""
 
 
-def part(everyone: Dataset, split: str, folder: Path, kept: Container[Path]) -> Dataset:
-    """The people on the images ``kept`` of a file, whose names are relative to ``folder``, as the split of a data set.
+def why_empty(data: Dataset) -> str:
+    """Why a data set without persons has none, by what is ignored; "" if nothing is."""
+    labelled = [bool(np.isfinite(person.keypoints).all(axis=1).any()) for person in data.ignored]
+    counts = {"crowds (iscrowd)": sum(person.crowd for person in data.ignored)}
+    counts["without a joint whose v is above 0"] = len(labelled) - sum(labelled)
+    counts["without a box"] = sum(not person.box.w or not person.box.h for person in data.ignored)
+    found = [f"{count:,} are {what}" for what, count in counts.items() if count]
+    return f"of {len(labelled):,} annotations " + " and ".join(found) if found else ""
+
+
+def part(everyone: Dataset, split: str, place: Callable[[Path], Path], kept: Container[Path]) -> Dataset:
+    """The people on the images ``kept`` of a file as the split of a data set. place: an image's name -> its file.
 
     Crowds, people without a labelled joint and those without a usable bounding box are ignored; the note counts the
     last.
@@ -240,11 +289,11 @@ def part(everyone: Dataset, split: str, folder: Path, kept: Container[Path]) -> 
         if person.image in kept:
             empty = person.box.w == 0 or person.box.h == 0
             unusable = person.crowd or empty or not np.isfinite(person.keypoints).all(axis=1).any()
-            (ignored if unusable else persons).append(replace(person, image=folder / person.image))
+            (ignored if unusable else persons).append(replace(person, image=place(person.image)))
             unboxed += empty and not person.crowd
     note = f"{everyone.note} {left_out(unboxed)}".strip()
-    images = {id: folder / image for id, image in everyone.images.items() if image in kept}
-    sizes = {folder / image: size for image, size in everyone.sizes.items() if image in kept}
-    return Dataset(
-        everyone.name, split, everyone.skeleton, persons, note=note, ignored=ignored, images=images, sizes=sizes
+    images = {id: place(image) for id, image in everyone.images.items() if image in kept}
+    sizes = {place(image): size for image, size in everyone.sizes.items() if image in kept}
+    return replace(
+        everyone, split=split, persons=persons, note=note, ignored=ignored, images=images, sizes=sizes, marks={}
     )

@@ -8,6 +8,10 @@ crops of one photo differ as images. Of 37 pairs of one photo in LSPET, 32 reach
 Sides are suspect if the lines through shoulders and hips point opposite ways, or if a pair of limbs, as both forearms,
 would be much shorter with their ends exchanged and one is longer than usual in this set. Of exchanges planted into MPII
 4 in 5 are found, and 2 in 100 of its people are suspect without. A person mirrored as a whole is not found.
+
+Joints and box are suspect if they lie within 0 .. 1, as normalised coordinates do; if joints lie far outside box or
+image, unless x and y are exchanged; and if boxes leave the image, unless they are read as two corners. The last is a
+finding only if it holds for the set, since boxes around people whom the image cuts leave it, too.
 """
 
 from collections.abc import Sequence
@@ -18,7 +22,7 @@ from numpy.typing import NDArray
 
 from posehg.geometry import Box
 from posehg.images import Image
-from posehg.skeletons import Skeleton, side
+from posehg.skeletons import Skeleton
 
 Floats = NDArray[np.float64]
 Hash = NDArray[np.float32]
@@ -38,6 +42,14 @@ USUAL = 75
 """The percentile of a limb's length, in sizes of persons, beyond which it is long; foreshortened ones are below."""
 MIN_PERSONS, SIZE_JOINTS = 20, 6
 """With fewer persons nothing is usual; with fewer labelled joints the size of a person is not known."""
+
+
+INSIDE, OUTSIDE, FAR = 0.1, 0.2, 0.5
+"""Beyond the box, as a share of its longer side. Of MPII's, LSPET's and COCO's joints none is FAR from the box."""
+SMALL, ALL, SOME = 0.02, 0.95, 1 / 3
+"""Boxes are corners if, so read, ALL have a size and lie in the image, and if else SOME leave it by more than SMALL."""
+FAR_FROM_IMAGE = 0.25
+"""As a share of the image's longer side: cut-off limbs of MPII and LSPET are annotated up to a tenth outside."""
 
 
 def hashes(image: Image, boxes: Sequence[Box]) -> list[Hash]:
@@ -87,7 +99,7 @@ def swapped_sides(keypoints: Floats, skeleton: Skeleton) -> list[tuple[int, str]
 
     def across(word: str) -> Floats:
         """(N, 2) from the right one of a pair of joints to the left one."""
-        lefts = [i for i, name in enumerate(skeleton.joints) if word in name.lower() and side(name) == "left"]
+        lefts = [i for i, name in enumerate(skeleton.joints) if word in name.lower() and skeleton.sides[i] == "left"]
         paired = [i for i in lefts if flip[i] != i]
         return scaled[:, paired[0]] - scaled[:, flip[paired[0]]] if paired else np.full((len(scaled), 2), np.nan)
 
@@ -110,3 +122,38 @@ def swapped_sides(keypoints: Floats, skeleton: Skeleton) -> list[tuple[int, str]
     strengths = np.nan_to_num(np.stack([strength for _, strength in signs], axis=1))
     order = np.argsort(-strengths.max(axis=1), kind="stable").tolist()
     return [(i, signs[strengths[i].argmax()][0]) for i in order if strengths[i].max() >= 1]
+
+
+def misplaced(boxes: Floats, keypoints: Floats, sizes: Floats) -> list[tuple[int, str, str]]:
+    """Persons whose box and joints cannot both be right, by index: the kind of finding, and the sign in words.
+
+    boxes: (N, 4) x, y, w, h. keypoints: (N, J, 2). sizes: (N, 2) width and height of the images. All are in pixels, and
+    NaN if they are not known.
+    """
+    start, end, side = boxes[:, :2], boxes[:, :2] + boxes[:, 2:], np.maximum(boxes[:, 2:].max(axis=1), 1)
+    swapped, image_side = keypoints[:, :, ::-1], sizes.max(axis=1)
+
+    def beyond(points: Floats, start: Floats, end: Floats) -> Floats:
+        """(N,) how far the farthest joint lies outside a rectangle of pixel edges; negative inside it."""
+        outside = np.maximum(start[:, None] - 0.5 - points, points - end[:, None] + 0.5)
+        return np.asarray(np.fmax.reduce(outside.reshape(len(points), -1), axis=1))
+
+    off_box, off_image = beyond(keypoints, start, end) / side, beyond(keypoints, 0 * sizes, sizes) / image_side
+    swapped_off_box, swapped_off_image = beyond(swapped, start, end) / side, beyond(swapped, 0 * sizes, sizes)
+    labelled = np.isfinite(keypoints).all(axis=2).sum(axis=1)
+    in_unit_square = (labelled > 1) & (beyond(keypoints, np.full_like(start, 0.5), np.full_like(start, 1.5)) <= 0)
+    turned = (off_box > OUTSIDE) & (swapped_off_box < INSIDE)
+    turned |= (off_image > INSIDE) & (swapped_off_image <= 0) & (off_box < INSIDE)  # with a box that is exchanged, too
+    ordered = (boxes[:, 2:] > start).all(axis=1) & (boxes[:, 2:] <= sizes + 1).all(axis=1)
+    leaves = ((end - sizes).max(axis=1) > SMALL * image_side) & (beyond(keypoints, start, boxes[:, 2:]) < INSIDE * side)
+    by_corners = ordered & leaves & bool(ordered.mean() >= ALL and (ordered & leaves).mean() >= SOME)
+    signs = [
+        ("wrong_units", in_unit_square, "the joints lie within 0 .. 1"),
+        ("wrong_units", (boxes[:, 2:] <= 1).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1), "the box lies within 0 .. 1"),
+        ("wrong_order", by_corners, "the box looks like x1, y1, x2, y2"),
+        ("wrong_order", turned, "x and y look exchanged"),
+        ("far_joints", off_box > FAR, "outside the box"),
+        ("far_joints", off_image > FAR_FROM_IMAGE, "outside the image"),
+    ]
+    first = {index: (kind, sign) for kind, holds, sign in signs[::-1] for index in np.flatnonzero(holds).tolist()}
+    return [(index, *first[index]) for index in sorted(first)]

@@ -7,9 +7,10 @@
 
 The content decides the format, not the suffix. Coordinates are zero-based pixels of the upright image and boxes are
 measured at pixel edges. People are COCO's category 1 or, where the file lists its categories, the one named person, or
-the only one; a box without a category is a person. Crowds and boxes without an area are left out. The columns of a
-table may be separated by comma, semicolon or tab; with the latter two 1,5 is a number. Its first column may also be
-called source, file or file_name; frame is optional, and other columns are ignored.
+the only one; a box without a category is a person. Crowds and boxes without an area are left out. Numbers may be
+written as text, ids as floats. The columns of a table may be separated by comma, semicolon or tab; with the latter two
+1,5 is a number. Its first column may also be called source, file, filename or file_name; corners x1, y1, x2, y2 may
+stand for the box; frame is optional, and other columns are ignored.
 
 An image is found by its name as given, by its file name with or without the suffix, or by COCO's number: 785 for
 000000000785.jpg and COCO_val2014_000000000785.jpg; folders must agree as far as both sides have some. The frames of a
@@ -26,12 +27,14 @@ import re
 import reprlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from posehg.errors import InputError, NotAvailable
+from posehg.files import id_text, table_start
 from posehg.geometry import FARTHEST, Box
 from posehg.io.content import is_url, read_text
 from posehg.io.sources import Source, coco_number, has_known_suffix
@@ -42,7 +45,8 @@ _HINT = (
     "A file of boxes is COCO's JSON (detections or annotations), posehg's .jsonl, or a table with the columns "
     "image, x, y, w, h, where x, y is the top left corner."
 )
-_IMAGE_COLUMNS = ("image", "source", "file", "file_name")
+_IMAGE_COLUMNS = ("image", "source", "file", "filename", "file_name")
+_CORNERS = ("x1", "y1", "x2", "y2")
 _PERSON = "1"  # COCO's category
 
 T = TypeVar("T")
@@ -158,11 +162,11 @@ def _json_entries(text: str) -> list[Entry]:
         return [entry for entries in _each("record", values, _of_record) for entry in entries]
     if "images" not in data or "annotations" not in data:
         raise ValueError("it is neither a COCO file nor a file of posehg predict")
-    images = _each("image", data["images"], lambda one: (str(one["id"]), _entry(one.get("file_name", one["id"]))[0]))
+    images = _each("image", data["images"], _named_image)
     names = dict(images)
     if len(images) > len(set(names.values())):
         raise ValueError("two of its images have the same id or file_name")
-    categories = _each("category", data.get("categories", []), lambda one: (str(one["id"]), str(one["name"])))
+    categories = _each("category", data.get("categories", []), lambda one: (id_text(one["id"]), str(one["name"])))
     people = {id for id, name in categories if name.lower() in ("person", "people")}
     if not people and len(categories) > 1:
         raise ValueError("none of its categories is named person")
@@ -170,6 +174,11 @@ def _json_entries(text: str) -> list[Entry]:
     entries: list[Entry] = [(name, None, None) for name in names.values()]
     people = people or {id for id, _ in categories} or {_PERSON}
     return entries + _of_people("annotation", data["annotations"], people, names)
+
+
+def _named_image(image: Any) -> tuple[str, str]:
+    """Its id, and its name, which is the id if it has no other."""
+    return id_text(image["id"]), _entry(image.get("file_name", image["id"]))[0]
 
 
 def _of_record(record: Any) -> list[Entry]:
@@ -185,13 +194,17 @@ def _of_people(part: str, records: Any, people: set[str], names: dict[str, str] 
 
     def entry(record: Any) -> Entry:
         image, category = record["image_id"], record.get("category_id")
-        if names is not None and str(image) not in names:
+        if names is not None and id_text(image) not in names:
             raise ValueError(f"no image has the id {reprlib.repr(image)}")
-        image = names[str(image)] if names else image
-        if category is not None and str(category) not in people:
+        image = names[id_text(image)] if names else image
+        if category is not None and id_text(category) not in people:
             others.append(category)
             return _entry(image)
-        return _entry(image) if record.get("iscrowd") in (1, "1") else _entry(image, None, record["bbox"])
+        if (crowd := record.get("iscrowd") or 0) not in (0, 1, "0", "1"):
+            raise ValueError(f"its iscrowd cannot be {reprlib.repr(crowd)}")
+        if names is not None and not record.get("bbox"):  # annotations of joints need no box
+            return _entry(image, None, [0, 0, 0, 0])
+        return _entry(image) if crowd in (1, "1") else _entry(image, None, record["bbox"])
 
     entries = _each(part, records, entry)
     if others and len(others) == len(entries):
@@ -218,29 +231,36 @@ def _each(part: str, records: Any, convert: Callable[[Any], T]) -> list[T]:
 
 
 def _table_entries(text: str) -> list[Entry]:
-    separator = max(",;\t", key=text.partition("\n")[0].count)
+    separator, above = table_start(text)
+    text = text.split("\n", above)[-1]
     lines = csv.DictReader(StringIO(text, newline=""), delimiter=separator, strict=True)
     entries = []
     try:
         header = lines.fieldnames = [cell.strip().lower() for cell in lines.fieldnames or ()]
         image = next((name for name in _IMAGE_COLUMNS if name in header), "image")
-        if missing := [name for name in (image, *"xywh") if name not in header]:
+        box = _CORNERS if set(_CORNERS) <= set(header) and not set("xywh") & set(header) else tuple("xywh")
+        if missing := [name for name in (image, *box) if name not in header]:
             raise ValueError(f"the header lacks {' and '.join(missing)}")
         for row in lines:
             if None in row or None in row.values():
                 raise ValueError(f"it does not have the {len(header)} cells of the first line")
             if any(row.values()):
-                cells = (row.get(column, "").replace(",", ".") for column in ("frame", *"xywh"))
+                cells = (row.get(column, "").replace(",", ".") for column in ("frame", *box))
                 frame, *bbox = [float(cell) if cell.strip() else None for cell in cells]
+                if box == _CORNERS and None not in bbox:
+                    x1, y1, x2, y2 = (edge or 0.0 for edge in bbox)
+                    bbox = [x1, y1, x2 - x1, y2 - y1]
                 entries.append(_entry(row[image].strip(), frame, bbox if bbox != [None] * 4 else ()))
     except (ValueError, csv.Error) as error:
-        raise ValueError(f"line {lines.line_num}: {error}") from None
+        raise ValueError(f"line {lines.line_num + above}: {error}") from None
     return entries
 
 
 def _entry(image: Any, frame: Any = None, bbox: Any = ()) -> Entry:
     """The values, checked. bbox: () where the file only names an image."""
-    if not isinstance(image, int | str) or not str(image).strip() or "\0" in str(image):
+    if isinstance(image, float) and image.is_integer():
+        image = int(image)
+    if isinstance(image, bool) or not isinstance(image, int | str) or not str(image).strip() or "\0" in str(image):
         raise ValueError(f"its image cannot be {reprlib.repr(image)}")
     if frame is not None and not (isinstance(frame, int | float) and 0 <= frame < 1e12 and frame == int(frame)):
         raise ValueError(f"its frame cannot be {reprlib.repr(frame)}")
@@ -250,7 +270,10 @@ def _entry(image: Any, frame: Any = None, bbox: Any = ()) -> Entry:
     if not isinstance(bbox, list) or len(bbox) != 4:
         raise ValueError(f"a bbox is four numbers x, y, w, h, not {reprlib.repr(bbox)}")
     for number in bbox:
-        if not (isinstance(number, int | float) and abs(number) <= FARTHEST):  # NaN is not
+        near = False
+        with suppress(TypeError, ValueError, OverflowError):  # it may be a text
+            near = not isinstance(number, bool) and abs(float(number)) <= FARTHEST  # NaN is not
+        if not near:
             raise ValueError(f"its x, y, w or h cannot be {reprlib.repr(number)}")
     x, y, w, h = map(float, bbox)
     if min(w, h) < 0:
