@@ -5,7 +5,8 @@ described at https://cocodataset.org/#format-data:
 
     images       id, file_name; width, height; split (not COCO's: train, val or another)
     categories   id, name, keypoints [names], skeleton [[joint, joint], ..]: the limbs
-                 not COCO's: flip_pairs [[joint, joint], ..] swap in a mirror, else the names tell left and right;
+                 not COCO's: flip_pairs [[joint, joint], ..] swap in a mirror, or flip_idx, YOLO's list of what each
+                 joint becomes, counted from 0; else the names tell left and right;
                  torso [joint, joint], whose distance is the unit of PCK; sigmas [number, ..] of OKS, one a joint
     annotations  id, image_id, category_id, keypoints [x, y, v, x, y, v, ..], bbox [x, y, w, h], area, iscrowd;
                  head_size (not COCO's): the unit of PCKh, in pixels
@@ -116,7 +117,7 @@ def read(path: Path, name: str, category: str = "", boxes: bool = False) -> Data
             people[id] = _person(id, one, images, len(named.get("keypoints") or ()))
     if not people and not malformed:
         which = f"none of its {len(annotations):,} annotations is" if annotations else "no annotation is"
-        raise NotAvailable(f"{path} has no people: {which} of the category {named.get('name')}.", _FORMAT)
+        raise NotAvailable(f"{path} has no people: {which} of the category {_name(named)}.", _FORMAT)
     read = Dataset(name, "all", skeleton, [*people.values()], note=" ".join(filter(None, (*notes, note))))
     return replace(read, images=images, sizes=sizes, marks=marks, malformed=malformed)
 
@@ -150,7 +151,7 @@ def _choose(path: Path, categories: Sequence[Entry], name: str, boxes: bool) -> 
         raise NotAvailable(f"{path} has no category with keypoints, the names of the joints.", hint)
     if not (name or boxes) and all(one["keypoints"] == usable[0]["keypoints"] for one in usable):
         return usable, ""
-    listed = ", ".join(str(one.get("name")) for one in usable)
+    listed = ", ".join(map(_name, usable))
     chosen = [one for one in usable if str(one.get("name")).lower() == (name or "person").lower()]
     if not chosen:
         hint = f"Name one behind the file: {path}#{usable[0].get('name')}. It has: {listed}."
@@ -163,16 +164,24 @@ def _skeleton(category: Entry) -> Skeleton:
     joints, name = tuple(category["keypoints"]), str(category.get("name") or "unnamed")
 
     def pair(ends: Any, first: int = 1) -> tuple[str, str]:
-        a, b = (joints[end - first if isinstance(end, int) and end >= first else joints.index(end)] for end in ends)
+        a, b = (end if end in joints else joints[range(first, first + len(joints)).index(_whole(end))] for end in ends)
         if a == b:
             raise ValueError("one joint is not a pair")
         return a, b
 
     def limbs(pairs: Any) -> tuple[tuple[str, str], ...]:
-        first = 0 if any(0 in limb for limb in pairs) else 1
+        first = 0 if any(end not in joints and _whole(end) == 0 for ends in pairs for end in ends) else 1
         return tuple({frozenset(limb): limb for limb in (pair(ends, first) for ends in pairs)}.values())
 
+    def mirrored(order: Any) -> tuple[tuple[str, str], ...]:
+        order = list(map(_whole, order))
+        if sorted(order) != list(range(len(joints))) or any(order[end] != joint for joint, end in enumerate(order)):
+            raise ValueError("mirrored twice, joints are others")
+        return tuple((joints[joint], joints[end]) for joint, end in enumerate(order) if joint < end)
+
+    fields = {"skeleton": "limbs", "flip_idx": "flip_pairs"}
     readers: dict[str, Callable[[Any], Any]] = {
+        "flip_idx": mirrored,
         "skeleton": limbs,
         "flip_pairs": lambda pairs: tuple(map(pair, pairs)),
         "torso": pair,
@@ -183,7 +192,7 @@ def _skeleton(category: Entry) -> Skeleton:
         value = category.get(key)
         if value or (key == "flip_pairs" and value is not None):  # []: no joints swap in a mirror
             try:
-                changes["limbs" if key == "skeleton" else key] = read(value)
+                changes[fields.get(key, key)] = read(value)
             except (TypeError, ValueError, LookupError, OverflowError):
                 raise ValueError(f"its {key} cannot be understood") from None
     known = of_joints(name, joints)
@@ -244,6 +253,10 @@ def _person(id: str, one: Entry, images: Mapping[str, Path], joints: int) -> Per
     return Person(image, reading.extent(box, keypoints), keypoints, visible, head_size, id, area=area, crowd=crowd)
 
 
+def _name(category: Entry) -> str:
+    return printable(str(category.get("name")))
+
+
 def _place(kind: str, one: Entry, number: int) -> str:
     return f"{kind} {printable(str(one.get('id', f'number {number}')))}"
 
@@ -253,6 +266,13 @@ def _id(one: Entry, key: str = "id") -> str:
     if isinstance(value, bool) or not isinstance(value, int | float | str) or value == "":
         raise ValueError(f"it has no {key}" if value is None else f"its {key} cannot be {reprlib.repr(value)}")
     return id_text(value)
+
+
+def _whole(value: Any) -> int:
+    number = reading.number(value, "joint")
+    if number != int(number):
+        raise ValueError(f"{number:g} is no joint")
+    return int(number)
 
 
 def _given(one: Entry, key: str) -> Any:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from posehg import images
 from posehg.datasets.dataset import Dataset
-from posehg.errors import NotAvailable, PosehgError, UsageError, reason
+from posehg.errors import NotAvailable, PosehgError, UsageError, printable, reason
 from posehg.geometry import FARTHEST, Box, Points
 from posehg.poses import Person
 
@@ -77,7 +77,7 @@ def entry(path: Path, place: str, hint: str = "", malformed: list[NotAvailable] 
     try:
         yield
     except (ValueError, OverflowError, UsageError) as error:
-        wrong = NotAvailable(f"{path}, {place}: {str(error).rstrip('.')}.", hint)
+        wrong = NotAvailable(f"{path}, {place}: {printable(str(error).rstrip('.'), 500)}.", hint)
         if malformed is None:
             raise wrong from None
         malformed.append(wrong)
