@@ -15,7 +15,8 @@ from PIL import Image as PillowImage
 from posehg import images
 from posehg.datasets import Dataset, crops, load_one, synthetic
 from posehg.datasets.check import KINDS, Case, Finding, Subject, check, suspects_sheet
-from posehg.datasets.suspects import swapped_sides
+from posehg.datasets.suspects import misplaced, swapped_sides
+from posehg.errors import NotAvailable
 from posehg.geometry import Affine, Box, Points
 from posehg.images import Image
 from posehg.poses import Person
@@ -106,6 +107,41 @@ def test_tiny_boxes_are_found(tmp_path: Path) -> None:
     ]
     findings = found(a_set(people))
     assert who(findings["small_people"].cases) == [("train nothing",), ("train small",)]
+
+
+def test_malformed_entries_and_joints_without_their_other_side_are_found_also_without_people() -> None:
+    odd = Skeleton("odd", ("lower", "rower", "left_eye"), ())
+    wrong = [NotAvailable("one"), NotAvailable("two")]
+    findings = found(a_set([], skeleton=odd, malformed=wrong), a_set([], "val", skeleton=odd, malformed=wrong))
+    assert [case.detail for case in findings["malformed"].cases] == ["one", "two"]
+    assert [case.detail.split()[0] for case in findings["unpaired_sides"].cases] == ["left_eye", "lower"]
+
+
+SPREAD = np.random.default_rng(5).uniform(0, 1, (30, 5, 2))
+"""Of 30 people five joints, in shares of their boxes."""
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "least"),
+    [
+        *(("sound", "", 0), ("joints / size", "wrong_units", 30), ("box / size", "wrong_units", 30)),
+        *(("joints y, x", "wrong_order", 20), ("all y, x", "wrong_order", 5), ("corners", "wrong_order", 20)),
+        *(("joints / 2", "far_joints", 15), ("joints far", "far_joints", 30)),
+    ],
+)
+def test_wrong_units_and_orders_are_found(how: str, kind: str, least: int) -> None:
+    rng, size = np.random.default_rng(7), np.array((640.0, 360.0))
+    extents = rng.uniform(0.2, 0.3, (30, 2)) * size
+    starts = rng.uniform(0.1, 0.95, (30, 2)) * (size - extents)
+    boxes, joints = np.hstack([starts, extents]), starts[:, None] + SPREAD * extents[:, None]
+    boxes = boxes / np.tile(size, 2) if how == "box / size" else boxes
+    boxes = boxes[:, [1, 0, 3, 2]] if how == "all y, x" else boxes
+    boxes = np.hstack([starts, starts + extents]) if how == "corners" else boxes
+    joints = joints[..., ::-1] if "y, x" in how else joints
+    joints = {"joints / size": joints / size, "joints / 2": joints / 2, "joints far": joints + 900}.get(how, joints)
+    kinds = [kind for _, kind, _ in misplaced(boxes, joints, np.tile(size, (30, 1)))]
+    assert kinds.count(kind) >= least
+    assert len(kinds) - kinds.count(kind) <= (15 if kind else 0)
 
 
 def photos(*pictures: tuple[str, str, Image, Box]) -> list[Dataset]:

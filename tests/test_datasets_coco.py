@@ -152,6 +152,80 @@ def test_joints_that_are_not_labelled_may_lie_nowhere(path: Path) -> None:
     assert person.visible.tolist() == [True, False, False, False, True]
 
 
+OTHER_FORMS: list[dict[str, Any]] = [
+    {"id": "104", "image_id": "4", "category_id": "3"},
+    {"id": 104.0, "image_id": 4.0, "category_id": 3.0},
+    *({"iscrowd": value} for value in ("0", False, None, "", 0.0)),
+    *({"area": "504.0"}, {"num_keypoints": 0}, {"bbox": ["9.0", "6", "41", 43.5]}),
+    {"keypoints": [[float(value) for value in annotation(4)["keypoints"][at : at + 3]] for at in range(0, 15, 3)]},
+    {"keypoints": [str(value) for value in annotation(4)["keypoints"]]},
+]
+
+
+@pytest.mark.parametrize("changes", OTHER_FORMS, ids=str)
+def test_the_same_values_in_other_forms_are_the_same_person(path: Path, changes: dict[str, Any]) -> None:
+    for one, same in zip(read(path, changed(**changes)).persons, read(path, animals()).persons, strict=True):
+        assert (one.id, one.image, one.box, one.area) == (same.id, same.image, same.box, same.area)
+        np.testing.assert_array_equal(one.keypoints, same.keypoints)
+
+
+def test_limbs_may_count_from_zero_and_mirrored_joints_may_be_a_list(path: Path) -> None:
+    category = {"skeleton": [[0, 4], ["1", "2"]], "flip_idx": [0, 1, 4, 3, 2]}
+    skeleton = read(path, animals(**category)).skeleton
+    assert (skeleton.limbs, skeleton.flip) == ((("nose", "belly"), ("L_paw", "R_paw")), (0, 1, 4, 3, 2))
+    assert skeleton.doubtful == ()  # L_paw is another joint's counterpart
+    assert read(path, animals(flip_idx=[0, 1, 2, 3, 4])).skeleton.doubtful == (("L_paw", "R_paw"),)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+def test_other_encodings_are_read(path: Path, encoding: str) -> None:
+    content = animals(2)
+    content["images"][1]["file_name"] = "b\u00f6.jpg"
+    path.write_bytes(json.dumps(content, ensure_ascii=False).encode(encoding))
+    found = coco.read(path, "animals")
+    assert found.images["2"] == Path("b\u00f6.jpg")
+    assert ("UTF-8" in found.note) == (encoding == "latin-1")
+
+
+POINT = {"label": "nose", "points": [[3, 4]], "shape_type": "point"}
+OTHER_FILES = [
+    ({"version": "5.0.1", "shapes": [POINT], "imagePath": "a.png"}, "LabelMe"),
+    ([{"id": 1, "annotations": [{"result": []}], "data": {"image": "a.png"}}], "Label Studio"),
+    ([{"image": "a.png", "id": 1, "annotation_id": 3}], "Label Studio"),
+    ({"a.png123": {"filename": "a.png", "size": 123, "regions": []}}, "VGG"),
+    ([{"image_id": 1, "category_id": 1, "keypoints": [1, 2, 3], "score": 0.5}], "results"),
+    ({"images": [], "annotations": []}, "no categories"),
+    ({"images": [], "categories": []}, "no annotations"),
+    (animals() | {"annotations": []}, "no annotation"),
+    (animals() | {"categories": [{"id": 3, "name": "animal"}]}, "no category with keypoints"),
+    (animals() | {"categories": [{"id": 4, "name": "animal", "keypoints": list(FIVE)}]}, "category_id is 3"),
+]
+
+
+@pytest.mark.parametrize(("content", "named"), OTHER_FILES, ids=[named for _, named in OTHER_FILES])
+def test_what_a_file_is_or_lacks_is_named(path: Path, content: Any, named: str) -> None:
+    path.write_text(json.dumps(content))
+    with pytest.raises(NotAvailable, match=named) as caught:
+        load(str(path), None, "all")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"iscrowd": 1}, "11 are crowds"),
+        ({"keypoints": [5, 6, 0] * 5}, "11 .* v "),
+        ({"bbox": None, "keypoints": [5, 6, 2] + [0] * 12}, "11 .* box"),
+    ],
+)
+def test_why_nobody_is_left_is_named(path: Path, changes: dict[str, Any], named: str) -> None:
+    content = animals()
+    for one in content["annotations"]:
+        one |= changes
+    with pytest.raises(NotAvailable, match=named):
+        load(str(write(path, content, pictures=False)), None, "all")
+
+
 def test_images_may_be_named_as_under_windows_and_by_text(path: Path) -> None:
     content = animals(2)
     content["images"] = [{"id": "one", "file_name": "b\\a1.jpg"}, {"id": 2, "file_name": "c/a2.jpg"}]

@@ -64,6 +64,26 @@ def test_optional_columns_are_read_others_are_not_and_empty_rows_are_nobody(path
     assert list(found.images) == ["a.jpg", "nobody.jpg"]
 
 
+def test_tables_are_read_as_spreadsheets_write_them(path: Path) -> None:
+    sound = read(tabled(path, ROW)).persons[0]
+    header, lines = ["file_name", *COLUMNS[1:]], [";".join(ROW).replace(".", ",").replace(",jpg", ".jpg")]
+    text = "\r\n".join(["sep=;", ";".join(header), *(f"{line};;" for line in lines), ""])
+    for encoding in ("utf-8-sig", "utf-16", "latin-1"):
+        path.write_bytes(text.encode(encoding))
+        assert repr(read(path).persons[0]) == repr(sound)
+    path.write_bytes(text.replace("a.jpg", "\u00f6.jpg").encode("latin-1"))
+    assert read(path).persons[0].image == Path("\u00f6.jpg")
+    assert "UTF-8" in read(path).note
+
+
+def test_a_box_may_be_given_by_its_corners(path: Path) -> None:
+    for names in (["x1", "y1", "x2", "y2"], ["Xmin", "Ymin", "Xmax", "Ymax"]):
+        header = ["image", *names, *COLUMNS[5:]]
+        assert read(tabled(path, ROW, header=header)).persons[0].box == Box(1, 2, 29, 38)
+        with pytest.raises(NotAvailable, match="row 3"):
+            read(tabled(path, ROW, [*ROW[:3], "0.5", *ROW[4:]], header=header))
+
+
 PLACES = st.floats(-50, 5000, allow_nan=False).map(lambda number: round(number, 3))
 LABELS = st.none() | st.tuples(PLACES, PLACES, st.sampled_from([1, 2]))
 NAMES = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters='\\/"'), min_size=1, max_size=5)
@@ -226,6 +246,40 @@ def test_images_are_looked_for(tmp_path: Path, folder: str, given: bool) -> None
         picture(tmp_path / folder / f"a{number}.jpg")
     data = load(str(path), tmp_path / "far" if given else None, "all")
     assert [person.image for person in data.persons] == [tmp_path / folder / f"a{n}.jpg" for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("named", "lies", "given"),
+    [
+        *(("/home/me/images/{}", "img/{}", "img"), ("C:\\me\\images\\{}", "img/{}", "img")),
+        *(("train/{}", "img/{}", "img"), ("me/set/train/{}", "set/train/{}", "."), ("../../up/{}", "images/{}", None)),
+        *(("{}", "annotations/../images/{}", None), ("{}", "default/{}", None), ("x/{}", "images/default/{}", None)),
+    ],
+)
+def test_images_are_found_by_the_trailing_parts_of_their_names(
+    tmp_path: Path, named: str, lies: str, given: str | None
+) -> None:
+    content = animals(3)
+    for image in content["images"]:
+        picture(tmp_path / lies.format(image["file_name"]))
+        image["file_name"] = named.format(image["file_name"])
+    path = write(tmp_path / "annotations" / "people_default.json", content, pictures=False)
+    data = load(str(path), None if given is None else tmp_path / given, "all")
+    assert [data.read(person).shape for person in data.persons] == [(5, 7, 3)] * 3
+    assert ("trailing parts" in data.note) == (named not in lies)
+
+
+def test_a_file_is_not_that_of_two_images_and_the_longest_name_counts(tmp_path: Path) -> None:
+    content = animals(2)
+    for image, folder in zip(content["images"], "xy", strict=True):
+        image["file_name"] = f"{folder}/a.jpg"
+    path = write(tmp_path / "pets.json", content)
+    picture(tmp_path / "far" / "a.jpg")
+    assert [person.image.parent.name for person in load(str(path), tmp_path / "far", "all").persons] == ["x", "y"]
+    (tmp_path / "x" / "a.jpg").unlink()
+    (tmp_path / "y" / "a.jpg").unlink()
+    with pytest.raises(NotAvailable, match=r"x/a\.jpg or y/a\.jpg"):
+        load(str(path), tmp_path / "far", "all")
 
 
 def part(path: Path, split: str) -> Dataset:

@@ -102,6 +102,20 @@ def test_the_category_of_people_is_the_one_of_that_name_or_the_only_one(
     assert list(file.of(source("a.jpg"))) == [B]
 
 
+def test_ids_as_floats_numbers_as_text_and_people_without_a_box_are_read(tmp_path: Path) -> None:
+    first, _, third, crowd = annotated()["annotations"]
+    given = [
+        {**first, "image_id": 11.0, "category_id": "5", "bbox": [str(side) for side in A.as_tuple()], "iscrowd": "0"},
+        *({**first, "bbox": bbox} for bbox in (None, [], [1, 2, 0.0, 5])),
+        {key: value for key, value in first.items() if key != "bbox"},
+        *({**third, "iscrowd": False}, {**crowd, "iscrowd": "1"}, {**crowd, "iscrowd": 0, "category_id": 3}),
+    ]
+    notes: list[str] = []
+    assert list(read(tmp_path, annotated(annotations=given), notes.append).of(source("b.jpg"))) == [A, C]
+    assert ["(4)" in note for note in notes] == [True]
+    assert list(read(tmp_path, [detection(785.0)]).of(source("000000000785.jpg"))) == [A]
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
 def test_records_of_posehg_are_read_one_a_line_or_alone(tmp_path: Path, end: str) -> None:
     given = [record("a.jpg", A, B), record("empty.jpg"), record("b\u2028.jpg", C)]
@@ -115,6 +129,7 @@ def test_records_of_posehg_are_read_one_a_line_or_alone(tmp_path: Path, end: str
     "text",
     [
         *(f"{column},score,X,y,w,h,note\na.jpg,0.5,2,3.25,5,7,x\n" for column in ("source", "file", " Image ")),
+        *("filename,x1,y1,x2,y2\na.jpg,2,3.25,7,10.25\n", "sep=;\r\nimage;x;y;w;h\r\na.jpg;2;3,25;5;7\r\n"),
         *("image;x;y;w;h\r\na.jpg;2;3,25;5;7\r\n\r\n".replace(";", separator) for separator in ";\t"),
     ],
 )
@@ -258,6 +273,8 @@ BAD = {
     json.dumps(annotated(images=[{"file_name": "a.jpg"}])): "image 1 .*id",
     json.dumps(annotated(images=[{"id": 7}, {"id": 7}])): "same id",
     json.dumps(annotated(images=[{"id": id, "file_name": "a.jpg"} for id in (7, 11)])): "file_name",
+    json.dumps(annotated(annotations=[{"image_id": 7, "bbox": [1, 2, 3, 5], "iscrowd": "no"}])): "1: .*iscrowd.*'no'",
+    "sep=;\nimage;x;y;w;h\na.jpg;1;2;three;5\n": "line 3: .*'three'",
     json.dumps(annotated(annotations=[{"image_id": 17, "bbox": [1, 2, 3, 5]}])): "annotation 1: .*17",
     json.dumps({**record("a.jpg", A), "posehg": 2}): "record 1: .*version.*2",
     json.dumps(record("a.mp4", A, frame=-1)): "record 1: .*frame.*-1",

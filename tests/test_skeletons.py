@@ -56,7 +56,11 @@ def test_an_unknown_joint_is_answered_with_the_nearest_name_or_all_names() -> No
         *(("left_eye", "right_eye"), ("Left Eye", "Right Eye"), ("LEFT-EYE", "RIGHT-EYE"), ("l_eye", "r_eye")),
         *(("L_F_Paw", "R_F_Paw"), ("hand.L", "hand.R"), ("shoulder_left", "shoulder_right"), ("l.eye", "r.eye")),
         *(("lefteye", "righteye"), ("LeftEye", "RightEye"), ("leftEye", "rightEye"), ("LEFTEYE", "RIGHTEYE")),
-        *(("LEye", "REye"), ("lEye", "rEye"), ("eyeLeft", "eyeRight"), ("eyeL", "eyeR")),
+        *(("LEye", "REye"), ("lEye", "rEye"), ("eyeLeft", "eyeRight"), ("eyeL", "eyeR"), ("HandLTip", "HandRTip")),
+        *(("front_left_paw", "front_right_paw"), ("paw-left-1", "paw-right-1"), ("hand_L_tip", "hand_R_tip")),
+        *(("wrist (L)", "wrist (R)"), ("[l]wrist", "[r]wrist"), ("lwrist", "rwrist"), ("LWRIST", "RWRIST")),
+        *(("Ltoe", "Rtoe"), ("wristleft", "wristright"), ("EYELEFT", "EYERIGHT"), ("Leg_l2", "Leg_r2")),
+        *(("Left_eye", "right_EYE"), ("l_eye", "right_eye")),
     ],
 )
 def test_names_tell_their_side(left: str, right: str) -> None:
@@ -76,6 +80,37 @@ def test_other_names_tell_no_side(name: str) -> None:
     assert side(name) == "middle"
     skeleton = Skeleton("odd", (name, "right_eye"), ())
     assert (skeleton.flip, skeleton.unpaired) == ((0, 1), (1,))
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        *(("left", "right"), ("L", "R"), ("L1", "R1"), ("frontleftpaw", "frontrightpaw"), ("lfpaw", "rfpaw")),
+        *(("FL_paw", "FR_paw"), ("lear", "rear")),
+    ],
+)
+def test_names_that_tell_a_side_only_beside_their_counterpart_are_paired(left: str, right: str) -> None:
+    skeleton = Skeleton("odd", ("tail", right, "belly", left, "nose"), ())
+    assert (skeleton.flip, skeleton.sides[1], skeleton.sides[3]) == ((0, 3, 2, 1, 4), "right", "left")
+    assert (side(right), skeleton.doubtful) == ("middle", ())
+    assert skeleton.subset((right, "nose")).unpaired == (0,)  # the pair is not forgotten
+
+
+@pytest.mark.parametrize(
+    "joints", [("lower", "rower"), ("lip", "rip"), ("LED", "RED"), ("lf1", "rf1"), ("tail", "tair")]
+)
+def test_names_that_may_be_two_words_are_doubtful_unless_the_pairs_are_given(joints: tuple[str, str]) -> None:
+    skeleton = Skeleton("odd", (*joints, "nose"), ())
+    assert (skeleton.flip, skeleton.sides, skeleton.doubtful) == ((0, 1, 2), ("middle",) * 3, (joints,))
+    paired = Skeleton("odd", (*joints, "nose"), (), flip_pairs=(joints,))
+    assert (paired.flip, paired.sides, paired.doubtful) == ((1, 0, 2), ("left", "right", "middle"), ())
+    assert Skeleton("odd", ("lhip", "rhip"), (), flip_pairs=()).doubtful == (("lhip", "rhip"),)
+
+
+def test_names_with_two_sides_are_paired_if_there_is_one_way() -> None:
+    assert Skeleton("odd", ("FL_paw", "FR_paw", "RL_paw", "RR_paw"), ()).flip == (1, 0, 3, 2)
+    both = Skeleton("odd", ("LL_paw", "LR_paw", "RL_paw", "RR_paw"), ())
+    assert (both.flip, len(both.doubtful)) == ((0, 1, 2, 3), 4)
 
 
 def test_a_side_without_its_other_side_is_unpaired() -> None:

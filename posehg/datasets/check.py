@@ -72,14 +72,14 @@ class Finding:
 
 _KINDS = {
     "broken": [
+        ("missing_images", "images that are missing", "The annotation names files that do not exist."),
+        ("broken_images", "images that cannot be read", "Some programs open a truncated image without an error."),
+        ("duplicate_ids", "ids of several people", "Predictions are matched by id, so these cannot be scored."),
         (
             "malformed",
             "entries of the file that make no sense",
             "Training and scoring refuse the file until these are corrected.",
         ),
-        ("missing_images", "images that are missing", "The annotation names files that do not exist."),
-        ("broken_images", "images that cannot be read", "Some programs open a truncated image without an error."),
-        ("duplicate_ids", "ids of several people", "Predictions are matched by id, so these cannot be scored."),
     ],
     "suspect": [
         ("other_sizes", "images of another size than annotated", "The joints are wrong if an image was scaled later."),

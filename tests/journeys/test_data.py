@@ -11,6 +11,7 @@ from PIL import Image as PillowImage
 
 from posehg import datasets, images
 from posehg.datasets import MODULES, synthetic
+from posehg.datasets.check import KINDS
 from tests import coco_files
 from tests.coco_files import make_coco
 from tests.journeys.conftest import Posehg
@@ -65,7 +66,7 @@ def test_lists_fit_into_80_columns_and_one_set_is_shown_with_everything_known(
 
 def test_a_sound_set_passes_also_if_strict(posehg: Posehg, animals: Path) -> None:
     found = counts(posehg, animals)
-    assert len(found) == 10
+    assert len(found) == len(KINDS)
     assert set(found.values()) == {0}
     run = posehg("data", "check", animals, "--strict")
     assert run.code == 0, run.err
@@ -114,6 +115,19 @@ def test_as_many_examples_are_shown_as_asked_for_and_all_in_json(posehg: Posehg,
     missing = content["findings"][0]
     assert (missing["name"], missing["level"], missing["count"]) == ("missing_images", "broken", 3)
     assert missing["cases"][0]["subjects"] == [{"split": "train", "image": "a1.jpg", "person": None, "index": 0}]
+
+
+def test_all_malformed_entries_are_listed_while_training_names_the_first(posehg: Posehg, animals: Path) -> None:
+    content = json.loads(animals.read_text())
+    for number, bbox in ((0, [1, 2]), (1, [9, 8, -7, 6]), (3, "much")):
+        content["annotations"][number]["bbox"] = bbox
+    animals.write_text(json.dumps(content))
+    run = posehg("data", "check", animals, "-n", 2)
+    assert run.code == 4
+    assert "animals train: 1 people" in run.out
+    assert [f"annotation {id}:" in run.out for id in (101, 102, 103, 104)] == [True, True, False, False]
+    assert counts(posehg, animals)["malformed"] == 3
+    posehg("train", "--dataset", animals, "--dry-run").assert_failed(5, "annotation 101")
 
 
 def test_a_missing_split_is_left_out_and_a_folder_is_recognised(posehg: Posehg, tmp_path: Path) -> None:

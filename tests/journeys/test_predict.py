@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
-from posehg import images
+from posehg import checkpoints, images
+from posehg.skeletons import Skeleton
 from tests import stubs
 from tests.journeys.conftest import ROOT, Posehg
 
@@ -41,6 +42,17 @@ def test_images_give_tables_of_joints_and_no_file(posehg: Posehg, square: Path, 
     lines = posehg("predict", photo, second, "--model", square).out.splitlines()
     assert [line for line in lines if line.endswith(".png")] == [str(photo), str(second)]
     assert set(photo.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize(("joints", "times"), [(("lower", "rower", "nose"), 1), (("lwrist", "rwrist", "nose"), 0)])
+def test_joints_that_may_be_left_and_right_but_are_not_paired_are_named_once(
+    posehg: Posehg, photo: Path, tmp_path: Path, joints: tuple[str, ...], times: int
+) -> None:
+    checkpoints.save_folder(tmp_path / "odd", stubs.tiny(Skeleton("odd", joints, ())))
+    second = shutil.copy(photo, tmp_path / "second.png")
+    run = posehg("predict", photo, second, "--model", tmp_path / "odd", "--whole", "--json")
+    assert run.code == 0
+    assert run.err.count(" and ".join(joints[:2])) == times
 
 
 def test_out_writes_the_skeleton_or_the_json_that_is_printed(posehg: Posehg, square: Path, photo: Path) -> None:
