@@ -1,6 +1,7 @@
 """Read, write and warp images. An image is RGB uint8 (H, W, 3), upright, without transparency."""
 
 import os
+import re
 import struct
 import zlib
 from contextlib import suppress
@@ -12,14 +13,22 @@ from typing import IO, Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ExifTags, ImageOps, UnidentifiedImageError
 from PIL import Image as PillowImage
-from PIL import ImageOps, UnidentifiedImageError
 
 from posehg.errors import InputError
 from posehg.files import atomic
 from posehg.geometry import Affine
 
 Image = NDArray[np.uint8]
+
+READABLE = frozenset(
+    (
+        ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .avif .heic .heif .hif .tif .tiff .bmp .gif .jp2 "
+        ".ppm .pgm .pbm .pnm"
+    ).split()
+)
+"""Suffixes, in lower case, by which folders are searched for images."""
 
 MAX_PIXELS = 170_000_000
 """Larger images are refused: decoded, they would take more than 500 MB. Pillow's own limit is a little higher."""
@@ -34,6 +43,9 @@ _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, RuntimeError, struct.error, zlib.error)
 """The errors that Pillow's decoders raise for broken files; which one depends on the format."""
+
+
+_PNG_EXIF = re.compile(rb"eXIf|Raw profile type|adobe\.xmp")
 
 
 def read(path: str | Path) -> Image:
@@ -107,6 +119,19 @@ def others(file: str | Path | IO[bytes]) -> str:
             all_of_them = "For all of them give --out FILE.mp4, FILE.jsonl or a folder."
             return f"the first of its {frames:,} frames is used. {all_of_them}"
     return ""
+
+
+def size(path: str | Path) -> tuple[int, int]:
+    """(width, height) of what ``read`` returns, from the file's header if that suffices; raises as ``read`` does."""
+    with suppress(*BROKEN, PillowImage.DecompressionBombError), PillowImage.open(path) as image:
+        if image.format == "PNG" and not _PNG_EXIF.search(Path(path).read_bytes()):
+            return image.size  # Pillow would decode all pixels to look for EXIF data behind them
+        if image.getexif().get(ExifTags.Base.Orientation) not in (5, 6, 7, 8):
+            return image.size
+        if image.format in ("JPEG", "MPO"):  # the size of a TIFF may be turned already
+            return image.height, image.width
+    height, width = read(path).shape[:2]
+    return width, height
 
 
 def unreadable(path: Path, error: OSError) -> InputError:

@@ -53,8 +53,8 @@ def list_sets(
         posehg data list mpii
         posehg data list --data /data --json
 
-    Shows where to get each, its terms and layout, and whether it is in --data, else $POSEHG_DATA, else ./data. A .json
-    or .csv file of your own is a data set too.
+    Shows where to get each, its terms and layout, and whether it is in --data, else $POSEHG_DATA, else ./data. A .json,
+    .csv or YOLO .yaml file of your own is a data set too.
     """
     from rich import box
     from rich.table import Table
@@ -107,6 +107,7 @@ def check(
 
         posehg data check data/lspet
         posehg data check people.json --data photos --sheet suspects.png
+        posehg data check dogs/data.yaml
         posehg data check --dataset mpii --split val --strict --json
 
     Every image is decoded in full. Malformed entries of the file, missing and broken images and repeated ids end with
@@ -131,7 +132,7 @@ def check(
     else:
         named = str(folder) in datasets.MODULES
         hint = f"posehg data check --dataset {folder}" if named else "Known data sets: posehg data list"
-        what = "is neither a folder nor a .json or .csv file" if folder.exists() else "does not exist"
+        what = "is neither a folder nor a .json, .csv or .yaml file" if folder.exists() else "does not exist"
         raise NotAvailable(f"{folder} {what}.", hint)
     if name in datasets.RENDERED:
         raise UsageError(f"{name} has no files to check: posehg renders it.")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from posehg.evaluation.predictions import Predictions, Structs
     from posehg.evaluation.score import Scores
 
-_SETS = "mpii, flic, flic-pc, lsp, lspet, coco, synthetic, or your own .json or .csv file."
+_SETS = "mpii, flic, flic-pc, lsp, lspet, coco, synthetic, or your own .json, .csv or .yaml file."
 _FROM = """Score these predictions, without a network: files of posehg predict and eval, COCO results (.json), or the
 preds of other projects (.h5, .mat, .npz)."""
 _METRIC = "pckh, pck, oks, or auto: PCK; PCKh if head boxes."

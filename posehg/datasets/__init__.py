@@ -1,6 +1,6 @@
 """Data sets of annotated people: MPII, FLIC, LSP, LSPET, COCO, rendered people, and files of your own.
 
-Wherever a data set is named, a .json or .csv file can be named instead (see ``own``). A known set is one line of
+Wherever a data set is named, a .json, .csv or .yaml file can be named instead (see ``own``). A known set is one line of
 ``naming.MODULES``; its module has ``INFO``, by the set's name, and ``load(name, root, split)``.
 """
 
@@ -10,9 +10,10 @@ from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
+from posehg import images
 from posehg.datasets import own
-from posehg.datasets.dataset import Dataset, DatasetInfo, concat, on_skeleton, spread
-from posehg.datasets.naming import FILES, MODULES, is_file, parse, set_names
+from posehg.datasets.dataset import Dataset, DatasetInfo, concat, of_file, on_skeleton, spread
+from posehg.datasets.naming import FILES, MODULES, file_and_category, is_file, parse, set_names
 from posehg.datasets.reading import missing_images, sound, why_empty
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import MPII, Skeleton
@@ -34,7 +35,7 @@ def info(name: str) -> DatasetInfo:
     """
     if name not in MODULES:
         close = get_close_matches(name, MODULES, n=1)
-        listed = f"The data sets are: {', '.join(MODULES)}; or give a .json or .csv file of your own."
+        listed = f"The data sets are: {', '.join(MODULES)}; or give a .json, .csv or .yaml file of your own."
         raise UsageError(f"There is no data set {name!r}.", f"Did you mean {close[0]}? {listed}" if close else listed)
     known: dict[str, DatasetInfo] = import_module(f"posehg.datasets.{MODULES[name]}").INFO
     return known[name]
@@ -66,7 +67,8 @@ def load_one(
     data: the folder that holds the set (DATA/NAME or DATA itself), by default $POSEHG_DATA, else ./data; for a file,
         the folder of its images. need_images: whether to check that all images are there. boxes: whether people
         need no joints. malformed: whether a file with entries that make no sense is read without them, to check it.
-    Raises NotAvailable if the set or split is missing, broken or empty, UsageError for an unknown name or split.
+    Raises NotAvailable if the set or split is missing, broken or empty, UsageError for an unknown name or split, and
+    InputError if labels need the sizes of images that cannot be read.
     """
     if is_file(name):
         dataset, hint = own.load(name, data, split, boxes)
@@ -83,6 +85,9 @@ def load_one(
         dataset = load_known(name, found, split)
     if not malformed:
         sound(dataset)
+    if is_file(name) and FILES[file_and_category(name)[0].suffix.lower()] == "yolo" and not (need_images or malformed):
+        for image in {person.image for person in dataset.persons}:
+            of_file(image, images.size)  # the labels are shares of it
     people = [*dataset.persons, *dataset.ignored] if boxes else dataset.persons
     if need_images and (missing := missing_images(people)):
         counts = f"{len(missing):,} of {len({person.image for person in people}):,} images of {dataset.name}"

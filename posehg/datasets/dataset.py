@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from posehg.geometry import Box
 from posehg.images import Image
 from posehg.poses import Person
 from posehg.skeletons import Skeleton
+
+T = TypeVar("T")
 
 MIDPOINTS = {"pelvis": ("right_hip", "left_hip"), "thorax": ("right_shoulder", "left_shoulder")}
 """Joints that follow, in a set without them, as the middle of two others."""
@@ -49,13 +51,13 @@ class DatasetInfo:
 
 def read_image(person: Person) -> Image:
     """A person's image, from its file: RGB uint8 (H, W, 3)."""
-    return read_file(person.image)
+    return of_file(person.image, images.read)
 
 
-def read_file(path: Path) -> Image:
-    """An image of a data set: RGB uint8 (H, W, 3). The hint of an InputError tells how to find all broken images."""
+def of_file(path: Path, read: Callable[[Path], T]) -> T:
+    """What ``read`` returns of an image of a data set. The hint of its InputError tells how to find all broken ones."""
     try:
-        return images.read(path)
+        return read(path)
     except InputError as error:
         raise InputError(
             str(error), f"{error.hint} All broken images are found by: posehg data check".strip()

@@ -16,7 +16,7 @@ MODULES = {
     "synthetic": "synthetic",
 }
 """The table of known data sets: each name and the module that reads it. A file of your own never gets such a name."""
-FILES = {".json": "coco", ".csv": "csv"}
+FILES = {".json": "coco", ".csv": "csv", ".yaml": "yolo", ".yml": "yolo"}
 """The table of files of your own: each file type and the module that reads it."""
 SPLIT = "{split}"  # stands in a file name for the split, if each split is a file of its own
 
@@ -61,7 +61,10 @@ def set_name(name: str) -> str:
     if not is_file(name):
         return name
     path, category = file_and_category(name)
-    parts = (part.replace(SPLIT, "").strip("-_. ") for part in (path.stem, *path.parts[-2::-1]))
+    names = [path.stem, *path.parts[-2::-1]]
+    if path.suffix.lower() in (".yaml", ".yml") and path.stem in ("data", "dataset"):
+        names.append(names.pop(0))  # it is the folder that tells such sets apart
+    parts = (part.replace(SPLIT, "").strip("-_. ") for part in names)
     stem = next(filter(None, parts), "own")
     if stem in MODULES:
         stem += path.suffix.lower()

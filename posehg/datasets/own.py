@@ -2,6 +2,7 @@
 
     FILE.json           COCO's format with any joints, see coco; FILE.json#CATEGORY for one of several categories
     FILE.csv            a table, see csv
+    DATA.yaml           a YOLO-pose data set, see yolo; DATA.yaml#CLASS for one of several classes
     people-{split}.json a file for each split: {split} becomes train, or val (valid, validation)
 
 Images are looked for in --data DIR, if it is given, then in the file's folder and, if this is ``annotations``, in the
@@ -34,11 +35,20 @@ from posehg.skeletons import Skeleton
 ALL = "all"
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}  # the names of each split in files
 NO_SPLITS = "The file marks no splits: one image in ten, chosen by its name, is val, the others are train."
-NO_SIDES = "Mirrored images keep their joints: no joint is named left or right, and the file has no flip_pairs."
+NO_SIDES = (
+    "Mirrored images keep their joints: no joint is named left or right, and the file pairs none. If there are left "
+    "and right ones, pair them, or train with --flip 0."
+)
 ONE_SIDE = "Mirrored images lose these joints, whose other side is not annotated: {}."
 DOUBTFUL = "Mirrored images keep these joints, whose names differ by left and right only: {}. Name them in flip_pairs."
 
 _ONE_IN = 10
+_UNPACK = "Unpack it, and name the .json, .csv or .yaml file in it."
+_EXPORT_AS = {
+    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".rar", ".7z"), _UNPACK),
+    ".xml": "In CVAT, export the task as COCO Keypoints 1.0 or as Ultralytics YOLO Pose 1.0, which posehg reads.",
+}
+"""What to do about files of other kinds, by suffix."""
 
 
 def load(name: str, data: Path | None, split: str, boxes: bool = False) -> tuple[Dataset, str]:
@@ -52,13 +62,17 @@ def load(name: str, data: Path | None, split: str, boxes: bool = False) -> tuple
     path = next(filter(isfile, candidates), None)
     if path is None:
         looked = " or ".join(dict.fromkeys(map(str, candidates)))
-        raise NotAvailable(f"There is no file {looked}.", "A data set is a known name or a .json or .csv file.")
+        raise NotAvailable(f"There is no file {looked}.", "A data set is a known name or a .json, .csv or .yaml file.")
     if path.suffix.lower() not in FILES:
-        raise UsageError(f"{path} is neither a .json nor a .csv file.", "posehg reads COCO's json and tables as CSV.")
+        hint = _EXPORT_AS.get(path.suffix.lower(), "posehg reads COCO's .json, tables as .csv, and YOLO's data.yaml.")
+        raise UsageError(f"{path} is neither a .json nor a .csv nor a .yaml file.", hint)
     reader = import_module(f"posehg.datasets.{FILES[path.suffix.lower()]}")
+    if path.suffix.lower() in (".yaml", ".yml"):  # it names folders of images and not, as the others, images
+        found: tuple[Dataset, str] = reader.load(path, set_name(name), category, data, split, boxes)
+        return found
     everyone: Dataset = reader.read(path, set_name(name), category, boxes)
     notes = [everyone.note, about_sides(everyone.skeleton)]
-    marks = everyone.marks or {image: "val" if _is_held_out(image) else "train" for image in everyone.images.values()}
+    marks = everyone.marks or {image: "val" if is_held_out(image) else "train" for image in everyone.images.values()}
     kept = set(marks)
     if split != ALL and SPLIT not in str(pattern):
         kept = {image for image, mark in marks.items() if mark.lower() in SPLITS.get(split, (split.lower(),))}
@@ -132,7 +146,10 @@ def _find(path: Path, images: Iterable[Path], folders: Sequence[Path]) -> tuple[
     return files, note
 
 
-def _is_held_out(image: Path) -> bool:
-    """By the name alone, so that adding or removing images moves no other image to another split."""
+def is_held_out(image: Path) -> bool:
+    """Whether an image is val if its file marks no splits.
+
+    By the name alone, so that adding or removing images moves no other image to another split.
+    """
     digest = sha256(image.as_posix().encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") % _ONE_IN == 0

@@ -1,6 +1,6 @@
 """Images with everyone on them in a box: what a detector of people learns from.
 
-The sets are files in COCO's format, whose category needs no joints, ``coco``, and ``synthetic``: rendered scenes with
+The sets are files in COCO's or YOLO's format, which need no joints, ``coco``, and ``synthetic``: rendered scenes with
 up to eight people. Other known sets do not annotate everyone on an image.
 """
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
-from posehg import datasets
+from posehg import datasets, images
 from posehg.centers import SKELETON
 from posehg.datasets import synthetic
-from posehg.datasets.dataset import evenly, read_file
+from posehg.datasets.dataset import evenly, of_file
 from posehg.datasets.naming import is_file, parse
 from posehg.errors import UsageError
 from posehg.geometry import Box
@@ -54,7 +54,7 @@ def load_one(name: str, folder: Path | None, split: str) -> Scenes:
     if name == "synthetic":
         return Scenes(name, split, synthetic.SPLITS[split], lambda index: Scene(*synthetic.group(split, index)))
     if name != "coco" and not is_file(name):
-        hint = "A detector learns from coco, synthetic, and .json files in COCO's format."
+        hint = "A detector learns from coco, synthetic, .json files in COCO's format and .yaml files of YOLO."
         raise UsageError(f"{name} does not annotate everyone on its images.", hint)
     data = datasets.load_one(name, folder, split, boxes=True)
     together: dict[Path, list[Person]] = {image: [] for image in data.images.values()}
@@ -65,7 +65,7 @@ def load_one(name: str, folder: Path | None, split: str) -> Scenes:
     def load(index: int) -> Scene:
         people = [one for one in together[files[index]] if min(one.box.w, one.box.h) > 0]
         alone, crowds = ([one.box for one in people if one.crowd is crowd] for crowd in (False, True))
-        return Scene(read_file(files[index]), alone, crowds)
+        return Scene(of_file(files[index], images.read), alone, crowds)
 
     return Scenes(data.name, split, len(files), load, data.note)
 

@@ -23,17 +23,11 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from posehg.errors import InputError
-from posehg.images import is_animation, unreadable
+from posehg.images import READABLE, is_animation, unreadable
 from posehg.io.content import STANDARD_INPUT, is_url, read_text
 
 Kind = Literal["image", "animation", "video", "camera"]
 
-IMAGES = frozenset(
-    (
-        ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .avif .heic .heif .hif .tif .tiff .bmp .gif .jp2 "
-        ".ppm .pgm .pbm .pnm"
-    ).split()
-)
 VIDEOS = frozenset(
     (
         ".mp4 .m4v .mov .qt .avi .divx .mkv .webm .mpg .mpeg .m2v .vob .wmv .asf .flv .f4v .ogv .3gp .3g2 .mts .m2ts "
@@ -91,7 +85,7 @@ def kind_of(name: str) -> Kind:
 
 def has_known_suffix(name: str) -> bool:
     suffix = PurePath(name).suffix.lower()
-    return suffix in IMAGES | VIDEOS or (suffix == ".ts" and kind_of(name) == "video")
+    return suffix in READABLE | VIDEOS or (suffix == ".ts" and kind_of(name) == "video")
 
 
 def coco_number(stem: str) -> int | None:

@@ -17,8 +17,8 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Warp = Literal["auto", "cpu", "device"]
 
 _DATA, _NET, _RECIPE, _AUG, _RUN = "Data", "Network", "Recipe", "Augmentation", "Run"
-_DATASET = """mpii, flic, flic-pc, lsp, lspet, coco, synthetic, FILE.json or FILE.csv; join and weight sets:
-mpii:2+lspet."""
+_DATASET = """mpii, flic, flic-pc, lsp, lspet, coco, synthetic, FILE.json, FILE.csv or YOLO's data.yaml;
+join and weight sets: mpii:2+lspet."""
 _PRECISION = "Number format of convolutions: fp32, bf16, fp16 or auto (bf16 if it is fast)."
 _POSITIVE = ("epochs", "batch", "accumulate", "sigma", "padding", "input_size")
 _SHARES = ("scale", "flip", "colour", "occlusion", "half_body", "background", "mosaic", "ema")

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from posehg import checkpoints, datasets, images
 from posehg.datasets import own, synthetic
@@ -76,6 +78,62 @@ def test_a_network_for_other_joints_is_trained_from_a_json_evaluated_and_predict
     assert posehg("eval", "--dataset", legs, "--split", "all", *model).out.startswith("legs all: 13 ")
     shown = posehg("predict", legs.with_name("p3.png"), *model, "--json")
     assert json.loads(shown.out)["joints"] == list(JOINTS)
+
+
+@pytest.fixture
+def yolo(legs: Path, tmp_path: Path) -> Path:
+    """The people of legs.json as a YOLO-pose data set of the same name."""
+    content, folder = json.loads(legs.read_text()), tmp_path / "legs"
+    for image, annotation in zip(content["images"], content["annotations"], strict=True):
+        (picture := folder / f"images/{image['split']}/{image['id']:02}.png").parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(legs.with_name(image["file_name"]), picture)
+        (labels := folder / f"labels/{image['split']}/{image['id']:02}.txt").parent.mkdir(parents=True, exist_ok=True)
+        x, y, w, h = annotation["bbox"]
+        triples = np.array(annotation["keypoints"]).reshape(-1, 3) / (96, 96, 1)
+        labels.write_text(" ".join(map(str, [0, *np.divide([x + w / 2, y + h / 2, w, h], 96), *triples.ravel()])))
+    description = {"path": "/of/another/machine", "train": "images/train", "val": "images/val", "names": ["legs"]}
+    description |= {"kpt_shape": [5, 3], "kpt_names": {0: list(JOINTS)}, "flip_idx": [2, 3, 0, 1, 4]}
+    (folder / "data.yaml").write_text(yaml.safe_dump(description))
+    return folder / "data.yaml"
+
+
+def test_a_yolo_data_set_gives_the_numbers_of_the_same_people_in_json(
+    posehg: Posehg, legs: Path, yolo: Path, tmp_path: Path
+) -> None:
+    reports = []
+    for number, dataset in enumerate((legs, yolo)):
+        run, report = tmp_path / f"run{number}", tmp_path / f"{number}.json"
+        assert posehg("train", "--dataset", dataset, *TINY, "--out", run).code == 0
+        scored = posehg("eval", "--dataset", dataset, "--model", run / "last.safetensors", "--report", report)
+        assert scored.code == 0, scored.err
+        reports.append(json.loads(report.read_text())["metrics"][0])
+        assert posehg("data", "check", dataset).code == 0
+    assert (tmp_path / "run0/metrics.csv").read_bytes() == (tmp_path / "run1/metrics.csv").read_bytes()
+    assert reports[0]["tables"] == reports[1]["tables"]
+    distances = (np.array(one["distances"], dtype=float) for one in reports)
+    np.testing.assert_allclose(*distances, rtol=1e-9)
+    assert posehg("data", "crop", "--dataset", yolo, "--out", tmp_path / "crops").code == 0
+    sheet = posehg("data", "sheet", "--dataset", f"{yolo}:2+{legs}#legs", "--out", tmp_path / "sheet.png")
+    assert (sheet.code, "of 33 people" in sheet.err) == (0, True)
+
+
+def test_a_broken_image_is_left_out_of_training_and_no_score_is_computed_without_it(
+    posehg: Posehg, yolo: Path, tmp_path: Path
+) -> None:
+    for broken in ("train/03.png", "val/09.png"):
+        (path := yolo.parent / "images" / broken).write_bytes(path.read_bytes()[:200])
+    run = posehg("train", "--dataset", yolo, *TINY, "--workers", 1, "--out", tmp_path / "run")
+    assert run.code == 0, run.err
+    assert (run.err.count("03.png"), run.err.count("09.png")) == (1, 1)
+    run = posehg("eval", "--dataset", yolo, "--model", tmp_path / "run/last.safetensors")
+    run.assert_failed(3, "09.png")
+    assert "posehg data check" in run.err
+    run = posehg("data", "check", yolo)
+    assert (run.code, "03.png" in run.out, "09.png" in run.out) == (4, True, True)
+    (yolo.parent / "images/train/00.png").write_bytes(b"")
+    run = posehg("train", "--dataset", yolo, *TINY, "--out", tmp_path / "again")
+    run.assert_failed(3, "2 of the 11 images")
+    assert "posehg data check" in run.err
 
 
 def test_a_table_is_joined_with_rendered_people(posehg: Posehg, rendered: Path, tmp_path: Path) -> None:
