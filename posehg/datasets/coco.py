@@ -42,13 +42,13 @@ EXPECTED = "a COCO keypoints file with 'images', 'annotations' and 'categories'"
 _PARTS = ("images", "annotations", "categories")
 _FORMAT = "The format is described at https://cocodataset.org/#format-data"
 _NAMED = 'Name the joints in the file: "categories": [{"id": 1, "name": "person", "keypoints": ["nose", ..]}]'
+_TABLE = "or write a CSV table with the columns image and, for each joint, JOINT_x and JOINT_y"
+_LABEL_STUDIO = ("Label Studio's own export", f"In Label Studio, export as COCO, {_TABLE}")
+_VIA = ("VGG Image Annotator's own file", f"Convert it to COCO keypoints, {_TABLE}")
 _OTHERS = {
-    "shapes": ("LabelMe's own file of an image", "Export the folder as COCO keypoints, or write a CSV table"),
-    "data": ("Label Studio's own export", "Export the project as COCO keypoints, or write a CSV table"),
-    "annotation_id": ("Label Studio's own export", "Export the project as COCO keypoints, or write a CSV table"),
-    "regions": ("VGG Image Annotator's own file", "Export the annotations in COCO's format"),
-    "_via_img_metadata": ("VGG Image Annotator's own file", "Export the annotations in COCO's format"),
-    "items": ("Datumaro's own file", "Export the task as COCO keypoints"),
+    "shapes": ("LabelMe's own file of an image", f"Convert the folder to COCO keypoints, {_TABLE}"),
+    **{"data": _LABEL_STUDIO, "annotation_id": _LABEL_STUDIO, "regions": _VIA, "_via_img_metadata": _VIA},
+    "items": ("Datumaro's own file", "Export as COCO keypoints, from Datumaro or CVAT"),
     "score": ("a list of results", "Give a file of annotations"),
     "posehg": ("a file of posehg predict", "Give a file of annotations"),
 }
