@@ -249,15 +249,16 @@ class PredictRun:
     def _write(self, results: Iterable[tuple[Source, Result]], world: World) -> Generator[Result]:
         """Writes each result to the files of its source and yields it, with an error if it cannot be written."""
         single = len(self.todo) == 1  # then frames are counted, otherwise sources
-        with terminal.bar(world.size == 1) as bar:
-            task = bar.add_task(self.todo[0].name if single else "", total=None if single else len(self.todo))
+        name, total = (self.todo[0].name, None) if single else ("", len(self.todo))
+        shown = world.size == 1 and not (single and self.todo[0].kind == "image")
+        with terminal.counter(name, total, shown) as advance:
             for source, pairs in groupby(results, lambda pair: pair[0]):
                 for result in self._write_files(source, (result for _, result in pairs)):
                     if result.people:
                         self._found.add(source.name)
                     yield result
-                    bar.advance(task, 1 if single else 0)
-                bar.advance(task, 0 if single else 1)
+                    advance(int(single))
+                advance(int(not single))
                 if source.name not in self._found | self._failed and len(self.sources) <= MANY:
                     what = f"{self.options.boxes} has no boxes for it" if self.options.boxes else "nobody was found"
                     terminal.note(f"{source.name}: {what}.")

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -75,10 +75,23 @@ def bar(shown: bool = True) -> Progress:
     )
 
 
+@contextmanager
+def counter(what: str, total: int | None, shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """A function that moves a progress bar on by a number of items. Without a terminal there is no bar."""
+    if not (shown and sys.stderr.isatty()):
+        yield lambda count: None  # without rich, whose import takes a tenth of the time of a photo
+        return
+    with bar() as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
 def progress(items: Iterable[T], what: str, total: int) -> Iterator[T]:
     """The items, with a progress bar while they are consumed."""
-    with bar() as shown:
-        yield from shown.track(items, total=total, description=what)
+    with counter(what, total) as advance:
+        for item in items:
+            yield item
+            advance(1)
 
 
 def discard_stdout() -> None:
