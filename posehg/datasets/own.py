@@ -17,7 +17,7 @@ split ``all`` is everyone.
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -81,7 +81,7 @@ def load(name: str, data: Path | None, split: str, boxes: bool = False) -> tuple
             error, has = NotAvailable if split in SPLITS else UsageError, (*dict.fromkeys(marks.values()), ALL)
             raise error(f"{path} has no people in the split {split!r}.", f"It has: {', '.join(has)}.")
     folders = _folders(path, data)
-    files, note = _find(path, kept, folders)
+    files, note = _find(path, sorted(kept), folders)
     notes.append(note)
     dataset = part(replace(everyone, note=" ".join(filter(None, notes))), split, files.__getitem__, kept)
     if split == ALL:
@@ -111,7 +111,7 @@ def _folders(path: Path, data: Path | None) -> list[Path]:
     return list(dict.fromkeys([*folders, *filter(isdir, named)]))
 
 
-def _find(path: Path, images: Iterable[Path], folders: Sequence[Path]) -> tuple[dict[Path, Path], str]:
+def _find(path: Path, images: Sequence[Path], folders: Sequence[Path]) -> tuple[dict[Path, Path], str]:
     """The file of each image that the annotation file names, and a note if leading folders of the names are not there.
 
     The most trailing parts of a name that are found in one of the folders count. A missing image is expected, by its
