@@ -10,7 +10,7 @@ from types import FrameType
 
 import pytest
 
-from posehg import images
+from posehg import api, images
 from posehg.checkpoints import bundled_folder
 from posehg.cli import app
 from posehg.inference import engines
@@ -25,7 +25,7 @@ MAX_FILES, MAX_FUNCTIONS = 20, 90
 def test_an_image_passes_few_files_and_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images.write(tmp_path / "photo.jpg", stubs.square_photo(110, 60, 100))
     engine = engines.open_engine(bundled_folder())
-    monkeypatch.setattr(engines, "open_engine", lambda place, options, note: engine)
+    monkeypatch.setattr(api, "open_engine", lambda place, options, note: engine)
 
     def predict(out: str) -> None:
         command = f"posehg predict {tmp_path}/photo.jpg --whole --out {tmp_path}/{out}"
