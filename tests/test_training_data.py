@@ -355,3 +355,12 @@ def test_one_percent_of_the_images_may_be_unreadable_but_always_one(count: int, 
         for index in range(3, 3 + broken):  # the place is taken by the next person, augmented as of this place
             rng = default_rng((toy.TINY.seed, 1, index))
             np.testing.assert_array_equal(samples[1, index].points, others.sample(3 + broken, rng).points)
+
+
+def test_more_workers_than_cores_are_no_warning(
+    monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0}, raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    next(batches(toy.dataset(), replace(toy.TINY, workers=2), CPU))
+    assert not recwarn.list

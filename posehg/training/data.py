@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -310,19 +311,21 @@ def batches(
         cv2.setNumThreads(1)
     keep = 0 if workers else MEMORY_SHARE / world.size
     on_device = config.warp == "device" or (config.warp == "auto" and device.type != "cpu")
-    loader: DataLoader[Any] = DataLoader(
-        samples_of(data, config, keep, on_device),
-        batch_sampler=batch_order(len(data), config, epoch, done, world),
-        collate_fn=default_convert,
-        num_workers=workers,
-        worker_init_fn=_start_worker,
-        pin_memory=device.type == "cuda",
-    )
-    return _batches_of(loader, left_out or LeftOut(data))
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of more workers than cores, as was asked for
+        loader: DataLoader[Any] = DataLoader(
+            samples_of(data, config, keep, on_device),
+            batch_sampler=batch_order(len(data), config, epoch, done, world),
+            collate_fn=default_convert,
+            num_workers=workers,
+            worker_init_fn=_start_worker,
+            pin_memory=device.type == "cuda",
+        )
+        loaded = iter(loader)
+    return _batches_of(loaded, left_out or LeftOut(data))
 
 
-def _batches_of(loader: DataLoader[Any], left_out: LeftOut) -> Iterator[Crops | Parts | PosehgError]:
-    for batch, errors in loader:
+def _batches_of(loaded: Iterator[Any], left_out: LeftOut) -> Iterator[Crops | Parts | PosehgError]:
+    for batch, errors in loaded:
         for error in errors:
             left_out.add(error)
         yield batch
