@@ -371,8 +371,9 @@ def export(
     from posehg.checkpoints import card
     from posehg.exporters import ExportOptions, choose, common
 
-    path, name = Path(out), os.fspath(model)
-    exporter = choose(format, path)
+    name = os.fspath(model)
+    exporter = choose(format, Path(out))
+    path = exporter.target(os.fspath(out), overwrite)
     exporter.check([precision, *(["--decode"] if decode else []), *(["--dynamic-size"] if dynamic_size else [])])
     checkpoint = common.load_to_export(name, checkpoints.find(name, offline), decode)
     contents = ExportOptions(precision, decoder if decode else None, dynamic_size)

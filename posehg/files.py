@@ -86,6 +86,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def names_file(path: str) -> bool:
+    """Whether a path means a file even if there is none: it has a suffix, which v1.2 has not, and no / at its end."""
+    is_suffix = re.fullmatch(r"\.(?!v\d)[a-z]\w*", Path(path).suffix, re.IGNORECASE)
+    return is_suffix is not None and not path.endswith(("/", os.sep)) and not Path(path).is_dir()
+
+
 def is_full(error: BaseException) -> bool:
     """Whether an error, or its cause, says that the disk or quota is full."""
     cause = error if isinstance(error, OSError) else error.__cause__

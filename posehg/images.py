@@ -3,6 +3,7 @@
 import os
 import re
 import struct
+import warnings
 import zlib
 from contextlib import suppress
 from difflib import get_close_matches
@@ -13,10 +14,10 @@ from typing import IO, Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from PIL import Image as PillowImage
 
-from posehg.errors import InputError
+from posehg.errors import InputError, printable
 from posehg.files import atomic
 from posehg.geometry import Affine
 
@@ -44,14 +45,27 @@ _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, RuntimeError, struct.error, zlib.error)
 """The errors that Pillow's decoders raise for broken files; which one depends on the format."""
 
+TURNS = dict(enumerate((0, 3, 1, 5, 4, 6, 2), start=2))
+"""Pillow's ``Transpose`` that makes an image of each EXIF orientation upright; 1 is upright."""
+
+WHITES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
+"""White in images of floats and of 8, 10, 12, 14 and 16 bits; cameras often leave the top ones of 16 bits empty."""
+
+PNG_EXTRAS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")
+PNG_TEXTS = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")
+"""What is used of a PNG besides pixels and eXIf: transparency, animation, and texts that may hold the orientation."""
+
 
 _PNG_EXIF = re.compile(rb"eXIf|Raw profile type|adobe\.xmp")
 
 
 def read(path: str | Path) -> Image:
-    """Read an image file as RGB uint8 (H, W, 3): EXIF orientation applied, transparency on white, 16 bits scaled to 8.
+    """Read an image file as RGB uint8 (H, W, 3): EXIF orientation applied, transparency on white, scaled to 8 bits.
 
-    Raises InputError, which names the file, if it is missing, not an image, cut short or too large.
+    Numbers of more than 8 bits are divided by the first of ``WHITES`` that none exceeds; negative or larger ones, and
+    floats that would be almost black, are stretched. NaN is black. Warns of a JPEG that ends early: it is read if at
+    most a tenth of its rows are missing. Raises InputError, which names the file, if it is missing, not an image,
+    damaged or too large.
     """
     path = Path(path)
     try:
@@ -73,7 +87,17 @@ def read_bytes(content: bytes, name: str) -> Image:
             import pillow_heif
 
             pillow_heif.register_heif_opener()
+        if content.startswith(b"\x89PNG\r\n\x1a\n"):
+            content = _plain_png(content)
+        if (deep := _deep_tiff(content, name)) is not None:
+            return from_pillow(deep, name)
         with PillowImage.open(BytesIO(content)) as image:
+            if image.format == "PNG" and content[24] == 16 and image.mode != "I;16":
+                _check_size(image.size, name)
+                image.load()  # raises for a damaged file
+                if (deep := _deep(content, has_alpha=True)) is not None:
+                    deep.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
+                    return from_pillow(deep, name)
             return from_pillow(image, name)
     except ImportError:
         hint = "Install it: pipx inject posehg pillow-heif, or pip install 'posehg[heif]'"
@@ -86,7 +110,99 @@ def read_bytes(content: bytes, name: str) -> Image:
     except PillowImage.DecompressionBombError:
         raise InputError(f"{name} is too large to decode.", "Make it smaller first.") from None
     except BROKEN as error:
+        if content.startswith(b"\xff\xd8"):
+            with suppress(*BROKEN):
+                return _cut_jpeg(content, name)
         raise InputError(f"{name} is broken or cut short ({error}).", "Copy or download it again.") from None
+
+
+def _plain_png(content: bytes) -> bytes:
+    """A PNG without odd, unused or damaged extras. Raises ValueError for damaged pixels."""
+    parts, place = [content[:8]], 8
+    while place < len(content):
+        end = place + 12 + int.from_bytes(content[place : place + 4])
+        chunk, checksum = content[place : end - 4], content[end - 4 : end]
+        kind, body = chunk[4:8], chunk[8:]
+        is_whole = zlib.crc32(chunk[4:]).to_bytes(4) == checksum
+        is_text = kind[1:] in (b"EXt", b"TXt") and body.startswith(PNG_TEXTS) and len(body) < 2**16
+        if kind[:1].islower():
+            if kind == b"eXIf" or (is_whole and (kind in PNG_EXTRAS or is_text)):  # some tools turn and do not sum up
+                parts.append(chunk + zlib.crc32(chunk[4:]).to_bytes(4))
+        elif is_whole or end > len(content) or kind == b"IEND":  # what is cut short is for Pillow to refuse
+            parts.append(chunk + checksum)
+        else:
+            raise ValueError(f"the checksum of {printable(kind.decode('latin1'))} is wrong")
+        place = end
+    return b"".join(parts)
+
+
+def _deep_tiff(content: bytes, name: str) -> PillowImage.Image | None:
+    """A TIFF with more than 8 bits, which Pillow reads only in part and partly wrong, by OpenCV; None for other files.
+
+    Upright. Raises InputError for what neither of them reads.
+    """
+    header = {b"II*\0": 8, b"MM\0*": 8, b"II+\0": 16, b"MM\0+": 16}.get(content[:4])
+    if header is None:
+        return None
+    file, tags = BytesIO(content), TiffImagePlugin.ImageFileDirectory_v2(content[:header])
+    file.seek(tags.next)
+    tags.load(file)
+    samples, bits, meaning = tags.get(277, 1), max(tags.get(258, (1,))), tags.get(262)
+    if bits <= 8 or meaning not in (0, 1, 2):  # 0: white is zero, 1: black is zero, 2: RGB
+        return None
+    _check_size((tags[256], tags[257]), name)
+    if samples not in (1, 3, 4) or (samples > 1 and tags.get(284) == 2):
+        how = f"{samples} values of {bits} bits a pixel" + (" in separate planes" if tags.get(284) == 2 else "")
+        raise InputError(f"{name} has {how}, which posehg cannot read.", "Convert it, for example to PNG.")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it would report odd tags itself
+    deep = _deep(content, has_alpha=tags.get(338, (0,))[0] in (1, 2))
+    return ImageOps.invert(deep) if deep and meaning == 0 else deep
+
+
+def _deep(content: bytes, has_alpha: bool) -> PillowImage.Image | None:
+    """An image of numbers of more than 8 bits as one of 8; None if OpenCV cannot read it."""
+    try:
+        numbers = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # a size beyond its limits
+        return None
+    if numbers is None:
+        return None
+    if numbers.ndim == 2:
+        return PillowImage.fromarray(_eight_bits(numbers))
+    planes = [_eight_bits(numbers[..., 2::-1])]
+    if numbers.shape[2] == 4 and has_alpha:
+        planes.append(_eight_bits(numbers[..., 3:]))
+    return PillowImage.fromarray(np.dstack(planes))
+
+
+def _eight_bits(numbers: NDArray[Any]) -> Image:
+    """Numbers of any type and range as uint8; ``read`` says how."""
+    numbers = numbers.astype(np.float32)
+    known = numbers[np.isfinite(numbers)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    black, white = min(low, 0.0), next((top for top in WHITES if high <= top), high)
+    if black < 0 or high * 16 < white:
+        white = high
+    with np.errstate(over="ignore", invalid="ignore"):
+        levels = (numbers - black) * (255 / (white - black or 1))
+    return np.clip(np.rint(np.nan_to_num(levels, posinf=255, neginf=0)), 0, 255).astype(np.uint8)
+
+
+def _cut_jpeg(content: bytes, name: str) -> Image:
+    """A JPEG without an end, with gray rows where its data ends; warns of that. Raises ValueError if too many are."""
+    padding = b"\0\xff" if content.endswith(bytes(64)) else b"\xff"  # some zeros at the end are data
+    data, end = content.rstrip(padding), b"\xff\xd9"
+    # Whatever is put in the place of missing data changes the first pixels that are missing.
+    image, *others = (PillowImage.open(BytesIO(data + fill * 64 + end)) for fill in (b"", b"\x13", b"\xff\0"))
+    differs = np.any([np.asarray(other) != np.asarray(image) for other in others], axis=0)
+    lost = image.height - int(np.argmax(differs.reshape(image.height, -1).any(axis=1))) if differs.any() else 0
+    header = data.rfind(b"\xff\xda")  # of the last scan; in a progressive JPEG all but the last ones are coarse
+    is_coarse = data[header + 1 + data[header + 3]] & 15 > 0
+    if lost > (0 if image.info.get("progressive") else image.height // 10) or is_coarse:
+        raise ValueError
+    what = f"is cut short: its last {lost} of {image.height} rows are missing" if lost else "has no end marker"
+    warnings.warn(f"{name} {what}.", stacklevel=2)
+    return from_pillow(image, name)
 
 
 def is_animation(path: str | Path) -> bool:
@@ -151,22 +267,31 @@ def from_pillow(image: PillowImage.Image, name: str = "The image") -> Image:
 
     Raises InputError if it is too large, and what Pillow raises if its file is broken.
     """
-    if image.width * image.height > MAX_PIXELS:
-        size = f"{image.width} x {image.height} pixels"
-        raise InputError(f"{name} is too large: {size}.", "Make it smaller first.")
+    _check_size(image.size, name)
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.filename and image.tile:
+        file, image.filename = image.filename, ""  # Pillow maps a file that it knows by name, and does not turn that
+        image.load()
+        image.filename = file
     image.load()
+    orientation = None
     with suppress(*BROKEN):  # the pixels are fine even if the EXIF block is broken
-        image = ImageOps.exif_transpose(image)
-    if not (image.mode.startswith("I") or image.mode == "F"):
-        if image.has_transparency_data:
-            white = PillowImage.new("RGBA", image.size, "white")
-            image = PillowImage.alpha_composite(white, image.convert("RGBA"))
-        return np.array(image.convert("RGB"))
-    # Pillow's convert("RGB") clips everything above 255 to white. Its 32-bit modes hold 8 or 16 bits, unspecified.
-    numbers = np.nan_to_num(np.asarray(image).astype(np.float64))
-    top = 65535.0 if image.mode.startswith("I;16") or numbers.max(initial=0.0) > 255 else 255.0
-    gray = np.clip(np.rint(numbers * (255.0 / top)), 0, 255).astype(np.uint8)
-    return np.repeat(gray[:, :, None], 3, axis=2)
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    if orientation in TURNS:
+        image = image.transpose(PillowImage.Transpose(TURNS[orientation]))
+    if image.mode.startswith("I") or image.mode == "F":  # of which Pillow's convert("RGB") makes white above 255
+        return np.repeat(_eight_bits(np.asarray(image))[:, :, None], 3, axis=2)
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        image = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB") or image
+    if image.has_transparency_data:
+        white = PillowImage.new("RGBA", image.size, "white")
+        image = PillowImage.alpha_composite(white, image.convert("RGBA"))
+    return np.array(image.convert("RGB"))
+
+
+def _check_size(size: tuple[int, int], name: str) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
+        raise InputError(f"{name} is too large: {size[0]} x {size[1]} pixels.", "Make it smaller first.")
 
 
 def write(path: str | Path, image: Image, overwrite: bool = False) -> None:

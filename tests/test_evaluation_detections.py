@@ -222,6 +222,21 @@ def test_coco_results_are_read_in_their_order(tmp_path: Path) -> None:
     assert detections.read(coco_results(path, list.clear), NUMBERED)[0] == []
 
 
+@pytest.mark.parametrize("numbers", [2, 3])
+@pytest.mark.parametrize("shape", [(-1,), (J, -1), (1, J, -1)])
+def test_keypoints_of_coco_results_may_be_nested_and_without_scores(
+    numbers: int, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    def edit(records: list[dict[str, Any]]) -> None:
+        for record in records:
+            values = np.reshape(record["keypoints"], (J, 3))[:, :numbers]
+            record.update(keypoints=values.reshape(shape).tolist())
+            del record["category_id"]
+
+    read = detections.read(coco_results(tmp_path / "results.json", edit), NUMBERED)[0]
+    np.testing.assert_array_equal([one.keypoints for one in read], [points(seed) for seed in (7, 5, 3)])
+
+
 @pytest.mark.parametrize(
     ("edit", "named"),
     [

@@ -94,7 +94,17 @@ def test_preds_are_in_the_pixel_numbering_of_the_set(suffix: str, origin: int, c
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".npz", ".mat"])
-@pytest.mark.parametrize("shape", [(N - 1, J, 2), (N, J + 1, 2), (N, 2, J), (N, J, 3), (N * J, 2)])
+@pytest.mark.parametrize("shape", [(N, J, 2), (N, J, 3), (N, 2 * J), (N, 3 * J)])
+def test_preds_may_be_flat_and_hold_scores(suffix: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    array = np.random.default_rng(0).uniform(size=shape)
+    found = predictions.read(others(tmp_path, suffix, array), DATA)
+    numbers = array.reshape(N, J, -1)
+    np.testing.assert_array_equal(found.keypoints, numbers[..., :2] - DATA.origin)
+    np.testing.assert_array_equal(found.scores, numbers[..., 2] if numbers.shape[2] == 3 else np.full((N, J), np.nan))
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".npz", ".mat"])
+@pytest.mark.parametrize("shape", [(N - 1, J, 2), (N, J + 1, 2), (N, 2, J), (N, J, 4), (N * J, 2)])
 def test_preds_of_another_shape_are_refused(suffix: str, shape: tuple[int, ...], tmp_path: Path) -> None:
     with pytest.raises(NotAvailable, match=" x ".join(map(str, shape))):
         predictions.read(others(tmp_path, suffix, np.zeros(shape)), DATA)

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import warnings
+from itertools import pairwise
 from types import FrameType
 from typing import Annotated, Any
 
@@ -53,11 +54,11 @@ class Commands(Group):
             terminal.note("Interrupted.")
             raise typer.Exit(terminal.INTERRUPTED) from None
         except BrokenPipeError:
-            terminal.discard_stdout()  # the reader of a pipe has seen enough
+            terminal.discard(sys.stdout)  # the reader of a pipe has seen enough
             raise typer.Exit(0) from None
         except Exception as error:
             if is_full(error):
-                terminal.discard_stdout()
+                terminal.discard(sys.stdout)
             raise typer.Exit(terminal.report(_explained(error))) from None
 
 
@@ -104,6 +105,7 @@ def main() -> None:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, end)
+    terminal.open_streams()
     # Threads that wait for each other spin a thousand times, then they sleep. By default they spin for milliseconds,
     # and a busy machine then takes ten times as long; without any spinning a single crop takes twice as long.
     if "OMP_WAIT_POLICY" not in os.environ:
@@ -111,6 +113,8 @@ def main() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     keep_freed_memory()
     warnings.filterwarnings("ignore", module="PIL")  # Pillow's remarks on odd metadata help nobody at a terminal
+    warnings.filterwarnings("ignore", message="This DataLoader will create")  # as many as --workers says
+    warnings.showwarning = lambda message, *_, **__: terminal.note(f"Warning: {message}")
     if isinstance(sys.stdout, io.TextIOWrapper):
         # JSON is UTF-8 whatever the locale. What UTF-8 cannot hold, as in some file names, is escaped.
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -119,7 +123,13 @@ def main() -> None:
         os.environ[terminal.DEBUG] = "1"
         arguments = [argument for argument in arguments if argument != "--debug"]
     try:
+        empty = [option for option, value in pairwise(arguments) if option.startswith("-") and not value]
+        empty += [option[:-1] for option in arguments if option.startswith("--") and option.endswith("=")]
+        if empty:  # as a path it would be the current folder
+            raise UsageError(f"{empty[0]} is empty.", "Is a variable not set?")
         code = app(arguments or ["--help"], prog_name="posehg", standalone_mode=False)
+    except UsageError as error:
+        code = terminal.report(error)
     except _Misuse as error:
         code = terminal.report(_usage_error(error))
     except (typer.Abort, KeyboardInterrupt):  # before or after the command itself

@@ -142,13 +142,14 @@ def check(
         terminal.note(note)
     found = checks.check(splits, terminal.progress)
     counts = {one.split: {"people": len(one), "images": len({who.image for who in one.persons})} for one in splits}
-    if as_json:
-        findings = [asdict(finding) | {"count": finding.count} for finding in found]
-        print(json.dumps({"dataset": name, "splits": counts, "findings": findings}, indent=2))
-    else:
-        for part, count in counts.items():
-            print(f"{name} {part}: {count['people']:,} people on {count['images']:,} images")
-        _print_findings(found, None if everything else examples)
+    with terminal.ignore_closed_stdout():  # a closed pipe loses neither the sheet nor the exit code
+        if as_json:
+            findings = [asdict(finding) | {"count": finding.count} for finding in found]
+            print(json.dumps({"dataset": name, "splits": counts, "findings": findings}, indent=2))
+        else:
+            for part, count in counts.items():
+                print(f"{name} {part}: {count['people']:,} people on {count['images']:,} images")
+            _print_findings(found, None if everything else examples)
     if sheet is not None:
         page = checks.suspects_sheet(splits, found)
         if page is not None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from posehg import files
 from posehg.cli import options, terminal
 from posehg.errors import UsageError
 from posehg.exporters import EXPORTERS, Exporter, ExportOptions, choose
@@ -33,7 +32,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that
 
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="What --model accepts: a name, file or folder.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help=_OUT)] = None,
+    out: Annotated[str | None, typer.Option("--out", "-o", help=_OUT, metavar="PATH")] = None,
     format: Annotated[
         Literal["safetensors", "onnx", "torchscript", "pt2", "openvino"] | None,
         typer.Option(help=_FORMAT, metavar="FORMAT"),
@@ -64,11 +63,11 @@ def export(
     own format; its folder also gets model.onnx, which runs without torch, and a model card, README.md, unless there is
     one. --push needs a token from hf auth login or in HF_TOKEN, and also uploads the card beside the model.
     """
-    exporter = choose(format, out)
+    exporter = choose(format, None if out is None else Path(out))
     name, extras = exporter.name, {"--decode": decode, "--dynamic-size": dynamic_size, "--opset": opset > 0}
     given = [option for option, is_given in extras.items() if is_given]
     for wrong, message, hint in (
-        (str(out) == "-", "An export is not written to standard output.", "Give --out PATH."),
+        (out == "-", "An export is not written to standard output.", "Give --out PATH."),
         (not (out or push), "There is nothing to write to.", "Give --out PATH or --push USER/NAME."),
         (private and not push, "--private needs --push.", "Give --push USER/NAME."),
         (push and offline, "--push and --offline cannot be used together.", "Give --out PATH instead."),
@@ -78,9 +77,8 @@ def export(
     ):
         if wrong:
             raise UsageError(message, hint)
+    written = exporter.target(out, overwrite) if out else None
     exporter.check((precision, *given))
-    if out is not None:
-        _check_target(exporter, out, overwrite)
 
     from posehg import checkpoints
     from posehg.checkpoints import card, hub
@@ -92,12 +90,12 @@ def export(
     config = checkpoint.config
     crops = onnx.calibration_crops(calibration, checkpoint, terminal.progress) if precision == "int8" else ()
     contents = ExportOptions(precision, (decoder or "subpixel") if decode else None, dynamic_size, opset, crops)
-    if out is not None:
-        write(checkpoint, exporter, out, contents, overwrite, check)
+    if written is not None:
+        write(checkpoint, exporter, written, contents, overwrite, check)
         if name == "safetensors":
-            card.write(out, out.resolve().name)
+            card.write(written, written.resolve().name)
         if name not in ("torchscript", "pt2"):  # which posehg itself does not run
-            terminal.note(f"Use it: posehg predict PHOTO {card.option_of(config)} {shlex.quote(str(out))}")
+            terminal.note(f"Use it: posehg predict PHOTO {card.option_of(config)} {shlex.quote(str(written))}")
     if repository is not None:
         with tempfile.TemporaryDirectory(prefix="posehg-") as temporary:
             folder = Path(temporary)
@@ -107,21 +105,6 @@ def export(
             card.write(folder, repository.id)
             revision = hub.push(repository, folder, private)
         terminal.note(f"Pushed {revision}. Use it: posehg predict PHOTO {card.option_of(config)} {repository.id}")
-
-
-def _check_target(exporter: Exporter, out: Path, overwrite: bool) -> None:
-    """Raises, before long work, for a target that does not fit the format or cannot be written to."""
-    suffix, name = out.suffix.lower(), exporter.name
-    if exporter.suffix:
-        if suffix != exporter.suffix:
-            raise options.wrong_suffix("--out", out, [exporter.suffix])
-        files.check(out, overwrite)
-    elif out.is_file():
-        raise UsageError(f"--out {out} is a file, not a folder.")
-    elif not out.is_dir() and (suffix[1:].isalpha() or suffix == ".pt2"):  # models/v1.2 is a folder
-        suffixes = ", ".join(one.suffix for one in EXPORTERS.values() if one.suffix)
-        hint = f"{name} is written to a folder. Files end in {suffixes}."
-        raise UsageError(f"{out} cannot be written: posehg does not export {name} to {suffix} files.", hint)
 
 
 def write(

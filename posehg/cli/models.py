@@ -4,7 +4,6 @@ import json
 import shlex
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -170,7 +169,7 @@ def get(model: Model, offline: options.Offline = False) -> None:
 @app.command("convert", cls=Command)
 def convert(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A name or file: .pth.tar, .pth, .pt, .safetensors.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="Folder to write.", metavar="FOLDER")],
     skeleton: Annotated[str, typer.Option(metavar="NAME", help=_SKELETON)] = "",
     input_size: Annotated[int, typer.Option(metavar="PIXELS", min=0, help=_INPUT_SIZE)] = 0,
     precision: Annotated[Literal["fp32", "fp16"], typer.Option(help="fp16 halves the file.")] = "fp32",
@@ -192,6 +191,8 @@ def convert(
     from posehg.files import sha256
     from posehg.skeletons import SKELETONS
 
+    exporter = EXPORTERS["safetensors"]
+    folder = exporter.target(out, overwrite)
     named = foreign.parse_skeleton(skeleton) if skeleton else None
     place = find(file, offline, terminal.note)
     if format.is_ours(place):
@@ -208,5 +209,5 @@ def convert(
     if named is None:
         names = f"those of {joints.name}" if joints.name in SKELETONS else "unknown, so they become joint_0 and so on"
         terminal.note(f"By their number, the names of its joints are {names}; else see --skeleton.")
-    write(replace(checkpoint, config=config), EXPORTERS["safetensors"], out, ExportOptions(precision), overwrite)
-    terminal.note(f"Use it: posehg predict PHOTO --model {shlex.quote(str(out))}")
+    write(replace(checkpoint, config=config), exporter, folder, ExportOptions(precision), overwrite)
+    terminal.note(f"Use it: posehg predict PHOTO --model {shlex.quote(out)}")

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -118,7 +118,8 @@ class Outputs:
         originals = {os.path.realpath(source.name) for source in sources if existing and os.path.exists(source.name)}
         for path in existing:
             if os.path.realpath(path) in originals:
-                raise UsageError(f"{path} is an input, which is never replaced.", "Give another name.")
+                hint = "Give another name." if self.folder is None else "Give another folder, such as --out poses"
+                raise UsageError(f"{path} is an input, which is never replaced.", hint)
         may_exist = options.overwrite or options.skip_existing
         if existing and not may_exist:
             hint = "--overwrite replaces existing files, --skip-existing continues an earlier run."
@@ -152,16 +153,12 @@ def plan(options: PredictOptions, sources: Sequence[Source], scratch: Path) -> O
         if moving and not options.json:
             raise UsageError("The joints of a video are not printed.", "Give --out or --json.")
         return Outputs()
-    if not options.out:
-        raise UsageError("--out is empty.", "Is a variable not set?")
     chosen = chosen or ("image",)
     if options.out == STDOUT:
         return _to_stdout(options, chosen, sources, scratch)
-    out, suffix = Path(options.out), Path(options.out).suffix.lower()
+    out = Path(options.out)
     known = {**IMAGE_FILES, **VIDEO_FILES, **RUN_FILES}
-    looks_like_file = suffix[1:].isalpha() and not formats and options.out[-1] != "/"  # v1.2 is a folder
-    is_file = suffix in known or looks_like_file
-    if is_file and not out.is_dir():
+    if files.names_file(options.out) and (out.suffix.lower() in known or not formats):
         if formats:
             hint = "Leave out --save, or give --out FOLDER."
             raise UsageError(f"--save needs a folder, and --out {out} is a file.", hint)
@@ -307,7 +304,9 @@ class PredictRun:
             for result in results:
                 any_read |= result.size is not None
                 if self.options.json:
-                    print(line(record(result)), flush=True)
+                    # A reader of a pipe that has seen enough ends the run, but not where files are to be written.
+                    with terminal.ignore_closed_stdout() if self.options.out else nullcontext():
+                        print(line(record(result)), flush=True)
                 elif self.options.out is None and result.people:
                     heading = f"{result.source}\n" if len(self.sources) > 1 else ""
                     table = terminal.rendered(joints_table(result.people, self.draw.threshold))
@@ -329,7 +328,7 @@ class PredictRun:
         nobody = f"Nobody was found in {empty:,} of {count:,} inputs."
         notes = {
             f"{skipped:,} of {count:,} inputs were already done.": skipped,
-            f"Wrote {self._written:,} {noun} to {self.outputs.folder}.": self._written and self.outputs.folder,
+            f"Wrote {self._written:,} {noun} to {self.outputs.folder}": self._written and self.outputs.folder,
             nobody: empty and count > MANY and not self.options.fail_if_empty,
             f"{failed:,} of {count:,} inputs failed; the others are done.": failed and count > 1,
         }

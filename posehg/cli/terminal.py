@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import typer
 
@@ -28,8 +28,11 @@ T = TypeVar("T")
 
 
 def note(text: str) -> None:
-    """Write a line to stderr, which is for people; stdout carries results only."""
-    sys.stderr.write(f"{text}\n")  # in one call: print would mix the lines of several processes
+    """Write a line to stderr, which is for people; stdout carries results only. Work goes on if nobody can read it."""
+    try:
+        sys.stderr.write(f"{text}\n")  # in one call: print would mix the lines of several processes
+    except OSError:
+        discard(sys.stderr)
 
 
 def report(error: PosehgError) -> int:
@@ -94,10 +97,21 @@ def progress(items: Iterable[T], what: str, total: int) -> Iterator[T]:
             advance(1)
 
 
-def discard_stdout() -> None:
-    """Send stdout to nowhere. Otherwise Python complains at exit about a closed pipe or a full disk."""
+def open_streams() -> None:
+    """Standard streams that the caller has closed lead nowhere.
+
+    Otherwise the next file that is opened would get the number of a closed one, and what libraries print on it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+
+
+def discard(stream: TextIO) -> None:
+    """Send stdout or stderr to nowhere. Otherwise Python complains at exit about a closed pipe or a full disk."""
     with suppress(io.UnsupportedOperation):  # not a file, as in a notebook
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
@@ -107,7 +121,7 @@ def ignore_closed_stdout() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        discard_stdout()
+        discard(sys.stdout)
 
 
 @contextmanager

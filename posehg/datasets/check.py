@@ -135,7 +135,7 @@ def check(splits: Sequence[Dataset], progress: Progress) -> list[Finding]:
     present = [places for path, places in by_image.items() if path not in missing]
     # Filters of warnings belong to the whole process, so threads must not each set their own.
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("ignore")
+        warnings.filterwarnings("ignore", module="PIL")
         seen = list(zip(present, progress(pool.map(_look, present), "Reading images", len(present)), strict=True))
     sizes = {path: size for split in splits for path, size in split.sizes.items()}
     folder = os.path.commonpath([os.path.abspath(path.parent) for path in by_image] or ["."])

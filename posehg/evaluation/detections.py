@@ -131,7 +131,7 @@ def _array_records(file: BytesIO) -> list[dict[str, Any]]:
 
 
 def _coco_people(path: Path, data: Dataset, records: list[dict[str, Any]]) -> list[tuple[Path, Any, Any]]:
-    if len(categories := {record["category_id"] for record in records}) > 1:
+    if len(categories := {record.get("category_id", 1) for record in records}) > 1:
         listed = ", ".join(map(str, sorted(categories)))
         raise NotAvailable(f"{path} holds results of categories {listed}.", "Keep those of people only.")
     ids = [str(record["image_id"]) for record in records]
@@ -141,8 +141,12 @@ def _coco_people(path: Path, data: Dataset, records: list[dict[str, Any]]) -> li
     if unknown := sorted(set(ids) - images.keys()):
         told = f"{len(unknown):,} images in {path} are not in {data.name} {data.split}, such as {unknown[0]}."
         raise NotAvailable(told, "Score results on the split that they were made for.")
-    triples = [np.reshape(record["keypoints"], (-1, 3)) for record in records]
-    return [(images[id], own, record["score"]) for id, own, record in zip(ids, triples, records, strict=True)]
+    count, people = len(data.skeleton.joints), []
+    for id, record in zip(ids, records, strict=True):  # x, y and score, or x and y, in a list of lists or in one list
+        own = np.array(record["keypoints"], dtype=np.float64).ravel()
+        triples = np.insert(own, range(2, 2 * count + 1, 2), 1.0) if own.size == 2 * count else own
+        people.append((images[id], triples.reshape(-1, 3), record["score"]))
+    return people
 
 
 def _detections(

@@ -1,7 +1,7 @@
 """Predictions of a data set's persons, and the files that hold a row for each of them, in the order of the data set.
 
-    keypoints   (N, J, 2) image pixels counted from 0; or preds, in the data set's own pixel numbering
-    scores      (N, J), unknown without it
+    keypoints   (N, J, 2) image pixels counted from 0; or preds, in the data set's own pixel numbering; J may be flat
+    scores      (N, J), unknown without it; or a third number of each keypoint
     ids, joints the names of rows and columns, which are checked
     about       how they were made, with the data set and the split, as a JSON object
 
@@ -117,8 +117,13 @@ def read(path: Path, data: Dataset) -> Predictions:
         if not own and "preds" not in content:
             raise NotAvailable(f"{path} holds no predictions: it has neither 'keypoints' nor 'preds'.")
         keypoints = np.array(content["keypoints" if own else "preds"], dtype=np.float64)  # None becomes NaN
-        keypoints -= 0 if own else data.origin
         ids, joints = names_of(data), data.skeleton.joints
+        if keypoints.shape[1:] in ((2 * len(joints),), (3 * len(joints),)):  # as COCO lists them
+            keypoints = keypoints.reshape(len(keypoints), len(joints), -1)
+        beside = np.full(keypoints.shape[:2], np.nan)
+        if keypoints.shape[2:] == (3,) and "scores" not in content:
+            keypoints, beside = keypoints[..., :2], keypoints[..., 2]
+        keypoints = keypoints - (0 if own else data.origin)
         for key, there, wanted in (
             ("data", [f"{about.pop('dataset', data.name)} {about.pop('split', data.split)}"], [split]),
             ("shape", [" x ".join(map(str, keypoints.shape))], [f"{len(ids)} x {len(joints)} x 2"]),
@@ -129,8 +134,7 @@ def read(path: Path, data: Dataset) -> Predictions:
                 if one != other:
                     hint = "A file has a row for each person of the split, in its order, and the data set's joints."
                     raise NotAvailable(f"{path} does not fit {split} ({key}: {one} instead of {other}).", hint)
-        unknown = np.full(keypoints.shape[:2], np.nan)
-        scores = np.array(content.get("scores", unknown), dtype=np.float64).reshape(unknown.shape)
+        scores = np.array(content.get("scores", beside), dtype=np.float64).reshape(beside.shape)
     known = is_known(keypoints)  # a joint with only one coordinate is not predicted
     return Predictions(np.where(known[..., None], keypoints, np.nan), np.where(known, scores, np.nan), about)
 

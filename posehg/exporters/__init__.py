@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from posehg import files
 from posehg.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +63,22 @@ class Exporter:
             if one not in self.precisions + self.options:
                 able = ", ".join(e.name for e in EXPORTERS.values() if one in e.precisions + e.options)
                 raise UsageError(f"{self.name} does not support {one}.", f"These do: {able}")
+
+    def target(self, out: str, overwrite: bool) -> Path:
+        """The path to write to. Raises, before long work, if it does not fit the format or cannot be written to."""
+        path, folders = Path(out), [one.name for one in EXPORTERS.values() if not one.suffix]
+        *suffixes, last = (one.suffix for one in EXPORTERS.values() if one.suffix)
+        if self.suffix:
+            if path.suffix.lower() != self.suffix:
+                raise UsageError(f"{self.name} is written to a file that ends in {self.suffix}, not to {path}.")
+            files.check(path, overwrite)
+        elif path.is_file() or (path.suffix.lower() in (*suffixes, last) and files.names_file(out)):
+            raise UsageError(f"{self.name} is written to a folder, not to a file such as {path}.")
+        elif files.names_file(out):
+            kinds = f"{', '.join(suffixes)} and {last} files, and {' and '.join(folders)} as folders"
+            hint = f"Convert an .onnx file to other formats. {path}/ is a folder of that name."
+            raise UsageError(f"{path} cannot be written: posehg exports {kinds}.", hint)
+        return path
 
     def code(self) -> Any:
         """The module that writes the format. It imports torch. Its ``export`` raises UsageError or NotAvailable."""

@@ -103,7 +103,10 @@ def test_a_file_that_differs_from_the_network_exits_with_4(
         (["--out", "x.pt2", "--format", "onnx"], ".pt2"),
         (["--out", "x.onnx", "--format", "openvino"], "openvino"),
         (["--out", "x.safetensors"], "x.safetensors"),
-        (["--out", "x.tflite"], ".tflite"),
+        *((["--out", f"x{suffix}"], suffix) for suffix in (".tflite", ".engine", ".pb", ".h5", ".model", ".MLPACKAGE")),
+        (["--out", "x.tflite", "--precision", "int8"], ".tflite"),
+        (["--out", ""], "--out"),
+        (["--out="], "--out"),
         (["--out", "x", "--precision", "int8"], "int8"),
         (["--out", "x", "--decode"], "--decode"),
         (["--out", "x.pt2", "--opset", "18"], "--opset"),
@@ -125,7 +128,9 @@ def test_options_that_do_not_go_together_are_refused(
 
 def test_files_that_exist_stay(posehg: Posehg, model: Path, tmp_path: Path) -> None:
     before = (model / "model.safetensors").read_bytes()
-    assert posehg("export", model, "--out", tmp_path / "model-v1.2", "--no-check").code == 0  # not a suffix
+    for name in ("model-v1.2", "model.v2", "x.model/"):  # no suffixes, and one of a folder
+        assert posehg("export", model, "--out", f"{tmp_path}/{name}", "--no-check").code == 0
+        assert (tmp_path / name / "model.safetensors").is_file()
     posehg("export", model, "--out", model, "--precision", "fp16").assert_failed(2, "model.safetensors")
     assert (model / "model.safetensors").read_bytes() == before
     (tmp_path / "a.onnx").write_text("mine")

@@ -117,6 +117,49 @@ def test_a_closed_pipe_ends_it(model: Path, photo: Path) -> None:
         assert (process.stderr.read(), process.wait(120)) == (b"", 0)  # type: ignore[union-attr]
 
 
+def test_a_closed_pipe_ends_it_only_if_no_files_are_to_be_written(photo: Path, empty_photo: Path) -> None:
+    command = [sys.executable, "-m", "posehg", "predict", photo, empty_photo, "no.png", "--whole", "--model", "small"]
+    with subprocess.Popen([*command, "--json", "--out", photo.with_name("out")], cwd=ROOT, stdout=-1, stderr=-1) as run:
+        run.stdout.close()  # type: ignore[union-attr]
+        run.stderr.close()  # type: ignore[union-attr]
+    assert run.returncode == 3
+    assert {path.name for path in photo.with_name("out").iterdir()} == {photo.name, empty_photo.name}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its shell cannot close them")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_may_be_closed(closed: str, photo: Path) -> None:
+    for name, code in ((str(photo), 0), ("no.png", 3)):
+        command = [sys.executable, "-m", "posehg", "predict", name, "--whole", "--model", "small", "--json"]
+        command += ["--overwrite", "--out", str(photo.with_name("drawn.png"))]
+        run = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *command], cwd=ROOT, capture_output=True, text=True)
+        assert run.returncode == code, run.stderr
+        assert not {"bug", "Traceback"} & set(run.stderr.split())
+    assert images.read(photo.with_name("drawn.png")).shape == images.read(photo).shape
+
+
+def test_the_current_folder_is_one_for_results(
+    posehg: Posehg, square: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = photo.with_name("results")
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert posehg("predict", photo, "--model", square, "--out", ".").code == 0
+    posehg("predict", photo.name, "--model", square, "--out", ".", "--overwrite").assert_failed(2, photo.name)
+    assert [path.name for path in folder.iterdir()] == [photo.name]
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_an_image_that_lacks_its_end_is_read_with_a_note(posehg: Posehg, square: Path, photo: Path) -> None:
+    cut = photo.with_name("cut.jpg")
+    PillowImage.open(photo).save(cut, progressive=True)
+    cut.write_bytes(cut.read_bytes()[:-2])
+    run = posehg("predict", cut, "--model", square, "--json")
+    assert run.code == 0, run.err
+    assert str(cut) in run.err
+    assert len(records(run.out)[0]["people"]) == 1
+
+
 HANDS = np.array([[200.0, 150], [140, 110], [259, 191]])
 
 

@@ -21,7 +21,8 @@ WAYS = (("--box", "1,2,3,4"), ("--boxes", "x.csv"), ("--whole",))
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        *((("--box", box), f"--box {box} ") for box in ("1,2,3", "1,2,3,4,5", "a,b,c,d", "", "1,2,0,5", "nan,0,5,5")),
+        *((("--box", box), f"--box {box} ") for box in ("1,2,3", "1,2,3,4,5", "a,b,c,d", "1,2,0,5", "nan,0,5,5")),
+        *(((option, ""), option) for option in ("--box", "--boxes", "--out", "--start")),
         (("--box", "1,2,3,4", "--whole"), "--box and --whole"),
         (("--box", "1,2,3,4", "--people", "all"), "--box and --people all"),
         (("--boxes", "x.csv", "--whole"), "--boxes and --whole"),
@@ -38,7 +39,6 @@ WAYS = (("--box", "1,2,3,4"), ("--boxes", "x.csv"), ("--whole",))
         (("--save", "json,", "--out", "x"), "--save"),
         (("--save", "json", "--out", "x.png"), "--out x.png"),
         (("--heatmaps", "all", "--out", "x.json"), ".json"),
-        (("--out", ""), "--out"),
         (("--out", "photo.png/x.png"), "photo.png"),
         (("--out", "nowhere/x.png"), "nowhere"),
         (("--heatmaps", "all", "--out", "x.png", "--style", "thin"), "--style"),
