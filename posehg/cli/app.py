@@ -113,7 +113,6 @@ def main() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     keep_freed_memory()
     warnings.filterwarnings("ignore", module="PIL")  # Pillow's remarks on odd metadata help nobody at a terminal
-    warnings.filterwarnings("ignore", message="This DataLoader will create")  # as many as --workers says
     warnings.showwarning = lambda message, *_, **__: terminal.note(f"Warning: {message}")
     if isinstance(sys.stdout, io.TextIOWrapper):
         # JSON is UTF-8 whatever the locale. What UTF-8 cannot hold, as in some file names, is escaped.
