@@ -5,6 +5,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -155,6 +156,14 @@ def test_what_is_no_number_is_black_and_the_rest_is_as_bright_as_without() -> No
     assert (found[0, 0].max(), found[30, 40].min(), found[31, 40].max()) == (0, 255, 0)
     assert found[40, 60, 0] == 250
     assert images.read_bytes(tiff(np.full_like(numbers, -3), 1), "a").shape == UPRIGHT.shape
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "CMYK", "I;16", "1"])
+def test_a_tiff_that_pillow_opened_by_its_name_is_turned_too(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(saved(in_mode(stored(6), mode), "TIFF", 6, compression="raw"))
+    with PillowImage.open(path) as image:
+        np.testing.assert_array_equal(images.from_pillow(image), images.read(path))
 
 
 def test_colours_in_planes_are_refused_where_they_would_be_garbage() -> None:
