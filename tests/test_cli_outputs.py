@@ -29,7 +29,8 @@ def paths(outputs: Outputs, of: Source) -> list[Path]:
         ("v.mp4", "openpose", "out/v_keypoints.json"),
         ("v.mp4", "json", "out/v.jsonl"),
         ("v.mov", "image", "out/v.mp4"),
-        ("a.JPEG", "image", "out/a.jpg"),
+        ("a.JPEG", "image", "out/a.JPEG"),
+        ("a.heic", "image", "out/a.png"),
         ("stdin", "crops", "out/stdin_person1.jpg"),
         ("a.jpg", "json,npz", "out/json/a.json out/npz/a.npz"),
     ],
@@ -37,6 +38,36 @@ def paths(outputs: Outputs, of: Source) -> list[Path]:
 def test_files_are_named_after_their_source(name: str, formats: str, expected: str) -> None:
     outputs = Outputs(OUT, tuple(formats.split(",")))
     assert paths(outputs, source(name)) == [Path(path) for path in expected.split()]
+
+
+@pytest.mark.parametrize(
+    ("names", "formats", "expected"),
+    [
+        ("a.jpg a.png a.webp a.jpeg", "image", "a.jpg a.png a.webp a.jpeg"),
+        ("a.jpg A.JPG x/a.jpg", "image", "a.jpg A-2.JPG x/a.jpg"),
+        ("a.jpg a.tif b.png", "json", "a.json a-2.json b.json"),
+        ("a.jpg a.png a-2.tif A.webp", "json", "a.json a-3.json a-2.json A-4.json"),
+        ("a.jpg a.mp4", "json", "a.json a.jsonl"),
+        ("a.jpg a.mp4", "openpose", "a_keypoints.json a_keypoints.json"),  # the latter with frame numbers
+        ("a.jpg a.png", "image,csv", "image/a.jpg csv/a.csv image/a-2.png csv/a-2.csv"),
+    ],
+)
+def test_names_are_kept_unless_two_files_would_be_one(
+    names: str, formats: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = Outputs(OUT, tuple(formats.split(",")))
+    named = outputs.named([source(name) for name in names.split()])
+    assert [path.relative_to(OUT).as_posix() for one in named for path in paths(outputs, one)] == expected.split()
+    assert [one.name for one in named] == names.split()
+    assert bool(capsys.readouterr().err) == ("-2" in expected)
+
+
+def test_thousands_of_one_name_are_numbered_at_once() -> None:
+    outputs, same = Outputs(OUT, ("json",)), [Source(f"http://h/?{n}", "image", Path("index")) for n in range(5000)]
+    assert {path for one in outputs.named(same) for path in paths(outputs, one)} == {
+        OUT / "index.json",
+        *(OUT / f"index-{number}.json" for number in range(2, 5001)),
+    }
 
 
 def test_what_is_no_source_has_no_file() -> None:

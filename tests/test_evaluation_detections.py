@@ -19,9 +19,10 @@ from posehg.evaluation.score import coco_scores
 from posehg.geometry import Box
 from posehg.io.writers import RUN_FILES
 from posehg.io.writers.coco import CocoWriter
+from posehg.io.writers.csv import WideCsvWriter
 from posehg.io.writers.json import record as record_of
 from posehg.poses import Person, Pose, Result
-from posehg.skeletons import Skeleton
+from posehg.skeletons import COCO, FLIC, MPII, Skeleton
 
 J = 5
 SKELETON = Skeleton(
@@ -29,7 +30,7 @@ SKELETON = Skeleton(
 )
 NETWORKS = Skeleton("three", ("right_foot", "beak", "tip"), ())
 """That of the network which found them: in another order, with a joint of its own, without others."""
-WRITTEN = (".jsonl", ".csv", ".npz")
+WRITTEN = (".jsonl", ".csv", "-wide.csv", ".npz")
 
 
 def points(seed: int, at: tuple[float, float] = (0, 0)) -> np.ndarray:
@@ -58,7 +59,7 @@ def found(source: str, *poses: Pose, skeleton: Skeleton = SKELETON, **more: Any)
 
 
 def written(path: Path, *found: Result) -> Path:
-    with RUN_FILES[path.suffix](path) as writer:
+    with (WideCsvWriter if path.stem.endswith("-wide") else RUN_FILES[path.suffix])(path) as writer:
         for one in found:
             writer.add(one)
     return path
@@ -196,6 +197,23 @@ def test_a_damaged_table_is_refused(old: str, new: str, tmp_path: Path) -> None:
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(NotAvailable, match=r"run\.csv"):
         detections.matched(path, TWO)
+
+
+@pytest.mark.parametrize("annotated", [COCO, MPII, FLIC])
+def test_coco_results_of_a_network_with_other_joints_are_matched_by_name(annotated: Skeleton, tmp_path: Path) -> None:
+    keypoints = np.random.default_rng(3).uniform(20, 90, (16, 2)).round(2)
+    there = Pose(MPII, keypoints, np.full(16, 0.5), Box(0, 0, 99, 99), 0.5)
+    with CocoWriter(tmp_path / "results.json") as writer:
+        writer.add(found("a.jpg", there, skeleton=MPII))
+    data = Dataset(
+        "people", "val", annotated, [replace(person("a.jpg", 1), keypoints=np.ones((len(annotated.joints), 2)))]
+    )
+    people = detections.read(tmp_path / "results.json", data)[0]
+    for joint, point in zip(annotated.joints, people[0].keypoints, strict=True):
+        expected = there[joint] if joint in MPII.joints else (0, 0)
+        np.testing.assert_allclose(point, expected if joint in COCO.joints else np.nan)
+    shared = [joint for joint in annotated.joints if {joint} <= {*MPII.joints} & {*COCO.joints}]
+    assert detections.predicted_joints(data, people) == tuple(shared)
 
 
 def coco_results(path: Path, edit: Callable[[list[Any]], object] = lambda records: None) -> Path:

@@ -119,8 +119,8 @@ def test_each_person_with_a_prediction_is_a_detection() -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("noise", [2.0, 6.0, 15.0])
-def test_results_score_as_with_the_official_tools(noise: float, shared: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("noise", "has_boxes"), [(2.0, True), (6.0, False), (15.0, True)])
+def test_results_score_as_with_the_official_tools(noise: float, has_boxes: bool, shared: Path, tmp_path: Path) -> None:
     """On four images of COCO, laid out as the set is, by COCO's own example."""
     from pycocotools import coco as tools
     from pycocotools.cocoeval import COCOeval
@@ -142,6 +142,7 @@ def test_results_score_as_with_the_official_tools(noise: float, shared: Path, tm
             "category_id": 1,
             "keypoints": np.column_stack([keypoints, rng.random(17)]).ravel().tolist(),
             "score": rng.random(),
+            **({"bbox": [0, 0, *rng.uniform(20, 300, 2)]} if has_boxes else {}),
         }
         for image, keypoints in people
     ]

@@ -23,15 +23,17 @@ from posehg.io.writers import (
     NpzWriter,
     OpenPoseWriter,
     VideoWriter,
+    WideCsvWriter,
     Writer,
     json,
     openpose,
 )
 from posehg.io.writers.csv import joints_table
 from posehg.poses import Pose, Result
-from posehg.skeletons import COCO, MPII, Skeleton
+from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
 from tests.results import SEVEN, failed, pose, result, small_disk
 
+BIRD = Skeleton("bird", ("beak", "left_wing", "right_wing"), ())
 AWKWARD = ['a,"b".jpg', "two\nlines.jpg", "Даша и кот.jpg", " =1+1.png", os.fsdecode(b"\xff\xfe.jpg"), "x" * 200]
 
 WRITERS = {writer for form in FORMATS.values() for writer, _ in filter(None, (form.image, form.run))}
@@ -180,6 +182,24 @@ def test_the_table_has_a_row_for_each_joint_of_each_person(tmp_path: Path) -> No
         np.testing.assert_allclose(sides, [there.bbox.as_tuple()] * 7, atol=0.00501)
 
 
+def test_the_wide_table_has_a_row_for_each_person(tmp_path: Path) -> None:
+    people = [pose(1, id=4), pose(2), pose(3)]
+    video = result("v.mp4", poses=people[2:], frame=12, time=0.48)
+    results = [result(people=0), result(poses=people[:2]), failed(), video]
+    path = write(WideCsvWriter, tmp_path / "run.csv", *results)
+    read = rows(path)
+    assert [(row["source"], row["person"], row["id"], row["frame"], row["time"]) for row in read] == [
+        *(("a.jpg", "1", "4", "", ""), ("a.jpg", "2", "", "", ""), ("v.mp4", "1", "", "12", "0.48")),
+    ]
+    for there, row in zip(people, read, strict=True):
+        numbers = [[float(row[f"{joint}_{part}"]) for part in ("x", "y", "score")] for joint in SEVEN.joints]
+        np.testing.assert_allclose(numbers, np.column_stack([there.keypoints, there.scores]), atol=0.00501)
+        sides = [float(row[f"bbox_{side}"]) for side in "xywh"]
+        np.testing.assert_allclose([float(row["score"]), *sides], [there.score, *there.bbox.as_tuple()], atol=0.00501)
+    assert rows(write(WideCsvWriter, tmp_path / "nobody.csv", result(people=0))) == []
+    assert (tmp_path / "nobody.csv").read_text().split(",")[10:13] == ["nose_x", "nose_y", "nose_score"]
+
+
 def arrays(path: Path) -> dict[str, Any]:
     with np.load(path, allow_pickle=False) as file:
         return dict(file)
@@ -239,9 +259,29 @@ def test_an_image_has_cocos_number_or_its_name_and_no_other_has_the_same(tmp_pat
         *("8/000000000007.jpg", "8/000000000007.jpg"),
         *("w_000000000000", "w_000000000001", "y/w.mp4_000000000000", "y/w.mp4_000000000001"),
     ]
-    assert all((entry["category_id"], len(entry["keypoints"])) == (1, 21) for entry in entries)
+    assert {entry["category_id"] for entry in entries} == {1}
     np.testing.assert_allclose(entries[0]["bbox"], images[0].people[0].bbox.as_tuple(), atol=0.00501)
     assert standard_json.loads(write(CocoWriter, tmp_path / "empty.json", failed()).read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "skeleton", [MPII, FLIC, LSP, COCO, SEVEN, COCO.subset(COCO.joints[::-1]), BIRD], ids=lambda s: s.name
+)
+def test_coco_results_have_cocos_joints_or_an_unknown_skeletons_own(tmp_path: Path, skeleton: Skeleton) -> None:
+    there = pose(3, skeleton=skeleton)
+    with CocoWriter(tmp_path / "results.json") as writer:
+        writer.add(result(poses=[there], skeleton=skeleton, heatmaps=()))
+    [entry] = standard_json.loads((tmp_path / "results.json").read_text())
+    keypoints = np.array(entry["keypoints"]).reshape(-1, 3)
+    is_known = skeleton.name in ("mpii", "flic", "lsp", "seven")
+    joints = COCO.joints if is_known else skeleton.joints
+    for joint, triple in zip(joints, keypoints, strict=True):
+        has = joint in skeleton.joints
+        expected = [*there[joint], there.scores[skeleton.index(joint)]] if has else [0, 0, 0]
+        np.testing.assert_allclose(triple, expected, atol=0.00501)
+    assert bool(writer.remark) == (skeleton is not COCO)
+    absent = [joint.replace("_", " ") for joint in joints if joint not in skeleton.joints]
+    assert all(joint in writer.remark for joint in absent)
 
 
 # As OpenPose's documentation lists it, doc/02_output.md.

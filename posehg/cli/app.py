@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from posehg import __version__
-from posehg.cli import data, models, terminal
+from posehg.cli import data, hints, models, terminal
 from posehg.cli.bench import bench
 from posehg.cli.demo import demo
 from posehg.cli.eval import evaluate
@@ -180,5 +180,9 @@ def _usage_error(misuse: Any) -> UsageError:
         wanted = f"between {low} and {high}" if None not in (low, high) else f"at least {low}"
         value = misuse.__cause__.errors()[0]["input"]
         message = f"{message.partition(' must be ')[0]} must be {wanted}, not {value}"
-    command = misuse.ctx.command_path if misuse.ctx else misuse.__notes__[0]
-    return UsageError(message if message.endswith("?") else f"{message}.", f"See {command} --help")
+    command, hint = misuse.ctx.command_path if misuse.ctx else misuse.__notes__[0], ""
+    if (unknown := re.match("No such (option|command):? '?([^ ']+)'?", message)) and misuse.ctx:
+        is_option, name = unknown[1] == "option", unknown[2]
+        hint = hints.of_option(name, misuse.ctx.command, command) if is_option else hints.of_command(name)
+        message = unknown[0] if hint else message
+    return UsageError(message if message.endswith("?") else f"{message}.", hint or f"See {command} --help")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from posehg import files
-from posehg.cli import options, terminal
+from posehg.cli import completion, options, terminal
 from posehg.cli.help import Command, Group
 from posehg.errors import CheckFailed, NotAvailable, UsageError
 
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from posehg.datasets import Dataset
     from posehg.datasets.check import Finding
 
-Split = Annotated[str, typer.Option(metavar="SPLIT", help="both (train and val), or one split.")]
+_split = partial(typer.Option, metavar="SPLIT", autocompletion=completion.of_split)
+Split = Annotated[str, _split(help="both (train and val), or one split.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
-_named = partial(typer.Option, "--dataset", metavar="NAME")
+_named = partial(typer.Option, "--dataset", metavar="NAME", autocompletion=completion.of_datasets)
+_about = partial(typer.Argument, metavar="NAME", autocompletion=completion.of_dataset)
 
 app = typer.Typer(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 
@@ -43,7 +45,7 @@ def data(context: typer.Context) -> None:
 
 @app.command("list", cls=Command)
 def list_sets(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show everything known of one data set.")] = None,
+    name: Annotated[str | None, _about(help="Show everything known of one data set.")] = None,
     data: options.Data = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything known as JSON.")] = False,
 ) -> None:
@@ -194,7 +196,7 @@ def _print_findings(found: Sequence[Finding], examples: int | None) -> None:
 def sheet(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Image to write: .png, .jpg or .webp.")],
     dataset: Annotated[str, _named(help="A name from posehg data list, or your own file.")] = "mpii",
-    split: Annotated[str, typer.Option(metavar="SPLIT", help="train, val or another split of the set.")] = "train",
+    split: Annotated[str, _split(help="train, val or another split of the set.")] = "train",
     data: options.Data = None,
     number: Annotated[int, typer.Option("-n", "--number", metavar="N", min=1, help="Number of people.")] = 24,
     seed: Annotated[int | None, typer.Option(min=0, help="Draw random people, with this seed.")] = None,

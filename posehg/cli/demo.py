@@ -1,6 +1,8 @@
 """posehg demo: render a person, find the pose, and draw it."""
 
 import math
+import os
+from itertools import chain, count
 from pathlib import Path
 from typing import Annotated
 
@@ -8,15 +10,15 @@ import typer
 
 from posehg.cli import options, terminal
 
+_NAME = "posehg-demo.png"
 SEED = 3  # a standing person with raised arms
 _SIZE = 480  # side of the rendered image in pixels
+_OUT = f"Image to write: .png, .jpg or .webp (default: {_NAME}, or the next free name like it)."
 _NEAR = 0.2  # how far a joint may be off, in torso lengths, as in PCK@0.2
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Image to write: .png, .jpg or .webp.")] = (
-        Path("posehg-demo.png")
-    ),
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help=_OUT)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the rendered person.")] = SEED,
     model: options.Model = "bundled",
@@ -33,6 +35,9 @@ def demo(
     from posehg import api, drawing, images, metrics
     from posehg.datasets import synthetic
 
+    if out is None:  # whoever repeats the command expects an image, and may have changed the first
+        names = chain([_NAME], (f"posehg-demo-{number}.png" for number in count(2)))
+        out = next(path for path in map(Path, names) if overwrite or not os.path.lexists(path))
     options.check_output("--out", out, images.SUFFIXES, overwrite)
     loaded = api.load(model, device=device, offline=offline, note=terminal.note)
     image, person = synthetic.render(seed, _SIZE)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from posehg import files
+from posehg.cli import completion, terminal
 from posehg.cli import options as shared
-from posehg.cli import terminal
 from posehg.cli.options import option
 from posehg.errors import CheckFailed, NotAvailable, UsageError
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from posehg.evaluation.score import Scores
 
 _SETS = "mpii, flic, flic-pc, lsp, lspet, coco, synthetic, or your own .json, .csv or .yaml file."
+_SPLITS = "train, val, test or, of a file, all."
 _FROM = """Score these predictions, without a network: files of posehg predict and eval, COCO results (.json), or the
 preds of other projects (.h5, .mat, .npz)."""
 _METRIC = "pckh, pck, oks, or auto: PCK; PCKh if head boxes."
@@ -47,8 +48,8 @@ class EvalOptions:
     """The options of posehg eval; ``source`` is --from and ``minimum`` is --min."""
 
     task: Literal["pose", "detect"] = option("pose", "Data", "pose, or detect: a detector of people.", metavar="NAME")
-    dataset: str = option("mpii", "Data", _SETS, metavar="NAME")
-    split: str = option("val", "Data", "train, val, test or, of a file, all.", metavar="SPLIT")
+    dataset: str = option("mpii", "Data", _SETS, metavar="NAME", autocompletion=completion.of_dataset)
+    split: str = option("val", "Data", _SPLITS, metavar="SPLIT", autocompletion=completion.of_split)
     data: shared.Data = None
     limit: int = option(0, "Data", "Take only N people, evenly spread (0: all).", min=0)
     model: shared.Model = "bundled"
@@ -119,7 +120,8 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
     found, scores = None, None
     if by_people:
         people, about = detections.read(source, data)
-        scores = score.Scores(oks=score.coco_scores(data, people))
+        predicted = detections.predicted_joints(data, people) if people else ()
+        scores = score.Scores(predicted, oks=score.coco_scores(data, people), searched=True)
     else:
         read = predictions.read if kind == "rows" else detections.matched
         try:

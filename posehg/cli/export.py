@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from posehg.cli import options, terminal
+from posehg.cli import completion, options, terminal
 from posehg.errors import UsageError
 from posehg.exporters import EXPORTERS, Exporter, ExportOptions, choose
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _graph: Callable[..., Any] = partial(typer.Option, rich_help_panel="Contents")
 _hub: Callable[..., Any] = partial(typer.Option, rich_help_panel="Hugging Face Hub")
 
+_MODEL = "What --model accepts: a name, file or folder."
 _OUT = "File to write, or folder for safetensors and openvino."
 _FORMAT = f"{', '.join(EXPORTERS)} (default: by the suffix of --out)."
 _DECODER = "How --decode reads a joint from its heatmap (default: subpixel)."
@@ -31,7 +32,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="What --model accepts: a name, file or folder.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL, autocompletion=completion.of_model)],
     out: Annotated[str | None, typer.Option("--out", "-o", help=_OUT, metavar="PATH")] = None,
     format: Annotated[
         Literal["safetensors", "onnx", "torchscript", "pt2", "openvino"] | None,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from posehg.cli import options, terminal
+from posehg.cli import completion, options, terminal
 from posehg.cli.export import Overwrite, write
 from posehg.cli.help import Command, Group
 from posehg.errors import NotAvailable, UsageError, printable
@@ -21,7 +21,8 @@ _INPUT_SIZE = "Side of the training crops in pixels (default: 256)."
 _SKELETON = "Joints of the checkpoint: mpii, lsp, flic, coco, or their names separated by commas."
 
 _MODEL = "A name from posehg models list, user/repo[@revision], URL#sha256=DIGITS, or a path."
-Model = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)]
+_NAMES = completion.words(*completion.MODELS, *completion.DETECTORS)
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL, autocompletion=_NAMES)]
 Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON, with paths.")]
 
 app = typer.Typer(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -170,7 +171,7 @@ def get(model: Model, offline: options.Offline = False) -> None:
 def convert(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A name or file: .pth.tar, .pth, .pt, .safetensors.")],
     out: Annotated[str, typer.Option("--out", "-o", help="Folder to write.", metavar="FOLDER")],
-    skeleton: Annotated[str, typer.Option(metavar="NAME", help=_SKELETON)] = "",
+    skeleton: Annotated[str, typer.Option(metavar="NAME", help=_SKELETON, autocompletion=completion.of_skeleton)] = "",
     input_size: Annotated[int, typer.Option(metavar="PIXELS", min=0, help=_INPUT_SIZE)] = 0,
     precision: Annotated[Literal["fp32", "fp16"], typer.Option(help="fp16 halves the file.")] = "fp32",
     overwrite: Overwrite = False,

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import typer
 
 from posehg import files
+from posehg.cli import completion
 from posehg.errors import NotAvailable, UsageError
 
 
@@ -21,11 +22,13 @@ def _shared(panel: str, help: str, *names: str, **more: Any) -> Any:
 
 _MODEL = "A name from posehg models list, user/repo[@revision], URL#sha256=DIGITS, or a path."
 _PRECISION = "Number format of the network. bf16 is faster on GPUs and AMX CPUs but less exact."
-Model = Annotated[str, _shared("Model", _MODEL, "--model", "-m", metavar="MODEL", envvar="POSEHG_MODEL")]
+_of_model: dict[str, Any] = {"metavar": "MODEL", "envvar": "POSEHG_MODEL", "autocompletion": completion.of_model}
+Model = Annotated[str, _shared("Model", _MODEL, "--model", "-m", **_of_model)]
 Offline = Annotated[bool, _shared("Model", "Never download a model, as HF_HUB_OFFLINE=1 does.", "--offline")]
 Flip = Annotated[bool, _shared("Model", "Average with the mirrored image: more accurate, half the speed.")]
 Decoder = Annotated[Literal["quarter", "subpixel"], _shared("Model", "How to read a joint from its heatmap.")]
-Device = Annotated[str, _shared("Model", "auto, cpu, cuda, cuda:N or mps.", metavar="DEVICE", envvar="POSEHG_DEVICE")]
+_of_device: dict[str, Any] = {"metavar": "DEVICE", "envvar": "POSEHG_DEVICE", "autocompletion": completion.of_device}
+Device = Annotated[str, _shared("Model", "auto, cpu, cuda, cuda:N or mps.", **_of_device)]
 Precision = Annotated[Literal["fp32", "bf16", "fp16"], _shared("Model", _PRECISION)]
 _ENGINE = "What runs the network: auto, torch, onnxruntime or openvino."
 Engine = Annotated[
@@ -79,6 +82,7 @@ def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
             "metavar": "A-B-C" if isinstance(field.default, tuple) else "NAME" if isinstance(default, str) else None,
             "envvar": "POSEHG_DEVICE" if field.name == "device" else None,
             "show_default": about.get("shown") or True,
+            "autocompletion": completion.OF_TRAINING.get(field.name),
         }
         kind = Annotated[kind, _shared(about["panel"], about["help"], *about.get("names", ()), **more)]
     given = inspect.Parameter.empty if default is MISSING else default

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
@@ -74,8 +75,9 @@ class Outputs:
             form, folder = FORMATS[name], self.folder / name if len(self.formats) > 1 else self.folder
             if file := (moving and form.video) or form.image:
                 writer, ending = file
-                if ending == ".png" and source.relative.suffix.lower() in _JPEG and not self.transparent:
-                    ending = ".jpg"  # a .png of a photo is five times as large, and slow to write
+                kept, is_jpeg = source.relative.suffix, source.relative.suffix.lower() in _JPEG
+                if ending == ".png" and kept.lower() in images.SUFFIXES and not (is_jpeg and self.transparent):
+                    ending = kept  # also because a .png of a photo is five times as large, and slow to write
                 base = folder / source.relative.with_suffix("")
                 of_frames = moving and not form.video
                 found.append(Output(writer, base.with_name(f"{base.name}{ending}"), of_frames))
@@ -97,6 +99,37 @@ class Outputs:
         if folder and any(os.path.isdir(text) and Path(os.path.abspath(text)) in folder.parents for text in inputs):
             return [one for one in sources if one.problem or folder not in Path(os.path.abspath(one.name)).parents]
         return sources
+
+    def named(self, sources: Sequence[Source]) -> Sequence[Source]:
+        """The sources, renamed where two of their files would be one, also on a file system that ignores case.
+
+        With --save json, a.jpg and a.png give a.json and a-2.json. A note names them; all others are kept.
+        """
+        named, renamed, numbers = list(sources), [], Counter[str]()
+        wanted = [self._files_of(source) for source in sources]
+        owners: dict[str, int] = {}
+        for place, paths in enumerate(wanted):
+            for path in paths:
+                owners.setdefault(path, place)
+        for place, paths in enumerate(wanted):
+            if all(owners[path] == place for path in paths):
+                continue
+            source, own = sources[place], sources[place].relative
+            stem = str(own.with_suffix("")).casefold()
+            while not paths.isdisjoint(owners):
+                numbers[stem] += 1  # from where it stopped, as thousands may have one name
+                named[place] = replace(source, relative=own.with_name(f"{own.stem}-{numbers[stem] + 1}{own.suffix}"))
+                paths = self._files_of(named[place])
+            owners |= dict.fromkeys(paths, place)
+            renamed.append(f"{source.name} becomes {named[place].relative.stem}")
+        if renamed and distributed.world().first:
+            shown = "; ".join(renamed[:3] + ["..."] * (len(renamed) > 3))
+            terminal.note(f"Results of one name are numbered ({len(renamed):,}): {shown}.")
+        return named
+
+    def _files_of(self, source: Source) -> set[str]:
+        """The paths of a source's files, equal if they are equal without regard to case."""
+        return {f"{output.path} {output.of_frames}".casefold() for output in self.of(source)}
 
     def check(self, sources: Sequence[Source], options: PredictOptions) -> None:
         """Raises UsageError for a file that is an input or exists without leave, and for options without effect.
@@ -190,7 +223,7 @@ def _to_stdout(options: PredictOptions, chosen: Sequence[str], sources: Sequence
     if options.json:
         raise UsageError("--out - and --json cannot be used together.")
     form = FORMATS[chosen[0]]
-    file = form.run or (form.video if form.video and form.video[0] in RUN_FILES.values() else None)
+    file = form.run or (form.video if form.video and not form.video[0].draws else None)  # which holds any number
     if file is None and [source.kind for source in sources] == ["image"]:
         file = form.image
     if len(chosen) > 1 or file is None or not file[0].one_file:
@@ -289,6 +322,8 @@ class PredictRun:
             self._written += len(writer.written)
             for path in writer.written if self.outputs.folder is None and self.options.out != STDOUT else ():
                 terminal.note(f"Wrote {path}")
+            if writer.written and writer.remark:
+                terminal.note(writer.remark)
 
         if self.outputs.folder is not None:
             files.make_folder(output.path.parent)

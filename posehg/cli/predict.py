@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from posehg.cli import completion, terminal
 from posehg.cli import options as shared
-from posehg.cli import terminal
 from posehg.cli.options import option
 from posehg.errors import InputError, UsageError
 
@@ -41,7 +41,8 @@ MOST_WORKERS = 8
 _INPUT = 'Images, videos, folders, "patterns*.jpg", @list.txt, URLs, - (standard input), webcam.'
 _OUT = """For one image .png, .jpg, .webp (drawn) or .json; for one video .mp4 or .webm (drawn); for any number of
 inputs one .jsonl, .csv or .npz (joints); - is standard output; any other name is a folder."""
-_SAVE = "What a folder gets: image (the default), json, csv, npz, coco, openpose, heatmaps, crops."
+_SAVE = f"What a folder gets: image (the default), {', '.join(completion.FORMATS[1:])}."
+_FORMATS = completion.words(*completion.FORMATS, between=",")
 _SKIP = "Continue an earlier run: skip inputs whose results exist."
 _BOX = "A person's bounding box in pixels, the same in all inputs (of a video: in its first frame). Repeatable."
 _BOXES = "Bounding boxes per image or frame: COCO .json, posehg's .jsonl, or .csv."
@@ -62,7 +63,7 @@ class PredictOptions:
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT", help=_INPUT)]
     recursive: bool = option(False, "Input", "Include subfolders.", "--recursive", "-r")
     out: str | None = option(None, "Output", _OUT, "--out", "-o", metavar="PATH")
-    save: str | None = option(None, "Output", _SAVE, metavar="FORMAT,..")
+    save: str | None = option(None, "Output", _SAVE, metavar="FORMAT,..", autocompletion=_FORMATS)
     json: bool = option(False, "Output", "Print a JSON record for each image or frame.", "--json")
     overwrite: bool = option(False, "Output", "Replace existing files.", "--overwrite")
     skip_existing: bool = option(False, "Output", _SKIP, "--skip-existing")
@@ -70,7 +71,7 @@ class PredictOptions:
     people: Literal["one", "all", "scan"] = option("one", "People", _PEOPLE, metavar="NAME")
     box: list[str] | None = option(None, "People", _BOX, metavar="X,Y,W,H")
     boxes: Path | None = option(None, "People", _BOXES, metavar="FILE")
-    detector: str = option("detector", "People", _DETECTOR, metavar="MODEL")
+    detector: str = option("detector", "People", _DETECTOR, metavar="MODEL", autocompletion=completion.of_detector)
     whole: bool = option(False, "People", "One person fills the image: do not search.", "--whole")
     threshold: float = option(0.3, "Drawing", _THRESHOLD, "--threshold", "-t", metavar="SCORE", min=0, max=1)
     style: Literal["default", "thin", "bold", "lines"] = option(
@@ -80,7 +81,7 @@ class PredictOptions:
     background: Literal["image", "black", "white", "none"] = option("image", "Drawing", _BACKGROUND, metavar="NAME")
     labels: bool = option(False, "Drawing", _LABELS, "--labels")
     side_by_side: bool = option(False, "Drawing", "Put the original image on the left.", "--side-by-side")
-    heatmaps: str | None = option(None, "Drawing", _HEATMAPS, metavar="JOINT,..")
+    heatmaps: str | None = option(None, "Drawing", _HEATMAPS, metavar="JOINT,..", autocompletion=completion.joints)
     start: str = option("0", "Video", "Start at this time: seconds or MM:SS.", metavar="TIME")
     end: str | None = option(None, "Video", "End at this time.", metavar="TIME")
     rescan: int = option(0, "Video", _RESCAN, metavar="N", min=0)
@@ -155,7 +156,8 @@ def predict(options: PredictOptions) -> None:
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="posehg-")))
         outputs = plan(options, sources, scratch)
-        sources = outputs.without_results(sources, options.inputs)
+        if outputs.folder is not None:
+            sources = outputs.named(outputs.without_results(sources, options.inputs))
         outputs.check(sources, options)
         todo = outputs.left_to_do(sources) if options.skip_existing else sources
         run = PredictRun(options, outputs, draw, sources, todo)

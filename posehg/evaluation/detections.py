@@ -9,7 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO, StringIO
 from itertools import groupby
 from operator import itemgetter
@@ -25,6 +25,7 @@ from posehg.errors import NotAvailable, UsageError
 from posehg.evaluation.predictions import Predictions
 from posehg.geometry import Box
 from posehg.io.sources import coco_number
+from posehg.io.writers.coco import joints_of
 from posehg.metrics import Array
 from posehg.poses import THRESHOLD
 
@@ -38,6 +39,7 @@ class Detection:
 
     keypoints: (J, 2) image pixels, NaN where nothing is predicted. scores: (J,), NaN where unknown.
     score: ranks the detections. box: the extent of the joints, by which detections are matched with persons.
+    area: of the person, in square pixels; None is that of the joints' extent.
     """
 
     image: Path
@@ -45,6 +47,7 @@ class Detection:
     scores: Array
     score: float
     box: Box | None = None
+    area: float | None = None
 
 
 def kind_of(path: Path) -> Literal["rows", "records", "results"]:
@@ -65,13 +68,19 @@ def read(path: Path, data: Dataset) -> tuple[list[Detection], dict[str, Any]]:
     """Everyone found on the data set's images, on its skeleton, in the file's order; and what to say of the file.
 
     ``posehg predict`` may have seen other images too: they are left out. Of COCO results
-    (https://cocodataset.org/#format-results), image_id may be an id of the data set's own file or as in ``locate``.
+    (https://cocodataset.org/#format-results), image_id may be an id of the data set's own file or as in ``locate``, and
+    the joints are the data set's or those that ``posehg predict`` writes for them, see posehg/io/writers/coco.py.
     Raises NotAvailable if the file is damaged, or has other joints, an image twice, or other images than the data set.
     """
     with opened(path, _EXPECTED) as file, expecting(path, _EXPECTED, quote=False):
         if kind_of(path) == "results":
-            people = _coco_people(path, data, json.load(file))
-            return _detections(path, data, data.skeleton.joints, people), {}
+            results = json.load(file)
+            people = _coco_people(path, data, results)
+            written, lengths = joints_of(data.skeleton), {len(own) for _, own, _ in people}
+            found = _detections(path, data, written if lengths == {len(written)} else data.skeleton.joints, people)
+            boxes = [result.get("bbox") for result in results]
+            areas = [float(box[2]) * float(box[3]) if box else None for box in boxes]
+            return [replace(one, area=area) for one, area in zip(found, areas, strict=True)], {}
         suffix = path.suffix.lower()
         records = {".csv": _table_records, ".npz": _array_records}.get(suffix, _json_records)(file)
         (joints,) = {tuple(record["joints"]) for record in records}
@@ -104,15 +113,19 @@ def _json_records(file: BytesIO) -> list[dict[str, Any]]:
 
 
 def _table_records(file: BytesIO) -> list[dict[str, Any]]:
-    """From a line for each joint of a person."""
+    """From a line for each joint of a person, or for each person, see posehg/io/writers/csv.py."""
     lines = csv.DictReader(StringIO(file.getvalue().decode("utf-8-sig"), newline=""), strict=True)
     records: dict[tuple[Any, ...], dict[str, Any]] = {}
+    header = lines.fieldnames or ()
+    wide = [] if "joint" in header else [name.removesuffix("_score") for name in header if name.endswith("_score")]
     for (source, frame, _), person in groupby(lines, itemgetter("source", "frame", "person")):
         rows = list(person)
-        joints = tuple(row["joint"] for row in rows)
+        joints = tuple(wide or (row["joint"] for row in rows))
         empty = {"source": source, "frame": int(frame) if frame else None, "joints": joints, "people": []}
-        triples = [[float(row[name]) for name in ("x", "y", "score")] for row in rows]
-        own = {"keypoints": triples, "score": float(rows[0]["person_score"])}
+        cells = [rows[0][f"{joint}_{part}"] for joint in wide for part in ("x", "y", "score")]
+        cells = cells or [row[part] for row in rows for part in ("x", "y", "score")]
+        triples = np.array(cells, dtype=np.float64).reshape(-1, 3)
+        own = {"keypoints": triples, "score": float(rows[0]["score" if wide else "person_score"])}
         records.setdefault((source, frame, joints), empty)["people"].append(own)
     return list(records.values())
 
@@ -193,6 +206,14 @@ def locate(data: Dataset, names: Collection[str]) -> dict[str, Path]:
         if likely:
             found[name] = likely[0]
     return found
+
+
+def predicted_joints(data: Dataset, people: Sequence[Detection]) -> tuple[str, ...]:
+    """The data set's joints that somebody has: those that nobody has are missing or 0, 0, 0."""
+    joints = enumerate(data.skeleton.joints)
+    return tuple(
+        joint for channel, joint in joints if any(np.nan_to_num(one.keypoints[channel]).any() for one in people)
+    )
 
 
 def matched(path: Path, data: Dataset) -> Predictions:

@@ -89,7 +89,7 @@ def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableTy
                 yield _table([name], ["percent", "labels"], counted)
     if scores.oks is not None:
         lines = ["OKS: COCO's average precision (AP) and recall (AR), at thresholds."]
-        if scores.joints:
+        if not scores.searched:
             lines.append("The annotated boxes were given, which scores higher than finding people.")
         if without := sum(person.area is None for person in data.persons):
             lines.append(f"{without:,} of {len(data):,} people have no annotated area: the extent of their joints")

@@ -96,6 +96,7 @@ class Scores:
     """Everything that was computed.
 
     joints: those that are predicted. resamples: of the bootstrap; 0: no intervals. lost: people without a prediction.
+    searched: whether people were found on the images, not given by their annotated boxes.
     """
 
     joints: tuple[str, ...] = ()
@@ -105,6 +106,7 @@ class Scores:
     oks: dict[str, float] | None = None
     lost: int = 0
     breakdowns: tuple[Breakdown, ...] = ()
+    searched: bool = False
 
     @property
     def main(self) -> tuple[str, float]:
@@ -277,7 +279,8 @@ def coco_scores(data: Dataset, detections: Sequence[Detection]) -> dict[str, flo
     for one in detections:
         far = np.nan_to_num(one.keypoints, nan=1e9)  # so far away, the similarity is 0
         triples = np.column_stack([far, np.ones(len(far))])
-        area = float(np.ptp(one.keypoints[is_known(one.keypoints)], axis=0).prod())
+        extent_area = float(np.ptp(one.keypoints[is_known(one.keypoints)], axis=0).prod())
+        area = extent_area if one.area is None else one.area
         found.append({"image_id": numbers[one.image], "keypoints": triples.ravel(), "area": area, "score": one.score})
     sides = [COCO(), COCO()]
     with redirect_stdout(io.StringIO()):  # pycocotools prints its progress

@@ -29,7 +29,8 @@ def resolve(name: str) -> torch.device:
     except RuntimeError:
         device = torch.device("meta")  # as refused as any other
     if device.type not in ("cpu", "cuda", "mps"):
-        hint = "For an NVIDIA GPU: --device cuda" if name == "gpu" else ""
+        number = f":{name}" if name.isdigit() else ""  # as other programs call GPUs
+        hint = f"For an NVIDIA GPU: --device cuda{number}" if name == "gpu" or number else ""
         raise UsageError(f"--device must be auto, cpu, cuda, cuda:N or mps, not {name!r}.", hint)
     if device.type == "mps" and not has_mps:
         raise DeviceError("The device mps is not available: this is not a Mac with Metal.", "Try --device cpu.")

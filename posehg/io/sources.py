@@ -54,8 +54,8 @@ class Source:
     """An input before it is opened.
 
     name: a path, a URL, ``-`` (standard input) or ``webcam:0``; reports use it too.
-    relative: where results belong below an output folder. It never leads out of that folder, and it is unique in a
-        run even without its suffix and on file systems that ignore case.
+    relative: where results belong below an output folder, out of which it never leads. Several sources may share it:
+        images of one name from several web addresses.
     problem: why there is nothing to open, such as a folder without images.
     """
 
@@ -109,7 +109,6 @@ def expand(inputs: Sequence[str], recursive: bool = False) -> Iterator[Source]:
     folders = [folder for _, folder in found if folder]
     root = os.path.commonpath(folders) if folders else os.sep
     seen: set[str] = set()
-    taken: set[str] = set()
     for source, _ in found:
         on_disk = source.relative.is_absolute()
         identity = str(source.relative) if on_disk else source.name
@@ -121,7 +120,7 @@ def expand(inputs: Sequence[str], recursive: bool = False) -> Iterator[Source]:
             if on_disk:  # below the root, or without the .. that leads out of it
                 parts = [part for part in Path(os.path.relpath(identity, root)).parts if part != os.pardir]
                 relative = Path(*parts) if parts else Path(relative.name or "_")
-            yield replace(source, relative=_untaken(relative, taken))
+            yield replace(source, relative=relative)
 
 
 def _lines(argument: str) -> list[str]:
@@ -215,13 +214,3 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
     """Sort key that puts a2 before a10 and ignores case."""
     parts = re.split(r"(\d+)", name.casefold())
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
-
-
-def _untaken(relative: Path, taken: set[str]) -> Path:
-    """The path, or a variant of it: a.jpg and a.png would share a.json, so a.png becomes a-2.png."""
-    path, number = relative, 1
-    while (key := str(path.with_suffix("")).casefold()) in taken:
-        number += 1
-        path = relative.with_name(f"{relative.stem}-{number}{relative.suffix}")
-    taken.add(key)
-    return path

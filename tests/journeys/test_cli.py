@@ -10,9 +10,10 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+import typer
 
 from posehg import __version__, images
-from posehg.cli import terminal
+from posehg.cli import app, hints, terminal
 from posehg.cli.predict import predict
 from posehg.drawing import DrawOptions
 from tests.journeys.conftest import Posehg
@@ -71,6 +72,38 @@ def test_a_wrong_command_is_explained(posehg: Posehg, arguments: tuple[str, ...]
     run = posehg(*arguments)
     run.assert_failed(2, named)
     assert run.err.splitlines()[1:] == [f"Hint: See {where} --help"]
+
+
+@pytest.mark.parametrize(
+    ("command", "ours"),
+    [
+        ("predict a.jpg --batch_size 3", "--batch"),
+        ("predict a.jpg --skip_existing", "--skip-existing"),
+        ("predict --source a.jpg", "predict INPUT"),
+        ("predict a.jpg --output b.png", "--out"),
+        ("predict a.jpg --weights x", "--model"),
+        ("predict a.jpg --half", "--precision fp16"),
+        ("predict a.jpg --conf 0.3", "not people"),
+        ("predict a.jpg --imgsz 640", "models info"),
+        ("train --imgsz 640", "--input-size"),
+        ("train --lr0 0.1", "--lr"),
+        ("train --weights x", "--init"),
+        ("export --model x", "export MODEL"),
+        ("infer a.jpg", "posehg predict"),
+    ],
+)
+def test_what_other_programs_call_it_is_translated(posehg: Posehg, command: str, ours: str) -> None:
+    run = posehg(*command.split())
+    run.assert_failed(2, "No such")
+    assert ours in run.err.splitlines()[1]
+
+
+def test_translations_name_what_is_there() -> None:
+    top = typer.main.get_command(app.app).commands
+    commands = top | {f"{name} {one}": c for name in ("models", "data") for one, c in top[name].commands.items()}
+    known = {name for command in commands.values() for one in command.params for name in (*one.opts, one.metavar)}
+    assert {ours.partition(" ")[0] for ours in hints.OPTIONS} | {needed for needed, _ in hints.ADVICE.values()} <= known
+    assert set(hints.COMMANDS) <= set(commands)
 
 
 class OutOfMemoryError(RuntimeError):

@@ -37,6 +37,17 @@ def test_another_seed_is_another_image(posehg: Posehg, model: Path, square: Path
     assert (run.code, run.out[0].isdigit()) == (0, False)  # it has other joints
 
 
+def test_it_can_be_repeated_and_replaces_only_what_it_is_told_to(posehg: Posehg, square: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "posehg-demo.png"
+    mine.write_bytes(b"mine")
+    for number in (2, 3):
+        run = posehg("demo", "-m", square)
+        assert (run.code, run.err) == (0, f"Wrote posehg-demo-{number}.png\n")
+    assert mine.read_bytes() == b"mine"
+    assert posehg("demo", "-m", square, "--overwrite").err == "Wrote posehg-demo.png\n"
+    assert images.read(mine).shape == images.read(tmp_path / "posehg-demo-3.png").shape
+
+
 @pytest.mark.parametrize(
     ("options", "code", "named"),
     [

@@ -70,13 +70,21 @@ def test_out_writes_the_skeleton_or_the_json_that_is_printed(posehg: Posehg, squ
 
 def test_every_format_is_written_and_agrees(posehg: Posehg, square: Path, photo: Path) -> None:
     out = photo.parent / "out"
-    formats = "image,json,csv,npz,coco,openpose,heatmaps,crops"
+    formats = "image,json,csv,csv-wide,npz,coco,openpose,heatmaps,crops"
     run = posehg("predict", photo, "--model", square, "--out", out, "--save", formats)
     assert run.code == 0, run.err
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    assert "8 files" in run.err
+    assert "9 files" in run.err
+    assert "own 5 joints" in run.err
     assert files == {
-        *("image/photo.png", "json/photo.json", "csv/photo.csv", "npz/photo.npz", "coco/results.json"),
+        *(
+            "image/photo.png",
+            "json/photo.json",
+            "csv/photo.csv",
+            "csv-wide/photo.csv",
+            "npz/photo.npz",
+            "coco/results.json",
+        ),
         *("openpose/photo_keypoints.json", "heatmaps/photo_heatmaps.jpg", "crops/photo_person1.jpg"),
     }
     record = json.loads((out / "json/photo.json").read_text())

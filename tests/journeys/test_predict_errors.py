@@ -89,13 +89,13 @@ def test_an_existing_file_is_replaced_only_if_asked(posehg: Posehg, square: Path
 
 
 def test_no_input_is_replaced_by_the_result_of_another(posehg: Posehg, square: Path, photo: Path) -> None:
-    images.write(photo.with_suffix(".webp"), images.read(photo))
-    before = photo.read_bytes()
-    run = posehg("predict", photo.with_suffix(".webp"), photo, "-m", square, "--out", photo.parent, "--overwrite")
+    images.write(photo.with_suffix(".jpg"), images.read(photo))
+    before, options = photo.read_bytes(), ("-m", square, "--overwrite", "--background", "none")  # which is no JPEG
+    run = posehg("predict", photo.with_suffix(".jpg"), photo, "--out", photo.parent, *options)
     run.assert_failed(2, str(photo))
     link = photo.parent / "link"
     link.symlink_to(photo.parent)
-    assert posehg("predict", link / "photo.webp", photo, "-m", square, "--out", link, "--overwrite").code == 2
+    assert posehg("predict", link / "photo.jpg", photo, "--out", link, *options).code == 2
     assert photo.read_bytes() == before
 
 

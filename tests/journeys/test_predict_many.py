@@ -131,7 +131,9 @@ def test_an_image_goes_to_stdout(posehg: Posehg, square: Path, photo: Path, monk
     assert images.read_bytes(Binary.buffer.getvalue(), "stdout").shape == images.read(photo).shape
 
 
-@pytest.mark.parametrize(("kind", "first"), [("json", '{"posehg"'), ("csv", "source,frame"), ("coco", "[\n{")])
+@pytest.mark.parametrize(
+    ("kind", "first"), [("json", '{"posehg"'), ("csv", "source,frame"), ("csv-wide", "source,frame"), ("coco", "[\n{")]
+)
 def test_standard_output_takes_one_file_of_all_inputs(model: Path, photo: Path, kind: str, first: str) -> None:
     second, missing = photo.with_name("second.png"), photo.with_name("missing.png")
     shutil.copy(photo, second)

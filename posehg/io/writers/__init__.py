@@ -5,7 +5,7 @@ from typing import NamedTuple
 from posehg import images
 from posehg.io.writers.coco import CocoWriter
 from posehg.io.writers.crops import CropsWriter
-from posehg.io.writers.csv import CsvWriter
+from posehg.io.writers.csv import CsvWriter, WideCsvWriter
 from posehg.io.writers.heatmaps import HeatmapsWriter
 from posehg.io.writers.image import ImageWriter, VideoWriter
 from posehg.io.writers.json import JsonWriter
@@ -32,6 +32,7 @@ FORMATS = {
     "image": Format(image=(ImageWriter, ".png"), video=(VideoWriter, ".mp4")),
     "json": Format(image=(JsonWriter, ".json"), video=(JsonWriter, ".jsonl")),
     "csv": Format(image=(CsvWriter, ".csv"), video=(CsvWriter, ".csv")),
+    "csv-wide": Format(image=(WideCsvWriter, ".csv"), video=(WideCsvWriter, ".csv")),
     "npz": Format(image=(NpzWriter, ".npz"), video=(NpzWriter, ".npz")),
     "coco": Format(run=(CocoWriter, "results.json")),
     "openpose": Format(image=(OpenPoseWriter, "_keypoints.json")),

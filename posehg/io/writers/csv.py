@@ -1,4 +1,6 @@
-"""Joints as a table, one row each, for spreadsheets and statistics: comma-separated, UTF-8, with a header.
+"""Joints as a table for spreadsheets and statistics: comma-separated, UTF-8, with a header.
+
+In the long form, a row for each joint:
 
     source        the image or video as it was given
     frame, time   of a video, the number of the frame from 0 and its time in seconds; empty for an image
@@ -9,6 +11,13 @@
     score         of the joint, 0 .. 1
     person_score  the mean of the person's joint scores
     bbox_x, bbox_y, bbox_w, bbox_h   the person's bounding box
+
+In the wide form, a row for each person, with a column for each number:
+
+    source, frame, time, person, id   as above
+    score         the person's: the mean of the joint scores
+    bbox_x, bbox_y, bbox_w, bbox_h
+    right_ankle_x, right_ankle_y, right_ankle_score and so on, for each joint in the network's order
 
 An image without people, or that could not be read, has no rows; it has a line in a .jsonl file. A
 byte of a file name that is not UTF-8 is written as backslash, u, dc and its two hexadecimal digits.
@@ -28,7 +37,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-COLUMNS = "source frame time person id joint x y score person_score bbox_x bbox_y bbox_w bbox_h".split()
+_HEAD = ("source", "frame", "time", "person", "id")
+_BOX = ("bbox_x", "bbox_y", "bbox_w", "bbox_h")
+COLUMNS = [*_HEAD, "joint", "x", "y", "score", "person_score", *_BOX]
+"""Of the long form."""
 
 
 class CsvWriter(TextWriter):
@@ -43,13 +55,34 @@ class CsvWriter(TextWriter):
         self._rows.writerows(rows(result))
 
 
+class WideCsvWriter(TextWriter):
+    """A row for each person."""
+
+    _is_empty = True
+
+    def add(self, result: Result) -> None:
+        rows = csv.writer(self, lineterminator="\n")
+        if self._is_empty:
+            of_joints = [f"{joint}_{part}" for joint in result.skeleton.joints for part in ("x", "y", "score")]
+            rows.writerow([*_HEAD, "score", *_BOX, *of_joints])
+            self._is_empty = False
+        for head, pose in _people(result):
+            numbers = [number for triple in triples(pose) for number in triple]
+            rows.writerow([*head, rounded(pose.score, 4), *sides(pose.bbox), *numbers])
+
+
 def rows(result: Result) -> Iterator[list[Any]]:
     """The cells of each row, one for each of COLUMNS; None is empty."""
+    for head, pose in _people(result):
+        for joint, triple in zip(pose.skeleton.joints, triples(pose), strict=True):
+            yield [*head, joint, *triple, rounded(pose.score, 4), *sides(pose.bbox)]
+
+
+def _people(result: Result) -> Iterator[tuple[tuple[Any, ...], Pose]]:
+    """The cells of _HEAD for each person, and the person."""
     time = None if result.time is None else rounded(result.time, 4)
     for number, pose in enumerate(result.people, start=1):
-        for joint, triple in zip(pose.skeleton.joints, triples(pose), strict=True):
-            head = (result.source, result.frame, time, number, pose.id, joint)
-            yield [*head, *triple, rounded(pose.score, 4), *sides(pose.bbox)]
+        yield (result.source, result.frame, time, number, pose.id), pose
 
 
 def joints_table(poses: Sequence[Pose], threshold: float) -> Table:

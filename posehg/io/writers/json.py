@@ -16,6 +16,7 @@ for each such byte; os.fsencode of what json.loads returns is the name.
 """
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from posehg.geometry import Box
@@ -66,6 +67,11 @@ def triples(pose: Pose) -> list[list[float]]:
     """x and y to a hundredth of a pixel, and the score, of each joint."""
     joints = zip(pose.keypoints, pose.scores, strict=True)
     return [[rounded(x, 2), rounded(y, 2), rounded(score, 4)] for (x, y), score in joints]
+
+
+def in_order(found: Mapping[str, Sequence[float]], joints: Iterable[str]) -> list[Sequence[float]]:
+    """x, y and score of each joint of another skeleton, by name; three zeros for one that was not found."""
+    return [found.get(joint, (0.0, 0.0, 0.0)) for joint in joints]
 
 
 def line(content: Any) -> str:

@@ -11,10 +11,11 @@ the mid hip that of the hips, as in OpenPose's training; if one of a pair is mis
 the middle. person_id is the track id in a video, else -1.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from posehg.files import atomic
-from posehg.io.writers.json import line, rounded
+from posehg.io.writers.json import in_order, line, rounded
 from posehg.io.writers.writer import ImageFileWriter
 from posehg.poses import Pose, Result
 
@@ -51,9 +52,9 @@ class OpenPoseWriter(ImageFileWriter):
         self.written.append(path)
 
 
-def body_25(pose: Pose, threshold: float) -> list[tuple[float, float, float]]:
+def body_25(pose: Pose, threshold: float) -> list[Sequence[float]]:
     """x, y and score of each joint of BODY_25; three zeros for one that was not found."""
-    found = {
+    found: dict[str, Sequence[float]] = {
         joint: (float(x), float(y), float(score))
         for joint, (x, y), score in zip(pose.skeleton.joints, pose.keypoints, pose.scores, strict=True)
         if score >= threshold
@@ -64,4 +65,4 @@ def body_25(pose: Pose, threshold: float) -> list[tuple[float, float, float]]:
             found[middle] = ((ax + bx) / 2, (ay + by) / 2, min(a, b))
         elif stand_in in found:
             found[middle] = found[stand_in]
-    return [found.get(joint, (0.0, 0.0, 0.0)) for joint in BODY_25]
+    return in_order(found, BODY_25)

@@ -23,7 +23,7 @@ class Writer:
     All methods raise UsageError for a file that exists without ``overwrite``, and InputError, naming the file, where
     it cannot be written.
     draws: whether it draws skeletons, with the style and background of ``draw``. needs_heatmaps: of the results.
-    one_file: ``path`` is all that it writes.
+    one_file: ``path`` is all that it writes. remark: what the user should know of the file, once it is complete.
     """
 
     draws: ClassVar[bool] = False
@@ -34,6 +34,7 @@ class Writer:
     draw: DrawOptions = field(default_factory=DrawOptions)
     overwrite: bool = False
     written: list[Path] = field(default_factory=list, init=False)
+    remark: str = field(default="", init=False)
 
     def add(self, result: Result) -> None:
         raise NotImplementedError

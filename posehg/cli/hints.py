@@ -1,0 +1,78 @@
+"""What options and commands of other programs are called here, where they mean the same."""
+
+from typing import Any
+
+OPTIONS = {
+    "INPUT": "source input inputs image images img image-path image-dir img-path input-dir video video-path i",
+    "MODEL": "model weights checkpoint ckpt model-path",
+    "--out": "output outputs output-dir output-path out-dir out-file save-dir save-path project write-video",
+    "--model": "weights checkpoint ckpt model-path model-name",
+    "--init": "weights checkpoint ckpt model pretrained load-from finetune",
+    "--detector": "det-model det-checkpoint det-weights",
+    "--boxes": "bbox-file det-file",
+    "--box": "bbox",
+    "--save openpose": "write-json",
+    "--save crops": "save-crop save-crops",
+    "--save coco": "write-coco-json",
+    "--threshold": "kpt-thr kpt-thres keypoint-threshold render-threshold",
+    "--device cuda": "gpu gpus cuda use-gpu",
+    "--device cpu": "cpu no-cuda",
+    "--precision fp16": "half fp16",
+    "--precision bf16": "bf16",
+    "--overwrite": "force exist-ok",
+    "--batch": "batch-size batchsize bs",
+    "--workers": "num-workers",
+    "--dataset": "dataset-name",
+    "--data": "data-dir data-root data-path data-folder dataset-dir",
+    "--config": "cfg config-file",
+    "--epochs": "max-epochs num-epochs n-epochs",
+    "--lr": "lr0 learning-rate",
+    "--weight-decay": "wd",
+    "--optimizer": "optim opt",
+    "--input-size": "imgsz img-size image-size",
+    "--rotation": "degrees rotate",
+    "--stacks": "num-stacks nstack",
+    "--seed": "random-seed manual-seed",
+}
+"""Our option, perhaps with its value, or argument: theirs. The first that a command has is its own."""
+
+ADVICE = {
+    "conf conf-thres conf-threshold": ("--threshold", "--threshold leaves weak joints out of drawings, not people."),
+    "nosave no-save": ("--save", "Without --out nothing is written."),
+    "show view-img display": ("--out", "posehg opens no window: give --out FILE."),
+    "imgsz img-size image-size": ("--model", "The model knows its input size. See posehg models info MODEL"),
+}
+"""Where nothing means the same: theirs, an option of the commands that the advice is for, and the advice."""
+
+COMMANDS = {
+    "predict": "infer inference detect track estimate",
+    "eval": "test",
+    "train": "fit finetune",
+    "models convert": "convert",
+    "models get": "download get",
+    "models info": "info",
+}
+
+
+def of_option(given: str, command: Any, path: str) -> str:
+    """What to give instead of an unknown option of a command; empty if that is not known. path: the command's name."""
+    name = given.lstrip("-").lower().replace("_", "-")
+    options = {option for parameter in command.params for option in parameter.opts if option.startswith("-")}
+    arguments = {parameter.metavar for parameter in command.params if parameter.param_type_name == "argument"}
+    if f"--{name}" in options:
+        return f"Use --{name}."
+    for ours, theirs in OPTIONS.items():
+        if name in theirs.split() and ours in arguments:
+            return f"Leave {given} out: {path} {ours}"
+        if name in theirs.split() and ours.partition(" ")[0] in options:
+            return f"Use {ours}."
+    for theirs, (needed, advice) in ADVICE.items():
+        if name in theirs.split() and needed in options:
+            return advice
+    return ""
+
+
+def of_command(given: str) -> str:
+    """What to use instead of an unknown command; empty if that is not known."""
+    ours = next((ours for ours, theirs in COMMANDS.items() if given.lower() in theirs.split()), "")
+    return f"Use posehg {ours}." if ours else ""
