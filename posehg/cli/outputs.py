@@ -261,8 +261,10 @@ class PredictRun:
             else:
                 everything = distributed.collect(lambda: [replace(one, image=None, heatmaps=()) for one in written])
                 distributed.alike(lambda: self._deliver(everything) if world.first else None)
-        failed, found, written_by = zip(*distributed.gather((self._failed, self._found, self._written)), strict=True)
-        self._failed, self._found, self._written = set().union(*failed), set().union(*found), sum(written_by)
+        if world.size > 1:
+            of_all = distributed.gather((self._failed, self._found, self._written))
+            failed, found, written_by = zip(*of_all, strict=True)
+            self._failed, self._found, self._written = set().union(*failed), set().union(*found), sum(written_by)
         self.summarise(world.first)
 
     def fail(self, source: Source, error: InputError | MemoryError) -> str:

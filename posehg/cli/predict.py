@@ -143,7 +143,7 @@ def predict(options: PredictOptions) -> None:
     first_boxes = [_first_box(text) for text in options.box] if options.box else None
     box_file = boxes.read(options.boxes, terminal.note) if options.boxes else None
     sources: Sequence[Source] = list(expand(options.inputs, options.recursive))
-    if options.of_one_image:
+    if any(source.kind == "animation" for source in sources) and options.of_one_image:
         sources = [replace(source, kind="image") if source.kind == "animation" else source for source in sources]
     world = distributed.world()
     moving = [source.name for source in sources if source.kind != "image"]
