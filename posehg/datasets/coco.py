@@ -92,13 +92,13 @@ def read(path: Path, name: str, category: str = "", boxes: bool = False) -> Data
     notes: list[str] = []
     malformed: list[NotAvailable] = []
     entries, annotations, categories = _parts(path, reading.read_json(path, EXPECTED, notes))
-    chosen, note = _choose(path, categories, category, boxes)
+    chosen, note = choose(path, categories, category, boxes)
     named = chosen[0]
     if len(chosen) > 1:  # many kinds of animals with the same joints
         named = {**named, "name": named.get("supercategory")}
     hint = "skeleton, flip_pairs and torso are pairs of joints, counted from 1 or named; sigmas are one a joint."
     with entry(path, f"category {named.get('name')!r}", hint):
-        skeleton = _skeleton(named) if named.get("keypoints") else BOXES
+        skeleton = skeleton_of(named)
     images, sizes, marks = _images(path, entries, malformed)
     lost = {id_text(one.get("id")) for one in entries} - images.keys()  # each is in ``malformed`` already
     ids = {id_text(one.get("id")) for one in chosen}
@@ -137,7 +137,7 @@ def _parts(path: Path, content: Any) -> list[list[Entry]]:
     raise reading.unreadable(path, EXPECTED)
 
 
-def _choose(path: Path, categories: Sequence[Entry], name: str, boxes: bool) -> tuple[list[Entry], str]:
+def choose(path: Path, categories: Sequence[Entry], name: str, boxes: bool) -> tuple[list[Entry], str]:
     """The categories to read, which have the same joints, and a note if others are left out."""
     usable = []
     for one in categories:
@@ -153,15 +153,19 @@ def _choose(path: Path, categories: Sequence[Entry], name: str, boxes: bool) -> 
         return usable, ""
     listed = ", ".join(map(_name, usable))
     chosen = [one for one in usable if str(one.get("name")).lower() == (name or "person").lower()]
+    if len(usable) == 1 and not name:
+        return usable, ""
     if not chosen:
         hint = f"Name one behind the file: {path}#{usable[0].get('name')}. It has: {listed}."
         raise UsageError(f"{path} has no category {name or 'person'!r} with keypoints.", hint)
     return chosen, "" if name else f"Of the categories {listed} only person was read."
 
 
-def _skeleton(category: Entry) -> Skeleton:
-    """The known skeleton if it is one, else one with the category's name."""
-    joints, name = tuple(category["keypoints"]), str(category.get("name") or "unnamed")
+def skeleton_of(category: Entry) -> Skeleton:
+    """The known skeleton if it is one, else one with the category's name; ``centers``' own without joints."""
+    joints, name = tuple(category.get("keypoints") or ()), str(category.get("name") or "unnamed")
+    if not joints:
+        return BOXES
 
     def pair(ends: Any, first: int = 1) -> tuple[str, str]:
         a, b = (end if end in joints else joints[range(first, first + len(joints)).index(_whole(end))] for end in ends)
@@ -194,7 +198,7 @@ def _skeleton(category: Entry) -> Skeleton:
             try:
                 changes[fields.get(key, key)] = read(value)
             except (TypeError, ValueError, LookupError, OverflowError):
-                raise ValueError(f"its {key} cannot be understood") from None
+                raise ValueError(f"its {key} cannot be {reprlib.repr(value)}") from None
     known = of_joints(name, joints)
     skeleton = replace(known, **changes)
     return known if skeleton == known else replace(skeleton, name=name)

@@ -40,7 +40,9 @@ NO_SIDES = (
     "and right ones, pair them, or train with --flip 0."
 )
 ONE_SIDE = "Mirrored images lose these joints, whose other side is not annotated: {}."
-DOUBTFUL = "Mirrored images keep these joints, whose names differ by left and right only: {}. Name them in flip_pairs."
+DOUBTFUL = (
+    "Mirrored images keep joints whose names differ by left and right only: {}. Name them in flip_pairs or flip_idx."
+)
 
 _ONE_IN = 10
 _UNPACK = "Unpack it, and name the .json, .csv or .yaml file in it."

@@ -20,6 +20,7 @@ five numbers is a person without labelled joints.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from glob import escape, glob
 from os.path import isdir, isfile
@@ -30,13 +31,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg import images
-from posehg.centers import SKELETON as BOXES
-from posehg.datasets import own
+from posehg.datasets import coco, own
 from posehg.datasets.dataset import Dataset
-from posehg.datasets.reading import box_of, entry, expecting, extent, image_name, keypoints_of, opened, part
+from posehg.datasets.reading import box_of, decoded, entry, expecting, extent, image_name, keypoints_of, opened, part
 from posehg.errors import InputError, NotAvailable, UsageError
 from posehg.poses import Person
-from posehg.skeletons import COCO, Skeleton, of_joints
+from posehg.skeletons import COCO
 
 _EXPECTED = "the .yaml file of a YOLO-pose data set"
 _FORMAT = "The format is described at https://docs.ultralytics.com/datasets/pose/"
@@ -44,7 +44,6 @@ _SPLITS = {*own.SPLITS["train"], *own.SPLITS["val"], "test"}
 
 _AS_COCO = "The 17 joints have no names and are taken for COCO's, in COCO's order; kpt_names would tell."
 _UNNAMED = "The joints have no names and are called joint_1 to joint_{}; kpt_names would name them."
-_CONTRADICTION = "flip_idx exchanges other joints than those named left and right; flip_idx counts."
 NO_VAL = "The file has no val images: one image in ten, chosen by its name, is val, the others are train."
 SAME = "train and val are the same images: scores on val do not tell how good the model is on others."
 
@@ -67,7 +66,7 @@ def load(path: Path, name: str, category: str, data: Path | None, split: str, bo
 
         content = yaml.safe_load(file.getvalue())
     with expecting(path, _EXPECTED), entry(path, "its keys", _FORMAT):
-        splits, shape, names = _splits(content), _shape(content, boxes), _class_names(content)
+        splits, shape, _ = _splits(content), _shape(content, boxes), _class_names(content)
     named = image_name(str(content.get("path") or "."))
     root = next(filter(isdir, _places(named, [path.parent, Path()])), path.parent)
     homes = list(dict.fromkeys([*([] if data is None else [data]), root, path.parent]))
@@ -87,11 +86,11 @@ def load(path: Path, name: str, category: str, data: Path | None, split: str, bo
     if not (people or malformed):
         raise NotAvailable(f"{path}: nobody is annotated in the split {split!r}.", "Its files of labels are empty.")
     with expecting(path, _EXPECTED):
-        chosen, about_classes = _classes(path, content, names, people, category, boxes)
-        with entry(path, "its joints", _FORMAT):
-            skeleton, about_joints = _skeleton(content, name, chosen, shape[0])
-    notes = (about_classes, about_joints, own.about_sides(skeleton), about_split)
-    persons = [person for number, person in people if number in chosen]
+        chosen, about_classes = _classes(path, content, people, shape[0], category, boxes)
+    with entry(path, "its joints", _FORMAT):
+        skeleton = coco.skeleton_of({**chosen[0], "name": name})
+    numbers, notes = {one["id"] for one in chosen}, (about_classes, own.about_sides(skeleton), about_split)
+    persons = [person for number, person in people if number in numbers]
     everyone = Dataset(name, "all", skeleton, persons, note=" ".join(filter(None, notes)), images=files)
     found = part(everyone, split, lambda image: image, set(files.values()))
     return replace(found, marks=marks if split == own.ALL else {}, malformed=malformed), hint
@@ -133,29 +132,35 @@ def _class_names(content: Content) -> dict[int, str]:
 
 
 def _classes(
-    path: Path,
-    content: Content,
-    names: dict[int, str],
-    people: Sequence[tuple[int, Person]],
-    category: str,
-    boxes: bool,
-) -> tuple[list[int], str]:
-    """The classes to read, which have the same joints, and a note if others are left out."""
-    if not people:  # all lines are malformed
-        return [next(iter(names), 0)], ""
-    names = {number: names.get(number, str(number)) for number in sorted({*names, *(number for number, _ in people)})}
-    jointed = sorted({number for number, person in people if np.isfinite(person.keypoints).any()})
-    if not (jointed or boxes):
+    path: Path, content: Content, people: Sequence[tuple[int, Person]], joints: int, category: str, boxes: bool
+) -> tuple[list[Content], str]:
+    """The classes to read, which have the same joints, as COCO's categories, and a note on what is left out or odd."""
+    names, used = _class_names(content), {number for number, _ in people}
+    jointed = {number for number, person in people if np.isfinite(person.keypoints).any()}
+    if people and not (jointed or boxes):
         raise NotAvailable(f"{path}: no joint is labelled in this split, only boxes.", _FORMAT)
-    chosen = [number for number in names if names[number] == category] if category else jointed
-    if not category and len({_joints_of(content, number) for number in jointed}) != 1:
-        chosen = [number for number in names if len(names) == 1 or names[number].lower() == "person"]
-    if not chosen:
-        listed = ", ".join(names.values()) or "none"
-        hint = f"Name one behind the file, as {path}#{next(iter(names.values()), 'NAME')}. It has: {listed}."
-        raise UsageError(f"{path} has no class {category or 'person'!r}.", hint)
-    left_out = sorted({names[number] for number, _ in people if number not in chosen})
-    return chosen, f"Classes left out: {', '.join(left_out)}." if left_out and not category else ""
+    numbers = {*names, *used} if category or not jointed else jointed
+    with entry(path, "its joints", _FORMAT):
+        usable = [_category(content, one, names.get(one, str(one)), joints) for one in sorted(numbers or {0})]
+    chosen, _ = coco.choose(path, usable, category, boxes and not jointed)
+    left_out = used - {one["id"] for one in chosen} if not category else ()
+    listed = ", ".join(sorted(names.get(number, str(number)) for number in left_out))
+    notes = [f"Classes left out: {listed}."] if listed else []
+    if joints and not _joints_of(content, chosen[0]["id"]):
+        notes.append(_AS_COCO if tuple(chosen[0]["keypoints"]) == COCO.joints else _UNNAMED.format(joints))
+    return chosen, " ".join(notes)
+
+
+def _category(content: Content, number: int, name: str, count: int) -> Content:
+    """A class as a category of COCO. count: of joints."""
+    joints, flip = list(_joints_of(content, number)), content.get("flip_idx")
+    if joints and len(joints) != count:
+        raise ValueError(f"kpt_names has {len(joints)} names, and kpt_shape {count} joints")
+    if not joints and count == len(COCO.joints) and flip in (None, list(COCO.flip)):
+        joints, flip = list(COCO.joints), None
+    elif not joints:  # nameless joints that none exchanges are as doubtful as without flip_idx
+        joints, flip = [f"joint_{n}" for n in range(1, count + 1)], None if flip == list(range(count)) else flip
+    return {"id": number, "name": name, "keypoints": joints, "flip_idx": flip}
 
 
 def _joints_of(content: Content, number: int) -> tuple[str, ...]:
@@ -164,33 +169,6 @@ def _joints_of(content: Content, number: int) -> tuple[str, ...]:
     if isinstance(names, dict):  # class -> names, or joint -> name
         names = list(names.values()) if all(isinstance(name, str) for name in names.values()) else names.get(number)
     return tuple(map(str, names or ()))
-
-
-def _skeleton(content: Content, name: str, chosen: Sequence[int], count: int) -> tuple[Skeleton, str]:
-    """The skeleton of the classes, and a note on what is doubtful about it. count: of joints."""
-    if count == 0:
-        return BOXES, ""
-    joints, flip, note = _joints_of(content, chosen[0]), content.get("flip_idx"), ""
-    if flip is not None and not (isinstance(flip, list) and sorted(flip) == list(range(count))):
-        raise ValueError(f"flip_idx is not the numbers 0 to {count - 1} in another order")
-    if flip is not None and any(flip[other] != joint for joint, other in enumerate(flip)):
-        raise ValueError("by flip_idx, a joint that is mirrored twice is another")
-    if not joints:
-        is_coco = count == len(COCO.joints) and flip in (None, list(COCO.flip))
-        joints = COCO.joints if is_coco else tuple(f"joint_{number}" for number in range(1, count + 1))
-        note = _AS_COCO if is_coco else _UNNAMED.format(count)
-    if len(joints) != count:
-        raise ValueError(f"kpt_names has {len(joints)} names, and kpt_shape {count} joints")
-    skeleton = of_joints(name, joints)
-    if flip is None:
-        return skeleton, note
-    pairs = tuple((joints[joint], joints[other]) for joint, other in enumerate(flip) if joint < other)
-    by_names = list(skeleton.flip)
-    if flip == by_names and (pairs or note):  # nameless joints that none exchanges are as doubtful as without flip_idx
-        return skeleton, note
-    if flip != by_names and by_names != list(range(count)):
-        note = f"{note} {_CONTRADICTION}".strip()
-    return replace(skeleton, name=name, flip_pairs=pairs), note
 
 
 # ---- images and labels -----------------------------------------------------------------------------------------------
@@ -301,27 +279,20 @@ def _people(
     image: Path, listed: str, labels: Path, shape: tuple[int, int], malformed: list[NotAvailable]
 ) -> list[tuple[int, Person]]:
     """The class of each person on an image, and the person. Adds malformed lines to ``malformed``."""
+    with opened(labels, "a file of labels") as text:
+        lines = enumerate(decoded(labels, text.getvalue(), []).splitlines(), start=1)
+    rows = [(number, cells) for number, line in lines if (cells := line.split())]
+    width, height = _NOT_READ
+    with suppress(InputError):
+        width, height = images.size(image) if rows else _NOT_READ
     people: list[tuple[int, Person]] = []
-    with entry(labels, "its text", _FORMAT, malformed):
-        try:
-            lines = labels.read_text("utf-8-sig").splitlines()
-        except OSError as error:
-            raise ValueError(f"it cannot be read: {error.strerror}") from None
-        if not any(map(str.strip, lines)):
-            return []
-        try:
-            width, height = images.size(image)
-        except InputError:
-            width, height = _NOT_READ
-        for number, line in enumerate(lines, start=1):
-            with entry(labels, f"line {number}", _FORMAT, malformed):
-                if not (cells := line.split()):
-                    continue
-                label, (x, y, w, h), triples = _values(cells, shape)
-                box = box_of((x - w / 2) * width, (y - h / 2) * height, w * width, h * height)
-                keypoints, visible = keypoints_of(triples * (width, height, 1))
-                person = Person(image, extent(box, keypoints), keypoints, visible, id=f"{listed}:{number}")
-                people.append((label, person))
+    for number, cells in rows:
+        with entry(labels, f"line {number}", _FORMAT, malformed):
+            label, (x, y, w, h), triples = _values(cells, shape)
+            box = box_of((x - w / 2) * width, (y - h / 2) * height, w * width, h * height)
+            keypoints, visible = keypoints_of(triples * (width, height, 1))
+            person = Person(image, extent(box, keypoints), keypoints, visible, id=f"{listed}:{number}")
+            people.append((label, person))
     return people
 
 
