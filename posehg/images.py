@@ -93,7 +93,7 @@ def read_bytes(content: bytes, name: str) -> Image:
             return from_pillow(deep, name)
         with PillowImage.open(BytesIO(content)) as image:
             if image.format == "PNG" and content[24] == 16 and image.mode != "I;16":
-                _check_size(image.size, name)
+                check_size(image.size, name)
                 image.load()  # raises for a damaged file
                 if (deep := _deep(content, has_alpha=True)) is not None:
                     deep.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -150,7 +150,7 @@ def _deep_tiff(content: bytes, name: str) -> PillowImage.Image | None:
     samples, bits, meaning = tags.get(277, 1), max(tags.get(258, (1,))), tags.get(262)
     if bits <= 8 or meaning not in (0, 1, 2):  # 0: white is zero, 1: black is zero, 2: RGB
         return None
-    _check_size((tags[256], tags[257]), name)
+    check_size((tags[256], tags[257]), name)
     if samples not in (1, 3, 4) or (samples > 1 and tags.get(284) == 2):
         how = f"{samples} values of {bits} bits a pixel" + (" in separate planes" if tags.get(284) == 2 else "")
         raise InputError(f"{name} has {how}, which posehg cannot read.", "Convert it, for example to PNG.")
@@ -267,7 +267,7 @@ def from_pillow(image: PillowImage.Image, name: str = "The image") -> Image:
 
     Raises InputError if it is too large, and what Pillow raises if its file is broken.
     """
-    _check_size(image.size, name)
+    check_size(image.size, name)
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.filename and image.tile:
         file, image.filename = image.filename, ""  # Pillow maps a file that it knows by name, and does not turn that
         image.load()
@@ -289,7 +289,8 @@ def from_pillow(image: PillowImage.Image, name: str = "The image") -> Image:
     return np.array(image.convert("RGB"))
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
+def check_size(size: tuple[int, int], name: str) -> None:
+    """Raises InputError for more than MAX_PIXELS. size: (width, height)."""
     if size[0] * size[1] > MAX_PIXELS:
         raise InputError(f"{name} is too large: {size[0]} x {size[1]} pixels.", "Make it smaller first.")
 

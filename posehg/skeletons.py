@@ -290,9 +290,7 @@ COCO = Skeleton(
 )
 
 SKELETONS = {skeleton.name: skeleton for skeleton in (MPII, LSP, FLIC, COCO)}
-LIMB_JOINTS = tuple(
-    f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("right", "left")
-)
+LIMB_JOINTS = tuple(f"{side}_{joint}" for joint in list(_SIGMAS)[2:] for side in ("right", "left"))
 """The twelve joints of arms and legs, which every known skeleton but FLIC has; posehg compares models by their mean."""
 
 SIGMAS = {f"{side}_{joint}": sigma for joint, sigma in _SIGMAS.items() for side in ("left", "right")}

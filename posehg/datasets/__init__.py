@@ -130,7 +130,7 @@ def recognise(folder: Path) -> str:
     if len(readable) > 1:
         raise UsageError(f"{folder} may be {' or '.join(readable)}.", f"Say which it is: --dataset {readable[0]}")
     if not readable:
-        inside = [path for path in sorted(folder.iterdir()) if path.name in names or path.suffix in FILES]
+        inside = [path for path in sorted(folder.iterdir()) if path.name in names or path.suffix.lower() in FILES]
         hint = f"Check what it holds: posehg data check {inside[0]}" if inside else "See posehg data list for layouts."
         raise NotAvailable(f"{folder} holds no data set that posehg knows.", hint)
     return readable[0]

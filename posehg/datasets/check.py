@@ -75,11 +75,7 @@ _KINDS = {
         ("missing_images", "images that are missing", "The annotation names files that do not exist."),
         ("broken_images", "images that cannot be read", "Some programs open a truncated image without an error."),
         ("duplicate_ids", "ids of several people", "Predictions are matched by id, so these cannot be scored."),
-        (
-            "malformed",
-            "entries of the file that make no sense",
-            "Training and scoring refuse the file until these are corrected.",
-        ),
+        ("malformed", "entries of the file that make no sense", "Until they are corrected, the file is only checked."),
     ],
     "suspect": [
         ("other_sizes", "images of another size than annotated", "The joints are wrong if an image was scaled later."),
@@ -88,16 +84,8 @@ _KINDS = {
         ("duplicate_people", "people annotated twice on an image", "They have one box: they count twice."),
         ("wrong_units", "people whose joints or box look normalised", "posehg reads pixels, not shares of the image."),
         ("wrong_order", "people whose coordinates look exchanged", "Joints are x, y; boxes are x, y, width, height."),
-        (
-            "far_joints",
-            "people with joints far outside their box or image",
-            "The joints, the box or the image is wrong.",
-        ),
-        (
-            "unpaired_sides",
-            "left or right joints without their other side",
-            "Pairs that names do not tell: flip_pairs.",
-        ),
+        ("far_joints", "people with joints far outside box or image", "The joints, the box or the image is wrong."),
+        ("unpaired_sides", "left or right joints without the other", "Pairs that names do not tell: flip_pairs."),
         ("swapped_sides", "people whose left and right may be exchanged", "Guesses, the most doubtful first."),
         ("small_people", "people in tiny boxes", "So few pixels show nothing, or the box is wrong."),
         ("people_outside", "people outside their image", "Box and image do not overlap: their crops are black."),
@@ -140,9 +128,8 @@ def check(splits: Sequence[Dataset], progress: Progress) -> list[Finding]:
     sizes = {path: size for split in splits for path, size in split.sizes.items()}
     folder = os.path.commonpath([os.path.abspath(path.parent) for path in by_image] or ["."])
     cases: dict[str, list[Case]] = {kind.name: [] for kind in KINDS}
-    cases["malformed"] = [
-        Case((), text) for text in dict.fromkeys(str(one) for data in splits for one in data.malformed)
-    ]
+    texts = dict.fromkeys(str(one) for data in splits for one in data.malformed)
+    cases["malformed"] = [Case((), text) for text in texts]
     skeleton = splits[0].skeleton
     alone = [f"{skeleton.joints[channel]} is alone" for channel in skeleton.unpaired]
     alone += [f"{left} and {right} are not paired" for left, right in skeleton.doubtful]
@@ -168,10 +155,9 @@ def check(splits: Sequence[Dataset], progress: Progress) -> list[Finding]:
             add("broken_images", places[:1], error, whole=True)
         elif annotated != size:
             add("other_sizes", places[:1], "{} x {} pixels, annotated as {} x {}".format(*size, *annotated), whole=True)
-        for place in places:
-            if not error:
-                sizes[place.person.image] = size
-            if not error and place.person.box.intersection(Box(0, 0, *size)) == 0:
+        for place in () if error else places:
+            sizes[place.person.image] = size
+            if place.person.box.intersection(Box(0, 0, *size)) == 0:
                 add("people_outside", [place])
     for group in same_photos([one.hashes for _, one in seen]):
         # One person of each split and image stands for the image.

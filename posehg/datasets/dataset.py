@@ -59,9 +59,8 @@ def of_file(path: Path, read: Callable[[Path], T]) -> T:
     try:
         return read(path)
     except InputError as error:
-        raise InputError(
-            str(error), f"{error.hint} All broken images are found by: posehg data check".strip()
-        ) from None
+        hint = f"{error.hint} All broken images are found by: posehg data check".strip()
+        raise InputError(str(error), hint) from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,16 +53,12 @@ def file_and_category(name: str) -> tuple[Path, str]:
 
 
 def set_name(name: str) -> str:
-    """The short name of one set: that of a file is its stem without ``{split}``.
-
-    >>> set_name("annotations/people-{split}.json")
-    'people'
-    """
+    """The short name of one set: that of a file is its stem, without ``{split}`` and what separates it."""
     if not is_file(name):
         return name
     path, category = file_and_category(name)
     names = [path.stem, *path.parts[-2::-1]]
-    if path.suffix.lower() in (".yaml", ".yml") and path.stem in ("data", "dataset"):
+    if FILES.get(path.suffix.lower()) == "yolo" and path.stem in ("data", "dataset"):
         names.append(names.pop(0))  # it is the folder that tells such sets apart
     parts = (part.replace(SPLIT, "").strip("-_. ") for part in names)
     stem = next(filter(None, parts), "own")

@@ -84,15 +84,13 @@ def _opened(source: Source, note: Callable[[str], None]) -> Generator[Frame]:
     name, is_stdin = source.name, source.name == content.STANDARD_INPUT
     if source.kind == "camera":
         yield from camera(int(name.partition(":")[2]))
-    elif source.kind == "image" and os.path.isfile(name) and not is_stdin:
-        image, others = images.read(name), images.others(name)
-        if others:
-            note(f"{name}: {others}")
-        yield Frame(image)
-    elif source.kind == "image":  # from the web or a pipe, in which Pillow cannot seek
-        found = content.read_bytes(name, MAX_IMAGE)
-        name = "Standard input" if is_stdin else name
-        image, others = images.read_bytes(found, name), images.others(BytesIO(found))
+    elif source.kind == "image":
+        if os.path.isfile(name) and not is_stdin:
+            image, others = images.read(name), images.others(name)
+        else:  # from the web or a pipe, in which Pillow cannot seek
+            found = content.read_bytes(name, MAX_IMAGE)
+            name = "Standard input" if is_stdin else name
+            image, others = images.read_bytes(found, name), images.others(BytesIO(found))
         if others:
             note(f"{name}: {others}")
         yield Frame(image)
@@ -305,8 +303,7 @@ def _upright(frame: Any, pixel_aspect: Any, name: str) -> Image:
     from av.sidedata.sidedata import Type
 
     width = max(1, round(frame.width * (pixel_aspect or 1)))
-    if width * frame.height > images.MAX_PIXELS:
-        raise InputError(f"{name} is too large: {width} x {frame.height} pixels.", "Make it smaller first.")
+    images.check_size((width, frame.height), name)
     if any(component.is_alpha for component in frame.format.components):
         rgba = frame.to_ndarray(format="rgba", width=width, height=frame.height)
         image = images.from_pillow(PillowImage.fromarray(rgba))

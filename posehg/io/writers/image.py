@@ -72,9 +72,8 @@ class VideoWriter(FileWriter):
         self._start, self._last = result.time or 0.0, -_MIN_STEP
         self._rate = result.fps if result.fps and 0.1 <= result.fps <= 1000 else _RATE
         self._stream = file.add_stream(codec, rate=Fraction(self._rate).limit_denominator(1001), options=options)
-        self._stream.height, self._stream.width = rows, columns = [
-            max(_SMALLEST, side + side % 2) for side in shape[:2]
-        ]
+        rows, columns = (max(_SMALLEST, side + side % 2) for side in shape[:2])
+        self._stream.height, self._stream.width = rows, columns
         self._padding = (0, rows - shape[0]), (0, columns - shape[1]), (0, 0)
         self._stream.pix_fmt = "yuv420p"  # the only one that all players show
         context = self._stream.codec_context
