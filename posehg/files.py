@@ -2,8 +2,10 @@
 
 import errno
 import hashlib
+import math
 import os
 import re
+import reprlib
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +25,14 @@ def table_start(text: str) -> tuple[str, int]:
 def id_text(value: object) -> str:
     """An id from a JSON file as text: 1, 1.0, "1" and "1.0" are one id, as tables turn integers into floats."""
     return re.sub(r"^(-?\d+)\.0+$", r"\1", str(value).strip())
+
+
+def as_number(value: object, what: str) -> float:
+    """A number, which may be written as text; NaN for None, as some tools write it for joints without a label."""
+    with suppress(TypeError, ValueError, OverflowError):
+        if not isinstance(value, bool):
+            return math.nan if value is None else float(value)  # type: ignore[arg-type]
+    raise ValueError(f"its {what} cannot be {reprlib.repr(value)}")
 
 
 @contextmanager

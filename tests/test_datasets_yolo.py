@@ -191,6 +191,7 @@ def test_a_detector_learns_from_boxes_and_from_images_of_nobody(tmp_path: Path) 
         *(({"names": 5}, "int"), ({"kpt_names": 5}, "int"), ({"flip_idx": [0, None, 1]}, "None")),
         ({"train": "imagse"}, "imagse"),
         ({"train": "empty"}, "no images"),
+        *(({"train": " "}, "no name"), ({"path": "a\0"}, "no name")),
         ({"train": "unlabelled", "val": "unlabelled"}, r"1 images .*unlabelled/b\.txt"),
     ],
 )
@@ -262,4 +263,7 @@ def test_missing_images_are_counted_and_the_people_of_broken_ones_cannot_be_used
         data.read(data.persons[1])
     paths[1].unlink()
     with pytest.raises(NotAvailable, match="1 of 3"):
+        load_one(path, None, "train")
+    (tmp_path / "train.txt").write_bytes(b"images/0.png\n\0\n")
+    with pytest.raises(NotAvailable, match=r"train\.txt"):
         load_one(path, None, "train")

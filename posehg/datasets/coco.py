@@ -34,7 +34,7 @@ from posehg.datasets import reading
 from posehg.datasets.dataset import Dataset, DatasetInfo
 from posehg.datasets.reading import entry, positive
 from posehg.errors import NotAvailable, UsageError, printable
-from posehg.files import id_text
+from posehg.files import as_number, id_text
 from posehg.poses import Person
 from posehg.skeletons import COCO, Skeleton, of_joints
 
@@ -217,7 +217,7 @@ def _images(
             if not isinstance(one.get("file_name"), str):
                 raise ValueError("it has no file_name")
             image = reading.image_name(one["file_name"])
-            w, h = (reading.number(_given(one, side), side) for side in ("width", "height"))
+            w, h = (as_number(_given(one, side), side) for side in ("width", "height"))
             if not isinstance(split := one.get("split") or "", str):
                 raise ValueError(f"its split cannot be {reprlib.repr(split)}")
             if id in images:
@@ -251,7 +251,7 @@ def _person(id: str, one: Entry, images: Mapping[str, Path], joints: int) -> Per
         box = reading.box_of(*_numbers(values, 4, "bbox").tolist())
     head_size, area = (positive(_given(one, key), key) for key in ("head_size", "area"))
     crowd = _given(one, "iscrowd")
-    if crowd is not None and not isinstance(crowd, bool) and reading.number(crowd, "iscrowd") not in (0, 1):
+    if crowd is not None and not isinstance(crowd, bool) and as_number(crowd, "iscrowd") not in (0, 1):
         raise ValueError(f"its iscrowd is {crowd}, not 0 or 1")
     crowd = crowd is not None and float(crowd) == 1
     return Person(image, reading.extent(box, keypoints), keypoints, visible, head_size, id, area=area, crowd=crowd)
@@ -273,7 +273,7 @@ def _id(one: Entry, key: str = "id") -> str:
 
 
 def _whole(value: Any) -> int:
-    number = reading.number(value, "joint")
+    number = as_number(value, "joint")
     if number != int(number):
         raise ValueError(f"{number:g} is no joint")
     return int(number)
@@ -291,5 +291,5 @@ def _numbers(values: Any, count: int, what: str) -> NDArray[np.float64]:
         has = f"has {len(values)} values" if isinstance(values, list) else f"is {reprlib.repr(values)}"
         raise ValueError(f"its {what} {has}, not {count} numbers")
     if not all(type(value) in (int, float) for value in values):  # most are, and this is much faster
-        values = [reading.number(value, what) for value in values]
+        values = [as_number(value, what) for value in values]
     return np.array(values, dtype=np.float64)

@@ -7,11 +7,9 @@ a value raise ValueError for an impossible one.
 import codecs
 import gzip
 import json
-import math
 import os
-import reprlib
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 from os.path import isdir  # False for whatever cannot be a folder
@@ -25,6 +23,7 @@ from numpy.typing import NDArray
 from posehg import images
 from posehg.datasets.dataset import Dataset
 from posehg.errors import NotAvailable, PosehgError, UsageError, printable, reason
+from posehg.files import as_number
 from posehg.geometry import FARTHEST, Box, Points
 from posehg.poses import Person
 
@@ -238,17 +237,9 @@ def extent(box: Box | None, keypoints: Points) -> Box:
     return box if (box.w > 0 and box.h > 0) or not enough else Box.bounding(keypoints) or box
 
 
-def number(value: object, what: str) -> float:
-    """A number, which may be written as text; NaN for None, as some tools write it for joints without a label."""
-    with suppress(TypeError, ValueError, OverflowError):
-        if not isinstance(value, bool):
-            return math.nan if value is None else float(value)  # type: ignore[arg-type]
-    raise ValueError(f"its {what} cannot be {reprlib.repr(value)}")
-
-
 def positive(value: object, what: str) -> float | None:
     """A length or area in pixels; None for 0 and None."""
-    length = 0.0 if value is None else number(value, what)
+    length = 0.0 if value is None else as_number(value, what)
     if not 0 <= length <= FARTHEST**2:
         raise ValueError(f"its {what} cannot be {length:g}")
     return length or None

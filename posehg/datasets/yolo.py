@@ -67,7 +67,7 @@ def load(path: Path, name: str, category: str, data: Path | None, split: str, bo
         content = yaml.safe_load(file.getvalue())
     with expecting(path, _EXPECTED), entry(path, "its keys", _FORMAT):
         splits, shape, _ = _splits(content), _shape(content, boxes), _class_names(content)
-    named = image_name(str(content.get("path") or "."))
+        named = image_name(str(content.get("path") or "."))
     root = next(filter(isdir, _places(named, [path.parent, Path()])), path.parent)
     homes = list(dict.fromkeys([*([] if data is None else [data]), root, path.parent]))
     hint = f"posehg looked in {' and '.join(map(str, homes))}. Give the folder of the set with --data DIR."
@@ -99,7 +99,7 @@ def load(path: Path, name: str, category: str, data: Path | None, split: str, bo
 # ---- the .yaml file --------------------------------------------------------------------------------------------------
 
 
-def _splits(content: Any) -> dict[str, list[str]]:
+def _splits(content: Any) -> dict[str, list[Path]]:
     """The folders and lists of each split, which has the name that the file gives it."""
     if not isinstance(content, dict):
         raise ValueError("it has none")
@@ -108,7 +108,7 @@ def _splits(content: Any) -> dict[str, list[str]]:
         values = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str) and one]
         is_list = values and values[0].endswith(".txt") and key not in ("path", "names")
         if values and (str(key).lower() in _SPLITS or is_list):  # CVAT has splits of any name
-            splits[str(key)] = values
+            splits[str(key)] = list(map(image_name, values))
     if not splits:
         raise ValueError("it has no train, val or test")
     return splits
@@ -175,7 +175,7 @@ def _joints_of(content: Content, number: int) -> tuple[str, ...]:
 
 
 def _images(
-    path: Path, splits: Mapping[str, Sequence[str]], split: str, homes: Sequence[Path], hint: str
+    path: Path, splits: Mapping[str, Sequence[Path]], split: str, homes: Sequence[Path], hint: str
 ) -> tuple[dict[str, Path], dict[Path, str], str]:
     """The images of a split by their names in the set, the split that each is in, and a note.
 
@@ -199,7 +199,7 @@ def _images(
     marks: dict[Path, str] = {}
     for key in keys:
         try:
-            parts = [_listed(path, image_name(value), homes, hint) for value in splits[key]]
+            parts = [_listed(path, value, homes, hint) for value in splits[key]]
         except NotAvailable as error:
             if len(keys) == 1:
                 raise
@@ -229,12 +229,10 @@ def _listed(path: Path, named: Path, homes: Sequence[Path], hint: str) -> tuple[
         note = f"Labels without an image in {place}: {len(stray):,}, the first of them {stray[0]}." if stray else ""
         return [("/".join(_names(named / file.relative_to(place))), file) for file in files], note
     with opened(place, "a list of images") as text:
-        lines = text.getvalue().decode("utf-8-sig").splitlines()
-    listed = []
-    for name in (image_name(line) for line in lines if line.strip()):
-        image = next(filter(isfile, _places(name, [place.parent, *homes])), None)
-        listed.append(("/".join(_names(name)), place.parent / name if image is None else image))
-    return listed, ""
+        lines = decoded(place, text.getvalue(), []).splitlines()
+        names = [image_name(line) for line in lines if line.strip()]
+    found = (next(filter(isfile, _places(name, [place.parent, *homes])), place.parent / name) for name in names)
+    return [("/".join(_names(name)), image) for name, image in zip(names, found, strict=True)], ""
 
 
 def _below(folder: Path) -> list[Path]:

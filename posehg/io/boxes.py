@@ -27,14 +27,13 @@ import re
 import reprlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from posehg.errors import InputError, NotAvailable
-from posehg.files import id_text, table_start
+from posehg.files import as_number, id_text, table_start
 from posehg.geometry import FARTHEST, Box
 from posehg.io.content import is_url, read_text
 from posehg.io.sources import Source, coco_number, has_known_suffix
@@ -162,7 +161,8 @@ def _json_entries(text: str) -> list[Entry]:
         return [entry for entries in _each("record", values, _of_record) for entry in entries]
     if "images" not in data or "annotations" not in data:
         raise ValueError("it is neither a COCO file nor a file of posehg predict")
-    images = _each("image", data["images"], _named_image)
+    # An image without a name has its id for one.
+    images = _each("image", data["images"], lambda i: (id_text(i["id"]), _entry(i.get("file_name", i["id"]))[0]))
     names = dict(images)
     if len(images) > len(set(names.values())):
         raise ValueError("two of its images have the same id or file_name")
@@ -174,11 +174,6 @@ def _json_entries(text: str) -> list[Entry]:
     entries: list[Entry] = [(name, None, None) for name in names.values()]
     people = people or {id for id, _ in categories} or {_PERSON}
     return entries + _of_people("annotation", data["annotations"], people, names)
-
-
-def _named_image(image: Any) -> tuple[str, str]:
-    """Its id, and its name, which is the id if it has no other."""
-    return id_text(image["id"]), _entry(image.get("file_name", image["id"]))[0]
 
 
 def _of_record(record: Any) -> list[Entry]:
@@ -269,13 +264,9 @@ def _entry(image: Any, frame: Any = None, bbox: Any = ()) -> Entry:
         return str(image), index, None
     if not isinstance(bbox, list) or len(bbox) != 4:
         raise ValueError(f"a bbox is four numbers x, y, w, h, not {reprlib.repr(bbox)}")
-    for number in bbox:
-        near = False
-        with suppress(TypeError, ValueError, OverflowError):  # it may be a text
-            near = not isinstance(number, bool) and abs(float(number)) <= FARTHEST  # NaN is not
-        if not near:
-            raise ValueError(f"its x, y, w or h cannot be {reprlib.repr(number)}")
-    x, y, w, h = map(float, bbox)
+    x, y, w, h = sides = [as_number(value, "x, y, w or h") for value in bbox]
+    if far := [value for value, side in zip(bbox, sides, strict=True) if not abs(side) <= FARTHEST]:
+        raise ValueError(f"its x, y, w or h cannot be {reprlib.repr(far[0])}")
     if min(w, h) < 0:
         raise ValueError(f"a box cannot be {w:g} wide and {h:g} high (from corners, w is x2 - x1)")
     return str(image), index, Box(x, y, w, h)
