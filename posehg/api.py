@@ -27,6 +27,7 @@ from typing import Any, Literal, get_args, overload
 
 from posehg import checkpoints
 from posehg.checkpoints import Note
+from posehg.checkpoints.format import BEST
 from posehg.errors import InputError, UnknownName, UsageError
 from posehg.geometry import Box
 from posehg.heatmaps import Decoder
@@ -60,8 +61,9 @@ def load(
 ) -> Model:
     """Loads a trained network, downloading it first if needed.
 
-    model: ``bundled``, the weights that come with posehg; ``small``, which also do and are faster; a model's folder or
-    file; ``user/repo[@revision]`` on the Hub; a URL with a hash; or a name from ``posehg models list``.
+    model: ``bundled``, the weights that come with posehg; ``small``, which also do and are faster; a file, or the
+    folder of a model or a training run; ``user/repo[@revision]`` on the Hub; a URL with a hash; or a name from
+    ``posehg models list``.
     device: auto, cpu, cuda, cuda:N or mps.
     precision: of the network's products, ``fp32``, ``bf16`` or ``fp16``; an exported model keeps its own.
     threads: CPU threads of the network; 0: automatic. Other uses of torch in the process are not affected.
@@ -308,7 +310,8 @@ def evaluate(
 class TrainedRun:
     """A run of ``train``.
 
-    model: the best weights, for ``load``. history: a row of figures for each epoch: epoch, loss and validation scores.
+    model: the best weights, for ``load``. history: a row of figures for each epoch, as in metrics.csv: epochs trained,
+    loss, validation scores, learning rate, and seconds of training so far.
     """
 
     model: Path
@@ -330,8 +333,9 @@ def train(
     data: the folder of the data sets. resume: continue the run in ``out``. overwrite: replace it. note: takes a line of
     text an epoch, and other notes. options: the others of posehg train, such as epochs=5, init="bundled" or
     input_size=128; help(posehg.TrainConfig) lists them.
-    Raises UnknownName, a KeyError, for an unknown option, UsageError for options that do not go together, NotAvailable
-    for a missing data set or model, InputError for a folder that cannot be written to.
+    Raises UnknownName, a KeyError, for an unknown option, UsageError for options that do not go together or a finished
+    run that is to be resumed, NotAvailable for a missing data set or model, InputError for a folder that cannot be
+    written to.
     """
     from posehg.training import builder, report, state, trainer
     from posehg.training.config import TrainConfig
@@ -344,9 +348,9 @@ def train(
     if resumed is not None:
         config = builder.resumed_options(set(options), config, resumed)
     elif config.init:
-        config, source = builder.options_of_model(config, set(given))
+        config, source = builder.options_of_model(config, set(given), note)
     trainer.run(config, folder, None if data is None else Path(data), listener, resumed, overwrite, source)
-    return TrainedRun(folder / trainer.BEST, state.load(folder / state.STATE).progress.history)
+    return TrainedRun(folder / BEST, state.load(folder / state.STATE).progress.history)
 
 
 def export(

@@ -162,19 +162,26 @@ def judged(image: Image, pose: Pose, skeleton: Skeleton, keypoints: Points, cell
 
 
 def contact_sheet(
-    images: Sequence[Image], columns: int, cell: int | tuple[int, int], captions: Sequence[str] = ()
+    images: Sequence[Image],
+    columns: int,
+    cell: int | tuple[int, int],
+    captions: Sequence[str] = (),
+    legend: str = "",
 ) -> Image:
     """The images in rows of ``columns``, each fitted into a cell, with four white pixels around.
 
     cell: the side of a square, or (rows, columns), in pixels.
     captions: one per image, of one or more lines, written under it; a line too long for the cell loses its beginning.
+    legend: a line below all of them.
     """
     gap = 4
     high, wide = (cell, cell) if isinstance(cell, int) else cell
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
     below = lines * _CAPTION + gap * (lines > 0)
     rows, down, right = -(-len(images) // columns), high + below + gap, wide + gap
-    sheet = PillowImage.new("RGB", (columns * right + gap, rows * down + gap), "white")
+    bottom = rows * down + gap
+    height = bottom + _CAPTION + gap if legend else bottom
+    sheet = PillowImage.new("RGB", (columns * right + gap, height), "white")
     pen, font = ImageDraw.Draw(sheet), _font(_CAPTION - 3)
     for number, image in enumerate(images):
         top, left = number // columns * down + gap, number % columns * right + gap
@@ -184,6 +191,7 @@ def contact_sheet(
             while font.getlength(line) > wide:
                 line = line[1:]
             pen.text((left, top + high + gap + row * _CAPTION), line, "black", font)
+    pen.text((gap, bottom), legend, "black", font)
     return np.array(sheet)
 
 

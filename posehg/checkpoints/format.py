@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 WEIGHTS, CONFIG, CARD, ONNX = "model.safetensors", "config.json", "README.md", "model.onnx"
 """The files in a model's folder. The last is a copy of the network for onnxruntime, which may be missing."""
 
+BEST, LAST = "best.safetensors", "last.safetensors"
+"""The models in a training run's folder: of the epoch with the highest validation score, and of the last step."""
+
 _OURS = re.compile(r"stacks\.\d+\.hourglass\.")
 """How names of tensors begin in posehg's own files, and only there."""
 
@@ -88,9 +91,7 @@ def is_ours(model: Path) -> bool:
     """
     file = weights_file(model)
     if not file.is_file():
-        of_a_run = [path for name in ("best", "last") if (path := model / f"{name}.safetensors").is_file()]
-        hint = "A model is a folder with config.json and model.safetensors, or one file: .safetensors, .pth, .pt."
-        hint = f"Did you mean {of_a_run[0]}?" if of_a_run else hint
+        hint = f"A model is a folder with {WEIGHTS}, the folder of a training run, or a file: .safetensors, .pth, .pt."
         raise NotAvailable(f"There is no model at {model}.", hint)
     if not is_safetensors(file):
         return False

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from posehg.checkpoints.cache import Address, download, shown
-from posehg.checkpoints.format import CARD, CONFIG, ONNX, WEIGHTS, is_ours
+from posehg.checkpoints.format import BEST, CARD, CONFIG, LAST, ONNX, WEIGHTS, is_ours
 from posehg.errors import NotAvailable, PosehgError, UsageError, reason
 
 Note = Callable[[str], None]
@@ -72,11 +72,12 @@ def find(name: str, offline: bool = False, note: Note | None = None, update: boo
 
     Without ``update`` a model that was downloaded before is used without a request; with it, a branch of the Hub is
     brought up to date. ``offline`` and HF_HUB_OFFLINE forbid every request. A file that no longer has its hash counts
-    as missing. ``note`` takes a sentence if something is downloaded. Raises NotAvailable, naming the model.
+    as missing. Of a training run's folder it is the best model. ``note`` takes a sentence if that is so, or something
+    is downloaded. Raises NotAvailable, naming the model, and UsageError for a folder with both a run and a model.
     """
     place = parse(name)
     if isinstance(place, Path):
-        return place
+        return place if name in NAMES or place.is_file() else _in_run(place, note)
     offline = offline or is_offline()
     cached = _cached(place) if isinstance(place, Repo) else (place.file if place.is_verified() else None)
     if cached is not None and (offline or not update or isinstance(place, Address)):
@@ -88,6 +89,21 @@ def find(name: str, offline: bool = False, note: Note | None = None, update: boo
         terms = "".join(f" Licence: {text}." for text in provenance(name).values())
         note(f"Downloading {shown(name).partition('#')[0]}.{terms}")
     return download(place) if isinstance(place, Address) else _download(place)
+
+
+def _in_run(folder: Path, note: Note | None) -> Path:
+    """The best model in a training run's folder; any other folder itself."""
+    best, last, weights = (folder / name for name in (BEST, LAST, WEIGHTS))
+    if not best.is_file():
+        if last.is_file() and not weights.is_file():
+            message = f"The run in {folder} has no {BEST}: its first epoch has not ended."
+            raise NotAvailable(message, f"Use its last weights, {last}, or continue it with posehg train --resume.")
+        return folder
+    if weights.is_file():
+        raise UsageError(f"{folder} has both a training run and a model.", f"Give the file: {best} or {weights}")
+    if note is not None:
+        note(f"Using {best}.")
+    return best
 
 
 def bundled_folder(name: str = NAMES[0]) -> Path:

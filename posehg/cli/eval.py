@@ -195,7 +195,8 @@ def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) 
     from posehg.inference import engines
     from posehg.inference.estimator import Estimator
 
-    place = checkpoints.find(options.model, options.offline, terminal.note)
+    note = terminal.note if distributed.world().first else None
+    place = checkpoints.find(options.model, options.offline, note)
     run = engines.EngineOptions(options.device, options.threads, options.precision, options.engine)
     estimator = Estimator(engines.open_engine(place, run, terminal.note), options.flip, options.decoder)
     about = predictions.made_by(options.model, place, estimator, options.precision)

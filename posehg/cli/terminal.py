@@ -61,8 +61,11 @@ def show(result: RenderableType) -> None:
     print(rendered(result), end="", flush=True)
 
 
-def bar(shown: bool = True) -> Progress:
-    """Progress bars on stderr, if that is a terminal and they are to be shown."""
+def bar(shown: bool = True, left: str = "") -> Progress:
+    """Progress bars on stderr, if that is a terminal and they are to be shown.
+
+    left: the format of the last column, "{task.fields[NAME]}"; by default it is the time left for the bar.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -70,7 +73,7 @@ def bar(shown: bool = True) -> Progress:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        TextColumn(left) if left else TimeRemainingColumn(),
         console=(console := Console(stderr=True, soft_wrap=True)),  # a path in a note must be copied in one piece
         transient=True,
         disable=not (shown and console.is_terminal),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -21,6 +23,9 @@ from posehg.training.config import TrainConfig
 if TYPE_CHECKING:
     from posehg.training.report import Validation
     from posehg.training.state import Progress
+
+_SOON, _SELDOM = 30, 600
+"""Without a terminal: seconds of an epoch before the first line on its progress, and from one to the next."""
 
 _run: Callable[..., Any] = partial(typer.Option, rich_help_panel="Run")
 
@@ -46,8 +51,8 @@ def train(
         posehg train --init bundled --dataset my.json --freeze stem --epochs 20
         torchrun --nproc-per-node 4 -m posehg train --dataset coco --batch 64
 
-    The defaults are the recipe of the paper. The run's folder gets best.safetensors and last.safetensors (usable as
-    --model), metrics.csv, curves.png and sheets of samples and predictions. Ctrl-C saves the run; --resume
+    The defaults are the recipe of the paper. The run's folder, which --model takes, gets best.safetensors and
+    last.safetensors, metrics.csv, curves.png and sheets of samples and predictions. Ctrl-C saves the run; --resume
     continues it.
     """
     import torch
@@ -61,7 +66,7 @@ def train(
         raise UsageError(f"--resume and {other} cannot be used together.", "A resumed run keeps its options.")
     if threads:
         torch.set_num_threads(threads)
-    given = shared.given_names(context, TrainConfig)
+    given, first = shared.given_names(context, TrainConfig), distributed.world().first
     resumed = states.load(out / states.STATE) if resume else None
     source = None
     if resumed is not None:
@@ -75,10 +80,9 @@ def train(
             config = TrainConfig(**(from_file | {name: getattr(config, name) for name in given}))
             given = given | from_file.keys()
         if config.init:
-            config, source = builder.options_of_model(config, given)
+            config, source = builder.options_of_model(config, given, terminal.note if first else None)
     if config.decay and config.schedule != "wsd":
         raise UsageError(f"--decay needs --schedule wsd, but the schedule is {config.schedule}.")
-    first = distributed.world().first
     with TrainingProgress(config, first) as progress:
         if dry_run:
             lines = trainer.dry_run(config, data, progress, source)
@@ -86,11 +90,14 @@ def train(
                 print("\n".join(lines))
             return
         finished = trainer.run(config, out, data, progress, resumed, overwrite, source, tensorboard)
+    folder = shlex.quote(str(out))
     if first and finished:
         option = "--detector" if config.task == "detect" else "--model"
-        terminal.note(f"Done. Try it: posehg predict PHOTO {option} {out / trainer.BEST} --out skeleton.png")
+        terminal.note(
+            f"Done after {progress.summary()}. Try it: posehg predict PHOTO {option} {folder} --out skeleton.png"
+        )
     elif first:
-        terminal.note(f"Stopped and saved. Continue with: posehg train --resume --out {shlex.quote(str(out))}")
+        terminal.note(f"Stopped and saved. Continue with: posehg train --resume --out {folder}")
     if not finished:
         raise typer.Exit(terminal.INTERRUPTED)
 
@@ -98,14 +105,17 @@ def train(
 class TrainingProgress:
     """The Listener of ``posehg train``: a bar, a line per epoch, and a clean stop by Ctrl-C or SIGTERM.
 
-    first: whether this process prints.
+    Where there is no terminal, a line now and then replaces the bar. first: whether this process prints.
     """
 
     def __init__(self, config: TrainConfig, first: bool = True) -> None:
         self._config, self._first, self._stopped = config, first, False
-        self._bar = terminal.bar(first)
-        self._task = self._bar.add_task("", total=None)
-        self._began, self._steps, self._place, self._speed = time.monotonic(), 0, -1, 0.0
+        self._bar = terminal.bar(first, "{task.fields[left]}")
+        self._task = self._bar.add_task("reading the data", total=None, left="")
+        self._began = self._said = time.monotonic()  # the epoch, the last line
+        self._place, self._steps, self._size = -1, 0, 0  # steps of the run, since _began, of an epoch
+        self._seconds, self._validation, self._deadline = 0.0, 0.0, math.inf  # of a step, of a validation, of all
+        self._total = ""  # what follows the number of an epoch
 
     def __enter__(self) -> Self:
         self._before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -124,6 +134,17 @@ class TrainingProgress:
         self._stopped = True
         self.note("Stopping after this step, then saving.")
 
+    def begin(self, facts: Mapping[str, str], progress: Progress) -> None:
+        from rich.text import Text
+
+        for heading, text in facts.items():
+            if self._first:
+                self._bar.console.print(Text.assemble((f"{heading:<9}", "bold cyan"), text))
+        self._began = self._said = time.monotonic()
+        self._last, self._validation = progress, progress.validation
+        if self._config.max_time:
+            self._deadline = self._began + 60 * self._config.max_time - progress.seconds
+
     def note(self, text: str) -> None:
         if self._first:
             terminal.note(text)
@@ -133,19 +154,55 @@ class TrainingProgress:
 
     def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
         # A GPU reports every tenth step only, and a resumed run starts anywhere.
-        place = epoch * steps + step
+        now, place = time.monotonic(), epoch * steps + step
         self._steps += place - self._place if self._place >= 0 else 1
-        self._place = place
-        self._speed = self._steps * self._config.batch / max(time.monotonic() - self._began, 1e-9)
-        text = f"epoch {epoch + 1}/{self._config.epochs}  loss {loss:.3f}  {self._speed:.0f} crops/s"
-        self._bar.update(self._task, description=text, completed=step, total=steps)
+        self._place, self._size = place, steps
+        self._seconds = max(now - self._began, 1e-9) / self._steps
+        left, speed = self._time_left(now, epoch, step), self._speed()
+        number = f"epoch {epoch + 1}{self._total}"
+        text = f"{number}  loss {loss:.3f}  {speed}"
+        if step == steps or now >= self._deadline - self._validation:
+            text, left = f"{number}  validating", ""
+        self._bar.update(self._task, description=text, completed=step, total=steps, left=left)
+        if self._bar.disable and left and now - self._said > (_SELDOM if self._said > self._began else _SOON):
+            self.note(f"{number}, step {step:,} of {steps:,}  loss {loss:.3f}  ({speed}, {left})")
+            self._said = now
 
     def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:
-        scores = "  ".join(f"{v.measure} {v.data.name} {v.score:.1f}" for v in validations)
-        loss, speed = progress.history[-1]["loss"], f"({self._speed:.0f} crops/s)"
-        self.note(f"epoch {progress.epoch}/{self._config.epochs}  loss {loss:.4f}  {scores}  {speed}")
-        if self._config.overfit and progress.epoch == self._config.epochs:
+        from posehg.training.report import epoch_line
+
+        now, epochs = time.monotonic(), self._config.epochs
+        self._validation, self._last = progress.validation, progress
+        left = self._time_left(now, progress.epoch, progress.step)
+        is_last = progress.epoch == epochs or progress.time_used(self._config) == 1
+        figures = epoch_line(progress, validations, self._total)
+        self.note(f"{figures}  ({self._speed() if is_last else f'{self._speed()}, {left}'})")
+        if self._config.overfit and progress.epoch == epochs:
             fits = all(one.score >= 95 for one in validations)
             advice = "" if fits else " Try more --epochs, or look at the labels: posehg data sheet"
-            self.note(f"The network {'fits' if fits else 'does not fit'} the people of --overfit.{advice}")
-        self._began, self._steps = time.monotonic(), 0
+            counted = self._config.counted
+            self.note(f"The network {'fits' if fits else 'does not fit'} the {counted} of --overfit.{advice}")
+        self._began = self._said = now
+        self._steps = 0
+
+    def _speed(self) -> str:
+        speed = self._config.batch / self._seconds if self._seconds else 0
+        return f"{speed:.0f} {self._config.samples}/s"
+
+    def _time_left(self, now: float, epoch: int, step: int) -> str:
+        """The time from there to the end of the run, at the speed so far."""
+        epochs = self._config.epochs - epoch
+        whole = (epochs * self._size - step) * self._seconds + epochs * self._validation
+        limit = self._deadline - now
+        self._total = f"/{self._config.epochs}" if whole <= limit else ""  # otherwise the time ends the run
+        return f"{timedelta(seconds=round(max(0.0, min(whole, limit))))} left"
+
+    def summary(self) -> str:
+        """How far the run came, how long it took, and which epoch was the best."""
+        from posehg.training.report import epochs_text
+
+        last = self._last
+        limit = "" if last.epoch == self._config.epochs else f", the end of --max-time {self._config.max_time:g}"
+        best = f"; epoch {epochs_text(last.best_epoch)} was the best" if last.best_epoch else ""
+        took = timedelta(seconds=round(last.seconds))
+        return f"epoch {epochs_text(last.history[-1]['epoch'])} in {took}{limit}{best}"

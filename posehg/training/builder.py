@@ -35,9 +35,11 @@ _NOT_IN_PROVENANCE = {"dataset", "device", "workers", "save_minutes", "warp", "c
 """Options without influence on the weights, and the data set, which has an entry of its own."""
 
 
-def options_of_model(config: TrainConfig, given: set[str]) -> tuple[TrainConfig, Checkpoint]:
+def options_of_model(
+    config: TrainConfig, given: set[str], note: checkpoints.Note | None = None
+) -> tuple[TrainConfig, Checkpoint]:
     """Loads the model that ``config.init`` names; options not in ``given`` become those of its network."""
-    source = checkpoints.load(checkpoints.find(config.init))
+    source = checkpoints.load(checkpoints.find(config.init, note=note))
     network, model = source.config.network, source.config
     rows, columns = model.input_size
     if rows != columns:

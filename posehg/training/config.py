@@ -49,8 +49,8 @@ class TrainConfig:
     dataset: str = _option("mpii", _DATA, _DATASET)
     skeleton: str = _option("", _DATA, "Joints to learn: mpii, lsp, flic or coco.", "the data set's")
     joints: str = _option("", _DATA, "Learn only these joints: left_wrist,right_wrist.", "all")
-    limit: int = _option(0, _DATA, "Use at most this many people (0: all).")
-    overfit: int = _option(0, _DATA, "Check that the network learns: train on this many people and validate on them.")
+    limit: int = _option(0, _DATA, "Use at most this many people, or images for a detector (0: all).")
+    overfit: int = _option(0, _DATA, "Check that the network learns: train and validate on this many people or images.")
 
     stacks: int = _option(2, _NET, "Number of hourglasses.")
     features: int = _option(256, _NET, "Channels in the hourglasses.")
@@ -131,6 +131,16 @@ class TrainConfig:
         if self.task == "detect":
             return "boxes"
         return "logits" if self.loss == "cross-entropy" else "heatmaps"
+
+    @property
+    def counted(self) -> str:
+        """What a data set of this task is counted in."""
+        return "images" if self.task == "detect" else "people"
+
+    @property
+    def samples(self) -> str:
+        """What a batch of this task is counted in."""
+        return "images" if self.task == "detect" else "crops"
 
     @property
     def frozen(self) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +31,9 @@ FILES = (*FIRST, "metrics.csv", "curves.png")
 """What a run writes before its first step, and all."""
 EVENTS = "events.out.tfevents.*"
 """The files of TensorBoard."""
+
+_SCORES = ("pck_", "ap50_")
+"""How the names of the validation scores in a row of figures begin."""
 
 SHEET_CELLS, _SHEET_COLUMNS, _SHEET_CELL = 24, 6, 256
 
@@ -71,8 +75,13 @@ def validate(estimator: Estimator, data: Dataset) -> Validation:
 
 
 class Listener(Protocol):
-    """Receives the events of a run, and may stop it."""
+    """Receives the events of a run, and may stop it.
 
+    begin: what the run is, in words by their headings, and where it starts. step: after ``step`` of the ``steps`` of an
+    epoch, counted from 1; of ``epoch`` from 0. epoch: after a validation.
+    """
+
+    def begin(self, facts: Mapping[str, str], progress: Progress) -> None: ...
     def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None: ...
     def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None: ...
     def stop(self) -> bool: ...
@@ -84,6 +93,10 @@ class Notes:
 
     def __init__(self, note: Callable[[str], None] | None) -> None:
         self._note = note
+
+    def begin(self, facts: Mapping[str, str], progress: Progress) -> None:
+        for heading, text in facts.items():
+            self.note(f"{heading:<9}{text}")
 
     def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
         pass
@@ -99,10 +112,17 @@ class Notes:
             self._note(text)
 
 
-def epoch_line(progress: Progress, validations: Sequence[Validation]) -> str:
-    """An epoch's figures as text."""
+def epochs_text(epochs: float) -> str:
+    """A number of epochs that may be cut short: 3 or 2.27."""
+    return f"{max(0.01, round(epochs, 2)):g}"
+
+
+def epoch_line(progress: Progress, validations: Sequence[Validation], total: str = "") -> str:
+    """An epoch's figures as text. total: follows its number."""
+    row = progress.history[-1]
     scores = "".join(f"  {v.measure} {v.data.name} {v.score:.1f}" for v in validations)
-    return f"epoch {progress.epoch}  loss {progress.history[-1]['loss']:.4f}{scores}"
+    best = "  best so far" if row["epoch"] == progress.best_epoch else ""
+    return f"epoch {epochs_text(row['epoch'])}{total}  loss {row['loss']:.4f}{scores}{best}"
 
 
 class Report:
@@ -122,7 +142,7 @@ class Report:
         tensorboard: bool = False,
     ) -> None:
         self._folder, self._training, self._validation, self._config = folder, training, validation, config
-        self._listener, self.stop, self.note = listener, listener.stop, listener.note
+        self._listener, self.begin, self.stop, self.note = listener, listener.begin, listener.stop, listener.note
         self._tensorboard = tensorboard
         self._writer: Any = None
         if tensorboard and find_spec("tensorboard") is None:
@@ -153,9 +173,8 @@ class Report:
         self._listener.epoch(progress, validations)
         if self._writer is not None:
             for validation in validations:
-                self._writer.add_scalar(
-                    f"{validation.measure} {validation.data.name}", validation.score, progress.epoch
-                )
+                name, place = f"{validation.measure} {validation.data.name}", math.ceil(progress.history[-1]["epoch"])
+                self._writer.add_scalar(name, validation.score, place)
             self._writer.flush()
 
     def write_samples(self, epoch: int) -> None:
@@ -172,7 +191,8 @@ class Report:
             cells.append(
                 drawing.draw_labels(sample.crop(size), self._training.skeleton, on_crop, Box(0, 0, size, size))
             )
-        sheet = drawing.contact_sheet(cells, _SHEET_COLUMNS, _SHEET_CELL)
+        legend = "What the network sees, augmented, with its labels."
+        sheet = drawing.contact_sheet(cells, _SHEET_COLUMNS, _SHEET_CELL, legend=legend)
         images.write(self._folder / "samples.png", sheet, overwrite=True)
 
 
@@ -180,30 +200,50 @@ def write(
     folder: Path, progress: Progress, sets: Sequence[Dataset | Scenes], validations: Sequence[Validation] = ()
 ) -> None:
     """Writes metrics.csv, curves.png and a validation_NAME.png for each set, which shows evenly spread persons."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
     columns = list(dict.fromkeys(key for row in progress.history for key in row))
     with atomic(folder / "metrics.csv", overwrite=True) as file, open(file, "w", newline="", encoding="utf-8") as text:
         table = csv.DictWriter(text, columns)
         table.writeheader()
         table.writerows({key: f"{value:g}" for key, value in row.items()} for row in progress.history)
-    scores = [key for key in progress.history[-1] if key not in ("epoch", "loss")]
-    panels = {"training loss": ["loss"], f"validation {', '.join(dict.fromkeys(map(measure_of, sets)))}": scores}
-    figure = Figure(figsize=(12.8, 3.6), dpi=100, layout="constrained")
-    for axes, (title, keys) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+    _write_curves(folder / "curves.png", progress, sets)
+    after = f"after epoch {epochs_text(progress.history[-1]['epoch'])}"
+    for one in validations:
+        legend = (
+            f"{one.data.name} {after}, {one.measure} {one.score:.1f} %: found in colour, ground truth thin and green."
+        )
+        sheet = drawing.contact_sheet(one.cells, _SHEET_COLUMNS, _SHEET_CELL, legend=legend)
+        images.write(folder / f"validation_{one.data.name}.png", sheet, overwrite=True)
+
+
+def _write_curves(file: Path, progress: Progress, sets: Sequence[Dataset | Scenes]) -> None:
+    """Draws the loss, the validation scores with the best epoch, and the learning rate over the epochs."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    history, last = progress.history, progress.history[-1]
+    scores = [key for key in last if key.startswith(_SCORES)]
+    measures = ", ".join(dict.fromkeys(map(measure_of, sets)))
+    panels = {
+        "training loss": ("loss, mean of the epoch", ["loss"]),
+        "validation": (f"{measures}, percent", scores),
+        "learning rate": ("at the end of the epoch", ["lr"]),
+    }
+    figure = Figure(figsize=(16, 4), dpi=100, layout="constrained")
+    for axes, (title, (unit, keys)) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         for key in keys:
-            rows = [row for row in progress.history if key in row]
+            rows = [row for row in history if key in row]
             marker = "o" if len(rows) <= 40 else None  # more points would run together
             line = ([row["epoch"] for row in rows], [row[key] for row in rows])
             axes.plot(*line, marker=marker, label=key.partition("_")[2])
-        axes.set(title=title, xlabel="epoch")
+        if keys == scores and progress.best_epoch:
+            best = f"best: epoch {epochs_text(progress.best_epoch)}"
+            axes.axvline(progress.best_epoch, color="#888888", linestyle="--", label=best)
+        axes.set(title=title, xlabel="epoch", ylabel=unit, xlim=(0, 1.03 * max(1.0, last["epoch"])))
         axes.grid(color="#dddddd")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if len(keys) > 1:
+        if keys == scores:
             axes.legend()
-    with atomic(folder / "curves.png", overwrite=True) as file:
-        figure.savefig(file, format="png")
-    for validation in validations:
-        sheet = drawing.contact_sheet(validation.cells, _SHEET_COLUMNS, _SHEET_CELL)
-        images.write(folder / f"validation_{validation.data.name}.png", sheet, overwrite=True)
+        if keys == ["lr"]:
+            axes.set_ylim(bottom=0)
+    with atomic(file, overwrite=True) as temporary:
+        figure.savefig(temporary, format="png")

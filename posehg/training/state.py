@@ -22,7 +22,11 @@ class Progress:
     """How far a run is.
 
     epoch, step: the next ones, counted from 0; ``step`` within the epoch. loss_sum: over the epoch's steps so far.
-    best: highest validation score. history: a row of figures per epoch. seconds: training time, if that is limited.
+    best: highest validation score. history: a row of figures per validation. seconds: training time, validation
+    included. best_epoch: epochs before the validation that gave ``best``; 0 if nothing could be measured.
+    validation: seconds that the last one took.
+
+    A run that --max-time ends within an epoch keeps its place there: more time continues the same epoch.
     """
 
     epoch: int = 0
@@ -31,6 +35,14 @@ class Progress:
     best: float = -1.0
     history: tuple[dict[str, float], ...] = ()
     seconds: float = 0.0
+    best_epoch: float = 0.0
+    validation: float = 0.0
+
+    def time_used(self, config: TrainConfig) -> float:
+        """The share of --max-time, without what a last validation takes, that has been used; 1: no more steps."""
+        if not config.max_time:
+            return 0.0
+        return min(1.0, self.seconds / max(1e-9, 60 * config.max_time - self.validation))
 
 
 @dataclass(frozen=True, eq=False)

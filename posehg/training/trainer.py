@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from posehg import checkpoints, distributed
+from posehg import checkpoints, datasets, distributed
 from posehg.checkpoints import Checkpoint
+from posehg.checkpoints.format import BEST, LAST
 from posehg.checkpoints.transfer import transfer
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.scenes import Scenes
@@ -35,8 +36,6 @@ from posehg.training.data import LeftOut, batches, crops_on, steps_per_epoch, wo
 from posehg.training.report import Listener, Report, Validation, validate
 from posehg.training.state import STATE, Progress, State
 from posehg.training.step import Stepper, learning_rate
-
-LAST, BEST = "last.safetensors", "best.safetensors"
 
 _WARM_UP, _TIMED, _TRIED_PERSONS = 2, 5, 16
 """Of a dry run: steps before the clock starts (buffers, compilation), timed steps, persons of each validation set."""
@@ -66,7 +65,8 @@ class Trainer:
         self._folder, self._listener, self._world, self._data_folder = folder, listener, world, data_folder
         check_batch(config, len(data), world)
         if resumed is not None and resumed.persons != len(data):
-            message = f"The run was trained on {resumed.persons:,} people, but the data set now has {len(data):,}."
+            trained = f"{resumed.persons:,} {config.counted}"
+            message = f"The run was trained on {trained}, but the data set now has {len(data):,}."
             raise UsageError(message, "Give the same --data as before.")
         self.device = devices.resolve(config.device)
         if self.device.index is not None and self.device.type == "cuda":
@@ -97,13 +97,29 @@ class Trainer:
         self._steps, self._left_out = steps_per_epoch(len(data), config.batch), LeftOut(data, listener.note)
         self._saved = self._looked = time.monotonic()
 
+    @property
+    def progress(self) -> Progress:
+        return self._progress
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or the time is up and what was trained until then has been validated."""
+        done = self._progress
+        validated = not done.step or (bool(done.history) and done.history[-1]["epoch"] == self.epochs_done)
+        return done.epoch >= self._config.epochs or (done.time_used(self._config) == 1 and validated)
+
+    @property
+    def epochs_done(self) -> float:
+        """With its fraction: 2.3 is three tenths into the third epoch."""
+        return self._progress.epoch + self._progress.step / self._steps
+
     def go(self) -> bool:
-        """Trains. Returns True after the last epoch, False if the listener stopped the run, which is then saved."""
+        """Trains. Returns True at the end, False if the listener stopped the run, which is then saved."""
         self._looked = time.monotonic()
         done = self._progress
         loader = batches(self._data, self._config, self.device, done.epoch, done.step, self._world, self._left_out)
         with distributed.watched(f"Continue from the last save: posehg train --resume --out {self._folder}"):
-            while self._progress.epoch < self._config.epochs and (self._progress.step or not self._out_of_time()):
+            while not self.is_finished:
                 if not self._train_epoch(loader):
                     self._save()
                     return False
@@ -115,12 +131,11 @@ class Trainer:
         config, first, look_every = self._config, self._world.first, batches_ahead(self.device)
         before, step = self._progress.epoch * self._steps, self._progress.step
         unread: list[Tensor] = []  # losses on the device: reading them waits for it
-        while step < self._steps and not self._out_of_time():
+        while step < self._steps and self._progress.time_used(config) < 1:
             crops = crops_on(self.device, next(loader), config.input_size)
             # The middle of the step, as a share of the run: by steps or by time, whichever is more.
             done = (before + step + 0.5) / (config.epochs * self._steps)
-            if config.max_time:
-                done = max(done, min(1.0, self._progress.seconds / (60 * config.max_time)))
+            done = max(done, self._progress.time_used(config))
             rate = learning_rate(config, done)
             unread.append(self.stepper(crops, rate, before + step))
             step += 1
@@ -141,7 +156,7 @@ class Trainer:
                 self._progress,
                 step=step,
                 loss_sum=self._progress.loss_sum + math.fsum(losses),
-                seconds=self._progress.seconds + seconds if config.max_time else 0.0,
+                seconds=self._progress.seconds + seconds,
             )
             self._listener.step(self._progress.epoch, step, self._steps, losses[-1], rate)
             if stop:
@@ -150,12 +165,9 @@ class Trainer:
                 self._save()
         return True
 
-    def _out_of_time(self) -> bool:
-        return 0 < 60 * self._config.max_time <= self._progress.seconds
-
     def _finish_epoch(self) -> None:
         """Validates, saves the model if it is the best so far, and the state in any case."""
-        done = self._progress
+        done, epochs = self._progress, self.epochs_done
         for network in dict.fromkeys((self.stepper.network, self.stepper.result)):
             buffers = list(network.buffers())  # each process has its own BatchNorm statistics until now
             for mine, first in zip(buffers, distributed.gather([b.cpu() for b in buffers])[0], strict=True):
@@ -168,15 +180,23 @@ class Trainer:
         # Shares of the torso and of the box have no common mean: the first set decides which of them count.
         scores = [v.score for v in counted if v.measure == counted[0].measure]
         score = float(np.mean(scores)) if scores else -1.0
-        row = {"epoch": done.epoch + 1.0, "loss": done.loss_sum / max(1, done.step)}
+        row = {"epoch": epochs, "loss": done.loss_sum / max(1, done.step)}
         row |= {f"{'ap50' if self._config.task == 'detect' else 'pck'}_{v.data.name}": v.score for v in validations}
-        seconds = 0.0
-        if self._config.max_time:
-            now = time.monotonic()
-            passed = torch.tensor([(now - self._looked) * self._world.first])  # by the clock of the first process
-            seconds, self._looked = done.seconds + float(distributed.total(passed)), now
-        self._progress = Progress(done.epoch + 1, 0, 0.0, max(score, done.best), (*done.history, row), seconds)
-        if self._world.first and (not scores or score > done.best):
+        now = time.monotonic()
+        passed = torch.tensor([(now - self._looked) * self._world.first])  # by the clock of the first process
+        validation, self._looked = float(distributed.total(passed)), now
+        seconds = done.seconds + validation
+        row |= {"lr": self.stepper.optimizer.param_groups[0]["lr"], "seconds": seconds}
+        is_best = score > done.best
+        self._progress = replace(
+            Progress(done.epoch + 1) if done.step == self._steps else done,
+            best=max(score, done.best),
+            history=(*done.history, row),
+            seconds=seconds,
+            best_epoch=epochs if is_best else done.best_epoch,
+            validation=validation,
+        )
+        if self._world.first and (is_best or not scores):
             self._save_model(BEST)
         self._save()
         self._listener.epoch(self._progress, validations)
@@ -238,12 +258,12 @@ def run(
     source: Checkpoint | None = None,
     tensorboard: bool = False,
 ) -> bool:
-    """Trains in ``folder`` and reports there. Returns True after the last epoch, False if the run was stopped.
+    """Trains in ``folder`` and reports there. Returns True at the end of the run, False if it was stopped.
 
     data: the folder of the data sets; by default that of the resumed run. resumed: the state to continue from.
     source: the initial weights.
     Nothing in the folder changes before options, data and device have been checked. Raises UsageError if the folder
-    holds files of a run and neither ``resumed`` nor ``overwrite`` is given.
+    holds files of a run and neither ``resumed`` nor ``overwrite`` is given, and if the resumed run is finished.
     """
     existing = _files_of_run(folder)
     if existing and resumed is None and not overwrite:
@@ -263,12 +283,40 @@ def run(
                 make_folder(folder)
                 for old in (*(folder / name for name in (STATE, LAST, BEST)), *folder.glob(report.EVENTS)):
                     old.unlink(missing_ok=True)
-            reporting.start(Progress() if resumed is None else resumed.progress)
+            reporting.start(trainer.progress)
 
         distributed.alike(lambda: prepare() if world.first else None)
-        epochs = f"{config.epochs} x {steps_per_epoch(len(training), config.batch):,} steps"
-        listener.note(f"Training on {len(training):,} people on the device {trainer.device}, {epochs}.")
+        if trainer.is_finished:
+            option = "--epochs" if trainer.progress.epoch >= config.epochs else "--max-time"
+            ended = f"it ended after epoch {report.epochs_text(trainer.epochs_done)}"
+            raise UsageError(f"The run in {folder} is already finished: {ended}.", f"To train longer, raise {option}.")
+        listener.begin(_facts(trainer, used, training, validation) | {"folder": str(folder)}, trainer.progress)
         return trainer.go()
+
+
+def _facts(
+    trainer: Trainer, config: TrainConfig, training: Dataset | Scenes, validation: Sequence[Dataset | Scenes]
+) -> dict[str, str]:
+    """What a run trains, on what and for how long, in words."""
+    batch = min(config.batch, len(training))
+    network, size, processes = trainer.model.network, config.input_size, distributed.world().size
+    validated = " and ".join(f"{len(data):,} of {data.name}" for data in validation) or "none"
+    done = f"; {report.epochs_text(trainer.epochs_done)} done already" if trainer.epochs_done else ""
+    over = f", {processes} processes" if processes > 1 else ""
+    steps = _counted(steps_per_epoch(len(training), config.batch), "step")
+    limit = f", within {config.max_time:g} minutes" if config.max_time else ""
+    return {
+        "data": f"{datasets.set_names(config.dataset)}: {len(training):,} {config.counted} to train on, "
+        f"{validated} to validate",
+        "network": f"{_counted(network.stacks, 'stack')} of {network.features} features, "
+        f"{parameters(network):,} parameters, input {size} x {size} pixels",
+        "device": f"{trainer.device} ({devices.name_of(trainer.device)}), {trainer.stepper.precision}{over}",
+        "length": f"{_counted(config.epochs, 'epoch')} of {steps} of {batch} {config.samples}{limit}{done}",
+    }
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _files_of_run(folder: Path) -> list[Path]:
@@ -305,19 +353,23 @@ def dry_run(config: TrainConfig, data: Path | None, listener: Listener, source: 
         began = time.monotonic()
         trainer.validate()
         person_seconds = (time.monotonic() - began) / max(1, sum(map(len, some)))
-    persons, batch = sum(map(len, validation)), min(config.batch, len(training))
+    persons, batch, samples = sum(map(len, validation)), min(config.batch, len(training)), config.samples
     epoch = steps * step_seconds + persons * person_seconds
     over = f" over {world.size} processes" if world.size > 1 else ""
-    memory = peak_memory(device)
+    memory, whole, limit = peak_memory(device), epoch * config.epochs, 60 * config.max_time
     peak = "unknown" if memory is None else f"{memory / 1e9:.1f} GB"
-    limit = f", or the {config.max_time:g} min of --max-time" if config.max_time else ""
-    return [
-        f"data     {len(training):,} people to train on, {persons:,} to validate",
-        f"joints   {', '.join(training.skeleton.joints)}",
-        f"network  {parameters(trainer.model.network):,} parameters; loss after {taken} steps: {loss:.4f}",
-        f"device   {device}, {workers_of(config, device)} worker processes; peak memory {peak}",
-        f"step     {step_seconds:.3f} s for {batch} crops{over}: {batch / step_seconds:.0f} crops a second",
-        f"waiting  {waited / (taken - warm_up):.3f} s of it for the crops",
-        f"epoch    {steps:,} steps and the validation: {timedelta(seconds=round(epoch))}",
-        f"run      {config.epochs} epochs: {timedelta(seconds=round(epoch * config.epochs))}{limit}",
-    ]
+    length = f"{config.epochs} epochs: {timedelta(seconds=round(whole))}"
+    if limit:
+        ends = f"ends it after {report.epochs_text(limit / epoch)}" if limit < whole else "is longer"
+        length += f"; --max-time {config.max_time:g} {ends}"
+    lines = {
+        **_facts(trainer, config, training, validation),
+        **({} if config.task == "detect" else {"joints": ", ".join(training.skeleton.joints)}),
+        "loss": f"{loss:.4f} after {taken} steps",
+        "memory": f"{peak} at most; {workers_of(config, device)} worker processes",
+        "step": f"{step_seconds:.3f} s for {batch} {samples}{over}: {batch / step_seconds:.0f} {samples} a second",
+        "waiting": f"{waited / (taken - warm_up):.3f} s of it for the {samples}",
+        "epoch": f"{steps:,} steps and the validation: {timedelta(seconds=round(epoch))}",
+        "run": length,
+    }
+    return [f"{label:<9}{text}" for label, text in lines.items()]
