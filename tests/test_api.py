@@ -334,11 +334,15 @@ def test_a_network_is_trained_scored_and_exported_by_the_library(tmp_path: Path)
     tiny = {"stacks": 1, "features": 8, "stem": (4, 4, 8), "input_size": 64, "limit": 4, "batch": 2, "workers": 0}
     run = posehg.train("synthetic", tmp_path / "run", epochs=1, loss="cross-entropy", note=lines.append, **tiny)
     assert len(run.history) == 1
-    assert any(line.startswith("epoch 1") for line in lines)
+    assert [line.split()[0] for line in lines[-6:]] == ["data", "network", "device", "length", "folder", "epoch"]
     with pytest.raises(UsageError):
         posehg.train("synthetic", tmp_path / "run", note=None, **tiny)
     more = posehg.train("synthetic", tmp_path / "run", resume=True, epochs=2, note=None)
     assert [row["epoch"] for row in more.history] == [1, 2]
+    with pytest.raises(UsageError, match="finished"):
+        posehg.train("synthetic", tmp_path / "run", resume=True, note=None)
+    assert posehg.load(tmp_path / "run", note=lines.append, device="cpu").joints == posehg.load(run.model).joints
+    assert str(run.model) in lines[-1]
     with pytest.raises(KeyError, match="epoch"):
         posehg.train("synthetic", tmp_path / "other", epoch=2)
     report = posehg.evaluate(run.model, "synthetic", limit=3, bootstrap=0, device="cpu")

@@ -14,7 +14,7 @@ from posehg import checkpoints
 from posehg.checkpoints import hub
 from posehg.checkpoints.cache import Address
 from posehg.checkpoints.hub import ALIASES, Repo
-from posehg.errors import NotAvailable
+from posehg.errors import NotAvailable, UsageError
 from tests import forks, stubs
 from tests.hub_server import TOKEN, Files, HubServer, environment, serving
 
@@ -78,6 +78,26 @@ def test_offline_nothing_is_requested(here: Path, name: str, monkeypatch: pytest
         assert "SECRET" not in str(caught.value) + caught.value.hint
     with pytest.raises(AssertionError):
         checkpoints.find(name)
+
+
+def test_the_folder_of_a_run_is_its_best_model(tmp_path: Path) -> None:
+    best, last, notes = tmp_path / "best.safetensors", tmp_path / "last.safetensors", list[str]()
+    last.touch()
+    with pytest.raises(NotAvailable) as caught:  # stopped in its first epoch
+        checkpoints.find(str(tmp_path))
+    assert str(last) in caught.value.hint
+    best.touch()
+    assert checkpoints.find(f"{tmp_path}/", note=notes.append) == best
+    assert [str(best) in note for note in notes] == [True]
+    assert checkpoints.find(str(last), note=notes.append) == last
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(UsageError) as both:
+        checkpoints.find(str(tmp_path))
+    assert "best.safetensors" in both.value.hint
+    last.unlink()
+    best.unlink()
+    assert checkpoints.find(str(tmp_path), note=notes.append) == tmp_path
+    assert len(notes) == 1
 
 
 def test_weights_are_inside_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

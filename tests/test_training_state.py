@@ -50,10 +50,13 @@ def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     torch.save(content, path)
 
 
-def test_a_state_without_the_folder_of_its_data_is_read(tmp_path: Path) -> None:
-    rewritten(tmp_path / STATE, dict.popitem)
+def test_what_earlier_versions_did_not_save_has_its_default(tmp_path: Path) -> None:
+    def shorten(content: dict[str, Any]) -> None:
+        del content["data"], content["progress"]["best_epoch"], content["progress"]["validation"]
+
+    rewritten(tmp_path / STATE, shorten)
     loaded = states.load(tmp_path / STATE)
-    assert (loaded.config, loaded.progress) == (SOME.config, SOME.progress)
+    assert (loaded.config, loaded.progress, loaded.data) == (SOME.config, SOME.progress, "")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A data set and a network so small that a whole training run takes a moment."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,6 +61,10 @@ class Watcher:
         self.places: list[tuple[int, int]] = []
         self.epochs: list[Progress] = []
         self.notes: list[str] = []
+        self.facts: dict[str, str] = {}
+
+    def begin(self, facts: Mapping[str, str], progress: Progress) -> None:
+        self.facts = dict(facts)
 
     def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
         self.places.append((epoch, step))

@@ -155,7 +155,8 @@ class TrainingProgress:
     def step(self, epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
         # A GPU reports every tenth step only, and a resumed run starts anywhere.
         now, place = time.monotonic(), epoch * steps + step
-        self._steps += place - self._place if self._place >= 0 else 1
+        before = self._place if self._place >= 0 else self._last.epoch * steps + self._last.step
+        self._steps += place - before
         self._place, self._size = place, steps
         self._seconds = max(now - self._began, 1e-9) / self._steps
         left, speed = self._time_left(now, epoch, step), self._speed()

@@ -241,7 +241,7 @@ def _write_curves(file: Path, progress: Progress, sets: Sequence[Dataset | Scene
         axes.set(title=title, xlabel="epoch", ylabel=unit, xlim=(0, 1.03 * max(1.0, last["epoch"])))
         axes.grid(color="#dddddd")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if keys == scores:
+        if scores and keys == scores:
             axes.legend()
         if keys == ["lr"]:
             axes.set_ylim(bottom=0)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,11 @@ def wait_for(path: Path, process: forks.Fork, before: bytes | None = None) -> No
     pytest.fail(process.communicate()[1] if process.returncode is not None else "It takes too long.")
 
 
+def figures(folder: Path) -> list[str]:
+    """The lines of metrics.csv, without the seconds at their ends."""
+    return [line.rpartition(",")[0] for line in (folder / "metrics.csv").read_text().splitlines()]
+
+
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -78,8 +84,9 @@ def test_a_killed_run_continues_to_the_same_weights_bit_for_bit(undisturbed: Pat
         process.communicate()
     resumed = train("--resume", "--out", tmp_path)
     assert resumed.returncode == 0, resumed.stderr
-    for name in (*MODELS, "metrics.csv"):
+    for name in MODELS:
         assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes(), f"killed after {delay} s"
+    assert figures(tmp_path) == figures(undisturbed), f"killed after {delay} s"
 
 
 @pytest.mark.slow
@@ -106,6 +113,9 @@ def test_a_finished_run_stays_or_is_made_longer(posehg: Posehg, undisturbed: Pat
     again.assert_failed(2, str(undisturbed))
     assert {"--resume", "--overwrite"} <= set(again.err.split())
     posehg("train", "--resume", "--out", undisturbed, "--batch", 3).assert_failed(2, "--batch is 2")
+    finished = posehg("train", "--resume", "--out", undisturbed)
+    finished.assert_failed(2, "finished")
+    assert "--epochs" in finished.err
     assert snapshot(undisturbed) == before
     out = Path(shutil.copytree(undisturbed, tmp_path / "longer"))
     longer = ("--epochs", EPOCHS + 1, "--features", 8, "--save-minutes", 3)
@@ -152,7 +162,8 @@ def test_options_are_taken_from_the_command_line(posehg: Posehg, out: Path) -> N
     assert (run.code, run.out) == (0, ""), run.err
     assert options_of(out) == TOY
     assert re.search(r"epoch 2/2 .*PCK@0\.2 toy", run.err)
-    assert f"posehg predict PHOTO --model {out}/best.safetensors" in run.err
+    assert f"posehg predict PHOTO --model {out} " in run.err
+    assert {"data", "network", "device", "length", "folder"} <= {line.split()[0] for line in run.err.splitlines()}
 
 
 @pytest.mark.parametrize(
@@ -227,8 +238,9 @@ def test_the_options_of_a_run_make_the_same_run_again(posehg: Posehg, out: Path,
     assert posehg("train", *OPTIONS, *more, "--out", out).code == 0
     again = posehg("train", "--config", out / "config.json", "--out", tmp_path / "again")
     assert again.code == 0, again.err
-    for name in (*MODELS, "config.json", "metrics.csv"):
+    for name in (*MODELS, "config.json"):
         assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
+    assert figures(tmp_path / "again") == figures(out)
 
 
 def test_the_command_line_wins_over_the_file(posehg: Posehg, out: Path, tmp_path: Path) -> None:
@@ -245,20 +257,36 @@ def test_a_dry_run_says_what_the_run_takes_and_changes_nothing(posehg: Posehg, o
     (out / "state.pt").write_text("mine")
     run = posehg("train", *OPTIONS, "--dry-run", "--limit", 3, "--batch", 50, "--out", out)
     assert (run.code, run.err) == (0, "")
-    words = [line.split()[0] for line in run.out.splitlines()]
-    assert words == ["data", "joints", "network", "device", "step", "waiting", "epoch", "run"]
+    words = {line.split()[0] for line in run.out.splitlines()}
+    assert words >= {"data", "joints", "network", "device", "memory", "step", "waiting", "epoch", "run"}
     assert snapshot(out) == {"state.pt": b"mine"}
 
 
-def test_the_speed_counts_all_crops(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("max_time", "begins", "left"),
+    [
+        (0, ["epoch 1/8,", "epoch 1/8 ", "epoch 2/8,", "epoch 2/8 "], ["0:51:40", "2:43:20", "2:41:40", "2:20:00"]),
+        (60, ["epoch 1/8,", "epoch 1 ", "epoch 2,", "epoch 2 "], ["0:51:40", "0:36:40", "0:35:00"]),
+    ],
+)
+def test_a_log_says_speed_and_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], max_time: int, begins: Any, left: Any
+) -> None:
+    """Of epochs of 40 steps of ten seconds, and validations of 1000 seconds."""
     now = [100.0]
     monkeypatch.setattr("posehg.cli.train.time.monotonic", lambda: now[0])
-    progress = TrainingProgress(replace(TOY, batch=6, epochs=3))
-    for epoch in range(3):
+    listener = TrainingProgress(replace(TOY, batch=60, epochs=8, max_time=max_time))
+    now[0] += 1000  # to read the data
+    listener.begin({"data": "toys"}, Progress())
+    start = now[0]
+    for epoch in range(2):
         for step in range(10, 41, 10):  # on a GPU every tenth step is reported
-            now[0] += 0.5 * 10
-            progress.step(epoch, step, 40, 0.25, 1e-3)
-        now[0] += 1000  # the validation
-        progress.epoch(Progress(epoch + 1, history=({"loss": 0.25},)), [])
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split("(")[1] for line in lines[1:]] == ["12 crops/s)"] * 2
+            now[0] += 10 * 10
+            listener.step(epoch, step, 40, 0.25, 1e-3)
+        now[0] += 1000
+        rows = ({"epoch": epoch + 1.0, "loss": 0.25},)
+        listener.epoch(Progress(epoch + 1, history=rows, seconds=now[0] - start, validation=1000), [])
+    heading, *lines = capsys.readouterr().err.splitlines()
+    assert heading.split() == ["data", "toys"]
+    assert all(line.startswith(begin) for line, begin in zip(lines, begins, strict=True)), lines
+    assert re.findall(r"6 crops/s(?:, (\S+) left)?\)", "\n".join(lines)) == [*left, *[""] * (4 - len(left))]
