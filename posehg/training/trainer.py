@@ -285,7 +285,9 @@ def run(
                     old.unlink(missing_ok=True)
             reporting.start(trainer.progress)
 
-        distributed.alike(lambda: prepare() if world.first else None)
+        # Also of a finished run, if a kill prevented its last report; but its options stay those that it had.
+        if not trainer.is_finished or resumed is None or config == resumed.config:
+            distributed.alike(lambda: prepare() if world.first else None)
         if trainer.is_finished:
             option = "--epochs" if trainer.progress.epoch >= config.epochs else "--max-time"
             ended = f"it ended after epoch {report.epochs_text(trainer.epochs_done)}"

@@ -113,9 +113,10 @@ def test_a_finished_run_stays_or_is_made_longer(posehg: Posehg, undisturbed: Pat
     again.assert_failed(2, str(undisturbed))
     assert {"--resume", "--overwrite"} <= set(again.err.split())
     posehg("train", "--resume", "--out", undisturbed, "--batch", 3).assert_failed(2, "--batch is 2")
-    finished = posehg("train", "--resume", "--out", undisturbed)
-    finished.assert_failed(2, "finished")
-    assert "--epochs" in finished.err
+    for options in ((), ("--epochs", EPOCHS - 1)):
+        finished = posehg("train", "--resume", "--out", undisturbed, *options)
+        finished.assert_failed(2, "finished")
+        assert "--epochs" in finished.err
     assert snapshot(undisturbed) == before
     out = Path(shutil.copytree(undisturbed, tmp_path / "longer"))
     longer = ("--epochs", EPOCHS + 1, "--features", 8, "--save-minutes", 3)
