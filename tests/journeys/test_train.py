@@ -170,7 +170,8 @@ def test_options_are_taken_from_the_command_line(posehg: Posehg, out: Path) -> N
 @pytest.mark.parametrize(
     ("option", "value", "named", "hint"),
     [
-        *(("--stem", stem, stem, "64-128-128") for stem in ("64-128", "a-b-c", "2-4-³", "2x4x4", "")),
+        *(("--stem", stem, stem, "64-128-128") for stem in ("64-128", "a-b-c", "2-4-³", "2x4x4")),
+        ("--stem", "", "--stem", ""),
         *(("--stem", stem, "stem", "") for stem in ("2-4-5", "0-0-0")),
         ("--loss", "l1", "cross-entropy", "--help"),
         ("--ema", "1", "--ema", ""),
