@@ -35,6 +35,9 @@ from posehg.files import sha256
 Precision = Literal["fp32", "bf16", "fp16"]
 Library = Literal["auto", "torch", "onnxruntime", "openvino"]
 
+# onnxruntime reports its use to its maker unless it finds this when it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 EXPORT_AGAIN = "Export the model again: posehg export MODEL"
 
 _NO_MEMORY = re.compile(r"[Ff]ailed to allocate|can't allocate|not enough memory|out of memory|bad.alloc|ALLOC_FAILED")

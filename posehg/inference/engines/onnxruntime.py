@@ -27,6 +27,8 @@ def session(file: Path, options: EngineOptions) -> tuple[Any, str]:
     try:
         runtime = import_module("onnxruntime")
     except ImportError as error:  # such as for a system library that is missing
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from None  # onnxruntime catches Ctrl-C
         raise NotAvailable(f"onnxruntime cannot be imported ({reason(error)}).", "Install onnxruntime again.") from None
     device = _device(options.device, runtime.get_available_providers())
     settings = runtime.SessionOptions()
