@@ -5,6 +5,7 @@ import re
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from difflib import get_close_matches
 from io import BytesIO
@@ -78,8 +79,10 @@ def read(path: str | Path) -> Image:
         raise unreadable(path, error) from None
 
 
-def read_bytes(content: bytes, name: str) -> Image:
-    """Decode the content of an image file, as ``read`` does; errors call it ``name``."""
+def read_bytes(
+    content: bytes, name: str, most: int | None = None, warn: Callable[[str], object] = warnings.warn
+) -> Image:
+    """Decode the content of an image file, as ``read`` does; errors call it ``name``. most: see ``check_size``."""
     brands = content[8 : min(int.from_bytes(content[:4]), 256)] if content[4:8] == b"ftyp" else b""
     is_heic = brands[:3] in (b"hei", b"hev", b"mif", b"msf") and b"avif" not in brands  # Pillow itself reads AVIF
     try:
@@ -89,16 +92,16 @@ def read_bytes(content: bytes, name: str) -> Image:
             pillow_heif.register_heif_opener()
         if content.startswith(b"\x89PNG\r\n\x1a\n"):
             content = _plain_png(content)
-        if (deep := _deep_tiff(content, name)) is not None:
+        if (deep := _deep_tiff(content, name, most)) is not None:
             return from_pillow(deep, name)
         with PillowImage.open(BytesIO(content)) as image:
             if image.format == "PNG" and content[24] == 16 and image.mode != "I;16":
-                check_size(image.size, name)
+                check_size(image.size, name, most)
                 image.load()  # raises for a damaged file
                 if (deep := _deep(content, has_alpha=True)) is not None:
                     deep.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
                     return from_pillow(deep, name)
-            return from_pillow(image, name)
+            return from_pillow(image, name, most)
     except ImportError:
         hint = "Install it: pipx inject posehg pillow-heif, or pip install 'posehg[heif]'"
         raise InputError(f"{name} is a HEIC image; reading it needs pillow-heif.", hint) from None
@@ -112,7 +115,7 @@ def read_bytes(content: bytes, name: str) -> Image:
     except BROKEN as error:
         if content.startswith(b"\xff\xd8"):
             with suppress(*BROKEN):
-                return _cut_jpeg(content, name)
+                return _cut_jpeg(content, name, warn)
         raise InputError(f"{name} is broken or cut short ({error}).", "Copy or download it again.") from None
 
 
@@ -136,7 +139,7 @@ def _plain_png(content: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _deep_tiff(content: bytes, name: str) -> PillowImage.Image | None:
+def _deep_tiff(content: bytes, name: str, most: int | None) -> PillowImage.Image | None:
     """A TIFF with more than 8 bits, which Pillow reads only in part and partly wrong, by OpenCV; None for other files.
 
     Upright. Raises InputError for what neither of them reads.
@@ -150,7 +153,7 @@ def _deep_tiff(content: bytes, name: str) -> PillowImage.Image | None:
     samples, bits, meaning = tags.get(277, 1), max(tags.get(258, (1,))), tags.get(262)
     if bits <= 8 or meaning not in (0, 1, 2):  # 0: white is zero, 1: black is zero, 2: RGB
         return None
-    check_size((tags[256], tags[257]), name)
+    check_size((tags[256], tags[257]), name, most)
     if samples not in (1, 3, 4) or (samples > 1 and tags.get(284) == 2):
         how = f"{samples} values of {bits} bits a pixel" + (" in separate planes" if tags.get(284) == 2 else "")
         raise InputError(f"{name} has {how}, which posehg cannot read.", "Convert it, for example to PNG.")
@@ -188,7 +191,7 @@ def _eight_bits(numbers: NDArray[Any]) -> Image:
     return np.clip(np.rint(np.nan_to_num(levels, posinf=255, neginf=0)), 0, 255).astype(np.uint8)
 
 
-def _cut_jpeg(content: bytes, name: str) -> Image:
+def _cut_jpeg(content: bytes, name: str, warn: Callable[[str], object]) -> Image:
     """A JPEG without an end, with gray rows where its data ends; warns of that. Raises ValueError if too many are."""
     padding = b"\0\xff" if content.endswith(bytes(64)) else b"\xff"  # some zeros at the end are data
     data, end = content.rstrip(padding), b"\xff\xd9"
@@ -201,7 +204,7 @@ def _cut_jpeg(content: bytes, name: str) -> Image:
     if lost > (0 if image.info.get("progressive") else image.height // 10) or is_coarse:
         raise ValueError
     what = f"is cut short: its last {lost} of {image.height} rows are missing" if lost else "has no end marker"
-    warnings.warn(f"{name} {what}.", stacklevel=2)
+    warn(f"{name} {what}.")
     return from_pillow(image, name)
 
 
@@ -262,12 +265,12 @@ def unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"There is no file {path}.", hint)
 
 
-def from_pillow(image: PillowImage.Image, name: str = "The image") -> Image:
+def from_pillow(image: PillowImage.Image, name: str = "The image", most: int | None = None) -> Image:
     """Convert a Pillow image of any mode to what ``read`` returns; the Pillow image does not change.
 
-    Raises InputError if it is too large, and what Pillow raises if its file is broken.
+    Raises InputError if it is too large, see ``check_size``, and what Pillow raises if its file is broken.
     """
-    check_size(image.size, name)
+    check_size(image.size, name, most)
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.filename and image.tile:
         file, image.filename = image.filename, ""  # Pillow maps a file that it knows by name, and does not turn that
         image.load()
@@ -289,9 +292,9 @@ def from_pillow(image: PillowImage.Image, name: str = "The image") -> Image:
     return np.array(image.convert("RGB"))
 
 
-def check_size(size: tuple[int, int], name: str) -> None:
-    """Raises InputError for more than MAX_PIXELS. size: (width, height)."""
-    if size[0] * size[1] > MAX_PIXELS:
+def check_size(size: tuple[int, int], name: str, most: int | None = None) -> None:
+    """Raises InputError for more than ``most`` pixels, by default MAX_PIXELS. size: (width, height)."""
+    if size[0] * size[1] > (most or MAX_PIXELS):
         raise InputError(f"{name} is too large: {size[0]} x {size[1]} pixels.", "Make it smaller first.")
 
 

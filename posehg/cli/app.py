@@ -1,6 +1,5 @@
 """``posehg`` and its commands. Nothing heavy is imported before a command runs."""
 
-import errno
 import io
 import os
 import re
@@ -21,8 +20,9 @@ from posehg.cli.eval import evaluate
 from posehg.cli.export import export
 from posehg.cli.help import Command, Group
 from posehg.cli.predict import predict
+from posehg.cli.serve import serve
 from posehg.cli.train import train
-from posehg.errors import DeviceError, InputError, PosehgError, UsageError
+from posehg.errors import UsageError
 from posehg.files import is_full
 
 _Misuse: type[Exception] = typer.BadParameter.__bases__[0]
@@ -59,7 +59,7 @@ class Commands(Group):
         except Exception as error:
             if is_full(error):
                 terminal.discard(sys.stdout)
-            raise typer.Exit(terminal.report(_explained(error))) from None
+            raise typer.Exit(terminal.report(terminal.explained(error))) from None
 
 
 app = typer.Typer(
@@ -77,6 +77,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.command("bench", cls=Command)(bench)
 app.command("demo", cls=Command)(demo)
+app.command("serve", cls=Command)(serve)
 
 
 def _version(wanted: bool) -> None:
@@ -147,25 +148,6 @@ def keep_freed_memory() -> None:
         if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
             mallopt(-1, 2**30)  # M_TRIM_THRESHOLD
             mallopt(-3, 2**25)  # M_MMAP_THRESHOLD: the most that glibc allows; larger blocks are still returned
-
-
-def _explained(error: Exception) -> PosehgError:
-    """The error as one of posehg's own, with what can be done about it."""
-    if isinstance(error, PosehgError):
-        return error
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return DeviceError("The device ran out of memory.", "Try --device cpu; in training, a smaller --batch.")
-    if is_full(error):
-        return InputError("The output cannot be written: the disk is full.")
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return InputError(f"{error.filename or 'A file name'} cannot be used: the file name is too long.")
-    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
-        hint = "Try --workers 0. In a container, give it more shared memory: docker run --shm-size 8g"
-        return DeviceError("A data loading process was killed.", hint)
-    if isinstance(error, ImportError) and "libGL" in str(error):
-        return DeviceError("OpenCV needs the system library libGL.", "On Debian and Ubuntu: apt install libgl1")
-    what = f"{type(error).__name__}: {error}".strip(": ")
-    return PosehgError(f"This is a bug in posehg ({what}).", "Report the output of the command with --debug.")
 
 
 def _usage_error(misuse: Any) -> UsageError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import typer
 
-from posehg.errors import PosehgError
+from posehg.errors import DeviceError, InputError, PosehgError
+from posehg.files import is_full
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -43,6 +45,25 @@ def report(error: PosehgError) -> int:
     if error.hint:
         note(f"Hint: {error.hint}")
     return error.exit_code
+
+
+def explained(error: Exception) -> PosehgError:
+    """The error as one of posehg's own, with what can be done about it."""
+    if isinstance(error, PosehgError):
+        return error
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return DeviceError("The device ran out of memory.", "Try --device cpu; in training, a smaller --batch.")
+    if is_full(error):
+        return InputError("The output cannot be written: the disk is full.")
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return InputError(f"{error.filename or 'A file name'} cannot be used: the file name is too long.")
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+        hint = "Try --workers 0. In a container, give it more shared memory: docker run --shm-size 8g"
+        return DeviceError("A data loading process was killed.", hint)
+    if isinstance(error, ImportError) and "libGL" in str(error):
+        return DeviceError("OpenCV needs the system library libGL.", "On Debian and Ubuntu: apt install libgl1")
+    what = f"{type(error).__name__}: {error}".strip(": ")
+    return PosehgError(f"This is a bug in posehg ({what}).", "Report the output of the command with --debug.")
 
 
 def rendered(result: RenderableType) -> str:

@@ -65,14 +65,15 @@ class Source:
     problem: InputError | None = None
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str, content: bytes | None = None) -> Kind:
     """``video`` by suffix or content, ``animation`` for an image file of several frames, else ``image``.
 
-    A file that is not known by either, or that is not there, is tried as an image.
+    A file that is not known by either, or that is not there, is tried as an image. content: that of a file of this name
+    that is not on disk; an animation is then an image.
     """
-    suffix, head = PurePath(name).suffix.lower(), b""
+    suffix, head = PurePath(name).suffix.lower(), (content or b"")[:400]
     with suppress(OSError):
-        if suffix not in VIDEOS and os.path.isfile(name):
+        if content is None and suffix not in VIDEOS and os.path.isfile(name):
             with open(name, "rb") as file:
                 head = file.read(400)
     is_mp4 = head[4:8] == b"ftyp" and head[8:11] not in (b"avi", b"hei", b"hev", b"mif", b"msf", b"crx")
@@ -80,7 +81,7 @@ def kind_of(name: str) -> Kind:
     is_transport_stream = b"GGG" in (head[:377:188], head[4:389:192])
     if suffix in VIDEOS or is_mp4 or is_avi or is_transport_stream or head.startswith(_VIDEO_STARTS):
         return "video"
-    return "animation" if suffix in _MAY_MOVE and is_animation(name) else "image"
+    return "animation" if content is None and suffix in _MAY_MOVE and is_animation(name) else "image"
 
 
 def has_known_suffix(name: str) -> bool:

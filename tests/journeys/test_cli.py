@@ -18,7 +18,7 @@ from posehg.cli.predict import predict
 from posehg.drawing import DrawOptions
 from tests.journeys.conftest import Posehg
 
-COMMANDS = ("predict", "train", "eval", "export", "bench", "demo")
+COMMANDS = ("predict", "train", "eval", "export", "bench", "demo", "serve")
 LEAVES = (*((command,) for command in COMMANDS), ("models", "list"), ("models", "get"), ("data", "list"))
 
 
