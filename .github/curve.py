@@ -9,7 +9,7 @@ matplotlib.use("agg")
 from matplotlib import pyplot
 
 HERE = Path(__file__).parent
-SETS = {"pck_mpii_val": "MPII", "pck_coco7k_val": "COCO", "pck_lspet_val_90": "LSPET (90 people)"}
+SETS = {"pck_mpii_val": "MPII", "pck_coco7k_val": "COCO", "pck_lspet_val": "LSPET"}
 
 with open(HERE.parent / "weights" / "training.csv", newline="", encoding="utf-8") as file:
     rows = list(csv.DictReader(file))
