@@ -65,11 +65,12 @@ def load(name: str, data: Path | None, split: str, boxes: bool = False) -> tuple
     if path is None:
         looked = " or ".join(dict.fromkeys(map(str, candidates)))
         raise NotAvailable(f"There is no file {looked}.", "A data set is a known name or a .json, .csv or .yaml file.")
-    if path.suffix.lower() not in FILES:
-        hint = _EXPORT_AS.get(path.suffix.lower(), "posehg reads COCO's .json, tables as .csv, and YOLO's data.yaml.")
+    suffix = path.suffix.lower()
+    if suffix not in FILES:
+        hint = _EXPORT_AS.get(suffix, "posehg reads COCO's .json, tables as .csv, and YOLO's data.yaml.")
         raise UsageError(f"{path} is neither a .json nor a .csv nor a .yaml file.", hint)
-    reader = import_module(f"posehg.datasets.{FILES[path.suffix.lower()]}")
-    if path.suffix.lower() in (".yaml", ".yml"):  # it names folders of images and not, as the others, images
+    reader = import_module(f"posehg.datasets.{FILES[suffix]}")
+    if FILES[suffix] == "yolo":  # it names folders of images and not, as the others, images
         found: tuple[Dataset, str] = reader.load(path, set_name(name), category, data, split, boxes)
         return found
     everyone: Dataset = reader.read(path, set_name(name), category, boxes)
@@ -83,7 +84,7 @@ def load(name: str, data: Path | None, split: str, boxes: bool = False) -> tuple
             error, has = NotAvailable if split in SPLITS else UsageError, (*dict.fromkeys(marks.values()), ALL)
             raise error(f"{path} has no people in the split {split!r}.", f"It has: {', '.join(has)}.")
     folders = _folders(path, data)
-    files, note = _find(path, sorted(kept), folders)
+    files, note = find(path, sorted(kept), folders)
     notes.append(note)
     dataset = part(replace(everyone, note=" ".join(filter(None, notes))), split, files.__getitem__, kept)
     if split == ALL:
@@ -113,8 +114,8 @@ def _folders(path: Path, data: Path | None) -> list[Path]:
     return list(dict.fromkeys([*folders, *filter(isdir, named)]))
 
 
-def _find(path: Path, images: Sequence[Path], folders: Sequence[Path]) -> tuple[dict[Path, Path], str]:
-    """The file of each image that the annotation file names, and a note if leading folders of the names are not there.
+def find(path: Path, images: Sequence[Path], folders: Sequence[Path]) -> tuple[dict[Path, Path], str]:
+    """The file of each image that the file ``path`` names, and a note if leading folders of the names are not there.
 
     The most trailing parts of a name that are found in one of the folders count. A missing image is expected, by its
     whole name, where others are. Raises NotAvailable if one file may be that of two images.

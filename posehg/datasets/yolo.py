@@ -207,12 +207,9 @@ def _images(
             continue
         notes += [about for _, about in parts if about]
         for name, image in (one for listed, _ in parts for one in listed):
-            if is_held_out not in (None, own.is_held_out(Path(name))):
-                continue
-            if image in names and not (names[image].endswith(name) or name.endswith(names[image])):
-                raise NotAvailable(f"{path}: {image} may be {names[image]} or {name}.", hint)
-            if image not in names:
-                names[image], marks[image] = name, key
+            if is_held_out in (None, own.is_held_out(Path(name))):
+                names.setdefault(image, name)
+                marks.setdefault(image, key)
     return {name: image for image, name in names.items()}, marks, " ".join(notes)
 
 
@@ -231,8 +228,9 @@ def _listed(path: Path, named: Path, homes: Sequence[Path], hint: str) -> tuple[
     with opened(place, "a list of images") as text:
         lines = decoded(place, text.getvalue(), []).splitlines()
         names = [image_name(line) for line in lines if line.strip()]
-    found = (next(filter(isfile, _places(name, [place.parent, *homes])), place.parent / name) for name in names)
-    return [("/".join(_names(name)), image) for name, image in zip(names, found, strict=True)], ""
+    folders = [place.parent, *homes, *(home / "images" for home in homes)]
+    found, _ = own.find(place, list(dict.fromkeys(names)), folders)
+    return [("/".join(_names(name)), image) for name, image in found.items()], ""
 
 
 def _below(folder: Path) -> list[Path]:
