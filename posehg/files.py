@@ -8,11 +8,27 @@ import re
 import reprlib
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from posehg.errors import InputError, UsageError
+
+IMAGE_COLUMNS = ("image", "file_name", "filename", "file", "source")
+"""Names in tables of the column with the image."""
+BOX_COLUMNS, *CORNERS = (("x", "y", "w", "h"), ("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"))
+"""Names in tables of the columns with a bounding box, or with two corners of it."""
+
+
+def box_columns(header: Collection[str]) -> tuple[str, ...]:
+    """The columns of a table's bounding boxes: corners only if there is neither x nor y, w or h."""
+    found = (names for names in CORNERS if set(names) <= set(header) and not set(BOX_COLUMNS) & set(header))
+    return next(found, BOX_COLUMNS)
+
+
+def box_sides(columns: tuple[str, ...], a: float, b: float, c: float, d: float) -> tuple[float, float, float, float]:
+    """x, y, width and height from the numbers in these columns."""
+    return (a, b, c, d) if columns == BOX_COLUMNS else (a, b, c - a, d - b)
 
 
 def table_start(text: str) -> tuple[str, int]:

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import StringIO
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +30,11 @@ import numpy as np
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.reading import box_of, decoded, entry, extent, image_name, keypoints_of, opened, positive
 from posehg.errors import NotAvailable, UsageError
-from posehg.files import table_start
+from posehg.files import BOX_COLUMNS, CORNERS, IMAGE_COLUMNS, box_columns, box_sides, table_start
 from posehg.poses import Person
 from posehg.skeletons import of_joints
 
-_BOX = ("x", "y", "w", "h")
-_CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"))
-_IMAGE = ("image", "file_name", "filename", "file", "source")
-_KNOWN = (*_IMAGE, *_BOX, *_CORNERS[0], *_CORNERS[1], "split", "id", "head_size", "area")
+_KNOWN = (*IMAGE_COLUMNS, *BOX_COLUMNS, *chain(*CORNERS), "split", "id", "head_size", "area")
 _HINT = "The columns are image and JOINT_x, JOINT_y; optional are x, y, w, h, JOINT_v, split, id, head_size and area."
 
 
@@ -55,7 +53,7 @@ def read(path: Path, name: str, category: str = "", boxes: bool = False) -> Data
         lines = list(csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True))
     names = [cell.strip() for cell in next(iter(lines[start:]), [])]
     header = [name.lower() if name.lower() in _KNOWN else name for name in names]
-    if called := [name for name in _IMAGE if name in header]:
+    if called := [name for name in IMAGE_COLUMNS if name in header]:
         header = ["image" if name == called[0] else name for name in header]
     with entry(path, "first row", _HINT):
         joints = _joints(header)
@@ -90,7 +88,7 @@ def read(path: Path, name: str, category: str = "", boxes: bool = False) -> Data
 def _joints(header: Sequence[str]) -> tuple[str, ...]:
     """The joints that have columns. Raises ValueError if the header is incomplete or ambiguous."""
     joints = tuple(dict.fromkeys(name[:-2] for name in header if name[-2:] in ("_x", "_y", "_v") and name[:-2]))
-    box = _BOX if set(_BOX) & set(header) else ()
+    box = BOX_COLUMNS if set(BOX_COLUMNS) & set(header) else ()
     needed = ("image", *box, *(f"{joint}_{axis}" for joint in joints for axis in "xy"))
     if missing := [name for name in needed if name not in header]:
         raise ValueError(f"it has no column {' or '.join(missing)}")
@@ -105,27 +103,26 @@ def _joints(header: Sequence[str]) -> tuple[str, ...]:
 
 
 def _person(id: str, row: Mapping[str, str], image: Path, joints: Sequence[str], decimal_comma: bool) -> Person:
-    def number(column: str) -> float | None:
-        """None for an empty cell and for a column that the table lacks."""
+    def number(column: str) -> float:
+        """NaN for an empty cell and for a column that the table lacks."""
         text = row.get(column, "").replace(",", "." if decimal_comma else ",") or "nan"
         try:
-            return None if math.isnan(float(text)) else float(text)
+            return float(text)
         except ValueError:
             raise ValueError(f"{text!r} in the column {column} is not a number") from None
 
     triples = []
     for joint in joints:
         x, y, v = (number(f"{joint}_{column}") for column in "xyv")
-        if (x is None) != (y is None):
+        if math.isnan(x) != math.isnan(y):
             raise ValueError(f"{joint} has an x or a y, but not both")
-        triples.append((x, y, (0.0 if x is None else 2.0) if v is None else v))
-    keypoints, visible = keypoints_of(np.array(triples, dtype=np.float64))  # None becomes NaN
-    corners = next((columns for columns in _CORNERS if set(columns) <= set(row) and not set(_BOX) & set(row)), None)
-    x, y, w, h = map(number, corners or _BOX)
-    if corners and x is not None and y is not None and w is not None and h is not None:
-        w, h = w - x, h - y
-    box = None if x is None or y is None or not w or not h else box_of(x, y, w, h)
-    if box is None and (x, y, w, h) != (None,) * 4:
-        raise ValueError(f"a box has {', '.join(corners or _BOX)}, and its width and height are above 0")
+        triples.append((x, y, (0.0 if math.isnan(x) else 2.0) if math.isnan(v) else v))
+    keypoints, visible = keypoints_of(np.array(triples))
+    columns, box = box_columns(row), None
+    sides = box_sides(columns, *map(number, columns))
+    if not np.isnan(sides).all():
+        if np.isnan(sides).any() or 0 in sides[2:]:
+            raise ValueError(f"a box has {', '.join(columns)}, and its width and height are above 0")
+        box = box_of(*sides)
     head_size, area = positive(number("head_size"), "head_size"), positive(number("area"), "area")
     return Person(image, extent(box, keypoints), keypoints, visible, head_size, id, area=area)

@@ -238,11 +238,11 @@ def extent(box: Box | None, keypoints: Points) -> Box:
 
 
 def positive(value: object, what: str) -> float | None:
-    """A length or area in pixels; None for 0 and None."""
-    length = 0.0 if value is None else as_number(value, what)
-    if not 0 <= length <= FARTHEST**2:
+    """A length or area in pixels; None for 0, None and NaN."""
+    length = as_number(value, what)
+    if length < 0 or length > FARTHEST**2:
         raise ValueError(f"its {what} cannot be {length:g}")
-    return length or None
+    return length if length > 0 else None
 
 
 def image_name(text: str) -> Path:

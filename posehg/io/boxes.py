@@ -9,8 +9,8 @@ The content decides the format, not the suffix. Coordinates are zero-based pixel
 measured at pixel edges. People are COCO's category 1 or, where the file lists its categories, the one named person, or
 the only one; a box without a category is a person. Crowds and boxes without an area are left out. Numbers may be
 written as text, ids as floats. The columns of a table may be separated by comma, semicolon or tab; with the latter two
-1,5 is a number. Its first column may also be called source, file, filename or file_name; corners x1, y1, x2, y2 may
-stand for the box; frame is optional, and other columns are ignored.
+1,5 is a number. Its first column may also be called source, file, filename or file_name; corners x1, y1, x2, y2 or
+xmin, ymin, xmax, ymax may stand for the box; frame is optional, and other columns are ignored.
 
 An image is found by its name as given, by its file name with or without the suffix, or by COCO's number: 785 for
 000000000785.jpg and COCO_val2014_000000000785.jpg; folders must agree as far as both sides have some. The frames of a
@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import re
 import reprlib
@@ -33,7 +34,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from posehg.errors import InputError, NotAvailable
-from posehg.files import as_number, id_text, table_start
+from posehg.files import IMAGE_COLUMNS, as_number, box_columns, box_sides, id_text, table_start
 from posehg.geometry import FARTHEST, Box
 from posehg.io.content import is_url, read_text
 from posehg.io.sources import Source, coco_number, has_known_suffix
@@ -44,8 +45,6 @@ _HINT = (
     "A file of boxes is COCO's JSON (detections or annotations), posehg's .jsonl, or a table with the columns "
     "image, x, y, w, h, where x, y is the top left corner."
 )
-_IMAGE_COLUMNS = ("image", "source", "file", "filename", "file_name")
-_CORNERS = ("x1", "y1", "x2", "y2")
 _PERSON = "1"  # COCO's category
 
 T = TypeVar("T")
@@ -232,8 +231,8 @@ def _table_entries(text: str) -> list[Entry]:
     entries = []
     try:
         header = lines.fieldnames = [cell.strip().lower() for cell in lines.fieldnames or ()]
-        image = next((name for name in _IMAGE_COLUMNS if name in header), "image")
-        box = _CORNERS if set(_CORNERS) <= set(header) and not set("xywh") & set(header) else tuple("xywh")
+        image = next((name for name in IMAGE_COLUMNS if name in header), "image")
+        box = box_columns(header)
         if missing := [name for name in (image, *box) if name not in header]:
             raise ValueError(f"the header lacks {' and '.join(missing)}")
         for row in lines:
@@ -241,11 +240,9 @@ def _table_entries(text: str) -> list[Entry]:
                 raise ValueError(f"it does not have the {len(header)} cells of the first line")
             if any(row.values()):
                 cells = (row.get(column, "").replace(",", ".") for column in ("frame", *box))
-                frame, *bbox = [float(cell) if cell.strip() else None for cell in cells]
-                if box == _CORNERS and None not in bbox:
-                    x1, y1, x2, y2 = (edge or 0.0 for edge in bbox)
-                    bbox = [x1, y1, x2 - x1, y2 - y1]
-                entries.append(_entry(row[image].strip(), frame, bbox if bbox != [None] * 4 else ()))
+                frame, *numbers = (float(cell) if cell.strip() else math.nan for cell in cells)
+                bbox = () if all(map(math.isnan, numbers)) else [*box_sides(box, *numbers)]
+                entries.append(_entry(row[image].strip(), None if math.isnan(frame) else frame, bbox))
     except (ValueError, csv.Error) as error:
         raise ValueError(f"line {lines.line_num + above}: {error}") from None
     return entries
