@@ -72,3 +72,17 @@ def test_rendered_scenes_have_up_to_eight_people_and_repeat():
     again = data.load(3)
     assert np.array_equal(again.image, data.load(3).image)
     assert all(box.clipped(Box(0, 0, 320, 320)) == box for box in again.people)
+
+
+def test_the_only_category_is_read_whatever_its_name(boxes):
+    boxes.write_text(boxes.read_text().replace('"person"', '"pedestrian"'))
+    assert len(scenes.load_one(str(boxes), None, "val").load(0).people) == 1
+
+
+def test_images_in_a_folder_that_cannot_be_read_are_missing(boxes, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.listdir", refuse)
+    with pytest.raises(NotAvailable, match="images"):
+        scenes.load_one(str(boxes), None, "val")

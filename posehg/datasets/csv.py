@@ -124,5 +124,5 @@ def _person(id: str, row: Mapping[str, str], image: Path, joints: Sequence[str],
         if np.isnan(sides).any() or 0 in sides[2:]:
             raise ValueError(f"a box has {', '.join(columns)}, and its width and height are above 0")
         box = box_of(*sides)
-    head_size, area = positive(number("head_size"), "head_size"), positive(number("area"), "area")
+    head_size, area = (positive(number(what) if row.get(what) else None, what) for what in ("head_size", "area"))
     return Person(image, extent(box, keypoints), keypoints, visible, head_size, id, area=area)

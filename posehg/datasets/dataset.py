@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -105,11 +105,7 @@ class LazyPersons(Sequence[Person]):
     def __len__(self) -> int:
         return self.size
 
-    @overload
-    def __getitem__(self, index: int) -> Person: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Person]: ...
-    def __getitem__(self, index: int | slice) -> Person | Sequence[Person]:
+    def __getitem__(self, index: int | slice) -> Any:
         chosen = range(self.size)[index]  # a range counts from the end and raises IndexError
         return self.make(chosen) if isinstance(chosen, int) else [self.make(i) for i in chosen]
 

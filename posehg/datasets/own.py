@@ -15,10 +15,8 @@ image's name: one in ten, always the same ones, is val. Mark the frames of a vid
 split ``all`` is everyone.
 """
 
-import os
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
@@ -28,7 +26,7 @@ from pathlib import Path
 
 from posehg.datasets.dataset import Dataset
 from posehg.datasets.naming import FILES, SPLIT, file_and_category, set_name
-from posehg.datasets.reading import part
+from posehg.datasets.reading import lister, part
 from posehg.errors import NotAvailable, UsageError
 from posehg.skeletons import Skeleton
 
@@ -120,12 +118,7 @@ def find(path: Path, images: Sequence[Path], folders: Sequence[Path]) -> tuple[d
     The most trailing parts of a name that are found in one of the folders count. A missing image is expected, by its
     whole name, where others are. Raises NotAvailable if one file may be that of two images.
     """
-
-    @cache
-    def names_in(folder: Path) -> frozenset[str]:
-        with suppress(OSError):  # no such folder, or one that may not be read
-            return frozenset(os.listdir(folder))
-        return frozenset()
+    names_in = lister()
 
     @cache
     def places(parent: Path) -> list[tuple[Path, Path]]:

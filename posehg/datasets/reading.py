@@ -9,10 +9,10 @@ import gzip
 import json
 import os
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cache
 from io import BytesIO
-from os.path import isdir  # False for whatever cannot be a folder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,10 +31,21 @@ MIN_JOINTS = 2  # a person without a bounding box needs this many labelled joint
 
 
 def missing_images(persons: Sequence[Person]) -> list[Path]:
-    """The annotated images whose files are missing, sorted. Each folder is listed once."""
-    needed = {person.image for person in persons}
-    folders = filter(isdir, {path.parent for path in needed})
-    return sorted(needed - {folder / name for folder in folders for name in os.listdir(folder)})
+    """The annotated images whose files are missing, sorted."""
+    names_in = lister()
+    return sorted(path for path in {person.image for person in persons} if path.name not in names_in(path.parent))
+
+
+def lister() -> Callable[[Path], frozenset[str]]:
+    """A function that returns the names in a folder, which it lists once; none if that is not possible."""
+
+    @cache
+    def names_in(folder: Path) -> frozenset[str]:
+        with suppress(OSError):
+            return frozenset(os.listdir(folder))
+        return frozenset()
+
+    return names_in
 
 
 def find_file(root: Path, names: Sequence[str]) -> Path | None:
@@ -238,11 +249,11 @@ def extent(box: Box | None, keypoints: Points) -> Box:
 
 
 def positive(value: object, what: str) -> float | None:
-    """A length or area in pixels; None for 0, None and NaN."""
-    length = as_number(value, what)
-    if length < 0 or length > FARTHEST**2:
+    """A length or area in pixels; None for 0 and None."""
+    length = 0.0 if value is None else as_number(value, what)
+    if not 0 <= length <= FARTHEST**2:
         raise ValueError(f"its {what} cannot be {length:g}")
-    return length if length > 0 else None
+    return length or None
 
 
 def image_name(text: str) -> Path:

@@ -55,10 +55,9 @@ Content = Mapping[str, Any]
 
 
 def load(path: Path, name: str, category: str, data: Path | None, split: str, boxes: bool) -> tuple[Dataset, str]:
-    """A split of the set that a .yaml file describes, and a hint on where its images were looked for.
+    """A split of the set that a .yaml file describes, and a hint on where its images were looked for, as ``own.load``.
 
-    name: the set's. category: the class to read, by default all that have labelled joints. data: a folder to look in
-    before the file's own, or None. boxes: people need no joints, and the file no kpt_shape.
+    category: the class to read, by default all that have labelled joints. boxes: also, the file needs no kpt_shape.
     Raises NotAvailable if a file is missing or broken, UsageError for an unknown split or class.
     """
     with opened(path, _EXPECTED) as file:
