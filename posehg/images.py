@@ -56,6 +56,8 @@ PNG_EXTRAS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")
 PNG_TEXTS = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")
 """What is used of a PNG besides pixels and eXIf: transparency, animation, and texts that may hold the orientation."""
 
+POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
+"""How PostScript files begin. Pillow would have Ghostscript, where it is installed, run these programs."""
 
 _PNG_EXIF = re.compile(rb"eXIf|Raw profile type|adobe\.xmp")
 
@@ -90,6 +92,8 @@ def read_bytes(
             import pillow_heif
 
             pillow_heif.register_heif_opener()
+        if content.startswith(POSTSCRIPT):
+            raise UnidentifiedImageError
         if content.startswith(b"\x89PNG\r\n\x1a\n"):
             content = _plain_png(content)
         if (deep := _deep_tiff(content, name, most)) is not None:

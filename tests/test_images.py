@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import EpsImagePlugin
 from PIL import Image as PillowImage
 
 from posehg import images
@@ -141,6 +142,15 @@ def test_every_way_to_cut_a_image_short_is_an_input_error(tmp_path: Path, save: 
                 images.read(cut)
             with pytest.raises(InputError, match=r"^holiday"):
                 images.read_bytes(whole[:length], "holiday")
+
+
+@pytest.mark.parametrize("suffix", [".eps", ".png"])
+def test_no_program_in_an_image_is_run(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    PillowImage.new("L", (7, 5)).save(tmp_path / "a.eps")
+    path = (tmp_path / "a.eps").rename(tmp_path / f"b{suffix}")
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *given: pytest.fail("It was run."))
+    with pytest.raises(InputError):
+        images.read(path)
 
 
 def test_too_many_pixels_are_refused(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
