@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from PIL import Image as PillowImage
 
-from posehg.errors import InputError, printable
+from posehg.errors import InputError, printable, reason
 from posehg.files import atomic
 from posehg.geometry import Affine
 
@@ -43,7 +43,10 @@ MAX_BYTES = 1 << 30
 
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 
-BROKEN = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, RuntimeError, struct.error, zlib.error)
+BROKEN = (
+    *(OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, RuntimeError, MemoryError),
+    *(struct.error, zlib.error, PillowImage.DecompressionBombError),
+)
 """The errors that Pillow's decoders raise for broken files; which one depends on the format."""
 
 TURNS = dict(enumerate((0, 3, 1, 5, 4, 6, 2), start=2))
@@ -120,7 +123,7 @@ def read_bytes(
         if content.startswith(b"\xff\xd8"):
             with suppress(*BROKEN):
                 return _cut_jpeg(content, name, warn)
-        raise InputError(f"{name} is broken or cut short ({error}).", "Copy or download it again.") from None
+        raise InputError(f"{name} is broken or cut short ({reason(error)}).", "Copy or download it again.") from None
 
 
 def _plain_png(content: bytes) -> bytes:
@@ -214,7 +217,7 @@ def _cut_jpeg(content: bytes, name: str, warn: Callable[[str], object]) -> Image
 
 def is_animation(path: str | Path) -> bool:
     """Whether a file is a GIF, PNG, WebP or AVIF of several frames."""
-    with suppress(*BROKEN, PillowImage.DecompressionBombError), open(path, "rb") as file:
+    with suppress(*BROKEN), open(path, "rb") as file:
         head = file.read(64)
         # Pillow would read large files of one image as a whole.
         is_still_webp = head[:4] == b"RIFF" and not (head[12:16] == b"VP8X" and head[20] & 2)
@@ -228,7 +231,7 @@ def is_animation(path: str | Path) -> bool:
 
 def others(file: str | Path | IO[bytes]) -> str:
     """A note if an image is the first of several frames or pages; "" if it is the only one or others are previews."""
-    with suppress(*BROKEN, PillowImage.DecompressionBombError), PillowImage.open(file) as opened:
+    with suppress(*BROKEN), PillowImage.open(file) as opened:
         image: Any = opened
         pages, frames = 0, 1
         for page in range(image.n_frames if image.format == "TIFF" else 0):
@@ -246,7 +249,7 @@ def others(file: str | Path | IO[bytes]) -> str:
 
 def size(path: str | Path) -> tuple[int, int]:
     """(width, height) of what ``read`` returns, from the file's header if that suffices; raises as ``read`` does."""
-    with suppress(*BROKEN, PillowImage.DecompressionBombError), PillowImage.open(path) as image:
+    with suppress(*BROKEN), PillowImage.open(path) as image:
         if image.format == "PNG" and not _PNG_EXIF.search(Path(path).read_bytes()):
             return image.size  # Pillow would decode all pixels to look for EXIF data behind them
         if image.getexif().get(ExifTags.Base.Orientation) not in (5, 6, 7, 8):

@@ -186,6 +186,7 @@ def test_a_detector_learns_from_boxes_and_from_images_of_nobody(tmp_path: Path) 
     ("content", "named"),
     [
         *(({"kpt_shape": [3]}, "kpt_shape"), ({"kpt_shape": [3, 4]}, "kpt_shape"), ({"kpt_shape": 3}, "kpt_shape")),
+        ({"kpt_shape": [-1, 3]}, "kpt_shape"),
         *(({"flip_idx": [0, 1]}, "flip_idx"), ({"flip_idx": [1, 2, 0]}, "flip_idx"), ({"flip_idx": "x"}, "flip_idx")),
         *(({"kpt_names": ["a"]}, "kpt_names"), ({"kpt_names": ["a", "a", "b"]}, "twice"), ({"names": {"x": 1}}, "x")),
         *(({"names": 5}, "int"), ({"kpt_names": 5}, "int"), ({"flip_idx": [0, None, 1]}, "None")),

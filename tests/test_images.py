@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,14 @@ def cut_jpeg(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def long_jp2(path: Path) -> None:
+    """One of its parts says that it has far more bytes than memory."""
+    PillowImage.fromarray(noise(8, 8)).save(path, "JPEG2000")
+    content = path.read_bytes()
+    start = content.index(b"jp2h") - 4
+    path.write_bytes(content[:start] + b"\0\0\0\1jp2h" + content[start + 8 :])
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -96,8 +105,9 @@ def cut_jpeg(path: Path) -> None:
         lambda path: path.write_bytes(b""),
         lambda path: path.write_text("no image"),
         cut_jpeg,
+        long_jp2,
     ],
-    ids=["missing", "folder", "empty", "text", "cut"],
+    ids=["missing", "folder", "empty", "text", "cut", "long"],
 )
 def test_an_unreadable_file_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
     path = tmp_path / "holiday.jpg"
@@ -105,6 +115,8 @@ def test_an_unreadable_file_is_named(tmp_path: Path, make: Callable[[Path], None
     with pytest.raises(InputError) as caught:
         images.read(path)
     assert str(path) in str(caught.value)
+    with suppress(InputError):  # the head of a JPEG is enough
+        images.size(path)
     with pytest.raises(InputError):
         images.read(tmp_path / ("a" * 5000 + ".png"))
 

@@ -120,7 +120,8 @@ def _shape(content: Content, boxes: bool) -> tuple[int, int]:
         return 0, 3
     if shape is None:
         raise ValueError("it has no kpt_shape; if its labels have joints, add kpt_shape: [number of joints, 3]")
-    if not (isinstance(shape, list) and [type(number) for number in shape] == [int, int]) or shape[1] not in (2, 3):
+    are_two = isinstance(shape, list) and [type(number) for number in shape] == [int, int]
+    if not are_two or shape[0] < 1 or shape[1] not in (2, 3):
         raise ValueError(f"kpt_shape is {shape}, not [number of joints, 2 or 3]")
     return shape[0], shape[1]
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from posehg import images
-from posehg.errors import InputError
+from posehg.errors import InputError, reason
 from posehg.images import Image
 from posehg.io import content
 from posehg.io.sources import Source
@@ -336,8 +336,8 @@ def animation(file: str | IO[bytes], name: str) -> Iterator[Frame]:
                 fps = fps or 1 / duration
                 yield Frame(pixels, index - first, time, fps)
                 time += duration
-    except (*images.BROKEN, PillowImage.DecompressionBombError) as error:
-        raise InputError(f"{name} is broken or cut short ({error}).", _HINT) from None
+    except images.BROKEN as error:
+        raise InputError(f"{name} is broken or cut short ({reason(error)}).", _HINT) from None
 
 
 def camera(number: int) -> Iterator[Frame]:
