@@ -48,7 +48,7 @@ def launch(size: int, work: Callable[[distributed.World], object]) -> list[Any]:
 
 
 def _answer(end: Connection) -> Any:
-    assert end.poll(60), "A process hangs."
+    assert end.poll(240), "A process hangs."
     try:
         return end.recv()
     except EOFError:
