@@ -55,6 +55,7 @@ class Pose:
     crop: the square that the network saw, in image pixels, turned by ``rotation`` degrees anticlockwise.
     score: the mean of the scores.
     id: the track id, in videos only.
+    A joint is found if its score is at least 0.3.
     """
 
     skeleton: Skeleton
@@ -74,7 +75,7 @@ class Pose:
         return float(x), float(y)
 
     def __contains__(self, joint: object) -> bool:
-        """Whether a joint is found: ``"left_wrist" in pose``."""
+        """Whether a joint is found, with a score of at least 0.3: ``"left_wrist" in pose``."""
         return joint in self.skeleton.joints and bool(self.found[self.skeleton.joints.index(str(joint))])
 
     def __repr__(self) -> str:

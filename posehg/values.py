@@ -42,6 +42,11 @@ class Result(poses.Result):
     """One image or video frame and the people found on it: ``for person in result.people``.
 
     A Result is also a sequence of its people: ``len(result)``, ``result[0]``; it is false if nobody was found.
+
+    source: the image, video or camera as it was named; "" for an array. model: the name of the network.
+    image: RGB uint8 (H, W, 3), upright. size: its rows and columns, (H, W).
+    frame, time, fps: of a video, the number of the frame from 0, its time in seconds, and the average frame rate.
+    error: why there are no people, if the image could not be read.
     """
 
     def __len__(self) -> int:
@@ -64,14 +69,17 @@ class Result(poses.Result):
         labels: bool = False,
         background: Background = "image",
         threshold: float = THRESHOLD,
+        color: Literal["auto", "person", "limb"] = "auto",
     ) -> NDArray[np.uint8]:
         """The image with the skeletons: RGB uint8 (H, W, 3), or RGBA (H, W, 4) on the background ``none``.
 
         labels: write the joints' names. threshold: joints with a lower score, 0 .. 1, and their limbs are left out.
-        Raises UsageError for an unknown style or background, InputError if there is no image to draw on.
+        color: by ``person`` or by ``limb``; ``auto`` is by person where there are several.
+        Raises UsageError for an unknown style, background or color, InputError if there is no image to draw on.
         """
         check_names(style=(style, tuple(STYLES)), background=(background, get_args(Background)))
-        return self._drawn(DrawOptions(threshold, replace(STYLES[style], labels=labels), background))
+        check_names(color=(color, ("auto", "person", "limb")))
+        return self._drawn(DrawOptions(threshold, replace(STYLES[style], labels=labels, colour=color), background))
 
     def _drawn(self, draw: DrawOptions) -> NDArray[np.uint8]:
         if self.image is None:

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from posehg.cli.outputs import Output, Outputs
-from posehg.errors import InputError
+from posehg.cli.outputs import Output, Outputs, plan
+from posehg.cli.predict import PredictOptions
+from posehg.errors import InputError, UsageError
 from posehg.io.sources import Source, expand
-from posehg.io.writers import JsonWriter
+from posehg.io.writers import CocoWriter, JsonWriter
+from posehg.io.writers.csv import WideCsvWriter
+from posehg.io.writers.writer import Writer
 
 OUT = Path("out")
 
@@ -105,3 +108,19 @@ def test_results_below_an_input_are_left_out(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path / "out")
     assert Outputs().without_results(sources, [str(tmp_path)]) == sources
     assert Outputs(Path("../out"), ("image",)).without_results(sources, [".."]) == left
+
+
+@pytest.mark.parametrize(
+    ("out", "save", "writer"), [("a.csv", "csv-wide", WideCsvWriter), ("a.json", "coco", CocoWriter)]
+)
+def test_a_format_of_one_file_is_written_to_the_file_named(out: str, save: str, writer: type[Writer]) -> None:
+    sources = [Source(name, "image", Path(name)) for name in ("a.jpg", "b.jpg")]
+    [output] = plan(PredictOptions([], out=out, save=save), sources, Path()).run
+    assert (output.writer, output.path) == (writer, Path(out))
+    for wrong in (
+        {"out": "a.csv", "save": "coco"},
+        {"out": "a.mp4", "save": "image"},
+        {"out": out, "save": "json,csv"},
+    ):
+        with pytest.raises(UsageError):
+            plan(PredictOptions([], **wrong), sources, Path())

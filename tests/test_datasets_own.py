@@ -14,7 +14,9 @@ from posehg.datasets import Dataset, load, load_one, own, parse, reading, set_na
 from posehg.datasets import csv as table
 from posehg.errors import NotAvailable, UsageError
 from posehg.geometry import Box
+from posehg.io.writers.csv import WideCsvWriter
 from posehg.skeletons import LSP
+from tests import results
 from tests.coco_files import FIVE, animals, annotation, write
 from tests.lsp_files import make_lspet
 from tests.mpii_files import picture
@@ -356,3 +358,15 @@ def test_a_name_or_split_that_makes_no_sense_is_refused(
     with pytest.raises(error, match=name.partition(".")[0].partition("-")[0]) as caught:
         load(str(tmp_path / name), None, split)
     assert caught.value.hint
+
+
+def test_what_predict_found_can_be_trained_on(tmp_path: Path) -> None:
+    found = results.result("a.jpg", people=2)
+    with WideCsvWriter(tmp_path / "found.csv") as writer:
+        writer.add(found)
+    people = table.read(tmp_path / "found.csv", "found").persons
+    assert [person.image for person in people] == [Path("a.jpg")] * 2
+    for person, pose in zip(people, found.people, strict=True):
+        np.testing.assert_array_equal(np.isfinite(person.keypoints).all(axis=1), pose.found)
+        np.testing.assert_allclose(person.keypoints[pose.found], pose.keypoints[pose.found], atol=0.006)
+        np.testing.assert_allclose(person.box.as_tuple(), pose.bbox.as_tuple(), atol=0.006)

@@ -1,5 +1,6 @@
 """What options and commands of other programs are called here, where they mean the same."""
 
+import os
 from typing import Any
 
 OPTIONS = {
@@ -11,6 +12,7 @@ OPTIONS = {
     "--detector": "det-model det-checkpoint det-weights",
     "--boxes": "bbox-file det-file",
     "--box": "bbox",
+    "--save": "format formats save-format",
     "--save openpose": "write-json",
     "--save crops": "save-crop save-crops",
     "--save coco": "write-coco-json",
@@ -74,5 +76,7 @@ def of_option(given: str, command: Any, path: str) -> str:
 
 def of_command(given: str) -> str:
     """What to use instead of an unknown command; empty if that is not known."""
+    if os.path.exists(given):
+        return f"Use posehg predict {given}"
     ours = next((ours for ours, theirs in COMMANDS.items() if given.lower() in theirs.split()), "")
     return f"Use posehg {ours}." if ours else ""

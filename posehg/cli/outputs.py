@@ -193,12 +193,22 @@ def plan(options: PredictOptions, sources: Sequence[Source], scratch: Path) -> O
     known = {**IMAGE_FILES, **VIDEO_FILES, **RUN_FILES}
     if files.names_file(options.out) and (out.suffix.lower() in known or not formats):
         if formats:
-            hint = "Leave out --save, or give --out FOLDER."
-            raise UsageError(f"--save needs a folder, and --out {out} is a file.", hint)
+            return _to_run_file(out, formats)
         return _to_file(out, options.heatmaps is not None, sources, moving)
     places = [(out / name if len(chosen) > 1 else out, FORMATS[name].run) for name in chosen]
     run = tuple(Output(file[0], place / file[1]) for place, file in places if file)
     return Outputs(out, chosen, run=run, transparent=options.background == "none")
+
+
+def _to_run_file(out: Path, formats: Sequence[str]) -> Outputs:
+    """--out FILE --save FORMAT: one file of all inputs."""
+    form = FORMATS[formats[0]]
+    writer, ending = form.run or form.video or (None, "")
+    fits = writer is not None and writer.one_file and not writer.draws
+    if len(formats) > 1 or writer is None or not fits or not ending.endswith(out.suffix.lower()):
+        hint = "Give --out FOLDER, or leave out --save."
+        raise UsageError(f"--save {','.join(formats)} needs a folder, and --out {out} is a file.", hint)
+    return Outputs(run=(Output(writer, out),))
 
 
 def _to_file(out: Path, heatmaps: bool, sources: Sequence[Source], moving: bool) -> Outputs:
@@ -292,7 +302,8 @@ class PredictRun:
                     advance(int(single))
                 advance(int(not single))
                 if source.name not in self._found | self._failed and len(self.sources) <= MANY:
-                    what = f"{self.options.boxes} has no boxes for it" if self.options.boxes else "nobody was found"
+                    what = "nobody was found; --box, or --whole where one person fills the image, say where to look"
+                    what = f"{self.options.boxes} has no boxes for it" if self.options.boxes else what
                     terminal.note(f"{source.name}: {what}.")
 
     def _write_files(self, source: Source, results: Iterable[Result]) -> Iterator[Result]:
@@ -360,9 +371,12 @@ class PredictRun:
     def summarise(self, reports: bool) -> None:
         """Report the run as a whole and raise what its exit code needs. Of several processes the first reports."""
         count, failed = len(self.sources), len(self._failed)
-        empty = sum(source.name not in self._found | self._failed for source in self.todo)
+        without = [source.name for source in self.todo if source.name not in self._found | self._failed]
+        empty, first = len(without), f", such as {without[0]}" if without and count > MANY else ""
         skipped, noun = count - len(self.todo), "file" if self._written == 1 else "files"
-        nobody = f"Nobody was found in {empty:,} of {count:,} inputs."
+        nobody = f"Nobody was found in {empty:,} of {count:,} inputs{first}."
+        if self.options.boxes:
+            nobody = f"{self.options.boxes} has no boxes for {empty:,} of {count:,} inputs{first}."
         notes = {
             f"{skipped:,} of {count:,} inputs were already done.": skipped,
             f"Wrote {self._written:,} {noun} to {self.outputs.folder}": self._written and self.outputs.folder,

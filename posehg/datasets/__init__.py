@@ -36,7 +36,9 @@ def info(name: str) -> DatasetInfo:
     if name not in MODULES:
         close = get_close_matches(name, MODULES, n=1)
         listed = f"The data sets are: {', '.join(MODULES)}; or give a .json, .csv or .yaml file of your own."
-        raise UsageError(f"There is no data set {name!r}.", f"Did you mean {close[0]}? {listed}" if close else listed)
+        inside = sorted(Path(name).glob("*.yaml")) if os.path.isdir(name) else []
+        meant = close[0] if close else inside[0] if inside else None
+        raise UsageError(f"There is no data set {name!r}.", f"Did you mean {meant}? {listed}" if meant else listed)
     known: dict[str, DatasetInfo] = import_module(f"posehg.datasets.{MODULES[name]}").INFO
     return known[name]
 
@@ -79,6 +81,8 @@ def load_one(
         folders = [home(data) / known.folder, *([] if data is None else [data])]
         found = next((folder for folder in folders if folder.is_dir()), None)
         if found is None:
+            if data is not None and data.suffix.lower() in FILES:
+                raise UsageError(f"--data {data} is not a folder.", f"To use it as the data set: --dataset {data}")
             sentence = f"Neither {folders[0]} nor {data} exists." if data else f"{folders[0]} does not exist."
             raise NotAvailable(sentence, f"See posehg data list {name}, then give the folder with --data DIR.")
         hint = "Unpack the set's images there; the annotations name these files."

@@ -10,6 +10,9 @@
     head_size               the unit of PCKh, in pixels
     area                    the unit of OKS: the area of the person's outline, in square pixels
 
+Tables of ``posehg predict --save csv-wide`` are read, too: their columns bbox_x and so on are the box, and joints whose
+JOINT_score is below 0.3 are not labelled; id, which numbers a video's tracks, is not read from them.
+
 Only ``image`` and the joints are required; other columns are not read. Coordinates are zero-based pixels, (0, 0) is the
 centre of the top left one. The separator is a comma, semicolon or tab, which Excel may name in a line ``sep=;`` above
 the header; if it is not the comma, 1,5 is a number, as spreadsheets of many countries write it. A row without joints
@@ -31,10 +34,11 @@ from posehg.datasets.dataset import Dataset
 from posehg.datasets.reading import box_of, decoded, entry, extent, image_name, keypoints_of, opened, positive
 from posehg.errors import NotAvailable, UsageError
 from posehg.files import BOX_COLUMNS, CORNERS, IMAGE_COLUMNS, box_columns, box_sides, table_start
-from posehg.poses import Person
+from posehg.poses import THRESHOLD, Person
 from posehg.skeletons import of_joints
 
 _KNOWN = (*IMAGE_COLUMNS, *BOX_COLUMNS, *chain(*CORNERS), "split", "id", "head_size", "area")
+_OF_PREDICT = {f"bbox_{side}": side for side in BOX_COLUMNS} | {"id": "track"}
 _HINT = "The columns are image and JOINT_x, JOINT_y; optional are x, y, w, h, JOINT_v, split, id, head_size and area."
 
 
@@ -55,6 +59,8 @@ def read(path: Path, name: str, category: str = "", boxes: bool = False) -> Data
     header = [name.lower() if name.lower() in _KNOWN else name for name in names]
     if called := [name for name in IMAGE_COLUMNS if name in header]:
         header = ["image" if name == called[0] else name for name in header]
+    if set(_OF_PREDICT) <= set(header):
+        header = [_OF_PREDICT.get(name, name) for name in header]
     with entry(path, "first row", _HINT):
         joints = _joints(header)
     people: dict[str, Person] = {}
@@ -113,10 +119,11 @@ def _person(id: str, row: Mapping[str, str], image: Path, joints: Sequence[str],
 
     triples = []
     for joint in joints:
-        x, y, v = (number(f"{joint}_{column}") for column in "xyv")
+        x, y, v, score = (number(f"{joint}_{column}") for column in ("x", "y", "v", "score"))
         if math.isnan(x) != math.isnan(y):
             raise ValueError(f"{joint} has an x or a y, but not both")
-        triples.append((x, y, (0.0 if math.isnan(x) else 2.0) if math.isnan(v) else v))
+        is_labelled = not (math.isnan(x) or score < THRESHOLD)
+        triples.append((x, y, 2.0 * is_labelled if math.isnan(v) else v))
     keypoints, visible = keypoints_of(np.array(triples))
     columns, box = box_columns(row), None
     sides = box_sides(columns, *map(number, columns))

@@ -67,7 +67,7 @@ class TrainConfig:
     optimizer: Optimizer = _option("rmsprop", _RECIPE, "rmsprop or adamw.")
     schedule: Schedule = _option("drop", _RECIPE, "Learning rate schedule: constant, drop, cosine, one-cycle or wsd.")
     decay: float = _option(0.0, _RECIPE, "Final epochs of decay with wsd; with --resume it starts at once.")
-    lr: float = _option(0.0, _RECIPE, "Highest learning rate.", "2.5e-4; cross-entropy 1e-3")
+    lr: float = _option(0.0, _RECIPE, "Highest learning rate.", "2.5e-4; cross-entropy 1e-3; with --init a tenth")
     weight_decay: float = _option(0.0, _RECIPE, "Weight decay.")
     epochs: int = _option(100, _RECIPE, "Passes over the data.")
     max_time: float = _option(0.0, _RECIPE, "Finish the schedule within this many minutes (0: no limit).")
@@ -123,7 +123,8 @@ class TrainConfig:
         if unknown := set(self.frozen) - {"", "stem", "body", "norm"}:
             raise UsageError(f"--freeze does not know {min(unknown)!r}.", "Known: stem, body, norm")
         if self.lr == 0:
-            object.__setattr__(self, "lr", RATES[self.loss] if self.task == "pose" else 1e-3)
+            rate = RATES[self.loss] if self.task == "pose" else 1e-3
+            object.__setattr__(self, "lr", rate / 10 if self.init else rate)  # the full rate undoes what init knows
 
     @property
     def output(self) -> Output:

@@ -60,7 +60,7 @@ def test_the_network_learns_the_joints_that_are_asked_for(
     assert "nan" not in figures(out)[0].values()  # the torso by which it is measured is that of the data set
     saved = options_of(out)
     names = ("stacks", "features", "depth", "blocks", "stem", "input_size", "padding", "sigma", "loss", "lr", "init")
-    expected = [2, 8, 2, 1, [4, 4, 8], 64, 1.25, 1.0, "mse", RATES["mse"], str(model)]
+    expected = [2, 8, 2, 1, [4, 4, 8], 64, 1.25, 1.0, "mse", RATES["mse"] / 10, str(model)]
     assert [saved[name] for name in names] == expected
 
 
@@ -87,8 +87,8 @@ def test_another_network_than_the_models_is_refused(posehg: Posehg, model: Path,
 @pytest.mark.parametrize(
     ("options", "loss", "lr", "padding"),
     [
-        ((), "cross-entropy", RATES["cross-entropy"], 1.7),
-        (("--loss", "mse"), "mse", RATES["mse"], 1.7),
+        ((), "cross-entropy", RATES["cross-entropy"] / 10, 1.7),
+        (("--loss", "mse"), "mse", RATES["mse"] / 10, 1.7),
         (("--lr", 7e-4, "--padding", 2), "cross-entropy", 7e-4, 2),
     ],
 )
