@@ -144,8 +144,9 @@ def image_of(given: ImageLike) -> Image:
         name = os.fspath(given)
         if content.is_url(name):
             return images.read_bytes(content.read_bytes(name, MAX_IMAGE), name)
-        if kind_of(name) == "video":
-            raise UsageError(f"{name} is a video.", "Its frames: for result in model.stream(...)")
+        if os.path.isdir(name) or kind_of(name) == "video":
+            what = "folder" if os.path.isdir(name) else "video"
+            raise UsageError(f"{name} is a {what}, not an image.", "All in it: for result in model.stream(...)")
         return images.read(name)
     expected = (
         "a path, a web address, a Pillow image, or a numpy array of uint8: RGB (H, W, 3), gray (H, W) or RGBA (H, W, 4)"

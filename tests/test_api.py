@@ -280,8 +280,9 @@ def test_a_list_of_images_gives_a_list_of_results(dots: Model, tmp_path: Path) -
     np.testing.assert_array_equal(results[0][0].keypoints, results[1][0].keypoints)
     with pytest.raises(UsageError):
         dots([PHOTO], AROUND)  # type: ignore[call-overload]
-    with pytest.raises(UsageError):
-        dots(tmp_path / "a.mp4")
+    for several in ("a.mp4", ""):
+        with pytest.raises(UsageError, match="not an image"):
+            dots(tmp_path / several)
 
 
 def test_a_stream_follows_people_through_a_video_or_arrays(dots: Model, tmp_path: Path) -> None:
