@@ -141,7 +141,8 @@ def model_config(config: TrainConfig, data: Dataset | Scenes, origin: str = "") 
     options = asdict(config)
     if config.init and Path(config.init).exists():
         options["init"] = Path(config.init).name
-    default = asdict(TrainConfig(loss=config.loss)) | {"loss": TrainConfig.loss}  # the learning rate follows the loss
+    default = asdict(TrainConfig(loss=config.loss, init=config.init))  # the learning rate follows from both
+    default |= {"loss": TrainConfig.loss, "init": TrainConfig.init}
     chosen = [name for name in options if name not in _NOT_IN_PROVENANCE and options[name] != default[name]]
     provenance = {
         "made_by": f"posehg {__version__}",
