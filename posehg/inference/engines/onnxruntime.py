@@ -33,8 +33,9 @@ def session(file: Path, options: EngineOptions) -> tuple[Any, str]:
     device = _device(options.device, runtime.get_available_providers())
     settings = runtime.SessionOptions()
     settings.intra_op_num_threads = options.threads_of_a_call
-    # Threads that wait spin otherwise: a photo takes twice the CPU time, and thrice as long on a busy machine.
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Threads that wait for each other spin this long, then they sleep. By default they spin for milliseconds: a photo
+    # takes twice the CPU time, and thrice as long on a busy machine. Without spinning a crop takes a fifth longer.
+    settings.add_session_config_entry("session.intra_op.spin_duration_us", "100")
     settings.log_severity_level = 4  # its errors are raised, and reported by posehg
     providers = [_CPU] if device == "cpu" else [(_CUDA, {"device_id": int(device.partition(":")[2])}), _CPU]
     try:
