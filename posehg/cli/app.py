@@ -167,4 +167,6 @@ def _usage_error(misuse: Any) -> UsageError:
         is_option, name = unknown[1] == "option", unknown[2]
         hint = hints.of_option(name, misuse.ctx.command, command) if is_option else hints.of_command(name)
         message = unknown[0] if hint else message
+    if (extra := re.match(r"Got unexpected extra argument\S* \((\S+)", message)) and misuse.ctx:
+        hint = hints.of_extra(extra[1].rstrip(")"), misuse.ctx.command)
     return UsageError(message if message.endswith("?") else f"{message}.", hint or f"See {command} --help")

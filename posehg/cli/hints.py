@@ -74,6 +74,14 @@ def of_option(given: str, command: Any, path: str) -> str:
     return ""
 
 
+def of_extra(given: str, command: Any) -> str:
+    """What a file or folder without an option may be meant for; empty if that is not known."""
+    options = {option for parameter in command.params for option in parameter.opts}
+    is_data = given.lower().endswith((".json", ".csv", ".yaml", ".yml"))
+    fitting = [option for option in (("--dataset",) if is_data else ("--model", "--init")) if option in options]
+    return f"Did you mean {fitting[0]} {given}?" if fitting and os.path.exists(given) else ""
+
+
 def of_command(given: str) -> str:
     """What to use instead of an unknown command; empty if that is not known."""
     if os.path.exists(given):

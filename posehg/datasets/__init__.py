@@ -81,8 +81,9 @@ def load_one(
         folders = [home(data) / known.folder, *([] if data is None else [data])]
         found = next((folder for folder in folders if folder.is_dir()), None)
         if found is None:
-            if data is not None and data.suffix.lower() in FILES:
-                raise UsageError(f"--data {data} is not a folder.", f"To use it as the data set: --dataset {data}")
+            if data is not None and data.is_file():
+                hint = f"For your own annotations: --dataset {data}"
+                raise UsageError(f"--data {data} is a file, not a folder.", hint)
             sentence = f"Neither {folders[0]} nor {data} exists." if data else f"{folders[0]} does not exist."
             raise NotAvailable(sentence, f"See posehg data list {name}, then give the folder with --data DIR.")
         hint = "Unpack the set's images there; the annotations name these files."

@@ -98,6 +98,25 @@ def test_what_other_programs_call_it_is_translated(posehg: Posehg, command: str,
     assert ours in run.err.splitlines()[1]
 
 
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        ("mine.csv", "posehg predict mine.csv"),
+        ("train mine.csv", "--dataset mine.csv"),
+        ("eval .", "--model ."),
+        ("train --data mine.csv", "--dataset mine.csv"),
+    ],
+)
+def test_a_file_in_the_wrong_place_is_put_right(
+    posehg: Posehg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, meant: str
+) -> None:
+    (tmp_path / "mine.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    run = posehg(*command.split())
+    run.assert_failed(2, command.split()[-1])
+    assert meant in run.err.splitlines()[1]
+
+
 def test_translations_name_what_is_there() -> None:
     top = typer.main.get_command(app.app).commands
     commands = top | {f"{name} {one}": c for name in ("models", "data") for one, c in top[name].commands.items()}
