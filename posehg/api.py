@@ -34,7 +34,7 @@ from posehg.heatmaps import Decoder
 from posehg.inference.detector import Detect, open_detector
 from posehg.inference.engines import EngineOptions, Library, Precision, open_engine
 from posehg.inference.estimator import Estimator
-from posehg.inference.person_search import People, find
+from posehg.inference.person_search import People, find, needs_detector
 from posehg.inference.tracking import Following, Smoothing, follow
 from posehg.io.boxes import BoxFile
 from posehg.io.frames import AHEAD, Frame, frames, read_ahead
@@ -248,7 +248,8 @@ class Model:
 
     def detector_for(self, people: People) -> Detect | None:
         """The detector, opened now if it was not yet; None where windows are searched instead."""
-        return self._detector() if people != "scan" and (self._always or self.skeleton.is_human) else None
+        is_needed = needs_detector(self.skeleton, people) or (self._always and people != "scan")
+        return self._detector() if is_needed else None
 
     def heatmaps(self, image: ImageLike, pose: Pose) -> Heatmaps:
         """The network's heatmaps where a pose was found on an image.
