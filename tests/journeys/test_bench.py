@@ -3,7 +3,9 @@
 import json
 import re
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,16 +42,17 @@ def measured(posehg: Posehg, *arguments: object) -> dict[str, Any]:
 
 
 def test_the_steps_add_up_and_the_limit_is_the_arithmetic_at_the_machines_rate(
-    posehg: Posehg, model: Path, photo: Path, tmp_path: Path
+    posehg: Posehg, model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A clock of its own: on a busy machine the medians of measured steps need not add up to that of all of them.
+    monkeypatch.setattr(bench, "time", SimpleNamespace(perf_counter=count(0.0, 0.001).__next__))
     before = set(tmp_path.rglob("*"))
     found = measured(posehg, photo, "--model", model, *QUICK, "--no-engines")
     assert set(tmp_path.rglob("*")) == before  # nothing is left behind
     times, limit = found["steps"], found["limit"]
     assert tuple(times) == STEPS
     assert all(0 < time["median_ms"] <= time["p95"] for time in times.values())
-    parts = sum(times[name]["median_ms"] for name in STEPS[:-1])
-    assert parts == pytest.approx(times["together"]["median_ms"], rel=0.3)
+    assert [time["median_ms"] for time in times.values()] == pytest.approx([1, 1, 1, 1, 1, 1, 6])
     expected = 1000 * limit["network_gflop"] / limit["matrix_products_gflop_per_second"]
     assert limit["network_milliseconds_at_least"] == pytest.approx(expected)
     assert limit["network_to_limit"] == pytest.approx(times["network"]["median_ms"] / expected)
