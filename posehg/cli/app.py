@@ -6,6 +6,8 @@ import re
 import signal
 import sys
 import warnings
+from contextlib import suppress
+from importlib import import_module
 from itertools import pairwise
 from types import FrameType
 from typing import Annotated, Any
@@ -13,15 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from posehg import __version__
-from posehg.cli import data, hints, models, terminal
-from posehg.cli.bench import bench
-from posehg.cli.demo import demo
-from posehg.cli.eval import evaluate
-from posehg.cli.export import export
+from posehg.cli import hints, terminal
 from posehg.cli.help import Command, Group
-from posehg.cli.predict import predict
-from posehg.cli.serve import serve
-from posehg.cli.train import train
 from posehg.errors import UsageError
 from posehg.files import is_full
 
@@ -39,8 +34,28 @@ Each command explains its options: posehg predict --help
 """
 
 
+_COMMANDS = "predict train eval:evaluate export models:app data:app bench demo serve".split()
+_MADE_FROM = {name: within or name for name, _, within in (one.partition(":") for one in _COMMANDS)}
+"""What makes a command in its module of that name: a function, or the typer application of a group."""
+
+
 class Commands(Group):
-    """Ends a command that fails with one sentence, a hint and an exit code instead of a traceback."""
+    """Ends a command that fails with one sentence, a hint and an exit code instead of a traceback.
+
+    A command is imported and made when it is asked for: to make all takes longer than to find a pose.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given | {"commands": dict.fromkeys(_MADE_FROM)})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in self.commands and self.commands[cmd_name] is None:
+            app = getattr(import_module(f"posehg.cli.{cmd_name}"), _MADE_FROM[cmd_name])
+            if not (is_group := isinstance(app, typer.Typer)):
+                function, app = app, typer.Typer(add_completion=False)
+                app.command(cls=Command)(function)
+            self.commands[cmd_name] = (typer.main.get_group if is_group else typer.main.get_command)(app)
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -69,15 +84,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-app.command("predict", cls=Command)(predict)
-app.command("train", cls=Command)(train)
-app.command("eval", cls=Command)(evaluate)
-app.command("export", cls=Command)(export)
-app.add_typer(models.app, name="models")
-app.add_typer(data.app, name="data")
-app.command("bench", cls=Command)(bench)
-app.command("demo", cls=Command)(demo)
-app.command("serve", cls=Command)(serve)
 
 
 def _version(wanted: bool) -> None:
@@ -135,6 +141,23 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):  # before or after the command itself
         code = terminal.INTERRUPTED
     sys.exit(code)
+
+
+def run() -> None:
+    """``main``, and the end of the process, at once: Python would free what it loaded piece by piece, for 0.1 s.
+
+    torch is left to end by itself, as its threads and its processes may still have work.
+    """
+    try:
+        main()
+    except SystemExit as end:
+        if "torch" in sys.modules or not isinstance(end.code, int):
+            raise
+        with suppress(OSError):  # nobody reads it any longer: Python ends as it always does then
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code)
+        raise
 
 
 def keep_freed_memory() -> None:

@@ -118,7 +118,8 @@ def test_a_file_in_the_wrong_place_is_put_right(
 
 
 def test_translations_name_what_is_there() -> None:
-    top = typer.main.get_command(app.app).commands
+    group = typer.main.get_command(app.app)
+    top = {name: group.get_command(None, name) for name in group.commands}
     commands = top | {f"{name} {one}": c for name in ("models", "data") for one, c in top[name].commands.items()}
     known = {name for command in commands.values() for one in command.params for name in (*one.opts, one.metavar)}
     assert {ours.partition(" ")[0] for ours in hints.OPTIONS} | {needed for needed, _ in hints.ADVICE.values()} <= known
