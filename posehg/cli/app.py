@@ -151,12 +151,13 @@ def run() -> None:
     try:
         main()
     except SystemExit as end:
-        if "torch" in sys.modules or not isinstance(end.code, int):
+        code = end.code or 0
+        if "torch" in sys.modules or not isinstance(code, int):
             raise
         with suppress(OSError):  # nobody reads it any longer: Python ends as it always does then
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(end.code)
+            os._exit(code)
         raise
 
 
