@@ -211,6 +211,25 @@ def test_the_best_model_is_of_the_first_sets_best_epoch(tmp_path: Path, monkeypa
     assert (progress.best, progress.best_epoch) == (70, 2)
 
 
+@pytest.mark.parametrize(("scores", "best"), [((80.0, 30.0, 70.0), 0), ((20.0, 30.0, 70.0), 2)])
+def test_the_initial_weights_are_the_best_until_an_epoch_is_better(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: tuple[float, ...], best: int
+) -> None:
+    train(TINY, tmp_path / "first")
+    source = checkpoints.load(tmp_path / "first" / LAST)
+    remaining = iter(scores)
+    monkeypatch.setattr(training, "validate", lambda _, data: Validation(data, next(remaining), "torso", cells=()))
+    Trainer(replace(TINY, epochs=2), dataset(), [dataset(2, "a", "val")], tmp_path, Watcher(), None, source).go()
+    assert same(checkpoints.load(tmp_path / BEST).state, source.state) is (best == 0)
+    state = states.load(tmp_path / STATE)
+    assert (state.progress.best, state.progress.best_epoch) == (max(scores), best)
+    # A resumed run has been measured already: there are no scores left.
+    assert [row["pck_a"] for row in state.progress.history] == list(scores[1:])
+    assert Trainer(
+        replace(TINY, epochs=2), dataset(), [dataset(2, "a", "val")], tmp_path, Watcher(), state, source
+    ).go()
+
+
 @pytest.mark.parametrize("freeze", ["", "stem"])
 def test_frozen_random_weights_are_noted_once(tmp_path: Path, freeze: str) -> None:
     _, watcher = train(replace(TINY, freeze=freeze), tmp_path, stop_after=1)

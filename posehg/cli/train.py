@@ -205,5 +205,6 @@ class TrainingProgress:
         last = self._last
         limit = "" if last.epoch == self._config.epochs else f", the end of --max-time {self._config.max_time:g}"
         best = f"; epoch {epochs_text(last.best_epoch)} was the best" if last.best_epoch else ""
+        best = best or ("; no epoch was better than the initial weights" if last.best >= 0 else "")
         took = timedelta(seconds=round(last.seconds))
         return f"epoch {epochs_text(last.history[-1]['epoch'])} in {took}{limit}{best}"

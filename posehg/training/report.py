@@ -117,12 +117,15 @@ def epochs_text(epochs: float) -> str:
     return f"{max(0.01, round(epochs, 2)):g}"
 
 
+def scores_text(validations: Sequence[Validation]) -> str:
+    return "".join(f"  {v.measure} {v.data.name} {v.score:.1f}" for v in validations)
+
+
 def epoch_line(progress: Progress, validations: Sequence[Validation], total: str = "") -> str:
     """An epoch's figures as text. total: follows its number."""
     row = progress.history[-1]
-    scores = "".join(f"  {v.measure} {v.data.name} {v.score:.1f}" for v in validations)
     best = "  best so far" if row["epoch"] == progress.best_epoch else ""
-    return f"epoch {epochs_text(row['epoch'])}{total}  loss {row['loss']:.4f}{scores}{best}"
+    return f"epoch {epochs_text(row['epoch'])}{total}  loss {row['loss']:.4f}{scores_text(validations)}{best}"
 
 
 class Report:

@@ -23,7 +23,7 @@ class Progress:
 
     epoch, step: the next ones, counted from 0; ``step`` within the epoch. loss_sum: over the epoch's steps so far.
     best: highest validation score. history: a row of figures per validation. seconds: training time, validation
-    included. best_epoch: epochs before the validation that gave ``best``; 0 if nothing could be measured.
+    included. best_epoch: epochs before the validation that gave ``best``; 0 for the initial weights, or without one.
     validation: seconds that the last one took.
 
     A run that --max-time ends within an epoch keeps its place there: more time continues the same epoch.

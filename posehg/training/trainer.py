@@ -96,6 +96,7 @@ class Trainer:
                 self.stepper.average.load_state_dict(resumed.average)
         self._steps, self._left_out = steps_per_epoch(len(data), config.batch), LeftOut(data, listener.note)
         self._saved = self._looked = time.monotonic()
+        self._tuned = source is not None
 
     @property
     def progress(self) -> Progress:
@@ -116,6 +117,8 @@ class Trainer:
     def go(self) -> bool:
         """Trains. Returns True at the end, False if the listener stopped the run, which is then saved."""
         self._looked = time.monotonic()
+        if self._tuned and self._progress == Progress():
+            self._measure_initial()
         done = self._progress
         loader = batches(self._data, self._config, self.device, done.epoch, done.step, self._world, self._left_out)
         with distributed.watched(f"Continue from the last save: posehg train --resume --out {self._folder}"):
@@ -176,10 +179,7 @@ class Trainer:
             for error in errors:
                 self._left_out.add(error)
         validations = self.validate()
-        counted = [v for v in validations if math.isfinite(v.score)]
-        # Shares of the torso and of the box have no common mean: the first set decides which of them count.
-        scores = [v.score for v in counted if v.measure == counted[0].measure]
-        score = float(np.mean(scores)) if scores else -1.0
+        score = _score(validations)
         row = {"epoch": epochs, "loss": done.loss_sum / max(1, done.step)}
         row |= {f"{'ap50' if self._config.task == 'detect' else 'pck'}_{v.data.name}": v.score for v in validations}
         now = time.monotonic()
@@ -196,10 +196,19 @@ class Trainer:
             best_epoch=epochs if is_best else done.best_epoch,
             validation=validation,
         )
-        if self._world.first and (is_best or not scores):
+        if self._world.first and (is_best or score < 0):
             self._save_model(BEST)
         self._save()
         self._listener.epoch(self._progress, validations)
+
+    def _measure_initial(self) -> None:
+        """Validates the weights of --init: if no epoch is better, they stay the best."""
+        if validations := self.validate():
+            self._progress = replace(self._progress, best=_score(validations))
+            if self._world.first:
+                self._save_model(BEST)
+            self._save()
+            self._listener.note(f"before training{report.scores_text(validations)}")
 
     def validate(self) -> list[Validation]:
         """Validates on each set, without images that cannot be read."""
@@ -232,6 +241,14 @@ class Trainer:
     def _save_model(self, name: str) -> None:
         checkpoint = Checkpoint(self.model, self.stepper.result.state_dict())
         checkpoints.save_file(self._folder / name, checkpoint, overwrite=True)
+
+
+def _score(validations: Sequence[Validation]) -> float:
+    """Their mean; -1 if nothing can be measured."""
+    counted = [v for v in validations if math.isfinite(v.score)]
+    # Shares of the torso and of the box have no common mean: the first set decides which of them count.
+    scores = [v.score for v in counted if v.measure == counted[0].measure]
+    return float(np.mean(scores)) if scores else -1.0
 
 
 def check_batch(config: TrainConfig, count: int, world: World) -> None:
