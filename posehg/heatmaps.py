@@ -69,6 +69,17 @@ def decode(heatmaps: Array, decoder: Decoder = "quarter") -> tuple[Array, Array]
     return library.stack((x, y), -1), library.amax(flat, -1).clip(0, 1)
 
 
+def doubted(points: NDArray[Any], scores: NDArray[Any], flip: Sequence[int]) -> NDArray[Any]:
+    """The scores (B, J) of points (B, J, 2), 0.7 of it for the weaker one of a left and a right joint at one place.
+
+    A network that cannot tell two limbs apart puts the joints of both on one of them. On training people such a joint
+    is right as often as others with 0.7 of its score. flip: which joint each becomes in a mirror.
+    """
+    apart = np.linalg.norm(points - points[:, list(flip)], axis=-1)
+    weaker = (scores < scores[:, list(flip)]) & (apart < 1.5)
+    return np.where(weaker, 0.7 * scores, scores)
+
+
 def _quarter(line: Array, peak: Array, inner: Array) -> Array:
     """(..., n) values along an axis and the (...) index of the highest -> (...) positions, refined where ``inner``."""
     library, last = _library(line), line.shape[-1] - 1

@@ -186,3 +186,9 @@ def test_arrays_of_numpy_are_read_as_tensors_are(seed: int, spread: float, dtype
         assert isinstance(ours, np.ndarray)
         assert ours.dtype == dtype
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_weaker_of_left_and_right_at_one_place_is_doubted() -> None:
+    points = np.array([[[3.0, 3.0], [3.0, 3.0], [3.0, 4.4], [8.0, 2.0], [2.0, 5.0]]])
+    scores = np.array([[0.9, 0.5, 0.6, 0.5, 0.6]])
+    np.testing.assert_allclose(heatmaps.doubted(points, scores, FLIP), [[0.9, 0.35, 0.6, 0.5, 0.6]])

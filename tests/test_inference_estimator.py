@@ -114,7 +114,8 @@ class Lopsided(nn.Module):
 def test_left_and_right_swap_in_the_mirrored_crop() -> None:
     region = Region(PHOTO, BOX)
     [pose] = stubs.estimator(stubs.tiny(DOTS), network=Lopsided())([region])
-    assert pose.scores[1] == pytest.approx(pose.scores[2], abs=0.02)
+    weaker, stronger = sorted(pose.scores[1:3])  # at one place
+    assert weaker == pytest.approx(0.7 * stronger, abs=0.02)
     np.testing.assert_allclose(pose.keypoints[1:], POINTS[[0, 0]], atol=2)
     [pose] = stubs.estimator(stubs.tiny(DOTS), flip=False, network=Lopsided())([region])
     assert pose.scores[1] == 0

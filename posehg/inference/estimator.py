@@ -90,6 +90,7 @@ class Estimator:
         """The pose of each region, decoded from its heatmaps."""
         skeleton, poses = self.config.skeleton, []
         points, scores = (as_array(part).astype(np.float64) for part in heatmaps.decode(maps, self.decoder))
+        scores = heatmaps.doubted(points, scores, skeleton.flip)
         if self.flip:
             # Only the crop itself gives these joints, so no mirrored peak cancels their horizontal offset.
             points[:, list(skeleton.unpaired), 0] += self.config.offset
