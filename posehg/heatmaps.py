@@ -70,10 +70,10 @@ def decode(heatmaps: Array, decoder: Decoder = "quarter") -> tuple[Array, Array]
 
 
 def doubted(points: NDArray[Any], scores: NDArray[Any], flip: Sequence[int]) -> NDArray[Any]:
-    """The scores (B, J) of points (B, J, 2), 0.7 of it for the weaker one of a left and a right joint at one place.
+    """The scores (B, J) of points (B, J, 2), lowered where a left and a right joint are within 1.5 cells.
 
-    A network that cannot tell two limbs apart puts the joints of both on one of them. On training people such a joint
-    is right as often as others with 0.7 of its score. flip: which joint each becomes in a mirror.
+    A network that cannot tell two limbs apart puts the joints of both on one of them. The one with the lower score gets
+    0.7 of it: on training people it is right as often as others of that score. flip: what each becomes in a mirror.
     """
     apart = np.linalg.norm(points - points[:, list(flip)], axis=-1)
     weaker = (scores < scores[:, list(flip)]) & (apart < 1.5)

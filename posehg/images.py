@@ -268,7 +268,7 @@ def unreadable(path: Path, error: OSError) -> InputError:
         return InputError(f"There is no file {path}.", f"The folder {path.parent} does not exist either.")
     names = os.listdir(path.parent) if os.access(path.parent, os.R_OK) else []
     close = get_close_matches(path.name, names, n=1, cutoff=0.75)
-    hint = f"Did you mean {path.parent / close[0]}?" if close else "Check its name. A file to write follows --out."
+    hint = f"Did you mean {path.parent / close[0]}?" if close else "Check the name and the folder."
     return InputError(f"There is no file {path}.", hint)
 
 

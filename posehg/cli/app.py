@@ -51,10 +51,10 @@ class Commands(Group):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in self.commands and self.commands[cmd_name] is None:
             app = getattr(import_module(f"posehg.cli.{cmd_name}"), _MADE_FROM[cmd_name])
-            if not (is_group := isinstance(app, typer.Typer)):
+            if not isinstance(app, typer.Typer):
                 function, app = app, typer.Typer(add_completion=False)
                 app.command(cls=Command)(function)
-            self.commands[cmd_name] = (typer.main.get_group if is_group else typer.main.get_command)(app)
+            self.commands[cmd_name] = typer.main.get_command(app)
         return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: Any) -> Any:

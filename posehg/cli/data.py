@@ -27,7 +27,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing f
 _named = partial(typer.Option, "--dataset", metavar="NAME", autocompletion=completion.of_datasets)
 _about = partial(typer.Argument, metavar="NAME", autocompletion=completion.of_dataset)
 
-app = typer.Typer(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(cls=Group, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 @app.callback(invoke_without_command=True)

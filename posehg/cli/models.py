@@ -25,7 +25,7 @@ _NAMES = completion.words(*completion.MODELS, *completion.DETECTORS)
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL, autocompletion=_NAMES)]
 Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON, with paths.")]
 
-app = typer.Typer(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(cls=Group, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 @app.callback(invoke_without_command=True)
