@@ -179,6 +179,8 @@ def test_what_is_written_can_be_read_and_jpeg_lays_transparency_on_white(tmp_pat
     for suffix in (".png", ".jpg", ".JPEG", ".webp"):
         images.write(tmp_path / f"b{suffix}", image)
         assert np.abs(images.read(tmp_path / f"b{suffix}").astype(int) - image).max() <= (0 if suffix == ".png" else 4)
+    images.write(tmp_path / "long.png", np.zeros((1, 1_000_001, 3), dtype=np.uint8))
+    assert images.read(tmp_path / "long.png").shape == (1, 1_000_001, 3)
     clear = np.zeros((8, 8, 4), dtype=np.uint8)
     images.write(tmp_path / "a.png", clear)
     images.write(tmp_path / "a.jpg", clear)
@@ -194,13 +196,13 @@ def test_a_failure_in_the_middle_leaves_what_was_there(
         path.write_bytes(b"half")
         raise error
 
-    images.write(tmp_path / "old.png", noise(2, 3))
+    images.write(tmp_path / "old.webp", noise(2, 3))
     monkeypatch.setattr(PillowImage.Image, "save", half)
-    for name in ("old.png", "new.png"):
+    for name in ("old.webp", "new.webp"):
         with pytest.raises((PosehgError, KeyboardInterrupt)):
             images.write(tmp_path / name, noise(5, 5), overwrite=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["old.png"]
-    assert images.read(tmp_path / "old.png").shape == (2, 3, 3)
+    assert [path.name for path in tmp_path.iterdir()] == ["old.webp"]
+    assert images.read(tmp_path / "old.webp").shape == (2, 3, 3)
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a", "folder.png", "missing/a.png", f"{'a' * 300}.png"])

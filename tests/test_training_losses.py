@@ -11,6 +11,7 @@ from posehg.heatmaps import encode
 from posehg.training.step import (
     LOSSES,
     PerJoint,
+    distilled,
     squared_difference,
     supervised,
     weighted_squared_difference,
@@ -128,3 +129,13 @@ def test_a_gaussian_that_falls_between_the_cells_has_a_finite_loss(loss: PerJoin
     value.backward()
     assert value.isfinite()
     assert output.grad.isfinite().all()
+
+
+def test_a_teacher_pulls_every_cell_and_nowhere_towards_its_probabilities() -> None:
+    output, teacher = noise(1, B, J, H, W).requires_grad_(), noise(2, B, J, H, W)
+    distilled(output, teacher).sum().backward()
+    for b, j in np.ndindex(B, J):
+        mine, wanted = (
+            np.exp(map_) / (1 + np.exp(map_).sum()) for map_ in (output.detach()[b, j].numpy(), teacher[b, j].numpy())
+        )
+        np.testing.assert_allclose(output.grad[b, j].numpy(), mine - wanted, atol=1e-12)

@@ -39,9 +39,9 @@ def fresh_network(config: TrainConfig) -> StackedHourglass:
     return StackedHourglass(model_config(config, dataset()).network)
 
 
-def stepper(config: TrainConfig, network: StackedHourglass | None = None) -> Stepper:
-    network = network or fresh_network(config)
-    return Stepper(network.to(memory_format=torch.channels_last), config, CPU, ALONE)  # type: ignore[call-overload]
+def stepper(config: TrainConfig, network: StackedHourglass | None = None, teacher: nn.Module | None = None) -> Stepper:
+    network = (network or fresh_network(config)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Stepper(network, config, CPU, ALONE, teacher)
 
 
 def state(made: Stepper) -> dict[str, Tensor]:
@@ -140,15 +140,33 @@ def test_the_gradient_is_that_of_the_loss_over_the_batch() -> None:
     assert_near(gradient(made.network), gradient(network))
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+class Elsewhere(nn.Module):
+    """A teacher that sees every joint in one cell."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = torch.zeros(len(images), J, 8, 8)
+        logits[:, :, 5, 2] = 9
+        return logits
+
+
+@pytest.mark.parametrize(("loss", "teacher"), [*((loss, None) for loss in LOSSES), ("cross-entropy", Elsewhere())])
 @pytest.mark.parametrize("parts", [2, 3, 7])
-def test_a_batch_in_parts_has_the_gradient_of_the_whole_batch(parts: int, loss: Any) -> None:
+def test_a_batch_in_parts_has_the_gradient_of_the_whole_batch(parts: int, loss: Any, teacher: Any) -> None:
     """The parts differ in size and in the number of labels."""
     config = replace(FP32, freeze="norm", loss=loss)
-    whole, parted = stepper(config), stepper(replace(config, accumulate=parts))
+    whole, parted = stepper(config, teacher=teacher), stepper(replace(config, accumulate=parts), teacher=teacher)
     losses = [float(made(crops(), 1e-3, 0)) for made in (whole, parted)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     assert_near(gradient(parted.network), gradient(whole.network))
+
+
+def test_a_teacher_is_followed_where_there_are_no_labels() -> None:
+    made, batch = stepper(replace(FP32, loss="cross-entropy"), teacher=Elsewhere()), crops()
+    unlabelled = Crops(batch.images, torch.full_like(batch.points, math.nan))
+    losses = [float(made(unlabelled, 1e-2, number)) for number in range(100)]
+    assert losses[-1] < losses[0] / 2
+    maps = made.network.train()(batch.images.float() / 255)[-1]
+    assert set(maps.flatten(-2).argmax(-1).flatten().tolist()) == {5 * 8 + 2}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

@@ -44,6 +44,7 @@ OF_TRAINING: dict[str, Complete | Callable[[typer.Context, str], list[str]]] = {
     "skeleton": of_skeleton,
     "joints": joints,
     "init": of_model,
+    "teacher": of_model,
     "freeze": words("stem", "body", "norm", between=","),
     "device": of_device,
 }

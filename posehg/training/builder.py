@@ -6,6 +6,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from torch import Tensor, nn
+
 from posehg import __version__, checkpoints, datasets
 from posehg.checkpoints import Checkpoint
 from posehg.config import HourglassConfig, ModelConfig
@@ -26,7 +28,7 @@ MAX_VALIDATION = 500
 MAX_SCENES = 700
 """Images of each set that a detector is validated on."""
 
-_CHANGEABLE = {"device", "workers", "warp", "compile", "save_minutes", "epochs", "max_time", "decay"}
+_CHANGEABLE = {"device", "workers", "warp", "compile", "save_minutes", "epochs", "max_time", "decay", "teacher"}
 """What a resumed run may change: how it is computed, and how long."""
 
 T = TypeVar("T")
@@ -53,6 +55,33 @@ def options_of_model(
         theirs |= {"padding": model.padding, "sigma": model.sigma, "loss": loss}
         theirs |= {"lr": 0.0}  # the default of the loss, which may have changed
     return replace(config, **{name: value for name, value in theirs.items() if name not in given}), source
+
+
+class Teacher(nn.Module):
+    """The last stack of the network of ``config.teacher``: images (B, 3, H, W) -> logits (B, J, h, w) of ``joints``.
+
+    Raises UsageError if the model does not know one of them or has another size, and if either has no logits.
+    """
+
+    def __init__(self, config: TrainConfig, joints: Sequence[str]) -> None:
+        super().__init__()
+        if config.loss != "cross-entropy":
+            raise UsageError(f"--teacher needs --loss cross-entropy, not {config.loss}.")
+        checkpoint = checkpoints.load(checkpoints.find(config.teacher))
+        model, name = checkpoint.config, f"--teacher {config.teacher}"
+        known, side = model.skeleton.joints, config.input_size
+        if model.output != "logits":
+            raise UsageError(f"{name} was not trained with --loss cross-entropy.")
+        if missing := [joint for joint in joints if joint not in known]:
+            raise UsageError(f"{name} does not know {missing[0]}.", f"It knows: {', '.join(known)}")
+        if model.input_size != (side, side):
+            rows, columns = model.input_size
+            raise UsageError(f"{name} was trained for crops of {columns} x {rows} pixels, not {side} x {side}.")
+        self._network, self._channels = checkpoint.network(), [known.index(joint) for joint in joints]
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self._network(images)[-1]
+        return logits[:, self._channels]
 
 
 def resumed_options(given: set[str], asked: TrainConfig, state: State) -> TrainConfig:
@@ -139,8 +168,9 @@ def model_config(config: TrainConfig, data: Dataset | Scenes, origin: str = "") 
     )
     # The provenance lists each option that is not the default. It has no paths, because model files are shared.
     options = asdict(config)
-    if config.init and Path(config.init).exists():
-        options["init"] = Path(config.init).name
+    for name in ("init", "teacher"):
+        if Path(options[name]).exists():
+            options[name] = Path(options[name]).name
     default = asdict(TrainConfig(loss=config.loss, init=config.init))  # the learning rate follows from both
     default |= {"loss": TrainConfig.loss, "init": TrainConfig.init}
     chosen = [name for name in options if name not in _NOT_IN_PROVENANCE and options[name] != default[name]]

@@ -28,7 +28,7 @@ _NOT_NEGATIVE = (
 )
 
 _OF_POSES = (
-    *("skeleton", "joints", "padding", "loss", "sigma"),
+    *("skeleton", "joints", "padding", "loss", "sigma", "teacher"),
     *("occlusion", "half_body", "background", "background_from"),
 )
 
@@ -64,6 +64,7 @@ class TrainConfig:
 
     loss: Loss = _option("mse", _RECIPE, "mse, weighted-mse or cross-entropy.")
     sigma: float = _option(1.0, _RECIPE, "Standard deviation of the target Gaussians, in heatmap cells.")
+    teacher: str = _option("", _RECIPE, "Learn from this model's heatmaps, too (distillation).", "only labels")
     optimizer: Optimizer = _option("rmsprop", _RECIPE, "rmsprop or adamw.")
     schedule: Schedule = _option("drop", _RECIPE, "Learning rate schedule: constant, drop, cosine, one-cycle or wsd.")
     decay: float = _option(0.0, _RECIPE, "Final epochs of decay with wsd; with --resume it starts at once.")

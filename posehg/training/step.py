@@ -58,6 +58,15 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     return torch.logsumexp(F.pad(output, (0, 1)), dim=-1) - (target * output).sum(dim=-1)
 
 
+def distilled(output: Tensor, teacher: Tensor) -> Tensor:
+    """Cross-entropy to a teacher's probabilities, (B, J, h, w) twice -> (B, J): both are logits, with *nowhere*.
+
+    Teaching hourglasses by a larger one's heatmaps is from Zhang, Zhu and Ye, "Fast Human Pose Estimation" (CVPR 2019).
+    """
+    output, teacher = F.pad(output.flatten(-2), (0, 1)), F.pad(teacher.flatten(-2), (0, 1))
+    return -(teacher.softmax(dim=-1) * output.log_softmax(dim=-1)).sum(dim=-1)
+
+
 LOSSES: dict[str, PerJoint] = {
     "mse": squared_difference,
     "weighted-mse": weighted_squared_difference,
@@ -142,16 +151,24 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
 class Stepper:
     """Network, optimizer and what else changes from step to step, on one device of this process.
 
-    network: on its device; its frozen parts are excluded from training. average: the moving average of its weights,
-    None without --ema. result: the network to validate and to save. precision: that of the convolutions.
+    network: on its device; its frozen parts are excluded from training. teacher: returns the logits (B, J, h, w) of
+    an image's joints that are learned beside the labels. average: the moving average of its weights, None without
+    --ema. result: the network to validate and to save. precision: that of the convolutions.
     """
 
-    def __init__(self, network: StackedHourglass, config: TrainConfig, device: torch.device, world: World) -> None:
+    def __init__(
+        self,
+        network: StackedHourglass,
+        config: TrainConfig,
+        device: torch.device,
+        world: World,
+        teacher: nn.Module | None = None,
+    ) -> None:
         gpu = device.type == "cuda"
         if config.sync_bn and not gpu:
             raise DeviceError("--sync-bn needs GPUs.", "On CPUs each process has its own BatchNorm statistics.")
         self._config, self._device, self._world = config, device, world
-        self.network = network
+        self.network, self._teacher = network, teacher
         body = "body" in config.frozen  # all but the heatmap layers
         self._fixed: list[Any] = [network.stem] if body or "stem" in config.frozen else []
         for stack in network.stacks if body else ():
@@ -187,7 +204,8 @@ class Stepper:
         self.network.train()
         for module in self._fixed:
             module.eval()
-        total = distributed.total(labelled(crops.points).sum())
+        labels = labelled(crops.points)
+        total, joints = distributed.total(labels.sum()), distributed.total(torch.ones_like(labels).sum())
         self.optimizer.zero_grad(set_to_none=True)
         parts = list(zip(*(tensor.tensor_split(config.accumulate) for tensor in crops), strict=True))
         half = torch.float16 if self.precision == "fp16" else torch.bfloat16
@@ -203,6 +221,10 @@ class Stepper:
                     loss = detect.loss(outputs, points, total)
                 else:
                     loss = supervised(outputs, points, config.sigma, LOSSES[config.loss], total)
+                if self._teacher is not None:
+                    with torch.no_grad(), torch.autocast(self._device.type, half, enabled=self.precision != "fp32"):
+                        taught = self._teacher(batch).float()
+                    loss = (loss + sum(distilled(output.float(), taught).sum() for output in outputs) / joints) / 2
                 # DDP averages the gradients of the processes, but they are parts of one sum.
                 self.scaler.scale(loss * self._world.size).backward()
             losses.append(loss.detach())

@@ -30,7 +30,7 @@ from posehg.inference.estimator import Estimator
 from posehg.network import StackedHourglass, parameters
 from posehg.training import detect, report
 from posehg.training import state as states
-from posehg.training.builder import load_data, model_config
+from posehg.training.builder import Teacher, load_data, model_config
 from posehg.training.config import TrainConfig
 from posehg.training.data import LeftOut, batches, crops_on, steps_per_epoch, workers_of
 from posehg.training.report import Listener, Report, Validation, validate
@@ -85,7 +85,10 @@ class Trainer:
         if self.model.output == "boxes" and resumed is None and (source is None or source.config.output != "boxes"):
             detect.expect_nobody(network)
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.stepper = Stepper(network, config, self.device, world)
+        teacher = Teacher(config, self.model.skeleton.joints) if config.teacher else None
+        if teacher is not None:
+            teacher.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.stepper = Stepper(network, config, self.device, world, teacher)
         self._progress = Progress()
         if resumed is not None:
             self._progress = resumed.progress
