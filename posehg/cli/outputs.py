@@ -283,6 +283,9 @@ class PredictRun:
             raise error
         if isinstance(error, MemoryError):
             error = InputError(f"{source.name} needs more memory than is available.", "Make it smaller first.")
+        is_missing = not os.path.exists(source.name) and "://" not in source.name
+        if is_missing and self.options.inputs[1:][-1:] == [source.name] and self.options.out is None:
+            error = InputError(str(error), f"Check the name, or did you mean --out {source.name}?")
         if source.name not in self._failed:
             self._failed.add(source.name)
             terminal.report(error)

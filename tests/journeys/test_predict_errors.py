@@ -114,6 +114,12 @@ def test_unreadable_images_are_reported(posehg: Posehg, square: Path, photo: Pat
     assert sorted(path.name for path in out.iterdir()) == ["photo.png", "third.png"]
 
 
+def test_a_last_input_that_is_missing_may_be_meant_as_output(posehg: Posehg, square: Path, photo: Path) -> None:
+    out = photo.with_name("out.png")
+    run = posehg("predict", photo, out, "--model", square)
+    assert (run.code, f"--out {out}" in run.err) == (3, True)
+
+
 def test_unwritable_folders(posehg: Posehg, square: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     long = photo.with_name("x" * 300 + ".png")
     posehg("predict", photo, "--model", square, "--out", long).assert_failed(3, str(long))
