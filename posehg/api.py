@@ -1,4 +1,4 @@
-"""posehg as a library: a model that is called with images and returns who is on them, and the other commands.
+"""posehg as a library: a model that is called with images and returns who is in them, and the other commands.
 
     model = posehg.load()
     result = model("photo.jpg")                  # the most prominent person; people="all" finds everyone
@@ -65,7 +65,7 @@ def load(
     folder of a model or a training run; ``user/repo[@revision]`` on the Hub; a URL with a hash; or a name from
     ``posehg models list``.
     device: auto, cpu, cuda, cuda:N or mps.
-    precision: of the network's products, ``fp32``, ``bf16`` or ``fp16``; an exported model keeps its own.
+    precision: the network's number format, ``fp32``, ``bf16`` or ``fp16``; an exported model has its own.
     threads: CPU threads of the network; 0: automatic. Other uses of torch in the process are not affected.
     flip: average with the mirrored image: more accurate, half the speed.
     decoder: how keypoints are read from heatmaps, ``subpixel`` or ``quarter``.
@@ -143,10 +143,10 @@ class Model:
         people: People | None = None,
         whole: bool = False,
     ) -> Result | list[Result]:
-        """The people on an image, in its pixels; of a list of images, a list of results.
+        """The people in an image, in its pixels; of a list of images, a list of results.
 
-        boxes: the people's bounding boxes, each a Box or (x, y, w, h) without padding; returns one pose a box, in their
-            order. [] means that there are no people.
+        boxes: the people's bounding boxes, each a Box or (x, y, w, h) without padding; returns one pose per box, in
+            their order. [] means that there are no people.
         people: without boxes, search for ``one``, the most prominent person, as by default; ``all``, the most prominent
             first; or ``scan`` for one without the detector, as is always done for a skeleton that is not human.
         whole: one person fills the image, so do not search.
@@ -252,7 +252,7 @@ class Model:
         return self._detector() if is_needed else None
 
     def heatmaps(self, image: ImageLike, pose: Pose) -> Heatmaps:
-        """The network's heatmaps where a pose was found on an image.
+        """The network's heatmaps where a pose was found in an image.
 
         Its ``maps`` are (J, h, w), 0 .. 1, in the order of ``joints``; its ``to_image`` maps their (column, row) to
         image pixels.
@@ -332,7 +332,7 @@ def train(
     """Trains a network, as ``posehg train`` does, and writes its files into the folder ``out``.
 
     data: the folder of the data sets. resume: continue the run in ``out``. overwrite: replace it. note: takes a line of
-    text an epoch, and other notes. options: the others of posehg train, such as epochs=5, init="bundled" or
+    text after each epoch, and other notes. options: the others of posehg train, such as epochs=5, init="bundled" or
     input_size=128; help(posehg.TrainConfig) lists them.
     Raises UnknownName, a KeyError, for an unknown option, UsageError for options that do not go together or a finished
     run that is to be resumed, NotAvailable for a missing data set or model, InputError for a folder that cannot be
@@ -369,9 +369,9 @@ def export(
 ) -> Path:
     """Exports a model, as ``posehg export`` does, to a file, or for safetensors and openvino to a folder.
 
-    The options are those of the command; returns ``out``. Raises UsageError for what a format does not support and for
-    a file that exists without ``overwrite``, CheckFailed if the export differs from the network, NotAvailable for a
-    missing model.
+    The options are like those of the command; returns ``out``. Raises UsageError for what a format does not support
+    and for a file that exists without ``overwrite``, CheckFailed if the export differs from the network, NotAvailable
+    for a missing model.
     """
     from posehg.checkpoints import card
     from posehg.exporters import ExportOptions, choose, common

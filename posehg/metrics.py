@@ -1,7 +1,7 @@
 """PCK and PCKh on arrays. N persons, J joints, D resamples.
 
-A joint is found if its distance from the ground truth, in a unit of the person's own size, is at most a threshold.
-A NaN distance does not count (not labelled, or unknown to the network); an infinite one counts as not found.
+A joint is correct if its distance from the ground truth, in a unit of the person's own size, is at most a threshold.
+A NaN distance does not count (not labelled, or unknown to the network); an infinite one counts as wrong.
 """
 
 import re
@@ -20,7 +20,7 @@ PAPER_GROUPS = ("head_top", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"
 
 @dataclass(frozen=True, eq=False)
 class JointScores:
-    """How many joints were found: (J,), or with resamples (D, J). Of areas under curves, ``correct`` is their sum."""
+    """How many joints are correct: (J,), or with resamples (D, J). Of areas under curves, ``correct`` is their sum."""
 
     correct: Array
     labelled: NDArray[np.int64] | Array
@@ -119,7 +119,7 @@ def distances(measure: Measure, predicted: Array, persons: Sequence[Person], ske
 
 
 def hits(distances: Array, threshold: float) -> Array:
-    """(N, J): 1 where the joint is found, up to the threshold inclusive, 0 where not, NaN where it does not count."""
+    """(N, J): 1 where the joint is correct, up to the threshold inclusive, 0 where not, NaN where it does not count."""
     return np.where(np.isnan(distances), np.nan, distances <= threshold)
 
 

@@ -22,7 +22,7 @@ _BODY = 0.06
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """One annotated person on an image.
+    """One annotated person in an image.
 
     image: the image file (in a rendered data set: its name).
     box: the person's bounding box in image pixels, without padding.
@@ -85,7 +85,7 @@ class Pose:
         return f"Pose(score={self.score:.2f}, {joints}, bbox=({box}){id})"
 
     def angle(self, first: str, at: str, last: str) -> float:
-        """The angle at the joint ``at`` between the directions to two other joints: 0 .. 180 degrees, on the image.
+        """The angle at the joint ``at`` between the directions to two other joints: 0 .. 180 degrees, in the image.
 
         ``pose.angle("left_shoulder", "left_elbow", "left_wrist")`` is 180 for a straight arm. NaN if one of the joints
         is not found. Raises UnknownName, a KeyError, for a name that the skeleton does not have.

@@ -127,7 +127,7 @@ def test_of_more_stacks_the_first_are_kept_and_missing_ones_are_new() -> None:
 def test_heads_for_logits_are_of_no_use_for_heatmaps_but_all_else_is() -> None:
     source, begun = trained(FIVE, output="logits"), fresh(FIVE)
     target, kept = transfer(source, begun)
-    assert "no heatmaps" in kept
+    assert "no heatmap" in kept
     assert ", ".join(FIVE) in kept
     assert equal(target.state["stacks.2.heatmaps.weight"], begun.state["stacks.2.heatmaps.weight"])
     for features, ours in zip(seen(source)[0], seen(target)[0], strict=True):

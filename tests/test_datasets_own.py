@@ -280,7 +280,7 @@ def test_a_file_is_not_that_of_two_images_and_the_longest_name_counts(tmp_path: 
     assert [person.image.parent.name for person in load(str(path), tmp_path / "far", "all").persons] == ["x", "y"]
     (tmp_path / "x" / "a.jpg").unlink()
     (tmp_path / "y" / "a.jpg").unlink()
-    with pytest.raises(NotAvailable, match=r"x/a\.jpg or y/a\.jpg"):
+    with pytest.raises(NotAvailable, match=r"x/a\.jpg and y/a\.jpg"):
         load(str(path), tmp_path / "far", "all")
 
 

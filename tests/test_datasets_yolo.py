@@ -266,7 +266,7 @@ def test_missing_images_are_counted_and_the_people_of_broken_ones_cannot_be_used
     with pytest.raises(NotAvailable, match="1 of 3"):
         load_one(path, None, "train")
     (tmp_path / "train.txt").write_text("x/0.png\ny/0.png")
-    with pytest.raises(NotAvailable, match=r"x/0\.png or y/0\.png"):
+    with pytest.raises(NotAvailable, match=r"x/0\.png and y/0\.png"):
         load_one(path, None, "train")
     (tmp_path / "train.txt").write_bytes(b"images/0.png\n\0\n")
     with pytest.raises(NotAvailable, match=r"train\.txt"):

@@ -188,7 +188,7 @@ def turned(degrees: float, skeleton: Skeleton) -> np.ndarray:
 def test_the_torso_decides_the_posture(degrees: float) -> None:
     away = abs((degrees + 180) % 360 - 180)  # from upright
     if min(abs(away - 45), abs(away - 135)) > 1e-3:
-        expected = "upright" if away < 45 else "level" if away < 135 else "upside down"
+        expected = "upright" if away < 45 else "horizontal" if away < 135 else "upside down"
         assert POSTURES[int(score.postures(turned(degrees, COCO)[None], COCO)[0])] == expected
 
 
@@ -206,9 +206,9 @@ def test_the_breakdown_has_the_mean_of_each_posture_and_every_joint_in_the_bin_o
     assert (apart.title, apart.mean) == ("PCK@0.2", "mean of the 12 limb joints")
     assert {part.name: (part.labels, part.percent) for part in apart.postures} == {
         "upright": (24, pytest.approx(100 * 23 / 24)),
-        "level": (24, pytest.approx(100 * 23 / 24)),
+        "horizontal": (24, pytest.approx(100 * 23 / 24)),
         "upside down": (12, pytest.approx(100 * 10 / 12)),
-        "level or upside down": (36, pytest.approx(100 * 33 / 36)),
+        "horizontal or upside down": (36, pytest.approx(100 * 33 / 36)),
     }
     assert sum(part.labels for part in apart.scores) == known * (5 * 14 - 1)
     if known:

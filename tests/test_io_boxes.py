@@ -202,7 +202,7 @@ def test_the_closest_name_of_an_image_wins(
 def test_two_names_that_are_as_close_are_an_error(
     tmp_path: Path, listed: tuple[str, str], given: str, relative: str
 ) -> None:
-    with pytest.raises(InputError, match=f"{given} .*{listed[0]} or {listed[1]}"):
+    with pytest.raises(InputError, match=f"{given} .*{listed[0]} and {listed[1]}"):
         read(tmp_path, detections(*listed)).of(source(given, relative))
 
 
@@ -214,7 +214,7 @@ def test_an_image_without_boxes_does_not_get_those_of_another_folder(tmp_path: P
 def test_one_name_cannot_be_that_of_two_images(tmp_path: Path) -> None:
     file = read(tmp_path, detections("a.jpg"))
     assert list(file.of(source("x/a.jpg", "x/a.jpg"))) == [A]
-    with pytest.raises(InputError, match=r"x/a.jpg or y/a.jpg"):
+    with pytest.raises(InputError, match=r"x/a.jpg and y/a.jpg"):
         file.of(source("y/a.jpg", "y/a.jpg"))
     assert list(file.of(source("x/a.jpg", "x/a.jpg"))) == [A]
 

@@ -217,7 +217,7 @@ def test_the_arrays_hold_a_whole_run_exactly(tmp_path: Path) -> None:
         "boxes": [there.bbox.as_tuple() for there in people],
         "crops": [(-3.25, 2, 90, 90)] * 3,
         "tracks": [4, -1, -1],
-        "pictures": [0, 0, 3],
+        "images": [0, 0, 3],
         "sources": ["a.jpg", "b.jpg", "broken.jpg", "v.mp4"],
         "frames": [-1, -1, -1, 12],
         "times": [np.nan, np.nan, np.nan, 0.48],

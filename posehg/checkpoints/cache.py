@@ -33,7 +33,7 @@ class Address:
         """From ``https://HOST/FILE#sha256=HEX``. Raises UsageError."""
         if (match := _ADDRESS.fullmatch(text)) is None:
             hint = "Write https://HOST/FILE#sha256= and the 64 digits that sha256sum FILE prints, without a password."
-            raise UsageError(f"{shown(text)} is not the address of a model file with its hash.", hint)
+            raise UsageError(f"{shown(text)} does not end in #sha256= and the hash of a model file.", hint)
         return cls(match[1], match[2].lower())
 
     def __str__(self) -> str:

@@ -31,7 +31,7 @@ In Python:
 
     import posehg
     model = posehg.load({literal})
-    poses = model("photo.jpg")
+    result = model("photo.jpg")
 
 | | |
 |---|---|

@@ -64,7 +64,7 @@ def parse(name: str) -> Path | Repo | Address:
         return Repo(*repo.groups())
     close = difflib.get_close_matches(name, [*NAMES, *ALIASES], n=1)
     hint = f"Did you mean {close[0]}?" if close else "Give a file, a folder, user/repo, or see posehg models list."
-    raise NotAvailable(f"There is no model at {name}.", hint)
+    raise NotAvailable(f"There is no model {name}.", hint)
 
 
 def find(name: str, offline: bool = False, note: Note | None = None, update: bool = False) -> Path:
@@ -216,7 +216,7 @@ def check_push(name: str, overwrite: bool) -> Repo:
     from huggingface_hub import HfApi, get_token
 
     if not get_token():
-        raise NotAvailable("Pushing needs a token of the Hub that may write.", f"Log in: {_LOGIN}")
+        raise NotAvailable("--push needs a Hugging Face token with write access.", f"Log in: {_LOGIN}")
     with hub_errors(repo):
         taken = HfApi(library_name="posehg").file_exists(repo.id, WEIGHTS)
     if taken and not overwrite:

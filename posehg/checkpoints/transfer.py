@@ -45,7 +45,7 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
     added = [joint for joint in joints if joint not in known]
     text = f"Kept the heatmaps of {len(joints) - len(added)} of {len(joints)} joints by name"
     if not same_output:
-        text = "Kept no heatmaps, as the model was trained with another loss"
+        text = "Kept no heatmap layers, as the model was trained for another loss or task"
     text += f"; new: {', '.join(added)}" if added else ""
     text += f"; {ours.stacks - stacks} of {ours.stacks} stacks are new" if ours.stacks > stacks else ""
     return Checkpoint(fresh.config, state), f"{text}."

@@ -141,7 +141,7 @@ def _time_steps(estimator: Estimator, photo: Path, drawn: Path, seconds: float) 
     spans = np.column_stack((np.diff(marks), marks[:, -1] - marks[:, 0]))
     medians, highest = np.percentile(spans, (50, 95), axis=0).tolist()
     return {
-        name: {"median_ms": median, "p95": high, "share_percent": 100 * median / medians[-1]}
+        name: {"median_ms": median, "p95_ms": high, "share_percent": 100 * median / medians[-1]}
         for name, median, high in zip(names, medians, highest, strict=True)
     }
 
@@ -185,7 +185,7 @@ def _compare(place: Path, run: EngineOptions, seconds: float) -> Record:
     return {
         name: {
             "alone_ms": statistics.median(alone),
-            f"of_{BATCH}_ms": statistics.median(together),
+            f"batch_of_{BATCH}_ms": statistics.median(together),
             "speedup": statistics.median(a / b for a, b in zip(first[0], alone, strict=True)),
         }
         for name, (alone, together) in taken.items()

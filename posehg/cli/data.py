@@ -45,7 +45,7 @@ def data(context: typer.Context) -> None:
 
 @app.command("list", cls=Command)
 def list_sets(
-    name: Annotated[str | None, _about(help="Show everything known of one data set.")] = None,
+    name: Annotated[str | None, _about(help="Show all details of this data set.")] = None,
     data: options.Data = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything known as JSON.")] = False,
 ) -> None:
@@ -55,8 +55,8 @@ def list_sets(
         posehg data list mpii
         posehg data list --data /data --json
 
-    Shows where to get each, its terms and layout, and whether it is in --data, else $POSEHG_DATA, else ./data. A .json,
-    .csv or YOLO .yaml file of your own is a data set too.
+    Shows each set's joints, people and terms, and whether it is in --data, else $POSEHG_DATA, else ./data; of one set
+    also where to get it and its layout. A .json, .csv or YOLO .yaml file of your own is a data set too.
     """
     from rich import box
     from rich.table import Table

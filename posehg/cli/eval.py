@@ -30,8 +30,9 @@ _SETS = "mpii, flic, flic-pc, lsp, lspet, coco, synthetic, or your own .json, .c
 _SPLITS = "train, val, test or, of a file, all."
 _FROM = """Score these predictions, without a network: files of posehg predict and eval, COCO results (.json), or the
 preds of other projects (.h5, .mat, .npz)."""
-_METRIC = "pckh, pck, oks, or auto: PCK; PCKh if head boxes."
-_THRESHOLD = "How near counts as found, instead of 0.5 and 0.1 (PCKh) or 0.2 (PCK). Repeatable."
+_METRIC = "pckh, pck, oks, or auto (PCK, and PCKh where heads are annotated)."
+_THRESHOLD = """Distance within which a joint is correct, in head sizes (PCKh: 0.5 and 0.1) or torsos (PCK: 0.2).
+Repeatable. With --task detect: the lowest score."""
 _MIN = "Exit with code 4 if the limbs' PCK (or PCKh or AP, with --metric pckh or oks) is lower."
 
 _OF_NETWORK = {"--model", "--offline", "--flip", "--decoder", "--device", "--precision", "--engine", "--threads"}
@@ -86,8 +87,8 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
         posehg eval --compare a.json b.json
         posehg eval --task detect --dataset boxes.json
 
-    Each person is cropped by its annotated bounding box, enlarged as in training. PCKh@0.5 counts a joint as found
-    within half the head size, PCK@0.2 within 0.2 of the torso's length. Joints without a label do not count.
+    Each person is cropped by its annotated bounding box, enlarged as in training. PCKh@0.5 counts a joint as
+    correct within half the head size, PCK@0.2 within 0.2 of the torso's length. Joints without a label do not count.
     People without a head box (PCKh) or without both joints of the torso (PCK) are left out.
 
     Several processes share the people: torchrun --nproc-per-node N -m posehg eval ...
@@ -151,7 +152,7 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
         (options.submission, _OF_SCORES, "needs labels, and those of MPII's test split are not public."),
         (options.submission, {"--limit"}, "and --submission cannot be used together: it needs all people."),
         (options.source, _OF_NETWORK, "and --from cannot be used together: --from runs no network."),
-        (options.task == "detect", _OF_POSES, "is about poses, not --task detect."),
+        (options.task == "detect", _OF_POSES, "and --task detect cannot be used together."),
         (by_people, unnamed, f"needs names: the people in {options.source}, scored by OKS, have none."),
     ):
         if applies and (wrong := sorted(given & refused)):

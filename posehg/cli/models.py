@@ -83,7 +83,7 @@ def list_models(as_json: Json = False) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("name", overflow="fold")
     table.add_column("what it is")
-    table.add_column("here", justify="right", no_wrap=True)
+    table.add_column("on disk", justify="right", no_wrap=True)
     licences: dict[str, list[str]] = {}
     for row in rows:
         name, about, licence = (printable(row[key], _LONGEST) for key in ("name", "about", "licence"))
@@ -208,7 +208,7 @@ def convert(
     about = f"{len(joints.joints)} joints, {card.describe(format.Metadata(config, 0, ()))['network']}"
     terminal.note(f"{origin['converted_from']} is from {origin['family']}: {about}.")
     if named is None:
-        names = f"those of {joints.name}" if joints.name in SKELETONS else "unknown, so they become joint_0 and so on"
-        terminal.note(f"By their number, the names of its joints are {names}; else see --skeleton.")
+        names = f"taken to be those of {joints.name}" if joints.name in SKELETONS else "unknown: joint_0 and so on"
+        terminal.note(f"By their number, its joints' names are {names}. If that is wrong, give --skeleton.")
     write(replace(checkpoint, config=config), exporter, folder, ExportOptions(precision), overwrite)
     terminal.note(f"Use it: posehg predict PHOTO --model {shlex.quote(out)}")

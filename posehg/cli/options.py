@@ -26,7 +26,8 @@ _of_model: dict[str, Any] = {"metavar": "MODEL", "envvar": "POSEHG_MODEL", "auto
 Model = Annotated[str, _shared("Model", _MODEL, "--model", "-m", **_of_model)]
 Offline = Annotated[bool, _shared("Model", "Never download a model, as HF_HUB_OFFLINE=1 does.", "--offline")]
 Flip = Annotated[bool, _shared("Model", "Average with the mirrored image: more accurate, half the speed.")]
-Decoder = Annotated[Literal["quarter", "subpixel"], _shared("Model", "How to read a joint from its heatmap.")]
+_DECODER = "How to read a joint from its heatmap; quarter is the paper's way."
+Decoder = Annotated[Literal["quarter", "subpixel"], _shared("Model", _DECODER)]
 _of_device: dict[str, Any] = {"metavar": "DEVICE", "envvar": "POSEHG_DEVICE", "autocompletion": completion.of_device}
 Device = Annotated[str, _shared("Model", "auto, cpu, cuda, cuda:N or mps.", **_of_device)]
 Precision = Annotated[Literal["fp32", "bf16", "fp16"], _shared("Model", _PRECISION)]
@@ -35,7 +36,8 @@ Engine = Annotated[
     Literal["auto", "torch", "onnxruntime", "openvino"], _shared("Model", _ENGINE, "--engine", metavar="NAME")
 ]
 Threads = Annotated[int, _shared("Run", "CPU threads (0: automatic).", min=0, max=512)]
-Data = Annotated[Path | None, _shared("Data", "The data set's folder, or its parent.", envvar="POSEHG_DATA")]
+_DATA = "Folder of the data set, or its parent; for a file, that of its images."
+Data = Annotated[Path | None, _shared("Data", _DATA, envvar="POSEHG_DATA")]
 
 
 def option(default: Any, panel: str, help: str, *names: str, **more: Any) -> Any:

@@ -124,7 +124,7 @@ class Outputs:
             renamed.append(f"{source.name} becomes {named[place].relative.stem}")
         if renamed and distributed.world().first:
             shown = "; ".join(renamed[:3] + ["..."] * (len(renamed) > 3))
-            terminal.note(f"Results of one name are numbered ({len(renamed):,}): {shown}.")
+            terminal.note(f"Results that would have the name of another are numbered ({len(renamed):,}): {shown}.")
         return named
 
     def _files_of(self, source: Source) -> set[str]:
@@ -305,7 +305,7 @@ class PredictRun:
                     advance(int(single))
                 advance(int(not single))
                 if source.name not in self._found | self._failed and len(self.sources) <= MANY:
-                    what = "nobody was found; --box, or --whole where one person fills the image, say where to look"
+                    what = "nobody was found. Give --box X,Y,W,H, or --whole if one person fills the image"
                     what = f"{self.options.boxes} has no boxes for it" if self.options.boxes else what
                     terminal.note(f"{source.name}: {what}.")
 

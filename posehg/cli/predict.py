@@ -40,15 +40,15 @@ MOST_WORKERS = 8
 
 _INPUT = 'Images, videos, folders, "patterns*.jpg", @list.txt, URLs, - (standard input), webcam.'
 _OUT = """For one image .png, .jpg, .webp (drawn) or .json; for one video .mp4 or .webm (drawn); for any number of
-inputs one .jsonl, .csv or .npz (joints); - is standard output; any other name is a folder."""
+inputs one .jsonl, .csv or .npz (keypoints); - is standard output; any other name is a folder."""
 _SAVE = f"What a folder gets: image (the default), {', '.join(completion.FORMATS[1:])}."
 _FORMATS = completion.words(*completion.FORMATS, between=",")
 _SKIP = "Continue an earlier run: skip inputs whose results exist."
 _BOX = "A person's bounding box in pixels, the same in all inputs (of a video: in its first frame). Repeatable."
 _BOXES = "Bounding boxes per image or frame: COCO .json, posehg's .jsonl, or .csv."
 _DETECTOR = "Find people with this detector: a model of train --task detect, or YOLOX or YOLOv8 and later as .onnx."
-_PEOPLE = "one (the most prominent person), all, or scan (one, without detector: slow)."
-_RESCAN = "Search for new people every N frames (0: 10; 90 without detector)."
+_PEOPLE = "one (the most prominent person), all, or scan (one, without the detector; slow)."
+_RESCAN = "Search for new people every N frames (0: automatic, 10; 90 without a detector)."
 _THRESHOLD = "Draw joints with at least this score (0 to 1)."
 _COLOR = "person or limb (default: person where several people are drawn, else limb)."
 _LABELS = "Write the joints' names beside them and, of several people, each person's number or track id."

@@ -85,7 +85,7 @@ def serve(
     engine: options.Engine = "auto",
     threads: options.Threads = 0,
 ) -> None:
-    """Open a web page to try a model with photos, on this computer.
+    """Start a web page on this computer to try a model with photos.
 
         posehg serve
         posehg serve --port 0 --model small

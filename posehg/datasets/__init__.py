@@ -133,7 +133,7 @@ def recognise(folder: Path) -> str:
     if called in readable or (called in names and not readable):
         return called  # if it cannot be read, its reader explains best what is wrong
     if len(readable) > 1:
-        raise UsageError(f"{folder} may be {' or '.join(readable)}.", f"Say which it is: --dataset {readable[0]}")
+        raise UsageError(f"{folder} can be read as {' or '.join(readable)}.", f"Say which: --dataset {readable[0]}")
     if not readable:
         inside = [path for path in sorted(folder.iterdir()) if path.name in names or path.suffix.lower() in FILES]
         hint = f"Check what it holds: posehg data check {inside[0]}" if inside else "See posehg data list for layouts."

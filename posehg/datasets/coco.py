@@ -96,7 +96,7 @@ def read(path: Path, name: str, category: str = "", boxes: bool = False) -> Data
     named = chosen[0]
     if len(chosen) > 1:  # many kinds of animals with the same joints
         named = {**named, "name": named.get("supercategory")}
-    hint = "skeleton, flip_pairs and torso are pairs of joints, counted from 1 or named; sigmas are one a joint."
+    hint = "skeleton, flip_pairs and torso are pairs of joints, counted from 1 or named; sigmas are one per joint."
     with entry(path, f"category {named.get('name')!r}", hint):
         skeleton = skeleton_of(named)
     images, sizes, marks = _images(path, entries, malformed)

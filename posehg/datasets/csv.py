@@ -16,7 +16,7 @@ JOINT_score is below 0.3 are not labelled; id, which numbers a video's tracks, i
 Only ``image`` and the joints are required; other columns are not read. Coordinates are zero-based pixels, (0, 0) is the
 centre of the top left one. The separator is a comma, semicolon or tab, which Excel may name in a line ``sep=;`` above
 the header; if it is not the comma, 1,5 is a number, as spreadsheets of many countries write it. A row without joints
-and box means that nobody is on the image.
+and box means that nobody is in the image.
 """
 
 import csv

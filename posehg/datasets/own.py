@@ -34,12 +34,13 @@ ALL = "all"
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}  # the names of each split in files
 NO_SPLITS = "The file marks no splits: one image in ten, chosen by its name, is val, the others are train."
 NO_SIDES = (
-    "Mirrored images keep their joints: no joint is named left or right, and the file pairs none. If there are left "
-    "and right ones, pair them, or train with --flip 0."
+    "No joints are exchanged in mirrored images: no joint is named left or right, and the file pairs none. If there "
+    "are left and right ones, give flip_pairs, or train with --flip 0."
 )
-ONE_SIDE = "Mirrored images lose these joints, whose other side is not annotated: {}."
+ONE_SIDE = "These joints have no label in mirrored images, as those of the other side are not annotated: {}."
 DOUBTFUL = (
-    "Mirrored images keep joints whose names differ by left and right only: {}. Name them in flip_pairs or flip_idx."
+    "Joints whose names may mean left and right are not exchanged in mirrored images: {}. If they are pairs, give "
+    "flip_pairs or flip_idx."
 )
 
 _ONE_IN = 10
@@ -134,7 +135,7 @@ def find(path: Path, images: Sequence[Path], folders: Sequence[Path]) -> tuple[d
     if twice := [file for file, count in Counter(file for file, _ in found.values()).items() if count > 1]:
         one, other = [image for image, (file, _) in found.items() if file == twice[0]][:2]
         hint = "Give the folder that their folders are in with --data DIR."
-        raise NotAvailable(f"{twice[0]} may be {one} or {other} of {path}.", hint)
+        raise NotAvailable(f"{twice[0]} matches {one} and {other} of {path}.", hint)
     home = next((folder for _, folder in found.values()), folders[0])
     files = {image: found[image][0] if image in found else home / image for image in images}
     moved = next((image for image, (file, folder) in found.items() if file != folder / image), None)

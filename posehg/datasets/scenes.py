@@ -1,7 +1,7 @@
 """Images with everyone on them in a box: what a detector of people learns from.
 
 The sets are files in COCO's or YOLO's format, which need no joints, ``coco``, and ``synthetic``: rendered scenes with
-up to eight people. Other known sets do not annotate everyone on an image.
+up to eight people. Other known sets do not annotate everyone in an image.
 """
 
 from bisect import bisect_right

@@ -10,7 +10,7 @@ DATA.yaml describes the set:
     names               the names of the classes
 
 The labels of .../images/NAME.jpg are in .../labels/NAME.txt (the last folder called images counts), or beside the image
-if no folder is called images. Nobody is on an image without such a file. Each of its lines is a person:
+if no folder is called images. Nobody is in an image without such a file. Each of its lines is a person:
 
     class, center x and y, width and height of the box, and for each joint x, y[, v]
 

@@ -138,7 +138,7 @@ def _array_records(file: BytesIO) -> list[dict[str, Any]]:
         about = {"joints": arrays["joints"].tolist(), "model": str(arrays["model"]), "source": str(source)}
         records.append(about | {"frame": None if frame < 0 else int(frame), "people": []})
     triples = np.dstack([arrays["keypoints"], arrays["scores"]])
-    for place, own, score in zip(arrays["pictures"], triples, arrays["person_scores"], strict=True):
+    for place, own, score in zip(arrays["images"], triples, arrays["person_scores"], strict=True):
         records[place]["people"].append({"keypoints": own, "score": score})
     return records
 

@@ -37,7 +37,7 @@ def heading(data: Dataset, about: Mapping[str, Any], scores: Scores | None = Non
         absent = [joint.replace("_", " ") for joint in data.skeleton.joints if joint not in scores.joints]
         how = "count as wrong in OKS" if scores.oks is not None else "are left out"
         lines += [f"These joints are not predicted and {how}: {', '.join(absent)}."] if absent else []
-        lost = f"Nothing is predicted for {scores.lost:,} of {len(data):,} people: they count as not found."
+        lost = f"Nothing is predicted for {scores.lost:,} of {len(data):,} people: they count as wrong."
         lines += [lost] if scores.lost else []
     return "\n".join(filter(None, lines)) + "\n"
 
@@ -60,7 +60,7 @@ def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableTy
         measure, own = metric.measure, [table for table in scores.tables if table.metric == metric.measure.name]
         torso, skeleton = " to ".join(map(_plain, data.skeleton.torso)), _plain(data.skeleton.name)
         caption = [
-            f"{measure.short}@T{measure.of}: found within T x {measure.unit.format(torso=torso, skeleton=skeleton)}.",
+            f"{measure.short}@T{measure.of}: correct within T x {measure.unit.format(torso=torso, skeleton=skeleton)}.",
             f"{metric.people:,} of {len(data):,} people can be measured.",
             f"AUC: the area under the curve over thresholds from 0 to {measure.limit:g}, in {measure.steps} steps.",
         ]
@@ -151,7 +151,7 @@ def _interval(low: float, high: float, sign: str = "") -> str:
 
 
 def write_curves(path: Path, measured: Sequence[Metric], overwrite: bool = False) -> None:
-    """The percentage found over the threshold, of every group and of the main mean.
+    """The percentage of correct joints over the threshold, of every group and of the main mean.
 
     .csv: a line for each metric and threshold; .png: a panel for each metric. Raises as ``files.atomic`` does.
     """
@@ -180,7 +180,7 @@ def write_curves(path: Path, measured: Sequence[Metric], overwrite: bool = False
         for axes, (measure, lines) in zip(panels, curves, strict=True):
             for name, line in lines.items():
                 axes.plot(measure.curve, line, label=name.replace("_", " "), linewidth=3 if name == "mean" else 1.5)
-            label = {"title": measure.name, "xlabel": f"threshold in {measure.units}", "ylabel": "joints found (%)"}
+            label = {"title": measure.name, "xlabel": f"threshold in {measure.units}", "ylabel": "correct joints (%)"}
             axes.set(**label, ylim=(0, 100))
             axes.grid(alpha=0.3)
             axes.legend()

@@ -9,7 +9,7 @@
 
 A table is a metric at a ``threshold`` (null: the area under its curve); see ``score.Figure`` for its groups, means and
 joints. ``distances`` has a row for each person and in it a number for each joint, in units of the person: null does not
-count; -1 counts as not found, because nothing was predicted. Unknown values are null.
+count; -1 counts as wrong, because nothing was predicted. Unknown values are null.
 """
 
 import hashlib

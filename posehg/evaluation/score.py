@@ -21,8 +21,8 @@ from posehg.geometry import Box
 from posehg.metrics import PCKH, Array, Average, Measure
 from posehg.skeletons import LIMB_JOINTS, MPII, Skeleton
 
-POSTURES = ("upright", "level", "upside down")
-"""The torso is within 45 degrees of upright, in between, or within 45 degrees of upside down, on the image."""
+POSTURES = ("upright", "horizontal", "upside down")
+"""The torso is within 45 degrees of upright, in between, or within 45 degrees of upside down, in the image."""
 
 OKS_FIGURES = ("AP", "AP50", "AP75", "AP_medium", "AP_large", "AR", "AR50", "AR75", "AR_medium", "AR_large")
 
@@ -127,7 +127,7 @@ def score(
 ) -> Scores:
     """Scores predictions against the ground truth; joints are matched by name.
 
-    A joint that is predicted for nobody does not count; one that is predicted only for some is not found in the others.
+    A joint that is predicted for nobody does not count; one that is predicted only for some is wrong in the others.
     metric: auto, pckh, pck or oks, which has no options. thresholds: of the first metric, instead of the usual ones.
     Raises as ``measures`` does, and NotAvailable if nothing is predicted for anyone.
     """
@@ -139,7 +139,7 @@ def score(
     if metric == "oks":
         return Scores(joints, oks=coco_scores(data, as_detections(data, predictions)), lost=lost)
     truth, missed = np.stack([person.keypoints for person in data.persons]), known.any(axis=0) & ~known
-    keypoints = np.where(missed[..., None], np.inf, predictions.keypoints)  # infinitely far: counts and is not found
+    keypoints = np.where(missed[..., None], np.inf, predictions.keypoints)  # infinitely far: counts and is wrong
     measured: list[Metric] = []
     for measure in chosen:
         measurable = np.isfinite(metrics.distances(measure, truth, data.persons, skeleton)).any(axis=1)
@@ -220,7 +220,8 @@ def _breakdown(metric: Metric, truth: Array, scores: Array) -> Breakdown:
     mean = means(metric.measure, skeleton, metric.joints)[0]
     by_posture: list[Figure] = []
     by_score: list[Figure] = []
-    for name, some in (*((name, held == i) for i, name in enumerate(POSTURES)), ("level or upside down", held > 0)):
+    both = ("horizontal or upside down", held > 0)
+    for name, some in (*((name, held == i) for i, name in enumerate(POSTURES)), both):
         by_posture += _figures(metric, values[some], [replace(mean, name=name)])
     channels, bins = tuple(map(skeleton.index, metric.joints)), np.clip(np.floor(scores * _BINS), 0, _BINS - 1)
     for number in range(_BINS if np.isfinite(scores).any() else 0):

@@ -1,4 +1,4 @@
-"""People on an image in one look: the boxes of an hourglass network that was trained with ``--task detect``."""
+"""People in an image in one look: the boxes of an hourglass network that was trained with ``--task detect``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PersonBox(NamedTuple):
 
 
 Detect = Callable[[Image], Sequence[PersonBox]]
-"""Finds everyone on an image, RGB uint8 (H, W, 3), the highest score first."""
+"""Finds everyone in an image, RGB uint8 (H, W, 3), the highest score first."""
 
 
 class Detector:

@@ -38,7 +38,7 @@ def resolve(name: str) -> torch.device:
         alone, count = here.size == 1 or device.index is not None, torch.cuda.device_count()
         index = (device.index or 0) if alone else here.local_rank
         if index >= count:
-            hint = "Try --device cpu." if alone else f"Start a process a GPU: --nproc-per-node {count}."
+            hint = "Try --device cpu." if alone else f"Start one process per GPU: --nproc-per-node {count}."
             raise DeviceError(f"The device cuda:{index} is not available: torch finds {count} CUDA devices.", hint)
         return device if alone else torch.device("cuda", index)
     return device

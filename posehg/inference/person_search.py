@@ -1,4 +1,4 @@
-"""Who is on an image: everyone whom the detector finds, or the most prominent of them, each with a pose.
+"""Who is in an image: everyone whom the detector finds, or the most prominent of them, each with a pose.
 
 Without a detector, or where it finds nobody, the pose network itself is asked about windows of the image (``scan``).
 """
@@ -41,7 +41,7 @@ def find(
     detect: Detect | None = None,
     known: Sequence[Pose] = (),
 ) -> list[Pose]:
-    """The poses on an image, as a ``posehg.Model`` returns them, the most prominent first.
+    """The poses in an image, as a ``posehg.Model`` returns them, the most prominent first.
 
     name: the image's name in errors. detect: the detector; without it the image is scanned. known: poses on this image,
     which are not returned again.

@@ -1,4 +1,4 @@
-"""Finds the people on an image without a detector: the network itself shows where a person is.
+"""Finds the people in an image without a detector: the network itself shows where a person is.
 
 The network answers for the person in the middle of its crop, with low scores if there is none. So it is run on windows
 of several sizes all over the image. Around the confident joints of the best answers boxes are drawn, and the network is

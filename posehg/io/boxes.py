@@ -94,7 +94,7 @@ class BoxFile:
         found = self._closest(source, frame is not None)
         if len(found) > 1:
             raise InputError(
-                f"{source.name} may be {found[0][1]} or {found[1][1]} in {self._path}.",
+                f"{source.name} matches {found[0][1]} and {found[1][1]} in {self._path}.",
                 "Name the image as in the file, with its folders.",
             )
         if not found:
@@ -102,7 +102,7 @@ class BoxFile:
         owner = self._owners.setdefault(found[0], source.name)
         if owner != source.name:
             raise InputError(
-                f"{found[0][1]} in {self._path} may be {owner} or {source.name}.",
+                f"{found[0][1]} in {self._path} matches {owner} and {source.name}.",
                 "Write the images' names with their folders into the file.",
             )
         return self._boxes[found[0]].get(frame, ())

@@ -132,7 +132,7 @@ def _lines(argument: str) -> list[str]:
     lines = [line.strip() for line in read_text(path, limit=256 << 20).splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines:
-        raise InputError(f"The list {path} is empty.", "Write one input a line.")
+        raise InputError(f"The list {path} is empty.", "Write one input per line.")
     for number, line in enumerate(lines):
         below = os.path.join("" if path == STANDARD_INPUT else os.path.dirname(path), line)
         elsewhere = line == STANDARD_INPUT or is_url(line) or _CAMERA.fullmatch(line)
@@ -149,7 +149,7 @@ def _found(text: str, recursive: bool) -> list[tuple[Source, str]]:
         folder = os.path.abspath(text)
         names = [name for name in _files_of(text, recursive) if isinstance(name, InputError) or has_known_suffix(name)]
         hint = _SUFFIX_HINT if recursive else f"--recursive includes subfolders. {_SUFFIX_HINT}"
-        names = names or [InputError(f"There are no images in {text}.", hint)]
+        names = names or [InputError(f"There are no images or videos in {text}.", hint)]
     elif os.path.lexists(text):  # wins over all the meanings that follow
         folder, names = os.path.dirname(os.path.abspath(text)), [text]
     elif camera := _CAMERA.fullmatch(text):
@@ -167,7 +167,7 @@ def _found(text: str, recursive: bool) -> list[tuple[Source, str]]:
         names = [InputError("An input is empty.", "Is a shell variable not set?")]
     elif _WILDCARD.search(text):
         folder, matches = _matches(text)
-        names = [*matches] or [InputError(f"No image matches {text}.", _SUFFIX_HINT)]
+        names = [*matches] or [InputError(f"No image or video matches {text}.", _SUFFIX_HINT)]
     else:  # what is missing is reported when it is read; its folder must not change where other results belong
         names = [text]
     return [

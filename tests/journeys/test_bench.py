@@ -51,7 +51,7 @@ def test_the_steps_add_up_and_the_limit_is_the_arithmetic_at_the_machines_rate(
     assert set(tmp_path.rglob("*")) == before  # nothing is left behind
     times, limit = found["steps"], found["limit"]
     assert tuple(times) == STEPS
-    assert all(0 < time["median_ms"] <= time["p95"] for time in times.values())
+    assert all(0 < time["median_ms"] <= time["p95_ms"] for time in times.values())
     assert [time["median_ms"] for time in times.values()] == pytest.approx([1, 1, 1, 1, 1, 1, 6])
     expected = 1000 * limit["network_gflop"] / limit["matrix_products_gflop_per_second"]
     assert limit["network_milliseconds_at_least"] == pytest.approx(expected)
@@ -83,7 +83,7 @@ def test_the_engines_run_the_same_network(posehg: Posehg, model: Path, tmp_path:
     for found, others in ((alone, []), (all_engines, libraries if find_spec("onnxscript") else [])):
         engines = found["engines_per_crop"]
         assert [name.split()[0] for name in engines] == ["torch", "torch", *others]
-        assert all(engine["alone_ms"] > 0 and engine["of_8_ms"] > 0 for engine in engines.values())
+        assert all(engine["alone_ms"] > 0 and engine["batch_of_8_ms"] > 0 for engine in engines.values())
         assert next(iter(engines.values()))["speedup"] == 1
 
 

@@ -169,7 +169,7 @@ def open_engine(place: Path, options: EngineOptions = EngineOptions(), note: Not
         if library not in ("auto", name) and (library, name) != ("openvino", "onnxruntime"):
             raise UsageError(f"{place} is run by {name}, not by {library}.", "Leave --engine out.")
         if options.precision != "fp32":
-            raise UsageError(f"{place} has a number format of its own.", "Leave --precision out.")
+            raise UsageError(f"{place} was exported with a fixed number format.", "Leave --precision out.")
         return _open(place, options, name if library == "auto" else library)
     copy = place / ONNX
     exists = place.is_dir() and copy.is_file()
@@ -199,7 +199,7 @@ def _open_copy(place: Path, options: EngineOptions, library: str) -> ExportedEng
     """The engine of the model.onnx in a model's folder. Raises NotAvailable if it is not of the weights beside it."""
     engine = _open(place / ONNX, options, library)
     if engine.weights != sha256(place / WEIGHTS):
-        raise NotAvailable(f"{place / ONNX} is of other weights than {WEIGHTS} beside it.", "Export the model again.")
+        raise NotAvailable(f"{place / ONNX} was not exported from the {WEIGHTS} beside it.", "Export the model again.")
     return engine
 
 

@@ -6,7 +6,7 @@
     boxes          (N, 4) float64     x, y, width and height of the person's bounding box, in pixels
     crops          (N, 4) float64     and of the square that the network saw
     tracks         (N,) int64         track ids in videos, else -1
-    pictures       (N,) int64         the image that a person is on: an index of the arrays below
+    images         (N,) int64         the image that a person is in: an index of the arrays below
     sources        (M,) text          every image or frame, with people or without
     frames         (M,) int64         of a video, the number of the frame from 0; -1 for an image
     times          (M,) float64       of a video, seconds; NaN for an image
@@ -16,7 +16,7 @@
     model          text               the name of the network
     posehg         int64              the version of this list, 1
 
-``keypoints[pictures == m]`` are the people on image or frame m. ``posehg eval --from run.npz`` scores the file on the
+``keypoints[images == m]`` are the people in image or frame m. ``posehg eval --from run.npz`` scores the file on the
 data set whose images these are.
 """
 
@@ -53,7 +53,7 @@ class NpzWriter(FileWriter):
     def _person(self) -> np.dtype[np.void]:
         joints = len(self._joints)
         parts = [("keypoints", "<f8", (joints, 2)), ("scores", "<f8", joints), ("person_scores", "<f8")]
-        return np.dtype([*parts, ("boxes", "<f8", 4), ("crops", "<f8", 4), ("tracks", "<i8"), ("pictures", "<i8")])
+        return np.dtype([*parts, ("boxes", "<f8", 4), ("crops", "<f8", 4), ("tracks", "<i8"), ("images", "<i8")])
 
     def finish(self) -> None:
         dtype = self._person()
