@@ -66,7 +66,7 @@ def assert_refused(file: Path, *words: str) -> NotAvailable:
 
 
 @family
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     sizes=st.builds(
         Sizes,

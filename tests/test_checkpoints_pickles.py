@@ -173,7 +173,7 @@ def test_a_file_cut_short_says_so(tmp_path: Path, share: float, zipped: bool) ->
     assert "Download" in refused(path, "damaged").hint
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255), zipped=st.booleans())
 def test_a_changed_byte_does_no_harm(tmp_path: Path, at: float, value: int, zipped: bool) -> None:
     path = saved({"state_dict": {"a": torch.arange(9.0)}}, tmp_path / "odd.pt", zipped)

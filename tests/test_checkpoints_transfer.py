@@ -83,7 +83,7 @@ def test_the_sentence_names_what_is_new() -> None:
     assert "heatmaps of 3 of 6 joints by name; new: tail, " in transfer(trained(FIVE), fresh(FIVE[:3] + NEW))[1]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.sampled_from(FIVE + NEW), unique=True, min_size=1), st.integers(1, 3), st.integers(1, 3))
 def test_whichever_joints_and_stacks_come_and_go_the_others_are_seen_as_before(
     joints: list[str], stacks: int, new_stacks: int

@@ -289,7 +289,7 @@ def test_limbs_that_are_too_long_and_crossed_are_suspect(keypoints: Points, sign
     assert suspects(people) == ({} if sign is None else {7: sign})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from(list(SWAPS)), st.floats(0, 360), st.floats(0.05, 20), st.booleans())
 def test_size_place_rotation_and_mirror_change_nothing(kind: str, turn: float, size: float, mirror: bool) -> None:
     people = crowd(25)

@@ -18,7 +18,7 @@ from posehg.training.config import TrainConfig
 from posehg.training.data import Samples
 from tests.random_views import BOXES, LIMITS, SIZE, WAVES, Limits, assert_alike, view
 
-PATIENT = settings(max_examples=50, deadline=None)  # another process may have the cores
+PATIENT = settings(max_examples=50)  # another process may have the cores
 ROWS, COLUMNS = WAVES.shape[:2]
 
 

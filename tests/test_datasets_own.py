@@ -91,7 +91,7 @@ LABELS = st.none() | st.tuples(PLACES, PLACES, st.sampled_from([1, 2]))
 NAMES = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters='\\/"'), min_size=1, max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     people=st.lists(st.tuples(NAMES, st.lists(LABELS, min_size=3, max_size=3)), min_size=1, max_size=5),
     joints=st.lists(NAMES.map("j{}".format), min_size=3, max_size=3, unique_by=lambda name: name.lower()),

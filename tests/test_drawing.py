@@ -154,7 +154,7 @@ def test_the_surest_person_is_on_top() -> None:
         np.testing.assert_array_equal(drawn[150, 58], drawing.draw(ground(), [sure], 0.5)[150, 58])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     keypoints=st.lists(st.tuples(*[st.floats(-1e308, 1e308) | st.floats(-50, 90)] * 2), min_size=16, max_size=16),

@@ -95,7 +95,7 @@ def test_who_is_found_on_an_ignored_person_is_not_taken_for_a_neighbour(tmp_path
     assert np.isnan(detections.matched(path, replace(alone, ignored=[beside])).keypoints).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.permutations(range(5)), st.permutations(range(5)))
 def test_neither_order_decides_who_is_matched(
     tmp_path_factory: pytest.TempPathFactory, annotated: Sequence[int], seen: Sequence[int]
@@ -175,7 +175,7 @@ def test_records_that_are_not_as_described_are_refused(
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_broken_byte_is_no_crash(suffix: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = written(tmp_path_factory.mktemp("broken") / f"run{suffix}", A, B)

@@ -42,7 +42,7 @@ def written(folder: Path, suffix: str) -> Path:
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
-@settings(max_examples=25, deadline=None)  # another process may have the cores
+@settings(max_examples=25)  # another process may have the cores
 @given(
     keypoints=arrays(float, (N, J, 2), elements=st.floats(-1e6, 1e6) | NAN),
     scores=arrays(float, (N, J), elements=st.floats(0, 1) | NAN),
@@ -138,7 +138,7 @@ def test_a_file_that_was_cut_short_is_refused(suffix: str, share: float, tmp_pat
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)  # scipy itself crashes on some broken .mat files
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_broken_byte_is_no_crash(suffix: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = good(tmp_path_factory.mktemp("broken"), suffix)

@@ -183,7 +183,7 @@ def turned(degrees: float, skeleton: Skeleton) -> np.ndarray:
     return (body - 37) @ turn.T + 37
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.floats(-360, 360))
 def test_the_torso_decides_the_posture(degrees: float) -> None:
     away = abs((degrees + 180) % 360 - 180)  # from upright

@@ -171,7 +171,7 @@ def gaussians(seed: int) -> np.ndarray:
     return heatmaps.encode(points, (ROWS, COLUMNS), 1.3).astype(np.float32)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**31), x=st.sampled_from([0.02, 0.06, 0.5, 3]))
 def test_the_difference_is_how_far_the_joints_moved(seed: int, x: float) -> None:
     points = np.random.default_rng(seed).uniform(4, 12, (3, J, 2))

@@ -12,7 +12,7 @@ from posehg import heatmaps
 from posehg.geometry import Affine
 
 B, J, H, W = 2, 5, 7, 11
-PATIENT = settings(max_examples=50, deadline=None)  # another process may have the cores
+PATIENT = settings(max_examples=50)  # another process may have the cores
 FLIP = (0, 2, 1, 4, 3)
 DECODERS = get_args(heatmaps.Decoder)
 

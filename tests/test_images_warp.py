@@ -28,7 +28,7 @@ def centroid(image: images.Image) -> tuple[float, float]:
     return (weight * x).sum() / weight.sum(), (weight * y).sum() / weight.sum()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     reduction=st.floats(0.4, 10),
     rotation=st.floats(-180, 180),
@@ -139,7 +139,7 @@ maps = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(to_crop=maps, fill=st.sampled_from([0, 7]))
 def test_a_crop_is_interpolated_from_what_is_shown(to_crop: Affine, fill: int) -> None:
     photo = slow(199, 181)
@@ -153,7 +153,7 @@ def test_a_crop_is_interpolated_from_what_is_shown(to_crop: Affine, fill: int) -
         assert difference.max() <= 0.6 + 230 / 16  # beside the photo's end, where the fill begins abruptly
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(maps)
 def test_what_is_shown_holds_every_pixel_that_the_crop_needs_and_few_more(to_crop: Affine) -> None:
     photo = slow(199, 181)

@@ -42,7 +42,7 @@ def crops(seed: int, count: int = B) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, H, W, 3), dtype=np.uint8)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**31), blocks=st.integers(1, 2), stacks=st.integers(1, 3))
 def test_folding_keeps_the_output(seed: int, blocks: int, stacks: int) -> None:
     network = trained(seed, blocks, stacks).network()

@@ -38,7 +38,7 @@ def test_a_detector_is_refused() -> None:
         stubs.estimator(stubs.tiny(centers.SKELETON, output="boxes"))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     center=st.tuples(st.floats(180, 220), st.floats(130, 170)),
     sides=st.tuples(st.floats(260, 420), st.floats(260, 420)),
@@ -178,7 +178,7 @@ def test_smaller_batches_give_the_same_when_memory_runs_out(monkeypatch: pytest.
 
 
 @given(st.integers(0, 23), st.integers(1, 11))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_cpu_meets_few_batch_sizes_and_every_region(count: int, batch: int) -> None:
     regions = [Region(PHOTO, Box(60.5 + number, 10, 280, 270)) for number in range(count)]
     with pytest.MonkeyPatch.context() as patch:

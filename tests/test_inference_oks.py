@@ -21,7 +21,7 @@ def pose(seed: int, side: float = 130.0) -> Pose:
     return Pose(MPII, rng.uniform(50, 50 + side, (count, 2)), rng.uniform(0.4, 1, count), Box(0, 0, 170, 170), 0.5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(one=SEEDS, other=SEEDS, zoom=st.floats(2, 9), x=st.floats(-400, 400))
 def test_oks_is_symmetric_and_independent_of_scale_and_mirroring(one: int, other: int, zoom: float, x: float) -> None:
     a, b = pose(one, 400.0), pose(other, 400.0)
@@ -57,7 +57,7 @@ def test_half_a_body_matches_the_whole() -> None:
     assert oks(nobody, nobody) == oks(full, nobody) == oks(nobody, full) == 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seeds=st.lists(st.integers(0, 4), max_size=11), limit=st.floats(0.1, 0.9))
 def test_distinct_keeps_the_first_of_similar_poses(seeds: list[int], limit: float) -> None:
     poses = [pose(seed) for seed in seeds]

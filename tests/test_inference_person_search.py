@@ -194,7 +194,7 @@ def test_a_detector_is_needed_for_humans_only() -> None:
         assert not any(needs_detector(skeleton, people) for people in ("one", "all", "scan"))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 1000),
     size=st.tuples(st.integers(1, 300), st.integers(1, 300)),

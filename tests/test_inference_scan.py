@@ -30,7 +30,7 @@ def blank(height: int, width: int) -> Image:
     return np.broadcast_to(np.zeros((1, 1, 3), dtype=np.uint8), (height, width, 3))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(size=SIZES)
 def test_windows_cover_the_image_at_every_scale(size: tuple[int, int]) -> None:
     search = OneSearch()
@@ -48,7 +48,7 @@ def test_windows_cover_the_image_at_every_scale(size: tuple[int, int]) -> None:
                 assert max(-start, end - length) <= (end - start) / 4 + 1e-6 or centred
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(left=st.integers(5, 180), top=st.integers(5, 100), side=st.integers(70, 130))
 def test_the_person_is_found_and_the_box_settles_around(left: int, top: int, side: int) -> None:
     pose = find_one(square_estimator(), square_photo(left, top, side))
@@ -68,7 +68,7 @@ def test_the_larger_of_two_people_is_chosen() -> None:
     assert pose.crop.iou(Box(2 * 320 + 125, 40, 175, 175).square(1.25)) > 0.8
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000), size=SIZES)
 def test_the_search_for_one_ends_whatever_the_network_says(seed: int, size: tuple[int, int]) -> None:
     network, search = stubs.Guesses(seed), OneSearch()
@@ -100,7 +100,7 @@ def row(*sides: int) -> Image:
     return np.concatenate([square_photo(160 - side // 2, 120 - side // 2, side) for side in sides], axis=1)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(sides=st.lists(st.integers(80, 170), min_size=4, max_size=4))
 def test_everyone_is_found_once(whole: Estimator, sides: list[int]) -> None:
     poses = sorted(find_all(whole, row(*sides), APART), key=lambda pose: pose.keypoints[0, 0])
@@ -134,7 +134,7 @@ def test_a_box_that_is_too_small_is_enlarged(whole: Estimator) -> None:
     assert pose.crop.w == pytest.approx(150 * 1.25, rel=0.1)  # 0.7 of that cuts the square off
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 1000), size=SIZES, candidates=st.integers(1, 13))
 def test_the_search_for_all_ends_and_nobody_is_found_twice(seed: int, size: tuple[int, int], candidates: int) -> None:
     network, photo = stubs.Guesses(seed), blank(*size)

@@ -45,7 +45,7 @@ def test_it_is_the_filter_of_the_paper() -> None:
         assert found[:, 1] == pytest.approx(still.keypoints[:, 1])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**31), gaps=st.lists(st.floats(0, 0.4, allow_subnormal=False), min_size=2, max_size=13))
 def test_a_smoothed_joint_lies_between_the_places_where_it_was_seen(seed: int, gaps: list[float]) -> None:
     rng, smoother = np.random.default_rng(seed), OneEuro()

@@ -222,7 +222,7 @@ def test_a_video_that_starts_again_starts_without_tracks() -> None:
     assert estimator.asked[-1] == []
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     seed=st.integers(0, 1000),
     sizes=st.lists(st.tuples(st.integers(1, 300), st.integers(1, 300)), min_size=1, max_size=3),
@@ -283,7 +283,7 @@ def walked(steps: int, speed: float, jitter: float = 0.0, step: float = STEP) ->
     return track
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(speed=st.floats(-400, 400), step=st.floats(0.01, 0.3))
 def test_the_velocity_becomes_that_of_the_person(speed: float, step: float) -> None:
     track = walked(int(4 / step), speed, step=step)

@@ -222,7 +222,7 @@ def test_one_name_cannot_be_that_of_two_images(tmp_path: Path) -> None:
 names = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=3).map("/".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(names, min_size=1, max_size=5, unique=True), st.randoms())
 @example(["a/a", "a/a/a"], Random(0))
 @example(["a/a/a", "a/a"], Random(0))
@@ -332,7 +332,7 @@ def damaged(draw: st.DrawFn) -> str:
     return json.dumps(content) + draw(st.sampled_from(["", "\n" + json.dumps(record("b.jpg", C)), "\n{"]))
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=700)
 @given(st.binary(max_size=200) | (tables | damaged()).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_no_content_ends_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     with contextlib.suppress(InputError, NotAvailable):

@@ -9,7 +9,7 @@ from posehg.io.frames import AHEAD, in_parallel, read_ahead
 
 
 @given(st.lists(st.integers(), max_size=17), st.integers(0, 5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_items_keep_their_order(numbers: list[int], count: int) -> None:
     with read_ahead((number for number in numbers), count) as items:
         assert list(items) == numbers
@@ -44,7 +44,7 @@ def test_an_error_of_the_reader_is_raised_in_its_place() -> None:
 
 
 @given(st.lists(st.integers(), max_size=17), st.integers(1, 5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_parallel_results_keep_the_order_of_their_items(numbers: list[int], count: int) -> None:
     with in_parallel(lambda number: number + 1, numbers, count) as results:
         assert list(results) == [number + 1 for number in numbers]

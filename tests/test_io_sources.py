@@ -163,7 +163,7 @@ def plant(top: Path, tree: list[str]) -> None:
             path.touch()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TREES, PATTERNS)
 def test_patterns_match_as_those_of_the_standard_library(
     tmp_path_factory: pytest.TempPathFactory, tree: list[str], pattern: str
@@ -245,7 +245,7 @@ def test_trees_are_mirrored_from_the_folder_that_all_share(
 SEGMENT = st.text(st.sampled_from("abA.:?*%/ я\\"), max_size=70)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(SEGMENT, SEGMENT, SEGMENT), min_size=1, max_size=6),
     TREES,

@@ -146,7 +146,7 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
         json.line(json.record(result(poses=[there], heatmaps=())))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     numbers=st.lists(st.floats(-1e300, 1e300), min_size=7, max_size=7),  # a box that holds them has larger sides
     name=st.binary(min_size=1).filter(lambda name: b"\0" not in name),

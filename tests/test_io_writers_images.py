@@ -116,7 +116,7 @@ def test_a_crop_is_the_image_around_the_person(
     np.testing.assert_array_equal(crops.crop(picture(), there, 0.3), picture()[expected])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     points=st.lists(st.tuples(*[st.floats(-1e9, 1e9) | st.floats(-9, 120)] * 2), min_size=1, max_size=7),
     box=st.tuples(st.floats(-200, 200), st.floats(-200, 200), st.floats(0, 300), st.floats(0, 300)),

@@ -15,7 +15,7 @@ from posehg.poses import Person
 from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
 
 N, J = 7, 3
-PATIENT = settings(max_examples=50, deadline=None)  # another process may have the cores
+PATIENT = settings(max_examples=50)  # another process may have the cores
 
 
 def found(predicted: np.ndarray, truth: np.ndarray, heads: Sequence[float], threshold: float) -> JointScores:
@@ -105,7 +105,7 @@ def test_resamples_equal_persons_drawn_one_by_one() -> None:
         assert scores.labelled[number].tolist() == (~np.isnan(rows)).sum(axis=0).tolist()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_the_interval_holds_the_figure_itself_and_lies_within_0_and_100(seed: int) -> None:
     values = hits(seed, 101)

@@ -17,7 +17,7 @@ from posehg.synthetic.scene import Camera, Light, facing, hidden_by_body, random
 from posehg.synthetic.textures import random_outfit
 
 seeds = st.integers(0, 2**32 - 1)
-SOME = settings(max_examples=15, deadline=None)
+SOME = settings(max_examples=15)
 WHITE = Light(np.array((0, 0, -1), dtype=np.float32), np.zeros(3, np.float32), np.ones(3, np.float32))
 
 

@@ -16,7 +16,7 @@ from posehg.training.augment import background_box, half_body, occlude, random_c
 from posehg.training.config import TrainConfig
 from tests.random_views import BOXES, COLUMNS, ROWS, SIZE, WAVES
 
-PATIENT = settings(max_examples=60, deadline=None)
+PATIENT = settings(max_examples=60)
 SEEDS = st.integers(0, 10**6)
 BOX = Box(101.5, 60.5, 149, 197)
 LOWER = {

@@ -39,7 +39,7 @@ from posehg.training.data import (
 from tests import toy
 from tests.random_views import COLUMNS, ROWS, WAVES
 
-PATIENT = settings(max_examples=30, deadline=None)
+PATIENT = settings(max_examples=30)
 CPU = torch.device("cpu")
 SIZE = 128
 BOX, SMALL = Box(101.5, 60.5, 149, 197), Box(30, 40, 60, 80)
@@ -298,7 +298,7 @@ def assert_alike(samples: list[Sample], size: int = SIDE, device: str = "cpu") -
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(samples=st.lists(views(), min_size=1, max_size=3))
 def test_a_device_makes_the_crops_that_opencv_makes(device: str, samples: list[Sample]) -> None:
     assert_alike(samples, device=device)

@@ -20,7 +20,7 @@ from posehg.training.step import (
 B, J, H, W = 3, 5, 7, 11
 SIGMA = 1.1
 MASKED = [(0, 1), (2, 4)]
-PATIENT = settings(max_examples=50, deadline=None)
+PATIENT = settings(max_examples=50)
 
 each_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 

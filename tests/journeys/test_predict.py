@@ -227,7 +227,7 @@ SIDES = st.one_of(st.integers(1, 40), st.sampled_from((127, 1009)))
 @example("RGB", 1, 1, 6, ".png")
 @example("RGB", 3000, 1, 6, ".jpg")
 @example("F", 5, 3, 0, ".tiff")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_image_that_pillow_writes_gives_a_result_or_a_clear_error(
     posehg: Posehg, model: Path, tmp_path: Path, mode: str, width: int, height: int, orientation: int, suffix: str
 ) -> None:
