@@ -1,4 +1,4 @@
-"""Random crops of people, of halves of people and of the background; occluders."""
+"""Random crops of people, of parts of people and of the background; occluders."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from posehg.geometry import Affine, Box
 from posehg.images import Image
 from posehg.poses import Person
 from posehg.skeletons import COCO, LSP, MPII, Skeleton
-from posehg.training.augment import background_box, half_body, occlude, random_crop, widest_region
+from posehg.training.augment import background_box, half_body, occlude, random_crop, truncate, widest_region
 from posehg.training.config import TrainConfig
 from tests.random_views import BOXES, COLUMNS, ROWS, SIZE, WAVES
 
@@ -60,12 +60,12 @@ def test_zoom_rotation_and_shift_reach_their_limits_independently() -> None:
 
 
 CONFIGS = st.builds(
-    lambda padding, scale, rotation, translation, half_body: TrainConfig(
+    lambda padding, scale, rotation, translation, parts: TrainConfig(
         **{"input_size": SIZE, "padding": padding, "scale": scale, "rotation": rotation},
-        **{"translation": translation, "half_body": half_body, "flip": 0.5},
+        **{"translation": translation, "flip": 0.5, **dict.fromkeys(parts, 1.0)},
     ),
     *(st.sampled_from([1.0, 1.25]), st.floats(0, 0.5), st.sampled_from([0.0, 30.0, 180.0])),
-    *(st.floats(0, 0.3), st.sampled_from([0.0, 1.0])),
+    *(st.floats(0, 0.3), st.sampled_from([[], ["half_body"], ["truncation"]])),
 )
 
 
@@ -76,7 +76,9 @@ def test_every_crop_lies_within_the_widest_region(config: TrainConfig, box: Box,
     square, ends = box.square(reached.padding), (-0.5, SIZE - 0.5)
     for _ in range(5):
         whole = random_person(box, int(rng.integers(10**6)), beyond=0.3)
-        to_crop = random_crop(half_body(whole, MPII, rng) if config.half_body else whole, config, rng)[0]
+        part = half_body(whole, MPII, rng) if config.half_body else whole
+        part = truncate(whole, rng)[0] if config.truncation else part
+        to_crop = random_crop(part, config, rng)[0]
         corners = to_crop.inverse()([(x, y) for x in ends for y in ends])
         assert np.abs(corners - square.center).max() <= square.w / 2 + 1e-6
         assert to_crop.scale <= reached.size / square.w + 1e-9
@@ -115,6 +117,20 @@ def test_a_half_needs_three_labels(count: int, boxes: int) -> None:
     found = {half_body(person(BOX, keypoints), MPII, default_rng(seed)).box for seed in range(20)}
     assert len(found) == boxes
     assert BOX in found
+
+
+@PATIENT
+@given(BOXES, SEEDS)
+def test_a_truncated_image_ends_within_the_person_on_one_side(box: Box, seed: int) -> None:
+    whole = random_person(box, seed)
+    rest, image = truncate(whole, default_rng(seed))
+    low, high = image.corners()
+    beyond = ((whole.keypoints < low) | (whole.keypoints > high)).any(axis=1)
+    np.testing.assert_array_equal(rest.keypoints[~beyond], whole.keypoints[~beyond])
+    assert (rest.keypoints[beyond] < -1e5).all()
+    left = box.clipped(image)
+    assert left is not None
+    assert sorted((left.w / box.w, left.h / box.h)) == [pytest.approx(0.65, abs=0.25 + 1e-6), pytest.approx(1)]
 
 
 @PATIENT

@@ -5,7 +5,7 @@ import pytest
 from posehg.errors import UsageError
 from posehg.training.config import RATES, TrainConfig
 
-SHARES = ("scale", "flip", "colour", "occlusion", "half_body", "background", "ema")
+SHARES = ("scale", "flip", "colour", "occlusion", "half_body", "truncation", "background", "ema")
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,10 @@ def test_options_of_the_other_task_are_refused(option: str, value: Any) -> None:
         TrainConfig(mosaic=0.5)
 
 
-def test_half_body_crops_need_the_whole_box() -> None:
-    with pytest.raises(UsageError, match="--half-body"):
-        TrainConfig(half_body=0.5, padding=0.9)
+@pytest.mark.parametrize("option", ["half_body", "truncation"])
+def test_crops_of_a_part_need_the_whole_box(option: str) -> None:
+    with pytest.raises(UsageError, match=option.replace("_", "-")):
+        TrainConfig(**{option: 0.5, "padding": 0.9})  # type: ignore[arg-type]
 
 
 def test_the_learning_rate_follows_from_the_loss_if_none_is_given() -> None:

@@ -93,6 +93,17 @@ def test_points_lie_where_the_crop_shows_them(config: TrainConfig, epoch: int) -
     assert (sample.points[[left, HEAD, right]] * 4 + 1.5) == pytest.approx(centroids(sample), abs=0.3)
 
 
+def test_joints_beyond_the_border_of_a_truncated_image_are_nowhere() -> None:
+    white = dataset(np.full((ROWS, COLUMNS, 3), 255, dtype=np.uint8))
+    samples, nowhere = Samples(white, replace(WILD, truncation=1)), set()
+    for epoch in range(30):
+        crop, points = samples[epoch, 0].crop(SIZE)[..., 0], samples[epoch, 0].points[[LEFT, HEAD, RIGHT]]
+        nowhere.add(tuple(np.abs(points[:, 0]) > 1000))
+        shown = np.rint(points * 4 + 1.5)[((points > 0) & (points < SIZE / 4 - 1)).all(axis=1)].astype(int)
+        assert (cv2.dilate(crop, np.ones((3, 3)))[shown[:, 1], shown[:, 0]] > 127).all()
+    assert len(nowhere) > 2
+
+
 def test_a_mirrored_crop_is_the_crop_from_right_to_left_with_the_sides_exchanged() -> None:
     keypoints = KEYPOINTS.copy()
     keypoints[LEFT] = np.nan

@@ -1,4 +1,4 @@
-"""Augmentation: random crops of a person, half of a person or the background, and occlusion."""
+"""Augmentation: random crops of a person, a part of a person or the background, and occlusion."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,17 +8,20 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from posehg.datasets.crops import CropRegion, region_of
-from posehg.geometry import Affine, Box
+from posehg.geometry import FARTHEST, Affine, Box
 from posehg.images import Image
 from posehg.poses import Person
 from posehg.skeletons import Skeleton
 from posehg.training.config import TrainConfig
 
-_HALF_ZOOM = 2.0
-"""A half-body crop shows at least 1/2 of the person's box, so it can need pixels twice as fine."""
+_PART_ZOOM = 2.0
+"""A crop of a part of a person shows at least 1/2 of the person's box, so it can need pixels twice as fine."""
 _HALF_MARGIN = 1.5
 _HALF_JOINTS = 3
 _BELOW_THE_WAIST = ("pelvis", "hip", "knee", "ankle", "heel", "toe", "foot")
+
+_CUT_OFF = (0.1, 0.6)
+"""How much of a person's box lies beyond the border of a truncated image, at least and at most."""
 
 _OCCLUDER_SIDES = (0.1, 0.4)
 """Shortest and longest side of an occluder, as a share of the crop's side."""
@@ -26,7 +29,7 @@ _OCCLUDER_SIDES = (0.1, 0.4)
 
 def widest_region(config: TrainConfig) -> CropRegion:
     """Returns how much of an image the random crops of this configuration can show, and how finely."""
-    zoom = _HALF_ZOOM if config.half_body else 1.0
+    zoom = _PART_ZOOM if config.half_body or config.truncation else 1.0
     return region_of(config.input_size, config.padding, config.scale, config.rotation, config.translation, zoom)
 
 
@@ -57,12 +60,43 @@ def half_body(person: Person, skeleton: Skeleton, rng: Generator) -> Person:
     found = Box.bounding(joints)
     if found is None or len(joints) < _HALF_JOINTS or not has_halves(skeleton):
         return person
-    whole = max(person.box.w, person.box.h)
-    side = float(np.clip(_HALF_MARGIN * max(found.w, found.h), whole / _HALF_ZOOM, whole))
-    # The half stays within the square of the whole person: no crop may reach beyond the widest region.
-    middle, room = person.box.center, (whole - side) / 2
-    x, y = (m + float(np.clip(c - m, -room, room)) for c, m in zip(found.center, middle, strict=True))
-    return replace(person, box=Box.around((x, y), side))
+    return replace(person, box=_part(person.box, found.square(_HALF_MARGIN)))
+
+
+def truncate(person: Person, rng: Generator) -> tuple[Person, Box]:
+    """Lets the image end within the person, as photos do: returns what is left of the person, and of the image.
+
+    The joints beyond that border are off every map but stay labelled, so the network learns that they are nowhere.
+    """
+    ends = person.box.corners()
+    frame = ends + np.array([[-FARTHEST], [FARTHEST]])
+    last, axis = rng.integers(2, size=2)
+    ends[last, axis] += (-1 if last else 1) * rng.uniform(*_CUT_OFF) * (ends[1] - ends[0])[axis]
+    frame[last, axis] = ends[last, axis]
+    left, image = (Box(*(low + 0.5), *(high - low)) for low, high in (ends, frame))
+    beyond = ((person.keypoints < frame[0]) | (person.keypoints > frame[1])).any(axis=1)
+    keypoints = np.where(beyond[:, None], -FARTHEST, person.keypoints)
+    return replace(person, box=_part(person.box, left), keypoints=keypoints), image
+
+
+def black_beyond(frame: Box, pixels: Image) -> Image:
+    """The pixels with those outside ``frame`` black."""
+    (left, top), (right, bottom) = np.rint(frame.corners() + 0.5).clip(0, pixels.shape[1::-1]).astype(int)
+    black = np.zeros_like(pixels)
+    black[top:bottom, left:right] = pixels[top:bottom, left:right]
+    return black
+
+
+def _part(box: Box, part: Box) -> Box:
+    """The square of a part of a person's box, moved into the square of the whole and not smaller than its half.
+
+    No crop may reach beyond the widest region.
+    """
+    whole = max(box.w, box.h)
+    side = float(np.clip(max(part.w, part.h), whole / _PART_ZOOM, whole))
+    room = (whole - side) / 2
+    x, y = (m + float(np.clip(c - m, -room, room)) for c, m in zip(part.center, box.center, strict=True))
+    return Box.around((x, y), side)
 
 
 def has_halves(skeleton: Skeleton) -> bool:

@@ -21,7 +21,7 @@ _DATASET = """mpii, flic, flic-pc, lsp, lspet, coco, synthetic, FILE.json, FILE.
 join and weight sets: mpii:2+lspet."""
 _PRECISION = "Number format of convolutions: fp32, bf16, fp16 or auto (bf16 if it is fast)."
 _POSITIVE = ("epochs", "batch", "accumulate", "sigma", "padding", "input_size")
-_SHARES = ("scale", "flip", "colour", "occlusion", "half_body", "background", "mosaic", "ema")
+_SHARES = ("scale", "flip", "colour", "occlusion", "half_body", "truncation", "background", "mosaic", "ema")
 _NOT_NEGATIVE = (
     *("rotation", "translation", "weight_decay", "lr", "clip", "max_time", "save_minutes"),
     *("limit", "overfit", "seed", "decay"),
@@ -29,7 +29,7 @@ _NOT_NEGATIVE = (
 
 _OF_POSES = (
     *("skeleton", "joints", "padding", "loss", "sigma", "teacher"),
-    *("occlusion", "half_body", "background", "background_from"),
+    *("occlusion", "half_body", "truncation", "background", "background_from"),
 )
 
 RATES: dict[Loss, float] = {"mse": 2.5e-4, "weighted-mse": 2.5e-4, "cross-entropy": 1e-3}
@@ -84,6 +84,7 @@ class TrainConfig:
     translation: float = _option(0.0, _AUG, "Shift by up to this share of the crop.")
     occlusion: float = _option(0.0, _AUG, "Share of crops with an occluder.")
     half_body: float = _option(0.0, _AUG, "Share of crops of the upper or lower half of the body.")
+    truncation: float = _option(0.0, _AUG, "Share of crops with the border of the image within the person.")
     mosaic: float = _option(0.0, _AUG, "Share of images put together from four, with --task detect.")
     background: float = _option(0.0, _AUG, "Share of crops of the background, without people.")
     background_from: str = _option("", _AUG, "Take background crops only from these data sets: mpii+lspet.", "all")
@@ -115,8 +116,9 @@ class TrainConfig:
                 raise UsageError(f"--{name.replace('_', '-')} is for --task {other}.", "Leave it out.")
         if self.scale > 0.9:
             raise UsageError(f"--scale must be at most 0.9, not {self.scale}.")
-        if self.half_body and self.padding < 1:
-            raise UsageError(f"--half-body needs a --padding of at least 1, not {self.padding}.")
+        if (self.half_body or self.truncation) and self.padding < 1:
+            option = "half-body" if self.half_body else "truncation"
+            raise UsageError(f"--{option} needs a --padding of at least 1, not {self.padding}.")
         if self.workers < -1:
             raise UsageError(f"--workers must be at least 0, not {self.workers}.")
         if self.ema == 1:

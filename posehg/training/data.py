@@ -30,7 +30,7 @@ from posehg.errors import InputError, PosehgError
 from posehg.geometry import Affine
 from posehg.images import Image
 from posehg.poses import Person
-from posehg.training.augment import background_box, half_body, occlude, random_crop, widest_region
+from posehg.training import augment
 from posehg.training.config import TrainConfig
 
 NOWHERE = -1e4
@@ -142,7 +142,7 @@ class Samples(AnySamples):
     def __init__(self, data: Dataset, config: TrainConfig, keep: float = MEMORY_SHARE, on_device: bool = False) -> None:
         super().__init__(data, config, on_device)
         self._data = data
-        self._region, self._free = widest_region(config), int(keep * memory())
+        self._region, self._free = augment.widest_region(config), int(keep * memory())
         self._parts: dict[tuple[object, ...], tuple[Image, Affine]] = {}
         self._flip, self._unpaired = list(data.skeleton.flip), list(data.skeleton.unpaired)
         self._people = people_by_image(data) if config.background else {}
@@ -156,14 +156,19 @@ class Samples(AnySamples):
             if sample is not None:
                 return sample
         part, to_part = self._part(person)
-        if config.half_body and rng.random() < config.half_body:
-            person = half_body(person, self._data.skeleton, rng)
-        image_to_crop, mirrored = random_crop(person, config, rng)
+        frame = None
+        if config.truncation and rng.random() < config.truncation:
+            person, frame = augment.truncate(person, rng)
+        elif config.half_body and rng.random() < config.half_body:
+            person = augment.half_body(person, self._data.skeleton, rng)
+        image_to_crop, mirrored = augment.random_crop(person, config, rng)
         gains = rng.uniform(1 - config.colour, 1 + config.colour, 3)
         size = (config.input_size, config.input_size)
         pixels, to_crop = images.shown(part, to_part.inverse().then(image_to_crop), size)
         if config.occlusion and pixels.size and rng.random() < config.occlusion:
-            pixels = occlude(pixels, to_crop, config.input_size, rng)
+            pixels = augment.occlude(pixels, to_crop, config.input_size, rng)
+        if frame is not None:
+            pixels = augment.black_beyond(frame.moved(image_to_crop.then(to_crop.inverse())), pixels)
         points = image_to_crop.then(Affine.shrink(STRIDE))(person.keypoints)
         if mirrored:
             points = points[self._flip]
@@ -184,7 +189,7 @@ class Samples(AnySamples):
     def _background(self, person: Person, rng: Generator) -> Sample | None:
         """Returns a crop of the person's image without people; None if there is no room for one."""
         config, image = self._config, self._data.read(person)
-        box = background_box([box for _, box in self._people[image_key(person)]], image, rng)
+        box = augment.background_box([box for _, box in self._people[image_key(person)]], image, rng)
         if box is None:
             return None
         size = (config.input_size, config.input_size)
@@ -207,7 +212,8 @@ def memory() -> int:
 
 def without_augmentation(config: TrainConfig) -> TrainConfig:
     """Returns the configuration with every augmentation off: crops are those of prediction."""
-    return replace(config, rotation=0, scale=0, flip=0, colour=0, translation=0, occlusion=0, half_body=0, background=0)
+    geometry = replace(config, rotation=0, scale=0, flip=0, translation=0, half_body=0, truncation=0)
+    return replace(geometry, colour=0, occlusion=0, background=0)
 
 
 def steps_per_epoch(count: int, batch: int) -> int:
