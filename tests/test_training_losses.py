@@ -7,14 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from posehg.heatmaps import encode
 from posehg.training.step import (
     LOSSES,
     PerJoint,
     distilled,
-    squared_difference,
     supervised,
-    weighted_squared_difference,
 )
 
 B, J, H, W = 3, 5, 7, 11
@@ -47,9 +44,6 @@ def plain(loss: str, output: np.ndarray, x: float, y: float) -> float:
             target[row, column] = np.exp(-((column - x) ** 2 + (row - y) ** 2) / (2 * SIGMA**2))
     if loss == "mse":
         return float(((output - target) ** 2).sum() / (H * W))
-    if loss == "weighted-mse":
-        share = target / target.sum() if target.any() else target  # of the Gaussian
-        return float(((1 / (H * W) + share) * (output - target) ** 2).sum())
     weights = [np.exp(value) for value in output.ravel()] + [1.0]
     wanted = [value / target.sum() for value in target.ravel()] + [0.0] if target.any() else [0.0] * (H * W) + [1.0]
     return -sum(q * np.log(w / sum(weights)) for q, w in zip(wanted, weights, strict=True))
@@ -109,16 +103,6 @@ def test_parts_of_a_batch_add_up_to_the_whole_in_value_and_gradient(loss: PerJoi
     gradients = [torch.autograd.grad(value, outputs, retain_graph=True) for value in (first + second, whole)]
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
-
-
-def test_missing_a_joint_costs_a_third_on_small_and_large_maps_if_weighted() -> None:
-    # The mean of a Gaussian's square, weighted by the Gaussian: 1/3. Unweighted it is lost among the other cells.
-    for rows, columns in ((31, 37), (61, 67), (127, 131)):
-        target = encode(torch.tensor([[[columns / 2, rows / 2]]], dtype=torch.float64), (rows, columns), SIGMA)
-        nothing = torch.zeros_like(target)
-        assert float(weighted_squared_difference(nothing, target)) == pytest.approx(1 / 3, abs=5e-3)
-        expected = np.pi * SIGMA**2 / (rows * columns)
-        assert float(squared_difference(nothing, target)) == pytest.approx(expected, rel=1e-3)
 
 
 @each_loss

@@ -10,7 +10,7 @@ from posehg.config import LIMITS, Output
 from posehg.errors import UsageError
 
 Task = Literal["pose", "detect"]
-Loss = Literal["mse", "weighted-mse", "cross-entropy"]
+Loss = Literal["mse", "cross-entropy"]
 Optimizer = Literal["rmsprop", "adamw"]
 Schedule = Literal["constant", "drop", "cosine", "one-cycle", "wsd"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -32,7 +32,7 @@ _OF_POSES = (
     *("occlusion", "half_body", "truncation", "background", "background_from"),
 )
 
-RATES: dict[Loss, float] = {"mse": 2.5e-4, "weighted-mse": 2.5e-4, "cross-entropy": 1e-3}
+RATES: dict[Loss, float] = {"mse": 2.5e-4, "cross-entropy": 1e-3}
 """Default learning rate for each loss: the paper's for mse; cross-entropy has no plateau and bears a higher one."""
 
 
@@ -62,7 +62,7 @@ class TrainConfig:
     init: str = _option("", _NET, "Start from the weights of this model; new joints start at random.", "random")
     freeze: str = _option("", _NET, "Keep fixed: stem, body (all but heatmap layers), norm (statistics).", "nothing")
 
-    loss: Loss = _option("mse", _RECIPE, "mse, weighted-mse or cross-entropy.")
+    loss: Loss = _option("mse", _RECIPE, "mse or cross-entropy.")
     sigma: float = _option(1.0, _RECIPE, "Standard deviation of the target Gaussians, in heatmap cells.")
     teacher: str = _option("", _RECIPE, "Learn from this model's heatmaps, too (distillation).", "only labels")
     optimizer: Optimizer = _option("rmsprop", _RECIPE, "rmsprop or adamw.")

@@ -36,16 +36,6 @@ def squared_difference(output: Tensor, target: Tensor) -> Tensor:
     return (output - target).square().mean(dim=(-2, -1))
 
 
-def weighted_squared_difference(output: Tensor, target: Tensor) -> Tensor:
-    """Mean squared difference plus its mean under the Gaussian, (B, J, h, w) twice -> (B, J).
-
-    A Gaussian covers few cells, so by the plain mean an all-zero map is nearly right; by this one it is not.
-    """
-    mass = target.sum(dim=(-2, -1), keepdim=True)
-    weight = 1 + target * (target[0, 0].numel() / mass.clamp_min(1e-6)) * (mass > 0)
-    return (weight * (output - target).square()).mean(dim=(-2, -1))
-
-
 def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     """Spatial cross-entropy, (B, J, h, w) twice -> (B, J).
 
@@ -67,11 +57,7 @@ def distilled(output: Tensor, teacher: Tensor) -> Tensor:
     return -(teacher.softmax(dim=-1) * output.log_softmax(dim=-1)).sum(dim=-1)
 
 
-LOSSES: dict[str, PerJoint] = {
-    "mse": squared_difference,
-    "weighted-mse": weighted_squared_difference,
-    "cross-entropy": cross_entropy,
-}
+LOSSES: dict[str, PerJoint] = {"mse": squared_difference, "cross-entropy": cross_entropy}
 
 
 def labelled(points: Tensor) -> Tensor:

@@ -31,11 +31,11 @@ PRETRAIN = f"{NETWORK} {RECIPE} --dataset synthetic:0.5 --epochs 2 --seed 100"
 ROWS = {
     "base": ("the recipe", ""),
     "mse": ("the paper's loss", "--loss mse"),
-    "weighted-mse": ("weighted MSE", "--loss weighted-mse"),
     "synthetic": ("first trained on synthetic people", "--init PRETRAINED"),
     "translation": ("random translation", "--translation 0.1"),
     "occlusion": ("occluders", "--occlusion 0.5"),
     "half-body": ("half-body crops", "--half-body 0.3"),
+    "truncation": ("images that end within the person", "--truncation 0.3"),
     "background": ("background crops", "--background 0.1"),
     "rotation": ("rotation up to 60 degrees", "--rotation 60"),
     "ema": ("moving average of the weights", "--ema 0.999"),
