@@ -165,7 +165,7 @@ def keep_freed_memory() -> None:
     """Keep up to 2 GiB of freed memory in the process (glibc only), as the network needs it again at the next call.
 
     Otherwise the system clears each page again: for 2 stacks of 256 features, a sixth of a call on two cores, and a
-    third of a training step with batches of 32.
+    quarter of a training step with batches of 32.
     """
     if sys.platform.startswith("linux"):
         import ctypes
