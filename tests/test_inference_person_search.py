@@ -8,9 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from posehg.checkpoints import bundled_folder
+from posehg.datasets import synthetic
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.inference.detector import Detect, PersonBox
+from posehg.inference.engines import EngineOptions, open_engine
 from posehg.inference.estimator import Estimator, Region
 from posehg.inference.oks import oks
 from posehg.inference.person_search import People, Search, find, needs_detector
@@ -174,6 +177,12 @@ def test_where_nobody_is_detected_the_network_looks_for_somebody_large(estimator
     assert find(estimator, squares_photo(small), people, detect=says()) == []
     assert find(estimator, squares_photo(), people, detect=says()) == []
     assert_found(find(estimator, squares_photo(small)), small)  # a whole scan finds it
+
+
+def test_somebody_upside_down_is_found_where_nobody_is_detected() -> None:
+    image, _ = synthetic.render(1, size=320)
+    (pose,) = find(Estimator(open_engine(bundled_folder(), EngineOptions("cpu"))), image, detect=says())
+    assert pose["head_top"][1] > pose["pelvis"][1] + 50
 
 
 def test_a_scan_asks_no_detector(estimator: Watched) -> None:

@@ -21,9 +21,9 @@ from posehg.skeletons import Skeleton
 People = Literal["one", "all", "scan"]
 """one: the most prominent person. all: everyone. scan: one, without the detector."""
 
-COARSE, COARSE_SCORE = replace(scan.OneSearch(), scales=(1.4, 1.0), min_score=0.2), 0.4
+COARSE, COARSE_SCORE = replace(scan.OneSearch(), scales=(1.4, 1.0), turns=(0.0, 180.0), min_score=0.2), 0.4
 """The windows to ask about where the detector finds nobody, and the mean score of a person there: somebody who fills
-the image, perhaps upside down, may be too large for it."""
+the image may be too large for it. Upside down, they may have no confident joint in a window that is not turned."""
 
 
 def needs_detector(skeleton: Skeleton, people: People) -> bool:

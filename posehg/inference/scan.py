@@ -53,8 +53,8 @@ def prominence(pose: Pose, image: Image, size_power: float, found_only: bool = F
 class OneSearch:
     """How ``find_one`` searches.
 
-    scales, overlap: see ``windows_of``. max_candidates: windows that are followed up. same_person_iou: the IoU of the
-    boxes of two candidates from which on they show the same person.
+    scales, overlap: see ``windows_of``. turns: the degrees by which each window is turned. max_candidates: windows that
+    are followed up. same_person_iou: the IoU of the boxes of two candidates from which on they show the same person.
     rounds: how often, at most, a box is redrawn. settled_iou: the IoU of the old and the new box at which it stays.
     zoom_out, zoom_margin: a redrawn box is also tried this many times as large, and its score must be better by this
     margin: a person whose legs are cut off by the image's border is recognised only in the box of the whole body.
@@ -66,6 +66,7 @@ class OneSearch:
 
     scales: tuple[float, ...] = (1.4, 1.0, 0.7, 0.5, 0.35)
     overlap: float = 0.5
+    turns: tuple[float, ...] = (0.0,)
     max_candidates: int = 3
     same_person_iou: float = 0.6
     rounds: int = 3
@@ -88,7 +89,8 @@ def find_one(estimator: Estimator, image: Image, search: OneSearch = OneSearch()
     def rank(pose: Pose) -> float:
         return prominence(pose, image, search.size_power)
 
-    windows = (Region(image, box) for box in windows_of(image, search.scales, search.overlap))
+    boxes = windows_of(image, search.scales, search.overlap)
+    windows = (Region(image, box, turn) for box in boxes for turn in search.turns)
     answers = filter(search.is_person, estimator.unflipped()(windows))
     candidates: dict[Box, Pose] = {}  # by the boxes of their joints
     for answer in sorted(answers, key=rank, reverse=True):
