@@ -102,6 +102,9 @@ def test_joints_beyond_the_border_of_a_truncated_image_are_nowhere() -> None:
         shown = np.rint(points * 4 + 1.5)[((points > 0) & (points < SIZE / 4 - 1)).all(axis=1)].astype(int)
         assert (cv2.dilate(crop, np.ones((3, 3)))[shown[:, 1], shown[:, 0]] > 127).all()
     assert len(nowhere) > 2
+    large = dataset(np.full((500, 500, 3), 255, dtype=np.uint8))
+    for share in (0, 1):  # the border is within the image: only truncation makes anything black
+        assert (Samples(large, replace(CALM, truncation=share))[0, 0].crop(SIZE) < 128).any() == bool(share)
 
 
 def test_a_mirrored_crop_is_the_crop_from_right_to_left_with_the_sides_exchanged() -> None:

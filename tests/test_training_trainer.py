@@ -37,15 +37,8 @@ RECIPES = {
     ),
     "everything": replace(
         TINY,
-        **{
-            "loss": "cross-entropy",
-            "optimizer": "adamw",
-            "schedule": "cosine",
-            "lr": 3e-3,
-            "batch": 4,
-            "accumulate": 2,
-        },
-        **{"ema": 0.9, "clip": 1.0, "freeze": "stem", "translation": 0.1},
+        **{"loss": "cross-entropy", "optimizer": "adamw", "schedule": "cosine", "lr": 3e-3, "batch": 4},
+        **{"ema": 0.9, "clip": 1.0, "freeze": "stem", "translation": 0.1, "truncation": 0.3, "accumulate": 2},
         **{"occlusion": 0.5, "half_body": 0.5, "background": 0.3, "epochs": 4},
     ),
 }
