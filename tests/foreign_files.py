@@ -6,10 +6,14 @@ Written from the description of those networks alone, so that it can be held aga
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from posehg.errors import NotAvailable
 
 State = dict[str, Tensor]
 
@@ -178,3 +182,16 @@ ANSWERS: dict[str, Callable[[State, Sizes, Tensor], list[Tensor]]] = {
 
 def wrapped(state: State, wrapper: str) -> State:
     return {f"{wrapper}{name}": value for name, value in state.items()}
+
+
+def refused(read: Callable[[Path], object], path: Path, *words: str) -> NotAvailable:
+    """The error, one sentence that names the file."""
+    with pytest.raises(NotAvailable) as caught:
+        read(path)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert message.endswith(".")
+    assert message.isprintable()
+    for word in words:
+        assert word in message
+    return caught.value

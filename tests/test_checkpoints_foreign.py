@@ -15,11 +15,11 @@ from posehg import checkpoints, heatmaps
 from posehg.checkpoints import Checkpoint, foreign
 from posehg.checkpoints.foreign import FAMILIES
 from posehg.config import HourglassConfig
-from posehg.errors import NotAvailable, UsageError
+from posehg.errors import UsageError
 from posehg.geometry import Affine, Box
 from posehg.network import StackedHourglass, parameters
 from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
-from tests.foreign_files import ANSWERS, MAKERS, Sizes, State, bearpaw, princeton, wrapped
+from tests.foreign_files import ANSWERS, MAKERS, Sizes, State, bearpaw, princeton, refused, wrapped
 
 SIZES = Sizes(joints=5, stacks=3, features=6, depth=2, blocks=1, stem=(4, 10, 14))
 WHOLE = Sizes(joints=16, stacks=2, features=256, depth=4, blocks=1, stem=(64, 128, 128))
@@ -47,19 +47,6 @@ def answers(checkpoint: Checkpoint, images: Tensor) -> list[Tensor]:
 def difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
     assert len(ours) == len(theirs)
     return max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
-
-
-def assert_refused(file: Path, *words: str) -> NotAvailable:
-    """The error, one sentence that names the file."""
-    with pytest.raises(NotAvailable) as caught:
-        checkpoints.load(file)
-    message = str(caught.value)
-    assert message.startswith(str(file))
-    assert message.endswith(".")
-    assert message.isprintable()
-    for word in words:
-        assert word in message
-    return caught.value
 
 
 # ---- the network ----------------------------------------------------------------------------------------------------
@@ -186,7 +173,7 @@ Change = Callable[[State], object]
 def test_what_is_wrong_is_named(tmp_path: Path, change: Change, named: str) -> None:
     state = bearpaw(SIZES)
     change(state)
-    assert_refused(saved(state, tmp_path / "poor.pth"), named)
+    refused(checkpoints.load, saved(state, tmp_path / "poor.pth"), named)
 
 
 def test_a_tensor_that_claims_more_than_its_file_holds_is_refused_before_it_takes_memory(tmp_path: Path) -> None:
@@ -198,7 +185,7 @@ def test_a_tensor_that_claims_more_than_its_file_holds_is_refused_before_it_take
     state = {theirs: torch.zeros(()).expand(network[name].shape) for theirs, name in ours.items()}
     file = saved(state, tmp_path / "bomb.pth")
     assert file.stat().st_size < 1e6
-    assert_refused(file, "claims", "MB")
+    refused(checkpoints.load, file, "claims", "MB")
 
 
 def test_a_few_names_that_claim_a_large_network_are_refused_before_it_is_built(
@@ -208,14 +195,14 @@ def test_a_few_names_that_claim_a_large_network_are_refused_before_it_is_built(
     for number in range(64):
         state |= {f"hg.{number}.hg.0.0.0.bn1.weight": torch.zeros(6), f"res.0.{number}.x": torch.zeros(6)}
     monkeypatch.setattr("posehg.network.StackedHourglass", None)
-    assert_refused(saved(state, tmp_path / "wide.pth"), "too few")
+    refused(checkpoints.load, saved(state, tmp_path / "wide.pth"), "too few")
 
 
 @pytest.mark.parametrize("content", [3, [torch.zeros(3)], {}, {"state_dict": {}}, {"a": 1}, b"", b"x", b"\0" * 64])
 def test_a_file_without_named_weights_says_so(tmp_path: Path, content: object) -> None:
     file = tmp_path / "odd.pth"
     file.write_bytes(content) if isinstance(content, bytes) else torch.save(content, file)
-    assert_refused(file)
+    refused(checkpoints.load, file)
 
 
 # ---- joints, size, mean and offset -----------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from torch import nn
 from posehg import checkpoints
 from posehg.checkpoints.foreign import pickles
 from posehg.errors import NotAvailable
+from tests.foreign_files import refused
 
 ZIPPED = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 
@@ -27,19 +28,6 @@ ZIPPED = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 def saved(content: object, path: Path, zipped: bool = True) -> Path:
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
     return path
-
-
-def refused(path: Path, *words: str) -> NotAvailable:
-    """The error, one sentence that names the file."""
-    with pytest.raises(NotAvailable) as caught:
-        pickles.read(path)
-    message = str(caught.value)
-    assert message.startswith(str(path))
-    assert message.endswith(".")
-    assert "\n" not in message
-    for word in words:
-        assert word in message
-    return caught.value
 
 
 class Calls:
@@ -132,7 +120,7 @@ def test_what_needs_more_than_tensors_is_named(tmp_path: Path, content: object, 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch cannot find the source of a class in a test
         path = saved({"a": content}, tmp_path / "a.pt", zipped)
-    assert "state_dict" in refused(path, asked).hint
+    assert "state_dict" in refused(pickles.read, path, asked).hint
 
 
 def rewritten(path: Path, change: Callable[[bytes], bytes], compression: int = zipfile.ZIP_STORED) -> None:
@@ -150,18 +138,18 @@ def test_a_compressed_archive_is_refused_unread(tmp_path: Path) -> None:
     assert isinstance(pickles.read(path), dict)
     rewritten(path, bytes, zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 100_000
-    refused(path, "unpack")
+    refused(pickles.read, path, "unpack")
 
 
 def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "book.pt", "w") as content:
         content.writestr("chapter.txt", "Call me Ishmael.")
-    refused(tmp_path / "book.pt", "zip")
+    refused(pickles.read, tmp_path / "book.pt", "zip")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.jit.trace(nn.Conv2d(3, 2, 1), torch.zeros(1, 3, 4, 4))
         torch.jit.save(program, str(tmp_path / "program.pt"))
-    assert "onnx" in refused(tmp_path / "program.pt", "TorchScript").hint
+    assert "onnx" in refused(pickles.read, tmp_path / "program.pt", "TorchScript").hint
 
 
 @ZIPPED
@@ -170,7 +158,7 @@ def test_a_file_cut_short_says_so(tmp_path: Path, share: float, zipped: bool) ->
     path = saved({"state_dict": {"a": torch.arange(1000.0)}, "b": "c" * 500}, tmp_path / "a.pt", zipped)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    assert "Download" in refused(path, "damaged").hint
+    assert "Download" in refused(pickles.read, path, "damaged").hint
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

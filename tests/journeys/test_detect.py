@@ -169,7 +169,7 @@ def test_what_does_not_go_with_a_detector_is_refused(
 def test_several_processes_do_not_score_a_detector(
     posehg: Posehg, squares: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in launches.variables(0, 2, launches.free_port()).items():
+    for name, value in launches.variables(0, 2).items():
         monkeypatch.setenv(name, value)
     posehg("eval", "--task", "detect", "--dataset", squares).assert_failed(2, "--task detect")
 

@@ -71,7 +71,7 @@ def test_contradictory_or_unreadable_options_are_refused_before_the_model_is_loo
 
 
 def test_one_input_cannot_be_shared(posehg: Posehg, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in launches.variables(0, 2, launches.free_port()).items():
+    for name, value in launches.variables(0, 2).items():
         monkeypatch.setenv(name, value)
     for inputs in ([photo], [photo, "walk.mp4"]):
         posehg("predict", *inputs, "--json").assert_failed(2, str(inputs[-1]))

@@ -26,10 +26,10 @@ def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def two(*arguments: object) -> tuple[tuple[int | None, str, str], ...]:
     """What torchrun starts, without it: it takes seconds. How the first ended and what it wrote; and the second."""
-    port = launches.free_port()
+    store = launches.meeting()
     both = [
-        forks.start(*arguments, "--device", "cpu", environment=environment() | launches.variables(rank, 2, port))
-        for rank in range(2)
+        forks.start(*arguments, "--device", "cpu", environment=environment() | place)
+        for place in launches.places(2, store)
     ]
     said = [fork.communicate() for fork in both]
     return tuple((fork.returncode, out, err) for fork, (out, err) in zip(both, said, strict=True))
@@ -99,8 +99,8 @@ def test_two_processes_train_the_model_of_one(posehg: Posehg, tmp_path: Path) ->
 @pytest.mark.parametrize("command", ["eval", "predict"])
 def test_a_lost_process_ends_the_other_with_a_message(command: str, model: Path, photos: list[Path]) -> None:
     arguments = EVAL if command == "eval" else ("predict", *photos, "--whole")
-    port = launches.free_port()
-    first, second = (environment() | launches.variables(rank, 2, port) for rank in range(2))
+    store = launches.meeting()
+    first, second = (environment() | place for place in launches.places(2, store))
     stays = forks.start(*arguments, "--model", model, "--device", "cpu", environment=first)
     leaves = forks.start(module="tests.leaves", environment=second)
     leaves.communicate()
