@@ -69,12 +69,8 @@ class Refused(InputError):
 
 
 def serve(
-    host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on; 0.0.0.0: all networks.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on; 0: a free one.")] = (
-        8000
-    ),
+    host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on (0.0.0.0: all).")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="Port (0: a free one).")] = 8000,
     max_upload: Annotated[int, typer.Option(metavar="MB", min=1, max=1000, help="Largest upload in megabytes.")] = 50,
     model: options.Model = "bundled",
     offline: options.Offline = False,
@@ -227,9 +223,8 @@ def _check_sender(request: Request, is_local: bool) -> None:
     with suppress(ValueError):
         name = urlsplit(f"//{host}").hostname or ""
     if is_local and not _is_local(name):
-        raise Refused(
-            403, f"This server does not answer for {printable(name)!r}.", "Open the address that posehg serve printed."
-        )
+        hint = "Open the address that posehg serve printed."
+        raise Refused(403, f"This server does not answer for {printable(name)!r}.", hint)
     # Browsers say where a request comes from: new ones, to safe addresses, by the first header, else by the second.
     site, origin = headers.get("sec-fetch-site"), headers.get("origin", "")
     is_foreign = site not in ("same-origin", "none") if site else origin and origin.partition("://")[2] != host

@@ -50,12 +50,8 @@ class Frame:
     fps: float | None = None
 
 
-def _unheard(text: str) -> None:
-    """Where nobody hears notes."""
-
-
 def frames(
-    source: Source, start: float = 0.0, end: float = math.inf, note: Callable[[str], None] = _unheard
+    source: Source, start: float = 0.0, end: float = math.inf, note: Callable[[str], object] = lambda _: None
 ) -> Generator[Frame]:
     """The one frame of an image, or the frames of a video or camera from ``start`` on and before ``end``, in seconds.
 
@@ -80,7 +76,7 @@ def frames(
         raise InputError(f"{source.name} has no frame between --start {start:g} and --end {end:g} seconds.")
 
 
-def _opened(source: Source, note: Callable[[str], None]) -> Generator[Frame]:
+def _opened(source: Source, note: Callable[[str], object]) -> Generator[Frame]:
     name, is_stdin = source.name, source.name == content.STANDARD_INPUT
     if source.kind == "camera":
         yield from camera(int(name.partition(":")[2]))
@@ -110,7 +106,7 @@ def _opened(source: Source, note: Callable[[str], None]) -> Generator[Frame]:
             yield from animation(opened, name) if source.kind == "animation" else video(opened, name, note)
 
 
-def video(file: IO[bytes], name: str, note: Callable[[str], None] = _unheard) -> Iterator[Frame]:
+def video(file: IO[bytes], name: str, note: Callable[[str], object] = lambda _: None) -> Iterator[Frame]:
     """The frames of a video, upright; ``name`` is what errors call it.
 
     Frame times start at 0 and increase; where the file states none, or one that does not increase, the frame rate

@@ -144,6 +144,7 @@ class Samples(AnySamples):
         self._data = data
         self._region, self._free = augment.widest_region(config), int(keep * memory())
         self._parts: dict[tuple[object, ...], tuple[Image, Affine]] = {}
+        self._room = np.empty(0, dtype=np.uint8)
         self._flip, self._unpaired = list(data.skeleton.flip), list(data.skeleton.unpaired)
         self._people = people_by_image(data) if config.background else {}
 
@@ -180,11 +181,19 @@ class Samples(AnySamples):
         key = (person.source, person.image, person.id, person.box)  # a set that is repeated is kept once
         if key in self._parts:
             return self._parts[key]
-        entry = crop_region(self._data.read(person), person.box, self._region)
-        if entry[0].nbytes <= self._free:
-            self._free -= entry[0].nbytes
-            self._parts[key] = entry
-        return entry
+        part, to_part = crop_region(self._data.read(person), person.box, self._region)
+        if part.nbytes <= self._free:
+            self._free -= part.nbytes
+            self._parts[key] = self._kept(part), to_part
+        return part, to_part
+
+    def _kept(self, part: Image) -> Image:
+        # In blocks: small arrays that stay leave holes between others, which the C library searches at each allocation.
+        if part.size > self._room.size:
+            self._room = np.empty(max(1 << 26, part.size), dtype=np.uint8)
+        kept, self._room = self._room[: part.size].reshape(part.shape), self._room[part.size :]
+        kept[...] = part
+        return kept
 
     def _background(self, person: Person, rng: Generator) -> Sample | None:
         """Returns a crop of the person's image without people; None if there is no room for one."""
