@@ -62,7 +62,8 @@ def assert_sees_the_same(source: Checkpoint, target: Checkpoint) -> None:
     stacks = min(source.config.network.stacks, target.config.network.stacks)
     (features, maps), (new_features, new_maps) = seen(source), seen(target)
     for stack in range(stacks):
-        torch.testing.assert_close(new_features[stack], features[stack], rtol=1e-5, atol=1e-5)
+        same = new_features[stack][:, : source.config.network.features]
+        torch.testing.assert_close(same, features[stack], rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(new_maps[stack][:, new], maps[stack][:, old], rtol=1e-5, atol=1e-5)
 
 
@@ -84,12 +85,26 @@ def test_the_sentence_names_what_is_new() -> None:
 
 
 @settings(max_examples=20)
-@given(st.lists(st.sampled_from(FIVE + NEW), unique=True, min_size=1), st.integers(1, 3), st.integers(1, 3))
-def test_whichever_joints_and_stacks_come_and_go_the_others_are_seen_as_before(
-    joints: list[str], stacks: int, new_stacks: int
+@given(
+    st.lists(st.sampled_from(FIVE + NEW), unique=True, min_size=1),
+    *(st.integers(1, 3), st.integers(1, 3), st.sampled_from([F, 22]), st.sampled_from([(4, 6, 10), (8, 6, 12)])),
+)
+def test_whichever_joints_stacks_and_channels_come_and_go_the_others_are_seen_as_before(
+    joints: list[str], stacks: int, new_stacks: int, features: int, stem: tuple[int, int, int]
 ) -> None:
     source = trained(FIVE, stacks=stacks)
-    assert_sees_the_same(source, transfer(source, fresh(tuple(joints), stacks=new_stacks))[0])
+    begun = fresh(tuple(joints), stacks=new_stacks, features=features, stem=stem)
+    assert_sees_the_same(source, transfer(source, begun)[0])
+
+
+def test_all_of_a_wider_network_learns() -> None:
+    built = transfer(trained(FIVE), fresh(FIVE, features=22, stem=(6, 8, 12)))[0].network().train()
+    optimizer = torch.optim.SGD(built.parameters(), 1e-4)
+    for _ in range(4):  # a new channel is first heard by others, then by those that it listens to
+        optimizer.zero_grad()
+        sum(maps.square().mean() for maps in built(torch.rand(B, 3, ROWS, COLUMNS))).backward()
+        optimizer.step()
+    assert not [name for name, p in built.named_parameters() if p.ndim == 4 and not p.grad.flatten(1).any(dim=1).all()]
 
 
 def test_a_new_joint_begins_with_its_fresh_head_and_no_say_in_the_next_stack_and_learns() -> None:
@@ -137,8 +152,10 @@ def test_heads_for_logits_are_of_no_use_for_heatmaps_but_all_else_is() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("features", 22, "features 14, not 22"),
-        ("stem", (4, 6, 22), "stem 4-6-10, not 4-6-22"),
+        ("features", 12, "features 14, not 12"),
+        ("stem", (4, 2, 22), "stem 4-6-10, not 4-2-22"),
+        ("depth", 2, "depth 1, not 2"),
+        ("stem", (4, 6, F), "--stem"),
         ("mean", (0.7, 0.3, 0.2), r"0\.7, 0\.3, 0\.2"),
         ("std", (0.7, 0.3, 0.2), r"0\.7, 0\.3, 0\.2"),
     ],
@@ -146,4 +163,4 @@ def test_heads_for_logits_are_of_no_use_for_heatmaps_but_all_else_is() -> None:
 def test_a_network_of_another_build_or_other_colours_is_refused(name: str, value: object, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         transfer(trained(FIVE), fresh(FIVE, **{name: value}))
-    assert f"--{name}" in caught.value.hint or name in ("mean", "std")
+    assert f"--{name}" in f"{caught.value} {caught.value.hint}" or name in ("mean", "std")

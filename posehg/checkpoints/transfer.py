@@ -1,12 +1,16 @@
-"""A trained network's weights for a network with other joints or stacks: where fine-tuning begins."""
+"""A trained network's weights for a network with other joints or stacks, or more channels: where training begins."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from posehg.checkpoints.format import Checkpoint
+from posehg.config import HourglassConfig
 from posehg.errors import UsageError
+from posehg.network import StackedHourglass
 
 
 def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
@@ -15,12 +19,14 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
     Joints are matched by name. In every stack that both networks have, the features are those of the source, and so
     are the heatmaps of the joints that both have, whichever others are added or removed. The text is a sentence for
     the user: which joints and stacks were kept.
-    Raises UsageError if the networks differ in more than joints and stacks.
+    Raises UsageError if the networks differ in more than joints, stacks and channels that are added.
     """
     theirs, ours = source.config.network, fresh.config.network
+    wide = replace(theirs, features=ours.features, stem=ours.stem)
     for name in ("features", "depth", "blocks", "stem"):
-        there, here = (str(getattr(one, name)).strip("()").replace(", ", "-") for one in (theirs, ours))
-        if there != here:
+        there, here = (getattr(one, name) for one in (theirs, ours))
+        if there != here and (name in ("depth", "blocks") or np.any(np.greater(there, here))):
+            there, here = (str(side).strip("()").replace(", ", "-") for side in (there, here))
             hint = f"Leave out --{name} to use the model's value."
             raise UsageError(f"The initial model has {name} {there}, not {here}.", hint)
     # These two are not in a state: without this check the weights would see other colours than in their training.
@@ -28,7 +34,7 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
         sentence = f"The initial model normalises images by {theirs.mean} and {theirs.std}, "
         raise UsageError(sentence + f"the new network by {ours.mean} and {ours.std}.", "Both must be the same.")
 
-    trained = source.state
+    trained = source.state if wide == theirs else _widened(source.state, wide)
     stacks = min(theirs.stacks, ours.stacks)
     same_output = source.config.output == fresh.config.output
     # A logit is not the height of a Gaussian: a head that was trained for one is useless for the other.
@@ -49,6 +55,23 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
     text += f"; new: {', '.join(added)}" if added else ""
     text += f"; {ours.stacks - stacks} of {ours.stacks} stacks are new" if ours.stacks > stacks else ""
     return Checkpoint(fresh.config, state), f"{text}."
+
+
+def _widened(trained: Mapping[str, Tensor], network: HourglassConfig) -> Mapping[str, Tensor]:
+    """Weights of a wider network that computes the same: Net2Net (Chen, Goodfellow and Shlens, ICLR 2016).
+
+    New channels begin at random, and those of before do not see them yet. Raises UsageError if a skip connection
+    becomes a convolution, or the other way round.
+    """
+    wide = StackedHourglass(network).state_dict()
+    if wide.keys() != trained.keys():
+        hint = "Widen all of them by the same factor."
+        raise UsageError("The initial model cannot be widened to these --features and --stem.", hint)
+    for name, old in trained.items():
+        if old.ndim == 4:
+            wide[name][: len(old)] = 0
+        wide[name][tuple(map(slice, old.shape))] = old
+    return wide
 
 
 def _chosen(trained: Tensor, new: Tensor, channels: Sequence[int | None]) -> Tensor:
