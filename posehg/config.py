@@ -44,6 +44,8 @@ class HourglassConfig:
     joints: the number of heatmaps.
     stem: channels after the first convolution and after the first and second residual module; the third gives
         ``features``. Published ports use 64-128-128 (as the official code) and 64-128-256.
+    low_features: channels at a quarter of the heatmaps' resolution and below, where they cost little; 0: ``features``.
+        Objects as Points (Zhou, Wang and Krähenbühl, 2019) widens its hourglasses so, too.
     mean, std: of RGB in 0 .. 1; the network itself brings its input to (image - mean) / std.
 
     Raises UsageError for values of a wrong type or out of range.
@@ -55,6 +57,7 @@ class HourglassConfig:
     depth: int = 4
     blocks: int = 1
     stem: tuple[int, int, int] = (64, 128, 128)
+    low_features: int = 0
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
@@ -67,8 +70,12 @@ class HourglassConfig:
         def is_width(value: Any) -> bool:  # a residual halves it
             return type(value) is int and 2 <= value <= WIDEST and value % 2 == 0
 
+        def is_low(value: Any) -> bool:
+            return type(value) is int and (value == 0 or (is_width(value) and value >= self.features))
+
         rules: dict[str, tuple[int, Callable[[Any], bool], str]] = {
             "features": (1, is_width, f"an even number up to {WIDEST}"),
+            "low_features": (1, is_low, f"0 or an even number from {self.features} to {WIDEST}"),
             "stem": (3, is_width, f"three even numbers up to {WIDEST}, as 64-128-128"),
             "mean": (3, lambda x: type(x) in (int, float) and -1000 <= x <= 1000, "three numbers, of RGB in 0 .. 1"),
             "std": (3, lambda x: type(x) in (int, float) and 1e-6 <= x <= 1e6, "three numbers above 0"),
@@ -78,6 +85,17 @@ class HourglassConfig:
             values = (value,) if count == 1 else value
             if not (isinstance(values, tuple) and len(values) == count and all(map(fits, values))):
                 raise UsageError(f"The {name} of a network must be {what}, not {printable(str(value), 40)}.")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The channels at each resolution of an hourglass, that of the heatmaps first."""
+        return (self.features,) * 2 + (self.low_features or self.features,) * (self.depth - 1)
+
+    @property
+    def width(self) -> str:
+        """As users read it: "128 features" or "128 to 256 features"."""
+        widest = f" to {self.low_features}" if self.low_features > self.features else ""
+        return f"{self.features}{widest} features"
 
     @property
     def multiple(self) -> int:
@@ -126,8 +144,9 @@ class ModelConfig:
 
     def to_json(self) -> str:
         values = {KEY: VERSION, **asdict(self), "skeleton": self.skeleton.as_dict()}
-        if self.offset == 0:
-            del values["offset"]  # files written before offset existed do not have it
+        for name, holder in (("offset", values), ("low_features", values["network"])):
+            if holder[name] == 0:
+                del holder[name]  # files written before these existed do not have them
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod

@@ -1,5 +1,7 @@
 """The stacked hourglass network (Newell, Yang and Deng, ECCV 2016, section 3), to be read beside the paper."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -26,20 +28,24 @@ class Residual(nn.Module):
         return y.add_(self.skip(x))  # in place: allocating memory costs more than adding
 
 
-def residuals(features: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(*(Residual(features, features) for _ in range(blocks)))
+def residuals(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
+    return nn.Sequential(Residual(inputs, outputs), *(Residual(outputs, outputs) for _ in range(blocks - 1)))
 
 
 class Hourglass(nn.Module):
-    """Figure 3: down by max-pooling, up by nearest neighbour, with a skip branch (``up``) at every resolution."""
+    """Figure 3: down by max-pooling, up by nearest neighbour, with a skip branch (``up``) at every resolution.
 
-    def __init__(self, depth: int, features: int, blocks: int) -> None:
+    widths: the channels at each resolution, the highest first.
+    """
+
+    def __init__(self, widths: Sequence[int], blocks: int) -> None:
         super().__init__()
-        self.up = residuals(features, blocks)
+        here, below = widths[:2]
+        self.up = residuals(here, here, blocks)
         self.pool = nn.MaxPool2d(2)
-        self.low1 = residuals(features, blocks)
-        self.low2 = Hourglass(depth - 1, features, blocks) if depth > 1 else residuals(features, blocks)
-        self.low3 = residuals(features, blocks)
+        self.low1 = residuals(here, below, blocks)
+        self.low2 = Hourglass(widths[1:], blocks) if len(widths) > 2 else residuals(below, below, blocks)
+        self.low3 = residuals(below, here, blocks)
         self.upsample = nn.Upsample(scale_factor=2, mode="nearest")
 
     def forward(self, x: Tensor) -> Tensor:  # (B, F, h, w)
@@ -53,8 +59,8 @@ class Stack(nn.Module):
     def __init__(self, config: HourglassConfig) -> None:
         super().__init__()
         width = config.features
-        self.hourglass = Hourglass(config.depth, width, config.blocks)
-        self.residuals = residuals(width, config.blocks)
+        self.hourglass = Hourglass(config.widths, config.blocks)
+        self.residuals = residuals(width, width, config.blocks)
         self.linear = nn.Sequential(nn.Conv2d(width, width, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
         self.heatmaps = nn.Conv2d(width, config.joints, 1)
 

@@ -88,17 +88,19 @@ def test_the_sentence_names_what_is_new() -> None:
 @given(
     st.lists(st.sampled_from(FIVE + NEW), unique=True, min_size=1),
     *(st.integers(1, 3), st.integers(1, 3), st.sampled_from([F, 22]), st.sampled_from([(4, 6, 10), (8, 6, 12)])),
+    st.sampled_from([0, 26]),
 )
 def test_whichever_joints_stacks_and_channels_come_and_go_the_others_are_seen_as_before(
-    joints: list[str], stacks: int, new_stacks: int, features: int, stem: tuple[int, int, int]
+    joints: list[str], stacks: int, new_stacks: int, features: int, stem: tuple[int, int, int], low: int
 ) -> None:
-    source = trained(FIVE, stacks=stacks)
-    begun = fresh(tuple(joints), stacks=new_stacks, features=features, stem=stem)
+    source = trained(FIVE, stacks=stacks, depth=2)
+    begun = fresh(tuple(joints), stacks=new_stacks, features=features, stem=stem, depth=2, low_features=low)
     assert_sees_the_same(source, transfer(source, begun)[0])
 
 
 def test_all_of_a_wider_network_learns() -> None:
-    built = transfer(trained(FIVE), fresh(FIVE, features=22, stem=(6, 8, 12)))[0].network().train()
+    wider = fresh(FIVE, depth=2, features=22, stem=(6, 8, 12), low_features=26)
+    built = transfer(trained(FIVE, depth=2), wider)[0].network().train()
     optimizer = torch.optim.SGD(built.parameters(), 1e-4)
     for _ in range(4):  # a new channel is first heard by others, then by those that it listens to
         optimizer.zero_grad()
@@ -156,11 +158,12 @@ def test_heads_for_logits_are_of_no_use_for_heatmaps_but_all_else_is() -> None:
         ("stem", (4, 2, 22), "stem 4-6-10, not 4-2-22"),
         ("depth", 2, "depth 1, not 2"),
         ("stem", (4, 6, F), "--stem"),
+        ("low_features", F, "low_features 18, not 14"),
         ("mean", (0.7, 0.3, 0.2), r"0\.7, 0\.3, 0\.2"),
         ("std", (0.7, 0.3, 0.2), r"0\.7, 0\.3, 0\.2"),
     ],
 )
 def test_a_network_of_another_build_or_other_colours_is_refused(name: str, value: object, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
-        transfer(trained(FIVE), fresh(FIVE, **{name: value}))
-    assert f"--{name}" in f"{caught.value} {caught.value.hint}" or name in ("mean", "std")
+        transfer(trained(FIVE, low_features=18), fresh(FIVE, **{"low_features": 18, name: value}))
+    assert f"--{name.replace('_', '-')}" in f"{caught.value} {caught.value.hint}" or name in ("mean", "std")

@@ -115,7 +115,7 @@ def test_results_below_an_input_are_left_out(tmp_path: Path, monkeypatch: pytest
 )
 def test_a_format_of_one_file_is_written_to_the_file_named(out: str, save: str, writer: type[Writer]) -> None:
     sources = [Source(name, "image", Path(name)) for name in ("a.jpg", "b.jpg")]
-    [output] = plan(PredictOptions([], out=out, save=save), sources, Path()).run
+    [output] = plan(PredictOptions(inputs=[], out=out, save=save), sources, Path()).run
     assert (output.writer, output.path) == (writer, Path(out))
     for wrong in (
         {"out": "a.csv", "save": "coco"},
@@ -123,4 +123,4 @@ def test_a_format_of_one_file_is_written_to_the_file_named(out: str, save: str, 
         {"out": out, "save": "json,csv"},
     ):
         with pytest.raises(UsageError):
-            plan(PredictOptions([], **wrong), sources, Path())
+            plan(PredictOptions(inputs=[], **wrong), sources, Path())

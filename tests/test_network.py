@@ -44,6 +44,7 @@ def photos(batch: int = B, rows: int = ROWS, columns: int = COLUMNS, seed: int =
         *(({"stacks": 1}, 3_426_448), ({}, 6_570_400), ({"stacks": 4}, 12_858_304), ({"stacks": 8}, 25_434_112)),
         *(({"stacks": 1, "stem": WIDE}, 3_586_960), ({"stem": WIDE}, 6_730_912)),
         ({"blocks": 4, "stem": WIDE}, 24_751_264),
+        ({"features": 128, "stem": (32, 64, 64), "low_features": 256}, 4_343_776),
     ],
 )
 def test_the_network_has_as_many_parameters_as_the_papers_and_published_ports(
@@ -53,9 +54,13 @@ def test_the_network_has_as_many_parameters_as_the_papers_and_published_ports(
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("stacks", "blocks", "depth"), [(1, 3, 1), (2, 1, 4), (3, 2, 3), (1, 1, 5)])
-def test_every_stack_gives_a_heatmap_a_joint_at_a_quarter_of_the_size(stacks: int, blocks: int, depth: int) -> None:
-    config = HourglassConfig(joints=J, stacks=stacks, blocks=blocks, depth=depth, features=14, stem=(4, 6, 10))
+@pytest.mark.parametrize(
+    ("stacks", "blocks", "depth", "low"), [(1, 3, 1, 0), (2, 1, 4, 0), (3, 2, 3, 18), (1, 1, 5, 0)]
+)
+def test_every_stack_gives_a_heatmap_a_joint_at_a_quarter_of_the_size(
+    stacks: int, blocks: int, depth: int, low: int
+) -> None:
+    config = HourglassConfig(J, stacks, features=14, depth=depth, blocks=blocks, stem=(4, 6, 10), low_features=low)
     rows, columns = config.multiple, 2 * config.multiple
     found = build(config)(photos(B, rows, columns))
     assert [maps.shape for maps in found] == [(B, J, rows // 4, columns // 4)] * stacks
@@ -79,6 +84,7 @@ def test_a_size_that_is_absurd_or_no_whole_number_is_refused_in_few_words(name: 
 @pytest.mark.parametrize(
     ("name", "values"),
     [
+        *[("low_features", 254), ("low_features", 257), ("low_features", None), ("low_features", True)],
         *[("features", 33), ("stem", (64, 128)), ("stem", (64, 128, 33)), ("stem", (0, 128, 128)), ("stem", None)],
         *[("stem", (64, 128, 8194)), ("stem", (64, 128, 128.0)), ("stem", (64, True, 128)), ("stem", "abc")],
         *[("mean", (0.5, 0.5)), ("mean", 0.5), ("mean", (0.5, 0.5, float("nan"))), ("mean", (1e39, 0.5, 0.5))],

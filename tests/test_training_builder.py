@@ -17,7 +17,7 @@ from tests.toy import dataset
 
 def test_a_model_names_its_data_the_options_that_are_not_the_default_and_no_path(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").touch()
-    ours = {"device": "cpu", "workers": 3, "warp": "cpu", "init": str(tmp_path / "x.safetensors")}
+    ours = {"device": "cpu", "workers": 3, "init": str(tmp_path / "x.safetensors")}
     config = TrainConfig(dataset="a:2+b", loss="cross-entropy", features=8, ema=0.5, **ours)  # type: ignore[arg-type]
     assert model_config(config, dataset(), "mpii, after synthetic").provenance == {
         "made_by": f"posehg {__version__}",

@@ -11,7 +11,7 @@ SHARES = ("scale", "flip", "colour", "occlusion", "half_body", "truncation", "ba
 @pytest.mark.parametrize(
     ("option", "values"),
     [
-        *((name, ("other",)) for name in ("loss", "optimizer", "schedule", "precision", "warp")),
+        *((name, ("other",)) for name in ("loss", "optimizer", "schedule", "precision")),
         ("freeze", ("stem,head",)),
         *((name, (0,)) for name in ("epochs", "batch", "accumulate", "sigma", "padding", "input_size")),
         *((name, (-0.1, 1.1, float("nan"))) for name in SHARES),

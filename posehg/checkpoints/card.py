@@ -74,12 +74,13 @@ def describe(model: Metadata) -> dict[str, str]:
     finds_boxes = model.config.output == "boxes"
     rows, columns = model.config.input_size
     names = ", ".join(joint.replace("_", " ") for joint in joints)
-    sizes = ((network.stacks, "stack"), (network.features, "feature"), (network.blocks, "residual block"))
-    counts = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in sizes]
+    counts = ((network.stacks, "stack"), (network.blocks, "residual block"))
+    stem = "-".join(map(str, network.stem))
+    stacks, blocks = (f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
     return {
         **({"finds": "people's boxes"} if finds_boxes else {"joints": f"{len(joints)}: {names}"}),
         "input": f"{columns} x {rows} pixels",
-        "network": ", ".join([*counts, f"depth {network.depth}", f"stem {'-'.join(map(str, network.stem))}"]),
+        "network": f"{stacks}, {network.width}, {blocks}, depth {network.depth}, stem {stem}",
         "parameters": f"{model.parameters:,}",
         "stored as": ", ".join(model.storage),
         **{key.replace("_", " "): str(text) for key, text in model.config.provenance.items()},

@@ -22,12 +22,12 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
     Raises UsageError if the networks differ in more than joints, stacks and channels that are added.
     """
     theirs, ours = source.config.network, fresh.config.network
-    wide = replace(theirs, features=ours.features, stem=ours.stem)
-    for name in ("features", "depth", "blocks", "stem"):
+    wide = replace(theirs, features=ours.features, stem=ours.stem, low_features=ours.low_features)
+    for name in ("features", "low_features", "depth", "blocks", "stem"):
         there, here = (getattr(one, name) for one in (theirs, ours))
         if there != here and (name in ("depth", "blocks") or np.any(np.greater(there, here))):
             there, here = (str(side).strip("()").replace(", ", "-") for side in (there, here))
-            hint = f"Leave out --{name} to use the model's value."
+            hint = f"Leave out --{name.replace('_', '-')} to use the model's value."
             raise UsageError(f"The initial model has {name} {there}, not {here}.", hint)
     # These two are not in a state: without this check the weights would see other colours than in their training.
     if (theirs.mean, theirs.std) != (ours.mean, ours.std):
@@ -61,16 +61,20 @@ def _widened(trained: Mapping[str, Tensor], network: HourglassConfig) -> Mapping
     """Weights of a wider network that computes the same: Net2Net (Chen, Goodfellow and Shlens, ICLR 2016).
 
     New channels begin at random, and those of before do not see them yet. Raises UsageError if a skip connection
-    becomes a convolution, or the other way round.
+    was a convolution and is none now.
     """
     wide = StackedHourglass(network).state_dict()
-    if wide.keys() != trained.keys():
+    if not trained.keys() <= wide.keys():
         hint = "Widen all of them by the same factor."
         raise UsageError("The initial model cannot be widened to these --features and --stem.", hint)
-    for name, old in trained.items():
+    for name, new in wide.items():
+        old = trained.get(name)
+        if old is None:  # a skip connection that was the identity
+            width = len(trained[name.replace("skip", "conv3")])
+            old = torch.eye(width)[..., None, None] if new.ndim == 4 else new.new_zeros(width)
         if old.ndim == 4:
-            wide[name][: len(old)] = 0
-        wide[name][tuple(map(slice, old.shape))] = old
+            new[: len(old)] = 0
+        new[tuple(map(slice, old.shape))] = old
     return wide
 
 

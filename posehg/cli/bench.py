@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from posehg.cli import options, terminal
+from posehg.cli import terminal
+from posehg.cli.options import ModelOptions, takes
 from posehg.errors import NotAvailable
 
 if TYPE_CHECKING:
@@ -34,22 +35,15 @@ _WARM_UP = 3
 Record = dict[str, dict[str, Any]]
 
 
+@takes
 def bench(
-    context: typer.Context,
+    options: ModelOptions,
     image: Annotated[Path | None, typer.Argument(metavar="IMAGE", help="Default: a rendered image.")] = None,
     seconds: Annotated[float, typer.Option(min=0.01, max=3600, help="Duration of each measurement.")] = 3.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of tables.")] = False,
     compare: Annotated[bool, typer.Option("--engines/--no-engines", help="Compare the installed engines.")] = True,
     commands: Annotated[bool, typer.Option("--commands/--no-commands", help="Time whole commands.")] = True,
-    model: options.Model = "bundled",
-    offline: options.Offline = False,
-    flip: options.Flip = True,
-    decoder: options.Decoder = "subpixel",
-    device: options.Device = "auto",
-    precision: options.Precision = "fp32",
-    engine: options.Engine = "auto",
-    threads: options.Threads = 0,
 ) -> None:
     """Measure how long each step of a prediction takes, how fast each engine is, and the fastest this machine could be.
 
@@ -71,23 +65,22 @@ def bench(
 
     if image is not None:
         images.read(image)  # raises before the model is loaded
-    torch.set_num_threads(threads or torch.get_num_threads())
-    run = engines.EngineOptions(device, threads, precision, engine)
-    place = checkpoints.find(model, offline, terminal.note)
-    estimator = Estimator(engines.open_engine(place, run), flip, decoder)
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    place = checkpoints.find(options.model, options.offline, terminal.note)
+    estimator = Estimator(engines.open_engine(place, options.run), options.flip, options.decoder)
     used, config = torch.device(estimator.device), estimator.config
-    flop = (1 + flip) * devices.forward_flop(config.network, config.input_size)
+    flop = (1 + options.flip) * devices.forward_flop(config.network, config.input_size)
     with TemporaryDirectory(prefix="posehg-") as folder:
         photo = image or Path(folder, "rendered.jpg")
         if image is None:
             images.write(photo, synthetic.render(3, 480)[0].repeat(2, axis=0).repeat(2, axis=1))
         terminal.note("Measuring the steps and matrix products")
         steps = _time_steps(estimator, photo, Path(folder, "drawn.jpg"), seconds)
-        products = devices.product_rate(used, precision, seconds)
+        products = devices.product_rate(used, options.precision, seconds)
         record: Record = {
             "setting": {
                 "image": str(image or "rendered"),
-                **{name: context.params[name] for name in ("model", "flip", "decoder", "precision")},
+                **{name: getattr(options, name) for name in ("model", "flip", "decoder", "precision")},
                 "engine": estimator.engine.name,
                 "device": estimator.device,
                 "hardware": devices.name_of(used),
@@ -102,10 +95,10 @@ def bench(
             },
         }
         if commands:
-            options_of_model = ["--model", model, *(["--offline"] if offline else [])]
+            options_of_model = ["--model", options.model, *(["--offline"] if options.offline else [])]
             record["commands"] = _time_commands(photo, Path(folder), options_of_model)
         if compare and not engines.is_exported(place):
-            record["engines_per_crop"] = _compare(place, run, seconds)
+            record["engines_per_crop"] = _compare(place, options.run, seconds)
     _print(record, as_json, as_markdown)
 
 

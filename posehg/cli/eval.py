@@ -8,7 +8,7 @@ import math
 import shlex
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,7 +35,7 @@ _THRESHOLD = """Distance within which a joint is correct, in head sizes (PCKh: 0
 Repeatable. With --task detect: the lowest score."""
 _MIN = "Exit with code 4 if the limbs' PCK (or PCKh or AP, with --metric pckh or oks) is lower."
 
-_OF_NETWORK = {"--model", "--offline", "--flip", "--decoder", "--device", "--precision", "--engine", "--threads"}
+_OF_NETWORK = {f"--{field.name}" for field in fields(shared.ModelOptions)}
 _OF_DISTANCES = {"--threshold", "--joints", "--breakdown", "--bootstrap", "--worst", "--curve"}
 _OF_SCORES = {"--metric", "--min", "--report", "--sheet", *_OF_DISTANCES}
 _OF_POSES = {
@@ -44,8 +44,8 @@ _OF_POSES = {
 }
 
 
-@dataclass(frozen=True)
-class EvalOptions:
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions(shared.ModelOptions):
     """The options of posehg eval; ``source`` is --from and ``minimum`` is --min."""
 
     task: Literal["pose", "detect"] = option("pose", "Data", "pose, or detect: a detector of people.", metavar="NAME")
@@ -53,14 +53,6 @@ class EvalOptions:
     split: str = option("val", "Data", _SPLITS, metavar="SPLIT", autocompletion=completion.of_split)
     data: shared.Data = None
     limit: int = option(0, "Data", "Take only N people, evenly spread (0: all).", min=0)
-    model: shared.Model = "bundled"
-    offline: shared.Offline = False
-    flip: shared.Flip = True
-    decoder: shared.Decoder = "subpixel"
-    device: shared.Device = "auto"
-    precision: shared.Precision = "fp32"
-    engine: shared.Engine = "auto"
-    threads: shared.Threads = 0
     source: Path | None = option(None, "Predictions", _FROM, "--from", metavar="FILE")
     predictions: Path | None = option(None, "Predictions", "Write the predictions: .json, .npz or .h5.", metavar="FILE")
     submission: Path | None = option(None, "Predictions", "Write a submission to MPII: .mat.", metavar="FILE")
@@ -198,8 +190,7 @@ def _estimate(options: EvalOptions, data: Dataset, finish: Callable[..., None]) 
 
     note = terminal.note if distributed.world().first else None
     place = checkpoints.find(options.model, options.offline, note)
-    run = engines.EngineOptions(options.device, options.threads, options.precision, options.engine)
-    estimator = Estimator(engines.open_engine(place, run, terminal.note), options.flip, options.decoder)
+    estimator = Estimator(engines.open_engine(place, options.run, terminal.note), options.flip, options.decoder)
     about = predictions.made_by(options.model, place, estimator, options.precision)
     with distributed.joined(estimator.device) as world, terminal.fail_together(world):
         share = len(distributed.share(range(len(data)), world))
@@ -261,14 +252,12 @@ def _detect(options: EvalOptions, given: set[str]) -> None:
     from posehg.evaluation.report import write_json
     from posehg.inference import annotated
     from posehg.inference.detector import Detector, open_detector
-    from posehg.inference.engines import EngineOptions
 
     data = scenes.load_one(options.dataset, options.data, options.split)
     data = scenes.spread(data, options.limit) if options.limit else data
     name = options.model if "--model" in given else "detector"
     place = checkpoints.find(name, options.offline, terminal.note)
-    run = EngineOptions(options.device, options.threads, options.precision, options.engine)
-    detect = open_detector(place, run, terminal.note)
+    detect = open_detector(place, options.run, terminal.note)
     if isinstance(detect, Detector):
         detect.threshold = annotated.LOWEST
     threshold = (options.threshold or [centers.THRESHOLD])[0]

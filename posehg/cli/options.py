@@ -4,16 +4,20 @@ import functools
 import inspect
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, Field, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from posehg import files
-from posehg.cli import completion
+from posehg.cli import completion, terminal
 from posehg.errors import NotAvailable, UsageError
+
+if TYPE_CHECKING:
+    from posehg import api
+    from posehg.inference.engines import EngineOptions
 
 
 def _shared(panel: str, help: str, *names: str, **more: Any) -> Any:
@@ -40,6 +44,32 @@ _DATA = "Folder of the data set, or its parent; for a file, that of its images."
 Data = Annotated[Path | None, _shared("Data", _DATA, envvar="POSEHG_DATA")]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The options of commands that run a model."""
+
+    model: Model = "bundled"
+    offline: Offline = False
+    flip: Flip = True
+    decoder: Decoder = "subpixel"
+    device: Device = "auto"
+    precision: Precision = "fp32"
+    engine: Engine = "auto"
+    threads: Threads = 0
+
+    @property
+    def run(self) -> "EngineOptions":
+        from posehg.inference.engines import EngineOptions
+
+        return EngineOptions(self.device, self.threads, self.precision, self.engine)
+
+    def load(self, **more: Any) -> "api.Model":
+        from posehg import api
+
+        values = {field.name: getattr(self, field.name) for field in fields(ModelOptions)}
+        return api.load(**values, note=terminal.note, **more)
+
+
 def option(default: Any, panel: str, help: str, *names: str, **more: Any) -> Any:
     """A field of a dataclass that is an option; more: what typer.Option takes."""
     return field(default=default, metadata={"panel": panel, "help": help, "names": names, "more": more})
@@ -48,16 +78,17 @@ def option(default: Any, panel: str, help: str, *names: str, **more: Any) -> Any
 def takes(command: Callable[..., None]) -> Callable[..., None]:
     """Replaces the command's parameter that is a dataclass by an option for each field.
 
-    A field is described by metadata with ``panel`` and ``help``, or by typer in its annotation. A tuple of numbers is
-    written with hyphens, as 64-128-128.
+    Inherited fields come last. A field is described by metadata with ``panel`` and ``help``, or by typer in its
+    annotation. A tuple of numbers is written with hyphens, as 64-128-128.
     """
     own = inspect.signature(command, eval_str=True).parameters.values()
     [place] = [parameter for parameter in own if is_dataclass(parameter.annotation)]
     config: Any = place.annotation
     types = get_type_hints(config, include_extras=True)
-    defaults = {field.name: field.default for field in fields(config)}
+    ordered = sorted(fields(config), key=lambda field: field.name not in inspect.get_annotations(config))
+    defaults = {field.name: field.default for field in ordered}
     parameters = [parameter for parameter in own if parameter is not place]
-    parameters += [_parameter(field, types[field.name]) for field in fields(config)]
+    parameters += [_parameter(field, types[field.name]) for field in ordered]
 
     @functools.wraps(command)
     def run(**given: Any) -> None:

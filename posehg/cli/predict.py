@@ -56,8 +56,8 @@ _BACKGROUND = "image, black, white or none (transparent)."
 _HEATMAPS = "Draw heatmaps instead of skeletons: of these joints, or all."
 
 
-@dataclass(frozen=True)
-class PredictOptions:
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(shared.ModelOptions):
     """The options of posehg predict. None stands for an option that is not given."""
 
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT", help=_INPUT)]
@@ -86,15 +86,7 @@ class PredictOptions:
     end: str | None = option(None, "Video", "End at this time.", metavar="TIME")
     rescan: int = option(0, "Video", _RESCAN, metavar="N", min=0)
     smooth: Literal["none", "one-euro"] = option("none", "Video", "Smooth joints: none or one-euro.", metavar="NAME")
-    model: shared.Model = "bundled"
-    offline: shared.Offline = False
-    flip: shared.Flip = True
-    decoder: shared.Decoder = "subpixel"
-    device: shared.Device = "auto"
-    precision: shared.Precision = "fp32"
-    engine: shared.Engine = "auto"
     batch: int = option(0, "Run", "Crops in one call of the network (0: automatic).", min=0)
-    threads: shared.Threads = 0
 
     def given(self, *names: str) -> list[str]:
         """Those of these options that are not at their defaults, as they are written."""
@@ -230,12 +222,8 @@ def _ways(options: PredictOptions) -> list[str]:
 
 def _model(options: PredictOptions, searches: bool, callers: int) -> Model:
     """The model, with its detector if people are to be searched for. callers: threads that call it at the same time."""
-    from posehg import api
-
-    shared = ("device", "precision", "threads", "flip", "decoder", "batch", "engine", "offline")
-    given = {name: getattr(options, name) for name in shared}
     detector = options.detector if options.given("detector") else None
-    model = api.load(options.model, detector=detector, callers=callers, note=terminal.note, **given)
+    model = options.load(detector=detector, callers=callers, batch=options.batch)
     if searches:
         model.detector_for(options.people)  # raises an error before any work
     return model

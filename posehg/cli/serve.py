@@ -33,7 +33,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from posehg.cli import options, terminal
+from posehg.cli import terminal
+from posehg.cli.options import ModelOptions, takes
 from posehg.errors import DeviceError, InputError, NotAvailable, UsageError, printable
 
 if TYPE_CHECKING:
@@ -68,18 +69,12 @@ class Refused(InputError):
         self.status = status
 
 
+@takes
 def serve(
+    options: ModelOptions,
     host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on (0.0.0.0: all).")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="Port (0: a free one).")] = 8000,
     max_upload: Annotated[int, typer.Option(metavar="MB", min=1, max=1000, help="Largest upload in megabytes.")] = 50,
-    model: options.Model = "bundled",
-    offline: options.Offline = False,
-    flip: options.Flip = True,
-    decoder: options.Decoder = "subpixel",
-    device: options.Device = "auto",
-    precision: options.Precision = "fp32",
-    engine: options.Engine = "auto",
-    threads: options.Threads = 0,
 ) -> None:
     """Start a web page on this computer to try a model with photos.
 
@@ -94,23 +89,11 @@ def serve(
     if missing := [package for module, package in _PACKAGES.items() if find_spec(module) is None]:
         hint = f"Install it: pipx inject posehg {' '.join(missing)}, or pip install 'posehg[serve]'"
         raise NotAvailable("posehg serve needs the extra serve, which is not installed.", hint)
-    from posehg import api
     from posehg.inference.engines import cores
 
     with _listen(host, port) as opened:
-        callers = min(MOST_CALLERS, threads or cores())
-        loaded = api.load(
-            model,
-            device=device,
-            precision=precision,
-            threads=threads,
-            flip=flip,
-            decoder=decoder,
-            engine=engine,
-            offline=offline,
-            callers=callers,
-            note=terminal.note,
-        )
+        callers = min(MOST_CALLERS, options.threads or cores())
+        loaded = options.load(callers=callers)
         loaded.detector_for("one")  # raises an error before any request
         address, used_port, *_ = opened.getsockname()
         is_local = _is_local(address)

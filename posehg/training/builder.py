@@ -28,12 +28,13 @@ MAX_VALIDATION = 500
 MAX_SCENES = 700
 """Images of each set that a detector is validated on."""
 
-_CHANGEABLE = {"device", "workers", "warp", "compile", "save_minutes", "epochs", "max_time", "decay", "teacher"}
+_CHANGEABLE = {"device", "workers", "compile", "save_minutes", "epochs", "max_time", "decay", "teacher"}
 """What a resumed run may change: how it is computed, and how long."""
 
 T = TypeVar("T")
 
-_NOT_IN_PROVENANCE = {"dataset", "device", "workers", "save_minutes", "warp", "compile"}
+_OF_NETWORK = ("stacks", "features", "depth", "blocks", "stem", "low_features")
+_NOT_IN_PROVENANCE = {"dataset", "device", "workers", "save_minutes", "compile"}
 """Options without influence on the weights, and the data set, which has an entry of its own."""
 
 
@@ -47,9 +48,7 @@ def options_of_model(
     if rows != columns:
         raise UsageError(f"--init {config.init} has crops of {columns} x {rows} pixels; training needs square ones.")
     loss = config.loss if config.output == model.output else "cross-entropy" if model.output == "logits" else "mse"
-    theirs: dict[str, Any] = {
-        name: getattr(network, name) for name in ("stacks", "features", "depth", "blocks", "stem")
-    }
+    theirs: dict[str, Any] = {name: getattr(network, name) for name in _OF_NETWORK}
     theirs |= {"input_size": rows}
     if config.task == "pose":
         theirs |= {"padding": model.padding, "sigma": model.sigma, "loss": loss}
@@ -163,9 +162,7 @@ def _available(names: Sequence[str], load: Callable[[str], T], listener: Listene
 
 def model_config(config: TrainConfig, data: Dataset | Scenes, origin: str = "") -> ModelConfig:
     """Returns the description of the run's model. origin: what its initial weights were trained on."""
-    network = HourglassConfig(
-        len(data.skeleton.joints), config.stacks, config.features, config.depth, config.blocks, config.stem
-    )
+    network = HourglassConfig(len(data.skeleton.joints), **{name: getattr(config, name) for name in _OF_NETWORK})
     # The provenance lists each option that is not the default. It has no paths, because model files are shared.
     options = asdict(config)
     for name in ("init", "teacher"):

@@ -14,7 +14,6 @@ Loss = Literal["mse", "cross-entropy"]
 Optimizer = Literal["rmsprop", "adamw"]
 Schedule = Literal["constant", "drop", "cosine", "one-cycle", "wsd"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Warp = Literal["auto", "cpu", "device"]
 
 _DATA, _NET, _RECIPE, _AUG, _RUN = "Data", "Network", "Recipe", "Augmentation", "Run"
 _DATASET = """mpii, flic, flic-pc, lsp, lspet, coco, synthetic, FILE.json, FILE.csv or YOLO's data.yaml;
@@ -57,6 +56,7 @@ class TrainConfig:
     depth: int = _option(4, _NET, "Times an hourglass halves its resolution.")
     blocks: int = _option(1, _NET, "Residual blocks at each position.")
     stem: tuple[int, int, int] = _option((64, 128, 128), _NET, "Channels of the three layers of the stem.")
+    low_features: int = _option(0, _NET, "Channels at a quarter of the heatmaps' resolution and below.", "--features")
     input_size: int = _option(256, _NET, "Side of the crop in pixels, a multiple of 4 x 2^depth.")
     padding: float = _option(1.25, _NET, "Side of the crop as a multiple of the longer side of the person's box.")
     init: str = _option("", _NET, "Start from the weights of this model; new joints start at random.", "random")
@@ -92,7 +92,6 @@ class TrainConfig:
     device: str = _option("auto", _RUN, "auto, cpu, cuda, cuda:N or mps.")
     precision: Precision = _option("auto", _RUN, _PRECISION)
     compile: bool = _option(False, _RUN, "Compile the network: a slow start, then faster steps.")
-    warp: Warp = _option("auto", _RUN, "Where crops are warped: cpu, device (that of --device) or auto.")
     sync_bn: bool = _option(False, _RUN, "Share BatchNorm statistics between GPUs.")
     workers: int = _option(-1, _RUN, "Processes that prepare crops.", "0; on a GPU one per core, at most 16")
     seed: int = _option(0, _RUN, "Seed of weights, order and augmentation.")

@@ -325,10 +325,9 @@ def batches(
         # Workers start as copies of this process without its threads, and would wait forever for those of OpenCV.
         cv2.setNumThreads(1)
     keep = 0 if workers else MEMORY_SHARE / world.size
-    on_device = config.warp == "device" or (config.warp == "auto" and device.type != "cpu")
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # of more workers than cores, as was asked for
         loader: DataLoader[Any] = DataLoader(
-            samples_of(data, config, keep, on_device),
+            samples_of(data, config, keep, on_device=device.type != "cpu"),
             batch_sampler=batch_order(len(data), config, epoch, done, world),
             collate_fn=default_convert,
             num_workers=workers,
