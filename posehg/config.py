@@ -38,14 +38,14 @@ class HourglassConfig:
     """The architecture of a network.
 
     stacks: hourglasses in a row.
-    features: channels inside the hourglasses (the paper's 256).
+    features: channels of the heatmaps' resolution, and of half of it (the paper's 256, everywhere).
     depth: how often an hourglass halves its map (4 in the paper: 64 -> 4).
     blocks: residual modules at each position (3 in the first version of the paper).
     joints: the number of heatmaps.
     stem: channels after the first convolution and after the first and second residual module; the third gives
         ``features``. Published ports use 64-128-128 (as the official code) and 64-128-256.
     low_features: channels at a quarter of the heatmaps' resolution and below, where they cost little; 0: ``features``.
-        Objects as Points (Zhou, Wang and Krähenbühl, 2019) widens its hourglasses so, too.
+        CornerNet's hourglasses (Law and Deng, ECCV 2018) are wider from there on, too.
     mean, std: of RGB in 0 .. 1; the network itself brings its input to (image - mean) / std.
 
     Raises UsageError for values of a wrong type or out of range.
@@ -92,10 +92,9 @@ class HourglassConfig:
         return (self.features,) * 2 + (self.low_features or self.features,) * (self.depth - 1)
 
     @property
-    def width(self) -> str:
-        """As users read it: "128 features" or "128 to 256 features"."""
-        widest = f" to {self.low_features}" if self.low_features > self.features else ""
-        return f"{self.features}{widest} features"
+    def in_words(self) -> str:
+        """The widths as users read them: "128 features" or "128 to 256 features"."""
+        return " to ".join(map(str, dict.fromkeys(self.widths))) + " features"
 
     @property
     def multiple(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from posehg.config import HourglassConfig
 from posehg.errors import UsageError
@@ -12,13 +13,13 @@ from posehg.errors import UsageError
 class Residual(nn.Module):
     """Figure 4, left: a pre-activation bottleneck, half as wide inside; a 1x1 skip where the width changes."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, skip: nn.Module | None = None) -> None:
         super().__init__()
         half = outputs // 2
         self.bn1, self.conv1 = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, half, 1)
         self.bn2, self.conv2 = nn.BatchNorm2d(half), nn.Conv2d(half, half, 3, padding=1)
         self.bn3, self.conv3 = nn.BatchNorm2d(half), nn.Conv2d(half, outputs, 1)
-        self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+        self.skip = skip or (nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1))
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -28,8 +29,24 @@ class Residual(nn.Module):
         return y.add_(self.skip(x))  # in place: allocating memory costs more than adding
 
 
+class Channels(nn.Module):
+    """The first channels of the input, with channels of 0 where it has fewer (He et al., CVPR 2016, option A).
+
+    It keeps the signal of an hourglass, which grows from residual to residual and is normalised only within them, free
+    of further convolutions: those would be large, and unstable in training.
+    """
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, h, w)
+        return functional.pad(x[:, : self.outputs], (0, 0, 0, 0, 0, max(0, self.outputs - x.shape[1])))
+
+
 def residuals(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(Residual(inputs, outputs), *(Residual(outputs, outputs) for _ in range(blocks - 1)))
+    first = Residual(inputs, outputs, None if inputs == outputs else Channels(outputs))
+    return nn.Sequential(first, *(Residual(outputs, outputs) for _ in range(blocks - 1)))
 
 
 class Hourglass(nn.Module):

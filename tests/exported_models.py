@@ -23,10 +23,14 @@ SIZES = ((16, 80), (64, 16), (16, 16))
 """Input sizes other than their own, down to the smallest possible."""
 
 
-def _model(skeleton: Skeleton, stacks: int, seed: int, sharpness: float, features: int = 14) -> Checkpoint:
+def _model(
+    skeleton: Skeleton, stacks: int, seed: int, sharpness: float, features: int = 14, low: int = 0
+) -> Checkpoint:
     """Random weights and statistics as after training. sharpness: factor of the last layer's weights."""
     random = torch.Generator().manual_seed(seed)
-    config = HourglassConfig(len(skeleton.joints), stacks=stacks, features=features, depth=2, stem=(6, 10, 12))
+    config = HourglassConfig(
+        len(skeleton.joints), stacks=stacks, features=features, depth=2, stem=(6, 10, 12), low_features=low
+    )
     state = StackedHourglass(config).state_dict()
     for name, value in state.items():
         if value.is_floating_point():
@@ -41,7 +45,7 @@ def two_stacks(features: int = 14) -> Checkpoint:
 
 
 def one_stack() -> Checkpoint:
-    return _model(LSP, 1, 5, 1)
+    return _model(LSP, 1, 5, 1, low=18)
 
 
 MODELS = {"two stacks, logits": two_stacks, "one stack, 14 joints": one_stack}

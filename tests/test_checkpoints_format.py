@@ -15,7 +15,7 @@ from safetensors.torch import save_file as save_tensors
 
 from posehg import checkpoints, network
 from posehg.checkpoints import Checkpoint, format
-from posehg.config import ModelConfig
+from posehg.config import HourglassConfig, ModelConfig
 from posehg.errors import NotAvailable, PosehgError, UsageError
 from posehg.skeletons import Skeleton
 from tests import stubs
@@ -24,6 +24,8 @@ ODD = Skeleton(
     "odd", ("tip", "left_wing", "right_wing"), (("tip", "left_wing"), ("tip", "right_wing")), torso=("tip", "left_wing")
 )
 PETS = Skeleton("pets", ("paw", "tail", "claw"), (), flip_pairs=(("paw", "claw"),), sigmas=(0.2, 0.3, 0.5))
+
+LOW = HourglassConfig(joints=3, features=8, depth=2, stem=(4, 4, 8), low_features=12)
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +72,11 @@ def test_everything_comes_back_exactly(checkpoint: Checkpoint, folder: Path, tmp
         assert torch.equal(checkpoint.network()(images)[-1], loaded.network()(images)[-1])
 
 
-@pytest.mark.parametrize("change", [{"offset": -0.375}, {"skeleton": PETS}])
+@pytest.mark.parametrize("change", [{"offset": -0.375}, {"skeleton": PETS}, {"network": LOW}])
 def test_optional_parts_of_the_config_come_back(checkpoint: Checkpoint, tmp_path: Path, change: dict[str, Any]) -> None:
     config = replace(checkpoint.config, **change)
-    checkpoints.save_folder(tmp_path / "model", Checkpoint(config, checkpoint.state))
+    state = network.StackedHourglass(config.network).state_dict()
+    checkpoints.save_folder(tmp_path / "model", Checkpoint(config, state))
     assert checkpoints.load(tmp_path / "model").config == config
 
 

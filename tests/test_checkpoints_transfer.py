@@ -159,6 +159,7 @@ def test_heads_for_logits_are_of_no_use_for_heatmaps_but_all_else_is() -> None:
         ("depth", 2, "depth 1, not 2"),
         ("stem", (4, 6, F), "--stem"),
         ("low_features", F, "low_features 18, not 14"),
+        ("features", 18, "features 14, not 18"),
         ("mean", (0.7, 0.3, 0.2), r"0\.7, 0\.3, 0\.2"),
         ("std", (0.7, 0.3, 0.2), r"0\.7, 0\.3, 0\.2"),
     ],

@@ -30,7 +30,7 @@ B, H, W = 3, 32, 48
 def trained(seed: int, blocks: int = 1, stacks: int = 2) -> Checkpoint:
     """With statistics and weights such as a network has after training, none of them 0 or 1."""
     random = torch.Generator().manual_seed(seed)
-    config = HourglassConfig(len(FLIC.joints), stacks=stacks, features=14, depth=2, blocks=blocks, stem=(6, 10, 12))
+    config = HourglassConfig(len(FLIC.joints), stacks, 14, depth=2, blocks=blocks, stem=(6, 10, 12), low_features=18)
     network = StackedHourglass(config)
     for name, value in network.state_dict().items():
         if value.is_floating_point():

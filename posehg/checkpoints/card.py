@@ -80,7 +80,7 @@ def describe(model: Metadata) -> dict[str, str]:
     return {
         **({"finds": "people's boxes"} if finds_boxes else {"joints": f"{len(joints)}: {names}"}),
         "input": f"{columns} x {rows} pixels",
-        "network": f"{stacks}, {network.width}, {blocks}, depth {network.depth}, stem {stem}",
+        "network": f"{stacks}, {network.in_words}, {blocks}, depth {network.depth}, stem {stem}",
         "parameters": f"{model.parameters:,}",
         "stored as": ", ".join(model.storage),
         **{key.replace("_", " "): str(text) for key, text in model.config.provenance.items()},

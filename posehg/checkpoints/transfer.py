@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from posehg.checkpoints.format import Checkpoint
 from posehg.config import HourglassConfig
@@ -24,8 +24,9 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
     theirs, ours = source.config.network, fresh.config.network
     wide = replace(theirs, features=ours.features, stem=ours.stem, low_features=ours.low_features)
     for name in ("features", "low_features", "depth", "blocks", "stem"):
-        there, here = (getattr(one, name) for one in (theirs, ours))
-        if there != here and (name in ("depth", "blocks") or np.any(np.greater(there, here))):
+        there, here = (getattr(one, name) or one.features for one in (theirs, ours))
+        is_fixed = name in ("depth", "blocks") or (name == "features" and theirs.low_features > theirs.features)
+        if there != here and (is_fixed or np.any(np.greater(there, here))):
             there, here = (str(side).strip("()").replace(", ", "-") for side in (there, here))
             hint = f"Leave out --{name.replace('_', '-')} to use the model's value."
             raise UsageError(f"The initial model has {name} {there}, not {here}.", hint)
@@ -61,20 +62,18 @@ def _widened(trained: Mapping[str, Tensor], network: HourglassConfig) -> Mapping
     """Weights of a wider network that computes the same: Net2Net (Chen, Goodfellow and Shlens, ICLR 2016).
 
     New channels begin at random, and those of before do not see them yet. Raises UsageError if a skip connection
-    was a convolution and is none now.
+    becomes a convolution, or the other way round.
     """
     wide = StackedHourglass(network).state_dict()
-    if not trained.keys() <= wide.keys():
+    if wide.keys() != trained.keys():
         hint = "Widen all of them by the same factor."
         raise UsageError("The initial model cannot be widened to these --features and --stem.", hint)
-    for name, new in wide.items():
-        old = trained.get(name)
-        if old is None:  # a skip connection that was the identity
-            width = len(trained[name.replace("skip", "conv3")])
-            old = torch.eye(width)[..., None, None] if new.ndim == 4 else new.new_zeros(width)
+    for name, old in trained.items():
         if old.ndim == 4:
-            new[: len(old)] = 0
-        new[tuple(map(slice, old.shape))] = old
+            # Also the last layers of residuals, which begin at 0: a ReLU would keep their new channels there.
+            nn.init.kaiming_normal_(wide[name], nonlinearity="relu")
+            wide[name][: len(old)] = 0
+        wide[name][tuple(map(slice, old.shape))] = old
     return wide
 
 

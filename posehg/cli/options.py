@@ -59,11 +59,13 @@ class ModelOptions:
 
     @property
     def run(self) -> "EngineOptions":
+        """How to run the network."""
         from posehg.inference.engines import EngineOptions
 
         return EngineOptions(self.device, self.threads, self.precision, self.engine)
 
     def load(self, **more: Any) -> "api.Model":
+        """The model, by ``api.load`` with more of its options; notes go to the terminal."""
         from posehg import api
 
         values = {field.name: getattr(self, field.name) for field in fields(ModelOptions)}

@@ -80,7 +80,7 @@ def save(path: Path, state: State) -> None:
 def load(path: Path) -> State:
     """Reads a state; executes no pickled code. Raises NotAvailable if the file is missing, cut short or something else.
 
-    What earlier versions did not save gets its default; options of theirs are ignored if they were off.
+    What earlier versions did not save gets its default.
     """
     if not path.is_file():
         raise NotAvailable(f"There is no run to resume: {path} is missing.", "Give the folder of the run as --out.")

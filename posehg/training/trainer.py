@@ -330,7 +330,7 @@ def _facts(
     return {
         "data": f"{datasets.set_names(config.dataset)}: {len(training):,} {config.counted} to train on, "
         f"{validated} to validate",
-        "network": f"{_counted(network.stacks, 'stack')} of {network.width}, "
+        "network": f"{_counted(network.stacks, 'stack')} of {network.in_words}, "
         f"{parameters(network):,} parameters, input {size} x {size} pixels",
         "device": f"{trainer.device} ({devices.name_of(trainer.device)}), {trainer.stepper.precision}{over}",
         "length": f"{_counted(config.epochs, 'epoch')} of {steps} of {batch} {config.samples}{limit}{done}",
