@@ -6,6 +6,7 @@ import math
 import shlex
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -115,6 +116,7 @@ class TrainingProgress:
         self._began = self._said = time.monotonic()  # the epoch, the last line
         self._place, self._steps, self._size = -1, 0, 0  # steps of the run, since _began, of an epoch
         self._seconds, self._validation, self._deadline = 0.0, 0.0, math.inf  # of a step, of a validation, of all
+        self._losses: deque[float] = deque(maxlen=100)  # of the last steps: that of one batch says little
         self._total = ""  # what follows the number of an epoch
 
     def __enter__(self) -> Self:
@@ -161,12 +163,14 @@ class TrainingProgress:
         self._seconds = max(now - self._began, 1e-9) / self._steps
         left, speed = self._time_left(now, epoch, step), self._speed()
         number = f"epoch {epoch + 1}{self._total}"
-        text = f"{number}  loss {loss:.3f}  {speed}"
+        self._losses.append(loss)
+        mean = f"loss {math.fsum(self._losses) / len(self._losses):.3f}"
+        text = f"{number}  {mean}  {speed}"
         if step == steps or now >= self._deadline - self._validation:
             text, left = f"{number}  validating", ""
         self._bar.update(self._task, description=text, completed=step, total=steps, left=left)
         if self._bar.disable and left and now - self._said > (_SELDOM if self._said > self._began else _SOON):
-            self.note(f"{number}, step {step:,} of {steps:,}  loss {loss:.3f}  ({speed}, {left})")
+            self.note(f"{number}, step {step:,} of {steps:,}  {mean}  ({speed}, {left})")
             self._said = now
 
     def epoch(self, progress: Progress, validations: Sequence[Validation]) -> None:

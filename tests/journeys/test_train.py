@@ -284,11 +284,12 @@ def test_a_log_says_speed_and_time_left(
     for epoch in range(2):
         for step in range(10, 41, 10):  # on a GPU every tenth step is reported
             now[0] += 10 * 10
-            listener.step(epoch, step, 40, 0.25, 1e-3)
+            listener.step(epoch, step, 40, epoch * 40 + step, 1e-3)
         now[0] += 1000
         rows = ({"epoch": epoch + 1.0, "loss": 0.25},)
         listener.epoch(Progress(epoch + 1, history=rows, seconds=now[0] - start, validation=1000), [])
     heading, *lines = capsys.readouterr().err.splitlines()
     assert heading.split() == ["data", "toys"]
     assert all(line.startswith(begin) for line, begin in zip(lines, begins, strict=True)), lines
+    assert "loss 30." in lines[2]  # the mean of 10, 20 .. 50
     assert re.findall(r"6 crops/s(?:, (\S+) left)?\)", "\n".join(lines)) == [*left, *[""] * (4 - len(left))]
