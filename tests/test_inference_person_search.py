@@ -180,9 +180,10 @@ def test_where_nobody_is_detected_the_network_looks_for_somebody_large(estimator
 
 
 def test_somebody_upside_down_is_found_where_nobody_is_detected() -> None:
-    image, _ = synthetic.render(1, size=320)
-    (pose,) = find(Estimator(open_engine(bundled_folder(), EngineOptions("cpu"))), image, detect=says())
-    assert pose["head_top"][1] > pose["pelvis"][1] + 50
+    estimator = Estimator(open_engine(bundled_folder(), EngineOptions("cpu")))
+    for seed in (306, 328):  # windows that are not turned do not find these
+        (pose,) = find(estimator, synthetic.render(seed, size=320)[0][::-1, ::-1].copy(), detect=says())
+        assert pose["head_top"][1] > pose["pelvis"][1] + 50
 
 
 def test_a_scan_asks_no_detector(estimator: Watched) -> None:
