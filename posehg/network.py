@@ -32,8 +32,7 @@ class Residual(nn.Module):
 class Channels(nn.Module):
     """The first channels of the input, with channels of 0 where it has fewer (He et al., CVPR 2016, option A).
 
-    It keeps the signal of an hourglass, which grows from residual to residual and is normalised only within them, free
-    of further convolutions: those would be large, and unstable in training.
+    The sum that grows from residual to residual passes it unchanged, and a trained network can be widened.
     """
 
     def __init__(self, outputs: int) -> None:

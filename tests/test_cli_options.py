@@ -13,7 +13,7 @@ from posehg.training.config import TrainConfig
 
 @pytest.mark.parametrize(
     "config",
-    [TrainConfig(), TrainConfig(loss="cross-entropy", stem=(8, 16, 32), low_features=512, ema=0.5, joints="nose")],
+    [TrainConfig(), TrainConfig(loss="cross-entropy", stem=(8, 16, 32), low_features=512, compile=True, ema=0.5)],
 )
 def test_options_come_back_as_they_were_written(tmp_path: Path, config: TrainConfig) -> None:
     (tmp_path / "config.json").write_text(json.dumps(asdict(config)))
