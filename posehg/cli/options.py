@@ -39,7 +39,7 @@ _ENGINE = "What runs the network: auto, torch, onnxruntime or openvino."
 Engine = Annotated[
     Literal["auto", "torch", "onnxruntime", "openvino"], _shared("Model", _ENGINE, "--engine", metavar="NAME")
 ]
-Threads = Annotated[int, _shared("Run", "CPU threads (0: automatic).", min=0, max=512)]
+Threads = Annotated[int, _shared("Model", "CPU threads (0: automatic).", min=0, max=512)]
 _DATA = "Folder of the data set, or its parent; for a file, that of its images."
 Data = Annotated[Path | None, _shared("Data", _DATA, envvar="POSEHG_DATA")]
 

@@ -86,7 +86,7 @@ class PredictOptions(shared.ModelOptions):
     end: str | None = option(None, "Video", "End at this time.", metavar="TIME")
     rescan: int = option(0, "Video", _RESCAN, metavar="N", min=0)
     smooth: Literal["none", "one-euro"] = option("none", "Video", "Smooth joints: none or one-euro.", metavar="NAME")
-    batch: int = option(0, "Run", "Crops in one call of the network (0: automatic).", min=0)
+    batch: int = option(0, "Model", "Crops in one call of the network (0: automatic).", min=0)
 
     def given(self, *names: str) -> list[str]:
         """Those of these options that are not at their defaults, as they are written."""

@@ -44,7 +44,7 @@ def train(
     overwrite: Annotated[bool, _run("--overwrite", help="Replace the run in --out by a new one.")] = False,
     dry_run: Annotated[bool, _run("--dry-run", help="Estimate memory and time from a few steps.")] = False,
     tensorboard: Annotated[bool, _run("--tensorboard", help="Also write events for TensorBoard.")] = False,
-    threads: shared.Threads = 0,
+    threads: Annotated[int, _run("--threads", help="CPU threads (0: automatic).", min=0, max=512)] = 0,
 ) -> None:
     """Train a stacked hourglass network.
 
