@@ -35,8 +35,8 @@ NOBODY = -4.0
 UNIT = 8.0
 SPREAD = 0.09
 """Standard deviation of the Gaussian around a middle, as a share of the box's sides (TTFNet: 0.54 / 6)."""
-BOXES = 3.0
-"""The weight of sides and shifts in the loss. With 1 the middles are found long before the boxes fit."""
+BOXES = 5.0
+"""The weight of the boxes in the loss, as in TTFNet."""
 CORE = 0.3
 """Sizes are learned where the Gaussian is higher than this."""
 
@@ -45,14 +45,13 @@ class Targets(NamedTuple):
     """What a network of (B, 5, h, w) should compute.
 
     centers: (B, h, w), 1 in the cell of each middle and a Gaussian around it. counted: (B, h, w) bool, False in ignored
-    boxes. values: (B, 4, h, w), the last four channels. sides: (B, 2, h, w) width and height of the box that each cell
-    belongs to. weights: (B, h, w) of the values; those of a box sum to 1.
+    boxes. values: (B, 4, h, w), the last four channels, of the box that each cell belongs to. weights: (B, h, w) of the
+    values; those of a box sum to 1.
     """
 
     centers: Tensor
     counted: Tensor
     values: Tensor
-    sides: Tensor
     weights: Tensor
 
 
@@ -91,7 +90,7 @@ def _targets(boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, ...]:
 
     sides = torch.stack((of_owner(width), of_owner(height)))
     values = torch.cat((torch.log(sides / UNIT), torch.stack((of_owner(middle_x - x), of_owner(middle_y - y)))))
-    return highest[0], ~ignored, values, sides, weights
+    return highest[0], ~ignored, values, weights
 
 
 def boxes_of(rows: NDArray[Any]) -> list[Box]:
@@ -102,8 +101,8 @@ def boxes_of(rows: NDArray[Any]) -> list[Box]:
 
 
 def loss(output: Tensor, targets: Targets) -> Tensor:
-    """The sum over a batch's boxes: the penalty-reduced focal loss of the middles, and the L1 loss of the sides and
-    shifts, each as a share of the box's side. output: (B, 5, h, w)."""
+    """The sum over a batch's boxes: the penalty-reduced focal loss of the middles, and what the boxes lack of a
+    generalized IoU of 1. output: (B, 5, h, w)."""
     import torch
     from torch.nn.functional import logsigmoid
 
@@ -111,9 +110,26 @@ def loss(output: Tensor, targets: Targets) -> Tensor:
     probability, is_middle = torch.sigmoid(logits), targets.centers == 1
     missed = (1 - probability) ** 2 * logsigmoid(logits)
     invented = (1 - targets.centers) ** 4 * probability**2 * logsigmoid(-logits) * targets.counted
-    difference = (values - targets.values).abs()
-    shares = difference[:, :2].sum(dim=1) + (difference[:, 2:] / targets.sides).sum(dim=1)
-    return BOXES * (targets.weights * shares).sum() - torch.where(is_middle, missed, invented).sum()
+    lacking = 1 - _generalized_iou(values, targets.values)
+    return BOXES * (targets.weights * lacking).sum() - torch.where(is_middle, missed, invented).sum()
+
+
+def _generalized_iou(one: Tensor, other: Tensor) -> Tensor:
+    """That of the boxes that two sets of values (B, 4, h, w) stand for, (B, h, w), -1 .. 1 (Rezatofighi et al., CVPR
+    2019): unlike the IoU, it says of boxes that do not overlap how far they are from each other."""
+    from torch import maximum, minimum
+
+    (low, high), (other_low, other_high) = _corners(one), _corners(other)
+    common = (minimum(high, other_high) - maximum(low, other_low)).clamp_min(0).prod(dim=1)
+    union = (high - low).prod(dim=1) + (other_high - other_low).prod(dim=1) - common
+    around = (maximum(high, other_high) - minimum(low, other_low)).prod(dim=1)
+    return common / union + union / around - 1
+
+
+def _corners(values: Tensor) -> tuple[Tensor, Tensor]:
+    """The upper left and lower right corners (B, 2, h, w), in cells, seen from each cell."""
+    half = UNIT / 2 * values[:, :2].clamp(-5, 5).exp()
+    return values[:, 2:] - half, values[:, 2:] + half
 
 
 def decode(output: NDArray[Any], threshold: float, most: int = 300) -> NDArray[np.float64]:

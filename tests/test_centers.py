@@ -48,8 +48,18 @@ def test_the_loss_is_least_for_the_targets_and_blind_in_ignored_boxes():
     larger[0, 1] += 0.1
     assert float(centers.loss(inside, encoded)) == pytest.approx(least)
     assert centers.loss(outside, encoded) > least + 5
-    # 0.1 for each of two people, times the weight of boxes.
-    assert float(centers.loss(larger, encoded)) == pytest.approx(least + 0.2 * centers.BOXES, abs=1e-3)
+    wider = 2 * (1 - np.exp(-0.1)) * centers.BOXES  # two boxes that have an IoU of e^-0.1 with what they should be
+    assert float(centers.loss(larger, encoded)) == pytest.approx(least + wider, abs=1e-3)
+
+
+def test_the_loss_says_how_far_a_box_is_from_its_person():
+    encoded = targets(BOXES[:1])
+    off = perfect(encoded).requires_grad_()
+    losses = [centers.loss(off + torch.tensor([0, 0, 0, by, 0])[:, None, None], encoded) for by in (4.0, 6.0, 20.0)]
+    assert losses[0] < losses[1] < losses[2] < 2 * centers.BOXES + 0.01
+    [slope] = torch.autograd.grad(losses[1], off)
+    assert slope[0, 3].sum() > 0
+    assert torch.isfinite(slope).all()
 
 
 def test_a_higher_neighbour_hides_a_cell_and_scores_fall():
