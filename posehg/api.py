@@ -34,7 +34,7 @@ from posehg.heatmaps import Decoder
 from posehg.inference.detector import Detect, open_detector
 from posehg.inference.engines import EngineOptions, Library, Precision, open_engine
 from posehg.inference.estimator import Estimator
-from posehg.inference.person_search import People, find, needs_detector
+from posehg.inference.person_search import People, find
 from posehg.inference.tracking import Following, Smoothing, follow
 from posehg.io.boxes import BoxFile
 from posehg.io.frames import AHEAD, Frame, frames, read_ahead
@@ -194,12 +194,12 @@ class Model:
         def finder(one: Source) -> Callable[[Frame], list[Pose]]:
             return self.finder(one, people or "one", given, whole, track, 0, smooth)
 
-        if isinstance(source, str | os.PathLike) or _are_paths(source):
-            names = [source] if isinstance(source, str | os.PathLike) else source
-            sources = list(expand([os.fspath(name) for name in names]))  # type: ignore[arg-type]
+        names = [source] if isinstance(source, str | os.PathLike) else source
+        if isinstance(names, list | tuple) and all(isinstance(name, str | os.PathLike) for name in names):
+            sources = list(expand([os.fspath(name) for name in names]))
         else:
             sources = [Source("", "video", Path())]
-            images_of_video = (Frame(image_of(one), n, n / fps, fps) for n, one in enumerate(source))
+            images_of_video = (Frame(image_of(one), n, n / fps, fps) for n, one in enumerate(names))
         for one in sources:
             found = finder(one)
             coming = frames(one, start, end) if one.name else images_of_video
@@ -248,7 +248,7 @@ class Model:
 
     def detector_for(self, people: People) -> Detect | None:
         """The detector, opened now if it was not yet; None where windows are searched instead."""
-        is_needed = needs_detector(self.skeleton, people) or (self._always and people != "scan")
+        is_needed = people != "scan" and (self._always or self.skeleton.is_human)  # ours knows humans only
         return self._detector() if is_needed else None
 
     def heatmaps(self, image: ImageLike, pose: Pose) -> Heatmaps:
@@ -386,7 +386,3 @@ def export(
     if exporter.name == "safetensors":
         card.write(path, path.resolve().name)
     return path
-
-
-def _are_paths(given: Iterable[Any]) -> bool:
-    return isinstance(given, list | tuple) and all(isinstance(one, str | os.PathLike) for one in given)

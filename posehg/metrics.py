@@ -48,15 +48,8 @@ class Average:
             return np.nansum(100.0 * correct / labelled, axis=-1) / (labelled > 0).sum(axis=-1)
 
 
-def has_torso(skeleton: Skeleton) -> bool:
-    """Whether the skeleton has both ends of its torso, the unit of PCK."""
-    return set(skeleton.torso) <= set(skeleton.joints)
-
-
 def torso_sizes(truth: Array, skeleton: Skeleton) -> Array:
-    """(N, J, 2) -> (N,): the distance between the two torso joints; NaN if one of them is missing."""
-    if not has_torso(skeleton):
-        return np.full(len(truth), np.nan)
+    """(N, J, 2) -> (N,): the distance between the two torso joints."""
     a, b = (truth[:, skeleton.index(joint)] for joint in skeleton.torso)
     return np.linalg.norm(a - b, axis=-1)
 
@@ -99,7 +92,7 @@ MEASURES = {measure.name: measure for measure in (PCKH, PCK, PCK_OF_BOX)}
 
 def pck_measure(skeleton: Skeleton) -> Measure:
     """PCK by the torso or, for a hand or an animal without one, by the longer side of the bounding box."""
-    return PCK if has_torso(skeleton) else PCK_OF_BOX
+    return PCK if set(skeleton.torso) <= set(skeleton.joints) else PCK_OF_BOX
 
 
 def distances(measure: Measure, predicted: Array, persons: Sequence[Person], skeleton: Skeleton) -> Array:

@@ -79,12 +79,9 @@ class Result(poses.Result):
         """
         check_names(style=(style, tuple(STYLES)), background=(background, get_args(Background)))
         check_names(color=(color, ("auto", "person", "limb")))
-        return self._drawn(DrawOptions(threshold, replace(STYLES[style], labels=labels, colour=color), background))
-
-    def _drawn(self, draw: DrawOptions) -> NDArray[np.uint8]:
         if self.image is None:
             raise InputError(self.error or "The result has no image to draw on.")
-        return render(self, draw)
+        return render(self, DrawOptions(threshold, replace(STYLES[style], labels=labels, colour=color), background))
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Writes the drawn image (.png, .jpg, .webp) or the joints (.json, .jsonl, .csv, .npz).

@@ -109,9 +109,6 @@ def test_metadata_counts_learned_numbers_and_names_their_types(checkpoint: Check
     found = format.read_metadata(folder)
     assert (found.config, found.storage) == (checkpoint.config, ("F32",))
     assert found.parameters == network.parameters(checkpoint.config.network)
-    bundled = format.read_metadata(checkpoints.bundled_folder())
-    assert bundled.config == checkpoints.load(checkpoints.bundled_folder()).config
-    assert (bundled.parameters, bundled.storage) == (1_660_128, ("F16", "F32"))
 
 
 @given(content=st.binary(max_size=200), as_header=st.booleans())

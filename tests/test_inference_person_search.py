@@ -16,9 +16,8 @@ from posehg.inference.detector import Detect, PersonBox
 from posehg.inference.engines import EngineOptions, open_engine
 from posehg.inference.estimator import Estimator, Region
 from posehg.inference.oks import oks
-from posehg.inference.person_search import People, Search, find, needs_detector
+from posehg.inference.person_search import People, Search, find
 from posehg.poses import Pose
-from posehg.skeletons import COCO, FLIC, LSP, MPII, Skeleton
 from tests import stubs
 from tests.stubs import PERSON, detect_squares, squares_photo, tiny
 
@@ -194,14 +193,6 @@ def test_a_scan_asks_no_detector(estimator: Watched) -> None:
     for detect in (never, None):
         assert_found(find(estimator, image, "scan", detect=detect), (200, 90, 60))
     assert find(estimator, squares_photo(), "scan", detect=never) == []
-
-
-def test_a_detector_is_needed_for_humans_only() -> None:
-    animal = Skeleton("animal", ("nose", "left_paw", "right_paw", "tail"), ())
-    for skeleton in (MPII, LSP, COCO, FLIC, PERSON):
-        assert [needs_detector(skeleton, people) for people in ("one", "all", "scan")] == [True, True, False]
-    for skeleton in (animal, stubs.SQUARE):
-        assert not any(needs_detector(skeleton, people) for people in ("one", "all", "scan"))
 
 
 @settings(max_examples=15)

@@ -142,6 +142,11 @@ def test_what_cannot_be_is_refused(own: dict[str, Any], named: str) -> None:
         Skeleton(**{"name": "odd", "joints": ("paw", "ear", "eye"), "limbs": (), **own})
 
 
+def test_an_animal_is_not_human() -> None:
+    assert all(skeleton.is_human for skeleton in SKELETONS.values())
+    assert not Skeleton("animal", ("nose", "left_paw", "right_paw", "tail"), ()).is_human
+
+
 def test_the_sigmas_are_the_published_ones() -> None:
     params = pytest.importorskip("pycocotools.cocoeval").Params(iouType="keypoints")
     np.testing.assert_allclose(COCO.oks_sigmas, params.kpt_oks_sigmas, atol=1e-12)

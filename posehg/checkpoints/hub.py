@@ -78,7 +78,8 @@ def find(name: str, offline: bool = False, note: Note | None = None, update: boo
     place = parse(name)
     if isinstance(place, Path):
         return place if name in NAMES or place.is_file() else _in_run(place, note)
-    offline = offline or is_offline()
+    # As huggingface_hub reads it.
+    offline = offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     cached = _cached(place) if isinstance(place, Repo) else (place.file if place.is_verified() else None)
     if cached is not None and (offline or not update or isinstance(place, Address)):
         return cached
@@ -119,11 +120,6 @@ def bundled_folder(name: str = NAMES[0]) -> Path:
 def provenance(name: str) -> dict[str, str]:
     """The licence of a model that is given by an alias, otherwise nothing."""
     return {"licence": ALIASES[name].licence} if name in ALIASES and not os.path.exists(name) else {}
-
-
-def is_offline() -> bool:
-    """Whether HF_HUB_OFFLINE is set, read as huggingface_hub reads it."""
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def downloaded() -> Iterator[tuple[str, Path]]:

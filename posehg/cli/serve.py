@@ -23,7 +23,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from io import BytesIO
@@ -179,7 +179,7 @@ def application(model: Model, callers: int, limit: int, is_local: bool) -> ASGIA
             async with turns:
                 if await request.is_disconnected():
                     return Response()  # nobody waits for it
-                work = partial(_result, model, name, upload.file, query)
+                work = partial(_result, model, name, upload.file, *query)
                 return await asyncio.get_running_loop().run_in_executor(pool, work)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -234,17 +234,8 @@ def _too_large(limit: int) -> Refused:
     return Refused(413, f"The upload is larger than {limit / 1e6:g} MB.", "Make the image smaller first.")
 
 
-@dataclass(frozen=True)
-class Query:
-    """What a request wants. answer: json, image or both."""
-
-    people: People
-    answer: str
-    threshold: float
-
-
-def _query(given: Mapping[str, str]) -> Query:
-    """Raises UsageError for unknown names and values."""
+def _query(given: Mapping[str, str]) -> tuple[People, str, float]:
+    """Whom a request wants, as json, image or both, and the threshold. Raises UsageError for what is unknown."""
     from posehg.inference.person_search import People
     from posehg.poses import THRESHOLD
     from posehg.values import check_names
@@ -258,10 +249,10 @@ def _query(given: Mapping[str, str]) -> Query:
         threshold = float(given.get("threshold", THRESHOLD))
     if not 0 <= threshold <= 1:
         raise UsageError(f"threshold must be between 0 and 1, not {printable(given['threshold'])}.")
-    return Query(people, answer, threshold)  # type: ignore[arg-type]
+    return people, answer, threshold  # type: ignore[return-value]
 
 
-def _result(model: Model, name: str, file: BinaryIO, query: Query) -> Response:
+def _result(model: Model, name: str, file: BinaryIO, people: People, answer: str, threshold: float) -> Response:
     """The answer for an image in a file that was uploaded under this name. Raises InputError if it cannot be read."""
     from PIL import Image
     from starlette.responses import Response
@@ -277,13 +268,13 @@ def _result(model: Model, name: str, file: BinaryIO, query: Query) -> Response:
     notes = [note.replace(name, "The image", 1) for note in notes]  # a header holds no letters of all languages
     if first := images.others(BytesIO(content)).partition(".")[0]:
         notes.append(f"Of the file {first}.")
-    result = replace(model(image, people=query.people), source=name)
+    result = replace(model(image, people=people), source=name)
     record, png = result.to_dict(), BytesIO()
-    if query.answer != "json":
-        Image.fromarray(result.plot(threshold=query.threshold)).save(png, "PNG", compress_level=1)
-    if query.answer == "both":
+    if answer != "json":
+        Image.fromarray(result.plot(threshold=threshold)).save(png, "PNG", compress_level=1)
+    if answer == "both":
         record = {"record": record, "image": f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"}
-    response = _json(record) if query.answer != "image" else Response(png.getvalue(), media_type="image/png")
+    response = _json(record) if answer != "image" else Response(png.getvalue(), media_type="image/png")
     found = "1 person" if len(result) == 1 else f"{len(result)} people"
     terminal.note(" ".join([f"{name}: {found}, {time.perf_counter() - begin:.1f} s.", *notes]))
     if notes:

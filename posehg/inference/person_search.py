@@ -16,7 +16,6 @@ from posehg.inference.detector import Detect, PersonBox
 from posehg.inference.estimator import Estimator, Region
 from posehg.inference.oks import distinct
 from posehg.poses import Pose
-from posehg.skeletons import Skeleton
 
 People = Literal["one", "all", "scan"]
 """one: the most prominent person. all: everyone. scan: one, without the detector."""
@@ -24,11 +23,6 @@ People = Literal["one", "all", "scan"]
 COARSE, COARSE_SCORE = replace(scan.OneSearch(), scales=(1.4, 1.0), turns=(0.0, 180.0), min_score=0.2), 0.4
 """The windows to ask about where the detector finds nobody, and the mean score of a person there: somebody who fills
 the image may be too large for it. Upside down, they may have no confident joint in a window that is not turned."""
-
-
-def needs_detector(skeleton: Skeleton, people: People) -> bool:
-    """Whether the people whom a network is to find are found by a detector, which knows humans only."""
-    return people != "scan" and skeleton.is_human
 
 
 def find(

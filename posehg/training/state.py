@@ -67,10 +67,8 @@ class State:
 
 def save(path: Path, state: State) -> None:
     """Replaces ``path`` atomically: a kill at any moment leaves the old state or the new one."""
-    content = {
-        **{"posehg": VERSION, **vars(state), "config": asdict(state.config)},
-        "progress": {**asdict(state.progress), "history": list(state.progress.history)},
-    }
+    progress = asdict(state.progress) | {"history": list(state.progress.history)}
+    content = vars(state) | {"posehg": VERSION, "config": asdict(state.config), "progress": progress}
     buffer = io.BytesIO()
     torch.save(content, buffer)  # to memory first: torch hides the errors of the disk
     with atomic(path, overwrite=True) as temporary:

@@ -89,9 +89,9 @@ class Trainer:
         if teacher is not None:
             teacher.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.stepper = Stepper(network, config, self.device, world, teacher)
-        self._progress = Progress()
+        self.progress = Progress()
         if resumed is not None:
-            self._progress = resumed.progress
+            self.progress = resumed.progress
             network.load_state_dict(resumed.network)
             self.stepper.optimizer.load_state_dict(resumed.optimizer)
             self.stepper.scaler.load_state_dict(resumed.scaler)
@@ -102,27 +102,23 @@ class Trainer:
         self._tuned = source is not None
 
     @property
-    def progress(self) -> Progress:
-        return self._progress
-
-    @property
     def is_finished(self) -> bool:
         """Whether all epochs are done, or the time is up and what was trained until then has been validated."""
-        done = self._progress
+        done = self.progress
         validated = not done.step or (bool(done.history) and done.history[-1]["epoch"] == self.epochs_done)
         return done.epoch >= self._config.epochs or (done.time_used(self._config) == 1 and validated)
 
     @property
     def epochs_done(self) -> float:
         """With its fraction: 2.3 is three tenths into the third epoch."""
-        return self._progress.epoch + self._progress.step / self._steps
+        return self.progress.epoch + self.progress.step / self._steps
 
     def go(self) -> bool:
         """Trains. Returns True at the end, False if the listener stopped the run, which is then saved."""
         self._looked = time.monotonic()
-        if self._tuned and self._progress == Progress():
+        if self._tuned and self.progress == Progress():
             self._measure_initial()
-        done = self._progress
+        done = self.progress
         loader = batches(self._data, self._config, self.device, done.epoch, done.step, self._world, self._left_out)
         with distributed.watched(f"Continue from the last save: posehg train --resume --out {self._folder}"):
             while not self.is_finished:
@@ -135,13 +131,13 @@ class Trainer:
     def _train_epoch(self, loader: Iterator[Any]) -> bool:
         """Returns False if the run is to stop. If time runs out, the epoch ends early."""
         config, first, look_every = self._config, self._world.first, batches_ahead(self.device)
-        before, step = self._progress.epoch * self._steps, self._progress.step
+        before, step = self.progress.epoch * self._steps, self.progress.step
         unread: list[Tensor] = []  # losses on the device: reading them waits for it
-        while step < self._steps and self._progress.time_used(config) < 1:
+        while step < self._steps and self.progress.time_used(config) < 1:
             crops = crops_on(self.device, next(loader), config.input_size)
             # The middle of the step, as a share of the run: by steps or by time, whichever is more.
             done = (before + step + 0.5) / (config.epochs * self._steps)
-            done = max(done, self._progress.time_used(config))
+            done = max(done, self.progress.time_used(config))
             rate = learning_rate(config, done)
             unread.append(self.stepper(crops, rate, before + step))
             step += 1
@@ -156,15 +152,15 @@ class Trainer:
             unread, self._looked = [], now
             for place, loss in enumerate(losses, start=step - len(losses) + 1):
                 if not math.isfinite(loss):
-                    message = f"The loss became {loss} in epoch {self._progress.epoch + 1}, step {place}."
+                    message = f"The loss became {loss} in epoch {self.progress.epoch + 1}, step {place}."
                     raise CheckFailed(message, "The last save is kept. Start a new run with a smaller --lr.")
-            self._progress = replace(
-                self._progress,
+            self.progress = replace(
+                self.progress,
                 step=step,
-                loss_sum=self._progress.loss_sum + math.fsum(losses),
-                seconds=self._progress.seconds + seconds,
+                loss_sum=self.progress.loss_sum + math.fsum(losses),
+                seconds=self.progress.seconds + seconds,
             )
-            self._listener.step(self._progress.epoch, step, self._steps, losses[-1], rate)
+            self._listener.step(self.progress.epoch, step, self._steps, losses[-1], rate)
             if stop:
                 return False
             if save:
@@ -173,7 +169,7 @@ class Trainer:
 
     def _finish_epoch(self) -> None:
         """Validates, saves the model if it is the best so far, and the state in any case."""
-        done, epochs = self._progress, self.epochs_done
+        done, epochs = self.progress, self.epochs_done
         for network in dict.fromkeys((self.stepper.network, self.stepper.result)):
             buffers = list(network.buffers())  # each process has its own BatchNorm statistics until now
             for mine, first in zip(buffers, distributed.gather([b.cpu() for b in buffers])[0], strict=True):
@@ -191,7 +187,7 @@ class Trainer:
         seconds = done.seconds + validation
         row |= {"lr": self.stepper.optimizer.param_groups[0]["lr"], "seconds": seconds}
         is_best = score > done.best
-        self._progress = replace(
+        self.progress = replace(
             Progress(done.epoch + 1) if done.step == self._steps else done,
             best=max(score, done.best),
             history=(*done.history, row),
@@ -202,12 +198,12 @@ class Trainer:
         if self._world.first and (is_best or score < 0):
             self._save_model(BEST)
         self._save()
-        self._listener.epoch(self._progress, validations)
+        self._listener.epoch(self.progress, validations)
 
     def _measure_initial(self) -> None:
         """Validates the weights of --init: if no epoch is better, they stay the best."""
         if validations := self.validate():
-            self._progress = replace(self._progress, best=_score(validations))
+            self.progress = replace(self.progress, best=_score(validations))
             if self._world.first:
                 self._save_model(BEST)
             self._save()
@@ -238,7 +234,7 @@ class Trainer:
         stepper = self.stepper
         average = None if stepper.average is None else stepper.average.state_dict()
         learned = (stepper.network.state_dict(), stepper.optimizer.state_dict(), stepper.scaler.state_dict(), average)
-        state = State(self._config, self._progress, *learned, len(self._data), self._origin, self._data_folder)
+        state = State(self._config, self.progress, *learned, len(self._data), self._origin, self._data_folder)
         states.save(self._folder / STATE, state)  # last: it alone decides how a resumed run continues
 
     def _save_model(self, name: str) -> None:

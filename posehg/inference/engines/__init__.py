@@ -67,11 +67,6 @@ class EngineOptions:
         """0: as many as the engine chooses."""
         return self.threads if self.callers == 1 else max(1, (self.threads or cores()) // self.callers)
 
-    @property
-    def wants_cpu(self) -> bool:
-        """As far as is known without importing torch."""
-        return self.device == "cpu" or (self.device == "auto" and not _may_have_gpu())
-
 
 def cores() -> int:
     """The CPU cores that this process may use."""
@@ -178,7 +173,8 @@ def open_engine(place: Path, options: EngineOptions = EngineOptions(), note: Not
             hint = "posehg export MODEL --out FOLDER writes one beside the weights."
             raise NotAvailable(f"{place} has no {ONNX}, so {library} cannot run it.", hint)
         return _open_copy(place, options, library)
-    if library == "auto" and exists and options.wants_cpu and options.precision == "fp32":
+    on_cpu = options.device == "cpu" or (options.device == "auto" and not _may_have_gpu())
+    if library == "auto" and exists and on_cpu and options.precision == "fp32":
         try:
             return _open_copy(place, options, "onnxruntime")
         except NotAvailable as error:
