@@ -17,7 +17,7 @@ from posehg import checkpoints, files
 from posehg.checkpoints import Checkpoint
 from posehg.config import HourglassConfig, ModelConfig
 from posehg.errors import NotAvailable, UsageError
-from posehg.exporters import EXPORTERS, ExportOptions, common
+from posehg.exporters import EXPORTERS, ExportOptions, Precision, common
 from posehg.inference import engines
 from posehg.inference.engines import EngineOptions, is_exported, onnxruntime, open_engine
 from posehg.inference.engines.torch import Folded, TorchEngine, from_checkpoint
@@ -171,9 +171,11 @@ def test_one_rule_says_what_runs_a_model_that_has_a_copy(
     assert chosen == [expected]
 
 
-def test_all_engines_give_the_same_joints(with_copy: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_all_engines_give_the_same_joints(precision: Precision, tmp_path: Path) -> None:
+    common.write(trained(1), EXPORTERS["safetensors"], folder := tmp_path / "model", ExportOptions(precision))
     libraries: tuple[engines.Library, ...] = ("torch", "onnxruntime", *(["openvino"] if find_spec("openvino") else []))
-    opened = [open_engine(with_copy, EngineOptions("cpu", library=library)) for library in libraries]
+    opened = [open_engine(folder, EngineOptions("cpu", library=library)) for library in libraries]
     assert [engine.name.split()[0] for engine in opened] == list(libraries)
     maps = [np.asarray(engine(crops(3))) for engine in opened]
     for other in maps[1:]:

@@ -28,7 +28,8 @@ class ExportOptions:
     precision: of the weights, and in ONNX of the products. decoder: if given, the graph also returns keypoints and
     scores. dynamic_size: accept images of other sizes; the batch size is always free. opset: of ONNX; 0 is the default.
     calibration: RGB crops (H, W, 3) of the network's input size, from which int8 takes its ranges.
-    weights: the SHA-256 of the safetensors file beside which the ONNX file lies.
+    weights: the SHA-256 of the safetensors file beside which the ONNX file lies. halved: as in that file, convolutions
+    are stored as float16, though the products are float32.
     """
 
     precision: Precision = "fp32"
@@ -37,6 +38,7 @@ class ExportOptions:
     opset: int = 0
     calibration: Sequence[Image] = ()
     weights: str = ""
+    halved: bool = False
 
 
 @dataclass(frozen=True)

@@ -73,10 +73,27 @@ def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
     del nodes.metadata_props[:], model.metadata_props[:]
     if options.precision == "int8":
         model = quantize(model, options.calibration)
+    if options.halved:
+        halve(model.graph)
     model.producer_name, model.producer_version = "posehg", __version__
     for key, text in metadata(checkpoint, options).items():
         model.metadata_props.add(key=key, value=text)
     file.write_bytes(model.SerializeToString())
+
+
+def halve(graph: Any) -> None:
+    """Stores convolutions as float16. The graph makes them float32 again, once, when a library opens it."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for weights in graph.initializer:
+        if weights.data_type == TensorProto.FLOAT and len(weights.dims) == 4:
+            name, half = weights.name, f"{weights.name}_half"
+            weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights).astype(np.float16), half))
+            casts.append(helper.make_node("Cast", [half], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def missing_packages() -> list[str]:

@@ -86,9 +86,11 @@ def test_info_describes_a_model(posehg: Posehg, model: Path) -> None:
     for expected in ("right ankle", "64 x 64", "2 stacks, 8 features", digest, "F32"):
         assert expected in run.out
     facts = described(posehg, "bundled")
-    assert (facts["parameters"], facts["storage"]) == (1_660_128, ["F16", "F32"])
+    assert (facts["parameters"], facts["storage"]) == (4_211_936, ["F16", "F32"])
     assert facts["config"]["provenance"]["licence"]  # type: ignore[index]
-    assert facts["sha256"] == hashlib.sha256(Path(str(facts["file"])).read_bytes()).hexdigest()
+    weights = Path(str(facts["file"]))
+    assert facts["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert weights.with_name("model.onnx").stat().st_size < 1.1 * weights.stat().st_size  # float16, too
 
 
 @pytest.mark.parametrize("arguments", [("info", "bundled"), ("list",)])
