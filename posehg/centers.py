@@ -101,8 +101,8 @@ def boxes_of(rows: NDArray[Any]) -> list[Box]:
 
 
 def loss(output: Tensor, targets: Targets) -> Tensor:
-    """The sum over a batch's boxes: the penalty-reduced focal loss of the middles, and what the boxes lack of a
-    generalized IoU of 1. output: (B, 5, h, w)."""
+    """The sum over a batch's boxes: the penalty-reduced focal loss of the middles, and 1 - the generalized IoU of
+    the boxes. output: (B, 5, h, w)."""
     import torch
     from torch.nn.functional import logsigmoid
 

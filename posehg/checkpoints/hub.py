@@ -78,7 +78,7 @@ def find(name: str, offline: bool = False, note: Note | None = None, update: boo
     place = parse(name)
     if isinstance(place, Path):
         return place if name in NAMES or place.is_file() else _in_run(place, note)
-    # As huggingface_hub reads it.
+    # Read as huggingface_hub reads it.
     offline = offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     cached = _cached(place) if isinstance(place, Repo) else (place.file if place.is_verified() else None)
     if cached is not None and (offline or not update or isinstance(place, Address)):

@@ -28,8 +28,8 @@ class ExportOptions:
     precision: of the weights, and in ONNX of the products. decoder: if given, the graph also returns keypoints and
     scores. dynamic_size: accept images of other sizes; the batch size is always free. opset: of ONNX; 0 is the default.
     calibration: RGB crops (H, W, 3) of the network's input size, from which int8 takes its ranges.
-    weights: the SHA-256 of the safetensors file beside which the ONNX file lies. halved: as in that file, convolutions
-    are stored as float16, though the products are float32.
+    weights: the SHA-256 of the safetensors file beside which the ONNX file lies. halved: store convolutions as
+    float16, as that file does; the products are float32 all the same.
     """
 
     precision: Precision = "fp32"

@@ -21,11 +21,10 @@ from torch.export import Dim
 
 from posehg import checkpoints, files, heatmaps, images
 from posehg.checkpoints import Checkpoint, hub
-from posehg.checkpoints.format import read_metadata
 from posehg.config import LONGEST_SIDE, STRIDE, ModelConfig
 from posehg.datasets import synthetic
 from posehg.errors import CheckFailed, NotAvailable, UsageError
-from posehg.exporters import Exporter, ExportOptions, Precision
+from posehg.exporters import EXPORTERS, Exporter, ExportOptions, Precision
 from posehg.geometry import Affine
 from posehg.heatmaps import Decoder
 from posehg.images import Image
@@ -107,12 +106,9 @@ def export(checkpoint: Checkpoint, file: Path, options: ExportOptions) -> None:
     checkpoints.save_folder(file.parent, checkpoints.halved(checkpoint) if options.precision == "fp16" else checkpoint)
 
 
-def write_copy(folder: Path, check: bool) -> None:
+def write_copy(folder: Path, halved: bool, check: bool) -> None:
     """Adds the ONNX file to a model's folder, compared with its weights. Without the packages for it there is none."""
-    from posehg.exporters import EXPORTERS
-
     checkpoint, exporter = checkpoints.load(folder), EXPORTERS["onnx"]
-    halved = "F16" in read_metadata(folder).storage
     options = ExportOptions(weights=files.sha256(folder / checkpoints.WEIGHTS), halved=halved)
     if exporter.code().missing_packages():
         return
@@ -164,7 +160,7 @@ def write(
             exporter.code().export(checkpoint, written, options)
             parity = check_parity(checkpoint, exporter, written, options) if check else None
             if exporter.copy:
-                write_copy(written.parent, check)
+                write_copy(written.parent, options.precision == "fp16", check)
         if exporter.files:
             files.make_folder(out)
         for target in targets:
