@@ -128,7 +128,8 @@ def _check_name(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder, not a file.")
     if path.exists() and not overwrite:
-        raise UsageError(f"{path} already exists.", "Give --overwrite to replace it, or choose another name.")
+        hint = "Give --overwrite (in Python overwrite=True) to replace it, or choose another name."
+        raise UsageError(f"{path} already exists.", hint)
     above = next((place for place in path.parents if place.exists()), path.parent)
     if not above.is_dir():
         raise UsageError(f"{above} is a file, not a folder.")

@@ -242,8 +242,9 @@ def others(file: str | Path | IO[bytes]) -> str:
         if pages > 1:
             return f"the first of its {pages:,} pages is used."
         if frames > 1:
-            all_of_them = "For all of them give --out FILE.mp4, FILE.jsonl or a folder."
-            return f"the first of its {frames:,} frames is used. {all_of_them}"
+            is_file = isinstance(file, str | Path)
+            all_of_them = "For all of them give --out FILE.mp4, FILE.jsonl or a folder." if is_file else ""
+            return f"the first of its {frames:,} frames is used. {all_of_them}".rstrip()
     return ""
 
 

@@ -112,7 +112,9 @@ class Result(poses.Result):
         """
         import pandas
 
-        return pandas.DataFrame(rows(self), columns=COLUMNS)
+        whole = dict.fromkeys(("frame", "person", "id"), "Int64")  # which may be missing
+        kinds = {name: "object" if name in ("source", "joint") else whole.get(name, "float64") for name in COLUMNS}
+        return pandas.DataFrame(rows(self), columns=COLUMNS).astype(kinds)
 
     def angle(self, first: str, at: str, last: str) -> float:
         """The angle at a joint of the most prominent person, in degrees, see ``Pose.angle``; NaN if there is nobody."""

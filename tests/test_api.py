@@ -270,7 +270,9 @@ def test_a_result_is_a_table_of_its_joints(dots: Model) -> None:
     result = dots(PHOTO, AROUND)
     table = result.to_pandas().set_index("joint")
     np.testing.assert_allclose(table[["x", "y"]], result[0].keypoints, atol=0.006)
-    assert dots(PHOTO, []).to_pandas().empty
+    nobody = dots(PHOTO, []).to_pandas()
+    assert nobody.empty
+    assert nobody.x.dtype == nobody.time.dtype == np.float64  # as of somebody, so that both can be joined
 
 
 def test_a_list_of_images_gives_a_list_of_results(dots: Model, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ SPREAD = np.random.default_rng(5).uniform(0, 1, (30, 5, 2))
     [
         *(("sound", "", 0), ("joints / size", "wrong_units", 30), ("box / size", "wrong_units", 30)),
         *(("joints y, x", "wrong_order", 20), ("all y, x", "wrong_order", 5), ("corners", "wrong_order", 20)),
-        *(("joints / 2", "far_joints", 15), ("joints far", "far_joints", 30)),
+        *(("joints / 2", "far_joints", 15), ("centers", "far_joints", 25), ("joints far", "far_joints", 30)),
     ],
 )
 def test_wrong_units_and_orders_are_found(how: str, kind: str, least: int) -> None:
@@ -137,6 +137,7 @@ def test_wrong_units_and_orders_are_found(how: str, kind: str, least: int) -> No
     boxes = boxes / np.tile(size, 2) if how == "box / size" else boxes
     boxes = boxes[:, [1, 0, 3, 2]] if how == "all y, x" else boxes
     boxes = np.hstack([starts, starts + extents]) if how == "corners" else boxes
+    boxes[:, :2] += extents / 2 if how == "centers" else 0
     joints = joints[..., ::-1] if "y, x" in how else joints
     joints = {"joints / size": joints / size, "joints / 2": joints / 2, "joints far": joints + 900}.get(how, joints)
     kinds = [kind for _, kind, _ in misplaced(boxes, joints, np.tile(size, (30, 1)))]

@@ -113,6 +113,16 @@ def test_layouts_of_exporters_are_read_as_they_come(tmp_path: Path, layout: str,
         load_one(path, data, "other")
 
 
+def test_a_copy_of_a_set_is_read_where_it_is_not_where_the_original_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("dogs", "dogs_v2", "dogs_v2/dogs"):
+        image(tmp_path / name / "images/a.png", LINE)
+    monkeypatch.chdir(tmp_path)
+    (found,) = load_one(described(Path("dogs_v2/data.yaml"), path="/home/me/dogs", train="images"), None, "all").persons
+    assert found.image == Path("dogs_v2/images/a.png")
+
+
 SYMMETRIC = {"kpt_shape": [3, 3], "flip_idx": [1, 0, 2]}
 COCO_17 = {"kpt_shape": [17, 3]}
 
@@ -164,16 +174,16 @@ def test_the_classes_with_joints_are_read_or_the_one_that_is_named(
 
 def test_classes_with_different_joints_need_a_name(tmp_path: Path) -> None:
     kpt_names = {0: ["a", "b", "c"], 1: ["d", "e", "f"]}
-    assert [len(one(tmp_path, LINES, names=["person", "cat"], kpt_names=kpt_names))] == [1]
+    assert [len(one(tmp_path, LINES, names=["person", "cat", "ball"], kpt_names=kpt_names))] == [1]
     with pytest.raises(UsageError, match="'person'") as caught:
-        one(tmp_path, LINES, names=["dog", "cat"], kpt_names=kpt_names)
+        one(tmp_path, LINES, names=["dog", "cat", "ball"], kpt_names=kpt_names)
     assert "#dog" in caught.value.hint
     with pytest.raises(UsageError, match="'cow'"):
         load(f"{tmp_path}/data.yaml#cow", None, "train")
 
 
 def test_a_detector_learns_from_boxes_and_from_images_of_nobody(tmp_path: Path) -> None:
-    image(tmp_path / "images/a.png", "0 .5 .5 .5 1\n3 .1 .1 .1 .1\n")
+    image(tmp_path / "images/a.png", "0 .5 .5 .5 1\n1 .1 .1 .1 .1\n")
     image(tmp_path / "images/b.png")
     path = described(tmp_path / "data.yaml", train="images", val="images", names=["Person", "x"], kpt_shape=None)
     data = load_scenes(path, None, "train")
@@ -218,6 +228,7 @@ def test_what_describes_no_set_is_named(tmp_path: Path, text: bytes) -> None:
     ("line", "named"),
     [
         *(("0 .5 .5 .5 1 .5 .5 .5 .5 .5 .5", r"11 .*\[3, 2\]"), ("0 .5", "2 numbers"), ("dog .5 .5 .5 1", "dog")),
+        ("1 .5 .5 .5 1", "only 0"),
         *(("0.5 .5 .5 .5 1", "class"), ("-1 .5 .5 .5 1", "class"), ("nan .5 .5 .5 1", "class")),
         *(("0 .5 .5 -.5 1", "wide"), ("0 20 10 20 20", "20"), ("0 .5 nan .5 1", "nan")),
         *((LINE.replace("1 0 0 0", ".98 0 0 0"), "0.98"), (LINE.replace(".25 1", "320 1"), "320")),

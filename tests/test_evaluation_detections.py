@@ -265,6 +265,7 @@ def test_keypoints_of_coco_results_may_be_nested_and_without_scores(
         (lambda records: records[1].pop("score"), "score"),
         (lambda records: records[1].update(score=float("nan")), "finite"),
         (lambda records: records[1].update(keypoints=["left"] * 15), "results"),
+        (lambda records: records[1].update(keypoints=[1.0] * 12), "each of 5 joints"),
     ],
 )
 def test_damaged_and_other_coco_results_are_refused(

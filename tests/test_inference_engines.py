@@ -19,7 +19,7 @@ from posehg.config import HourglassConfig, ModelConfig
 from posehg.errors import NotAvailable, UsageError
 from posehg.exporters import EXPORTERS, ExportOptions, Precision, common
 from posehg.inference import engines
-from posehg.inference.engines import EngineOptions, is_exported, onnxruntime, open_engine
+from posehg.inference.engines import EngineOptions, library_of, onnxruntime, open_engine
 from posehg.inference.engines.torch import Folded, TorchEngine, from_checkpoint
 from posehg.network import Residual, StackedHourglass
 from posehg.skeletons import FLIC
@@ -103,7 +103,7 @@ def test_half_precision_is_close(precision: str) -> None:
 
 def test_a_checkpoint_runs_in_torch_and_is_not_exported(tmp_path: Path) -> None:
     checkpoints.save_folder(tmp_path, trained(1))
-    assert not is_exported(tmp_path)
+    assert not library_of(tmp_path)
     assert engines.describe(tmp_path) is None
     assert isinstance(open_engine(tmp_path, EngineOptions("cpu")), TorchEngine)
     with pytest.raises(NotAvailable):
@@ -121,7 +121,7 @@ def test_programs_of_torch_are_refused_with_what_to_use(name: str, tmp_path: Pat
         torch.jit.save(torch.jit.script(Doubled()), tmp_path / name)
     else:
         torch.export.save(torch.export.export(Doubled(), (torch.zeros(1, 3, 8, 8),)), tmp_path / name)
-    assert not is_exported(tmp_path / name)
+    assert not library_of(tmp_path / name)
     with pytest.raises(NotAvailable, match=name) as caught:
         open_engine(tmp_path / name)
     assert "safetensors" in caught.value.hint

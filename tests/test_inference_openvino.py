@@ -70,9 +70,9 @@ def test_the_file_describes_itself_without_openvino(folder: Path, monkeypatch: p
 
 
 def test_a_folder_with_a_checkpoint_is_that(copy: Path) -> None:
-    assert engines.is_exported(copy)
+    assert engines.library_of(copy)
     (copy / "model.safetensors").touch()
-    assert not engines.is_exported(copy)
+    assert not engines.library_of(copy)
 
 
 @pytest.mark.parametrize("change", ["no weights", "short weights", "short", "html", "utf-16", "foreign", "newer"])

@@ -76,12 +76,12 @@ def test_detections_of_people_are_read_in_order_and_those_without_area_are_count
         detection("b.jpg", C),
         detection("a.jpg", C, category_id=3),
         {"image_id": "a.jpg", "bbox": list(A.as_tuple())},
-        *({"image_id": "a.jpg", "bbox": [1, 2, *sides]} for sides in ((0, 5), (5, 0))),
+        *({"image_id": "a.jpg", "bbox": bbox} for bbox in ([1, 2, 0, 5], [1, 2, 5, 0], None, [])),
     ]
     notes: list[str] = []
     file = read(tmp_path, given, notes.append)
     assert [list(file.of(source(name))) for name in ("a.jpg", "b.jpg", "c.jpg")] == [[B, A], [C], []]
-    assert ["(2)" in note for note in notes] == [True]
+    assert ["(4)" in note for note in notes] == [True]
 
 
 def test_annotations_are_read_without_crowds_and_other_categories(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ BAD = {
     '{"boxes": []}': "neither",
     '[{"bbox": [1, 2, 3, 5]}]': "detection 1 .*image",
     '[{"image_id": " ", "bbox": [1, 2, 3, 5]}]': "detection 1: .*' '",
-    of_boxes(FIRST, None): "detection 2: .*bbox",
+    of_boxes(FIRST, "x"): "detection 2: .*bbox",
     of_boxes(FIRST, [1, 2, 3]): "detection 2: .*3",
     of_boxes(FIRST, ["1" * 1000, 2, 3, 5]): r"detection 2: .*'1+\.\.\.1+'",
     of_boxes(FIRST, [math.nan, 2, 3, 5]): "detection 2: .*nan",

@@ -78,11 +78,14 @@ def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
     assert shown(coded(tmp_path / "a.mp4", [image_of(0)], aspect=2))[0].image.shape == (48, 128, 3)
 
 
-def test_a_damaged_frame_is_left_out_and_the_others_keep_their_time(tmp_path: Path) -> None:
-    path = coded(tmp_path / "a.mp4", map(image_of, range(60)))
+@pytest.mark.parametrize(("name", "number", "head"), [("a.mp4", 30, 0), ("a.flv", 0, 24), ("a.flv", 30, 24)])
+def test_a_damaged_frame_is_left_out_and_the_others_keep_their_time(
+    tmp_path: Path, name: str, number: int, head: int
+) -> None:
+    path = coded(tmp_path / name, map(image_of, range(60)))
     with av.open(str(path)) as container:
-        packet = [packet for packet in container.demux(video=0) if packet.size][30]
-        place, size = packet.pos, packet.size
+        packet = [packet for packet in container.demux(video=0) if packet.size][number]
+        place, size = packet.pos + head, packet.size - head
     content = bytearray(path.read_bytes())
     content[place : place + size] = bytes(size)
     path.write_bytes(content)

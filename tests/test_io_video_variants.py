@@ -149,7 +149,7 @@ def harm(path: Path, variant: Variant) -> None:
     if variant.damage == "packet":
         with av.open(str(path)) as container:
             packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
-        place, size = packets[1 + variant.seed % (variant.count - 2)]
+        place, size = packets[variant.seed % (variant.count - 1)]
         content[place : place + size] = bytes(size)
         path.write_bytes(content)
 

@@ -133,6 +133,8 @@ def main() -> None:
         empty += [option[:-1] for option in arguments if option.startswith("--") and option.endswith("=")]
         if empty:  # as a path it would be the current folder
             raise UsageError(f"{empty[0]} is empty.", "Is a variable not set?")
+        if sum(argument.partition("=")[0] in ("--out", "-o") for argument in arguments) > 1:
+            raise UsageError("--out is given twice.", "For several formats at once: --out FOLDER --save image,csv")
         code = app(arguments or ["--help"], prog_name="posehg", standalone_mode=False)
     except UsageError as error:
         code = terminal.report(error)

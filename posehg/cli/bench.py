@@ -97,7 +97,7 @@ def bench(
         if commands:
             options_of_model = ["--model", options.model, *(["--offline"] if options.offline else [])]
             record["commands"] = _time_commands(photo, Path(folder), options_of_model)
-        if compare and not engines.is_exported(place):
+        if compare and not engines.library_of(place):
             record["engines_per_crop"] = _compare(place, options.run, seconds)
     _print(record, as_json, as_markdown)
 

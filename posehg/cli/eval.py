@@ -94,6 +94,7 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
     by_people = kind == "results" or (kind == "records" and options.metric == "oks")
     names = {"source": "--from", "minimum": "--min"}
     given = {names.get(name, f"--{name}") for name in shared.given_names(context, EvalOptions)}
+    given -= set() if options.bootstrap else {"--bootstrap"}  # 0 asks for nothing
     _check(options, given, by_people)
     if options.task == "detect":
         return _detect(options, given)

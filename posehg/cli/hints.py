@@ -13,9 +13,12 @@ OPTIONS = {
     "--boxes": "bbox-file det-file",
     "--box": "bbox",
     "--save": "format formats save-format",
+    "--save csv": "save-txt save-csv",
     "--save openpose": "write-json",
     "--save crops": "save-crop save-crops",
     "--save coco": "write-coco-json",
+    "--style bold": "line-width line-thickness thickness",
+    "--people all": "num-poses max-det multi-person",
     "--threshold": "kpt-thr kpt-thres keypoint-threshold render-threshold",
     "--device cuda": "gpu gpus cuda use-gpu",
     "--device cpu": "cpu no-cuda",
@@ -41,6 +44,7 @@ OPTIONS = {
 ADVICE = {
     "conf conf-thres conf-threshold": ("--threshold", "--threshold leaves weak joints out of drawings, not people."),
     "nosave no-save": ("--save", "Without --out nothing is written."),
+    "track tracker": ("--people", "Videos are tracked; with --people all everyone keeps an id."),
     "show view-img display": ("--out", "posehg opens no window: give --out FILE."),
     "imgsz img-size image-size": ("--model", "The model knows its input size. See posehg models info MODEL"),
 }

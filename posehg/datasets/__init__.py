@@ -33,6 +33,8 @@ def info(name: str) -> DatasetInfo:
 
     Raises UsageError, with a similar name if there is one, unless a known set has that name.
     """
+    if is_file(name):
+        raise UsageError(f"{name} is a file of your own.", f"See what is in it: posehg data check {name}")
     if name not in MODULES:
         close = get_close_matches(name, MODULES, n=1)
         listed = f"The data sets are: {', '.join(MODULES)}; or give a .json, .csv or .yaml file of your own."
@@ -135,7 +137,8 @@ def recognise(folder: Path) -> str:
     if len(readable) > 1:
         raise UsageError(f"{folder} can be read as {' or '.join(readable)}.", f"Say which: --dataset {readable[0]}")
     if not readable:
-        inside = [path for path in sorted(folder.iterdir()) if path.name in names or path.suffix.lower() in FILES]
+        below = sorted([*folder.glob("*"), *folder.glob("annotations/*")])
+        inside = [path for path in below if path.name in names or path.suffix.lower() in FILES]
         hint = f"Check what it holds: posehg data check {inside[0]}" if inside else "See posehg data list for layouts."
         raise NotAvailable(f"{folder} holds no data set that posehg knows.", hint)
     return readable[0]

@@ -134,7 +134,7 @@ def _parts(path: Path, content: Any) -> list[list[Entry]]:
     if isinstance(content, dict) and (lacks := [key for key in _PARTS if key not in content]) and len(lacks) < 3:
         hint = _NAMED if lacks == ["categories"] else _FORMAT
         raise NotAvailable(f"{path} is not {EXPECTED}: it has no {' and no '.join(lacks)}.", hint)
-    raise reading.unreadable(path, EXPECTED)
+    raise NotAvailable(f"{path} is not {EXPECTED}.", _FORMAT)
 
 
 def choose(path: Path, categories: Sequence[Entry], name: str, boxes: bool) -> tuple[list[Entry], str]:

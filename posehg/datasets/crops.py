@@ -7,6 +7,7 @@ them to a folder that posehg and other tools train from.
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,7 +105,8 @@ def write(folder: Path, dataset: Dataset, size: int, quality: int, overwrite: bo
     together, key, image = people_by_image(dataset), None, None
     entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    with atomic(path := folder / f"people-{dataset.split}.json", overwrite) as temporary:
+    path = folder / f"people-{dataset.split}.json"
+    with ExitStack() as undo, atomic(path, overwrite) as temporary:
         for index, person in enumerate(progress(dataset.persons, "Cropping", len(dataset))):
             if image is None or image_key(person) != key:  # neighbours are often on one image
                 key, image = image_key(person), dataset.read(person)
@@ -113,6 +115,7 @@ def write(folder: Path, dataset: Dataset, size: int, quality: int, overwrite: bo
             name = f"images/{dataset.split}-{index + 1:06d}.jpg"
             with atomic(folder / name, overwrite) as file:
                 PillowImage.fromarray(crop).save(file, format="JPEG", quality=quality, subsampling=0)
+            undo.callback((folder / name).unlink, missing_ok=True)  # without the rest it would hinder the next try
             entries.append({"id": index + 1, "file_name": name, "width": width, "height": height})
             if person.image in dataset.marks:
                 entries[-1]["split"] = dataset.marks[person.image]
@@ -129,6 +132,7 @@ def write(folder: Path, dataset: Dataset, size: int, quality: int, overwrite: bo
             "annotations": annotations,
         }
         temporary.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+        undo.pop_all()
     return path
 
 

@@ -133,14 +133,18 @@ def misplaced(boxes: Floats, keypoints: Floats, sizes: Floats) -> list[tuple[int
     start, end, side = boxes[:, :2], boxes[:, :2] + boxes[:, 2:], np.maximum(boxes[:, 2:].max(axis=1), 1)
     swapped, image_side = keypoints[:, :, ::-1], sizes.max(axis=1)
 
+    def outside(points: Floats, start: Floats, end: Floats) -> Floats:
+        """(N, J) how far each joint lies outside a rectangle of pixel edges; negative inside it."""
+        return np.asarray(np.maximum(start[:, None] - 0.5 - points, points - end[:, None] + 0.5).max(axis=2))
+
     def beyond(points: Floats, start: Floats, end: Floats) -> Floats:
-        """(N,) how far the farthest joint lies outside a rectangle of pixel edges; negative inside it."""
-        outside = np.maximum(start[:, None] - 0.5 - points, points - end[:, None] + 0.5)
-        return np.asarray(np.fmax.reduce(outside.reshape(len(points), -1), axis=1))
+        """(N,) that of the farthest joint."""
+        return np.asarray(np.fmax.reduce(outside(points, start, end), axis=1))
 
     off_box, off_image = beyond(keypoints, start, end) / side, beyond(keypoints, 0 * sizes, sizes) / image_side
     swapped_off_box, swapped_off_image = beyond(swapped, start, end) / side, beyond(swapped, 0 * sizes, sizes)
     labelled = np.isfinite(keypoints).all(axis=2).sum(axis=1)
+    mostly_off = (outside(keypoints, start, end) > SMALL * side[:, None]).sum(axis=1) > labelled / 2
     in_unit_square = (labelled > 1) & (beyond(keypoints, np.full_like(start, 0.5), np.full_like(start, 1.5)) <= 0)
     turned = (off_box > OUTSIDE) & (swapped_off_box < INSIDE)
     turned |= (off_image > INSIDE) & (swapped_off_image <= 0) & (off_box < INSIDE)  # with a box that is exchanged, too
@@ -153,6 +157,7 @@ def misplaced(boxes: Floats, keypoints: Floats, sizes: Floats) -> list[tuple[int
         ("wrong_order", by_corners, "the box looks like x1, y1, x2, y2"),
         ("wrong_order", turned, "x and y look exchanged"),
         ("far_joints", off_box > FAR, "outside the box"),
+        ("far_joints", mostly_off & (mostly_off.mean() >= SOME), "most of them are outside the box"),
         ("far_joints", off_image > FAR_FROM_IMAGE, "outside the image"),
     ]
     first = {index: (kind, sign) for kind, holds, sign in signs[::-1] for index in np.flatnonzero(holds).tolist()}

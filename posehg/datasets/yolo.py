@@ -65,15 +65,16 @@ def load(path: Path, name: str, category: str, data: Path | None, split: str, bo
 
         content = yaml.safe_load(file.getvalue())
     with expecting(path, _EXPECTED), entry(path, "its keys", _FORMAT):
-        splits, shape, _ = _splits(content), _shape(content, boxes), _class_names(content)
+        splits, shape, classes = _splits(content), _shape(content, boxes), _class_names(content)
         named = image_name(str(content.get("path") or "."))
-    root = next(filter(isdir, _places(named, [path.parent, Path()])), path.parent)
-    homes = list(dict.fromkeys([*([] if data is None else [data]), root, path.parent]))
+    there = [place for place in (path.parent / named, named) if isdir(place)][:1]
+    moved = next(filter(isdir, _places(named, [path.parent])), path.parent)  # path is that of another machine
+    homes = list(dict.fromkeys([*([] if data is None else [data]), *there, path.parent, moved]))
     hint = f"posehg looked in {' and '.join(map(str, homes))}. Give the folder of the set with --data DIR."
     files, marks, about_split = _images(path, splits, split, homes, hint)
     labels = {listed: _labels_of(image, listed, homes) for listed, image in files.items()}
     if not files:
-        raise NotAvailable(f"{path}: there are no images of the split {split!r}.", hint)
+        raise NotAvailable(f"{path}: there are no images of the split {split!r}. {about_split}".strip(), hint)
     if not any(labels.values()):
         sentence = f"none of the {len(files):,} images of the split {split!r} has a file of labels"
         raise NotAvailable(f"{path}: {sentence}, as {_beside(next(iter(files.values())))}.", _FORMAT)
@@ -81,7 +82,7 @@ def load(path: Path, name: str, category: str, data: Path | None, split: str, bo
     malformed: list[NotAvailable] = []
     for listed, file_of_labels in labels.items():
         if file_of_labels is not None:
-            people += _people(files[listed], listed, file_of_labels, shape, malformed)
+            people += _people(files[listed], listed, file_of_labels, shape, classes, malformed)
     if not (people or malformed):
         raise NotAvailable(f"{path}: nobody is annotated in the split {split!r}.", "Its files of labels are empty.")
     with expecting(path, _EXPECTED):
@@ -272,9 +273,17 @@ def _labels_of(image: Path, listed: str, homes: Sequence[Path]) -> Path | None:
 
 
 def _people(
-    image: Path, listed: str, labels: Path, shape: tuple[int, int], malformed: list[NotAvailable]
+    image: Path,
+    listed: str,
+    labels: Path,
+    shape: tuple[int, int],
+    classes: Mapping[int, str],
+    malformed: list[NotAvailable],
 ) -> list[tuple[int, Person]]:
-    """The class of each person on an image, and the person. Adds malformed lines to ``malformed``."""
+    """The class of each person on an image, and the person. Adds malformed lines to ``malformed``.
+
+    classes: their names; without any, each number is a class.
+    """
     with opened(labels, "a file of labels") as text:
         lines = enumerate(decoded(labels, text.getvalue(), []).splitlines(), start=1)
     rows = [(number, cells) for number, line in lines if (cells := line.split())]
@@ -285,6 +294,8 @@ def _people(
     for number, cells in rows:
         with entry(labels, f"line {number}", _FORMAT, malformed):
             label, (x, y, w, h), triples = _values(cells, shape)
+            if classes and label not in classes:
+                raise ValueError(f"its class is {label}, and names has only {', '.join(map(str, sorted(classes)))}")
             box = box_of((x - w / 2) * width, (y - h / 2) * height, w * width, h * height)
             keypoints, visible = keypoints_of(triples * (width, height, 1))
             person = Person(image, extent(box, keypoints), keypoints, visible, id=f"{listed}:{number}")

@@ -170,9 +170,11 @@ def _detections(
     if not shared:
         hint = f"It has: {', '.join(joints)}."
         raise NotAvailable(f"{path} has no joint in common with the skeleton of {data.name}.", hint)
-    triples = np.array([own for _, own, _ in people] or np.empty((0, len(joints), 3)), dtype=np.float64)
+    shape = (len(joints), 3)
+    right = [own for _, own, _ in people if np.shape(own) == shape]
+    triples = np.array(right, dtype=np.float64).reshape(-1, *shape)
     scores = np.array([score for *_, score in people], dtype=np.float64)
-    if triples.shape != (len(people), len(joints), 3) or not (np.isfinite(triples).all() and np.isfinite(scores).all()):
+    if len(right) < len(people) or not (np.isfinite(triples).all() and np.isfinite(scores).all()):
         raise NotAvailable(f"Not everyone in {path} has a finite x, y and score for each of {len(joints)} joints.")
     moved = np.full((len(people), len(data.skeleton.joints), 3), np.nan)
     moved[:, [data.skeleton.index(joint) for joint in shared]] = triples[:, [joints.index(joint) for joint in shared]]

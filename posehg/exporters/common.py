@@ -92,7 +92,7 @@ def load_to_export(model: str, place: Path, decode: bool) -> Checkpoint:
 
     Raises NotAvailable for a model that was exported already, UsageError for a detector that is to find keypoints.
     """
-    if engines.is_exported(place):
+    if engines.library_of(place):
         raise NotAvailable(f"{place} was exported already.", "Export the model that it was made from.")
     checkpoint = checkpoints.load(place)
     if decode and checkpoint.config.output == "boxes":

@@ -6,9 +6,9 @@ Without a detector, or where it finds nobody, the pose network itself is asked a
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
-from posehg.errors import InputError, UsageError
+from posehg.errors import InputError
 from posehg.geometry import Box
 from posehg.images import Image
 from posehg.inference import scan
@@ -39,12 +39,8 @@ def find(
 
     name: the image's name in errors. detect: the detector; without it the image is scanned. known: poses on this image,
     which are not returned again.
-    Raises UsageError for options that exclude each other, InputError for a box outside the image.
+    Raises InputError for a box outside the image.
     """
-    if people not in get_args(People):
-        raise UsageError(f"people must be one of {', '.join(get_args(People))}, not {people!r}.")
-    if boxes is not None and whole:
-        raise UsageError("boxes and whole exclude each other.", "Give one of them.")
     height, width = image.shape[:2]
     frame = Box(0, 0, width, height)
     if boxes is not None:

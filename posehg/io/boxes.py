@@ -196,7 +196,7 @@ def _of_people(part: str, records: Any, people: set[str], names: dict[str, str] 
             return _entry(image)
         if (crowd := record.get("iscrowd") or 0) not in (0, 1, "0", "1"):
             raise ValueError(f"its iscrowd cannot be {reprlib.repr(crowd)}")
-        if names is not None and not record.get("bbox"):  # annotations of joints need no box
+        if not record.get("bbox", names is None):  # null or []; annotations of joints need no box at all
             return _entry(image, None, [0, 0, 0, 0])
         return _entry(image) if crowd in (1, "1") else _entry(image, None, record["bbox"])
 

@@ -168,7 +168,7 @@ class _Reading:
         self._failed = 0  # packets since the latest frame that could not be decoded
         self._needs_key: float | None = None  # timestamp from which frames build upon one that is lost
         # Broadcasts may begin between two keyframes, and what comes before the first one is no part of the video.
-        self._begun = self._format in ("avi", "matroska,webm") or "mp4" in self._format
+        self._begun = self._format in ("avi", "flv", "matroska,webm") or "mp4" in self._format
         self._first: int | None = None  # timestamp
         self._delay: int | None = None
         self._waiting: list[int] = []  # timestamps of packets, as a heap, of which no frame has come yet

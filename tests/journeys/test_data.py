@@ -193,6 +193,18 @@ def test_no_image_is_overwritten_by_a_crop_unasked(posehg: Posehg, tmp_path: Pat
     assert posehg(*options, "--overwrite").code == 0
 
 
+def test_a_crop_that_fails_can_be_tried_again(posehg: Posehg, animals: Path, tmp_path: Path) -> None:
+    last = animals.with_name("a5.jpg")
+    whole, options = (
+        last.read_bytes(),
+        ("data", "crop", "--dataset", animals, "--split", "all", "--out", tmp_path / "c"),
+    )
+    last.write_bytes(whole[:100])
+    posehg(*options).assert_failed(3, last.name)
+    last.write_bytes(whole)
+    assert posehg(*options).code == 0
+
+
 SHEET, CROP = ("sheet", "--dataset", "synthetic", "--split", "val"), ("crop", "--out", "crops")
 
 
@@ -200,6 +212,7 @@ SHEET, CROP = ("sheet", "--dataset", "synthetic", "--split", "val"), ("crop", "-
     ("options", "code", "named"),
     [
         (("list", "mpi"), 2, "'mpi'"),
+        (("list", "mine.json"), 2, "mine.json is"),
         (("check",), 2, "data set"),
         (("check", "nowhere"), 5, "nowhere"),
         (("check", "lspet"), 5, "lspet"),

@@ -107,6 +107,7 @@ def test_a_file_that_differs_from_the_network_exits_with_4(
         (["--out", "x.tflite", "--precision", "int8"], ".tflite"),
         (["--out", ""], "--out"),
         (["--out="], "--out"),
+        (["--out", "x", "--out=x.onnx"], "twice"),
         (["--out", "x", "--precision", "int8"], "int8"),
         (["--out", "x", "--decode"], "--decode"),
         (["--out", "x.pt2", "--opset", "18"], "--opset"),

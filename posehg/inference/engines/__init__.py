@@ -116,6 +116,7 @@ def as_array(output: Any) -> NDArray[np.float32]:
     return array
 
 
+@dataclass(eq=False)
 class ExportedEngine(Engine):
     """The engine of a file that ``posehg export`` wrote. Its first output is heatmaps.
 
@@ -123,21 +124,16 @@ class ExportedEngine(Engine):
     weights: the SHA-256 of the safetensors file that the network was exported from; empty if that is not known.
     """
 
-    def __init__(
-        self,
-        file: Path,
-        config: ModelConfig,
-        device: str,
-        name: str,
-        run: Callable[[Any], Sequence[Any]],
-        weights: str = "",
-    ) -> None:
-        self.file, self.config, self.device, self.name, self._run = file, config, device, name, run
-        self.weights = weights
+    file: Path
+    config: ModelConfig
+    device: str
+    name: str
+    run: Callable[[Any], Sequence[Any]]
+    weights: str = ""
 
     def outputs(self, crops: NDArray[np.uint8]) -> Sequence[Any]:
         """All outputs of the file for crops (B, H, W, 3)."""
-        return self._run(np.divide(crops.transpose(0, 3, 1, 2), np.float32(255), dtype=np.float32, order="C"))
+        return self.run(np.divide(crops.transpose(0, 3, 1, 2), np.float32(255), dtype=np.float32, order="C"))
 
     def __call__(self, crops: NDArray[np.uint8]) -> Any:
         try:
@@ -160,7 +156,7 @@ def open_engine(place: Path, options: EngineOptions = EngineOptions(), note: Not
     DeviceError for a device that is not available.
     """
     library = options.library
-    if (name := _library_of(place)) is not None:
+    if (name := library_of(place)) is not None:
         if library not in ("auto", name) and (library, name) != ("openvino", "onnxruntime"):
             raise UsageError(f"{place} is run by {name}, not by {library}.", "Leave --engine out.")
         if options.precision != "fp32":
@@ -199,23 +195,18 @@ def _open_copy(place: Path, options: EngineOptions, library: str) -> ExportedEng
     return engine
 
 
-def is_exported(place: Path) -> bool:
-    """Whether a folder or file is an exported network: only its own library runs it, and it cannot be trained."""
-    return _library_of(place) is not None
-
-
 def describe(place: Path) -> tuple[Path, Metadata] | None:
     """The file with the weights of an exported network, and what it says about itself; None for any other place.
 
     Raises NotAvailable if posehg did not export it, or it is broken.
     """
-    name = _library_of(place)
+    name = library_of(place)
     return None if name is None else import_module(f"{__name__}.{name}").describe(place)
 
 
 def runs_by(place: Path) -> str:
     """What runs a model, in words."""
-    if (library := _library_of(place)) is not None:
+    if (library := library_of(place)) is not None:
         return library
     return "onnxruntime on a CPU, otherwise torch" if place.is_dir() and (place / ONNX).is_file() else "torch"
 
@@ -235,8 +226,8 @@ def cannot_run(file: Path, error: Exception) -> NotAvailable:
     return NotAvailable(f"{file} cannot be run ({why}).", EXPORT_AGAIN)
 
 
-def _library_of(place: Path) -> str | None:
-    """The library that runs an exported folder or file; None for other files, and if there is no such file."""
+def library_of(place: Path) -> str | None:
+    """The library that alone runs an exported folder or file; None for others, and if there is no such file."""
     if place.is_file():
         return {".onnx": "onnxruntime", ".xml": "openvino"}.get(place.suffix.lower())
     return "openvino" if (place / "model.xml").is_file() and not (place / WEIGHTS).exists() else None
