@@ -81,6 +81,8 @@ def load(
     """
     known = {"decoder": (decoder, Decoder), "precision": (precision, Precision), "engine": (engine, Library)}
     check_names(**{name: (value, get_args(kind)) for name, (value, kind) in known.items()})
+    if not isinstance(device, str):
+        raise TypeError(f"device is a name such as cpu or cuda:0, not {device!r}.")
     if threads < 0 or batch < 0 or callers < 1:
         raise UsageError("threads and batch must be at least 0, and callers at least 1.")
     options = EngineOptions(device, threads, precision, engine, callers)
