@@ -50,7 +50,8 @@ _FORELEG = re.compile(r"front|fore|_f_", re.IGNORECASE)
 class Style:
     """The style of drawn skeletons.
 
-    width: line width relative to the default for the person's size. dots: a dot on each joint.
+    width: line width relative to the default for the person's size. line_width: in pixels instead; 0: by ``width``.
+    dots: a dot on each joint.
     casing: opacity, 0 .. 1, of the dark edge that keeps lines and dots legible on any image.
     colour: ``limb``: by side and limb; ``person``: one for each person or track, dashed on the left; ``auto``: by
         person where several people or tracks are drawn, else by limb; or one RGB colour for everything.
@@ -59,6 +60,7 @@ class Style:
     """
 
     width: float = 1.0
+    line_width: float = 0.0
     dots: bool = True
     casing: float = 0.75
     colour: str | Colour = "auto"
@@ -270,7 +272,7 @@ def _draw_skeleton(canvas: Image, person: _Person, style: Style, visible: Bools 
     if not shown.any():
         return
     points = np.clip(pose.keypoints, -1e6, 1e6)  # points absurdly far away would overflow
-    radius = style.width * _line_width(points[shown], pose.crop, canvas.shape) / 2
+    radius = _line_width(points[shown], pose.crop, canvas.shape, style) / 2
     casing = max(0.5 * radius, 0.45)
     colours, middle = joint_colours(pose.skeleton), LIMB_COLOURS["middle"][0]
     single = person.colour if isinstance(style.colour, str) else style.colour
@@ -295,16 +297,15 @@ def _draw_skeleton(canvas: Image, person: _Person, style: Style, visible: Bools 
     dots = [_Stroke(points[[j, j]], colours[[j, j]]) for j in np.flatnonzero(shown if style.dots else shown & ~joined)]
     _paint(canvas, dots, 1.6 * radius, casing, style.casing)
     if visible is not None:
-        black = np.zeros((2, 3), np.float32)
-        holes = [_Stroke(points[[j, j]], black) for j in np.flatnonzero(shown & ~visible)]
+        holes = [_Stroke(points[[j, j]], np.zeros((2, 3), np.float32)) for j in np.flatnonzero(shown & ~visible)]
         _paint(canvas, holes, radius, 0.0, 0.0)
 
 
-def _line_width(shown: Points, box: Box, shape: tuple[int, ...]) -> float:
+def _line_width(shown: Points, box: Box, shape: tuple[int, ...], style: Style) -> float:
     """In pixels: in proportion to the extent of the shown joints, visible, and not coarse for the image."""
     reach = float(np.hypot(*np.ptp(shown, axis=0)))
     size = reach if len(shown) > 2 else max(reach, 0.5 * box.w)  # one or two joints do not show a person's size
-    return float(np.clip(0.013 * size, 1.1, max(1.1, 0.012 * max(shape[:2]))))
+    return style.line_width or style.width * float(np.clip(0.013 * size, 1.1, max(1.1, 0.012 * max(shape[:2]))))
 
 
 class _Text(NamedTuple):
@@ -350,8 +351,8 @@ def _texts(person: _Person, shape: tuple[int, ...], style: Style, several: bool)
     joints = person.shown & ((pose.keypoints >= 0) & (pose.keypoints < shape[1::-1])).all(axis=1)
     if not joints.any():
         return
-    points, line = pose.keypoints[joints], _line_width(pose.keypoints[joints], pose.crop, shape)
-    gap, size = 1.5 * style.width * line + 2, float(np.clip(3 * line, 11, 40))
+    points, line = pose.keypoints[joints], _line_width(pose.keypoints[joints], pose.crop, shape, style)
+    gap, size = 1.5 * line + 2, float(np.clip(3 * line / style.width, 11, 40))
     red, green, blue = ((255 + value) // 2 for value in person.colour or (255, 255, 255))
     colour = red, green, blue  # pale: legible on the black edge
     if pose.id is not None or several:

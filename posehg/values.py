@@ -70,18 +70,21 @@ class Result(poses.Result):
         background: Background = "image",
         threshold: float = THRESHOLD,
         color: Literal["auto", "person", "limb"] = "auto",
+        line_width: float = 0,
     ) -> NDArray[np.uint8]:
         """The image with the skeletons: RGB uint8 (H, W, 3), or RGBA (H, W, 4) on the background ``none``.
 
         labels: write the joints' names. threshold: joints with a lower score, 0 .. 1, and their limbs are left out.
-        color: by ``person`` or by ``limb``; ``auto`` is by person where there are several.
+        color: by ``person`` or by ``limb``; ``auto`` is by person where there are several. line_width: in pixels; 0: by
+            the person's size and the style.
         Raises UsageError for an unknown style, background or color, InputError if there is no image to draw on.
         """
         check_names(style=(style, tuple(STYLES)), background=(background, get_args(Background)))
         check_names(color=(color, ("auto", "person", "limb")))
         if self.image is None:
             raise InputError(self.error or "The result has no image to draw on.")
-        return render(self, DrawOptions(threshold, replace(STYLES[style], labels=labels, colour=color), background))
+        drawn = replace(STYLES[style], labels=labels, colour=color, line_width=line_width)
+        return render(self, DrawOptions(threshold, drawn, background))
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Writes the drawn image (.png, .jpg, .webp) or the joints (.json, .jsonl, .csv, .npz).

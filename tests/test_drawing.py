@@ -68,10 +68,10 @@ def test_joints_under_the_threshold_draw_nothing_and_neither_do_their_limbs() ->
         assert changed(ground(), drawing.draw(ground(), [limbless], 0.5, style))[wrist]
 
 
-def shin_width(scale: float) -> float:
+def shin_width(scale: float, line_width: float = 0) -> float:
     """How wide the line of the right shin is, in pixels, of a person ``scale`` times as large as STANDING."""
     image = ground(int(240 * scale), int(180 * scale), value=0)
-    drawn = drawing.draw(image, [pose(STANDING * scale)], 0.5, Style(dots=False, casing=0.0))
+    drawn = drawing.draw(image, [pose(STANDING * scale)], 0.5, Style(line_width=line_width, dots=False, casing=0.0))
     row = drawn[round(172 * scale), : round(73 * scale), 0] / 255.0
     return float(row.sum())
 
@@ -81,6 +81,7 @@ def test_lines_are_as_wide_as_suits_the_person() -> None:
     widths = [shin_width(scale) for scale in (1, 2, 4, 8)]
     for narrow, wide in pairwise(widths):
         assert 1.8 < wide / narrow < 2.2
+    assert shin_width(2, 7) == pytest.approx(shin_width(4, 7), abs=0.3) == pytest.approx(7, abs=0.5)
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)

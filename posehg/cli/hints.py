@@ -17,7 +17,7 @@ OPTIONS = {
     "--save openpose": "write-json",
     "--save crops": "save-crop save-crops",
     "--save coco": "write-coco-json",
-    "--style bold": "line-width line-thickness thickness",
+    "--line-width": "line-thickness thickness linewidth",
     "--people all": "num-poses max-det multi-person",
     "--threshold": "kpt-thr kpt-thres keypoint-threshold render-threshold",
     "--device cuda": "gpu gpus cuda use-gpu",

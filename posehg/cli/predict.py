@@ -50,6 +50,7 @@ _DETECTOR = "Find people with this detector: a model of train --task detect, or 
 _PEOPLE = "one (the most prominent person), all, or scan (one, without the detector; slow)."
 _RESCAN = "Search for new people every N frames (0: automatic, 10; 90 without a detector)."
 _THRESHOLD = "Draw joints with at least this score (0 to 1)."
+_LINE_WIDTH = "Line width in pixels (0: by the person's size and --style)."
 _COLOR = "person or limb (default: person where several people are drawn, else limb)."
 _LABELS = "Write the joints' names beside them and, of several people, each person's number or track id."
 _BACKGROUND = "image, black, white or none (transparent)."
@@ -77,6 +78,7 @@ class PredictOptions(shared.ModelOptions):
     style: Literal["default", "thin", "bold", "lines"] = option(
         "default", "Drawing", "default, thin, bold or lines.", metavar="NAME"
     )
+    line_width: float = option(0.0, "Drawing", _LINE_WIDTH, metavar="PIXELS", min=0, max=100)
     color: Literal["person", "limb"] | None = option(None, "Drawing", _COLOR, metavar="NAME")
     background: Literal["image", "black", "white", "none"] = option("image", "Drawing", _BACKGROUND, metavar="NAME")
     labels: bool = option(False, "Drawing", _LABELS, "--labels")
@@ -205,7 +207,7 @@ def _draw_options(options: PredictOptions) -> DrawOptions:
     # A video of one person never needs colours by track; of more it does, even where a frame shows one person only.
     one = options.people != "all" and not options.boxes and len(options.box or ()) < 2
     colour = options.color or ("limb" if one else "auto")
-    style = replace(STYLES[options.style], labels=options.labels, colour=colour)
+    style = replace(STYLES[options.style], line_width=options.line_width, labels=options.labels, colour=colour)
     return DrawOptions(options.threshold, style, options.background, options.side_by_side, joints)
 
 

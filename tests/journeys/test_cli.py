@@ -85,7 +85,7 @@ def test_a_wrong_command_is_explained(posehg: Posehg, arguments: tuple[str, ...]
         ("predict a.jpg --half", "--precision fp16"),
         ("predict a.jpg --conf 0.3", "not people"),
         ("predict a.jpg --imgsz 640", "models info"),
-        ("predict a.jpg --line-width 3", "--style bold"),
+        ("predict a.jpg --thickness 3", "--line-width"),
         ("predict a.mp4 --track", "--people all"),
         ("train --imgsz 640", "--input-size"),
         ("train --lr0 0.1", "--lr"),
