@@ -123,7 +123,8 @@ def read_bytes(
         if content.startswith(b"\xff\xd8"):
             with suppress(*BROKEN):
                 return _cut_jpeg(content, name, warn)
-        raise InputError(f"{name} is broken or cut short ({reason(error)}).", "Copy or download it again.") from None
+        why = "" if "truncated" in str(error) else f" ({reason(error)})"  # the bytes that it counts say nothing
+        raise InputError(f"{name} is broken or cut short{why}.", "Copy or download it again.") from None
 
 
 def _plain_png(content: bytes) -> bytes:

@@ -89,8 +89,8 @@ class Result(poses.Result):
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Writes the drawn image (.png, .jpg, .webp) or the joints (.json, .jsonl, .csv, .npz).
 
-        The file appears whole or not at all. Raises UsageError for another suffix and for a file that exists without
-        ``overwrite``, InputError where it cannot be written.
+        The file appears whole or not at all. Raises UsageError for another suffix, a missing folder, and a file that
+        exists without ``overwrite``, InputError where it cannot be written.
         """
         path, known = Path(path), {**IMAGE_FILES, **RUN_FILES}
         if (writer := known.get(path.suffix.lower())) is None:

@@ -26,7 +26,7 @@ from posehg.training.report import Validation, validate
 from posehg.training.state import STATE
 from posehg.training.step import learning_rate
 from posehg.training.trainer import BEST, LAST, Trainer, check_batch
-from tests.toy import TINY, Watcher, dataset, with_broken_images
+from tests.toy import SKELETON, TINY, Watcher, dataset, with_broken_images
 
 RECIPES = {
     "paper": TINY,
@@ -211,8 +211,10 @@ def test_the_best_model_is_of_the_first_sets_best_epoch(tmp_path: Path, monkeypa
     assert (progress.best, progress.best_epoch) == (70, 2)
 
 
-@pytest.mark.parametrize(("scores", "best"), [((80.0, 30.0, 70.0), 0), ((20.0, 30.0, 70.0), 2)])
-def test_the_initial_weights_are_the_best_until_an_epoch_is_better(
+@pytest.mark.parametrize(
+    ("scores", "best"), [((80.0, 30.0, 70.0), 0), ((20.0, 30.0, 70.0), 2), ((70.0, 30.0, 70.0), 2)]
+)
+def test_the_initial_weights_are_the_best_until_an_epoch_is_as_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: tuple[float, ...], best: int
 ) -> None:
     train(TINY, tmp_path / "first")
@@ -228,6 +230,14 @@ def test_the_initial_weights_are_the_best_until_an_epoch_is_better(
     assert Trainer(
         replace(TINY, epochs=2), dataset(), [dataset(2, "a", "val")], tmp_path, Watcher(), state, source
     ).go()
+
+
+def test_initial_weights_for_other_joints_are_never_the_best(tmp_path: Path) -> None:
+    train(TINY, tmp_path / "first")
+    source = checkpoints.load(tmp_path / "first" / LAST)
+    hands = replace(dataset(), skeleton=replace(SKELETON, joints=("left_hand", *SKELETON.joints[1:]), limbs=()))
+    Trainer(TINY, hands, [hands], tmp_path, watcher := Watcher(), None, source).go()
+    assert not [note for note in watcher.notes if note.startswith("before training")]
 
 
 @pytest.mark.parametrize("freeze", ["", "stem"])

@@ -155,7 +155,8 @@ class Outputs:
                 raise UsageError(f"{path} is an input, which is never replaced.", hint)
         may_exist = options.overwrite or options.skip_existing
         if existing and not may_exist:
-            hint = "--overwrite replaces existing files, --skip-existing continues an earlier run."
+            continues = "" if existing[0] in [one.path for one in self.run] else "; --skip-existing leaves them out"
+            hint = f"--overwrite replaces existing files{continues}."
             raise UsageError(f"{existing[0]} already exists.", hint)
         of_all = [output.path for output in self.run if output.path.exists()]
         if options.skip_existing and of_all and len(outputs) == len(self.run) and (self.folder or len(sources) > 1):

@@ -216,7 +216,8 @@ def _ways(options: PredictOptions) -> list[str]:
     ways = options.given("box", "boxes", "whole")
     searches = [*options.given("detector"), *([f"--people {options.people}"] if options.given("people") else [])]
     if len(ways) > 1 or (ways and searches):
-        raise UsageError(f"{ways[0]} and {[*ways, *searches][1]} cannot be used together.")
+        hint = "Each box gives one skeleton; people are searched without any." if searches else ""
+        raise UsageError(f"{ways[0]} and {[*ways, *searches][1]} cannot be used together.", hint)
     if options.people == "scan" and options.given("detector"):
         raise UsageError("--detector and --people scan cannot be used together.")
     return ways

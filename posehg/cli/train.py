@@ -59,6 +59,7 @@ def train(
     import torch
 
     from posehg import distributed
+    from posehg.checkpoints.format import LAST
     from posehg.training import builder, trainer
     from posehg.training import state as states
 
@@ -94,9 +95,9 @@ def train(
     folder = shlex.quote(str(out))
     if first and finished:
         option = "--detector" if config.task == "detect" else "--model"
-        terminal.note(
-            f"Done after {progress.summary()}. Try it: posehg predict PHOTO {option} {folder} --out skeleton.png"
-        )
+        model = shlex.quote(str(out / LAST)) if progress.initial_is_best else folder
+        again = f"posehg predict PHOTO {option} {model} --out skeleton.png"
+        terminal.note(f"Done after {progress.summary()}. Try it: {again}")
     elif first:
         terminal.note(f"Stopped and saved. Continue with: posehg train --resume --out {folder}")
     if not finished:
@@ -202,6 +203,11 @@ class TrainingProgress:
         self._total = f"/{self._config.epochs}" if whole <= limit else ""  # otherwise the time ends the run
         return f"{timedelta(seconds=round(max(0.0, min(whole, limit))))} left"
 
+    @property
+    def initial_is_best(self) -> bool:
+        """Whether the weights of --init scored higher than those of all epochs."""
+        return self._last.best >= 0 and not self._last.best_epoch
+
     def summary(self) -> str:
         """How far the run came, how long it took, and which epoch was the best."""
         from posehg.training.report import epochs_text
@@ -209,6 +215,7 @@ class TrainingProgress:
         last = self._last
         limit = "" if last.epoch == self._config.epochs else f", the end of --max-time {self._config.max_time:g}"
         best = f"; epoch {epochs_text(last.best_epoch)} was the best" if last.best_epoch else ""
-        best = best or ("; no epoch was better than the initial weights" if last.best >= 0 else "")
+        if self.initial_is_best:
+            best = "; best.safetensors holds the initial weights, as all epochs scored lower"
         took = timedelta(seconds=round(last.seconds))
         return f"epoch {epochs_text(last.history[-1]['epoch'])} in {took}{limit}{best}"

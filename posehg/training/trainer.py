@@ -99,7 +99,9 @@ class Trainer:
                 self.stepper.average.load_state_dict(resumed.average)
         self._steps, self._left_out = steps_per_epoch(len(data), config.batch), LeftOut(data, listener.note)
         self._saved = self._looked = time.monotonic()
-        self._tuned = source is not None
+        # With other joints or outputs, the initial weights are no model yet.
+        self._tuned = source is not None and source.config.output == self.model.output
+        self._tuned &= source is not None and {*source.config.skeleton.joints} >= {*self.model.skeleton.joints}
 
     @property
     def is_finished(self) -> bool:
@@ -186,7 +188,7 @@ class Trainer:
         validation, self._looked = float(distributed.total(passed)), now
         seconds = done.seconds + validation
         row |= {"lr": self.stepper.optimizer.param_groups[0]["lr"], "seconds": seconds}
-        is_best = score > done.best
+        is_best = score >= max(done.best, 0)  # of equals, the later one has seen more
         self.progress = replace(
             Progress(done.epoch + 1) if done.step == self._steps else done,
             best=max(score, done.best),
@@ -201,7 +203,7 @@ class Trainer:
         self._listener.epoch(self.progress, validations)
 
     def _measure_initial(self) -> None:
-        """Validates the weights of --init: if no epoch is better, they stay the best."""
+        """Validates the weights of --init: if all epochs are worse, they stay the best."""
         if validations := self.validate():
             self.progress = replace(self.progress, best=_score(validations))
             if self._world.first:
