@@ -33,7 +33,7 @@ def test_the_hub_and_the_reader_find_what_they_need(tmp_path: Path) -> None:
     for expected in (
         "posehg predict photo.jpg --model ann/toy",
         'posehg.load("ann/toy")',
-        "| joints | 16: right ankle, ",
+        "| joints | 16: right_ankle, ",
         "| made by | posehg 0.1.0 |",
         hashlib.sha256((tmp_path / "a" / "model.safetensors").read_bytes()).hexdigest(),
     ):

@@ -80,6 +80,13 @@ def test_the_same_joints_keep_everything_to_the_last_bit() -> None:
     assert "16 of 16 joints by name." in kept
 
 
+def test_joints_are_the_same_in_other_letters() -> None:
+    spelled = tuple(joint.replace("_", " ").title() for joint in MPII.joints)
+    target, text = transfer(trained(), fresh(spelled))
+    assert all(equal(target.state[key], value) for key, value in trained().state.items())
+    assert "16 of 16" in text
+
+
 def test_the_sentence_names_what_is_new() -> None:
     assert "heatmaps of 3 of 6 joints by name; new: tail, " in transfer(trained(FIVE), fresh(FIVE[:3] + NEW))[1]
 

@@ -73,7 +73,7 @@ def describe(model: Metadata) -> dict[str, str]:
     network, joints = model.config.network, model.config.skeleton.joints
     finds_boxes = model.config.output == "boxes"
     rows, columns = model.config.input_size
-    names = ", ".join(joint.replace("_", " ") for joint in joints)
+    names = ", ".join(joints)
     counts = ((network.stacks, "stack"), (network.blocks, "residual block"))
     stem = "-".join(map(str, network.stem))
     stacks, blocks = (f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)

@@ -1,5 +1,6 @@
 """A trained network's weights for a network with other joints or stacks, or more channels: where training begins."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -16,9 +17,9 @@ from posehg.network import StackedHourglass
 def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
     """The network ``fresh``, just built, with everything that it can take over from the trained ``source``.
 
-    Joints are matched by name. In every stack that both networks have, the features are those of the source, and so
-    are the heatmaps of the joints that both have, whichever others are added or removed. The text is a sentence for
-    the user: which joints and stacks were kept.
+    Joints are matched by name, whichever case and spaces. In every stack that both networks have, the features are
+    those of the source, and so are the heatmaps of the joints that both have, whichever others are added or
+    removed. The text is a sentence for the user: which joints and stacks were kept.
     Raises UsageError if the networks differ in more than joints, stacks and channels that are added.
     """
     theirs, ours = source.config.network, fresh.config.network
@@ -39,8 +40,8 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
     stacks = min(theirs.stacks, ours.stacks)
     same_output = source.config.output == fresh.config.output
     # A logit is not the height of a Gaussian: a head that was trained for one is useless for the other.
-    known = source.config.skeleton.joints if same_output else ()
-    joints = fresh.config.skeleton.joints
+    known = [_plain(joint) for joint in source.config.skeleton.joints] if same_output else []
+    joints = [_plain(joint) for joint in fresh.config.skeleton.joints]
     channels = [known.index(joint) if joint in known else None for joint in joints]
     state = {key: trained.get(key, value.detach().cpu()) for key, value in fresh.state.items()}
     for stack in range(stacks):
@@ -49,13 +50,17 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
     for stack in range(stacks - 1):
         state |= _reinjection(trained, channels, stack)
 
-    added = [joint for joint in joints if joint not in known]
+    added = [joint for joint, channel in zip(fresh.config.skeleton.joints, channels, strict=True) if channel is None]
     text = f"Kept the heatmaps of {len(joints) - len(added)} of {len(joints)} joints by name"
     if not same_output:
         text = "Kept no heatmap layers, as the model was trained for another loss or task"
     text += f"; new: {', '.join(added)}" if added else ""
     text += f"; {ours.stacks - stacks} of {ours.stacks} stacks are new" if ours.stacks > stacks else ""
     return Checkpoint(fresh.config, state), f"{text}."
+
+
+def _plain(joint: str) -> str:
+    return re.sub(r"[\W_]+", "_", joint.lower())
 
 
 def _widened(trained: Mapping[str, Tensor], network: HourglassConfig) -> Mapping[str, Tensor]:

@@ -183,7 +183,7 @@ def plan(options: PredictOptions, sources: Sequence[Source], scratch: Path) -> O
     if options.out is None:
         if chosen:
             option = "--save" if formats else "--heatmaps"
-            raise UsageError(f"{option} needs a folder.", f"Leave out {option}, or give --out FOLDER.")
+            raise UsageError(f"{option} needs a folder.", f"Leave out {option}, or give --out FOLDER or a file.")
         if moving and not options.json:
             raise UsageError("The joints of a video are not printed.", "Give --out or --json.")
         return Outputs()
