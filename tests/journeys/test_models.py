@@ -83,7 +83,7 @@ def test_info_describes_a_model(posehg: Posehg, model: Path) -> None:
     run = posehg("models", "info", model)
     assert (run.code, run.err) == (0, "")
     digest = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
-    for expected in ("right ankle", "64 x 64", "2 stacks, 8 features", digest, "F32"):
+    for expected in ("right_ankle", "64 x 64", "2 stacks, 8 features", digest, "F32"):
         assert expected in run.out
     facts = described(posehg, "bundled")
     assert (facts["parameters"], facts["storage"]) == (4_211_936, ["F16", "F32"])
