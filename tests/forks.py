@@ -73,6 +73,7 @@ def run(*arguments: object, environment: Mapping[str, str], module: str = "poseh
 
 def _run(module: str, arguments: list[str], environment: dict[str, str], out: str, err: str) -> None:
     multiprocessing.current_process().daemon = False  # which may not have processes of its own
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background of a shell would ignore it
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(ROOT)
