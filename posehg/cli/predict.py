@@ -216,7 +216,7 @@ def _ways(options: PredictOptions) -> list[str]:
     ways = options.given("box", "boxes", "whole")
     searches = [*options.given("detector"), *([f"--people {options.people}"] if options.given("people") else [])]
     if len(ways) > 1 or (ways and searches):
-        hint = "With boxes nobody is searched for: each box gives one skeleton." if searches else ""
+        hint = "--box, --boxes and --whole say where people are: nobody is searched for." if searches else ""
         raise UsageError(f"{ways[0]} and {[*ways, *searches][1]} cannot be used together.", hint)
     if options.people == "scan" and options.given("detector"):
         raise UsageError("--detector and --people scan cannot be used together.")
