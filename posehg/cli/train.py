@@ -210,12 +210,13 @@ class TrainingProgress:
 
     def summary(self) -> str:
         """How far the run came, how long it took, and which epoch was the best."""
+        from posehg.checkpoints.format import BEST
         from posehg.training.report import epochs_text
 
         last = self._last
         limit = "" if last.epoch == self._config.epochs else f", the end of --max-time {self._config.max_time:g}"
         best = f"; epoch {epochs_text(last.best_epoch)} was the best" if last.best_epoch else ""
         if self.initial_is_best:
-            best = "; best.safetensors holds the initial weights, as all epochs scored lower"
+            best = f"; {BEST} holds the initial weights, as all epochs scored lower"
         took = timedelta(seconds=round(last.seconds))
         return f"epoch {epochs_text(last.history[-1]['epoch'])} in {took}{limit}{best}"

@@ -157,7 +157,7 @@ def misplaced(boxes: Floats, keypoints: Floats, sizes: Floats) -> list[tuple[int
         ("wrong_order", by_corners, "the box looks like x1, y1, x2, y2"),
         ("wrong_order", turned, "x and y look exchanged"),
         ("far_joints", off_box > FAR, "outside the box"),
-        ("far_joints", mostly_off & (mostly_off.mean() >= SOME), "most of them are outside the box"),
+        ("far_joints", mostly_off & (mostly_off.mean() >= SOME), "most joints are outside the box"),
         ("far_joints", off_image > FAR_FROM_IMAGE, "outside the image"),
     ]
     first = {index: (kind, sign) for kind, holds, sign in signs[::-1] for index in np.flatnonzero(holds).tolist()}

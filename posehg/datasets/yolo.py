@@ -280,10 +280,7 @@ def _people(
     classes: Mapping[int, str],
     malformed: list[NotAvailable],
 ) -> list[tuple[int, Person]]:
-    """The class of each person on an image, and the person. Adds malformed lines to ``malformed``.
-
-    classes: their names; without any, each number is a class.
-    """
+    """The class of each person on an image, and the person. Malformed lines, also of unnamed classes, go to the list."""
     with opened(labels, "a file of labels") as text:
         lines = enumerate(decoded(labels, text.getvalue(), []).splitlines(), start=1)
     rows = [(number, cells) for number, line in lines if (cells := line.split())]

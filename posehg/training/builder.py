@@ -171,9 +171,10 @@ def model_config(config: TrainConfig, data: Dataset | Scenes, origin: str = "") 
     default = asdict(TrainConfig(loss=config.loss, init=config.init))  # the learning rate follows from both
     default |= {"loss": TrainConfig.loss, "init": TrainConfig.init}
     chosen = [name for name in options if name not in _NOT_IN_PROVENANCE and options[name] != default[name]]
+    before = filter(None, origin.split(", after "))  # several runs on the same sets are said once
     provenance = {
         "made_by": f"posehg {__version__}",
-        "trained_on": datasets.set_names(config.dataset) + (f", after {origin}" if origin else ""),
+        "trained_on": ", after ".join(dict.fromkeys([datasets.set_names(config.dataset), *before])),
         "options": ", ".join(f"{name} {options[name]}" for name in chosen),
     }
     if config.input_size % network.multiple:

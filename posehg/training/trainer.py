@@ -100,8 +100,8 @@ class Trainer:
         self._steps, self._left_out = steps_per_epoch(len(data), config.batch), LeftOut(data, listener.note)
         self._saved = self._looked = time.monotonic()
         # With other joints or outputs, the initial weights are no model yet.
-        self._tuned = source is not None and source.config.output == self.model.output
-        self._tuned &= source is not None and {*source.config.skeleton.joints} >= {*self.model.skeleton.joints}
+        theirs, joints = None if source is None else source.config, {*self.model.skeleton.joints}
+        self._tuned = theirs is not None and theirs.output == self.model.output and joints <= {*theirs.skeleton.joints}
 
     @property
     def is_finished(self) -> bool:
