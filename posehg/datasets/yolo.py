@@ -280,7 +280,7 @@ def _people(
     classes: Mapping[int, str],
     malformed: list[NotAvailable],
 ) -> list[tuple[int, Person]]:
-    """The class of each person on an image, and the person. Malformed lines, also of unnamed classes, go to the list."""
+    """Each person on an image, with the class. Malformed lines, also those of unnamed classes, go to ``malformed``."""
     with opened(labels, "a file of labels") as text:
         lines = enumerate(decoded(labels, text.getvalue(), []).splitlines(), start=1)
     rows = [(number, cells) for number, line in lines if (cells := line.split())]
