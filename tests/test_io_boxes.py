@@ -130,6 +130,7 @@ def test_records_of_posehg_are_read_one_a_line_or_alone(tmp_path: Path, end: str
     [
         *(f"{column},score,X,y,w,h,note\na.jpg,0.5,2,3.25,5,7,x\n" for column in ("source", "file", " Image ")),
         *("filename,x1,y1,x2,y2\na.jpg,2,3.25,7,10.25\n", "file,xmin,ymin,Xmax,ymax\na.jpg,2,3.25,7,10.25\n"),
+        "source,bbox_x,bbox_y,bbox_w,bbox_h,neck_x,neck_y,neck_score\na.jpg,2,3.25,5,7,4,5,0.5\n",
         "sep=;\r\nimage;x;y;w;h\r\na.jpg;2;3,25;5;7\r\n",
         *("image;x;y;w;h\r\na.jpg;2;3,25;5;7\r\n\r\n".replace(";", separator) for separator in ";\t"),
     ],

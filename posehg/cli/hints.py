@@ -1,6 +1,7 @@
 """What options and commands of other programs are called here, where they mean the same."""
 
 import os
+import re
 from typing import Any
 
 OPTIONS = {
@@ -17,6 +18,8 @@ OPTIONS = {
     "--save openpose": "write-json",
     "--save crops": "save-crop save-crops",
     "--save coco": "write-coco-json",
+    "--color": "colour",
+    "--colour": "color",
     "--line-width": "line-thickness thickness linewidth",
     "--people all": "num-poses max-det multi-person",
     "--threshold": "kpt-thr kpt-thres keypoint-threshold render-threshold",
@@ -78,8 +81,18 @@ def of_option(given: str, command: Any, path: str) -> str:
     return ""
 
 
+def of_assignment(given: str) -> str:
+    """How to write NAME=VALUE, as some programs take options; empty for anything else."""
+    name, equals, value = given.partition("=")
+    if not equals or not re.fullmatch("[A-Za-z][A-Za-z_-]*", name):
+        return ""
+    return f"Leave {name}= out." if name in OPTIONS["INPUT"].split() else f"Options are written --{name} {value}"
+
+
 def of_extra(given: str, command: Any) -> str:
-    """What a file or folder without an option may be meant for; empty if that is not known."""
+    """What an argument without an option may be meant for; empty if that is not known."""
+    if advice := of_assignment(given):
+        return advice
     options = {option for parameter in command.params for option in parameter.opts}
     is_data = given.lower().endswith((".json", ".csv", ".yaml", ".yml"))
     fitting = [option for option in (("--dataset",) if is_data else ("--model", "--init")) if option in options]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 from posehg import distributed, files, images
-from posehg.cli import terminal
+from posehg.cli import hints, terminal
 from posehg.cli.options import wrong_suffix
 from posehg.distributed import World
 from posehg.drawing import DrawOptions
@@ -285,7 +285,9 @@ class PredictRun:
         if isinstance(error, MemoryError):
             error = InputError(f"{source.name} needs more memory than is available.", "Make it smaller first.")
         is_missing = not os.path.exists(source.name) and "://" not in source.name
-        if is_missing and self.options.inputs[1:][-1:] == [source.name] and self.options.out is None:
+        if is_missing and (advice := hints.of_assignment(source.name)):
+            error = InputError(str(error), advice)
+        elif is_missing and self.options.inputs[1:][-1:] == [source.name] and self.options.out is None:
             error = InputError(str(error), f"Check the name, or did you mean --out {source.name}?")
         if source.name not in self._failed:
             self._failed.add(source.name)

@@ -175,7 +175,7 @@ def verdict(comparison: Comparison) -> str:
     title, _, (main, *_) = comparison
     change = main.b - main.a
     by = f"{title}, {main.name}, is {abs(change):.2f} points {'higher' if change >= 0 else 'lower'} in B"
-    interval = f"95 % interval {main.low:+.2f} to {main.high:+.2f}"
+    interval = f"95 % interval {main.low:+z.2f} to {main.high:+z.2f}"
     if (main.a, main.low, main.high) == (main.b, 0, 0):
         return f"A and B are equal: {title}, {main.name}, is {main.a:.2f} in both."
     if math.isnan(main.low):

@@ -10,7 +10,8 @@ measured at pixel edges. People are COCO's category 1 or, where the file lists i
 the only one; a box without a category is a person. Crowds and boxes without an area are left out. Numbers may be
 written as text, ids as floats. The columns of a table may be separated by comma, semicolon or tab; with the latter two
 1,5 is a number. Its first column may also be called source, file, filename or file_name; corners x1, y1, x2, y2 or
-xmin, ymin, xmax, ymax may stand for the box; frame is optional, and other columns are ignored.
+xmin, ymin, xmax, ymax may stand for the box; frame is optional, and other columns are ignored. The names
+of posehg's own table with a row per person, bbox_x and so on, are read, too.
 
 An image is found by its name as given, by its file name with or without the suffix, or by COCO's number: 785 for
 000000000785.jpg and COCO_val2014_000000000785.jpg; folders must agree as far as both sides have some. The frames of a
@@ -231,6 +232,8 @@ def _table_entries(text: str) -> list[Entry]:
     entries = []
     try:
         header = lines.fieldnames = [cell.strip().lower() for cell in lines.fieldnames or ()]
+        if "joint" not in header:  # posehg's table with a row per person calls them bbox_x and so on
+            header = lines.fieldnames = [cell.removeprefix("bbox_") for cell in header]
         image = next((name for name in IMAGE_COLUMNS if name in header), "image")
         box = box_columns(header)
         if missing := [name for name in (image, *box) if name not in header]:

@@ -107,6 +107,7 @@ def test_what_other_programs_call_it_is_translated(posehg: Posehg, command: str,
         ("train mine.csv", "--dataset mine.csv"),
         ("eval .", "--model ."),
         ("train --data mine.csv", "--dataset mine.csv"),
+        ("train data=mine.csv", "--data mine.csv"),
     ],
 )
 def test_a_file_in_the_wrong_place_is_put_right(

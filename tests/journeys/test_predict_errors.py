@@ -118,6 +118,7 @@ def test_a_last_input_that_is_missing_may_be_meant_as_output(posehg: Posehg, squ
     out = photo.with_name("out.png")
     run = posehg("predict", photo, out, "--model", square)
     assert (run.code, f"--out {out}" in run.err) == (3, True)
+    assert "--conf 0.4" in posehg("predict", photo, "--model", square, "conf=0.4").err
 
 
 def test_unwritable_folders(posehg: Posehg, square: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
