@@ -15,7 +15,7 @@ from typing import IO, Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, ImageFile, UnidentifiedImageError
 from PIL import Image as PillowImage
 
 from posehg.errors import InputError, printable, reason
@@ -155,6 +155,8 @@ def _deep_tiff(content: bytes, name: str, most: int | None) -> PillowImage.Image
     header = {b"II*\0": 8, b"MM\0*": 8, b"II+\0": 16, b"MM\0+": 16}.get(content[:4])
     if header is None:
         return None
+    from PIL import ImageOps, TiffImagePlugin
+
     file, tags = BytesIO(content), TiffImagePlugin.ImageFileDirectory_v2(content[:header])
     file.seek(tags.next)
     tags.load(file)
@@ -280,7 +282,7 @@ def from_pillow(image: PillowImage.Image, name: str = "The image", most: int | N
     Raises InputError if it is too large, see ``check_size``, and what Pillow raises if its file is broken.
     """
     check_size(image.size, name, most)
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.filename and image.tile:
+    if isinstance(image, ImageFile.ImageFile) and image.format == "TIFF" and image.filename and image.tile:
         file, image.filename = image.filename, ""  # Pillow maps a file that it knows by name, and does not turn that
         image.load()
         image.filename = file
@@ -293,6 +295,8 @@ def from_pillow(image: PillowImage.Image, name: str = "The image", most: int | N
     if image.mode.startswith("I") or image.mode == "F":  # of which Pillow's convert("RGB") makes white above 255
         return np.repeat(_eight_bits(np.asarray(image))[:, :, None], 3, axis=2)
     if image.mode == "LAB":
+        from PIL import ImageCms
+
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         image = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB") or image
     if image.has_transparency_data:

@@ -5,6 +5,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,7 +159,7 @@ def test_one_rule_says_what_runs_a_model_that_has_a_copy(
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(engines, "_DRIVERS", (with_copy if gpu else with_copy / "nothing",))
     monkeypatch.setattr("platform.machine", lambda: "arm64" if gpu else "x86_64")
-    monkeypatch.setattr(engines, "find_library", lambda name: "nvcuda.dll" if gpu else None)
+    monkeypatch.setattr("ctypes.util.find_library", lambda name: "nvcuda.dll" if gpu else None)
     chosen: list[str] = []
     weights = files.sha256(with_copy / "model.safetensors")
     for library in ("onnxruntime", "openvino"):
@@ -213,6 +214,28 @@ def test_a_copy_that_cannot_be_used_is_noted_and_torch_runs_the_model(
     assert all("onnx" in note for note in notes)
     with pytest.raises(NotAvailable, match="onnx"):
         open_engine(folder, EngineOptions("cpu", library="onnxruntime"))
+
+
+def test_a_model_that_was_opened_ahead_is_used_once(
+    with_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+
+    def open_copy(place: Path, *more: Any) -> Any:
+        opened.append(place)
+        return really(place, *more)
+
+    really = engines._open_copy
+    (damaged := shutil.copytree(with_copy, tmp_path / "model")).joinpath("model.onnx").write_bytes(b"")
+    monkeypatch.setattr(engines, "_DRIVERS", ())
+    monkeypatch.setattr(engines, "_open_copy", open_copy)
+    engines.open_ahead([with_copy, damaged])
+    maps = [open_engine(with_copy)(crops(2)) for _ in range(2)]
+    assert opened.count(with_copy) == 2
+    np.testing.assert_array_equal(*maps)
+    notes: list[str] = []
+    assert isinstance(open_engine(damaged, note=notes.append), TorchEngine)
+    assert len(notes) == opened.count(damaged) == 1
 
 
 def test_an_exported_file_keeps_its_library_and_number_format(with_copy: Path) -> None:

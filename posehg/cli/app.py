@@ -6,16 +6,18 @@ import re
 import signal
 import sys
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from itertools import pairwise
+from threading import Thread
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
 from posehg import __version__
-from posehg.cli import hints, terminal
+from posehg.cli import hints, quick, terminal
 from posehg.cli.help import Command, Group
 from posehg.errors import UsageError
 from posehg.files import is_full
@@ -53,28 +55,55 @@ class Commands(Group):
             app = getattr(import_module(f"posehg.cli.{cmd_name}"), _MADE_FROM[cmd_name])
             if not isinstance(app, typer.Typer):
                 function, app = app, typer.Typer(add_completion=False)
-                app.command(cls=Command)(function)
+                app.command(cls=Command)(import_module("posehg.cli.options").takes(function))
             self.commands[cmd_name] = typer.main.get_command(app)
         return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
-        except (typer.Exit, typer.Abort):
-            raise
+            with _failing_in_words():
+                return super().invoke(ctx)
         except _Misuse as error:  # for an option without its value it names no command
             error.add_note(f"posehg {ctx.invoked_subcommand}")
             raise
-        except KeyboardInterrupt:
-            terminal.note("Interrupted.")
-            raise typer.Exit(terminal.INTERRUPTED) from None
-        except BrokenPipeError:
-            terminal.discard(sys.stdout)  # the reader of a pipe has seen enough
-            raise typer.Exit(0) from None
-        except Exception as error:
-            if is_full(error):
-                terminal.discard(sys.stdout)
-            raise typer.Exit(terminal.report(terminal.explained(error))) from None
+
+
+@contextmanager
+def _failing_in_words() -> Iterator[None]:
+    try:
+        yield
+    except (typer.Exit, typer.Abort, _Misuse):
+        raise
+    except KeyboardInterrupt:
+        terminal.note("Interrupted.")
+        raise typer.Exit(terminal.INTERRUPTED) from None
+    except BrokenPipeError:
+        terminal.discard(sys.stdout)  # the reader of a pipe has seen enough
+        raise typer.Exit(0) from None
+    except Exception as error:
+        if is_full(error):
+            terminal.discard(sys.stdout)
+        raise typer.Exit(terminal.report(terminal.explained(error))) from None
+
+
+def _predict(given: dict[str, Any]) -> None:
+    """posehg predict with these options and the bundled networks.
+
+    They are opened while other libraries are imported. What fails then fails again later, and is reported there.
+    """
+
+    def open_networks() -> None:
+        with suppress(Exception):
+            from posehg.checkpoints import bundled_folder
+            from posehg.inference.engines import open_ahead
+
+            open_ahead([bundled_folder(name) for name in ("bundled", *([] if "whole" in given else ["detector"]))])
+
+    Thread(target=open_networks, daemon=True).start()
+    from posehg.cli.predict import PredictOptions, predict
+
+    with _failing_in_words():
+        predict(PredictOptions(**given))
 
 
 app = typer.Typer(
@@ -135,7 +164,11 @@ def main() -> None:
             raise UsageError(f"{empty[0]} is empty.", "Is a variable not set?")
         if sum(argument.partition("=")[0] in ("--out", "-o") for argument in arguments) > 1:
             raise UsageError("--out is given twice.", "For several formats at once: --out FOLDER --save image,csv")
-        code = app(arguments or ["--help"], prog_name="posehg", standalone_mode=False)
+        if plain := quick.options_of(arguments):
+            _predict(plain)
+        code = 0 if plain else app(arguments or ["--help"], prog_name="posehg", standalone_mode=False)
+    except typer.Exit as left:
+        code = left.exit_code
     except UsageError as error:
         code = terminal.report(error)
     except _Misuse as error:

@@ -70,7 +70,6 @@ class EvalOptions(shared.ModelOptions):
     compare: tuple[Path, Path] | None = option(None, "Output", "Compare two reports.", metavar="A.json B.json")
 
 
-@shared.takes
 def evaluate(context: typer.Context, options: EvalOptions) -> None:
     """Score a network, or predictions in a file, on annotated people.
 

@@ -78,13 +78,15 @@ def option(default: Any, panel: str, help: str, *names: str, **more: Any) -> Any
 
 
 def takes(command: Callable[..., None]) -> Callable[..., None]:
-    """Replaces the command's parameter that is a dataclass by an option for each field.
+    """The command with an option for each field of its parameter that is a dataclass, if it has one.
 
     Inherited fields come last. A field is described by metadata with ``panel`` and ``help``, or by typer in its
     annotation. A tuple of numbers is written with hyphens, as 64-128-128.
     """
     own = inspect.signature(command, eval_str=True).parameters.values()
-    [place] = [parameter for parameter in own if is_dataclass(parameter.annotation)]
+    place = next((parameter for parameter in own if is_dataclass(parameter.annotation)), None)
+    if place is None:
+        return command
     config: Any = place.annotation
     types = get_type_hints(config, include_extras=True)
     ordered = sorted(fields(config), key=lambda field: field.name not in inspect.get_annotations(config))

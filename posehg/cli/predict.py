@@ -105,7 +105,6 @@ class PredictOptions(shared.ModelOptions):
         return Path(self.out).suffix.lower() in IMAGE_FILES and not os.path.isdir(self.out)
 
 
-@shared.takes
 def predict(options: PredictOptions) -> None:
     """Find the poses of people in images and videos.
 

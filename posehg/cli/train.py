@@ -31,7 +31,6 @@ _SOON, _SELDOM = 30, 600
 _run: Callable[..., Any] = partial(typer.Option, rich_help_panel="Run")
 
 
-@shared.takes
 def train(
     context: typer.Context,
     config: TrainConfig,

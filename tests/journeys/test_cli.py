@@ -1,6 +1,5 @@
 """The command line as a whole: help, misuse, and errors of every kind."""
 
-import inspect
 import os
 import platform
 import re
@@ -13,8 +12,8 @@ import pytest
 import typer
 
 from posehg import __version__, images
-from posehg.cli import app, hints, terminal
-from posehg.cli.predict import predict
+from posehg.cli import app, hints, quick, terminal
+from posehg.cli.predict import PredictOptions
 from posehg.drawing import DrawOptions
 from tests.journeys.conftest import Posehg
 
@@ -181,8 +180,36 @@ def test_options_of_the_environment(posehg: Posehg, square: Path, photo: Path, m
     posehg("predict", photo, "--whole").assert_failed(2, "toaster")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("a.jpg", "a.jpg -", "a.jpg --out b.png", "-o - --save csv b/ c.mp4 --people all", "@x --json --whole"),
+        *("--overwrite a.jpg --people one --out 5", "a.jpg --out b --out c"),
+    ],
+)
+def test_plain_commands_are_read_without_typer_and_as_by_typer(line: str) -> None:
+    plain = quick.options_of(["predict", *line.split()])
+    assert plain is not None
+    command = typer.main.get_command(app.app).get_command(None, "predict")
+    params = command.make_context("predict", line.split()).params
+    assert PredictOptions(**plain) == PredictOptions(**params | {"box": None})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("predict", "predict a --bax", "predict a -h", "predict a --out", "predict a --out -x", "predict a --out=x"),
+        *("predict a --people scan", "predict a --people", "predict --save csv", "predict a -- b", "train a", "a"),
+    ],
+)
+def test_all_other_commands_are_left_to_typer(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert quick.options_of(line.split()) is None
+    monkeypatch.setenv("POSEHG_DEVICE", "cpu")
+    assert quick.options_of(["predict", "a.jpg"]) is None
+
+
 def test_the_threshold_of_predict_is_that_of_the_drawing_which_would_make_its_help_slow() -> None:
-    assert inspect.signature(predict).parameters["threshold"].default == DrawOptions().threshold
+    assert PredictOptions(inputs=[]).threshold == DrawOptions().threshold
 
 
 def test_progress_is_for_terminals(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

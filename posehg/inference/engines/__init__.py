@@ -17,7 +17,7 @@ import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from ctypes.util import find_library
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -76,7 +76,11 @@ def cores() -> int:
 def _may_have_gpu() -> bool:
     if sys.platform == "linux":
         return any(driver.exists() for driver in _DRIVERS)
-    return platform.machine() == "arm64" if sys.platform == "darwin" else find_library("nvcuda") is not None
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    from ctypes.util import find_library
+
+    return find_library("nvcuda") is not None
 
 
 class Engine(ABC):
@@ -148,6 +152,17 @@ class ExportedEngine(Engine):
         return maps
 
 
+_AHEAD: dict[Path, Future[ExportedEngine]] = {}
+"""Models that are being opened, or are open but not used yet."""
+
+
+def open_ahead(places: Sequence[Path]) -> None:
+    """Begins to open models with the default options, while the program does something else."""
+    if not _may_have_gpu():
+        pool = ThreadPoolExecutor(len(places), "open-ahead")
+        _AHEAD.update((place, pool.submit(_open_copy, place, EngineOptions(), "onnxruntime")) for place in places)
+
+
 def open_engine(place: Path, options: EngineOptions = EngineOptions(), note: Note | None = None) -> Engine:
     """The engine of the model in a folder or file: the one asked for, or else the fastest that the model allows.
 
@@ -172,7 +187,8 @@ def open_engine(place: Path, options: EngineOptions = EngineOptions(), note: Not
     on_cpu = options.device == "cpu" or (options.device == "auto" and not _may_have_gpu())
     if library == "auto" and exists and on_cpu and options.precision == "fp32":
         try:
-            return _open_copy(place, options, "onnxruntime")
+            coming = _AHEAD.pop(place, None) if options == EngineOptions() else None
+            return coming.result() if coming else _open_copy(place, options, "onnxruntime")
         except NotAvailable as error:
             if note is not None:
                 note(f"{error} The network is run by torch instead, which starts more slowly.")
