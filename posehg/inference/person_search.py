@@ -81,7 +81,7 @@ class Search:
     cut: float = 0.7
     known: float = 0.4
     repeat: float = 0.5
-    sure: float = 0.22
+    sure: float = 0.24
     first: float = 0.08
 
 
