@@ -26,6 +26,7 @@ def test_an_image_passes_few_files_and_functions(tmp_path: Path, monkeypatch: py
     images.write(tmp_path / "photo.jpg", stubs.square_photo(110, 60, 100))
     engine = engines.open_engine(bundled_folder())
     monkeypatch.setattr(api, "open_engine", lambda place, options, note: engine)
+    monkeypatch.setattr(engines, "open_ahead", lambda places: None)  # which opens it, too
 
     def predict(out: str) -> None:
         command = f"posehg predict {tmp_path}/photo.jpg --whole --out {tmp_path}/{out}"
