@@ -15,7 +15,7 @@ from typing import IO, Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, ImageFile, ImageOps, UnidentifiedImageError
 from PIL import Image as PillowImage
 
 from posehg.errors import InputError, printable, reason
@@ -155,7 +155,7 @@ def _deep_tiff(content: bytes, name: str, most: int | None) -> PillowImage.Image
     header = {b"II*\0": 8, b"MM\0*": 8, b"II+\0": 16, b"MM\0+": 16}.get(content[:4])
     if header is None:
         return None
-    from PIL import ImageOps, TiffImagePlugin
+    from PIL import TiffImagePlugin
 
     file, tags = BytesIO(content), TiffImagePlugin.ImageFileDirectory_v2(content[:header])
     file.seek(tags.next)

@@ -1,4 +1,4 @@
-"""Plain commands of posehg predict, read without typer: it takes as long as the networks take for a photo."""
+"""Plain commands of posehg predict, read without typer, which takes as long as the networks do for a photo."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ measured at pixel edges. People are COCO's category 1 or, where the file lists i
 the only one; a box without a category is a person. Crowds and boxes without an area are left out. Numbers may be
 written as text, ids as floats. The columns of a table may be separated by comma, semicolon or tab; with the latter two
 1,5 is a number. Its first column may also be called source, file, filename or file_name; corners x1, y1, x2, y2 or
-xmin, ymin, xmax, ymax may stand for the box; frame is optional, and other columns are ignored. The names
-of posehg's own table with a row per person, bbox_x and so on, are read, too.
+xmin, ymin, xmax, ymax may stand for the box; frame is optional, and other columns are ignored. In
+posehg's own table with a row per person the box is called bbox_x and so on.
 
 An image is found by its name as given, by its file name with or without the suffix, or by COCO's number: 785 for
 000000000785.jpg and COCO_val2014_000000000785.jpg; folders must agree as far as both sides have some. The frames of a
