@@ -15,13 +15,13 @@ import typer
 from huggingface_hub import HfApi, scan_cache_dir, snapshot_download
 
 import posehg
-from posehg.cli import app
+from posehg.cli import commands
 
 for module in pkgutil.walk_packages(posehg.__path__, "posehg."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
-with suppress(typer.Exit), redirect_stdout(io.StringIO()):
-    app.app(["models", "get", "bundled"], standalone_mode=False)
+with suppress(typer.Exit, SystemExit), redirect_stdout(io.StringIO()):
+    commands.app(["models", "get", "bundled"], standalone_mode=False)
 
 # It reads its environment when it is imported. What it imports in its turn may stay.
 for name in [name for name in sys.modules if name.partition(".")[0] == huggingface_hub.__name__]:

@@ -41,7 +41,7 @@ HEAVY = {"torch", "cv2", "numpy", "PIL", "huggingface_hub", "scipy", "matplotlib
 FAMILIES = ("cli", "datasets", "io/writers", "exporters", "checkpoints/foreign", "inference/engines")
 """Folders whose members are reached through one table, or, in cli, through the app: one importer is what they need."""
 
-MAX_LINES, MAX_FILES, MAX_TEST_LINES, MAX_FILE_LINES = 19_436, 122, 21_845, 420
+MAX_LINES, MAX_FILES, MAX_TEST_LINES, MAX_FILE_LINES = 19_462, 122, 21_856, 420
 MAX_FUNCTION_LINES, MEDIAN_FUNCTION_LINES = 80, (8, 14)
 MAX_SINGLE_IMPORTERS = 15
 MAX_WORDING_SHARE = 0.1
@@ -197,15 +197,15 @@ def test_help_and_version_load_nothing_heavy(statements: str, arguments: list[st
 
 def test_a_command_is_imported_without_the_others() -> None:
     commands = {f"posehg.cli.{file.stem}" for file in (ROOT / "posehg/cli").glob("*.py")} - {"posehg.cli.predict"}
-    script = "import sys; from posehg.cli.app import app; app(['predict', '--help'], standalone_mode=False)"
+    script = "import sys; from posehg.cli.commands import app; app(['predict', '--help'], standalone_mode=False)"
     run = subprocess.run(
         [sys.executable, "-c", f"{script}; print(*sys.modules)"], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     loaded = commands & set(run.stdout.split())
     assert loaded <= {
-        f"posehg.cli.{name}" for name in ("app", "completion", "help", "hints", "options", "quick", "terminal")
+        f"posehg.cli.{name}" for name in ("commands", "completion", "help", "hints", "options", "terminal")
     }
-    assert "posehg.cli.app" in loaded, run.stderr
+    assert "posehg.cli.commands" in loaded, run.stderr
 
 
 # ---- budgets ---------------------------------------------------------------------------------------------------------

@@ -1,89 +1,50 @@
-"""``posehg`` and its commands. Nothing heavy is imported before a command runs."""
+"""``posehg``: what is set before a command runs, and how it ends. Nothing heavy is imported before it."""
 
 import io
 import os
-import re
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from importlib import import_module
+from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from threading import Thread
 from types import FrameType
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from posehg import __version__
-from posehg.cli import hints, quick, terminal
-from posehg.cli.help import Command, Group
+from posehg.cli import terminal
 from posehg.errors import UsageError
-from posehg.files import is_full
 
-_Misuse: type[Exception] = typer.BadParameter.__bases__[0]
-"""What typer raises for an unknown or missing option, argument or command; it does not export the name."""
-
-
-_ABOUT = """Human pose estimation with stacked hourglass networks.
-
-    posehg demo
-    posehg predict photo.jpg --out skeleton.png
-    posehg train --dataset mpii --data data --out runs/mpii
-
-Each command explains its options: posehg predict --help
-"""
+_VALUES = {"--out": "out", "-o": "out", "--save": "save"}
+_FLAGS = {"--overwrite": "overwrite", "--json": "json", "--whole": "whole"}
 
 
-_COMMANDS = "predict train eval:evaluate export models:app data:app bench demo serve".split()
-_MADE_FROM = {name: within or name for name, _, within in (one.partition(":") for one in _COMMANDS)}
-"""What makes a command in its module of that name: a function, or the typer application of a group."""
+def plain_options(arguments: Sequence[str]) -> dict[str, Any] | None:
+    """Of a plain posehg predict, the fields of PredictOptions that are not at their defaults.
 
-
-class Commands(Group):
-    """Ends a command that fails with one sentence, a hint and an exit code instead of a traceback.
-
-    A command is imported and made when it is asked for: to make all takes longer than to find a pose.
+    None for a command that typer has to read: to import typer takes as long as the networks do for a photo.
     """
-
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given | {"commands": dict.fromkeys(_MADE_FROM)})
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name in self.commands and self.commands[cmd_name] is None:
-            app = getattr(import_module(f"posehg.cli.{cmd_name}"), _MADE_FROM[cmd_name])
-            if not isinstance(app, typer.Typer):
-                function, app = app, typer.Typer(add_completion=False)
-                app.command(cls=Command)(import_module("posehg.cli.options").takes(function))
-            self.commands[cmd_name] = typer.main.get_command(app)
-        return super().get_command(ctx, cmd_name)
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            with _failing_in_words():
-                return super().invoke(ctx)
-        except _Misuse as error:  # for an option without its value it names no command
-            error.add_note(f"posehg {ctx.invoked_subcommand}")
-            raise
-
-
-@contextmanager
-def _failing_in_words() -> Iterator[None]:
-    try:
-        yield
-    except (typer.Exit, typer.Abort, _Misuse):
-        raise
-    except KeyboardInterrupt:
-        terminal.note("Interrupted.")
-        raise typer.Exit(terminal.INTERRUPTED) from None
-    except BrokenPipeError:
-        terminal.discard(sys.stdout)  # the reader of a pipe has seen enough
-        raise typer.Exit(0) from None
-    except Exception as error:
-        if is_full(error):
-            terminal.discard(sys.stdout)
-        raise typer.Exit(terminal.report(terminal.explained(error))) from None
+    if arguments[:1] != ["predict"] or {"POSEHG_MODEL", "POSEHG_DEVICE"} & os.environ.keys():
+        return None
+    given: dict[str, Any] = {"inputs": []}
+    rest = iter(arguments[1:])
+    for argument in rest:
+        if argument in _VALUES:
+            value = next(rest, "")
+            if not value or (value.startswith("-") and value != "-"):
+                return None
+            given[_VALUES[argument]] = value
+        elif argument in _FLAGS:
+            given[_FLAGS[argument]] = True
+        elif argument == "--people":
+            if (people := next(rest, "")) not in ("one", "all"):
+                return None
+            given["people"] = people
+        elif not argument or (argument.startswith("-") and argument != "-"):
+            return None
+        else:
+            given["inputs"].append(argument)
+    return given if given["inputs"] else None
 
 
 def _predict(given: dict[str, Any]) -> None:
@@ -102,35 +63,8 @@ def _predict(given: dict[str, Any]) -> None:
     Thread(target=open_networks, daemon=True).start()
     from posehg.cli.predict import PredictOptions, predict
 
-    with _failing_in_words():
+    with terminal.failing_in_words():
         predict(PredictOptions(**given))
-
-
-app = typer.Typer(
-    name="posehg",
-    cls=Commands,
-    help=_ABOUT,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"posehg {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error. May stand anywhere in the command.")
-    ] = False,
-) -> None:
-    pass
 
 
 def main() -> None:
@@ -164,16 +98,16 @@ def main() -> None:
             raise UsageError(f"{empty[0]} is empty.", "Is a variable not set?")
         if sum(argument.partition("=")[0] in ("--out", "-o") for argument in arguments) > 1:
             raise UsageError("--out is given twice.", "For several formats at once: --out FOLDER --save image,csv")
-        if plain := quick.options_of(arguments):
+        if plain := plain_options(arguments):
             _predict(plain)
-        code = 0 if plain else app(arguments or ["--help"], prog_name="posehg", standalone_mode=False)
-    except typer.Exit as left:
-        code = left.exit_code
+            code = 0
+        else:
+            from posehg.cli import commands
+
+            code = commands.run(arguments)
     except UsageError as error:
         code = terminal.report(error)
-    except _Misuse as error:
-        code = terminal.report(_usage_error(error))
-    except (typer.Abort, KeyboardInterrupt):  # before or after the command itself
+    except KeyboardInterrupt:  # before or after the command itself
         code = terminal.INTERRUPTED
     sys.exit(code)
 
@@ -208,25 +142,3 @@ def keep_freed_memory() -> None:
         if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
             mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
             mallopt(-4, 0)  # M_MMAP_MAX: blocks of any size, not only those below 32 MiB
-
-
-def _usage_error(misuse: Any) -> UsageError:
-    """typer's error as a sentence that names the option, with a way to the help text."""
-    message = re.sub(r"Invalid value for '([^']+)'[^:]*: (Value error, )?", r"\1: ", misuse.format_message())
-    message = message.replace(": Input should be", " must be").removesuffix(".")
-    message = re.sub("Option '(.+)' requires an argument", r"\1 needs a value", message)
-    message = re.sub("Option '(.+)' requires ([0-9]+) arguments", r"\1 needs \2 values", message)
-    message = re.sub("a valid (.+), unable to parse .*", r"a \1", message).replace(" a integer", " a whole number")
-    low, high = (getattr(getattr(misuse, "param", None), name, None) for name in ("min", "max"))
-    if re.search("(than|equal to) [-0-9.e]+$", message):  # out of range: say the whole range
-        wanted = f"between {low} and {high}" if None not in (low, high) else f"at least {low}"
-        value = misuse.__cause__.errors()[0]["input"]
-        message = f"{message.partition(' must be ')[0]} must be {wanted}, not {value}"
-    command, hint = misuse.ctx.command_path if misuse.ctx else misuse.__notes__[0], ""
-    if (unknown := re.match("No such (option|command):? '?([^ ']+)'?", message)) and misuse.ctx:
-        is_option, name = unknown[1] == "option", unknown[2]
-        hint = hints.of_option(name, misuse.ctx.command, command) if is_option else hints.of_command(name)
-        message = unknown[0] if hint else message
-    if (extra := re.match(r"Got unexpected extra argument\S* \((\S+)", message)) and misuse.ctx:
-        hint = hints.of_extra(extra[1].rstrip(")"), misuse.ctx.command)
-    return UsageError(message if message.endswith("?") else f"{message}.", hint or f"See {command} --help")

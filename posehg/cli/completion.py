@@ -1,8 +1,7 @@
 """What a shell completes after an option: words that need no import. A test compares them with the tables."""
 
 from collections.abc import Callable
-
-import typer
+from typing import Any
 
 from posehg.skeletons import MPII, SKELETONS
 
@@ -25,12 +24,12 @@ def words(*known: str, between: str = "") -> Complete:
     return complete
 
 
-def joints(context: typer.Context, incomplete: str) -> list[str]:
+def joints(ctx: Any, incomplete: str) -> list[str]:
     """Completes joints, separated by commas: of the model that is given, as far as its name says which it has."""
-    has_mpiis = context.params.get("model") in MODELS  # which is also the default
+    has_mpiis = ctx.params.get("model") in MODELS  # which is also the default
     skeletons = [MPII] if has_mpiis else SKELETONS.values()
     names = dict.fromkeys(joint for skeleton in skeletons for joint in skeleton.joints)
-    return words(*(["all"] if "heatmaps" in context.params else []), *names, between=",")(incomplete)
+    return words(*(["all"] if "heatmaps" in ctx.params else []), *names, between=",")(incomplete)
 
 
 of_model, of_detector, of_skeleton = words(*MODELS), words(*DETECTORS), words(*SKELETONS)
@@ -38,7 +37,7 @@ of_dataset, of_datasets = words(*DATASETS), words(*DATASETS, between="+")
 of_split = words("train", "val", "test", "all", "both")
 of_device = words("auto", "cpu", "cuda", "mps")
 
-OF_TRAINING: dict[str, Complete | Callable[[typer.Context, str], list[str]]] = {
+OF_TRAINING: dict[str, Complete | Callable[[Any, str], list[str]]] = {
     "dataset": of_datasets,
     "background_from": of_datasets,
     "skeleton": of_skeleton,

@@ -14,7 +14,7 @@ import typer
 
 from posehg import files
 from posehg.cli import completion, options, terminal
-from posehg.cli.help import Command, Group
+from posehg.cli.help import Command, Data, Group
 from posehg.errors import CheckFailed, NotAvailable, UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def data(context: typer.Context) -> None:
 @app.command("list", cls=Command)
 def list_sets(
     name: Annotated[str | None, _about(help="Show all details of this data set.")] = None,
-    data: options.Data = None,
+    data: Data = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything known as JSON.")] = False,
 ) -> None:
     """List the data sets that posehg can read.
@@ -96,7 +96,7 @@ def check(
     context: typer.Context,
     folder: Annotated[Path | None, typer.Argument(metavar="PATH", help="A data set's folder, or your file.")] = None,
     dataset: Annotated[str | None, _named(help="Name of the data set, if PATH does not show it.")] = None,
-    data: options.Data = None,
+    data: Data = None,
     split: Split = "both",
     examples: Annotated[int, typer.Option("-n", "--examples", metavar="N", min=0, help="Examples per finding.")] = 5,
     everything: Annotated[bool, typer.Option("--all", help="Print all examples.")] = False,
@@ -197,7 +197,7 @@ def sheet(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Image to write: .png, .jpg or .webp.")],
     dataset: Annotated[str, _named(help="A name from posehg data list, or your own file.")] = "mpii",
     split: Annotated[str, _split(help="train, val or another split of the set.")] = "train",
-    data: options.Data = None,
+    data: Data = None,
     number: Annotated[int, typer.Option("-n", "--number", metavar="N", min=1, help="Number of people.")] = 24,
     seed: Annotated[int | None, typer.Option(min=0, help="Draw random people, with this seed.")] = None,
     ids: Annotated[str | None, typer.Option(metavar="ID,ID,..", help="Draw these people.")] = None,
@@ -244,7 +244,7 @@ def crop(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to write to.")],
     dataset: Annotated[str, _named(help="Names from posehg data list or your own files, joined by +.")] = "mpii",
     split: Split = "both",
-    data: options.Data = None,
+    data: Data = None,
     limit: Annotated[int, typer.Option(metavar="N", min=0, help="Crop only N people, evenly spread (0: all).")] = 0,
     size: Annotated[int, typer.Option(min=32, help="Longest side of a crop in pixels; none is enlarged.")] = 600,
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = 90,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from posehg.cli import options, terminal
+from posehg.cli.help import Device, Model, Offline
 
 _NAME = "posehg-demo.png"
 SEED = 3  # a standing person with raised arms
@@ -21,9 +22,9 @@ def demo(
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help=_OUT)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the rendered person.")] = SEED,
-    model: options.Model = "bundled",
-    offline: options.Offline = False,
-    device: options.Device = "auto",
+    model: Model = "bundled",
+    offline: Offline = False,
+    device: Device = "auto",
 ) -> None:
     """Render a person, find the pose, and write both as an image.
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from posehg.cli import completion, options, terminal
+from posehg.cli import completion, terminal
+from posehg.cli.help import Offline
 from posehg.errors import UsageError
 from posehg.exporters import EXPORTERS, Exporter, ExportOptions, choose
 
@@ -50,7 +51,7 @@ def export(
     push: Annotated[str | None, _hub(metavar="USER/NAME", help="Upload the model to this repository.")] = None,
     private: Annotated[bool, _hub("--private", help="Make a new repository private.")] = False,
     overwrite: Overwrite = False,
-    offline: options.Offline = False,
+    offline: Offline = False,
 ) -> None:
     """Export a model for other programs, as a folder of its own, or to the Hub.
 

@@ -1,11 +1,21 @@
-"""The text of --help, with a block of options for each panel. Every command has ``cls=Command``."""
+"""What typer's commands share: options, and the text of --help, with a block of options for each panel."""
 
 import re
 import sys
-from typing import Any
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from posehg.cli.options import DATA, ModelOptions, for_typer
+
+_of = {field.name: for_typer(field.metadata) for field in fields(ModelOptions)}
+Model = Annotated[str, _of["model"]]
+Offline = Annotated[bool, _of["offline"]]
+Device = Annotated[str, _of["device"]]
+Data = Annotated[Path | None, typer.Option(help=DATA, rich_help_panel="Data", envvar="POSEHG_DATA")]
 
 _TYPES = {"int": "N", "float": "X", "str": "TEXT", "path": "PATH", "file": "FILE"}
 """What stands for a value whose option gives no ``metavar``. A choice lists its values."""

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from posehg.cli import completion, options, terminal
+from posehg.cli import completion, terminal
 from posehg.cli.export import Overwrite, write
-from posehg.cli.help import Command, Group
+from posehg.cli.help import Command, Group, Offline
 from posehg.errors import NotAvailable, UsageError, printable
 from posehg.exporters import EXPORTERS, ExportOptions
 
@@ -149,7 +149,7 @@ def info(model: Model, as_json: Json = False) -> None:
 
 
 @app.command("get", cls=Command)
-def get(model: Model, offline: options.Offline = False) -> None:
+def get(model: Model, offline: Offline = False) -> None:
     """Download a model, or a newer version of it, and print where it is.
 
         posehg models get bearpaw-hg8
@@ -175,7 +175,7 @@ def convert(
     input_size: Annotated[int, typer.Option(metavar="PIXELS", min=0, help=_INPUT_SIZE)] = 0,
     precision: Annotated[Literal["fp32", "fp16"], typer.Option(help="fp16 halves the file.")] = "fp32",
     overwrite: Overwrite = False,
-    offline: options.Offline = False,
+    offline: Offline = False,
 ) -> None:
     """Convert another project's checkpoint to posehg's own format, without running any code in it.
 

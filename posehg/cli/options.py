@@ -3,59 +3,54 @@
 import functools
 import inspect
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
-
-import typer
 
 from posehg import files
 from posehg.cli import completion, terminal
 from posehg.errors import NotAvailable, UsageError
 
 if TYPE_CHECKING:
+    import typer
+
     from posehg import api
     from posehg.inference.engines import EngineOptions
 
 
-def _shared(panel: str, help: str, *names: str, **more: Any) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=panel, **more)
-
-
 _MODEL = "A name from posehg models list, user/repo[@revision], URL#sha256=DIGITS, or a path."
 _PRECISION = "Number format of the network. bf16 is faster on GPUs and AMX CPUs but less exact."
-_of_model: dict[str, Any] = {"metavar": "MODEL", "envvar": "POSEHG_MODEL", "autocompletion": completion.of_model}
-Model = Annotated[str, _shared("Model", _MODEL, "--model", "-m", **_of_model)]
-Offline = Annotated[bool, _shared("Model", "Never download a model, as HF_HUB_OFFLINE=1 does.", "--offline")]
-Flip = Annotated[bool, _shared("Model", "Average with the mirrored image: more accurate, half the speed.")]
 _DECODER = "How to read a joint from its heatmap; quarter is the paper's way."
-Decoder = Annotated[Literal["quarter", "subpixel"], _shared("Model", _DECODER)]
-_of_device: dict[str, Any] = {"metavar": "DEVICE", "envvar": "POSEHG_DEVICE", "autocompletion": completion.of_device}
-Device = Annotated[str, _shared("Model", "auto, cpu, cuda, cuda:N or mps.", **_of_device)]
-Precision = Annotated[Literal["fp32", "bf16", "fp16"], _shared("Model", _PRECISION)]
 _ENGINE = "What runs the network: auto, torch, onnxruntime or openvino."
-Engine = Annotated[
-    Literal["auto", "torch", "onnxruntime", "openvino"], _shared("Model", _ENGINE, "--engine", metavar="NAME")
-]
-Threads = Annotated[int, _shared("Model", "CPU threads (0: automatic).", min=0, max=512)]
-_DATA = "Folder of the data set, or its parent; for a file, that of its images."
-Data = Annotated[Path | None, _shared("Data", _DATA, envvar="POSEHG_DATA")]
+_of_model: dict[str, Any] = {"metavar": "MODEL", "envvar": "POSEHG_MODEL", "autocompletion": completion.of_model}
+_of_device: dict[str, Any] = {"metavar": "DEVICE", "envvar": "POSEHG_DEVICE", "autocompletion": completion.of_device}
+DATA = "Folder of the data set, or its parent; for a file, that of its images."
+
+
+def option(default: Any, panel: str, help: str, *names: str, **more: Any) -> Any:
+    """A field of a dataclass that is an option; more: what typer.Option takes."""
+    return field(default=default, metadata={"panel": panel, "help": help, "names": names, "more": more})
+
+
+def argument(help: str, **more: Any) -> Any:
+    """A field of a dataclass that is an argument; more: what typer.Argument takes."""
+    return field(metadata={"help": help, "more": more})
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """The options of commands that run a model."""
 
-    model: Model = "bundled"
-    offline: Offline = False
-    flip: Flip = True
-    decoder: Decoder = "subpixel"
-    device: Device = "auto"
-    precision: Precision = "fp32"
-    engine: Engine = "auto"
-    threads: Threads = 0
+    model: str = option("bundled", "Model", _MODEL, "--model", "-m", **_of_model)
+    offline: bool = option(False, "Model", "Never download a model, as HF_HUB_OFFLINE=1 does.", "--offline")
+    flip: bool = option(True, "Model", "Average with the mirrored image: more accurate, half the speed.")
+    decoder: Literal["quarter", "subpixel"] = option("subpixel", "Model", _DECODER)
+    device: str = option("auto", "Model", "auto, cpu, cuda, cuda:N or mps.", **_of_device)
+    precision: Literal["fp32", "bf16", "fp16"] = option("fp32", "Model", _PRECISION)
+    engine: Literal["auto", "torch", "onnxruntime", "openvino"] = option("auto", "Model", _ENGINE, metavar="NAME")
+    threads: int = option(0, "Model", "CPU threads (0: automatic).", min=0, max=512)
 
     @property
     def run(self) -> "EngineOptions":
@@ -72,16 +67,11 @@ class ModelOptions:
         return api.load(**values, note=terminal.note, **more)
 
 
-def option(default: Any, panel: str, help: str, *names: str, **more: Any) -> Any:
-    """A field of a dataclass that is an option; more: what typer.Option takes."""
-    return field(default=default, metadata={"panel": panel, "help": help, "names": names, "more": more})
-
-
 def takes(command: Callable[..., None]) -> Callable[..., None]:
     """The command with an option for each field of its parameter that is a dataclass, if it has one.
 
-    Inherited fields come last. A field is described by metadata with ``panel`` and ``help``, or by typer in its
-    annotation. A tuple of numbers is written with hyphens, as 64-128-128.
+    Inherited fields come last. The metadata of a field describe it. A tuple of numbers is written with hyphens, as
+    64-128-128.
     """
     own = inspect.signature(command, eval_str=True).parameters.values()
     place = next((parameter for parameter in own if is_dataclass(parameter.annotation)), None)
@@ -111,19 +101,30 @@ def takes(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
-    default, about = field.default, field.metadata
+    default: Any = field.default
+    about: Mapping[str, Any] = field.metadata
     if isinstance(default, tuple):
         kind, default = str, "-".join(map(str, default))
-    if about:
-        more = about.get("more") or {
+    if "more" not in about:
+        more = {
             "metavar": "A-B-C" if isinstance(field.default, tuple) else "NAME" if isinstance(default, str) else None,
             "envvar": "POSEHG_DEVICE" if field.name == "device" else None,
             "show_default": about.get("shown") or True,
             "autocompletion": completion.OF_TRAINING.get(field.name),
         }
-        kind = Annotated[kind, _shared(about["panel"], about["help"], *about.get("names", ()), **more)]
+        about = {**about, "more": more}
     given = inspect.Parameter.empty if default is MISSING else default
+    kind = Annotated[kind, for_typer(about)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=given, annotation=kind)
+
+
+def for_typer(about: Mapping[str, Any]) -> Any:
+    """The option or argument with the metadata of ``option`` or ``argument``, as typer describes one."""
+    from typer import Argument, Option  # not above: plain commands do without typer
+
+    if "panel" not in about:
+        return Argument(help=about["help"], **about["more"])
+    return Option(*about.get("names", ()), help=about["help"], rich_help_panel=about["panel"], **about["more"])
 
 
 def wrong_suffix(option: str, path: Path, suffixes: Iterable[str], hint: str = "") -> UsageError:
@@ -139,7 +140,7 @@ def check_output(option: str, path: Path, suffixes: Iterable[str], overwrite: bo
     files.check(path, overwrite)
 
 
-def given_names(context: typer.Context, config: type) -> set[str]:
+def given_names(context: "typer.Context", config: type) -> set[str]:
     """The fields whose options were given on the command line."""
     sources = {field.name: context.get_parameter_source(field.name) for field in fields(config)}
     return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}

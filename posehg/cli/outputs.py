@@ -13,8 +13,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import typer
-
 from posehg import distributed, files, images
 from posehg.cli import hints, terminal
 from posehg.cli.options import wrong_suffix
@@ -393,6 +391,6 @@ class PredictRun:
             if applies and reports:
                 terminal.note(text)
         if failed:
-            raise typer.Exit(InputError.exit_code)
+            raise terminal.Ended(InputError.exit_code)
         if empty and self.options.fail_if_empty:
             raise CheckFailed(nobody)

@@ -16,13 +16,11 @@ from itertools import chain, groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING, Literal
 
 from posehg.cli import completion, terminal
 from posehg.cli import options as shared
-from posehg.cli.options import option
+from posehg.cli.options import argument, option
 from posehg.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +59,7 @@ _HEATMAPS = "Draw heatmaps instead of skeletons: of these joints, or all."
 class PredictOptions(shared.ModelOptions):
     """The options of posehg predict. None stands for an option that is not given."""
 
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT", help=_INPUT)]
+    inputs: list[str] = argument(_INPUT, metavar="INPUT")
     recursive: bool = option(False, "Input", "Include subfolders.", "--recursive", "-r")
     out: str | None = option(None, "Output", _OUT, "--out", "-o", metavar="PATH")
     save: str | None = option(None, "Output", _SAVE, metavar="FORMAT,..", autocompletion=_FORMATS)

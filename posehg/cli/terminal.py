@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
-import typer
-
 from posehg.errors import DeviceError, InputError, PosehgError
 from posehg.files import is_full
 
@@ -27,6 +25,10 @@ INTERRUPTED = 130  # the exit code after Ctrl-C
 DEBUG = "POSEHG_DEBUG"  # the environment variable that asks for tracebacks, as --debug does
 
 T = TypeVar("T")
+
+
+class Ended(SystemExit):
+    """The end of a command that has said what failed: its exit code is left to give."""
 
 
 def note(text: str) -> None:
@@ -64,6 +66,23 @@ def explained(error: Exception) -> PosehgError:
         return DeviceError("OpenCV needs the system library libGL.", "On Debian and Ubuntu: apt install libgl1")
     what = f"{type(error).__name__}: {error}".strip(": ")
     return PosehgError(f"This is a bug in posehg ({what}).", "Report the output of the command with --debug.")
+
+
+@contextmanager
+def failing_in_words() -> Iterator[None]:
+    """A command that fails in the block ends with one sentence, a hint and an exit code instead of a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note("Interrupted.")
+        raise Ended(INTERRUPTED) from None
+    except BrokenPipeError:
+        discard(sys.stdout)  # the reader of a pipe has seen enough
+        raise Ended(0) from None
+    except Exception as error:
+        if is_full(error):
+            discard(sys.stdout)
+        raise Ended(report(explained(error))) from None
 
 
 def rendered(result: RenderableType) -> str:
@@ -161,10 +180,10 @@ def fail_together(world: World) -> Iterator[None]:
     except distributed.ProcessLost:
         raise
     except PosehgError as error:
-        code = report(error) if world.first else error.exit_code
-    except typer.Exit as leaving:
-        code = leaving.exit_code
+        end = Ended(report(error) if world.first else error.exit_code)
+    except Ended as leaving:
+        end = leaving
     else:
         return
     distributed.wait()
-    raise typer.Exit(code)
+    raise end

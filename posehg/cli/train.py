@@ -18,6 +18,7 @@ import typer
 
 from posehg.cli import options as shared
 from posehg.cli import terminal
+from posehg.cli.help import Data
 from posehg.errors import UsageError
 from posehg.training.config import TrainConfig
 
@@ -34,7 +35,7 @@ _run: Callable[..., Any] = partial(typer.Option, rich_help_panel="Run")
 def train(
     context: typer.Context,
     config: TrainConfig,
-    data: shared.Data = None,
+    data: Data = None,
     out: Annotated[Path, _run("--out", "-o", metavar="DIR", help="Folder of the run.")] = Path("runs/posehg"),
     file: Annotated[
         Path | None, _run("--config", metavar="FILE", help="Read options from a run's config.json.")
@@ -100,7 +101,7 @@ def train(
     elif first:
         terminal.note(f"Stopped and saved. Continue with: posehg train --resume --out {folder}")
     if not finished:
-        raise typer.Exit(terminal.INTERRUPTED)
+        raise terminal.Ended(terminal.INTERRUPTED)
 
 
 class TrainingProgress:

@@ -12,10 +12,11 @@ import pytest
 import typer
 
 from posehg import __version__, images
-from posehg.cli import app, hints, quick, terminal
+from posehg.cli import app, commands, hints, terminal
 from posehg.cli.predict import PredictOptions
 from posehg.drawing import DrawOptions
 from tests.journeys.conftest import Posehg
+from tests.test_architecture import modules_after
 
 COMMANDS = ("predict", "train", "eval", "export", "bench", "demo", "serve")
 LEAVES = (*((command,) for command in COMMANDS), ("models", "list"), ("models", "get"), ("data", "list"))
@@ -120,12 +121,12 @@ def test_a_file_in_the_wrong_place_is_put_right(
 
 
 def test_translations_name_what_is_there() -> None:
-    group = typer.main.get_command(app.app)
+    group = typer.main.get_command(commands.app)
     top = {name: group.get_command(None, name) for name in group.commands}
-    commands = top | {f"{name} {one}": c for name in ("models", "data") for one, c in top[name].commands.items()}
-    known = {name for command in commands.values() for one in command.params for name in (*one.opts, one.metavar)}
+    named = top | {f"{name} {one}": c for name in ("models", "data") for one, c in top[name].commands.items()}
+    known = {name for command in named.values() for one in command.params for name in (*one.opts, one.metavar)}
     assert {ours.partition(" ")[0] for ours in hints.OPTIONS} | {needed for needed, _ in hints.ADVICE.values()} <= known
-    assert set(hints.COMMANDS) <= set(commands)
+    assert set(hints.COMMANDS) <= set(named)
 
 
 class OutOfMemoryError(RuntimeError):
@@ -188,9 +189,9 @@ def test_options_of_the_environment(posehg: Posehg, square: Path, photo: Path, m
     ],
 )
 def test_plain_commands_are_read_without_typer_and_as_by_typer(line: str) -> None:
-    plain = quick.options_of(["predict", *line.split()])
+    plain = app.plain_options(["predict", *line.split()])
     assert plain is not None
-    command = typer.main.get_command(app.app).get_command(None, "predict")
+    command = typer.main.get_command(commands.app).get_command(None, "predict")
     params = command.make_context("predict", line.split()).params
     assert PredictOptions(**plain) == PredictOptions(**params | {"box": None})
 
@@ -203,9 +204,16 @@ def test_plain_commands_are_read_without_typer_and_as_by_typer(line: str) -> Non
     ],
 )
 def test_all_other_commands_are_left_to_typer(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert quick.options_of(line.split()) is None
+    assert app.plain_options(line.split()) is None
     monkeypatch.setenv("POSEHG_DEVICE", "cpu")
-    assert quick.options_of(["predict", "a.jpg"]) is None
+    assert app.plain_options(["predict", "a.jpg"]) is None
+
+
+def test_a_plain_command_loads_little(photo: Path, tmp_path: Path) -> None:
+    command = ("predict", str(photo), "--out", str(tmp_path / "a.png"))
+    loaded = modules_after("from posehg.cli.app import main; main()", *command)
+    assert not loaded & {"torch", "typer", "rich", "huggingface_hub", "scipy", "matplotlib", "pooch"}
+    assert (tmp_path / "a.png").exists()
 
 
 def test_the_threshold_of_predict_is_that_of_the_drawing_which_would_make_its_help_slow() -> None:
