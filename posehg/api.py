@@ -23,7 +23,7 @@ from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from posehg import checkpoints
 from posehg.checkpoints import Note
@@ -35,13 +35,15 @@ from posehg.inference.detector import Detect, open_detector
 from posehg.inference.engines import EngineOptions, Library, Precision, open_engine
 from posehg.inference.estimator import Estimator
 from posehg.inference.person_search import People, find
-from posehg.inference.tracking import Following, Smoothing, follow
 from posehg.io.boxes import BoxFile
 from posehg.io.frames import AHEAD, Frame, frames, read_ahead
 from posehg.io.sources import Source, expand
 from posehg.poses import Heatmaps, Pose
 from posehg.skeletons import Skeleton
 from posehg.values import BoxLike, ImageLike, Result, boxes_of, check_names, image_of
+
+if TYPE_CHECKING:
+    from posehg.inference.tracking import Smoothing
 
 
 def load(
@@ -188,6 +190,8 @@ class Model:
         Memory does not grow with the number of frames. What cannot be read has a result with ``error``; if it is all
         that there is, it is raised as InputError.
         """
+        from posehg.inference.tracking import Smoothing
+
         given = self._where(boxes, people, whole)
         check_names(smooth=(smooth, get_args(Smoothing)))
         if smooth != "none" and not track:
@@ -238,6 +242,8 @@ class Model:
 
         if source.kind == "image" or not track:
             return find_in
+        from posehg.inference.tracking import Following, follow  # of which images have no need
+
         following = Following() if detect else Following(every=90, patience=10, pause=30)  # which takes a while
         following = replace(following, every=every or following.every)
         if where is not None:  # a cut would end the people of the first frame for good

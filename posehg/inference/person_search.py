@@ -5,13 +5,12 @@ Without a detector, or where it finds nobody, the pose network itself is asked a
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from posehg.errors import InputError
 from posehg.geometry import Box
 from posehg.images import Image
-from posehg.inference import scan
 from posehg.inference.detector import Detect, PersonBox
 from posehg.inference.estimator import Estimator, Region
 from posehg.inference.oks import distinct
@@ -19,10 +18,6 @@ from posehg.poses import Pose
 
 People = Literal["one", "all", "scan"]
 """one: the most prominent person. all: everyone. scan: one, without the detector."""
-
-COARSE, COARSE_SCORE = replace(scan.OneSearch(), scales=(1.4, 1.0), turns=(0.0, 180.0), min_score=0.2), 0.4
-"""The windows to ask about where the detector finds nobody, and the mean score of a person there: somebody who fills
-the image may be too large for it. Upside down, they may have no confident joint in a window that is not turned."""
 
 
 def find(
@@ -55,13 +50,15 @@ def find(
         found = of_detections(estimator, image, detect(image), people == "all", known)
         if found or known:
             return found
+    from posehg.inference import scan  # which is hardly ever needed
+
     if people == "all" and detect is None:
         return scan.find_all(estimator, image)
     if detect is None or people == "scan":
         pose = scan.find_one(estimator, image)
         return [] if pose is None else [pose]
-    pose = scan.find_one(estimator, image, COARSE)
-    return [pose] if pose is not None and pose.score >= COARSE_SCORE else []
+    pose = scan.find_one(estimator, image, scan.COARSE)
+    return [pose] if pose is not None and pose.score >= scan.COARSE_SCORE else []
 
 
 @dataclass(frozen=True)

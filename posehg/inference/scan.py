@@ -83,6 +83,11 @@ class OneSearch:
         return int((pose.scores >= THRESHOLD).sum()) >= MIN_JOINTS and pose.score >= min_score
 
 
+COARSE, COARSE_SCORE = OneSearch(scales=(1.4, 1.0), turns=(0.0, 180.0), min_score=0.2), 0.4
+"""The windows to ask about where the detector finds nobody, and the mean score of a person there: somebody who fills
+the image may be too large for it. Upside down, they may have no confident joint in a window that is not turned."""
+
+
 def find_one(estimator: Estimator, image: Image, search: OneSearch = OneSearch()) -> Pose | None:
     """The pose of the clearest and largest person, in image pixels; None if there is none."""
 
