@@ -136,6 +136,8 @@ def predict(options: PredictOptions) -> None:
     sources: Sequence[Source] = list(expand(options.inputs, options.recursive))
     if any(source.kind == "animation" for source in sources) and options.of_one_image:
         sources = [replace(source, kind="image") if source.kind == "animation" else source for source in sources]
+    if box_file:
+        box_file.check([source for source in sources if not source.problem])
     world = distributed.world()
     moving = [source.name for source in sources if source.kind != "image"]
     if world.size > 1 and (moving or len(sources) == 1):

@@ -108,6 +108,12 @@ class BoxFile:
             )
         return self._boxes[found[0]].get(frame, ())
 
+    def check(self, sources: Sequence[Source]) -> None:
+        """Raises InputError if the file names none of these images and videos."""
+        if sources and not any(self._closest(source, is_video) for source in sources for is_video in (False, True)):
+            named = f"It names {next(iter(self._boxes))[1]}, for example." if self._boxes else ""
+            raise InputError(f"{self._path} has boxes for none of the inputs.", named)
+
     def _closest(self, source: Source, is_video: bool) -> list[Key]:
         """The names that are most alike and, of these, those with the most equal folders from the end.
 

@@ -193,3 +193,11 @@ def test_impossible_names_and_broken_files_of_boxes_are_named(posehg: Posehg, ph
     broken = photo.with_name("boxes.json")
     broken.write_text('[{"image_id": 1}]')
     posehg("predict", photo, "--boxes", broken).assert_failed(5, str(broken))
+
+
+def test_a_file_of_boxes_of_other_images_is_refused(posehg: Posehg, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "boxes.csv").write_text("image,x,y,w,h\nother.png,1,2,30,40\n")
+    run = posehg("predict", photo, "--boxes", tmp_path / "boxes.csv", "--out", tmp_path / "out.png")
+    run.assert_failed(3, "boxes.csv")
+    assert "other.png" in run.err
+    assert not (tmp_path / "out.png").exists()
