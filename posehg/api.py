@@ -194,6 +194,12 @@ class Model:
 
         given = self._where(boxes, people, whole)
         check_names(smooth=(smooth, get_args(Smoothing)))
+        if end <= start or fps <= 0:
+            raise UsageError("end must be after start, and fps above 0.")
+        if getattr(source, "ndim", 4) < 4:
+            raise UsageError(
+                "A stream is of several images.", "One image: model(image). Its rows would be taken for images."
+            )
         if smooth != "none" and not track:
             raise UsageError("smooth needs track.", "Leave smooth out.")
 

@@ -14,6 +14,7 @@ exporters/common.py.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,10 @@ class Box:
     y: float
     w: float
     h: float
+
+    def __iter__(self) -> Iterator[float]:
+        """For ``x, y, w, h = box``."""
+        return iter(self.as_tuple())
 
     @property
     def center(self) -> tuple[float, float]:

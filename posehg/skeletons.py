@@ -37,8 +37,10 @@ class Skeleton:
         known, flip_pairs, problem = set(self.joints), self.flip_pairs or (), ""
         paired = [joint for pair in flip_pairs for joint in pair]
         pairs = [*self.limbs, *(pair for pair in flip_pairs if known.isdisjoint(pair))]
-        if len(known) != len(self.joints) or not self.joints:
-            problem = f"has no joints or names one twice: {', '.join(self.joints)}"
+        if not self.joints:
+            problem = "has no joints"
+        elif twice := next((joint for joint in self.joints if self.joints.count(joint) > 1), ""):
+            problem = f"names {twice} twice"
         elif any(len(pair) != 2 for pair in (*self.limbs, *flip_pairs, self.torso)):
             problem = "has a limb, flip pair or torso that is no pair of joints"
         elif strangers := {joint for pair in pairs for joint in pair} - known:

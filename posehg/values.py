@@ -155,7 +155,10 @@ def image_of(given: ImageLike) -> Image:
     )
     what = f"array of {given.dtype}" if isinstance(given, np.ndarray) else type(given).__name__
     if what != "array of uint8" and not isinstance(given, PillowImage.Image):
-        raise TypeError(f"An image is {expected}, not {what}.")
+        advice = " If its values are from 0 to 1: (255 * image).astype('uint8')" if "array of float" in what else ""
+        raise TypeError(f"An image is {expected}, not {what}.{advice}")
+    if isinstance(given, np.ndarray) and given.shape[2:] == (1,):
+        given = given[..., 0]
     sides: tuple[int, ...] = given.size if isinstance(given, PillowImage.Image) else given.shape
     if len(sides) not in (2, 3) or sides[2:] not in ((), (3,), (4,)):
         raise UsageError(f"An image is {expected}, not an array of shape {sides}.")

@@ -87,7 +87,8 @@ def test_exif_gray_and_transparency_are_understood(tmp_path: Path) -> None:
     with PillowImage.open(tmp_path / "a.png") as image:
         np.testing.assert_array_equal(posehg.draw(image, []), np.rot90(PHOTO, -1))
     gray = PHOTO[..., 0].copy()
-    np.testing.assert_array_equal(posehg.draw(gray, []), np.repeat(gray[..., None], 3, axis=2))
+    for image in (gray, gray[..., None]):
+        np.testing.assert_array_equal(posehg.draw(image, []), np.repeat(gray[..., None], 3, axis=2))
     np.testing.assert_array_equal(posehg.draw(np.zeros((7, 5, 4), dtype=np.uint8), []), 255)
 
 
@@ -154,7 +155,7 @@ def test_a_detector_is_given_to_load(tmp_path: Path) -> None:
 
 
 def test_boxes_are_accepted_in_many_forms(dots: Model, square: Model) -> None:
-    four = AROUND.as_tuple()
+    four = tuple(AROUND)
     forms: list[Any] = [AROUND, [AROUND], four, list(four), [four], np.array(four), np.array([four], dtype=np.float32)]
     for boxes in [*forms, (box for box in [AROUND])]:
         (pose,) = dots(PHOTO, boxes)
@@ -312,9 +313,12 @@ def test_a_stream_goes_on_after_a_broken_file_but_not_if_it_is_all(dots: Model, 
         broken.plot()
     with pytest.raises(InputError):
         list(dots.stream(tmp_path / "a.png", whole=True))
-    for wrong in ({"smooth": "much"}, {"smooth": "one-euro", "track": False}, {"people": "one", "whole": True}):
+    wrong: tuple[dict[str, Any], ...] = ({"smooth": "much"}, {"smooth": "one-euro", "track": False}, {"fps": 0})
+    for options in (*wrong, {"people": "one", "whole": True}, {"start": 2.0, "end": 1.0}):
         with pytest.raises(UsageError):
-            next(dots.stream(tmp_path, **wrong))  # type: ignore[arg-type]
+            next(dots.stream(tmp_path, **options))
+    with pytest.raises(UsageError):
+        next(dots.stream(PHOTO))
 
 
 def test_a_stream_reads_only_what_is_asked_for(dots: Model) -> None:

@@ -148,12 +148,13 @@ def sound_only(path: Path) -> None:
     [
         (lambda path: None, "no file"),
         (lambda path: path.write_text("words " * 99), "not"),
+        (Path.touch, "not"),
         (lambda path: os.mkfifo(path), "not a file"),
         (lambda path: video_files.write(path, count=0), "no frames"),
         (half_of_an_mp4, "cut short"),
         (sound_only, "no video"),
     ],
-    ids=["missing", "text", "pipe", "no frames", "no index", "sound only"],
+    ids=["missing", "text", "empty", "pipe", "no frames", "no index", "sound only"],
 )
 def test_a_video_that_cannot_be_read_is_named(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], make: Callable[[Path], object], what: str

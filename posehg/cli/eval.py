@@ -145,7 +145,11 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
         (options.submission, {"--limit"}, "and --submission cannot be used together: it needs all people."),
         (options.source, _OF_NETWORK, "and --from cannot be used together: --from runs no network."),
         (options.task == "detect", _OF_POSES, "and --task detect cannot be used together."),
-        (by_people, unnamed, f"needs names: the people in {options.source}, scored by OKS, have none."),
+        (
+            by_people,
+            unnamed,
+            f"cannot be used with {options.source}, whose people have no names and are scored by OKS.",
+        ),
     ):
         if applies and (wrong := sorted(given & refused)):
             raise UsageError(f"{wrong[0]} {why}")

@@ -205,7 +205,7 @@ def _to_run_file(out: Path, formats: Sequence[str]) -> Outputs:
     writer, ending = form.run or form.video or (None, "")
     fits = writer is not None and writer.one_file and not writer.draws
     if len(formats) > 1 or writer is None or not fits or not ending.endswith(out.suffix.lower()):
-        hint = "Give --out FOLDER, or leave out --save."
+        hint = f"Give --out FOLDER{f' or FILE{Path(ending).suffix}' if form.run else ''}, or leave out --save."
         raise UsageError(f"--save {','.join(formats)} needs a folder, and --out {out} is a file.", hint)
     return Outputs(run=(Output(writer, out),))
 
@@ -385,7 +385,7 @@ class PredictRun:
             f"{skipped:,} of {count:,} inputs were already done.": skipped,
             f"Wrote {self._written:,} {noun} to {self.outputs.folder}": self._written and self.outputs.folder,
             nobody: empty and count > MANY and not self.options.fail_if_empty,
-            f"{failed:,} of {count:,} inputs failed; the others are done.": failed and count > 1,
+            f"{failed:,} of {count:,} inputs failed; the others are done.": 0 < failed < count,
         }
         for text, applies in notes.items():
             if applies and reports:

@@ -244,7 +244,9 @@ def _first_box(text: str) -> Box:
         box = Box(*map(float, text.split(",")))
         if box.is_plausible:
             return box
-    raise UsageError(f"--box {text} is not a box.", "Write four numbers, in pixels: --box X,Y,W,H")
+    raise UsageError(
+        f"--box {text} is not a box.", "Write four numbers in pixels, of which the last two are above 0: --box X,Y,W,H"
+    )
 
 
 def _frames(

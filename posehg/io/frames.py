@@ -72,8 +72,8 @@ def frames(
                 yield frame
     if not found and time is not None:
         if time < start:
-            raise InputError(f"{source.name} ends at {time:.2f} seconds, before --start {start:g}.")
-        raise InputError(f"{source.name} has no frame between --start {start:g} and --end {end:g} seconds.")
+            raise InputError(f"{source.name} ends at {time:.2f} seconds, before the start, {start:g} seconds.")
+        raise InputError(f"{source.name} has no frame between {start:g} and {end:g} seconds.")
 
 
 def _opened(source: Source, note: Callable[[str], object]) -> Generator[Frame]:
@@ -118,7 +118,7 @@ def video(file: IO[bytes], name: str, note: Callable[[str], object] = lambda _: 
 
     try:  # not by its name, which FFmpeg could take for a protocol or pattern
         container: Any = av.open(file, metadata_errors="ignore")
-    except av.FFmpegError:
+    except (av.FFmpegError, OSError):  # OSError for an empty file
         raise InputError(f"{name} is not a readable video, or was cut short.", _HINT) from None
     with container:
         stream = container.streams.best("video")
