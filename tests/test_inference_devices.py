@@ -83,3 +83,10 @@ def test_a_missing_gpu_is_refused_with_advice(name: str, count: int, monkeypatch
 def test_an_unknown_device_is_a_usage_error(name: str) -> None:
     with pytest.raises(UsageError, match=f"cuda:N or mps, not '{name}'"):
         devices.resolve(name)
+
+
+@pytest.mark.parametrize("names", [(), ("amx_tile",), ("avx512_bf16",)])
+def test_a_cpu_multiplies_bf16_with_amx_or_avx512(monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]) -> None:
+    for name in ("amx_tile", "avx512_bf16"):
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda name=name: name in names, raising=False)
+    assert devices.multiplies_bf16(torch.device("cpu")) == bool(names)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 _MODEL = "A name from posehg models list, user/repo[@revision], URL#sha256=DIGITS, or a path."
-_PRECISION = "Number format of the network. bf16 is faster on GPUs and AMX CPUs but less exact."
+_PRECISION = "Number format of the network. bf16 is faster on GPUs and some CPUs but less exact."
 _DECODER = "How to read a joint from its heatmap; quarter is the paper's way."
 _ENGINE = "What runs the network: auto, torch, onnxruntime or openvino."
 _of_model: dict[str, Any] = {"metavar": "MODEL", "envvar": "POSEHG_MODEL", "autocompletion": completion.of_model}

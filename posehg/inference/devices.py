@@ -56,9 +56,10 @@ def multiplies_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware, so that they are faster than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    # AMX is in Intel's server processors since 2023; torch has no public function that tells.
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return device.type == "cpu" and amx is not None and bool(amx())
+    # AMX is in Intel's server processors since 2023, AVX-512 with bfloat16 in AMD's processors since 2022: a training
+    # step takes six tenths of the time by the latter. torch has no public function that tells.
+    tells = (getattr(torch.cpu, f"_is_{name}_supported", lambda: False) for name in ("amx_tile", "avx512_bf16"))
+    return device.type == "cpu" and any(tell() for tell in tells)
 
 
 _SIDES = (512, 1024, 2048)
