@@ -195,7 +195,7 @@ class Model:
         given = self._where(boxes, people, whole)
         check_names(smooth=(smooth, get_args(Smoothing)))
         if end <= start or fps <= 0:
-            raise UsageError("end must be after start, and fps above 0.")
+            raise UsageError(f"end ({end:g}) must be after start ({start:g}), and fps ({fps:g}) above 0.")
         if getattr(source, "ndim", 4) < 4:
             raise UsageError(
                 "A stream is of several images.", "One image: model(image). Its rows would be taken for images."
@@ -248,7 +248,7 @@ class Model:
 
         if source.kind == "image" or not track:
             return find_in
-        from posehg.inference.tracking import Following, follow  # of which images have no need
+        from posehg.inference.tracking import Following, follow  # images do not need it
 
         following = Following() if detect else Following(every=90, patience=10, pause=30)  # which takes a while
         following = replace(following, every=every or following.every)

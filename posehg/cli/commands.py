@@ -9,6 +9,7 @@ import typer
 from posehg import __version__
 from posehg.cli import hints, terminal
 from posehg.cli.help import Command, Group
+from posehg.cli.options import takes
 from posehg.errors import UsageError
 
 _Misuse: type[Exception] = typer.BadParameter.__bases__[0]
@@ -44,7 +45,7 @@ class Commands(Group):
             app = getattr(import_module(f"posehg.cli.{cmd_name}"), _MADE_FROM[cmd_name])
             if not isinstance(app, typer.Typer):
                 function, app = app, typer.Typer(add_completion=False)
-                app.command(cls=Command)(import_module("posehg.cli.options").takes(function))
+                app.command(cls=Command)(takes(function))
             self.commands[cmd_name] = typer.main.get_command(app)
         return super().get_command(ctx, cmd_name)
 
@@ -88,14 +89,14 @@ def options(
 def run(arguments: list[str]) -> int:
     """Run the command that the arguments give; its exit code."""
     try:
-        app(arguments or ["--help"], prog_name="posehg", standalone_mode=False)
+        code: int | None = app(arguments or ["--help"], prog_name="posehg", standalone_mode=False)
     except typer.Exit as left:
         return left.exit_code
     except _Misuse as error:
         return terminal.report(_usage_error(error))
     except typer.Abort:
         return terminal.INTERRUPTED
-    return 0
+    return code or 0
 
 
 def _usage_error(misuse: Any) -> UsageError:

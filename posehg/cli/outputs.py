@@ -205,7 +205,8 @@ def _to_run_file(out: Path, formats: Sequence[str]) -> Outputs:
     writer, ending = form.run or form.video or (None, "")
     fits = writer is not None and writer.one_file and not writer.draws
     if len(formats) > 1 or writer is None or not fits or not ending.endswith(out.suffix.lower()):
-        hint = f"Give --out FOLDER{f' or FILE{Path(ending).suffix}' if form.run else ''}, or leave out --save."
+        file = f" or FILE{Path(ending).suffix}" if form.run and len(formats) == 1 else ""
+        hint = f"Give --out FOLDER{file}, or leave out --save."
         raise UsageError(f"--save {','.join(formats)} needs a folder, and --out {out} is a file.", hint)
     return Outputs(run=(Output(writer, out),))
 

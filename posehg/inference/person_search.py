@@ -50,7 +50,7 @@ def find(
         found = of_detections(estimator, image, detect(image), people == "all", known)
         if found or known:
             return found
-    from posehg.inference import scan  # which is hardly ever needed
+    from posehg.inference import scan  # hardly ever needed
 
     if people == "all" and detect is None:
         return scan.find_all(estimator, image)
