@@ -37,7 +37,7 @@ class Box:
 
     def __iter__(self) -> Iterator[float]:
         """For ``x, y, w, h = box``."""
-        return iter(self.as_tuple())
+        return iter((self.x, self.y, self.w, self.h))
 
     @property
     def center(self) -> tuple[float, float]:
@@ -67,7 +67,7 @@ class Box:
     @property
     def is_plausible(self) -> bool:
         """Whether a person on an image, or partly outside it, can have this box; never with NaN."""
-        near = all(abs(number) <= FARTHEST for number in self.as_tuple())
+        near = all(abs(number) <= FARTHEST for number in self)
         return near and self.w >= SMALLEST and self.h >= SMALLEST
 
     def moved(self, change: Affine) -> Box:
@@ -96,9 +96,6 @@ class Box:
         shared = self.intersection(other)
         union = self.w * self.h + other.w * other.h - shared
         return shared / union if union > 0 else 0.0
-
-    def as_tuple(self) -> tuple[float, float, float, float]:
-        return self.x, self.y, self.w, self.h
 
 
 class Affine:

@@ -79,7 +79,7 @@ class Pose:
         return joint in self.skeleton.joints and bool(self.found[self.skeleton.joints.index(str(joint))])
 
     def __repr__(self) -> str:
-        box = ", ".join(f"{side:.0f}" for side in self.bbox.as_tuple())
+        box = ", ".join(f"{side:.0f}" for side in self.bbox)
         id = "" if self.id is None else f", id={self.id}"
         joints = f"{self.found.sum()} of {len(self.scores)} joints found"
         return f"Pose(score={self.score:.2f}, {joints}, bbox=({box}){id})"

@@ -177,7 +177,7 @@ def boxes_of(given: BoxLike | Iterable[BoxLike]) -> list[Box]:
     """The boxes from one box or several."""
     try:
         several = [given] if isinstance(given, Box) else list(given)
-        rows = np.array([one.as_tuple() if isinstance(one, Box) else one for one in several], dtype=np.float64)
+        rows = np.array([tuple(one) if isinstance(one, Box) else one for one in several], dtype=np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"boxes must be one or several Box or (x, y, w, h) in pixels, not {given!r}.") from None
     if rows.size and rows.shape[-1] != 4:

@@ -130,7 +130,7 @@ def test_the_real_files_hold_the_same_people(split: str, name: str, shared: Path
         np.testing.assert_allclose(person.keypoints, other.keypoints, atol=1e-4)
         np.testing.assert_array_equal(person.visible, other.visible)
         # The sample's torso boxes are made of its joints, where a detector found the official ones: x is not compared.
-        np.testing.assert_allclose(person.box.as_tuple()[1:], other.box.as_tuple()[1:])
+        np.testing.assert_allclose(tuple(person.box)[1:], tuple(other.box)[1:])
         assert other.keypoints[left, 0] > other.keypoints[right, 0]  # as the observer sees them
 
 

@@ -222,7 +222,7 @@ def assert_same(people: list[Person], others: list[Person], visibility: bool = T
     assert [person.id for person in people] == [other.id for other in others]
     for person, other in zip(people, others, strict=True):
         np.testing.assert_allclose(person.keypoints, other.keypoints, atol=0.5, rtol=0)
-        np.testing.assert_allclose(person.box.as_tuple(), other.box.as_tuple(), atol=0.5, rtol=0)
+        np.testing.assert_allclose(tuple(person.box), tuple(other.box), atol=0.5, rtol=0)
         assert person.image.name == other.image.name
         if visibility:
             np.testing.assert_array_equal(person.visible, other.visible)

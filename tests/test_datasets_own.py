@@ -369,4 +369,4 @@ def test_what_predict_found_can_be_trained_on(tmp_path: Path) -> None:
     for person, pose in zip(people, found.people, strict=True):
         np.testing.assert_array_equal(np.isfinite(person.keypoints).all(axis=1), pose.found)
         np.testing.assert_allclose(person.keypoints[pose.found], pose.keypoints[pose.found], atol=0.006)
-        np.testing.assert_allclose(person.box.as_tuple(), pose.bbox.as_tuple(), atol=0.006)
+        np.testing.assert_allclose(tuple(person.box), tuple(pose.bbox), atol=0.006)

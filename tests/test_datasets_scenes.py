@@ -31,7 +31,7 @@ def boxes(tmp_path):
 def test_a_scene_has_everyone_on_its_image(boxes):
     data = scenes.load_one(str(boxes), None, "val")
     loaded = [data.load(index) for index in range(len(data))]
-    assert [[box.as_tuple() for box in scene.people] for scene in loaded] == [
+    assert [[tuple(box) for box in scene.people] for scene in loaded] == [
         [(1, 2, 3, 4)],
         [],
         [(5, 6, 7, 8), (10, 2, 9, 9)],

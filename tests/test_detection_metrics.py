@@ -19,7 +19,7 @@ def random_images(seed, count=23):
     images = []
     for _ in range(count):
         people, crowds = boxes(rng.integers(0, 5)), boxes(rng.integers(0, 2))
-        near = [Box(*(np.array(box.as_tuple()) + rng.normal(0, 2.5, 4))) for box in people if rng.random() < 0.8]
+        near = [Box(*(np.array(tuple(box)) + rng.normal(0, 2.5, 4))) for box in people if rng.random() < 0.8]
         found = near + boxes(rng.integers(0, 3))
         scores = np.sort(rng.random(len(found)))[::-1]
         images.append(Judged(people, crowds, [found[i] for i in rng.permutation(len(found))], scores.tolist()))
@@ -37,9 +37,9 @@ def test_average_precision_is_that_of_coco(seed):
         for crowd, boxes in enumerate((image.people, image.ignored)):
             for box in boxes:
                 common = {"id": len(truth) + 1, "image_id": number, "category_id": 1, "iscrowd": crowd}
-                truth.append({**common, "bbox": [*box.as_tuple()], "area": box.w * box.h})
+                truth.append({**common, "bbox": [*box], "area": box.w * box.h})
         for box, score in zip(image.found, image.scores, strict=True):
-            results.append({"image_id": number, "category_id": 1, "bbox": [*box.as_tuple()], "score": score})
+            results.append({"image_id": number, "category_id": 1, "bbox": [*box], "score": score})
     with redirect_stdout(StringIO()):
         known = coco.COCO()
         ids = [{"id": number} for number in range(1, len(images) + 1)]

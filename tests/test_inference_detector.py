@@ -68,7 +68,7 @@ def test_boxes_are_those_of_the_image_whatever_its_shape(size: tuple[int, int], 
     pixel = 1 / Affine.crop(Box(0, 0, size[1], size[0]), SIZE).scale  # of the input, on the image
     assert len(found) == len(people)
     for one, person in zip(found, people, strict=True):  # the surest first
-        assert one.box.as_tuple() == pytest.approx(person.as_tuple(), abs=1.1 * pixel + 0.3)
+        assert tuple(one.box) == pytest.approx(tuple(person), abs=1.1 * pixel + 0.3)
         assert one.score == pytest.approx(levels[person] / 300, abs=0.13)
 
 
@@ -81,7 +81,7 @@ def test_the_threshold_leaves_out_the_unsure() -> None:
 
 
 def alone(found: Sequence[PersonBox]) -> list[Box]:
-    return [Box(*np.round(one.box.as_tuple(), 3).tolist()) for one in found]
+    return [Box(*np.round(tuple(one.box), 3).tolist()) for one in found]
 
 
 def test_of_boxes_that_overlap_the_surest_is_kept() -> None:
@@ -124,7 +124,7 @@ def test_a_foreign_file_is_opened_as_a_detector(tmp_path: Path) -> None:
     for name in ("YOLOX", "end-to-end"):
         detect = open_detector(constant(tmp_path / "people.ONNX", {"output": LAYOUTS[name][0]}, PLANAR), CPU)
         found = detect(np.zeros((61, 83, 3), dtype=np.uint8))
-        assert [one.box.as_tuple() for one in found] == [pytest.approx(box.as_tuple(), abs=1e-3) for box in (TWO, ONE)]
+        assert [tuple(one.box) for one in found] == [pytest.approx(tuple(box), abs=1e-3) for box in (TWO, ONE)]
 
 
 def test_anything_else_is_refused_by_name(tmp_path: Path) -> None:

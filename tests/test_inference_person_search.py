@@ -87,7 +87,7 @@ def test_the_one_is_the_first_of_all_with_the_same_joints(estimator: Watched) ->
     assert_found(everyone, squares[1], squares[2], squares[0])
     (one,) = find(estimator, squares_photo(*squares), detect=detect_squares)
     np.testing.assert_allclose(one.keypoints, everyone[0].keypoints, atol=1e-3)
-    assert one.crop.as_tuple() == pytest.approx(everyone[0].crop.as_tuple())
+    assert tuple(one.crop) == pytest.approx(tuple(everyone[0].crop))
 
 
 class Dimmed(stubs.Squares):
@@ -128,7 +128,7 @@ def test_everyone_is_estimated_once_in_the_crop_around_the_detection(estimator: 
     poses = find(estimator, squares_photo(*squares), "all", detect=detect)
     assert_found(poses, *squares)
     assert [pose.crop for pose in poses] == [region.box for region in estimator.asked]
-    assert [pose.crop.as_tuple() for pose in poses] == [(148.75, 43.75, 162.5, 162.5), (326.25, 56.25, 137.5, 137.5)]
+    assert [tuple(pose.crop) for pose in poses] == [(148.75, 43.75, 162.5, 162.5), (326.25, 56.25, 137.5, 137.5)]
 
 
 def test_known_people_are_not_returned_again(estimator: Watched) -> None:

@@ -39,7 +39,7 @@ def test_windows_cover_the_image_at_every_scale(size: tuple[int, int]) -> None:
         alike = [window for window in windows if window.w == pytest.approx(max(size) * scale)]
         assert len(alike) == len({box.x for box in alike}) * len({box.y for box in alike})  # a full grid
         for axis, length in ((0, size[1]), (1, size[0])):
-            spans = sorted({(box.as_tuple()[axis], box.as_tuple()[axis] + box.w) for box in alike})
+            spans = sorted({(tuple(box)[axis], tuple(box)[axis] + box.w) for box in alike})
             assert spans[0][0] <= 1e-9
             assert spans[-1][1] >= length - 1e-6
             assert all(after[0] <= before[1] + 1e-6 for before, after in pairwise(spans))

@@ -75,7 +75,7 @@ def photo(rows: int = ROWS, columns: int = COLUMNS) -> Image:
 def close(found: list[PersonBox], expected: list[Box]) -> None:
     assert len(found) == len(expected)
     for (box, _), other in zip(found, expected, strict=True):
-        assert box.as_tuple() == pytest.approx(other.as_tuple(), abs=1e-3)
+        assert tuple(box) == pytest.approx(tuple(other), abs=1e-3)
 
 
 def corners(box: Box, left: float = (96 - 83 * SCALE) / 2) -> tuple[float, float, float, float]:

@@ -36,7 +36,7 @@ def read(folder: Path, content: object, note: Callable[[str], Any] = pytest.fail
 
 
 def detection(image: object, box: Box = A, **more: Any) -> dict[str, Any]:
-    return {"image_id": image, "bbox": list(box.as_tuple()), "category_id": 1, "score": 0.5, **more}
+    return {"image_id": image, "bbox": list(box), "category_id": 1, "score": 0.5, **more}
 
 
 def detections(*images: object) -> list[dict[str, Any]]:
@@ -49,9 +49,9 @@ def annotated(**changes: Any) -> dict[str, Any]:
         "images": [{"id": 7, "file_name": "a.jpg"}, {"id": 11, "file_name": "b.jpg"}, {"id": 13, "file_name": "c.jpg"}],
         "categories": [{"id": 3, "name": "dog"}, {"id": 5, "name": "person"}],
         "annotations": [
-            {"id": 1, "image_id": 11, "category_id": 5, "bbox": list(A.as_tuple())},
-            {"id": 2, "image_id": 7, "category_id": 3, "bbox": list(B.as_tuple())},
-            {"id": 3, "image_id": 11, "category_id": 5, "bbox": list(C.as_tuple()), "iscrowd": 0},
+            {"id": 1, "image_id": 11, "category_id": 5, "bbox": list(A)},
+            {"id": 2, "image_id": 7, "category_id": 3, "bbox": list(B)},
+            {"id": 3, "image_id": 11, "category_id": 5, "bbox": list(C), "iscrowd": 0},
             {"id": 4, "image_id": 7, "category_id": 5, "bbox": [0, 0, 0, 0], "iscrowd": 1},
         ],
     }
@@ -59,7 +59,7 @@ def annotated(**changes: Any) -> dict[str, Any]:
 
 
 def record(source: str, *people: Box, frame: int | None = None) -> dict[str, Any]:
-    listed = [{"id": None, "score": 0.5, "bbox": list(box.as_tuple()), "keypoints": []} for box in people]
+    listed = [{"id": None, "score": 0.5, "bbox": list(box), "keypoints": []} for box in people]
     return {"posehg": 1, "source": source, "frame": frame, "people": listed, "error": None}
 
 
@@ -75,7 +75,7 @@ def test_detections_of_people_are_read_in_order_and_those_without_area_are_count
         detection("a.jpg", B),
         detection("b.jpg", C),
         detection("a.jpg", C, category_id=3),
-        {"image_id": "a.jpg", "bbox": list(A.as_tuple())},
+        {"image_id": "a.jpg", "bbox": list(A)},
         *({"image_id": "a.jpg", "bbox": bbox} for bbox in ([1, 2, 0, 5], [1, 2, 5, 0], None, [])),
     ]
     notes: list[str] = []
@@ -97,7 +97,7 @@ def test_the_category_of_people_is_the_one_of_that_name_or_the_only_one(
     tmp_path: Path, names: tuple[str, ...], category: int
 ) -> None:
     categories = [{"id": 3 + number, "name": name} for number, name in enumerate(names)]
-    annotations = [{"image_id": 7, "category_id": category, "bbox": list(B.as_tuple())}]
+    annotations = [{"image_id": 7, "category_id": category, "bbox": list(B)}]
     file = read(tmp_path, annotated(categories=categories, annotations=annotations))
     assert list(file.of(source("a.jpg"))) == [B]
 
@@ -105,7 +105,7 @@ def test_the_category_of_people_is_the_one_of_that_name_or_the_only_one(
 def test_ids_as_floats_numbers_as_text_and_people_without_a_box_are_read(tmp_path: Path) -> None:
     first, _, third, crowd = annotated()["annotations"]
     given = [
-        {**first, "image_id": 11.0, "category_id": "5", "bbox": [str(side) for side in A.as_tuple()], "iscrowd": "0"},
+        {**first, "image_id": 11.0, "category_id": "5", "bbox": [str(side) for side in A], "iscrowd": "0"},
         *({**first, "bbox": bbox} for bbox in (None, [], [1, 2, 0.0, 5])),
         {key: value for key, value in first.items() if key != "bbox"},
         *({**third, "iscrowd": False}, {**crowd, "iscrowd": "1"}, {**crowd, "iscrowd": 0, "category_id": 3}),
@@ -351,4 +351,4 @@ def test_a_detectors_file_of_coco_is_read(shared: Path) -> None:
     for image in sorted(folder.glob("*.jpg")):
         expected = [tuple(entry["bbox"]) for entry in listed if entry["image_id"] == int(image.stem)]
         assert expected
-        assert [box.as_tuple() for box in file.of(source(str(image)))] == expected
+        assert [tuple(box) for box in file.of(source(str(image)))] == expected

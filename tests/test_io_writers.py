@@ -134,7 +134,7 @@ def test_a_record_has_everything_and_survives_json() -> None:
         np.testing.assert_allclose(keypoints[:, :2], there.keypoints, atol=0.00501)
         np.testing.assert_allclose(keypoints[:, 2], there.scores, atol=0.0000501)
         assert (person["score"], person["crop"], person["rotation"]) == (round(there.score, 4), [-3.25, 2, 90, 90], 0)
-        np.testing.assert_allclose(person["bbox"], there.bbox.as_tuple(), atol=0.00501)
+        np.testing.assert_allclose(person["bbox"], tuple(there.bbox), atol=0.00501)
     read = strict(json.line(json.record(failed())))
     assert (read["width"], read["people"], read["error"]) == (None, [], "broken.jpg is broken.")
 
@@ -179,7 +179,7 @@ def test_the_table_has_a_row_for_each_joint_of_each_person(tmp_path: Path) -> No
         np.testing.assert_allclose(points, there.keypoints, atol=0.00501)
         np.testing.assert_allclose([float(row["score"]) for row in some], there.scores, atol=0.0000501)
         sides = np.array([[float(row[f"bbox_{side}"]) for side in "xywh"] for row in some])
-        np.testing.assert_allclose(sides, [there.bbox.as_tuple()] * 7, atol=0.00501)
+        np.testing.assert_allclose(sides, [tuple(there.bbox)] * 7, atol=0.00501)
 
 
 def test_the_wide_table_has_a_row_for_each_person(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_the_wide_table_has_a_row_for_each_person(tmp_path: Path) -> None:
         numbers = [[float(row[f"{joint}_{part}"]) for part in ("x", "y", "score")] for joint in SEVEN.joints]
         np.testing.assert_allclose(numbers, np.column_stack([there.keypoints, there.scores]), atol=0.00501)
         sides = [float(row[f"bbox_{side}"]) for side in "xywh"]
-        np.testing.assert_allclose([float(row["score"]), *sides], [there.score, *there.bbox.as_tuple()], atol=0.00501)
+        np.testing.assert_allclose([float(row["score"]), *sides], [there.score, *tuple(there.bbox)], atol=0.00501)
     assert rows(write(WideCsvWriter, tmp_path / "nobody.csv", result(people=0))) == []
     assert (tmp_path / "nobody.csv").read_text().split(",")[10:13] == ["nose_x", "nose_y", "nose_score"]
 
@@ -214,7 +214,7 @@ def test_the_arrays_hold_a_whole_run_exactly(tmp_path: Path) -> None:
         "keypoints": [there.keypoints for there in people],
         "scores": [there.scores for there in people],
         "person_scores": [there.score for there in people],
-        "boxes": [there.bbox.as_tuple() for there in people],
+        "boxes": [tuple(there.bbox) for there in people],
         "crops": [(-3.25, 2, 90, 90)] * 3,
         "tracks": [4, -1, -1],
         "images": [0, 0, 3],
@@ -260,7 +260,7 @@ def test_an_image_has_cocos_number_or_its_name_and_no_other_has_the_same(tmp_pat
         *("w_000000000000", "w_000000000001", "y/w.mp4_000000000000", "y/w.mp4_000000000001"),
     ]
     assert {entry["category_id"] for entry in entries} == {1}
-    np.testing.assert_allclose(entries[0]["bbox"], images[0].people[0].bbox.as_tuple(), atol=0.00501)
+    np.testing.assert_allclose(entries[0]["bbox"], tuple(images[0].people[0].bbox), atol=0.00501)
     assert standard_json.loads(write(CocoWriter, tmp_path / "empty.json", failed()).read_text()) == []
 
 

@@ -18,15 +18,15 @@ def pose(**changes: object) -> Pose:
 
 
 def test_the_bounding_box_reaches_a_little_beyond_the_found_joints() -> None:
-    assert pose().bbox.as_tuple() == pytest.approx((30 - 6, 20 - 6, 41 + 12, 100 + 12))
+    assert tuple(pose().bbox) == pytest.approx((30 - 6, 20 - 6, 41 + 12, 100 + 12))
     scores = np.array([0.9, 0.9, 0.9, 0.9, 0.9, THRESHOLD, 0.1])
     there = pose(scores=scores)
     assert there.found.tolist() == [True] * 6 + [False]
-    assert there.bbox.as_tuple() == pytest.approx((30 - 3.66, 20 - 3.66, 41 + 7.32, 61 + 7.32))
+    assert tuple(there.bbox) == pytest.approx((30 - 3.66, 20 - 3.66, 41 + 7.32, 61 + 7.32))
 
 
 def test_one_joint_has_a_small_box_and_none_has_the_crop() -> None:
-    assert pose(scores=np.eye(7)[3]).bbox.as_tuple() == pytest.approx((29.94, 59.94, 1.12, 1.12))
+    assert tuple(pose(scores=np.eye(7)[3]).bbox) == pytest.approx((29.94, 59.94, 1.12, 1.12))
     assert pose(scores=np.zeros(7)).bbox == CROP
 
 
@@ -34,5 +34,5 @@ def test_the_box_moves_with_the_pose() -> None:
     change = Affine.translation(7, -300)
     for scores in (np.full(7, 0.9), np.zeros(7)):
         there = pose(scores=scores)
-        assert there.moved(change).bbox.as_tuple() == pytest.approx(there.bbox.moved(change).as_tuple())
+        assert tuple(there.moved(change).bbox) == pytest.approx(tuple(there.bbox.moved(change)))
     assert pose().moved(change).bbox.y < 0  # it is not cut off at an image's border

@@ -176,7 +176,7 @@ def check(splits: Sequence[Dataset], progress: Progress) -> list[Finding]:
             add("small_people", [place], f"{place.person.box.w:.3g} x {place.person.box.h:.3g} pixels")
     if people:
         keypoints = np.stack([place.person.keypoints for place in people])
-        boxes = np.array([place.person.box.as_tuple() for place in people])
+        boxes = np.array([tuple(place.person.box) for place in people])
         shapes = np.array([sizes.get(place.person.image, (np.nan, np.nan)) for place in people], dtype=np.float64)
         for index, kind, sign in misplaced(boxes, keypoints, shapes):
             add(kind, [people[index]], sign)

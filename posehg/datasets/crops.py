@@ -169,4 +169,4 @@ def _category(skeleton: Skeleton) -> dict[str, Any]:
 
 
 def _rounded(box: Box) -> list[float]:
-    return [round(side, _DECIMALS) for side in box.as_tuple()]
+    return [round(side, _DECIMALS) for side in box]

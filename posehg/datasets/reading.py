@@ -235,7 +235,7 @@ def square_around(center: tuple[float, float], side: float) -> Box:
     """The square around a point."""
     if side == 0:
         raise ValueError("a box has no size")
-    return box_of(*Box.around(center, side).as_tuple())
+    return box_of(*Box.around(center, side))
 
 
 def extent(box: Box | None, keypoints: Points) -> Box:

@@ -89,7 +89,7 @@ def fingerprint(data: Dataset) -> dict[str, str]:
         "joints": json.dumps(data.skeleton.joints).encode(),
         "ids": json.dumps(names_of(data)).encode(),
         "keypoints": rounded([person.keypoints for person in data.persons]),
-        "boxes": rounded([person.box.as_tuple() for person in data.persons]),
+        "boxes": rounded([tuple(person.box) for person in data.persons]),
         "heads": rounded([person.head_size for person in data.persons]),
     }
     hashes = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}

@@ -276,7 +276,7 @@ def coco_scores(data: Dataset, detections: Sequence[Detection]) -> dict[str, flo
         record = {"image_id": numbers[person.image], "keypoints": triples.ravel(), "iscrowd": int(person.crowd)}
         record["num_keypoints"] = int(labelled.sum()) if place < len(data) else 0  # people with 0 are ignored
         record["area"] = extent.w * extent.h if person.area is None else person.area
-        truth.append(record | {"bbox": list(person.box.as_tuple())})
+        truth.append(record | {"bbox": list(person.box)})
     for one in detections:
         far = np.nan_to_num(one.keypoints, nan=1e9)  # so far away, the similarity is 0
         triples = np.column_stack([far, np.ones(len(far))])

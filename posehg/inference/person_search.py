@@ -41,7 +41,7 @@ def find(
     if boxes is not None:
         for box in boxes:
             if box.intersection(frame) <= 0:
-                where = ",".join(f"{side:g}" for side in box.as_tuple())
+                where = ",".join(f"{side:g}" for side in box)
                 raise InputError(f"The box {where} lies outside {name}.", f"The image is {width} x {height} pixels.")
         return list(estimator(Region(image, estimator.person_box(box)) for box in boxes))
     if whole:

@@ -196,7 +196,7 @@ def test_an_exported_detector_finds_the_same_boxes(posehg: Posehg, best: Path, b
     def boxes(place: Path) -> list[tuple[float, ...]]:
         found = open_detector(place, EngineOptions("cpu"))
         found.threshold = 0.05  # type: ignore[attr-defined]
-        return [(*one.box.as_tuple(), 100 * one.score) for one in found(images.read(both))]
+        return [(*one.box, 100 * one.score) for one in found(images.read(both))]
 
     posehg("export", best, "--out", tmp_path / "x.onnx", "--decode").assert_failed(2, "--decode")
     places = [tmp_path / "folder"]

@@ -44,7 +44,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for n, (_, _, person) in enumerate(people):
         keypoints = [v for c in channels for v in (*person.keypoints[c].tolist(), 2 if person.visible[c] else 1)]
         common = {"image_id": n, "category_id": 7, "area": person.box.w * person.box.h / 2, "iscrowd": 0}
-        content["annotations"].append({**common, "id": 500 + n, "bbox": person.box.as_tuple(), "keypoints": keypoints})
+        content["annotations"].append({**common, "id": 500 + n, "bbox": tuple(person.box), "keypoints": keypoints})
     (folder / "legs.json").write_text(json.dumps(content))
     with open(folder / "people.csv", "w", newline="") as file:
         table = csv.writer(file)

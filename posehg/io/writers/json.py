@@ -60,7 +60,7 @@ def record(result: Result) -> dict[str, Any]:
 
 def sides(box: Box) -> list[float]:
     """x, y, width and height to a hundredth of a pixel."""
-    return [rounded(number, 2) for number in box.as_tuple()]
+    return [rounded(number, 2) for number in box]
 
 
 def triples(pose: Pose) -> list[list[float]]:

@@ -43,7 +43,7 @@ class NpzWriter(FileWriter):
         self._joints, self._model = result.skeleton.joints, result.model
         for pose in result.people:
             track = -1 if pose.id is None else pose.id
-            boxes, place = (pose.bbox.as_tuple(), pose.crop.as_tuple()), (track, len(self._images))
+            boxes, place = (tuple(pose.bbox), tuple(pose.crop)), (track, len(self._images))
             row = (pose.keypoints, pose.scores, pose.score, *boxes, *place)
             self._people += np.array(row, dtype=self._person()).tobytes()
         frame = -1 if result.frame is None else result.frame
