@@ -121,6 +121,9 @@ class Model:
         """The J joint names, in the order of every pose's keypoints."""
         return self.skeleton.joints
 
+    def __reduce__(self) -> str:
+        raise TypeError("A Model cannot be pickled for another process: call posehg.load there.")
+
     def __repr__(self) -> str:
         return f"Model({len(self.joints)} joints of {self.skeleton.name!r}, on {self.estimator.device})"
 

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -183,6 +184,11 @@ def test_invalid_boxes_are_refused(dots: Model, boxes: Any, error: type[Exceptio
     for options in ({"boxes": AROUND, "whole": True}, {"boxes": AROUND, "people": "all"}, {"people": "two"}):
         with pytest.raises(UsageError):
             dots(PHOTO, **options)  # type: ignore[arg-type]
+
+
+def test_a_model_cannot_be_sent_to_another_process(dots: Model) -> None:
+    with pytest.raises(TypeError, match="load"):
+        pickle.dumps(dots)
 
 
 def test_threads_may_share_a_model(dots: Model) -> None:

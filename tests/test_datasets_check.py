@@ -133,10 +133,12 @@ def test_wrong_units_and_orders_are_found(how: str, kind: str, least: int) -> No
     rng, size = np.random.default_rng(7), np.array((640.0, 360.0))
     extents = rng.uniform(0.2, 0.3, (30, 2)) * size
     starts = rng.uniform(0.1, 0.95, (30, 2)) * (size - extents)
+    starts[:5] = (size - extents)[:5]
     boxes, joints = np.hstack([starts, extents]), starts[:, None] + SPREAD * extents[:, None]
     boxes = boxes / np.tile(size, 2) if how == "box / size" else boxes
     boxes = boxes[:, [1, 0, 3, 2]] if how == "all y, x" else boxes
     boxes = np.hstack([starts, starts + extents]) if how == "corners" else boxes
+    boxes[:5, 2:] += 5 * (how == "corners")  # some reach a little beyond the image
     boxes[:, :2] += extents / 2 if how == "centers" else 0
     joints = joints[..., ::-1] if "y, x" in how else joints
     joints = {"joints / size": joints / size, "joints / 2": joints / 2, "joints far": joints + 900}.get(how, joints)

@@ -154,7 +154,11 @@ def test_the_metadata_describe_the_graph(format: str, tmp_path: Path) -> None:
     assert found["joints"].split(", ") == list(checkpoint.config.skeleton.joints)
     assert found["flip"] == str(list(checkpoint.config.skeleton.flip))
     for key, text in {
-        **{"input": "(batch, 3, 32, 48)", "stride": "4", "offset": "0.25"},
+        **{
+            "input": f"(batch, 3, 32, 48) or other multiples of {checkpoint.config.network.multiple}",
+            "stride": "4",
+            "offset": "0.25",
+        },
         **{"precision": "fp32", "licence": "a licence"},
     }.items():
         assert text in found[key]

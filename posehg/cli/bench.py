@@ -41,14 +41,13 @@ def bench(
     image: Annotated[Path | None, typer.Argument(metavar="IMAGE", help="Default: a rendered image.")] = None,
     seconds: Annotated[float, typer.Option(min=0.01, max=3600, help="Duration of each measurement.")] = 3.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of tables.")] = False,
     compare: Annotated[bool, typer.Option("--engines/--no-engines", help="Compare the installed engines.")] = True,
     commands: Annotated[bool, typer.Option("--commands/--no-commands", help="Time whole commands.")] = True,
 ) -> None:
     """Measure how long each step of a prediction takes, how fast each engine is, and the fastest this machine could be.
 
         posehg bench
-        posehg bench photo.jpg --threads 2 --markdown
+        posehg bench photo.jpg --threads 2
         posehg bench --no-engines --json
 
     Commands are whole processes of posehg predict with the default options, on one image and on a folder of copies.
@@ -99,7 +98,7 @@ def bench(
             record["commands"] = _time_commands(photo, Path(folder), options_of_model)
         if compare and not engines.library_of(place):
             record["engines_per_crop"] = _compare(place, options.run, seconds)
-    _print(record, as_json, as_markdown)
+    _print(record, as_json)
 
 
 def _time_steps(estimator: Estimator, photo: Path, drawn: Path, seconds: float) -> Record:
@@ -209,7 +208,7 @@ def _time_commands(photo: Path, folder: Path, model: list[str]) -> dict[str, Any
     return {"one_image_seconds": alone, **rates}
 
 
-def _print(record: Record, as_json: bool, as_markdown: bool) -> None:
+def _print(record: Record, as_json: bool) -> None:
     """The sections as tables on stdout or as one line of JSON: for each name a value, or a value per column."""
     if as_json:
         print(json.dumps(record, allow_nan=False, ensure_ascii=False))
@@ -219,7 +218,7 @@ def _print(record: Record, as_json: bool, as_markdown: bool) -> None:
 
     for title, section in record.items():
         rows = {name: values if isinstance(values, dict) else {"": values} for name, values in section.items()}
-        table = Table(box=box.MARKDOWN if as_markdown else box.SIMPLE_HEAD)
+        table = Table(box=box.SIMPLE_HEAD)
         table.add_column(title.replace("_", " "), no_wrap=True)
         for heading in next(iter(rows.values())):
             table.add_column(heading.replace("_", " "), justify="right")

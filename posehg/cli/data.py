@@ -149,8 +149,9 @@ def check(
             findings = [asdict(finding) | {"count": finding.count} for finding in found]
             print(json.dumps({"dataset": name, "splits": counts, "findings": findings}, indent=2))
         else:
-            for part, count in counts.items():
-                print(f"{name} {part}: {count['people']:,} people on {count['images']:,} images")
+            for one in splits:
+                ignored = f"; {len(one.ignored):,} are ignored: crowds, or no joints" if len(one.ignored) else ""
+                print(f"{name} {one.split}: {len(one):,} people on {counts[one.split]['images']:,} images{ignored}")
             _print_findings(found, None if everything else examples)
     if sheet is not None:
         page = checks.suspects_sheet(splits, found)

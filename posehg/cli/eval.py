@@ -30,7 +30,7 @@ _SETS = "mpii, flic, flic-pc, lsp, lspet, coco, synthetic, or your own .json, .c
 _SPLITS = "train, val, test or, of a file, all."
 _FROM = """Score these predictions, without a network: files of posehg predict and eval, COCO results (.json), or the
 preds of other projects (.h5, .mat, .npz)."""
-_METRIC = "pckh, pck, oks, or auto (PCK, and PCKh where heads are annotated)."
+_METRIC = "pckh, pck, oks, or auto (PCK, and PCKh where heads are annotated; OKS of COCO results)."
 _THRESHOLD = """Distance within which a joint is correct, in head sizes (PCKh: 0.5 and 0.1) or torsos (PCK: 0.2).
 Repeatable. With --task detect: the lowest score."""
 _MIN = "Exit with code 4 if the limbs' PCK (or PCKh or AP, with --metric pckh or oks) is lower."
@@ -148,7 +148,7 @@ def _check(options: EvalOptions, given: set[str], by_people: bool) -> None:
         (
             by_people,
             unnamed,
-            f"cannot be used with {options.source}, whose people have no names and are scored by OKS.",
+            f"cannot be used: OKS alone scores {options.source}, which does not say who is which annotated person.",
         ),
     ):
         if applies and (wrong := sorted(given & refused)):

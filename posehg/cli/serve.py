@@ -55,7 +55,7 @@ _PATIENCE = 5  # seconds that requests have to end after Ctrl-C
 _PACKAGES = {"starlette": "starlette", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
 _STATUS = {UsageError.exit_code: 400, InputError.exit_code: 422, DeviceError.exit_code: 503}
 _ANSWERS = ("json", "image", "both")
-_HOW = "Send one file: curl -F file=@photo.jpg 'http://.../predict?people=all'"
+_HOW = "Send one file, and options in the address: curl -F file=@photo.jpg 'http://.../predict?people=all'"
 _POLICY = """default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline';
 connect-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'""".replace("\n", " ")
 """What the page may load: nothing but what it holds and the answers of its own server."""
@@ -83,8 +83,9 @@ def serve(
         curl -F file=@photo.jpg "http://127.0.0.1:8000/predict?people=all"
 
     Prints the page's address; Ctrl-C ends it. The page draws a photo's skeletons; /predict does so for programs, and
-    answers with the record of predict --json or, for ?as=image, a PNG. Photos are not stored. Only this computer
-    reaches the page unless --host says otherwise.
+    answers with the record of predict --json. In the address, people=one, all or scan chooses people as --people does;
+    as=image answers with a PNG, as=both with {"record", "image"}; threshold=0.5 draws joints with at least this score.
+    Photos are not stored. Only this computer reaches the page unless --host says otherwise.
     """
     if missing := [package for module, package in _PACKAGES.items() if find_spec(module) is None]:
         hint = f"Install it: pipx inject posehg {' '.join(missing)}, or pip install 'posehg[serve]'"
@@ -114,7 +115,10 @@ def _listen(host: str, port: int) -> socket.socket:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise UsageError(f"Port {port} is in use.", f"Try --port {port + 1}, or --port 0 for a free one.") from None
         why = (getattr(error, "strerror", None) or "it is not an address").lower()
-        raise UsageError(f"--host {host} --port {port} cannot be listened on: {why}.", "Leave out --host.") from None
+        raise UsageError(
+            f"--host {host} --port {port} cannot be listened on: {why}.",
+            "0.0.0.0 is every address here, 127.0.0.1 this computer.",
+        ) from None
 
 
 def _is_local(host: str) -> bool:
@@ -248,7 +252,7 @@ def _query(given: Mapping[str, str]) -> tuple[People, str, float]:
     with suppress(ValueError):
         threshold = float(given.get("threshold", THRESHOLD))
     if not 0 <= threshold <= 1:
-        raise UsageError(f"threshold must be between 0 and 1, not {printable(given['threshold'])}.")
+        raise UsageError(f"threshold must be between 0 and 1, not {printable(given['threshold'])!r}.")
     return people, answer, threshold  # type: ignore[return-value]
 
 

@@ -85,7 +85,7 @@ _KINDS = {
         ("wrong_units", "people whose joints or box look normalised", "posehg reads pixels, not shares of the image."),
         ("wrong_order", "people whose coordinates look exchanged", "Joints are x, y; boxes are x, y, width, height."),
         ("far_joints", "people with joints far outside box or image", "The joints, the box or the image is wrong."),
-        ("unpaired_sides", "left or right joints without the other", "Name pairs that cannot be told: flip_pairs."),
+        ("unpaired_sides", "left or right joints without the other", "They cannot be mirrored without flip_pairs."),
         ("swapped_sides", "people whose left and right may be exchanged", "Guesses, the most doubtful first."),
         ("small_people", "people in tiny boxes", "So few pixels show nothing, or the box is wrong."),
         ("people_outside", "people outside their image", "Box and image do not overlap: their crops are black."),

@@ -49,7 +49,7 @@ _OTHERS = {
     "shapes": ("LabelMe's own file of an image", f"Convert the folder to COCO keypoints, {_TABLE}"),
     **{"data": _LABEL_STUDIO, "annotation_id": _LABEL_STUDIO, "regions": _VIA, "_via_img_metadata": _VIA},
     "items": ("Datumaro's own file", "Export as COCO keypoints, from Datumaro or CVAT"),
-    "score": ("a list of results", "Give a file of annotations"),
+    "score": ("a file of results", "Label with posehg predict --save csv-wide"),
     "posehg": ("a file of posehg predict", "Give a file of annotations"),
 }
 """Other formats by a key that only they have: what the file is, and what to do."""
@@ -130,7 +130,7 @@ def _parts(path: Path, content: Any) -> list[list[Entry]]:
     inner = [*(content.values() if isinstance(content, dict) else content if isinstance(content, list) else ())][:1]
     known = (_OTHERS[key] for one in (content, *inner) if isinstance(one, dict) for key in _OTHERS if key in one)
     if other := next(known, None):
-        raise NotAvailable(f"{path} is {other[0]}, not COCO's.", f"{other[1]}. {_FORMAT}")
+        raise NotAvailable(f"{path} is {other[0]}, not COCO's annotations.", f"{other[1]}. {_FORMAT}")
     if isinstance(content, dict) and (lacks := [key for key in _PARTS if key not in content]) and len(lacks) < 3:
         hint = _NAMED if lacks == ["categories"] else _FORMAT
         raise NotAvailable(f"{path} is not {EXPECTED}: it has no {' and no '.join(lacks)}.", hint)

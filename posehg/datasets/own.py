@@ -63,7 +63,10 @@ def load(name: str, data: Path | None, split: str, boxes: bool = False) -> tuple
     path = next(filter(isfile, candidates), None)
     if path is None:
         looked = " or ".join(dict.fromkeys(map(str, candidates)))
-        raise NotAvailable(f"There is no file {looked}.", "A data set is a known name or a .json, .csv or .yaml file.")
+        hint = "A data set is a known name or a .json, .csv or .yaml file."
+        if split == ALL and SPLIT in str(pattern):
+            hint = "There is a file for each split: give --split train or val."
+        raise NotAvailable(f"There is no file {looked}.", hint)
     suffix = path.suffix.lower()
     if suffix not in FILES:
         hint = _EXPORT_AS.get(suffix, "posehg reads COCO's .json, tables as .csv, and YOLO's data.yaml.")

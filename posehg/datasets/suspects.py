@@ -47,7 +47,7 @@ MIN_PERSONS, SIZE_JOINTS = 20, 6
 INSIDE, OUTSIDE, FAR = 0.1, 0.2, 0.5
 """Beyond the box, as a share of its longer side. Of MPII's, LSPET's and COCO's joints none is FAR from the box."""
 SMALL, ALL, SOME = 0.02, 0.95, 1 / 3
-"""Boxes are corners if, so read, ALL have a size and lie in the image, and if else SOME leave it by more than SMALL."""
+"""Boxes are corners if, so read, ALL have a size and leave the image by at most SMALL, and if else SOME by more."""
 FAR_FROM_IMAGE = 0.25
 """As a share of the image's longer side: cut-off limbs of MPII and LSPET are annotated up to a tenth outside."""
 
@@ -148,7 +148,7 @@ def misplaced(boxes: Floats, keypoints: Floats, sizes: Floats) -> list[tuple[int
     in_unit_square = (labelled > 1) & (beyond(keypoints, np.full_like(start, 0.5), np.full_like(start, 1.5)) <= 0)
     turned = (off_box > OUTSIDE) & (swapped_off_box < INSIDE)
     turned |= (off_image > INSIDE) & (swapped_off_image <= 0) & (off_box < INSIDE)  # with a box that is exchanged, too
-    ordered = (boxes[:, 2:] > start).all(axis=1) & (boxes[:, 2:] <= sizes + 1).all(axis=1)
+    ordered = (boxes[:, 2:] > start).all(axis=1) & (boxes[:, 2:] <= (1 + SMALL) * sizes + 1).all(axis=1)
     leaves = ((end - sizes).max(axis=1) > SMALL * image_side) & (beyond(keypoints, start, boxes[:, 2:]) < INSIDE * side)
     by_corners = ordered & leaves & bool(ordered.mean() >= ALL and (ordered & leaves).mean() >= SOME)
     signs = [

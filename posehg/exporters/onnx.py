@@ -105,13 +105,14 @@ def metadata(checkpoint: Checkpoint, options: ExportOptions) -> dict[str, str]:
     """Texts to be stored in the file: under KEY the config as JSON for posehg, the others for people."""
     config, skeleton = checkpoint.config, checkpoint.config.skeleton
     rows, columns = config.input_size
+    others = f" or other multiples of {config.network.multiple}" if options.dynamic_size else ""
     return {
         KEY: config_json(checkpoint),
         **({WEIGHTS_KEY: options.weights} if options.weights else {}),
         "joints": ", ".join(skeleton.joints),
         "limbs": json.dumps(skeleton.limbs),
         "flip": json.dumps(skeleton.flip),
-        "input": f"{INPUT}: float32 (batch, 3, {rows}, {columns}), RGB in 0 .. 1, which the graph itself normalises",
+        "input": f"{INPUT}: float32 (batch, 3, {rows}, {columns}){others}, RGB in 0 .. 1, which the graph normalises",
         "stride": f"{STRIDE}: cell i is centred at {STRIDE} i + {(STRIDE - 1) / 2:g} input pixels",
         "offset": f"{config.offset:g} cells from a peak to its joint, to the right and down",
         "precision": options.precision,

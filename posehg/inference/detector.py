@@ -64,5 +64,5 @@ def open_detector(place: Path, options: EngineOptions, note: Note | None = None)
         return yolo.Yolo(place)
     engine = open_engine(place, options, note)
     if engine.config.output != "boxes":
-        raise NotAvailable(f"{place} is a network of poses, not a detector.", "Train one: posehg train --task detect")
+        raise NotAvailable(f"{place} is a network of poses, not a detector.", "Leave out --detector for ours.")
     return Detector(engine)

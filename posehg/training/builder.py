@@ -77,6 +77,7 @@ class Teacher(nn.Module):
             rows, columns = model.input_size
             raise UsageError(f"{name} was trained for crops of {columns} x {rows} pixels, not {side} x {side}.")
         self._network, self._channels = checkpoint.network(), [known.index(joint) for joint in joints]
+        self.licence = model.provenance.get("licence", "")
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self._network(images)[-1]
@@ -86,12 +87,13 @@ class Teacher(nn.Module):
 def resumed_options(given: set[str], asked: TrainConfig, state: State) -> TrainConfig:
     """The options of the resumed run, with what may be changed. Raises UsageError for any other change."""
     saved = state.config
-    for name in sorted(given - _CHANGEABLE):
+    moved = {"dataset"} if datasets.set_names(asked.dataset) == datasets.set_names(saved.dataset) else set()
+    for name in sorted(given - _CHANGEABLE - moved):
         if getattr(asked, name) != getattr(saved, name):
             option = f"--{name.replace('_', '-')}"
             message = f"A resumed run keeps its options: {option} is {getattr(saved, name)}."
             raise UsageError(message, f"Leave out {option}, or start a new run in another folder.")
-    changed = {name: getattr(asked, name) for name in given & _CHANGEABLE}
+    changed = {name: getattr(asked, name) for name in given & (_CHANGEABLE | moved)}
     if "decay" in given and "epochs" not in given:
         # The decay starts now, and the run ends with it, after a whole number of epochs.
         position = state.progress.epoch + state.progress.step / steps_per_epoch(state.persons, saved.batch)
@@ -160,8 +162,8 @@ def _available(names: Sequence[str], load: Callable[[str], T], listener: Listene
     return found
 
 
-def model_config(config: TrainConfig, data: Dataset | Scenes, origin: str = "") -> ModelConfig:
-    """Returns the description of the run's model. origin: what its initial weights were trained on."""
+def model_config(config: TrainConfig, data: Dataset | Scenes, origin: str = "", licence: str = "") -> ModelConfig:
+    """Returns the description of the run's model. origin, licence: what its initial weights have as provenance."""
     network = HourglassConfig(len(data.skeleton.joints), **{name: getattr(config, name) for name in _OF_NETWORK})
     # The provenance lists each option that is not the default. It has no paths, because model files are shared.
     options = asdict(config)
@@ -177,6 +179,7 @@ def model_config(config: TrainConfig, data: Dataset | Scenes, origin: str = "") 
         "trained_on": ", after ".join(dict.fromkeys([datasets.set_names(config.dataset), *before])),
         "options": ", ".join(f"{name} {options[name]}" for name in chosen),
     }
+    provenance |= {"licence": licence} if licence else {}
     if config.input_size % network.multiple:
         raise UsageError(f"--input-size must be a multiple of {network.multiple}, not {config.input_size}.")
     size = (config.input_size, config.input_size)

@@ -51,7 +51,7 @@ class State:
 
     network, optimizer, scaler: state_dicts. average: that of the moving average, None without one. persons: how many
     the run trains on. origin: what the initial weights were trained on. data: the folder of the data sets that --data
-    gave, empty without it.
+    gave, empty without it. licence: that of the initial weights and of the teacher, empty without one.
     """
 
     config: TrainConfig
@@ -63,6 +63,7 @@ class State:
     persons: int
     origin: str
     data: str = ""
+    licence: str = ""
 
 
 def save(path: Path, state: State) -> None:
@@ -81,7 +82,8 @@ def load(path: Path) -> State:
     What earlier versions did not save gets its default.
     """
     if not path.is_file():
-        raise NotAvailable(f"There is no run to resume: {path} is missing.", "Give the folder of the run as --out.")
+        hint = "Give the folder of the run as --out. A run that was stopped before its first step is started again."
+        raise NotAvailable(f"There is no run to resume: {path} is missing.", hint)
     try:
         if not zipfile.is_zipfile(path):  # torch.load would try older formats, and fails in odd ways on some bytes
             raise ValueError("It is not a file of torch.save.")
@@ -92,7 +94,7 @@ def load(path: Path) -> State:
         values = content["config"]
         config = TrainConfig(**{**values, "stem": tuple(values["stem"])})
         progress = Progress(**{**content["progress"], "history": tuple(content["progress"]["history"])})
-        parts = {"data": "", **content, "config": config, "progress": progress}
+        parts = {"data": "", "licence": "", **content, "config": config, "progress": progress}
         return State(**{field.name: parts[field.name] for field in fields(State)})
     except NotAvailable:
         raise

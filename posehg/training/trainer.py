@@ -71,9 +71,14 @@ class Trainer:
         self.device = devices.resolve(config.device)
         if self.device.index is not None and self.device.type == "cuda":
             torch.cuda.set_device(self.device)
-        origin = "" if source is None else source.config.provenance.get("trained_on", "unknown data")
-        self._origin = origin if resumed is None else resumed.origin
-        self.model = model_config(config, data, self._origin)
+        teacher = Teacher(config, data.skeleton.joints) if config.teacher else None
+        if resumed is None:
+            before = {} if source is None else {"trained_on": "unknown data", **source.config.provenance}
+            licences = dict.fromkeys((before.get("licence", ""), teacher.licence if teacher else ""))
+            self._origin, self._licence = before.get("trained_on", ""), "; ".join(filter(None, licences))
+        else:
+            self._origin, self._licence = resumed.origin, resumed.licence
+        self.model = model_config(config, data, self._origin, self._licence)
         torch.manual_seed(config.seed)
         network = StackedHourglass(self.model.network)
         if source is not None:
@@ -85,7 +90,6 @@ class Trainer:
         if self.model.output == "boxes" and resumed is None and (source is None or source.config.output != "boxes"):
             detect.expect_nobody(network)
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        teacher = Teacher(config, self.model.skeleton.joints) if config.teacher else None
         if teacher is not None:
             teacher.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.stepper = Stepper(network, config, self.device, world, teacher)
@@ -236,7 +240,8 @@ class Trainer:
         stepper = self.stepper
         average = None if stepper.average is None else stepper.average.state_dict()
         learned = (stepper.network.state_dict(), stepper.optimizer.state_dict(), stepper.scaler.state_dict(), average)
-        state = State(self._config, self.progress, *learned, len(self._data), self._origin, self._data_folder)
+        before = (self._origin, self._data_folder, self._licence)
+        state = State(self._config, self.progress, *learned, len(self._data), *before)
         states.save(self._folder / STATE, state)  # last: it alone decides how a resumed run continues
 
     def _save_model(self, name: str) -> None:

@@ -73,6 +73,13 @@ def test_a_sound_set_passes_also_if_strict(posehg: Posehg, animals: Path) -> Non
     assert run.out.startswith("animals train: 3 ")
 
 
+def test_people_without_joints_are_counted(posehg: Posehg, animals: Path) -> None:
+    content = json.loads(animals.read_text())
+    content["annotations"][0].pop("keypoints")
+    animals.write_text(json.dumps(content))
+    assert re.search(r"^animals train: 2 .*\b1 are ignored", posehg("data", "check", animals).out)
+
+
 def test_broken_and_missing_images_end_with_4_after_everything_is_printed(posehg: Posehg, animals: Path) -> None:
     folder = animals.parent
     content = (folder / "a1.jpg").read_bytes()
@@ -217,6 +224,7 @@ SHEET, CROP = ("sheet", "--dataset", "synthetic", "--split", "val"), ("crop", "-
         (("check", "nowhere"), 5, "nowhere"),
         (("check", "lspet"), 5, "lspet"),
         (("check", "nowhere.json"), 5, "nowhere.json"),
+        ((*SHEET[:1], "--dataset", "a-{split}.json", "--split", "all", "--out", "a.png"), 5, "a-all.json"),
         (("check", "--dataset", "synthetic"), 2, "synthetic"),
         (("check", "--dataset", "mpii+lspet"), 2, "mpii+lspet"),
         (("check", "--dataset", "mpii", "--data", "."), 5, "mpii_annotations.json"),

@@ -25,7 +25,7 @@ SYNTHETIC = ("--dataset", "synthetic", "--limit", 3, *SHORT)
 def logits(tmp_path: Path) -> Path:
     """As ``model``, trained by cross-entropy and with another padding and sigma."""
     checkpoint = stubs.tiny(MPII, output="logits")
-    config = replace(checkpoint.config, padding=1.7, sigma=0.6)
+    config = replace(checkpoint.config, padding=1.7, sigma=0.6, provenance={"licence": "for research"})
     checkpoints.save_file(tmp_path / "logits.safetensors", Checkpoint(config, checkpoint.state))
     return tmp_path / "logits.safetensors"
 
@@ -106,17 +106,32 @@ def test_what_is_not_given_is_as_in_the_model(
 
 
 def test_a_resumed_run_does_not_need_the_model_again(posehg: Posehg, logits: Path, tmp_path: Path) -> None:
-    out, origins = tmp_path / "run", set()
+    out, origins, licences = tmp_path / "run", set(), set()
     assert posehg("train", "--init", logits, *SYNTHETIC, "--out", out).code == 0
     logits.unlink()
     for epochs in (2, 3):
         run = posehg("train", "--resume", "--epochs", epochs, "--out", out)
         assert run.code == 0, run.err
         assert "Kept" not in run.err
-        origins.add(checkpoints.load(out / "last.safetensors").config.provenance["trained_on"])
+        provenance = checkpoints.load(out / "last.safetensors").config.provenance
+        origins.add(provenance["trained_on"])
+        licences.add(provenance["licence"])
     assert len(figures(out)) == 3
     [origin] = origins
     assert origin.startswith("synthetic, after ")
+    assert licences == {"for research"}
+
+
+def test_a_run_goes_on_where_its_data_is_now(posehg: Posehg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert posehg("data", "crop", "--dataset", "synthetic", "--limit", 4, "--out", tmp_path / "one").code == 0
+    monkeypatch.chdir(tmp_path)
+    own = ("--dataset", "one/people-{split}.json")
+    assert posehg("train", *own, "--stacks", 1, "--features", 8, "--input-size", 64, *SHORT, "--out", "run").code == 0
+    (tmp_path / "one").rename(tmp_path / "two")
+    again = ("train", "--resume", "--epochs", 2, "--out", "run", "--dataset")
+    posehg(*again, "two/others-{split}.json").assert_failed(2, "--dataset")
+    assert posehg(*again, "two/people-{split}.json").code == 0
+    assert options_of(tmp_path / "run")["dataset"] == "two/people-{split}.json"
 
 
 @pytest.mark.slow
