@@ -231,16 +231,18 @@ def check_parity(checkpoint: Checkpoint, exporter: Exporter, file: Path, options
 def difference(exact: Maps, found: Maps, most_joints: float) -> Parity:
     """The largest differences between two sets of heatmaps (B, J, h, w).
 
-    A joint counts only if rounding cannot explain that it moved: it is visible; its highest cell leads the next by more
-    than the two maps differ; and its peak is so sharp that the difference moves it by less than half of ``most_joints``
-    crop pixels.
+    A joint counts only if rounding cannot explain that it moved: it is visible; of the blurred maps, of which it is
+    read, the highest cell leads the next by more than the two differ; and the peak is so sharp that the difference
+    moves it by less than half of ``most_joints`` crop pixels.
     """
     if found.shape != exact.shape or not np.isfinite(found).all():
         return Parity(np.inf, np.inf, 0)
     scale = max(1.0, float(abs(exact).max()))
-    apart = abs(found - exact).max(axis=(-2, -1))  # (B, J)
+    off = float(abs(found - exact).max()) / scale
     points, scores = heatmaps.decode(exact, "subpixel")
     others, _ = heatmaps.decode(found, "subpixel")
+    exact, found = heatmaps.blurred(exact), heatmaps.blurred(found)
+    apart = abs(found - exact).max(axis=(-2, -1))  # (B, J)
     flat = exact.reshape(*exact.shape[:2], -1)
     highest = np.partition(flat, -2)
     leads = highest[..., -1] - highest[..., -2] > 2 * apart
@@ -252,7 +254,7 @@ def difference(exact: Maps, found: Maps, most_joints: float) -> Parity:
     sharpness = np.take_along_axis(curvature, flat.argmax(-1)[..., None], -1)[..., 0]
     sure = (scores >= _VISIBLE) & leads & (sharpness * most_joints > 4 * STRIDE * apart)
     distances = STRIDE * np.linalg.norm(others - points, axis=-1)
-    return Parity(float(apart.max()) / scale, float(distances[sure].max(initial=0)), int(sure.sum()))
+    return Parity(off, float(distances[sure].max(initial=0)), int(sure.sum()))
 
 
 def check_decoding(maps: Maps, keypoints: Maps, scores: Maps, config: ModelConfig, decoder: Decoder) -> None:
