@@ -46,7 +46,7 @@ def encode(points: Array, size: tuple[int, int], sigma: float) -> Array:
 
 
 def decode(heatmaps: Array, decoder: Decoder = "quarter") -> tuple[Array, Array]:
-    """(..., h, w) maps -> (..., 2) points and (...) scores: the maps' values at the arg-max, limited to 0 .. 1.
+    """(..., h, w) maps -> (..., 2) points and (...) scores, the maps' highest values limited to 0 .. 1.
 
     quarter: a quarter of a cell from the arg-max towards the higher neighbour, per axis; not on a tie, and on neither
     axis if the arg-max lies on the map's border (the official code's rule).
@@ -69,8 +69,7 @@ def decode(heatmaps: Array, decoder: Decoder = "quarter") -> tuple[Array, Array]
     else:
         inner = (column > 0) & (column < columns - 1) & (row > 0) & (row < rows - 1)
         x, y = _quarter(along_x, column, inner), _quarter(along_y, row, inner)
-    scores = _take(heatmaps.reshape(*maps.shape[:-2], -1), highest[..., None], -1)[..., 0]
-    return library.stack((x, y), -1), scores.clip(0, 1)
+    return library.stack((x, y), -1), library.amax(heatmaps, (-2, -1)).clip(0, 1)
 
 
 def blurred(maps: Array, sigma: float = _BLUR) -> Array:

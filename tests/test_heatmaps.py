@@ -83,9 +83,8 @@ def test_the_parabola_finds_a_joint_almost_exactly_and_near_the_border_about(sha
 
 def test_the_broader_of_two_peaks_is_the_joint_though_the_other_is_higher() -> None:
     broad, high = (heatmaps.encode(torch.tensor(p), (24, 24), s) for p, s in (([6.0, 9.0], 2.0), ([17.0, 9.0], 0.7)))
-    points, scores = heatmaps.decode((0.5 * broad + 0.6 * high)[None], "subpixel")
+    points, _ = heatmaps.decode((0.5 * broad + 0.6 * high)[None], "subpixel")
     assert (points - torch.tensor([6.0, 9.0])).abs().max() < 0.05
-    assert scores.tolist() == [0.5]
 
 
 @PATIENT
