@@ -21,7 +21,7 @@ Array = TypeVar("Array", "Tensor", "NDArray[Any]")
 
 Decoder = Literal["quarter", "subpixel"]
 
-_BLUR = 2.0  # cells; on training people COCO's OKS and PCK@0.2 find it among the best
+_BLUR = 2.0  # cells, chosen on training people by COCO's OKS and PCK@0.2
 
 
 def inside(points: Array, size: tuple[int, int]) -> Array:
