@@ -84,7 +84,7 @@ def serve(
 
     Prints the page's address; Ctrl-C ends it. The page draws a photo's skeletons; /predict does so for programs, and
     answers with the record of predict --json. In the address, people=one, all or scan chooses people as --people does;
-    as=image answers with a PNG, as=both with {"record", "image"}; threshold=0.5 draws joints with at least this score.
+    as=image answers with a PNG, as=both with record and image; threshold=0.5 draws joints with at least this score.
     Photos are not stored. Only this computer reaches the page unless --host says otherwise.
     """
     if missing := [package for module, package in _PACKAGES.items() if find_spec(module) is None]:

@@ -89,6 +89,7 @@ def rendered(result: RenderableType) -> str:
     """A table or the like as text, as wide as the terminal. In a pipe no line is broken."""
     from rich.console import Console
 
+    sys.stdout.flush()  # which raises if the reader of a pipe has gone; rich would end the process with 1
     console = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 1000)
     with console.capture() as captured:
         console.print(result)

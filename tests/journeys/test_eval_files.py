@@ -156,7 +156,7 @@ def test_a_closed_pipe_loses_neither_files_nor_the_gate(said: tuple[object, ...]
     os.close(reader)
     options = ("--report", "r.json", "--curve", "c.csv", "--worst", 2, "--min", 99)
     command = [sys.executable, "-m", "posehg", "eval", "--dataset", *map(str, (people, *said, *options))]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}  # as usual
     run = subprocess.run(command, env=environment, stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(closed)
     assert run.returncode == 4, run.stderr
