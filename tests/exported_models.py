@@ -29,7 +29,7 @@ def _model(
     """Random weights and statistics as after training. sharpness: factor of the last layer's weights."""
     random = torch.Generator().manual_seed(seed)
     config = HourglassConfig(
-        len(skeleton.joints), stacks=stacks, features=features, depth=2, stem=(6, 10, 12), low_features=low
+        len(skeleton.joints), stacks, features, depth=2 if low else 1, stem=(6, 10, 12), low_features=low
     )
     state = StackedHourglass(config).state_dict()
     for name, value in state.items():
