@@ -192,6 +192,7 @@ OTHER_FILES = [
     ({"version": "5.0.1", "shapes": [POINT], "imagePath": "a.png"}, "LabelMe"),
     ([{"id": 1, "annotations": [{"result": []}], "data": {"image": "a.png"}}], "Label Studio"),
     ([{"image": "a.png", "id": 1, "annotation_id": 3}], "Label Studio"),
+    ({"posehg_report": 2, "data": {"name": "mpii"}}, "report of posehg eval"),
     ({"a.png123": {"filename": "a.png", "size": 123, "regions": []}}, "VGG"),
     ([{"image_id": 1, "category_id": 1, "keypoints": [1, 2, 3], "score": 0.5}], "results"),
     ({"images": [], "annotations": []}, "no categories"),

@@ -87,7 +87,9 @@ def others(folder: Path, suffix: str, array: np.ndarray) -> Path:
 @pytest.mark.parametrize(("origin", "count"), [(0, 1), (1, N)])
 def test_preds_are_in_the_pixel_numbering_of_the_set(suffix: str, origin: int, count: int, tmp_path: Path) -> None:
     array = np.arange(count * J * 2).reshape(count, J, 2) + 3  # whole numbers, as the hourglass authors have them
-    found = predictions.read(others(tmp_path, suffix, array), replace(dataset(count, SKELETON), origin=origin))
+    data, notes = replace(dataset(count, SKELETON), origin=origin), list[str]()
+    found = predictions.read(others(tmp_path, suffix, array), data, notes.append)
+    assert len(notes) == origin  # a shift is said
     np.testing.assert_array_equal(found.keypoints, array - origin)
     assert np.isnan(found.scores).all()
     assert found.about == {}
@@ -108,6 +110,13 @@ def test_preds_may_be_flat_and_hold_scores(suffix: str, shape: tuple[int, ...], 
 def test_preds_of_another_shape_are_refused(suffix: str, shape: tuple[int, ...], tmp_path: Path) -> None:
     with pytest.raises(NotAvailable, match=" x ".join(map(str, shape))):
         predictions.read(others(tmp_path, suffix, np.zeros(shape)), DATA)
+
+
+def test_an_array_of_another_name_is_told_the_right_one(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["joints"] = np.zeros((N, J, 2))
+    with pytest.raises(NotAvailable, match="it lacks 'preds'"):
+        predictions.read(tmp_path / "a.h5", DATA)
 
 
 def test_pickled_arrays_are_not_opened(tmp_path: Path) -> None:

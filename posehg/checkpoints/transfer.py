@@ -31,12 +31,8 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
             there, here = (str(side).strip("()").replace(", ", "-") for side in (there, here))
             hint = f"Leave out --{name.replace('_', '-')} to use the model's value."
             raise UsageError(f"The initial model has {name} {there}, not {here}.", hint)
-    # These two are not in a state: without this check the weights would see other colours than in their training.
-    if (theirs.mean, theirs.std) != (ours.mean, ours.std):
-        sentence = f"The initial model normalises images by {theirs.mean} and {theirs.std}, "
-        raise UsageError(sentence + f"the new network by {ours.mean} and {ours.std}.", "Both must be the same.")
-
-    trained = source.state if wide == theirs else _widened(source.state, wide)
+    trained = _normalised(source.state, theirs, ours)
+    trained = trained if wide == theirs else _widened(trained, wide)
     stacks = min(theirs.stacks, ours.stacks)
     same_output = source.config.output == fresh.config.output
     # A logit is not the height of a Gaussian: a head that was trained for one is useless for the other.
@@ -61,6 +57,18 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
 
 def _plain(joint: str) -> str:
     return re.sub(r"[\W_]+", "_", joint.lower())
+
+
+def _normalised(trained: Mapping[str, Tensor], theirs: HourglassConfig, ours: HourglassConfig) -> Mapping[str, Tensor]:
+    """Weights whose first convolution sees images as before, though they are normalised as by ``ours``.
+
+    x is (x - mean) / std of either. At the border of a crop it is padded by another colour, which is all that changes.
+    """
+    mean, std, new_mean, new_std = map(np.array, (theirs.mean, theirs.std, ours.mean, ours.std))
+    weight = trained["stem.0.weight"]  # (F, 3, 7, 7)
+    factor, shift = (torch.as_tensor(v, dtype=weight.dtype) for v in (new_std / std, (new_mean - mean) / std))
+    bias = trained["stem.0.bias"] + (weight * shift[:, None, None]).sum(dim=(1, 2, 3))
+    return {**trained, "stem.0.weight": weight * factor[:, None, None], "stem.0.bias": bias}
 
 
 def _widened(trained: Mapping[str, Tensor], network: HourglassConfig) -> Mapping[str, Tensor]:

@@ -116,7 +116,7 @@ def evaluate(context: typer.Context, options: EvalOptions) -> None:
         predicted = detections.predicted_joints(data, people) if people else ()
         scores = score.Scores(predicted, oks=score.coco_scores(data, people), searched=True)
     else:
-        read = predictions.read if kind == "rows" else detections.matched
+        read = partial(predictions.read, note=terminal.note) if kind == "rows" else detections.matched
         try:
             found = read(source, data)  # a file may hold predictions of these persons alone
         except NotAvailable:

@@ -46,6 +46,7 @@ _TABLE = "or write a CSV table with the columns image and, for each joint, JOINT
 _LABEL_STUDIO = ("Label Studio's own export", f"In Label Studio, export as COCO, {_TABLE}")
 _VIA = ("VGG Image Annotator's own file", f"Convert it to COCO keypoints, {_TABLE}")
 _OTHERS = {
+    "posehg_report": ("a report of posehg eval", "Give a file of annotations"),
     "shapes": ("LabelMe's own file of an image", f"Convert the folder to COCO keypoints, {_TABLE}"),
     **{"data": _LABEL_STUDIO, "annotation_id": _LABEL_STUDIO, "regions": _VIA, "_via_img_metadata": _VIA},
     "items": ("Datumaro's own file", "Export as COCO keypoints, from Datumaro or CVAT"),

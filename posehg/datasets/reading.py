@@ -179,8 +179,9 @@ def read_h5(path: Path, names: Sequence[str], expected: str, optional: Sequence[
     """The arrays ``names`` of an HDF5 file, and those of the ``optional`` ones that it has."""
     h5py = h5_library()
     with opened(path, expected) as content, h5py.File(content, "r") as file:
-        wanted = [*names, *(name for name in optional if name in file)]
-        return {name: np.asarray(file[name][()]) for name in wanted}
+        if lacking := [name for name in names if name not in file]:
+            raise KeyError(lacking[0])  # h5py's own has no name
+        return {name: np.asarray(file[name][()]) for name in (*names, *optional) if name in file}
 
 
 def h5_rows(

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posehg import __version__, checkpoints
+from posehg.checkpoints import Note
 from posehg.checkpoints.cache import shown
 from posehg.datasets import mpii
 from posehg.datasets.dataset import Dataset
@@ -95,8 +96,8 @@ def write(path: Path, data: Dataset, predictions: Predictions, overwrite: bool =
         temporary.write_bytes(content.getvalue())
 
 
-def read(path: Path, data: Dataset) -> Predictions:
-    """The predictions that a file holds for the persons of a data set.
+def read(path: Path, data: Dataset, note: Note | None = None) -> Predictions:
+    """The predictions that a file holds for the persons of a data set. note: takes a sentence on shifted ``preds``.
 
     Raises NotAvailable for a file that cannot be read, is damaged, or holds predictions of other people, of only some
     of them, or of other joints.
@@ -123,7 +124,12 @@ def read(path: Path, data: Dataset) -> Predictions:
         beside = np.full(keypoints.shape[:2], np.nan)
         if keypoints.shape[2:] == (3,) and "scores" not in content:
             keypoints, beside = keypoints[..., :2], keypoints[..., 2]
-        keypoints = keypoints - (0 if own else data.origin)
+        if data.origin and not own:
+            keypoints = keypoints - data.origin
+            if note is not None:
+                note(
+                    f"{path}: preds are in {data.name}'s own pixels, which are counted from 1. (Of keypoints, from 0.)"
+                )
         for key, there, wanted in (
             ("data", [f"{about.pop('dataset', data.name)} {about.pop('split', data.split)}"], [split]),
             ("shape", [" x ".join(map(str, keypoints.shape))], [f"{len(ids)} x {len(joints)} x 2"]),
@@ -133,6 +139,7 @@ def read(path: Path, data: Dataset) -> Predictions:
             for one, other in zip_longest(map(str, there), wanted, fillvalue="nothing"):
                 if one != other:
                     hint = "A file has a row for each person of the split, in its order, and the data set's joints."
+                    hint += " Give the --limit and --split that it was made with." if key in ("shape", "ids") else ""
                     raise NotAvailable(f"{path} does not fit {split} ({key}: {one} instead of {other}).", hint)
         scores = np.array(content.get("scores", beside), dtype=np.float64).reshape(beside.shape)
     known = is_known(keypoints)  # a joint with only one coordinate is not predicted

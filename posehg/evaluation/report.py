@@ -150,7 +150,8 @@ def compare(a: Report, b: Report, resamples: int) -> list[Comparison]:
         raise UsageError(told, "Make both reports from the same data.")
     pairs = [(one, b.metrics[name]) for name, one in a.metrics.items() if name in b.metrics]
     if not pairs or set(pairs[0][0].joints).isdisjoint(pairs[0][1].joints):
-        raise UsageError(f"{both} have no {'joint' if pairs else 'metric'} in common.")
+        hint = "" if pairs else "Reports of --metric oks cannot be compared: AP is no mean over people."
+        raise UsageError(f"{both} have no {'joint' if pairs else 'metric'} in common.", hint)
     compared = []
     for one, other in pairs:
         joints = tuple(joint for joint in one.joints if joint in other.joints)

@@ -12,7 +12,7 @@ from posehg.errors import UsageError
 Task = Literal["pose", "detect"]
 Loss = Literal["mse", "cross-entropy"]
 Optimizer = Literal["rmsprop", "adamw"]
-Schedule = Literal["constant", "drop", "cosine", "one-cycle", "wsd"]
+Schedule = Literal["drop", "cosine", "one-cycle", "wsd"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 _DATA, _NET, _RECIPE, _AUG, _RUN = "Data", "Network", "Recipe", "Augmentation", "Run"
@@ -66,7 +66,7 @@ class TrainConfig:
     sigma: float = _option(1.0, _RECIPE, "Standard deviation of the target Gaussians, in heatmap cells.")
     teacher: str = _option("", _RECIPE, "Learn from this model's heatmaps, too (distillation).", "only labels")
     optimizer: Optimizer = _option("rmsprop", _RECIPE, "rmsprop or adamw.")
-    schedule: Schedule = _option("drop", _RECIPE, "Learning rate schedule: constant, drop, cosine, one-cycle or wsd.")
+    schedule: Schedule = _option("drop", _RECIPE, "Learning rate schedule: drop, cosine, one-cycle or wsd.")
     decay: float = _option(0.0, _RECIPE, "Epochs of decay that end a wsd run; with --resume they start at once.")
     lr: float = _option(0.0, _RECIPE, "Highest learning rate.", "2.5e-4; cross-entropy 1e-3; with --init a tenth")
     weight_decay: float = _option(0.0, _RECIPE, "Weight decay.")

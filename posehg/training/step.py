@@ -93,8 +93,6 @@ def learning_rate(config: TrainConfig, done: float) -> float:
     wsd: rises over the first tenth of an epoch, stays, and falls to zero over the last ``config.decay`` epochs as
     1 - sqrt(x), which leaves the high rate fastest (Haegele et al., 2024).
     """
-    if config.schedule == "constant":
-        return config.lr
     if config.schedule == "drop":
         return config.lr / (5 if done > 0.8 else 1)
     if config.schedule == "wsd":

@@ -159,7 +159,7 @@ class Trainer:
             for place, loss in enumerate(losses, start=step - len(losses) + 1):
                 if not math.isfinite(loss):
                     message = f"The loss became {loss} in epoch {self.progress.epoch + 1}, step {place}."
-                    raise CheckFailed(message, "The last save is kept. Start a new run with a smaller --lr.")
+                    raise CheckFailed(message, "Start a new run with a smaller --lr, or from this run's last save.")
             self.progress = replace(
                 self.progress,
                 step=step,
@@ -329,7 +329,7 @@ def _facts(
     done = f"; {report.epochs_text(trainer.epochs_done)} done already" if trainer.epochs_done else ""
     over = f", {processes} processes" if processes > 1 else ""
     steps = _counted(steps_per_epoch(len(training), config.batch), "step")
-    limit = f", within {config.max_time:g} minutes" if config.max_time else ""
+    limit = f", within {config.max_time:g} min" if config.max_time else ""
     return {
         "data": f"{datasets.set_names(config.dataset)}: {len(training):,} {config.counted} to train on, "
         f"{validated} to validate",
