@@ -82,7 +82,7 @@ def describe(model: Metadata) -> dict[str, str]:
         "input": f"{columns} x {rows} pixels",
         "network": f"{stacks}, {network.in_words}, {blocks}, depth {network.depth}, stem {stem}",
         "parameters": f"{model.parameters:,}",
-        "stored as": ", ".join(model.storage),
+        "stored as": ", ".join(model.storage) or "another project's format",
         **{key.replace("_", " "): str(text) for key, text in model.config.provenance.items()},
     }
 

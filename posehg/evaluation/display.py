@@ -83,7 +83,7 @@ def tables(scores: Scores, data: Dataset, joints: bool) -> Iterator[RenderableTy
                 yield _table([table.title], ["percent", "95 % interval", "labels"], rows)
     for breakdown in scores.breakdowns:
         title = f"{breakdown.title}, {breakdown.mean.removeprefix('mean of ')}"
-        for name, figures in ((title, breakdown.postures), ("by joint score", breakdown.scores)):
+        for name, figures in ((title, breakdown.postures), ("all joints, by joint score", breakdown.scores)):
             counted = [(figure.name, percent(figure.percent), f"{figure.labels:,}") for figure in figures]
             if counted:
                 yield _table([name], ["percent", "labels"], counted)
