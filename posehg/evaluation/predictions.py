@@ -128,7 +128,7 @@ def read(path: Path, data: Dataset, note: Note | None = None) -> Predictions:
             keypoints = keypoints - data.origin
             if note is not None:
                 note(
-                    f"{path}: preds are in {data.name}'s own pixels, which are counted from 1. (Of keypoints, from 0.)"
+                    f"{path}: preds are in {data.name}'s own pixels, which are counted from 1."
                 )
         for key, there, wanted in (
             ("data", [f"{about.pop('dataset', data.name)} {about.pop('split', data.split)}"], [split]),
