@@ -127,9 +127,7 @@ def read(path: Path, data: Dataset, note: Note | None = None) -> Predictions:
         if data.origin and not own:
             keypoints = keypoints - data.origin
             if note is not None:
-                note(
-                    f"{path}: preds are in {data.name}'s own pixels, which are counted from 1."
-                )
+                note(f"{path}: preds are in {data.name}'s own pixels, which are counted from 1.")
         for key, there, wanted in (
             ("data", [f"{about.pop('dataset', data.name)} {about.pop('split', data.split)}"], [split]),
             ("shape", [" x ".join(map(str, keypoints.shape))], [f"{len(ids)} x {len(joints)} x 2"]),
