@@ -79,8 +79,7 @@ def test_joints_and_crop_may_be_given(posehg: Posehg, theirs: Path, tmp_path: Pa
     assert "joint_0" not in posehg("models", "convert", file, "--out", tmp_path / "a", *options).err
     config = checkpoints.load(tmp_path / "a").config
     assert (config.skeleton.joints, config.input_size) == (("beak", "left_wing", "right_wing"), (128, 128))
-    assert "joint_0" in posehg("models", "convert", file, "--out", tmp_path / "b").err
-    assert checkpoints.load(tmp_path / "b").config.skeleton.joints == ("joint_0", "joint_1", "joint_2")
+    assert "joint_0" in posehg("models", "info", file).out  # without names
 
 
 @pytest.mark.parametrize(
