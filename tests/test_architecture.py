@@ -41,7 +41,7 @@ HEAVY = {"torch", "cv2", "numpy", "PIL", "huggingface_hub", "scipy", "matplotlib
 FAMILIES = ("cli", "datasets", "io/writers", "exporters", "checkpoints/foreign", "inference/engines")
 """Folders whose members are reached through one table, or, in cli, through the app: one importer is what they need."""
 
-MAX_LINES, MAX_FILES, MAX_TEST_LINES, MAX_FILE_LINES = 19_548, 122, 21_932, 420
+MAX_LINES, MAX_FILES, MAX_TEST_LINES, MAX_FILE_LINES = 19_545, 122, 21_931, 420
 MAX_FUNCTION_LINES, MEDIAN_FUNCTION_LINES = 80, (8, 14)
 MAX_SINGLE_IMPORTERS = 15
 MAX_WORDING_SHARE = 0.1

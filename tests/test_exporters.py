@@ -98,20 +98,19 @@ def test_a_graph_of_any_size_accepts_other_sizes_and_tells_nothing_of_the_machin
         np.testing.assert_allclose(outputs(format, file, crops(3, size))[1][0], maps, atol=2e-4)
 
 
-@EVERY
+@GRAPHS
 def test_fp16_halves_the_size(format: str, tmp_path: Path) -> None:
     checkpoint = models.two_stacks(features=160)  # so large that weights are most of the file
     sizes = []
     for precision in ("fp32", "fp16"):
         exported(checkpoint, format, tmp_path / precision, ExportOptions(precision))  # type: ignore[arg-type]
-        files = [file for file in (tmp_path / precision).iterdir() if format == "onnx" or file.suffix != ".onnx"]
-        sizes.append(sum(file.stat().st_size for file in files))
+        sizes.append(sum(file.stat().st_size for file in (tmp_path / precision).iterdir()))
     assert sizes[1] < 0.65 * sizes[0]  # biases and norms stay as they are
 
 
 @pytest.mark.slow
 @ONNX
-@pytest.mark.parametrize("opset", [17, 20, 23])
+@pytest.mark.parametrize("opset", [17, 23])
 def test_the_opset_can_be_chosen(format: str, opset: int, tmp_path: Path) -> None:
     import onnx
 

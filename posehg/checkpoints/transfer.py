@@ -60,9 +60,9 @@ def _plain(joint: str) -> str:
 
 
 def _normalised(trained: Mapping[str, Tensor], theirs: HourglassConfig, ours: HourglassConfig) -> Mapping[str, Tensor]:
-    """Weights whose first convolution sees images as before, though they are normalised as by ``ours``.
+    """Weights whose first convolution gives for images normalised as by ``ours`` what it gave for those by ``theirs``.
 
-    x is (x - mean) / std of either. At the border of a crop it is padded by another colour, which is all that changes.
+    Only at the crop's border, which is padded with another colour, there is a difference.
     """
     mean, std, new_mean, new_std = map(np.array, (theirs.mean, theirs.std, ours.mean, ours.std))
     weight = trained["stem.0.weight"]  # (F, 3, 7, 7)

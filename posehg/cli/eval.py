@@ -32,7 +32,7 @@ _FROM = """Score these predictions, without a network: files of posehg predict a
 preds of other projects (.h5, .mat, .npz)."""
 _METRIC = "pckh, pck, oks, or auto (PCK, and PCKh where heads are annotated; OKS of COCO results)."
 _THRESHOLD = """Distance within which a joint is correct, in head sizes (PCKh: 0.5 and 0.1) or torsos (PCK: 0.2).
-Repeatable; of two metrics PCKh has it. With --task detect: the lowest score."""
+Repeatable. Where both are measured it is PCKh's. With --task detect: the lowest score."""
 _MIN = "Exit with code 4 if the limbs' PCK (or PCKh or AP, with --metric pckh or oks) is lower."
 
 _OF_NETWORK = {f"--{field.name}" for field in fields(shared.ModelOptions)}

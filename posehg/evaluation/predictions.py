@@ -124,10 +124,7 @@ def read(path: Path, data: Dataset, note: Note | None = None) -> Predictions:
         beside = np.full(keypoints.shape[:2], np.nan)
         if keypoints.shape[2:] == (3,) and "scores" not in content:
             keypoints, beside = keypoints[..., :2], keypoints[..., 2]
-        if data.origin and not own:
-            keypoints = keypoints - data.origin
-            if note is not None:
-                note(f"{path}: preds are in {data.name}'s own pixels, which are counted from 1.")
+        keypoints = keypoints - (0 if own else data.origin)
         for key, there, wanted in (
             ("data", [f"{about.pop('dataset', data.name)} {about.pop('split', data.split)}"], [split]),
             ("shape", [" x ".join(map(str, keypoints.shape))], [f"{len(ids)} x {len(joints)} x 2"]),
@@ -140,6 +137,8 @@ def read(path: Path, data: Dataset, note: Note | None = None) -> Predictions:
                     hint += " Give the --limit and --split that it was made with." if key in ("shape", "ids") else ""
                     raise NotAvailable(f"{path} does not fit {split} ({key}: {one} instead of {other}).", hint)
         scores = np.array(content.get("scores", beside), dtype=np.float64).reshape(beside.shape)
+    if note is not None and data.origin and not own:
+        note(f"{path}: preds are in {data.name}'s own pixels, which are counted from 1.")
     known = is_known(keypoints)  # a joint with only one coordinate is not predicted
     return Predictions(np.where(known[..., None], keypoints, np.nan), np.where(known, scores, np.nan), about)
 

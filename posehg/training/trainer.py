@@ -159,7 +159,7 @@ class Trainer:
             for place, loss in enumerate(losses, start=step - len(losses) + 1):
                 if not math.isfinite(loss):
                     message = f"The loss became {loss} in epoch {self.progress.epoch + 1}, step {place}."
-                    raise CheckFailed(message, "Start a new run with a smaller --lr, or from this run's last save.")
+                    raise CheckFailed(message, "Start a new run with a smaller --lr. What was saved before is kept.")
             self.progress = replace(
                 self.progress,
                 step=step,
