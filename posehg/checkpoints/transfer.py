@@ -32,7 +32,8 @@ def transfer(source: Checkpoint, fresh: Checkpoint) -> tuple[Checkpoint, str]:
             hint = f"Leave out --{name.replace('_', '-')} to use the model's value."
             raise UsageError(f"The initial model has {name} {there}, not {here}.", hint)
     trained = _normalised(source.state, theirs, ours)
-    trained = trained if wide == theirs else _widened(trained, wide)
+    if wide != theirs:
+        trained = _widened(trained, wide)
     stacks = min(theirs.stacks, ours.stacks)
     same_output = source.config.output == fresh.config.output
     # A logit is not the height of a Gaussian: a head that was trained for one is useless for the other.
@@ -60,9 +61,9 @@ def _plain(joint: str) -> str:
 
 
 def _normalised(trained: Mapping[str, Tensor], theirs: HourglassConfig, ours: HourglassConfig) -> Mapping[str, Tensor]:
-    """Weights whose first convolution gives for images normalised as by ``ours`` what it gave for those by ``theirs``.
+    """Weights for images that are normalised by the mean and std of ``ours`` instead of ``theirs``.
 
-    Only at the crop's border, which is padded with another colour, there is a difference.
+    The first convolution gives the same, except at the crop's border, where the padding has another colour.
     """
     mean, std, new_mean, new_std = map(np.array, (theirs.mean, theirs.std, ours.mean, ours.std))
     weight = trained["stem.0.weight"]  # (F, 3, 7, 7)

@@ -133,8 +133,7 @@ def read(path: Path, data: Dataset, note: Note | None = None) -> Predictions:
         ):
             for one, other in zip_longest(map(str, there), wanted, fillvalue="nothing"):
                 if one != other:
-                    hint = "A file has a row for each person of the split, in its order, and the data set's joints."
-                    hint += " Give the --limit and --split that it was made with." if key in ("shape", "ids") else ""
+                    hint = "It needs the data set's joints, and a row for each person of --split and --limit, in order."
                     raise NotAvailable(f"{path} does not fit {split} ({key}: {one} instead of {other}).", hint)
         scores = np.array(content.get("scores", beside), dtype=np.float64).reshape(beside.shape)
     if note is not None and data.origin and not own:
